@@ -1,0 +1,42 @@
+"""Where localkube keeps its files: a cache shared by all clusters, a folder per cluster.
+
+Both are outside the checkout. The cache holds what is slow to make and safe to
+delete (binaries, images); a cluster's folder holds everything of that cluster
+and goes away with it.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from localkube.errors import LocalkubeError
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+
+
+def cache_folder() -> Path:
+    """`$LOCALKUBE_CACHE`, else `~/.cache/localkube`."""
+    return Path(os.environ.get("LOCALKUBE_CACHE") or Path.home() / ".cache" / "localkube")
+
+
+def home_folder() -> Path:
+    """`$LOCALKUBE_HOME`, else `~/.local/state/localkube`; each cluster is a folder in it."""
+    return Path(os.environ.get("LOCALKUBE_HOME") or Path.home() / ".local" / "state" / "localkube")
+
+
+def cluster_folder(name: str) -> Path:
+    """The folder of one cluster, made or not yet made.
+
+    Raises LocalkubeError if the name could not be a network namespace, a node
+    name and a folder at once.
+    """
+    if not _NAME.fullmatch(name):
+        raise LocalkubeError(
+            f"cluster name {name!r}: use at most 32 of a-z, 0-9 and '-', with a letter or digit at both ends"
+        )
+    return home_folder() / name
+
+
+def lock_file(name: str) -> Path:
+    """The file whose lock serialises all that happens to one cluster; outlives the cluster."""
+    return home_folder() / f".{name}.lock"
