@@ -1,0 +1,149 @@
+{{/* Names: <release> where it contains the chart's name, else <release>-tradewind. */}}
+{{- define "tradewind.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "tradewind.fullname" -}}
+{{- $name := include "tradewind.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Cluster-scoped objects carry the namespace too, so that releases of one name do not collide. */}}
+{{- define "tradewind.clusterName" -}}
+{{- printf "%s.%s" (include "tradewind.fullname" .) .Release.Namespace -}}
+{{- end -}}
+
+{{- define "tradewind.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "tradewind.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "tradewind.leaseName" -}}{{ include "tradewind.fullname" . }}-controller{{- end -}}
+{{- define "tradewind.hookName" -}}{{ include "tradewind.fullname" . }}-uninstall{{- end -}}
+{{- define "tradewind.webhookName" -}}{{ include "tradewind.fullname" . }}-webhook{{- end -}}
+
+{{- define "tradewind.webhookSecretName" -}}
+{{- if eq .Values.webhook.certificates "provided" -}}
+{{- .Values.webhook.provided.secretName -}}
+{{- else -}}
+{{- include "tradewind.webhookName" . }}-tls
+{{- end -}}
+{{- end -}}
+
+{{- define "tradewind.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "tradewind.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: controller
+{{- end -}}
+
+{{/* Labels for all but selectors. Whatever commonLabels say, the selector's own labels win. */}}
+{{- define "tradewind.labels" -}}
+{{- $own := dict
+  "app.kubernetes.io/name" (include "tradewind.name" .)
+  "app.kubernetes.io/instance" .Release.Name
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/managed-by" .Release.Service
+  "app.kubernetes.io/part-of" "tradewind"
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_"))
+-}}
+{{- mergeOverwrite (deepCopy .Values.commonLabels) $own | toYaml -}}
+{{- end -}}
+
+{{- define "tradewind.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* "true" or "". */}}
+{{- define "tradewind.webhookEnabled" -}}
+{{- $auto := or (eq .Values.scope "cluster") (ne .Values.webhook.certificates "self") -}}
+{{- if eq (toString .Values.webhook.enabled) "auto" | ternary $auto (eq (toString .Values.webhook.enabled) "true") -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "tradewind.serviceMonitorEnabled" -}}
+{{- $auto := .Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor" -}}
+{{- if eq (toString .Values.metrics.serviceMonitor.enabled) "auto" | ternary $auto (eq (toString .Values.metrics.serviceMonitor.enabled) "true") -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* The env variable that lists the namespaces, for the controller and for the uninstall hook. */}}
+{{- define "tradewind.scopeEnv" -}}
+- name: TRADEWIND_NAMESPACES
+  value: {{ eq .Values.scope "namespaces" | ternary (join "," .Values.namespaces) "" | quote }}
+- name: TRADEWIND_POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: TRADEWIND_POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: TRADEWIND_LEASE_NAME
+  value: {{ include "tradewind.leaseName" . }}
+{{- end -}}
+
+{{/* What the controller may do in each namespace that it watches. docs/installing.md gives the reasons. */}}
+{{- define "tradewind.workRules" -}}
+- apiGroups: [tradewind.dev]
+  resources: [dags, pools]
+  verbs: [get, list, watch]
+- apiGroups: [tradewind.dev]
+  resources: [dagruns]
+  verbs: [get, list, watch, create, patch, delete, deletecollection]
+- apiGroups: [tradewind.dev]
+  resources: [dags/status, dagruns/status, pools/status]
+  verbs: [patch]
+- apiGroups: [tradewind.dev]
+  resources: [dags/finalizers, dagruns/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, patch, delete, deletecollection]
+- apiGroups: [apps]
+  resources: [controllerrevisions]
+  verbs: [get, list, create, delete]
+- apiGroups: ["", events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* What the uninstall hook may do in each of those namespaces. */}}
+{{- define "tradewind.hookRules" -}}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, patch]
+{{- end -}}
+
+{{/* Values that contradict each other, each with what to do about it. */}}
+{{- define "tradewind.validate" -}}
+{{- $errors := list -}}
+{{- if and (eq .Values.scope "namespaces") (not .Values.namespaces) -}}
+{{- $errors = append $errors "scope: namespaces needs at least one entry in namespaces." -}}
+{{- end -}}
+{{- if and (eq .Values.scope "cluster") .Values.namespaces -}}
+{{- $errors = append $errors "namespaces is only used with scope: namespaces. Set that scope, or leave namespaces empty." -}}
+{{- end -}}
+{{- if and (include "tradewind.webhookEnabled" .) (eq .Values.scope "namespaces") (eq .Values.webhook.certificates "self") -}}
+{{- $errors = append $errors "webhook.enabled: true with webhook.certificates: self needs a ClusterRole (the controller writes its CA into the ValidatingWebhookConfiguration), which scope: namespaces rules out. Set webhook.certificates to certManager or provided, or webhook.enabled to false." -}}
+{{- end -}}
+{{- if and (include "tradewind.webhookEnabled" .) (eq .Values.webhook.certificates "provided") (not .Values.webhook.provided.secretName) -}}
+{{- $errors = append $errors "webhook.certificates: provided needs webhook.provided.secretName, a Secret with tls.crt and tls.key." -}}
+{{- end -}}
+{{- if and .Values.webhook.certManager.issuerRef (not .Values.webhook.certManager.issuerRef.name) -}}
+{{- $errors = append $errors "webhook.certManager.issuerRef needs a name." -}}
+{{- end -}}
+{{- if $errors -}}
+{{- fail (printf "\n\nThe values contradict each other:\n  - %s\n" (join "\n  - " $errors)) -}}
+{{- end -}}
+{{- end -}}
