@@ -1,0 +1,122 @@
+"""CustomResourceDefinitions made from the models, as structural OpenAPI schemas.
+
+`python -m tradewind.api.crd OUT_DIR...` writes them; `make generate` does so for crds/ and for the chart.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tradewind.api import GROUP, VERSION
+from tradewind.api.dag import DAG_CRD, Dag
+from tradewind.api.dagrun import DAGRUN_CRD, DagRun
+from tradewind.api.model import Model
+from tradewind.api.pool import POOL_CRD, Pool
+
+SCHEMA_REVISION = 1
+"""Raised with every change of a schema that the controller depends on; it refuses to start on an older CRD."""
+SCHEMA_REVISION_ANNOTATION = "tradewind.dev/schema-revision"
+
+KINDS: list[tuple[type[Model], dict[str, Any]]] = [(Dag, DAG_CRD), (DagRun, DAGRUN_CRD), (Pool, POOL_CRD)]
+
+# What pydantic writes into a JSON schema and a structural schema may not have.
+_DROPPED = ("title", "additionalProperties", "discriminator", "default", "const")
+
+
+def structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema as the API server wants it: references inlined, optional fields without null, no titles."""
+    if "$ref" in schema:
+        target = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    if "anyOf" in schema:
+        present = [option for option in schema["anyOf"] if option.get("type") != "null"]
+        if len(present) != 1:
+            raise ValueError(f"no structural schema for a choice of types: {schema}")
+        rest = {key: value for key, value in schema.items() if key != "anyOf"}
+        return structural({**present[0], **rest}, definitions)
+    result = {key: value for key, value in schema.items() if key not in _DROPPED}
+    if "const" in schema:
+        result["enum"] = [schema["const"]]
+    if "properties" in schema:
+        result["properties"] = {name: structural(field, definitions) for name, field in schema["properties"].items()}
+    if "items" in schema:
+        result["items"] = structural(schema["items"], definitions)
+    if isinstance(schema.get("additionalProperties"), dict):
+        result["additionalProperties"] = structural(schema["additionalProperties"], definitions)
+    default = schema.get("default")
+    if default is not None and not isinstance(default, dict | list):
+        result["default"] = default
+    if "description" in result:
+        result["description"] = " ".join(str(result["description"]).split())
+    return result
+
+
+def crd(model: type[Model], facts: dict[str, Any]) -> dict[str, Any]:
+    """The CustomResourceDefinition of one kind."""
+    raw = model.model_json_schema(by_alias=True)
+    definitions = raw.pop("$defs", {})
+    root = structural(raw, definitions)
+    properties = root["properties"]
+    properties["apiVersion"] = {
+        "type": "string",
+        "description": "Version of the schema: tradewind.dev/v1alpha1.",
+    }
+    properties["kind"] = {"type": "string", "description": f"The kind of the object: {facts['kind']}."}
+    properties["metadata"] = {"type": "object"}
+    root["required"] = ["spec"]
+    if facts["rules"]:
+        root["x-kubernetes-validations"] = facts["rules"]
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": root},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": name, "type": kind, "jsonPath": path, "description": text, "priority": priority}
+            for name, kind, path, text, priority in facts["columns"]
+        ],
+    }
+    if facts["selectable"]:
+        version["selectableFields"] = [{"jsonPath": path} for path in facts["selectable"]]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{facts['plural']}.{GROUP}",
+            "annotations": {SCHEMA_REVISION_ANNOTATION: str(SCHEMA_REVISION)},
+        },
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": facts["kind"],
+                "listKind": facts["kind"] + "List",
+                "plural": facts["plural"],
+                "singular": facts["singular"],
+                "categories": ["tradewind"],
+                **({"shortNames": facts["short_names"]} if facts["short_names"] else {}),
+            },
+            "versions": [version],
+        },
+    }
+
+
+def write_crds(folder: Path) -> list[Path]:
+    """Write one file per kind into `folder`, which is made if needed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for model, facts in KINDS:
+        path = folder / f"{GROUP}_{facts['plural']}.yaml"
+        text = yaml.safe_dump(crd(model, facts), sort_keys=False, width=110, allow_unicode=True)
+        path.write_text("# Generated by `make generate` from controller/tradewind/api. Do not edit.\n" + text)
+        written.append(path)
+    return written
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        for path in write_crds(Path(argument)):
+            print(path)

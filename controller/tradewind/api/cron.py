@@ -1,0 +1,51 @@
+"""Schedules as text: presets, and what makes a cron expression good or bad."""
+
+from zoneinfo import ZoneInfo
+
+from croniter import CroniterBadCronError, CroniterError, croniter
+
+PRESETS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@quarterly": "0 0 1 */3 *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+
+
+def cron_expression(schedule: str) -> str:
+    """The five cron fields of a schedule. Raises ValueError that says what is wrong with it."""
+    text = schedule.strip()
+    if text.startswith("@"):
+        if text not in PRESETS:
+            raise ValueError(f"{schedule!r} is not a preset; there are {', '.join(PRESETS)}")
+        return PRESETS[text]
+    fields = text.split()
+    if len(fields) != 5:
+        raise ValueError(
+            f"{schedule!r} has {len(fields)} field{'s' if len(fields) != 1 else ''}; a cron expression has five: "
+            "minute, hour, day of month, month, day of week"
+        )
+    try:
+        croniter.expand(text)
+        croniter(text).get_next()
+    except CroniterBadCronError as error:
+        raise ValueError(f"{schedule!r} is not a cron expression: {_reason(error)}") from error
+    except (CroniterError, ValueError, KeyError, OverflowError) as error:
+        raise ValueError(f"{schedule!r} never comes due: {_reason(error)}") from error
+    return " ".join(fields)
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """The IANA time zone of that name. Raises ValueError for an unknown one."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is not an IANA time zone, such as Europe/Berlin or UTC") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip("'\"")

@@ -1,0 +1,50 @@
+"""Names that other programs rely on: labels, annotations, environment variables, object names.
+
+Everything here is a contract (dashboards, scripts and `kubectl` selectors use it) and deterministic: the same
+input always gives the same name, because names are what makes a repeated create harmless.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+
+PREFIX = "tradewind.dev/"
+
+LABEL_DAG = PREFIX + "dag"
+LABEL_RUN = PREFIX + "run"
+LABEL_TASK = PREFIX + "task"
+LABEL_INDEX = PREFIX + "index"
+LABEL_TRY = PREFIX + "try"
+ANNOTATION_RUN_UID = PREFIX + "run-uid"
+ANNOTATION_TIMED_OUT = PREFIX + "timed-out"
+FINALIZER_RESULT = PREFIX + "result"
+
+TASK_CONTAINER = "task"
+"""Name of the container that runs the task; `podTemplate` merges into the container of this name."""
+
+MAX_LABEL = 63
+RUN_SUFFIX = len("-20060102t150405")
+MAX_DAG_NAME = MAX_LABEL - RUN_SUFFIX
+"""A run's name is a label value (63 characters) and a scheduled run's name is the Dag's plus 16 more."""
+
+
+def run_name(dag: str, logical_date: datetime) -> str:
+    """Name of the scheduled run of `dag` at `logical_date`: the same for every controller that computes it."""
+    return f"{dag}-{logical_date.astimezone(UTC):%Y%m%dt%H%M%S}"
+
+
+def pod_name(run: str, run_uid: str, task: str, index: int | None, try_number: int) -> str:
+    """Name of the Pod of one try: readable, at most 63 characters, unique by (run UID, task, index, try).
+
+    The hash keeps names apart where the readable part is cut or ambiguous (run `a-b` task `c`, run `a` task
+    `b-c`) and after a run was deleted and made again under the same name.
+    """
+    identity = f"{run_uid}/{task}/{'' if index is None else index}/{try_number}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:6]
+    suffix = f"-{try_number}-{digest}" if index is None else f"-{index}-{try_number}-{digest}"
+    readable = f"{run}-{task}"[: MAX_LABEL - len(suffix)].rstrip("-.")
+    return readable + suffix
+
+
+def revision_name(dag: str, digest: str) -> str:
+    """Name of the ControllerRevision that holds the Dag spec with content hash `digest`."""
+    return f"{dag}-{digest[:10]}"

@@ -1,0 +1,57 @@
+"""The Pool resource: slots that limit how many tasks use something at once."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tradewind.api.meta import ObjectMeta
+from tradewind.api.model import Model
+
+DEFAULT_POOL = "default"
+DEFAULT_POOL_SLOTS = 128
+
+
+class PoolSpec(Model):
+    """How many slots there are."""
+
+    slots: Annotated[int, Field(ge=-1, le=1000000)]
+    """Slots that queued and running tasks of the pool share; -1 for no limit, 0 to hold every task back."""
+    description: Annotated[str, Field(max_length=1024)] | None = None
+    """What the pool protects."""
+
+
+class PoolStatus(Model):
+    """How the slots are used."""
+
+    used: int | None = None
+    """Slots that queued and running tasks hold."""
+    waiting: int | None = None
+    """Tasks that are ready and wait for a slot."""
+
+
+class Pool(Model):
+    """Slots that limit how many tasks of the namespace use something at once. A pool named `default` takes the place of
+    the implicit one of 128 slots."""
+
+    api_version: Literal["tradewind.dev/v1alpha1"]
+    kind: Literal["Pool"]
+    metadata: ObjectMeta
+    spec: PoolSpec
+    status: PoolStatus | None = None
+
+
+POOL_CRD = {
+    "plural": "pools",
+    "singular": "pool",
+    "kind": "Pool",
+    "short_names": [],
+    "columns": [
+        ("Slots", "integer", ".spec.slots", "Slots in all, -1 for no limit", 0),
+        ("Used", "integer", ".status.used", "Slots in use", 0),
+        ("Waiting", "integer", ".status.waiting", "Tasks waiting for a slot", 0),
+        ("Age", "date", ".metadata.creationTimestamp", "Time since the pool was made", 0),
+        ("Description", "string", ".spec.description", "What the pool protects", 1),
+    ],
+    "selectable": [],
+    "rules": [],
+}

@@ -1,0 +1,185 @@
+"""Templates: `{{ … }}` in args, env values and script, run by minijinja so that they reach nothing but given values.
+
+A template comes from whoever may create a Dag and is rendered inside the controller, so besides minijinja's
+sandbox and fuel everything that multiplies data is bounded: no `*`, no assignments or macros (which double
+a string per line), and the filters that can grow their input check the size of what they return.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import minijinja
+
+MAX_RENDERED = 128 * 1024
+"""Bytes that one rendered value may have: Linux takes no longer single argument or variable."""
+_FUEL = 20_000
+_STATEMENTS = {"if", "elif", "else", "endif", "for", "endfor"}
+_FILTERS = set(
+    [
+        "abs",
+        "bool",
+        "default",
+        "d",
+        "dictsort",
+        "first",
+        "float",
+        "int",
+        "items",
+        "join",
+        "keys",
+        "last",
+        "length",
+        "count",
+        "list",
+        "lower",
+        "max",
+        "min",
+        "reverse",
+        "replace",
+        "round",
+        "sort",
+        "split",
+        "string",
+        "sum",
+        "title",
+        "capitalize",
+        "tojson",
+        "trim",
+        "unique",
+        "upper",
+        "values",
+    ]
+)
+
+_QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+_TAG = re.compile(
+    r"\{#.*?#\}"
+    r"|\{\{((?:" + _QUOTED + r"|(?!\}\}).)*)\}\}"
+    r"|\{%-?\s*(\w*)((?:" + _QUOTED + r"|(?!%\}).)*)%\}",
+    re.DOTALL,
+)
+_STRING = re.compile(_QUOTED, re.DOTALL)
+_FILTER = re.compile(r"\|\s*(\w+)")
+_SUBSCRIPT = re.compile(r"\b(tasks|params)\s*\[\s*(['\"])([^'\"]*)\2\s*\]")
+
+TOP_LEVEL = {
+    "logicalDate": "the moment the run is for, RFC 3339",
+    "ds": "the logical date as YYYY-MM-DD, in the Dag's time zone",
+    "ts": "the logical date and time, RFC 3339, in the Dag's time zone",
+    "dataInterval": "start and end of the data interval, RFC 3339",
+    "params": "the run's parameters",
+    "run": "name and type of the run",
+    "dag": "name of the Dag, and its namespace",
+    "task": "name and try of the task, index where it is mapped",
+    "tasks": "by name, the output of each task upstream",
+}
+"""What a template may use."""
+
+
+class TemplateError(ValueError):
+    """A template that cannot be read or rendered; the message says where."""
+
+
+def _bounded(text: str) -> str:
+    if len(text) > MAX_RENDERED:
+        raise ValueError(f"more than {MAX_RENDERED} characters")
+    return text
+
+
+def _replace(value: object, old: str, new: str) -> str:
+    text = str(value)
+    if len(text) + text.count(old) * len(new) > MAX_RENDERED:
+        raise ValueError(f"more than {MAX_RENDERED} characters")
+    return text.replace(old, new)
+
+
+def _join(value: Iterable[object], separator: str = "") -> str:
+    parts: list[str] = []
+    size = 0
+    for item in value:
+        text = str(item)
+        size += len(text) + len(separator)
+        if size > MAX_RENDERED:
+            raise ValueError(f"more than {MAX_RENDERED} characters")
+        parts.append(text)
+    return separator.join(parts)
+
+
+def _tojson(value: object) -> str:
+    return _bounded(json.dumps(value, ensure_ascii=False))
+
+
+def _environment() -> minijinja.Environment:
+    environment = minijinja.Environment(
+        undefined_behavior="strict",
+        fuel=_FUEL,
+        auto_escape_callback=lambda _: False,
+        keep_trailing_newline=True,
+        pycompat=False,
+    )
+    filters: dict[str, Callable[..., str]] = {"replace": _replace, "join": _join, "tojson": _tojson}
+    for name, function in filters.items():
+        environment.add_filter(name, function)
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+
+def is_template(text: str) -> bool:
+    """Whether `text` has anything to fill in."""
+    return "{{" in text or "{%" in text or "{#" in text
+
+
+def render(text: str, values: Mapping[str, Any]) -> str:
+    """`text` with its templates filled in from `values`. Raises TemplateError, which names what is missing."""
+    if not is_template(text):
+        return text
+    _check(text)
+    try:
+        rendered = _ENVIRONMENT.render_str(text, **values)
+    except minijinja.TemplateError as error:
+        raise TemplateError(_explain(error)) from error
+    if len(rendered.encode()) > MAX_RENDERED:
+        raise TemplateError(f"the rendered text has more than {MAX_RENDERED} bytes")
+    return rendered
+
+
+def references(text: str) -> set[str]:
+    """What `text` uses, as dotted names: `{"ds", "params.region", "tasks.extract.output.rows"}`.
+
+    Raises TemplateError for a template that cannot be read or does what a template may not do.
+    """
+    if not is_template(text):
+        return set()
+    _check(text)
+    dotted: set[str] = _ENVIRONMENT.undeclared_variables_in_str(text, nested=True)
+    return dotted | {f"{match[1]}.{match[3]}" for match in _SUBSCRIPT.finditer(text)}
+
+
+@lru_cache(maxsize=16384)
+def _check(text: str) -> None:
+    """Raise TemplateError for a syntax error, or for anything that could grow without bound."""
+    try:
+        _ENVIRONMENT.undeclared_variables_in_str(text)
+    except minijinja.TemplateError as error:
+        raise TemplateError(_explain(error)) from error
+    for match in _TAG.finditer(text):
+        expression, statement, rest = match.groups()
+        if statement is not None and statement not in _STATEMENTS:
+            raise TemplateError(f"{{% {statement} %}} is not allowed: use if, for and expressions")
+        bare = _STRING.sub("''", expression if expression is not None else rest or "")
+        if "*" in bare:
+            raise TemplateError("`*` is not allowed")
+        for name in _FILTER.findall(bare):
+            if name not in _FILTERS:
+                raise TemplateError(f"filter {name!r} is unknown; there are {', '.join(sorted(_FILTERS))}")
+
+
+def _explain(error: minijinja.TemplateError) -> str:
+    detail = error.detail or str(error).split("\n", 1)[0]
+    where = f" (line {error.line})" if error.line and error.line > 1 else ""
+    return f"{detail}{where}"

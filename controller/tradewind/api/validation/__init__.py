@@ -1,0 +1,82 @@
+"""Whether a Dag, DagRun or Pool can be used, and if not, what to change: the one place that decides it.
+
+The admission webhook, the controller (condition Accepted) and the CLI call these functions, so all give the same
+reasons and messages. Nothing is raised for bad input: every problem found is returned. One file per subject.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tradewind.api.dag import Dag, DagSpec
+from tradewind.api.dagrun import DagRun
+from tradewind.api.names import MAX_DAG_NAME, MAX_LABEL
+from tradewind.api.pool import Pool
+from tradewind.api.validation.dependencies import check_dependencies
+from tradewind.api.validation.params import check_param_schemas, check_params, with_defaults
+from tradewind.api.validation.pod_template import check_pod_template
+from tradewind.api.validation.problem import Problem, summary
+from tradewind.api.validation.schedule import check_schedule
+from tradewind.api.validation.shape import check_name, parse
+from tradewind.api.validation.tasks import check_duration, check_tasks
+from tradewind.api.validation.templates import check_templates
+
+MAX_SPEC_BYTES = 900 * 1024
+"""etcd takes 1.5 MiB in one request, and the object carries more than its spec."""
+
+__all__ = [
+    "MAX_SPEC_BYTES",
+    "Problem",
+    "summary",
+    "validate_dag",
+    "validate_dag_run",
+    "validate_dag_spec",
+    "validate_pool",
+    "with_defaults",
+]
+
+
+def validate_dag(manifest: Mapping[str, Any]) -> tuple[Dag | None, list[Problem]]:
+    """The Dag in `manifest` and everything that is wrong with it. The Dag is None when it cannot even be read."""
+    size = len(json.dumps(manifest.get("spec"), default=str, ensure_ascii=False).encode(errors="replace"))
+    if size > MAX_SPEC_BYTES:
+        message = f"has {size} bytes, at most {MAX_SPEC_BYTES} fit; move scripts into an image"
+        return None, [Problem("TooLarge", "spec", message)]
+    dag, problems = parse(Dag, manifest)
+    problems += check_name("Dag", manifest, MAX_DAG_NAME)
+    if dag is not None:
+        problems += validate_dag_spec(dag.spec)
+    return dag, problems
+
+
+def validate_dag_spec(spec: DagSpec) -> list[Problem]:
+    """What is wrong with a spec that has the right shape."""
+    return [
+        *check_schedule(spec),
+        *check_param_schemas(spec.params or {}),
+        *check_tasks(spec),
+        *check_dependencies(spec),
+        *check_templates(spec),
+        *check_pod_template(spec.pod_template, "spec.podTemplate"),
+        *check_duration(spec.run_timeout, "spec.runTimeout"),
+        *check_duration(spec.starting_deadline, "spec.startingDeadline"),
+    ]
+
+
+def validate_dag_run(manifest: Mapping[str, Any], dag: DagSpec | None = None) -> tuple[DagRun | None, list[Problem]]:
+    """The DagRun in `manifest` and what is wrong with it; its params only where the Dag is given."""
+    run, problems = parse(DagRun, manifest)
+    problems += check_name("DagRun", manifest, MAX_LABEL)
+    if run is not None:
+        interval = run.spec.data_interval
+        if interval and interval.start > interval.end:
+            problems.append(Problem("InvalidSpec", "spec.dataInterval", "start is after end"))
+        if dag is not None:
+            problems += check_params(dag.params or {}, run.spec.params or {})
+    return run, problems
+
+
+def validate_pool(manifest: Mapping[str, Any]) -> tuple[Pool | None, list[Problem]]:
+    """The Pool in `manifest` and what is wrong with it."""
+    pool, problems = parse(Pool, manifest)
+    return pool, problems + check_name("Pool", manifest, MAX_LABEL)

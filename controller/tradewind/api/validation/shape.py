@@ -1,0 +1,144 @@
+"""Whether a manifest has the shape of its kind: pydantic's findings in the words of the YAML file."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tradewind.api.duration import PATTERN as DURATION_PATTERN
+from tradewind.api.model import DNS_LABEL
+from tradewind.api.validation.problem import Problem
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse(model: type[M], manifest: Mapping[str, Any]) -> tuple[M | None, list[Problem]]:
+    """`manifest` as a `model`, or what keeps it from being one."""
+    if not isinstance(manifest, Mapping):
+        return None, [Problem("InvalidSpec", "", f"is {_kind_of(manifest)}, must be an object")]
+    try:
+        return model.model_validate(manifest), []
+    except ValidationError as error:
+        return None, [_problem(model, dict(detail), manifest) for detail in error.errors()]
+
+
+def check_name(kind: str, manifest: Mapping[str, Any], longest: int) -> list[Problem]:
+    """Object names end up in Pod names and labels, so they are shorter than Kubernetes itself asks."""
+    metadata = manifest.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    if not name:
+        if isinstance(metadata, Mapping) and metadata.get("generateName"):
+            return []
+        return [Problem("InvalidName", "metadata.name", f"a {kind} needs a name")]
+    if not isinstance(name, str) or not re.match(DNS_LABEL, name):
+        message = f"{name!r} must be lower-case letters, digits and '-', and begin and end with a letter or digit"
+        return [Problem("InvalidName", "metadata.name", message)]
+    if len(name) > longest:
+        message = f"{name!r} has {len(name)} characters, at most {longest} fit into the names of its runs and Pods"
+        return [Problem("NameTooLong", "metadata.name", message)]
+    return []
+
+
+def path_of(location: tuple[int | str, ...], manifest: Any = None) -> str:
+    """`("spec", "tasks", 1, "name")` → `spec.tasks[extract].name`, by name where the item has one."""
+    path, here = "", manifest
+    for part in location:
+        if isinstance(part, int):
+            here = here[part] if isinstance(here, list) and part < len(here) else None
+            name = here.get("name") if isinstance(here, dict) else None
+            path += f"[{name if isinstance(name, str) else part}]"
+        else:
+            here = here.get(part) if isinstance(here, dict) else None
+            path += f".{part}" if path else part
+    return path
+
+
+def _problem(model: type[BaseModel], detail: dict[str, Any], manifest: Any) -> Problem:
+    location = tuple(detail["loc"])
+    # Unions add the name of the branch to the path, which no one finds in a YAML file.
+    location = tuple(part for part in location if not (isinstance(part, str) and re.search(r"[\[\]()]", part)))
+    field, given, kind = path_of(location, manifest), detail.get("input"), detail["type"]
+    context = detail.get("ctx") or {}
+    if kind == "extra_forbidden":
+        return Problem("UnknownField", field, "no such field" + _did_you_mean(model, location))
+    if kind == "missing":
+        return Problem("MissingField", field, "must be given")
+    if kind == "string_pattern_mismatch":
+        if context.get("pattern") == DNS_LABEL:
+            want = "must be lower-case letters, digits and '-', and begin and end with a letter or digit"
+        elif context.get("pattern") == DURATION_PATTERN:
+            want = "is not a duration: write a number and a unit (ms, s, m, h, d), as in 90s or 1h30m"
+        else:
+            want = f"must match {context.get('pattern')}"
+        return Problem("InvalidSpec", field, f"{given!r} {want}")
+    if kind == "literal_error":
+        return Problem("InvalidSpec", field, f"{given!r} must be {context.get('expected')}")
+    if kind in ("string_type", "int_type", "float_type", "bool_type", "list_type", "dict_type", "model_type"):
+        return Problem("InvalidSpec", field, f"must be {_WANTED[kind]}, not {_kind_of(given)}")
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    shown = "" if isinstance(given, dict | list) or repr(given) in message else f" (it is {_short(given)})"
+    return Problem("InvalidSpec", field, message + shown)
+
+
+_WANTED = {
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+}
+
+
+def _kind_of(value: Any) -> str:
+    if value is None:
+        return "empty"
+    for types, name in (
+        (bool, f"{str(value).lower()}"),
+        (str, f"the string {_short(value)}"),
+        (int | float, f"the number {value}"),
+        (list, "a list"),
+        (dict, "an object"),
+    ):
+        if isinstance(value, types):
+            return name
+    return type(value).__name__
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _did_you_mean(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """Suggest the field of the same object whose name is nearest."""
+    schema = model.model_json_schema(by_alias=True)
+    definitions, here = schema.get("$defs", {}), schema
+    for part in location[:-1]:
+        here = _descend(here, part, definitions)
+    names = list(_dereference(here, definitions).get("properties", {}))
+    near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; there are {', '.join(names)}" if names else ""
+
+
+def _dereference(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    for option in schema.get("anyOf", []):
+        if option.get("type") != "null":
+            return _dereference(option, definitions)
+    if "$ref" in schema:
+        return dict(definitions[schema["$ref"].rsplit("/", 1)[-1]])
+    return schema
+
+
+def _descend(schema: dict[str, Any], part: int | str, definitions: dict[str, Any]) -> dict[str, Any]:
+    here = _dereference(schema, definitions)
+    if isinstance(part, int):
+        return dict(here.get("items", {}))
+    extra = here.get("additionalProperties")
+    return dict(here.get("properties", {}).get(part) or (extra if isinstance(extra, dict) else {}))

@@ -1,0 +1,111 @@
+"""Whether each task says something that can be run."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.duration import parse_duration
+from tradewind.api.task import Task, TaskDefaults, TaskSettings
+from tradewind.api.validation.pod_template import check_pod_template
+from tradewind.api.validation.problem import Problem
+
+
+def check_tasks(spec: DagSpec) -> list[Problem]:
+    """Everything about tasks but their order and their templates."""
+    defaults = spec.task_defaults or TaskDefaults()
+    problems = list(_check_settings(defaults, "spec.taskDefaults"))
+    seen: set[str] = set()
+    for task in spec.tasks:
+        field = f"spec.tasks[{task.name}]"
+        if task.name in seen:
+            problems.append(Problem("DuplicateTask", field, "there is another task of this name"))
+        seen.add(task.name)
+        problems += _check_what_runs(task, defaults, field)
+        problems += _check_settings(task, field)
+    return problems
+
+
+def check_duration(text: str | None, field: str) -> Iterator[Problem]:
+    """A time limit of nothing would end everything at once."""
+    if text is not None and not parse_duration(text):
+        yield Problem("InvalidSpec", field, f"{text!r} must be longer than 0")
+
+
+def _check_what_runs(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
+    runs = [name for name in ("command", "script") if getattr(task, name)]
+    if task.noop:
+        runs += ["noop: true"]
+    if len(runs) > 1:
+        yield Problem("InvalidTask", field, f"has {' and '.join(runs)}: a task has only one of them")
+    if task.noop:
+        for name in ("args", "image"):
+            if getattr(task, name):
+                yield Problem("InvalidTask", f"{field}.{name}", "a noop task runs nothing: remove it, or noop")
+        return
+    if not (task.image or defaults.image):
+        message = "has no image: name one here, in spec.taskDefaults.image, or write noop: true"
+        yield Problem("MissingImage", field, message, cluster_only=True)
+        if not runs:
+            yield Problem("InvalidTask", field, "says nothing to run: give it a command, a script or noop: true")
+    if task.interpreter and not task.script:
+        yield Problem("InvalidTask", f"{field}.interpreter", "is for a script, and the task has none")
+
+
+def _check_settings(settings: TaskSettings, field: str) -> Iterator[Problem]:
+    yield from check_duration(settings.timeout, f"{field}.timeout")
+    yield from check_duration(settings.queued_timeout, f"{field}.queuedTimeout")
+    if settings.retries and settings.retries.max_delay:
+        yield from check_duration(settings.retries.max_delay, f"{field}.retries.maxDelay")
+    both = set(settings.skip_exit_codes or ()) & set(settings.fail_exit_codes or ())
+    if both:
+        listed = ", ".join(map(str, sorted(both)))
+        message = f"{listed} is in skipExitCodes too: an exit code means either a skip or a failure"
+        yield Problem("InvalidTask", f"{field}.failExitCodes", message)
+    names: set[str] = set()
+    for variable in settings.env or ():
+        place = f"{field}.env[{variable.name}]"
+        if variable.name in names:
+            yield Problem("InvalidTask", place, "is set twice")
+        names.add(variable.name)
+        if variable.value is not None and variable.value_from is not None:
+            yield Problem("InvalidTask", place, "has both value and valueFrom")
+        if variable.name.startswith("TRADEWIND_"):
+            yield Problem("InvalidTask", place, "names that begin with TRADEWIND_ are set by Tradewind")
+    yield from _check_resources(settings, field)
+    yield from check_pod_template(settings.pod_template, f"{field}.podTemplate")
+
+
+_SUFFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+_SUFFIXES |= {
+    "n": 1e-9,
+    "u": 1e-6,
+    "Ki": 2.0**10,
+    "Mi": 2.0**20,
+    "Gi": 2.0**30,
+    "Ti": 2.0**40,
+    "Pi": 2.0**50,
+    "Ei": 2.0**60,
+}
+
+
+def quantity(value: Any) -> float:
+    """`"100m"` → 0.1, `"1Gi"` → 2³⁰. Raises ValueError for what is not a Kubernetes quantity."""
+    text = str(value)
+    number = text.rstrip("numkMGTPEi")
+    if text[len(number) :] not in _SUFFIXES:
+        raise ValueError(text)
+    return float(number) * _SUFFIXES[text[len(number) :]]
+
+
+def _check_resources(settings: TaskSettings, field: str) -> Iterator[Problem]:
+    amounts: dict[str, dict[str, float]] = {"requests": {}, "limits": {}}
+    for kind in amounts:
+        for name, value in (getattr(settings.resources, kind, None) or {}).items():
+            try:
+                amounts[kind][name] = quantity(value)
+            except ValueError:
+                message = f"{value!r} is not a quantity, such as 500m, 2 or 1Gi"
+                yield Problem("InvalidTask", f"{field}.resources.{kind}.{name}", message)
+    for name, limit in amounts["limits"].items():
+        if amounts["requests"].get(name, 0) > limit:
+            yield Problem("InvalidTask", f"{field}.resources.requests.{name}", "is more than its limit")
