@@ -1,0 +1,217 @@
+"""Where the API server is and how to talk to it: a kubeconfig, or the service account of a Pod.
+
+Reads files and the environment once, and returns a `Connection`; opens no connection itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import ssl
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tradewind.kube.credentials import Credentials, ExecCredentials, FileCredentials, StaticCredentials
+from tradewind.kube.errors import ConfigurationError
+
+SERVICE_ACCOUNT_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """All that a client needs. `server` has no trailing slash; `tls` is None for plain http."""
+
+    server: str
+    tls: ssl.SSLContext | None
+    credentials: Credentials
+    namespace: str = "default"
+    tls_server_name: str | None = None
+    proxy: str | None = None
+
+
+def find_connection(
+    kubeconfig: Path | None = None,
+    context: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    service_account: Path = SERVICE_ACCOUNT_DIRECTORY,
+) -> Connection:
+    """The first that there is: `kubeconfig`, `$KUBECONFIG`, the Pod's service account, `~/.kube/config`."""
+    environ = os.environ if environ is None else environ
+    if kubeconfig is not None:
+        return load_kubeconfig([kubeconfig], context)
+    if environ.get("KUBECONFIG"):
+        paths = [Path(part) for part in environ["KUBECONFIG"].split(os.pathsep) if part]
+        # kubectl, too, takes a list with gaps as long as one file is there.
+        return load_kubeconfig([path for path in paths if path.exists()] or paths[:1], context)
+    if environ.get("KUBERNETES_SERVICE_HOST") and (service_account / "token").exists():
+        return in_cluster(environ, service_account)
+    home = Path(environ.get("HOME") or Path.home()) / ".kube" / "config"
+    if home.exists():
+        return load_kubeconfig([home], context)
+    raise ConfigurationError(f"no cluster found: no $KUBECONFIG, no service account in {service_account}, no {home}")
+
+
+def in_cluster(environ: Mapping[str, str], directory: Path = SERVICE_ACCOUNT_DIRECTORY) -> Connection:
+    """The connection of a Pod with a mounted service account token."""
+    host = environ["KUBERNETES_SERVICE_HOST"]
+    port = environ.get("KUBERNETES_SERVICE_PORT_HTTPS") or environ.get("KUBERNETES_SERVICE_PORT") or "443"
+    if ":" in host:
+        host = f"[{host}]"
+    namespace = directory / "namespace"
+    return Connection(
+        server=f"https://{host}:{port}",
+        tls=_tls_context(ca_file=directory / "ca.crt"),
+        credentials=FileCredentials(directory / "token"),
+        namespace=namespace.read_text().strip() if namespace.exists() else "default",
+    )
+
+
+def load_kubeconfig(paths: Sequence[Path], context: str | None = None) -> Connection:
+    """The connection of one context; several files are merged as kubectl does, the first to say it wins."""
+    merged = _Merged(paths)
+    context_name = context or merged.current_context
+    if not context_name:
+        raise ConfigurationError(f"no current-context in {_names(paths)}, and none was given")
+    chosen, _ = merged.entry("contexts", "context", context_name)
+    cluster, cluster_base = merged.entry("clusters", "cluster", chosen.get("cluster", ""))
+    user: dict[str, Any] = {}
+    user_base = cluster_base
+    if chosen.get("user"):
+        user, user_base = merged.entry("users", "user", chosen["user"])
+    server = str(cluster.get("server") or "").rstrip("/")
+    if not server:
+        raise ConfigurationError(f"cluster {chosen.get('cluster')!r} in {_names(paths)} has no server")
+    return Connection(
+        server=server,
+        tls=_cluster_tls(cluster, cluster_base, user, user_base) if server.startswith("https") else None,
+        credentials=_credentials(user, user_base),
+        namespace=chosen.get("namespace") or "default",
+        tls_server_name=cluster.get("tls-server-name"),
+        proxy=cluster.get("proxy-url"),
+    )
+
+
+class _Merged:
+    """Several kubeconfig files seen as one; relative paths stay relative to the file that holds them."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._documents = [(_read_yaml(path), path.resolve().parent) for path in paths]
+
+    @property
+    def current_context(self) -> str | None:
+        return next((doc["current-context"] for doc, _ in self._documents if doc.get("current-context")), None)
+
+    def entry(self, section: str, key: str, name: str) -> tuple[dict[str, Any], Path]:
+        for document, base in self._documents:
+            for item in document.get(section) or ():
+                if item.get("name") == name:
+                    return item.get(key) or {}, base
+        raise ConfigurationError(f"no {key} named {name!r} in {_names(self._paths)}")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"cannot read kubeconfig {path}: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"kubeconfig {path} is not a mapping")
+    return document
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
+
+
+def _credentials(user: Mapping[str, Any], base: Path) -> Credentials:
+    # The order is kubectl's: a token file wins over a token, both over a plugin.
+    if user.get("tokenFile"):
+        return FileCredentials(base / user["tokenFile"])
+    if user.get("token"):
+        return StaticCredentials(user["token"])
+    if plugin := user.get("exec"):
+        command = str(plugin.get("command") or "")
+        return ExecCredentials(
+            # A bare name is looked up in $PATH; one with a slash is relative to the kubeconfig.
+            str(base / command) if "/" in command else command,
+            [str(arg) for arg in plugin.get("args") or ()],
+            {str(item["name"]): str(item["value"]) for item in plugin.get("env") or ()},
+            api_version=plugin.get("apiVersion") or "client.authentication.k8s.io/v1",
+        )
+    return StaticCredentials()
+
+
+def _cluster_tls(
+    cluster: Mapping[str, Any], cluster_base: Path, user: Mapping[str, Any], user_base: Path
+) -> ssl.SSLContext:
+    ca_data = _decoded(cluster, "certificate-authority-data")
+    ca_file = cluster.get("certificate-authority")
+    certificate = _decoded(user, "client-certificate-data")
+    key = _decoded(user, "client-key-data")
+    if certificate is None and user.get("client-certificate"):
+        certificate = _read_file(user_base / user["client-certificate"])
+    if key is None and user.get("client-key"):
+        key = _read_file(user_base / user["client-key"])
+    return _tls_context(
+        ca_data=ca_data,
+        ca_file=cluster_base / ca_file if ca_file and ca_data is None else None,
+        certificate=certificate,
+        key=key,
+        verify=not cluster.get("insecure-skip-tls-verify"),
+    )
+
+
+def _tls_context(
+    *,
+    ca_file: Path | None = None,
+    ca_data: bytes | None = None,
+    certificate: bytes | None = None,
+    key: bytes | None = None,
+    verify: bool = True,
+) -> ssl.SSLContext:
+    try:
+        tls = ssl.create_default_context(
+            cafile=ca_file, cadata=ca_data.decode("ascii") if ca_data is not None else None
+        )
+        # Cluster CAs made by older tools lack extensions that this flag (default from Python 3.13) demands.
+        tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if not verify:
+            tls.check_hostname = False
+            tls.verify_mode = ssl.CERT_NONE
+        if certificate is not None and key is not None:
+            _load_client_certificate(tls, certificate, key)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise ConfigurationError(f"cannot use the TLS settings: {error}") from error
+    return tls
+
+
+def _load_client_certificate(tls: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    # OpenSSL takes them from a file only: one that nobody else can read, gone as soon as it is loaded.
+    with tempfile.NamedTemporaryFile(suffix=".pem") as pair:
+        pair.write(certificate.rstrip() + b"\n" + key)
+        pair.flush()
+        tls.load_cert_chain(pair.name)
+
+
+def _decoded(section: Mapping[str, Any], field: str) -> bytes | None:
+    if not section.get(field):
+        return None
+    try:
+        return base64.b64decode(section[field], validate=True)
+    except binascii.Error as error:
+        raise ConfigurationError(f"{field} in the kubeconfig is not base64") from error
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}, which the kubeconfig names: {error}") from error

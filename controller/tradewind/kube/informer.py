@@ -1,0 +1,276 @@
+"""Keeps a local copy of the objects of one kind and reports every change to it, in order.
+
+List once, then watch from there on; whatever happens to the connection, the server or the history, the copy
+catches up and the differences come out as changes, deletions included. Nothing is decided here about what a
+change means: an object that leaves the selection (labels, fields) arrives as DELETED as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import random
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from tradewind.kube.backoff import Backoff
+from tradewind.kube.client import PAGE_LIMIT, ApiClient
+from tradewind.kube.clock import SYSTEM_CLOCK, Clock
+from tradewind.kube.decoding import Item, MalformedStream, Page, decoder_for
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.objects import Key
+from tradewind.kube.resources import Resource
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+HEALTHY_AFTER = 10.0
+"""Seconds that a stream must have lived for what ends it to count as a new trouble."""
+
+
+class ChangeKind(enum.StrEnum):
+    """What happened to the local copy."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+
+
+class Change(msgspec.Struct, Generic[T], frozen=True):
+    """One difference between the copy before and after.
+
+    `object` is the new state; for DELETED the last state: from the event, or, if nobody saw the event
+    (`synthetic`), the last one known. `old` is the state before, None for ADDED (and for the DELETED of an
+    object that was never seen). `synthetic` changes come from a list, the first included, not from a watch.
+    """
+
+    kind: ChangeKind
+    object: T
+    old: T | None = None
+    synthetic: bool = False
+
+
+class Informer(Generic[T]):
+    """A list-and-watch of one resource, in one namespace or in all (`namespace=None`).
+
+    `decode` is a msgspec struct type with a `metadata` field (see `objects`), or a function of the dict.
+    `on_change` is called synchronously, in order, after `store` was updated; its exceptions are logged and
+    counted. Read `store` freely, never write it.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        resource: Resource,
+        *,
+        namespace: str | None,
+        decode: Callable[[dict[str, Any]], T] | type[T],
+        on_change: Callable[[Change[T]], None],
+        label_selector: str = "",
+        field_selector: str = "",
+        page_limit: int = PAGE_LIMIT,
+        watch_timeout: float = 300.0,
+        idle_timeout: float = 90.0,
+        clock: Clock = SYSTEM_CLOCK,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`watch_timeout`: seconds after which the server ends a watch (spread by up to a third).
+
+        `idle_timeout`: seconds of silence after which a stream counts as stalled and is reopened. API
+        servers send a bookmark about every minute, so 90 s of silence are more than a lack of news.
+        """
+        self.resource = resource
+        self.namespace = namespace
+        self.store: dict[Key, T] = {}
+        self.synced = asyncio.Event()
+        self.last_activity = clock.monotonic()
+        self.last_error: KubeError | MalformedStream | None = None
+        self.lists = self.watches = self.events = self.restarts = 0
+        self.malformed = self.callback_errors = 0
+        self._client = client
+        self._decoder = decoder_for(decode)
+        self._on_change = on_change
+        self._path = resource.path(namespace)
+        self._selectors: dict[str, str | int] = {}
+        if label_selector:
+            self._selectors["labelSelector"] = label_selector
+        if field_selector:
+            self._selectors["fieldSelector"] = field_selector
+        self._page_limit = page_limit
+        self._watch_timeout = watch_timeout
+        self._idle_timeout = idle_timeout
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._backoff = Backoff(0.5, 30.0, rng=self._rng)
+        # Lists are dear: what makes this list again soon after the last time is asked to wait longer each
+        # time, however well the short streams in between went.
+        self._relist_backoff = Backoff(0.5, 60.0, rng=self._rng)
+        self._stream_opened = clock.monotonic()
+        self._versions: dict[Key, tuple[str, str]] = {}  # (uid, resourceVersion) of what is in the store
+        self._resource_version = ""  # where the next watch starts; empty: list first
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        while True:
+            try:
+                if not self._resource_version:
+                    await self._list()
+                await self._watch()
+            except (KubeError, MalformedStream) as error:
+                await self._recover(error)
+            except Exception as error:
+                # A bug here must not silence a kind for good while the process looks healthy.
+                log.exception("%s: unexpected failure; listing again", self._path)
+                await self._recover(MalformedStream(repr(error)))
+
+    async def _recover(self, error: KubeError | MalformedStream) -> None:
+        self.last_error = error
+        self.restarts += 1
+        if isinstance(error, MalformedStream):
+            self.malformed += 1
+            log.warning("%s: malformed answer, listing again: %s", self._path, error)
+        elif isinstance(error, ApiError) and _outdated(error):
+            log.info("%s: the server no longer has what came after %s", self._path, self._resource_version)
+        else:
+            level = logging.INFO if error.is_transient else logging.WARNING
+            log.log(level, "%s: interrupted: %s", self._path, error)
+            wait = error.retry_after if isinstance(error, ApiError) else None
+            await self._clock.sleep(self._backoff.next(wait))
+            return
+        self._resource_version = ""
+        if self._clock.monotonic() - self._stream_opened > HEALTHY_AFTER:
+            self._relist_backoff.reset()
+        await self._clock.sleep(self._relist_backoff.next())
+
+    # ---- list
+
+    async def _list(self) -> None:
+        """Fetch everything, report what differs from the store, and note where to watch from."""
+        seen: set[Key] = set()
+        params = self._selectors | {"limit": self._page_limit}
+        expired = False
+        while True:
+            try:
+                page = await self._list_page(params)
+            except ApiError as error:
+                if not error.is_gone or "continue" not in params:
+                    raise
+                # The snapshot that the pages came from was compacted away: start anew. If that happens again
+                # the list is longer than the server's memory: take it in one piece, as client-go does.
+                seen.clear()
+                params = self._selectors if expired else self._selectors | {"limit": self._page_limit}
+                expired = True
+                continue
+            for item in page.items:
+                seen.add(item.key)
+                self._apply_listed(item)
+            if not page.continue_token:
+                break
+            params = params | {"continue": page.continue_token}
+        for key in [key for key in self.store if key not in seen]:
+            self._remove(key)
+        self._resource_version = page.resource_version
+        self.lists += 1
+        self.synced.set()
+
+    async def _list_page(self, params: dict[str, str | int]) -> Page[T]:
+        body = await self._client.request_bytes("GET", self._path, params=params)
+        self.last_activity = self._clock.monotonic()
+        return self._decoder.page(body)
+
+    def _apply_listed(self, item: Item[T]) -> None:
+        known = self._versions.get(item.key)
+        if known == (item.uid, item.resource_version):
+            return
+        if item.object is None:
+            self._note_undecodable(item)
+            return
+        self._put(item, item.object, synthetic=True)
+
+    # ---- watch
+
+    async def _watch(self) -> None:
+        """Follow one stream to its end; the next one starts where this one got to."""
+        params = self._selectors | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._resource_version,
+            "timeoutSeconds": int(self._watch_timeout * (1 + self._rng.random() / 3)),
+        }
+        before = self.events
+        async with self._client.stream(self._path, params=params, idle_timeout=self._idle_timeout) as pieces:
+            self.watches += 1
+            self.last_activity = self._stream_opened = self._clock.monotonic()
+            rest = b""
+            async for piece in pieces:
+                self.last_activity = self._clock.monotonic()
+                complete = (rest + piece if rest else piece).split(b"\n")
+                rest = complete.pop()
+                for line in complete:
+                    if line:
+                        self._apply_line(line)
+                if self.events != before:
+                    self._backoff.reset()
+        # A remainder is an event cut off half-way: it will be sent again, since its version was not reached.
+        if self.events == before and self._clock.monotonic() - self._stream_opened < 1.0:
+            # A server that closes watches at once would otherwise be asked for them in a tight loop.
+            await self._clock.sleep(self._backoff.next())
+
+    def _apply_line(self, line: bytes) -> None:
+        kind, item = self._decoder.event(line)
+        self.events += 1
+        if kind == "DELETED":
+            self._remove(item.key, item)
+        elif kind != "BOOKMARK":
+            if item.object is None:
+                self._note_undecodable(item)
+            else:
+                self._put(item, item.object)
+        if item.resource_version:
+            self._resource_version = item.resource_version
+
+    # ---- the store
+
+    def _put(self, item: Item[T], new: T, *, synthetic: bool = False) -> None:
+        key = item.key
+        known = self._versions.get(key)
+        if known is not None and known[0] != item.uid:
+            # Deleted and made anew under the same name while nobody watched: two changes, not one.
+            self._remove(key)
+        old = self.store.get(key)
+        self.store[key] = new
+        self._versions[key] = (item.uid, item.resource_version)
+        kind = ChangeKind.ADDED if old is None else ChangeKind.MODIFIED
+        self._emit(Change(kind, new, old, synthetic))
+
+    def _remove(self, key: Key, event: Item[T] | None = None) -> None:
+        """Forget an object. `event` has its last state; without one it went while nobody watched."""
+        old = self.store.pop(key, None)
+        self._versions.pop(key, None)
+        if event is not None and event.error is not None:
+            self._note_undecodable(event)
+        last = event.object if event is not None else None
+        if last is not None:
+            self._emit(Change(ChangeKind.DELETED, last, old))
+        elif old is not None:
+            self._emit(Change(ChangeKind.DELETED, old, old, synthetic=True))
+
+    def _emit(self, change: Change[T]) -> None:
+        try:
+            self._on_change(change)
+        except Exception:
+            self.callback_errors += 1
+            log.exception("%s: the handler of a change failed", self._path)
+
+    def _note_undecodable(self, item: Item[T]) -> None:
+        self.malformed += 1
+        log.warning("%s: cannot decode %s/%s, ignored: %s", self._path, *item.key, item.error)
+
+
+def _outdated(error: ApiError) -> bool:
+    """Whether the resourceVersion is of no use any more: compacted, or from before a restored backup."""
+    return error.is_gone or error.has_cause("ResourceVersionTooLarge")

@@ -1,0 +1,314 @@
+"""Sends writes to the API server: many at once, but never two of one object, and never against its will.
+
+- Writes of one object go out in the order of their submission; different objects overtake each other by
+  priority.
+- What may succeed later (429, 5xx, no answer) is sent again, with back-off, for a limited time. A 429 slows
+  down all writes, not only the one that met it. Any other answer is the caller's: a create that was answered
+  by nobody and then meets AlreadyExists says so, for only the caller knows whether the object is its own.
+- A write that was not sent yet is taken back by cancelling its future.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tradewind.kube import writes
+from tradewind.kube.backoff import Backoff
+from tradewind.kube.client import PAGE_LIMIT, ApiClient
+from tradewind.kube.clock import SYSTEM_CLOCK, Clock
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.resources import Resource
+from tradewind.kube.throttle import Throttle
+from tradewind.kube.writes import MERGE_PATCH, Priority, Write
+
+Answer = dict[str, Any]
+
+
+class WriterStopped(KubeError):  # noqa: N818
+    """The writer takes no more, or was stopped before the write was answered."""
+
+
+class Writer:
+    """Bounded, ordered, prioritised writes. Needs no task of its own: it works while there is work."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        *,
+        concurrency: int = 32,
+        retry_for: float = 60.0,
+        before_send: Callable[[], None] | None = None,
+        observe: Callable[[str, str, str, float], None] | None = None,
+        field_manager: str | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`retry_for`: seconds after the first attempt in which transient failures are retried.
+
+        `before_send` is called before every attempt; what it raises is the result of the write, so that a
+        replica that leads no more stops writing. `observe(verb, resource, code, seconds)` is called after
+        every attempt, for metrics. `field_manager` is who `managedFields` names.
+        """
+        self.writes: dict[tuple[str, str, str], int] = {}
+        """Attempts by (verb, resource[/subresource], HTTP code or the name of the exception)."""
+        self.retries = 0
+        self.queued = 0
+        """Writes that are not finished, those in flight included."""
+        self._client = client
+        self._throttle = Throttle(concurrency, clock)
+        self._retry_for = retry_for
+        self._before_send = before_send
+        self._observe = observe
+        self._field_manager = field_manager
+        self._clock = clock
+        # The writes of one object: the first is ready, in flight or backing off; the others wait for it.
+        self._lanes: dict[tuple[str, ...], deque[_Pending]] = {}
+        self._ready: list[tuple[int, int, _Pending]] = []
+        self._sequence = itertools.count()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pausing: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._accepting = True
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], **options: Any
+    ) -> Answer:
+        """Create an object; options as in `writes.create`.
+
+        ApiError `is_already_exists` also when an earlier, unanswered attempt of this very call made it.
+        """
+        return await self.submit(writes.create(resource, namespace, body, **options))
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Any,
+        *,
+        subresource: str | None = None,
+        content_type: str = MERGE_PATCH,
+        **options: Any,
+    ) -> Answer:
+        """Patch an object or its subresource; options as in `writes.patch`."""
+        return await self.submit(
+            writes.patch(resource, namespace, name, body, subresource=subresource, content_type=content_type, **options)
+        )
+
+    async def replace(
+        self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], **options: Any
+    ) -> Answer:
+        """Put an object or its subresource; options as in `writes.replace`."""
+        return await self.submit(writes.replace(resource, namespace, name, body, **options))
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, **options: Any) -> Answer:
+        """Delete an object; options as in `writes.delete`. ApiError `is_not_found` if it is gone already."""
+        return await self.submit(writes.delete(resource, namespace, name, **options))
+
+    async def delete_collection(
+        self, resource: Resource, namespace: str | None, *, limit: int = PAGE_LIMIT, **options: Any
+    ) -> int:
+        """Delete all that match, `limit` in one request; options as in `writes.delete_collection`.
+
+        Thousands in one request run into the server's time limit. Returns how many were deleted, or only
+        marked so where a finalizer or a grace period holds them.
+        """
+        deleted = 0
+        token = ""
+        while True:
+            write = writes.delete_collection(resource, namespace, limit=limit, continue_token=token, **options)
+            try:
+                page = await self.submit(write)
+            except ApiError as error:
+                if not (error.is_gone and token):
+                    raise
+                # What was deleted already is not found again, so starting over costs nothing.
+                token = ""
+                continue
+            deleted += len(page.get("items") or ())
+            token = (page.get("metadata") or {}).get("continue") or ""
+            if not token:
+                return deleted
+
+    def submit(self, write: Write) -> asyncio.Future[Answer]:
+        """Queue a write; the future has the decoded answer, ApiError, Unreachable or WriterStopped."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if not self._accepting:
+            future.set_exception(WriterStopped("the writer takes no more writes"))
+            return future
+        pending = _Pending(write, future, next(self._sequence), Backoff(0.25, 15.0))
+        self.queued += 1
+        self._idle.clear()
+        lane = self._lanes.setdefault(write.key, deque())
+        lane.append(pending)
+        if len(lane) == 1:
+            self._make_ready(pending)
+            self._dispatch()
+        return future
+
+    @property
+    def in_flight(self) -> int:
+        return self._throttle.in_flight
+
+    async def drain(self, timeout: float) -> bool:
+        """Take no more and finish what is queued; False if `timeout` seconds were not enough."""
+        self._accepting = False
+        try:
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """Take no more and give up the rest with WriterStopped.
+
+        Nobody knows then whether what was in flight took effect.
+        """
+        self._accepting = False
+        tasks = [*self._tasks, *([self._pausing] if self._pausing else ())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for lane in self._lanes.values():
+            for pending in lane:
+                pending.fail(WriterStopped("the writer was stopped"))
+        self._lanes.clear()
+        self._ready.clear()
+        self.queued = 0
+        self._idle.set()
+
+    # ---- the queue
+
+    def _make_ready(self, pending: _Pending) -> None:
+        heapq.heappush(self._ready, (pending.write.priority, pending.sequence, pending))
+
+    def _dispatch(self) -> None:
+        """Start as many of the most urgent writes as there are slots."""
+        while self._ready:
+            if self._ready[0][2].future.cancelled():
+                self._finish(heapq.heappop(self._ready)[2])
+            elif self._throttle.acquire():
+                task = asyncio.create_task(self._attempt(heapq.heappop(self._ready)[2]))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            else:
+                if self._throttle.pause_left and self._pausing is None:
+                    self._pausing = asyncio.create_task(self._resume())
+                return
+
+    async def _resume(self) -> None:
+        while pause := self._throttle.pause_left:
+            await self._clock.sleep(pause)
+        self._pausing = None
+        self._dispatch()
+
+    def _finish(self, pending: _Pending) -> None:
+        """The first of its lane is done: the next one's turn."""
+        self.queued -= 1
+        lane = self._lanes[pending.write.key]
+        lane.popleft()
+        if lane:
+            self._make_ready(lane[0])
+            return
+        del self._lanes[pending.write.key]
+        if not self._lanes:
+            self._idle.set()
+
+    # ---- one attempt
+
+    async def _attempt(self, pending: _Pending) -> None:
+        try:
+            answer = await self._send(pending)
+        except Exception as error:
+            delay = self._retry_delay(pending, error)
+            self._throttle.release()
+            if delay is not None:
+                # The slot is free for others meanwhile: objects whose webhook is down must not block the rest.
+                self.retries += 1
+                self._dispatch()
+                await self._clock.sleep(delay)
+                self._make_ready(pending)
+            else:
+                pending.fail(error)
+                self._finish(pending)
+        else:
+            self._throttle.speed_up()
+            self._throttle.release()
+            if not pending.future.done():
+                pending.future.set_result(answer)
+            self._finish(pending)
+        self._dispatch()
+
+    async def _send(self, pending: _Pending) -> Answer:
+        write = pending.write
+        if self._before_send is not None:
+            self._before_send()
+        started = self._clock.monotonic()
+        if pending.give_up_at is None:
+            retry_for = self._retry_for if write.retry_for is None else write.retry_for
+            pending.give_up_at = started + retry_for
+        params = write.params
+        if self._field_manager is not None and write.method != "DELETE":
+            params = {**(params or {}), "fieldManager": self._field_manager}
+        code = "200"
+        try:
+            return await self._client.request(
+                write.method,
+                write.path,
+                params=params,
+                body=write.body,
+                content_type=write.content_type,
+                partial=write.partial,
+                timeout=write.timeout,
+            )
+        except BaseException as error:
+            code = str(error.status) if isinstance(error, ApiError) else type(error).__name__
+            raise
+        finally:
+            self._count(write, code, self._clock.monotonic() - started)
+
+    def _retry_delay(self, pending: _Pending, error: Exception) -> float | None:
+        """Seconds until the next attempt; None if the error is final."""
+        if not isinstance(error, KubeError) or not error.is_transient:
+            return None
+        retry_after = error.retry_after if isinstance(error, ApiError) else None
+        refused = isinstance(error, ApiError) and error.status in (409, 429)
+        if isinstance(error, ApiError) and error.is_too_many_requests:
+            self._throttle.slow_down(retry_after)
+        if pending.future.cancelled() or not (refused or pending.write.repeatable):
+            return None
+        delay = pending.backoff.next(retry_after)
+        if pending.give_up_at is None or self._clock.monotonic() + delay > pending.give_up_at:
+            return None
+        return delay
+
+    def _count(self, write: Write, code: str, seconds: float) -> None:
+        plural = write.resource.plural
+        resource = f"{plural}/{write.subresource}" if write.subresource else plural
+        label = (write.verb, resource, code)
+        self.writes[label] = self.writes.get(label, 0) + 1
+        if self._observe is not None:
+            self._observe(write.verb, resource, code, seconds)
+
+
+@dataclass(slots=True)
+class _Pending:
+    write: Write
+    future: asyncio.Future[Answer]
+    sequence: int
+    backoff: Backoff
+    give_up_at: float | None = None
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+__all__ = ["MERGE_PATCH", "Priority", "Write", "Writer", "WriterStopped"]

@@ -1,0 +1,221 @@
+"""Writes as values: what is sent, in which order and with which urgency. Nothing is sent here."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import orjson
+
+from tradewind.kube.client import Params
+from tradewind.kube.resources import Resource
+
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+
+class Priority(IntEnum):
+    """The lower goes first. Results that are not recorded yet hold up more than objects not yet made."""
+
+    STATUS = 0
+    CREATE = 10
+    DELETE = 20
+    EVENT = 30
+
+
+@dataclass(slots=True, kw_only=True)
+class Write:
+    """One request that changes something. Writes of equal `key` are sent one after the other.
+
+    The body is serialised when the write is made: changing the dict afterwards changes nothing.
+    """
+
+    verb: str
+    """As in RBAC: create, update, patch, delete, deletecollection."""
+    method: str
+    resource: Resource
+    path: str
+    key: tuple[str, ...]
+    priority: int
+    body: bytes | None = None
+    params: Params | None = None
+    content_type: str | None = None
+    subresource: str | None = None
+    partial: bool = True
+    """Ask for PartialObjectMetadata: the answer to a write is seldom needed in full."""
+    repeatable: bool = True
+    """Whether it may be sent again when nobody knows if the first time took effect."""
+    retry_for: float | None = None
+    """Seconds after the first attempt in which transient failures are retried; None: the writer's."""
+    timeout: float | None = None
+    """Seconds for one attempt; None: the client's."""
+
+
+def create(
+    resource: Resource,
+    namespace: str | None,
+    body: Mapping[str, Any],
+    *,
+    partial: bool = True,
+    priority: int = Priority.CREATE,
+    retry_for: float | None = None,
+) -> Write:
+    """POST. With `generateName` it is not repeated blindly: a second attempt could make a second object."""
+    name = body.get("metadata", {}).get("name")
+    return Write(
+        verb="create",
+        method="POST",
+        resource=resource,
+        path=resource.path(namespace),
+        key=_key(resource, namespace, name or f"\0{next(_anonymous)}"),
+        priority=priority,
+        body=orjson.dumps(body),
+        partial=partial,
+        repeatable=name is not None,
+        retry_for=retry_for,
+    )
+
+
+def patch(
+    resource: Resource,
+    namespace: str | None,
+    name: str,
+    body: Any,
+    *,
+    subresource: str | None = None,
+    content_type: str = MERGE_PATCH,
+    force: bool | None = None,
+    partial: bool = True,
+    priority: int = Priority.STATUS,
+    retry_for: float | None = None,
+) -> Write:
+    """PATCH. `metadata.resourceVersion` in a merge patch makes it an optimistic lock.
+
+    `force` is that of server-side apply. A JSON patch that does not bear to be repeated needs a `test`.
+    """
+    return Write(
+        verb="patch",
+        method="PATCH",
+        resource=resource,
+        path=resource.path(namespace, name, subresource),
+        key=_key(resource, namespace, name),
+        priority=priority,
+        body=body if isinstance(body, bytes) else orjson.dumps(body),
+        params=None if force is None else {"force": str(force).lower()},
+        content_type=content_type,
+        subresource=subresource,
+        partial=partial,
+        retry_for=retry_for,
+    )
+
+
+def replace(
+    resource: Resource,
+    namespace: str | None,
+    name: str,
+    body: Mapping[str, Any],
+    *,
+    subresource: str | None = None,
+    partial: bool = True,
+    priority: int = Priority.STATUS,
+) -> Write:
+    """PUT. `metadata.resourceVersion` in the body makes it an optimistic lock."""
+    return Write(
+        verb="update",
+        method="PUT",
+        resource=resource,
+        path=resource.path(namespace, name, subresource),
+        key=_key(resource, namespace, name),
+        priority=priority,
+        body=orjson.dumps(body),
+        subresource=subresource,
+        partial=partial,
+    )
+
+
+def delete(
+    resource: Resource,
+    namespace: str | None,
+    name: str,
+    *,
+    uid: str | None = None,
+    grace: int | None = None,
+    propagation: str | None = None,
+    partial: bool = True,
+    priority: int = Priority.DELETE,
+) -> Write:
+    """DELETE. `uid` is a precondition: another object of that name is a Conflict.
+
+    `grace` in seconds; `propagation` is Background, Foreground or Orphan.
+    """
+    return Write(
+        verb="delete",
+        method="DELETE",
+        resource=resource,
+        path=resource.path(namespace, name),
+        key=_key(resource, namespace, name),
+        priority=priority,
+        body=_delete_options(uid, grace, propagation),
+        partial=partial,
+    )
+
+
+def delete_collection(
+    resource: Resource,
+    namespace: str | None,
+    *,
+    label_selector: str = "",
+    field_selector: str = "",
+    limit: int | None = None,
+    continue_token: str = "",
+    grace: int | None = None,
+    propagation: str | None = None,
+    priority: int = Priority.DELETE,
+) -> Write:
+    """DELETE of one page of a collection."""
+    params: dict[str, str | int] = {}
+    if label_selector:
+        params["labelSelector"] = label_selector
+    if field_selector:
+        params["fieldSelector"] = field_selector
+    if limit is not None:
+        params["limit"] = limit
+    if continue_token:
+        params["continue"] = continue_token
+    return Write(
+        verb="deletecollection",
+        method="DELETE",
+        resource=resource,
+        path=resource.path(namespace),
+        key=_key(resource, namespace, "", label_selector, field_selector),
+        priority=priority,
+        body=_delete_options(None, grace, propagation),
+        params=params,
+        # The server's own limit for a request; a page of slow deletions may well need it.
+        timeout=60.0,
+    )
+
+
+_anonymous = itertools.count()
+
+
+def _key(resource: Resource, namespace: str | None, name: str, *rest: str) -> tuple[str, ...]:
+    return (resource.group, resource.plural, namespace or "", name, *rest)
+
+
+def _delete_options(uid: str | None, grace: int | None, propagation: str | None) -> bytes | None:
+    options: dict[str, Any] = {}
+    if uid is not None:
+        options["preconditions"] = {"uid": uid}
+    if grace is not None:
+        options["gracePeriodSeconds"] = grace
+    if propagation is not None:
+        options["propagationPolicy"] = propagation
+    if not options:
+        return None
+    return orjson.dumps({"apiVersion": "v1", "kind": "DeleteOptions", **options})
