@@ -1,0 +1,33 @@
+"""Finds helm, and lays out the chart that the tests render.
+
+That chart is a copy with a CRD made for these tests, so that they do not depend on what the real CRDs happen
+to contain.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helm_chart import CHART, REPOSITORY, Helm
+
+
+@pytest.fixture(scope="session")
+def helm_program() -> Path:
+    """`$HELM`, else helm on PATH, else the one localkube builds (minutes, the first time)."""
+    named = os.environ.get("HELM") or shutil.which("helm")
+    if named:
+        return Path(named)
+    build = "from localkube import tools; print(tools.ensure('helm'))"
+    done = subprocess.run([sys.executable, "-c", build], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
+    return Path(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def helm(helm_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    chart = tmp_path_factory.mktemp("chart") / "tradewind"
+    shutil.copytree(CHART, chart, ignore=shutil.ignore_patterns("files"))
+    shutil.copytree(Path(__file__).parent / "crds", chart / "files" / "crds")
+    return Helm(helm_program, chart)
