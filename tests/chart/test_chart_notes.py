@@ -5,16 +5,15 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_chart import CHART, NAMESPACE, Helm
+from helm_chart import NAMESPACE, REPOSITORY, Helm, Manifest
 
 pytestmark = pytest.mark.chart
 
 
-def example_dag(notes: str) -> dict[str, Any]:
-    """The Dag that the notes tell the user to apply."""
-    text = notes.split("<<'DAG'\n")[1].split("     DAG\n")[0]
-    found: dict[str, Any] = yaml.safe_load(textwrap.dedent(text))
-    return found
+def example(notes: str) -> list[Manifest]:
+    """The objects that the notes tell the user to apply."""
+    text = notes.split("<<'EOF'\n")[1].split("     EOF\n")[0]
+    return list(yaml.safe_load_all(textwrap.dedent(text)))
 
 
 def test_say_what_to_do_next(helm: Helm) -> None:
@@ -23,20 +22,35 @@ def test_say_what_to_do_next(helm: Helm) -> None:
     assert "kubectl apply -n default -f -" in notes
     assert "kubectl get dagruns -n default" in notes
     assert "kubectl describe dag hello -n default" in notes
+    assert "kubectl describe dagrun hello-1 -n default" in notes
     assert "every namespace" in notes
     assert "\n\n\n" not in notes
 
 
-def test_the_example_has_only_fields_that_the_crd_knows(helm: Helm) -> None:
-    dag = example_dag(helm.notes())
-    assert dag["kind"] == "Dag"
+def test_the_example_is_a_dag_and_a_run_of_it(helm: Helm) -> None:
+    dag, run = example(helm.notes())
+    assert (dag["kind"], run["kind"]) == ("Dag", "DagRun")
+    assert run["spec"]["dag"] == dag["metadata"]["name"]
     assert [task["name"] for task in dag["spec"]["tasks"]] == ["greet", "done"]
-    for path in (CHART / "files" / "crds").glob("*_dags.yaml"):
+
+
+def test_the_example_has_only_fields_that_the_crds_know(helm: Helm) -> None:
+    for found in example(helm.notes()):
+        [path] = (REPOSITORY / "crds").glob(f"*_{found['kind'].lower()}s.yaml")
         [version] = yaml.safe_load(path.read_text())["spec"]["versions"]
-        schema = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
-        assert dag["spec"].keys() <= schema["properties"].keys()
-        for task in dag["spec"]["tasks"]:
-            assert task.keys() <= schema["properties"]["tasks"]["items"]["properties"].keys()
+        assert not unknown_fields(found["spec"], version["schema"]["openAPIV3Schema"]["properties"]["spec"])
+
+
+def unknown_fields(value: Any, schema: dict[str, Any]) -> set[str]:
+    """The names in the value that the structural schema does not have."""
+    if isinstance(value, list):
+        return set().union(*(unknown_fields(item, schema["items"]) for item in value))
+    if not isinstance(value, dict):
+        return set()
+    known: dict[str, Any] = schema["properties"]
+    return (value.keys() - known.keys()).union(
+        *(unknown_fields(value[key], known[key]) for key in value.keys() & known.keys())
+    )
 
 
 @pytest.mark.parametrize(
