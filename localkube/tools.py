@@ -40,9 +40,7 @@ class _GoProgram:
 
 _GO_PROGRAMS = {
     "helm": _GoProgram("helm.sh/helm/v4/cmd/helm", "v4.3.1", "about 4 min the first time, cached afterwards"),
-    "kwok": _GoProgram(
-        "sigs.k8s.io/kwok/cmd/kwok", "v0.8.0", "about 3 min the first time, cached afterwards"
-    ),
+    "kwok": _GoProgram("sigs.k8s.io/kwok/cmd/kwok", "v0.8.0", "about 3 min the first time, cached afterwards"),
     "kind": _GoProgram("sigs.k8s.io/kind", "v0.33.0", "about 1 min the first time, cached afterwards"),
 }
 
@@ -138,4 +136,3 @@ def _go_environment() -> dict[str, str]:
 
 def _build_log(name: str) -> Path:
     return paths.cache_folder() / "logs" / f"build-{name}.log"
-

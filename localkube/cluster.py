@@ -1,0 +1,150 @@
+"""`Cluster`: a local Kubernetes cluster by name, for tests, scripts and the command line."""
+
+import signal
+from pathlib import Path
+from types import TracebackType
+
+from localkube import files, images, kind, paths, python_image, storage
+from localkube.errors import LocalkubeError
+from localkube.layout import Layout, Profile, Record
+from localkube.native import ComponentStatus, NativeCluster, sweep
+from localkube.progress import Progress
+
+# Someone else's `up` may be building Kubernetes.
+_LOCK_LIMIT_SECONDS = 1800.0
+
+
+class Cluster:
+    """A cluster that exists, or will after `up()`.
+
+    As a context manager it is up inside the block and taken down after it.
+    All methods raise LocalkubeError.
+    """
+
+    def __init__(self, name: str = "tradewind", *, profile: Profile = "real", nodes: int = 1,
+                 progress: Progress | None = None) -> None:  # fmt: skip
+        """`nodes` counts the fake nodes of profile `kwok`; a real cluster has one."""
+        self.name = name
+        self.profile: Profile = profile
+        self._nodes = nodes
+        self._layout = Layout(name)
+        self._progress = progress or Progress()
+        paths.cluster_folder(name)
+
+    def __enter__(self) -> "Cluster":
+        try:
+            self.up()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig, self-contained."""
+        return self._layout.kubeconfig
+
+    @property
+    def folder(self) -> Path:
+        """Everything of this cluster; `logs/COMPONENT.log` is in it."""
+        return self._layout.folder
+
+    @property
+    def host_address(self) -> str:
+        """This machine's address as Pods and the API server see it (for webhooks run by a test)."""
+        record = self._record()
+        if record.engine == "kind":
+            raise LocalkubeError("a kind cluster does not know its host's address")
+        return record.network.host_address
+
+    def up(self) -> None:
+        """Bring the cluster up, unless it is; what is left of a broken one is removed first."""
+        with files.locked(paths.lock_file(self.name), limit=_LOCK_LIMIT_SECONDS):
+            if self._is_up():
+                self._progress.say(f"cluster {self.name} is up: KUBECONFIG={self.kubeconfig}")
+                return
+            if self.folder.exists():
+                self._progress.say(f"removing what is left of a broken cluster {self.name}")
+                self._remove()
+            self._progress.say(f"starting cluster {self.name} (profile {self.profile}, a few seconds)")
+            if self.profile == "real" and kind.is_preferred():
+                kind.create(self._layout, self._progress)
+            else:
+                NativeCluster.allot(self._layout, self.profile, self._progress).up(nodes=self._nodes)
+            self._layout.mark_complete()
+            self._progress.say(f"cluster {self.name} is ready: KUBECONFIG={self.kubeconfig}")
+
+    def down(self) -> None:
+        """Remove the cluster and all its data; nothing happens if there is none."""
+        with files.locked(paths.lock_file(self.name), limit=_LOCK_LIMIT_SECONDS):
+            self._remove()
+            self._progress.say(f"cluster {self.name} is gone")
+
+    def status(self) -> list[ComponentStatus]:
+        """The components and how they are; empty if there is no cluster (or it is kind's)."""
+        record = self._layout.read()
+        if record is None or record.engine == "kind":
+            return []
+        return NativeCluster(self._layout, record, self._progress).status()
+
+    def kill_component(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to a component; after SIGKILL it has ended when this returns."""
+        self._native().kill(name, number)
+
+    def start_component(self, name: str) -> None:
+        """Start a component that was ended, and wait until it is healthy."""
+        self._native().start(name)
+
+    def load_image(self, archive: Path) -> None:
+        """Import the image(s) of a tar archive, for Pods to use without pulling."""
+        if self._record().engine == "kind":
+            kind.load(self.name, archive, self._progress)
+        else:
+            images.load(archive, self._layout.containerd_socket)
+
+    def ensure_python_image(self) -> None:
+        """Load the Python base image, made first if need be (about a minute, once)."""
+        self.load_image(python_image.ensure(self._progress))
+
+    def _native(self) -> NativeCluster:
+        record = self._record()
+        if record.engine == "kind":
+            raise LocalkubeError("components can be ended one by one only where localkube runs them itself")
+        return NativeCluster(self._layout, record, self._progress)
+
+    def _record(self) -> Record:
+        record = self._layout.read()
+        if record is None:
+            raise LocalkubeError(f"there is no cluster {self.name!r}; `up` makes one")
+        return record
+
+    def _is_up(self) -> bool:
+        record = self._layout.read()
+        if record is None or not self._layout.complete:
+            return False
+        if record.engine == "kind":
+            return kind.exists(self.name)
+        native = NativeCluster(self._layout, record, self._progress)
+        if not native.running():
+            return False
+        if record.profile != self.profile:
+            raise LocalkubeError(
+                f"cluster {self.name} is up with profile {record.profile}, not {self.profile}: "
+                "take it down first, or choose another name"
+            )
+        native.await_api()
+        if storage.recycle(native.client, self._layout.volumes):
+            self._progress.say("emptied the volumes that were released")
+        return True
+
+    def _remove(self) -> None:
+        record = self._layout.read()
+        if record is not None and record.engine == "kind":
+            kind.delete(self._layout, self._progress)
+        else:
+            sweep(self._layout, record)

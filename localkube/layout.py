@@ -1,0 +1,114 @@
+"""What lies where in a cluster's folder, and the record of the cluster that is kept there."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from localkube import files, paths
+from localkube.errors import LocalkubeError
+from localkube.network import Network
+
+Profile = Literal["real", "kwok"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+Engine = Literal["native", "kind"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What must be known to find a cluster's parts again; written before any of them is made."""
+
+    profile: Profile
+    engine: Engine
+    network: Network
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths in the folder of one cluster."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return paths.cluster_folder(self.name)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Of the cluster's administrator."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def pki(self) -> Path:
+        return self.folder / "pki"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config"
+
+    @property
+    def volumes(self) -> Path:
+        """The data of PersistentVolumes."""
+        return self.folder / "volumes"
+
+    @property
+    def containerd_state(self) -> Path:
+        return self.folder / "containerd" / "state"
+
+    @property
+    def containerd_socket(self) -> Path:
+        return self.folder / "containerd" / "containerd.sock"
+
+    def log(self, component: str) -> Path:
+        """A component's log file."""
+        return self.folder / "logs" / f"{component}.log"
+
+    def pid_file(self, component: str) -> Path:
+        """Where a component's process is recorded."""
+        return self.folder / "pids" / component
+
+    def component_kubeconfig(self, component: str) -> Path:
+        """The kubeconfig that a component uses."""
+        return self.config / f"{component}.kubeconfig"
+
+    def read(self) -> Record | None:
+        """The cluster's record, or None if there is no such cluster."""
+        try:
+            stored = json.loads((self.folder / "cluster.json").read_text())
+        except FileNotFoundError:
+            return None
+        return Record(stored["profile"], stored["engine"], Network(**stored["network"]))
+
+    def write(self, record: Record) -> None:
+        """Store the cluster's record."""
+        files.write(self.folder / "cluster.json", json.dumps(asdict(record), indent=2))
+
+    @property
+    def complete(self) -> bool:
+        """Whether `up` once came to its end; a cluster without is a wreck."""
+        return (self.folder / "complete").exists()
+
+    def mark_complete(self) -> None:
+        """Note that `up` came to its end."""
+        (self.folder / "complete").touch()
+
+    def delete(self) -> None:
+        """Delete the folder; nothing may be mounted in it any more."""
+        if not self.folder.exists():
+            return
+        try:
+            shutil.rmtree(self.folder)
+        except OSError as error:
+            raise LocalkubeError(f"cannot delete {self.folder}: {error}") from error
+
+
+def existing() -> dict[str, Record]:
+    """All clusters of this user that have a folder."""
+    found: dict[str, Record] = {}
+    if paths.home_folder().exists():
+        for file in paths.home_folder().glob("*/cluster.json"):
+            record = Layout(file.parent.name).read()
+            if record is not None:
+                found[file.parent.name] = record
+    return found
