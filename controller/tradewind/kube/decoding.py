@@ -145,7 +145,7 @@ class _DictDecoder(Generic[T]):
     def page(self, body: bytes) -> Page[T]:
         listed = _decode_list(body)
         return Page(
-            [self._item(orjson.loads(raw)) for raw in listed.items or ()],
+            [self._item(orjson.loads(bytes(raw))) for raw in listed.items or ()],
             listed.metadata.resource_version,
             listed.metadata.continue_,
         )
