@@ -32,20 +32,20 @@ class KeyPair:
 
 
 class Authority:
-    """Signs certificates into one folder; its own is `ca.crt` there."""
+    """Signs certificates into one folder, its own among them."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make a new authority, replacing what the folder had."""
+    def __init__(self, folder: Path, file_name: str = "ca") -> None:
+        """Make a new authority, replacing one of this name in the folder."""
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _subject("localkube", ())
+        self._name = _subject(f"localkube-{file_name}", ())
         builder = _builder(self._name, self._name, self._key.public_key())
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
         builder = builder.add_extension(
             x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
         )
-        self.pair = _store(folder, "ca", builder.sign(self._key, hashes.SHA256()), self._key)
+        self.pair = _store(folder, file_name, builder.sign(self._key, hashes.SHA256()), self._key)
 
     def client(self, file_name: str, user: str, groups: Sequence[str] = ()) -> KeyPair:
         """A client certificate for a Kubernetes user and its groups."""

@@ -37,7 +37,8 @@ class Credentials:
     api_server: KeyPair
     api_server_as_client: KeyPair
     service_accounts: KeyPair
-    kubelet_server: KeyPair
+    front_authority: KeyPair
+    front_client: KeyPair
 
     @classmethod
     def at(cls, folder: Path) -> "Credentials":
@@ -49,7 +50,7 @@ class Credentials:
         service_accounts = KeyPair(folder / "service-account.pub", folder / "service-account.key")
         return cls(
             pair("ca"), pair("admin"), pair("kube-apiserver"), pair("kube-apiserver-client"),
-            service_accounts, pair("kubelet-server"),
+            service_accounts, pair("front-proxy-ca"), pair("front-proxy-client"),
         )  # fmt: skip
 
 
@@ -57,6 +58,8 @@ def write_configuration(layout: Layout, profile: Profile, network: Network) -> N
     """Write all certificates, kubeconfigs and configuration files of a cluster."""
     authority = certificates.Authority(layout.pki)
     certificates.service_account_keys(layout.pki)
+    front = certificates.Authority(layout.pki, "front-proxy-ca")
+    front.client("front-proxy-client", "front-proxy-client")
     names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"]
     names.append("kubernetes.default.svc.cluster.local")
     addresses = dict.fromkeys(["127.0.0.1", network.address, network.api_service_address])
@@ -139,6 +142,13 @@ def _api_server(layout: Layout, network: Network, progress: Progress) -> list[st
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={keys.service_accounts.certificate}",
         f"--service-account-signing-key-file={keys.service_accounts.key}",
+        f"--requestheader-client-ca-file={keys.front_authority.certificate}",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={keys.front_client.certificate}",
+        f"--proxy-client-key-file={keys.front_client.key}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",

@@ -15,6 +15,11 @@ from localkube.network import Network
 
 PAUSE_IMAGE = "localkube/pause:1"
 _CNI_PROGRAMS = Path("/usr/lib/cni")
+# Nothing listens there, so that pulling an image fails at once.
+_NO_REGISTRY = """server = "http://127.0.0.1:1"
+[host."http://127.0.0.1:1"]
+capabilities = ["pull", "resolve"]
+"""
 
 
 def kubeconfig(path: Path, *, cluster: str, server: str, authority: Path, pair: KeyPair) -> None:
@@ -137,6 +142,7 @@ def containerd(layout: Layout, network: Network) -> Path:
     """
     cni = layout.config / "cni"
     _pod_network(cni / "10-localkube.conflist", layout, network)
+    files.write(layout.config / "registries" / "_default" / "hosts.toml", _NO_REGISTRY)
     folder, cri = layout.folder / "containerd", 'plugins."io.containerd.grpc.v1.cri"'
     text = f"""
 version = 2
@@ -157,6 +163,8 @@ netns_mounts_under_state_dir = true
 [{cri}.cni]
 bin_dir = "{_CNI_PROGRAMS}"
 conf_dir = "{cni}"
+[{cri}.registry]
+config_path = "{layout.config}/registries"
 [{cri}.containerd]
 default_runtime_name = "runc"
 [{cri}.containerd.runtimes.runc]

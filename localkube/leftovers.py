@@ -35,7 +35,10 @@ class CgroupTree:
         self.path = f"/{_PARENT}/{name}"
 
     def create(self) -> None:
-        """Make it in each hierarchy, with a leaf for the components."""
+        """Make it in each hierarchy, with a leaf for the components.
+
+        On a machine that has both, runc uses v2's hierarchy beside v1's.
+        """
         for hierarchy in _hierarchies():
             root = hierarchy.point / _PARENT
             root.mkdir(exist_ok=True)
@@ -108,8 +111,7 @@ def _mounts() -> Iterator[_Mount]:
 
 
 def _hierarchies() -> list[_Mount]:
-    v1 = [mount for mount in _mounts() if mount.kind == "cgroup"]
-    return v1 or [mount for mount in _mounts() if mount.kind == "cgroup2"]
+    return [mount for mount in _mounts() if mount.kind in ("cgroup", "cgroup2")]
 
 
 def _tracking_hierarchy() -> _Mount:

@@ -136,7 +136,10 @@ def create(cluster: str, network: Network) -> None:
     _ip("-n", name, "addr", "add", f"{network.address}/30", "dev", "eth0")
     for inner in ("lo", "eth0"):
         _ip("-n", name, "link", "set", inner, "up")
-    _ip("-n", name, "route", "add", "default", "via", network.host_address)
+    # What leads nowhere fails at once instead of timing out; a Service's address needs a
+    # route only so that kube-proxy's rules get to see the packet.
+    _ip("-n", name, "route", "add", "unreachable", "default")
+    _ip("-n", name, "route", "add", network.service_cidr, "via", network.host_address)
     _ip("route", "add", network.whole, "via", network.address)
     forwarding = "/proc/sys/net/ipv4/ip_forward"
     run([*enter(cluster), "sh", "-c", f"echo 1 >{forwarding}"], limit=_LIMIT_SECONDS)
