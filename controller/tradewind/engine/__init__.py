@@ -1,0 +1,16 @@
+"""Scheduling decisions, and nothing else: no I/O, no clock, no randomness.
+
+Time comes in as an argument and actions go out as values, so the controller, `tradewind run` and the tests drive the
+very same code. The cost of an event is in proportion to what it changes.
+
+    scheduler.py     all runs together: which start, which task instances get slots
+    run.py           one run: its task instances and what each event does to them
+    trigger_rules/   when a task may start, given its upstream
+    outcome.py       what the end of a try means
+    retries.py       when the next try is due
+    timetable.py     cron and time zones
+    schedule.py      which ticks of a Dag get a run now
+    history.py       which finished runs are too many
+    rendering.py     what templates see, and a task with them filled in
+    graph.py         tasks and edges by position
+"""

@@ -1,0 +1,66 @@
+"""What the end of a try means: exit codes, outputs, time limits."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tradewind.api.resolve import ResolvedTask
+from tradewind.engine.states import TaskState
+from tradewind.engine.tries import StopReason, TryEvent, TryReport
+
+MAX_OUTPUT_BYTES = 4096
+"""Longest termination message that Kubernetes keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a try ended. `lost` tries are not the task's fault; `retry` says whether another try makes sense."""
+
+    state: TaskState
+    reason: str | None = None
+    message: str | None = None
+    output: Any = None
+    has_output: bool = False
+    lost: bool = False
+    retry: bool = True
+
+
+def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> Outcome:
+    """The outcome of a try that a report says has ended; `stopped` when we had asked for its end."""
+    if report.event is TryEvent.REFUSED:
+        return Outcome(TaskState.FAILED, report.reason, report.message, retry=report.retry)
+    if report.event is TryEvent.ENDED and report.exit_code == 0 and report.reason != "DeadlineExceeded":
+        return _judge_output(report.output)
+    if stopped is not None:
+        return Outcome(TaskState.FAILED, stopped.reason, stopped.message)
+    if report.event is TryEvent.LOST:
+        return Outcome(TaskState.FAILED, report.reason or "Lost", report.message, lost=True)
+    if report.exit_code in task.skip_exit_codes:
+        return Outcome(TaskState.SKIPPED, "SkipExitCode", f"exit code {report.exit_code} means skip")
+    if report.exit_code in task.fail_exit_codes:
+        message = report.message or f"exit code {report.exit_code}"
+        return Outcome(TaskState.FAILED, "FailExitCode", message, retry=False)
+    return Outcome(
+        TaskState.FAILED,
+        report.reason or "Error",
+        report.message or (f"exit code {report.exit_code}" if report.exit_code is not None else None),
+        retry=report.retry,
+    )
+
+
+def _judge_output(text: str | None) -> Outcome:
+    if not text or not text.strip():
+        return Outcome(TaskState.SUCCEEDED)
+    size = len(text.encode())
+    if size > MAX_OUTPUT_BYTES:
+        message = f"the output has {size} bytes, at most {MAX_OUTPUT_BYTES} fit; write larger data to storage"
+        return Outcome(TaskState.FAILED, "InvalidOutput", message)
+    try:
+        return Outcome(TaskState.SUCCEEDED, output=json.loads(text, parse_constant=_no_constant), has_output=True)
+    except ValueError as error:
+        cut = ", and was cut off at 4096 bytes" if size == MAX_OUTPUT_BYTES else ""
+        return Outcome(TaskState.FAILED, "InvalidOutput", f"the output is not JSON{cut}: {error}")
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

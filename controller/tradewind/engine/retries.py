@@ -1,0 +1,26 @@
+"""When the next try of a task is due, and whether there is one."""
+
+import hashlib
+import math
+from datetime import timedelta
+
+from tradewind.api.resolve import RetryPolicy
+
+
+def retry_delay(policy: RetryPolicy, identity: str, failures: int) -> timedelta:
+    """Time to wait after the `failures`-th failed try (from 1).
+
+    With a backoff factor m the delay lies in [base, 2·base), base = ceil(delay·m^(failures-1)) seconds, at a place
+    given by a hash of `identity` (which names run, task and try): the same after a restart, different for each task.
+    """
+    if policy.backoff is None:
+        return min(policy.delay, policy.max_delay)
+    longest = policy.max_delay.total_seconds()
+    exponent = min(failures - 1, 1024)
+    try:
+        base = min(math.ceil(policy.delay.total_seconds() * policy.backoff**exponent), longest)
+    except OverflowError:
+        base = longest
+    digest = hashlib.sha256(f"{identity}/{failures}".encode()).digest()
+    fraction = int.from_bytes(digest[:6]) / 2**48
+    return timedelta(seconds=min(base * (1 + fraction), longest))

@@ -1,0 +1,511 @@
+"""One run in memory: what each event does to its task instances, and what it wants next.
+
+A RunState is rebuilt from the run's status and the reports on its tries at any time (after a restart, after a write
+conflict): it holds nothing that those do not say. Reports may come twice, late, or before the run knows that the try
+exists; none of it changes the result.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from tradewind.api.duration import format_duration
+from tradewind.api.resolve import ResolvedDag, ResolvedTask
+from tradewind.engine.graph import Graph
+from tradewind.engine.outcome import Outcome, judge
+from tradewind.engine.retries import retry_delay
+from tradewind.engine.slots import Slots
+from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
+from tradewind.engine.task_instance import TaskInstance, format_time, parse_time
+from tradewind.engine.tries import StopReason, TryEvent, TryReport
+from tradewind.engine.trigger_rules import UpstreamCounts, all_success
+from tradewind.engine.trigger_rules.upstream import End, Run
+
+MESSAGE_BUDGET = 300_000
+"""Characters that the messages of all tasks of a run may have together in status."""
+OUTPUT_BUDGET = 400_000
+"""Bytes that the outputs of all tasks of a run may have together in status; etcd takes 1.5 MiB."""
+POSTPONE_FIRST = timedelta(seconds=2)
+POSTPONE_LONGEST = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What does not change about a run."""
+
+    namespace: str
+    name: str
+    uid: str
+    dag: str
+    type: str
+    logical_date: datetime
+    interval_start: datetime
+    interval_end: datetime
+    params: Mapping[str, Any] = field(default_factory=dict)
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Ask for the end of a try that is under way."""
+
+    run: RunInfo
+    task: ResolvedTask
+    number: int
+    why: StopReason
+
+
+class RunState:
+    """The task instances of one run and what they wait for."""
+
+    def __init__(
+        self,
+        info: RunInfo,
+        dag: ResolvedDag,
+        slots: Slots,
+        *,
+        status: Mapping[str, Any] | None = None,
+        graph: Graph | None = None,
+    ) -> None:
+        self.info = info
+        self.dag = dag
+        self.graph = graph or Graph.of(dag.tasks)
+        self.phase = RunPhase.QUEUED
+        self.reason: str | None = None
+        self.message: str | None = None
+        self.started_at: datetime | None = None
+        self.finished_at: datetime | None = None
+        self.active = 0
+        """Task instances that hold slots."""
+        self.changed = False
+        """Whether status() would say something new since `changed` was last cleared."""
+        self._slots = slots
+        self._instances = [
+            TaskInstance(task, position, UpstreamCounts(len(self.graph.upstream[position])))
+            for position, task in enumerate(dag.tasks)
+        ]
+        self._unfinished = len(self._instances)
+        self._dirty: deque[int] = deque()
+        self._timers: list[tuple[datetime, int, int]] = []
+        self._ready: dict[str, list[int]] = {}
+        self._blocked: dict[str, str] = {}
+        self._early: dict[tuple[int, int], TryReport] = {}
+        self._stops: list[Stop] = []
+        self._output_bytes = 0
+        self._message_limit = max(80, min(1024, MESSAGE_BUDGET // (2 * len(self._instances))))
+        if status and status.get("phase"):
+            self._restore(status)
+        self._dirty.extend(i for i, instance in enumerate(self._instances) if instance.state is TaskState.NONE)
+
+    # Events -----------------------------------------------------------------------------------------------------
+
+    def begin(self, now: datetime) -> None:
+        """Leave the queue: tasks may start from now on."""
+        self.phase, self.started_at, self.message, self.reason = RunPhase.RUNNING, now, None, None
+        if self.dag.run_timeout:
+            self._set_timer(now + self.dag.run_timeout, _RUN, 0)
+        self.changed = True
+
+    def wait(self, message: str) -> None:
+        """Say why the run stays in the queue."""
+        if self.message != message:
+            self.message = message
+            self.changed = True
+
+    def report(self, report: TryReport, now: datetime) -> None:
+        """Take in what happened to a try. Call advance() after the last report."""
+        position = self.graph.position.get(report.task)
+        if position is None or self.phase in FINISHED_PHASES:
+            return
+        instance = self._instances[position]
+        if instance.finished or report.number < instance.number:
+            return
+        waiting = instance.state in (TaskState.NONE, TaskState.UP_FOR_RETRY)
+        if report.number > instance.number or waiting:
+            # A try that this state does not know yet: its Pod was made by a controller that died before it wrote
+            # status. It is kept until the run comes to that try, and then taken for what it is.
+            if report.number > instance.number:
+                self._early[position, report.number] = report
+                self._dirty.append(position)
+            return
+        self._apply(instance, report, now)
+
+    def advance(self, now: datetime) -> None:
+        """Follow up on everything that has changed or come due."""
+        if self.phase is not RunPhase.RUNNING:
+            return
+        self._fire_timers(now)
+        while self._dirty:
+            self._consider(self._instances[self._dirty.popleft()], now)
+        if self._unfinished == 0:
+            self._finish_run(now)
+
+    def missing(self, present: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Tries that status says are under way and that are not among `present` (task, number)."""
+        known = set(present)
+        return [
+            (instance.task.name, instance.number)
+            for instance in self._instances
+            if instance.state in (TaskState.QUEUED, TaskState.RUNNING)
+            and (instance.task.name, instance.number) not in known
+        ]
+
+    def fail(self, reason: str, message: str, now: datetime) -> None:
+        """End the run now: what has not finished is skipped, what is under way is stopped."""
+        for instance in self._instances:
+            if instance.finished:
+                continue
+            if instance.holds_slots:
+                self._stops.append(
+                    Stop(self.info, instance.task, instance.number, StopReason(reason, f"the run ended: {message}"))
+                )
+            self._finish(instance, Outcome(TaskState.SKIPPED, reason, f"the run ended: {message}"), now)
+        self._dirty.clear()
+        self._end(RunPhase.FAILED, reason, message, now)
+
+    # Slots ------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether any task waits for nothing but slots."""
+        return any(self._ready.values())
+
+    def grant(self) -> Iterator[TaskInstance]:
+        """Give slots to ready tasks, first in the Dag first, as far as limits allow; yields each that got some."""
+        blocked: dict[str, str] = {}
+        while True:
+            heads = [(ready[0], pool) for pool, ready in self._ready.items() if ready and pool not in blocked]
+            if not heads:
+                break
+            position, pool = min(heads)
+            instance = self._instances[position]
+            why_not = self._why_not(instance)
+            if why_not:
+                blocked[pool] = why_not
+                continue
+            heapq.heappop(self._ready[pool])
+            self._hold(instance)
+            instance.touch()
+            yield instance
+        if blocked != self._blocked:
+            self._blocked = blocked
+            self.changed = True
+
+    def release(self) -> None:
+        """Give back every slot: the run is no longer scheduled here."""
+        for instance in self._instances:
+            self._give_back(instance)
+
+    def take_stops(self) -> list[Stop]:
+        """The tries to be stopped since the last call."""
+        stops, self._stops = self._stops, []
+        return stops
+
+    def _why_not(self, instance: TaskInstance) -> str | None:
+        if self.active >= self.dag.max_active_tasks:
+            return f"waits for maxActiveTasks of the Dag ({self.dag.max_active_tasks})"
+        return self._slots.why_not(self.info.namespace, instance.task.pool, instance.task.pool_slots)
+
+    def _hold(self, instance: TaskInstance) -> None:
+        instance.holds_slots = True
+        self.active += 1
+        self._slots.take(self.info.namespace, instance.task.pool, instance.task.pool_slots)
+
+    def _give_back(self, instance: TaskInstance) -> None:
+        if instance.holds_slots:
+            instance.holds_slots = False
+            self.active -= 1
+            self._slots.give_back(self.info.namespace, instance.task.pool, instance.task.pool_slots)
+
+    # One task instance ------------------------------------------------------------------------------------------
+
+    def _consider(self, instance: TaskInstance, now: datetime) -> None:
+        """Move a task that waits, if what it waits for has come."""
+        early = (instance.position, instance.number + 1) in self._early
+        if instance.state is TaskState.UP_FOR_RETRY and early:
+            self._schedule(instance, now)
+        if instance.state is not TaskState.NONE:
+            return
+        verdict = all_success(instance.upstream)
+        if isinstance(verdict, End):
+            self._finish(instance, Outcome(verdict.state, "TriggerRule", verdict.reason), now)
+        elif isinstance(verdict, Run):
+            if instance.task.noop:
+                instance.started_at = now
+                self._finish(instance, Outcome(TaskState.SUCCEEDED), now)
+            else:
+                self._schedule(instance, now)
+
+    def _schedule(self, instance: TaskInstance, now: datetime) -> None:
+        """Ready for its next try, or already in it when a report on that try came early."""
+        instance.begin_try(now)
+        self.changed = True
+        early = self._early.pop((instance.position, instance.number), None)
+        if early is not None:
+            self._apply(instance, early, now)
+        else:
+            self._enqueue(instance)
+
+    def _enqueue(self, instance: TaskInstance) -> None:
+        heapq.heappush(self._ready.setdefault(instance.task.pool, []), instance.position)
+
+    def _dequeue(self, instance: TaskInstance) -> None:
+        ready = self._ready.get(instance.task.pool, [])
+        if instance.position in ready:
+            ready.remove(instance.position)
+            heapq.heapify(ready)
+
+    def _apply(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
+        """A report on the current try of a task that is Scheduled, Queued or Running."""
+        match report.event:
+            case TryEvent.CREATED | TryEvent.RUNNING:
+                self._progress(instance, report, now)
+            case TryEvent.POSTPONED:
+                self._postpone(instance, report, now)
+            case _:
+                self._end_try(instance, report, now)
+
+    def _progress(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
+        task = instance.task
+        if not instance.holds_slots:
+            self._dequeue(instance)
+            self._hold(instance)
+        if instance.state is TaskState.SCHEDULED:
+            instance.state, instance.queued_at, instance.message = TaskState.QUEUED, now, None
+            self._set_timer(now + task.queued_timeout, instance.position, instance.number)
+            self._mark(instance)
+        if report.event is TryEvent.RUNNING:
+            if instance.state is TaskState.QUEUED:
+                instance.state, instance.started_at = TaskState.RUNNING, report.started_at or now
+                instance.reason = instance.message = None
+                if task.timeout:
+                    self._set_timer(instance.started_at + task.timeout, instance.position, instance.number)
+                self._mark(instance)
+        elif instance.state is TaskState.QUEUED and (instance.reason, instance.message) != (
+            report.reason,
+            report.message,
+        ):
+            instance.reason, instance.message = report.reason, report.message
+            self._mark(instance)
+
+    def _postpone(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
+        if instance.state is not TaskState.SCHEDULED:
+            return
+        self._give_back(instance)
+        self._dequeue(instance)
+        delay = min(POSTPONE_FIRST * 2 ** min(instance.postponed, 10), POSTPONE_LONGEST)
+        instance.postponed += 1
+        instance.postponed_until = now + delay
+        instance.reason, instance.message = report.reason, report.message
+        self._set_timer(instance.postponed_until, instance.position, instance.number)
+        self._mark(instance)
+
+    def _end_try(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
+        task = instance.task
+        self._dequeue(instance)
+        self._give_back(instance)
+        instance.exit_code = report.exit_code
+        instance.started_at = report.started_at or instance.started_at
+        instance.finished_at = report.finished_at or now
+        outcome = self._within_budget(judge(task, report, instance.stop), report)
+        if outcome.lost and instance.lost < task.retries.on_lost:
+            instance.state, instance.reason, instance.message = TaskState.FAILED, outcome.reason, outcome.message
+            instance.lost += 1
+            self._schedule(instance, now)
+            instance.tries[-1]["state"] = "Lost"
+            self._mark(instance)
+            return
+        failures = instance.number - instance.lost
+        if outcome.state is TaskState.FAILED and outcome.retry and not outcome.lost and failures <= task.retries.limit:
+            instance.state, instance.reason, instance.message = TaskState.UP_FOR_RETRY, outcome.reason, outcome.message
+            identity = f"{self.info.uid}/{task.name}"
+            instance.retry_at = instance.finished_at + retry_delay(task.retries, identity, failures)
+            self._set_timer(instance.retry_at, instance.position, instance.number)
+            self._dirty.append(instance.position)
+            self._mark(instance)
+            return
+        self._finish(instance, outcome, instance.finished_at)
+
+    def _within_budget(self, outcome: Outcome, report: TryReport) -> Outcome:
+        if not outcome.has_output:
+            return outcome
+        size = len((report.output or "").encode())
+        if self._output_bytes + size > OUTPUT_BUDGET:
+            message = f"the outputs of all tasks of a run may have {OUTPUT_BUDGET} bytes together; use storage"
+            return Outcome(TaskState.FAILED, "OutputTooLarge", message, retry=False)
+        self._output_bytes += size
+        return outcome
+
+    def _finish(self, instance: TaskInstance, outcome: Outcome, when: datetime) -> None:
+        self._dequeue(instance)
+        self._give_back(instance)
+        instance.state, instance.reason, instance.message = outcome.state, outcome.reason, outcome.message
+        instance.output, instance.has_output = outcome.output, outcome.has_output
+        instance.finished_at, instance.retry_at = when, None
+        self._unfinished -= 1
+        self._count_downstream(instance)
+        self._mark(instance)
+
+    def _count_downstream(self, instance: TaskInstance) -> None:
+        for position in self.graph.downstream[instance.position]:
+            self._instances[position].upstream.add(instance.state)
+            self._dirty.append(position)
+
+    def _mark(self, instance: TaskInstance) -> None:
+        instance.touch()
+        self.changed = True
+
+    # Time -------------------------------------------------------------------------------------------------------
+
+    @property
+    def wake_at(self) -> datetime | None:
+        """When advance() has something to do even if nothing happens."""
+        return self._timers[0][0] if self._timers and self.phase is RunPhase.RUNNING else None
+
+    def _set_timer(self, when: datetime, position: int, number: int) -> None:
+        heapq.heappush(self._timers, (when, position, number))
+
+    def _fire_timers(self, now: datetime) -> None:
+        while self._timers and self._timers[0][0] <= now:
+            _, position, number = heapq.heappop(self._timers)
+            if position == _RUN:
+                if self.dag.run_timeout:
+                    limit = format_duration(self.dag.run_timeout)
+                    self.fail("RunTimeout", f"it took longer than runTimeout ({limit})", now)
+                    return
+            elif self._instances[position].number == number:
+                self._fire(self._instances[position], now)
+
+    def _fire(self, instance: TaskInstance, now: datetime) -> None:
+        """A timer of the current try is due: whichever it was set for, the state says what it means now."""
+        task = instance.task
+        if instance.state is TaskState.UP_FOR_RETRY:
+            if instance.retry_at and instance.retry_at <= now:
+                self._schedule(instance, now)
+        elif instance.state is TaskState.SCHEDULED:
+            if instance.postponed_until and instance.postponed_until <= now:
+                instance.postponed_until = instance.reason = instance.message = None
+                self._enqueue(instance)
+                self._mark(instance)
+        elif instance.stop is None and instance.state is TaskState.QUEUED:
+            if instance.queued_at and instance.queued_at + task.queued_timeout <= now:
+                reason = instance.reason or "QueuedTimeout"
+                limit = format_duration(task.queued_timeout)
+                message = f"did not start within queuedTimeout ({limit}): {instance.message or 'no reason is known'}"
+                self._stop(instance, StopReason(reason, message))
+        elif (
+            instance.stop is None
+            and instance.state is TaskState.RUNNING
+            and task.timeout
+            and instance.started_at
+            and instance.started_at + task.timeout <= now
+        ):
+            self._stop(instance, StopReason("Timeout", f"ran longer than timeout ({format_duration(task.timeout)})"))
+
+    def _stop(self, instance: TaskInstance, why: StopReason) -> None:
+        instance.stop = why
+        self._stops.append(Stop(self.info, instance.task, instance.number, why))
+
+    # The run ----------------------------------------------------------------------------------------------------
+
+    def _finish_run(self, now: datetime) -> None:
+        leaves = [self._instances[position] for position in self.graph.leaves]
+        bad = [leaf for leaf in leaves if leaf.state in (TaskState.FAILED, TaskState.UPSTREAM_FAILED)]
+        ended = max((i.finished_at for i in self._instances if i.finished_at), default=now)
+        if not bad:
+            self._end(RunPhase.SUCCEEDED, "Succeeded", None, max(ended, self.started_at or ended))
+            return
+        failed = [instance for instance in self._instances if instance.state is TaskState.FAILED]
+        shown = ", ".join(instance.task.name for instance in failed[:5])
+        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+        self._end(RunPhase.FAILED, "TaskFailed", f"failed: {shown}{more}", max(ended, self.started_at or ended))
+
+    def _end(self, phase: RunPhase, reason: str, message: str | None, now: datetime) -> None:
+        self.phase, self.reason, self.message, self.finished_at = phase, reason, message, now
+        self.changed = True
+
+    def __iter__(self) -> Iterator[TaskInstance]:
+        return iter(self._instances)
+
+    def __getitem__(self, task: str) -> TaskInstance:
+        return self._instances[self.graph.position[task]]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended."""
+        return self.phase in FINISHED_PHASES
+
+    def status(self) -> dict[str, Any]:
+        """DagRun.status, JSON-ready."""
+        total = len(self._instances)
+        status: dict[str, Any] = {
+            "phase": self.phase.value,
+            "logicalDate": format_time(self.info.logical_date),
+            "done": f"{total - self._unfinished}/{total}",
+            "conditions": [self._complete()],
+        }
+        if self.reason:
+            status["reason"] = self.reason
+        if self.message:
+            status["message"] = self.message
+        if self.info.revision:
+            status["revision"] = self.info.revision
+        if self.info.params:
+            status["params"] = dict(self.info.params)
+        if self.started_at:
+            status["startedAt"] = format_time(self.started_at)
+        if self.finished_at:
+            status["finishedAt"] = format_time(self.finished_at)
+            status["duration"] = format_duration(self.finished_at - (self.started_at or self.finished_at))
+        status["tasks"] = [
+            instance.entry(self._message_limit, self._blocked.get(instance.task.pool))
+            for instance in self._instances
+            if instance.state is not TaskState.NONE
+        ]
+        return status
+
+    def _complete(self) -> dict[str, Any]:
+        since = self.finished_at or self.started_at or self.info.interval_end
+        return {
+            "type": "Complete",
+            "status": "True" if self.finished else "False",
+            "reason": self.reason or self.phase.value,
+            "message": self.message or f"the run is {self.phase.value}",
+            "lastTransitionTime": format_time(since),
+        }
+
+    def _restore(self, status: Mapping[str, Any]) -> None:
+        self.phase = RunPhase(status["phase"])
+        self.reason, self.message = status.get("reason"), status.get("message")
+        self.started_at = parse_time(status.get("startedAt"))
+        self.finished_at = parse_time(status.get("finishedAt"))
+        for entry in status.get("tasks", ()):
+            position = self.graph.position.get(entry["name"])
+            if position is not None:
+                self._restore_task(self._instances[position], entry)
+        if self.started_at and self.dag.run_timeout:
+            self._set_timer(self.started_at + self.dag.run_timeout, _RUN, 0)
+
+    def _restore_task(self, instance: TaskInstance, entry: dict[str, Any]) -> None:
+        instance.restore(entry)
+        task, position, number = instance.task, instance.position, instance.number
+        if instance.finished:
+            self._unfinished -= 1
+            self._count_downstream(instance)
+        elif instance.state in (TaskState.QUEUED, TaskState.RUNNING):
+            self._hold(instance)
+            if instance.queued_at:
+                self._set_timer(instance.queued_at + task.queued_timeout, position, number)
+            if instance.started_at and task.timeout:
+                self._set_timer(instance.started_at + task.timeout, position, number)
+        elif instance.state is TaskState.SCHEDULED:
+            self._enqueue(instance)
+        elif instance.state is TaskState.UP_FOR_RETRY and instance.retry_at:
+            self._set_timer(instance.retry_at, position, number)
+
+
+_RUN = -1
+"""Position of the timer of the run itself."""

@@ -1,0 +1,197 @@
+"""All runs together: which leave the queue, and which task instances get slots.
+
+Callers add runs, report what happens to tries, and call plan() with the time; it looks only at runs that something
+happened to, or whose time has come, or that wait for slots when some have become free.
+"""
+
+import heapq
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS, ResolvedTask
+from tradewind.engine.run import RunInfo, RunState, Stop
+from tradewind.engine.slots import Slots
+from tradewind.engine.states import RunPhase
+from tradewind.engine.tries import TryReport
+
+DagKey = tuple[str, str]
+"""(namespace, Dag name)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start try `number` of a task: its slots are granted."""
+
+    run: RunInfo
+    task: ResolvedTask
+    number: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to be done now, and when to ask again if nothing happens."""
+
+    starts: list[Start] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
+    changed: list[RunState] = field(default_factory=list)
+    """Runs whose status() says something new."""
+    wake_at: datetime | None = None
+
+
+class Scheduler:
+    """Every run that has not finished, and the slots they share."""
+
+    def __init__(self, parallelism: int = 0) -> None:
+        self.slots = Slots(parallelism=parallelism)
+        self.runs: dict[str, RunState] = {}
+        self._dirty: dict[str, None] = {}
+        self._wakes: list[tuple[datetime, str]] = []
+        self._wake_of: dict[str, datetime] = {}
+        self._ready: set[str] = set()
+        self._max_active_runs: dict[DagKey, int] = {}
+        self._queued: dict[DagKey, set[str]] = {}
+        self._running: dict[DagKey, set[str]] = {}
+        self._dirty_dags: set[DagKey] = set()
+
+    # What the caller tells ----------------------------------------------------------------------------------------
+
+    def set_pool(self, namespace: str, name: str, slots: int | None) -> None:
+        """A Pool has come, changed or (None) gone."""
+        self.slots.set_limit(namespace, name, slots)
+
+    def set_max_active_runs(self, namespace: str, dag: str, limit: int | None) -> None:
+        """How many runs of a Dag may be Running; None forgets the Dag."""
+        key = (namespace, dag)
+        if limit is None:
+            self._max_active_runs.pop(key, None)
+        elif self._max_active_runs.get(key) != limit:
+            self._max_active_runs[key] = limit
+            self._dirty_dags.add(key)
+
+    def add_run(self, run: RunState) -> None:
+        """Schedule a run that has not finished."""
+        info = run.info
+        self.runs[info.uid] = run
+        key = (info.namespace, info.dag)
+        group = self._queued if run.phase is RunPhase.QUEUED else self._running
+        group.setdefault(key, set()).add(info.uid)
+        self._dirty[info.uid] = None
+        self._dirty_dags.add(key)
+
+    def remove_run(self, uid: str) -> None:
+        """Forget a run (finished, deleted, or no longer ours) and free what it holds."""
+        run = self.runs.pop(uid, None)
+        if run is None:
+            return
+        run.release()
+        key = (run.info.namespace, run.info.dag)
+        for group in (self._queued, self._running):
+            members = group.get(key)
+            if members is not None:
+                members.discard(uid)
+                if not members:
+                    del group[key]
+        self._ready.discard(uid)
+        self._dirty.pop(uid, None)
+        self._wake_of.pop(uid, None)
+        self._dirty_dags.add(key)
+
+    def report(self, uid: str, report: TryReport, now: datetime) -> None:
+        """Something happened to a try of a run."""
+        run = self.runs.get(uid)
+        if run is not None:
+            run.report(report, now)
+            self._dirty[uid] = None
+
+    def active_runs(self, namespace: str, dag: str) -> int:
+        """Runs of a Dag that are Queued or Running."""
+        key = (namespace, dag)
+        return len(self._queued.get(key, ())) + len(self._running.get(key, ()))
+
+    # What is to be done -------------------------------------------------------------------------------------------
+
+    def plan(self, now: datetime) -> Plan:
+        """Follow up on everything since the last call."""
+        plan = Plan()
+        changed: dict[str, RunState] = {}
+        while self._wakes and self._wakes[0][0] <= now:
+            when, uid = heapq.heappop(self._wakes)
+            if self._wake_of.get(uid) == when:
+                del self._wake_of[uid]
+                self._dirty[uid] = None
+        touched: dict[str, RunState] = {}
+        while self._dirty or self._dirty_dags:
+            for uid in list(self._dirty):
+                touched[uid] = self._advance(uid, plan, now)
+            self._dirty.clear()
+            for key in list(self._dirty_dags):
+                self._start_runs(key, now)
+            self._dirty_dags.clear()
+        self._grant(plan, touched)
+        for uid, run in touched.items():
+            if run.changed:
+                changed[uid] = run
+            self._note_wake(uid, run)
+        plan.changed = list(changed.values())
+        plan.wake_at = self._next_wake()
+        return plan
+
+    def _advance(self, uid: str, plan: Plan, now: datetime) -> RunState:
+        run = self.runs[uid]
+        run.advance(now)
+        plan.stops += run.take_stops()
+        key = (run.info.namespace, run.info.dag)
+        if run.finished and uid in self._running.get(key, ()):
+            self._running[key].discard(uid)
+            self._dirty_dags.add(key)
+        if run.has_ready:
+            self._ready.add(uid)
+        else:
+            self._ready.discard(uid)
+        return run
+
+    def _start_runs(self, key: DagKey, now: datetime) -> None:
+        """Let runs leave the queue of their Dag, oldest logical date first, as far as maxActiveRuns allows."""
+        queued = self._queued.get(key)
+        if not queued:
+            return
+        limit = self._max_active_runs.get(key, DEFAULT_MAX_ACTIVE_RUNS)
+        running = self._running.setdefault(key, set())
+        for uid in sorted(queued, key=self._order):
+            run = self.runs[uid]
+            if len(running) < limit:
+                queued.discard(uid)
+                running.add(uid)
+                run.begin(now)
+            else:
+                run.wait(f"waits for maxActiveRuns of the Dag ({limit})")
+            self._dirty[uid] = None
+
+    def _grant(self, plan: Plan, touched: dict[str, RunState]) -> None:
+        """Hand out slots in order. Without freed slots only the runs that changed can have a use for any."""
+        candidates = self._ready if self.slots.freed else self._ready & touched.keys()
+        self.slots.freed = False
+        for uid in sorted(candidates, key=self._order):
+            run = self.runs[uid]
+            plan.starts += [Start(run.info, instance.task, instance.number) for instance in run.grant()]
+            touched[uid] = run
+            if not run.has_ready:
+                self._ready.discard(uid)
+
+    def _order(self, uid: str) -> tuple[datetime, str, str]:
+        info = self.runs[uid].info
+        return info.logical_date, info.namespace, info.name
+
+    def _note_wake(self, uid: str, run: RunState) -> None:
+        wake = run.wake_at
+        if wake is not None and self._wake_of.get(uid) != wake:
+            self._wake_of[uid] = wake
+            heapq.heappush(self._wakes, (wake, uid))
+
+    def _next_wake(self) -> datetime | None:
+        while self._wakes:
+            when, uid = self._wakes[0]
+            if self._wake_of.get(uid) == when:
+                return when
+            heapq.heappop(self._wakes)
+        return None

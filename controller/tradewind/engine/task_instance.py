@@ -1,0 +1,158 @@
+"""One task in one run: its state, its tries, and how both are written to status."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tradewind.api.resolve import ResolvedTask
+from tradewind.engine.states import FINISHED_STATES, TaskState
+from tradewind.engine.tries import StopReason
+from tradewind.engine.trigger_rules import UpstreamCounts
+
+MAX_TRIES_KEPT = 10
+"""Earlier tries in status; the ones before are only counted."""
+
+
+@dataclass(slots=True)
+class TaskInstance:
+    """The state of one task. `number` is the current or last try, from 1; 0 before the first."""
+
+    task: ResolvedTask
+    position: int
+    upstream: UpstreamCounts
+    state: TaskState = TaskState.NONE
+    number: int = 0
+    lost: int = 0
+    reason: str | None = None
+    message: str | None = None
+    exit_code: int | None = None
+    scheduled_at: datetime | None = None
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    retry_at: datetime | None = None
+    output: Any = None
+    has_output: bool = False
+    tries: list[dict[str, Any]] = field(default_factory=list)
+    holds_slots: bool = False
+    postponed: int = 0
+    """How often in a row the Pod of this try could not be made."""
+    postponed_until: datetime | None = None
+    stop: StopReason | None = None
+    """Set once the end of the current try was asked for."""
+    _entry: dict[str, Any] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the task has ended for good."""
+        return self.state in FINISHED_STATES
+
+    @property
+    def starting(self) -> bool:
+        """Whether slots were granted and its Pod is not yet known to exist."""
+        return self.state is TaskState.SCHEDULED and self.holds_slots
+
+    def begin_try(self, now: datetime) -> None:
+        """The next try is ready to start: keep what the last one left, and begin anew."""
+        if self.number:
+            self.tries.append(self._past_try())
+            del self.tries[:-MAX_TRIES_KEPT]
+        self.number += 1
+        self.state = TaskState.SCHEDULED
+        self.scheduled_at = now
+        self.reason = self.message = self.exit_code = self.stop = self.postponed_until = None
+        self.queued_at = self.started_at = self.finished_at = self.retry_at = None
+        self.postponed = 0
+        self.touch()
+
+    def touch(self) -> None:
+        """Forget the cached status entry: something in it has changed."""
+        self._entry = None
+
+    def entry(self, message_limit: int, waiting_for: str | None) -> dict[str, Any]:
+        """The task's entry in DagRun.status.tasks. `waiting_for` is the message of one that waits for slots."""
+        if self.state is TaskState.SCHEDULED and not self.holds_slots and self.message is None:
+            return {**self._facts(message_limit), **({"message": waiting_for} if waiting_for else {})}
+        if self._entry is None:
+            self._entry = self._facts(message_limit)
+        return self._entry
+
+    def restore(self, entry: dict[str, Any]) -> None:
+        """Take over what a status entry says."""
+        self.state = TaskState(entry["state"])
+        self.number = entry.get("try", 0)
+        self.lost = entry.get("lost", 0)
+        self.reason = entry.get("reason")
+        self.message = entry.get("message") if self.state is not TaskState.SCHEDULED else None
+        self.exit_code = entry.get("exitCode")
+        for field_name, key in _TIMES:
+            setattr(self, field_name, parse_time(entry.get(key)))
+        self.output = entry.get("output")
+        self.has_output = "output" in entry
+        self.tries = list(entry.get("tries", ()))
+        self.touch()
+
+    def _facts(self, message_limit: int) -> dict[str, Any]:
+        facts: dict[str, Any] = {"name": self.task.name, "state": self.state.value}
+        if self.number:
+            facts["try"] = self.number
+        if self.lost:
+            facts["lost"] = self.lost
+        if self.reason:
+            facts["reason"] = self.reason
+        if self.message:
+            facts["message"] = shorten(self.message, message_limit)
+        if self.exit_code is not None:
+            facts["exitCode"] = self.exit_code
+        for field_name, key in _TIMES:
+            moment = getattr(self, field_name)
+            if moment is not None:
+                facts[key] = format_time(moment)
+        if self.has_output:
+            facts["output"] = self.output
+        if self.tries:
+            facts["tries"] = [
+                {**past, "message": shorten(past["message"], message_limit // 4)} if "message" in past else past
+                for past in self.tries
+            ]
+        return facts
+
+    def _past_try(self) -> dict[str, Any]:
+        state = self.state.value if self.state is not TaskState.UP_FOR_RETRY else TaskState.FAILED.value
+        past: dict[str, Any] = {"number": self.number, "state": state}
+        if self.reason:
+            past["reason"] = self.reason
+        if self.message:
+            past["message"] = self.message
+        if self.exit_code is not None:
+            past["exitCode"] = self.exit_code
+        if self.started_at:
+            past["startedAt"] = format_time(self.started_at)
+        if self.finished_at:
+            past["finishedAt"] = format_time(self.finished_at)
+        return past
+
+
+_TIMES = (
+    ("scheduled_at", "scheduledAt"),
+    ("queued_at", "queuedAt"),
+    ("started_at", "startedAt"),
+    ("finished_at", "finishedAt"),
+    ("retry_at", "retryAt"),
+)
+
+
+def shorten(text: str, limit: int) -> str:
+    """The end of a long text, where a log says what went wrong."""
+    return text if len(text) <= limit else "…" + text[len(text) - limit + 1 :]
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC; milliseconds only where there are any."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds" if utc.microsecond else "seconds") + "Z"
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """The moment that `format_time` (or Kubernetes) wrote."""
+    return datetime.fromisoformat(text) if text else None

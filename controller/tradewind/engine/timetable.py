@@ -1,0 +1,101 @@
+"""The ticks of a cron schedule in a time zone, as Airflow's CronTriggerTimetable has them.
+
+Cron is matched on naive local time, which is then placed in the zone. What that means when clocks change:
+a schedule that covers every hour advances by elapsed time, so that the repeated hour runs twice; any other follows the
+wall clock: a time in the gap moves forward by the gap, a repeated time runs once, at its second occurrence.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+
+from tradewind.api.cron import cron_expression, time_zone
+from tradewind.api.dag import DagSpec
+
+_NEAR_CHANGE = timedelta(hours=26)
+_LONGEST_GAP = timedelta(days=36525)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One moment of a schedule: a run with this logical date starts at it; its data interval ends there."""
+
+    logical_date: datetime
+    interval_start: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CronTimetable:
+    """A cron expression in a time zone. All moments are aware; those returned are in UTC."""
+
+    expression: str
+    zone: ZoneInfo
+
+    @classmethod
+    def of(cls, spec: DagSpec) -> "CronTimetable | None":
+        """The timetable of an accepted Dag; None for one without schedule."""
+        if spec.schedule is None:
+            return None
+        return cls(cron_expression(spec.schedule), time_zone(spec.time_zone or "UTC"))
+
+    def next(self, after: datetime) -> datetime:
+        """The first tick after `after`."""
+        if self._covers_every_hour():
+            return self._next_by_elapsed_time(after)
+        return self._next_by_wall_clock(after)
+
+    def previous(self, before: datetime) -> datetime | None:
+        """The last tick before `before`; None where there was none in the last hundred years."""
+        span = timedelta(minutes=1)
+        while (tick := self.next(before - span)) >= before:
+            span *= 2
+            if span > _LONGEST_GAP:
+                return None
+        while (following := self.next(tick)) < before:
+            tick = following
+        return tick
+
+    def ticks(self, after: datetime) -> Iterator[Tick]:
+        """Every tick after `after`, in order, without end."""
+        start = self.previous(after + timedelta(microseconds=1))
+        while True:
+            tick = self.next(after)
+            yield Tick(tick, start or tick)
+            start = after = tick
+
+    def _covers_every_hour(self) -> bool:
+        return bool(croniter.expand(self.expression)[0][1] == ["*"])
+
+    def _next_by_elapsed_time(self, after: datetime) -> datetime:
+        naive = after.astimezone(self.zone).replace(tzinfo=None)
+        following: datetime = croniter(self.expression, naive).get_next(datetime)
+        return after.astimezone(UTC) + (following - naive)
+
+    def _next_by_wall_clock(self, after: datetime) -> datetime:
+        local = after.astimezone(self.zone).replace(tzinfo=None)
+        # Near a change of clocks naive order and real order differ: look back far enough to see every tick that may
+        # be moved past `after`, and on until none can be moved before the one that was found.
+        near = self._offset_changes_near(after)
+        ticks = croniter(self.expression, local - _NEAR_CHANGE if near else local)
+        found: datetime | None = None
+        while True:
+            naive: datetime = ticks.get_next(datetime)
+            candidate = self._localise(naive)
+            if candidate > after and (found is None or candidate < found):
+                found = candidate
+            if found is not None and naive >= found.astimezone(self.zone).replace(tzinfo=None):
+                return found
+
+    def _offset_changes_near(self, moment: datetime) -> bool:
+        before = (moment - _NEAR_CHANGE).astimezone(self.zone).utcoffset()
+        return before != (moment + _NEAR_CHANGE).astimezone(self.zone).utcoffset()
+
+    def _localise(self, naive: datetime) -> datetime:
+        """A wall-clock time in the zone, in UTC: past a gap, or at its second occurrence."""
+        first = naive.replace(tzinfo=self.zone, fold=0)
+        second = naive.replace(tzinfo=self.zone, fold=1)
+        in_gap = first.astimezone(UTC).astimezone(self.zone).replace(tzinfo=None) != naive
+        return (first if in_gap else second).astimezone(UTC)

@@ -1,0 +1,48 @@
+"""What happens to a try, as those who run it (Pods or local processes) report it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class TryEvent(StrEnum):
+    """What a report says."""
+
+    CREATED = "Created"
+    """The Pod exists and waits to start (or its wait has a new reason)."""
+    RUNNING = "Running"
+    """Its container has started."""
+    ENDED = "Ended"
+    """Its container ended; `exit_code` says how, unless the try was ended from outside."""
+    LOST = "Lost"
+    """It ended through no fault of the task, or its result is unknown."""
+    REFUSED = "Refused"
+    """The Pod could not be made and never will be."""
+    POSTPONED = "Postponed"
+    """The Pod could not be made now (quota, for example); to be tried again after a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryReport:
+    """One observation of try `number` of `task`. Saying the same twice, or too late, does no harm."""
+
+    task: str
+    number: int
+    event: TryEvent
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    output: str | None = None
+    """What the task wrote as its output, unparsed."""
+    retry: bool = True
+    """False where another try would end the same way (a template that cannot be rendered)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopReason:
+    """Why a try that is under way must end."""
+
+    reason: str
+    message: str

@@ -1,0 +1,18 @@
+"""AllSuccess, the default: every upstream task succeeded."""
+
+from tradewind.engine.states import TaskState
+from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict, Wait
+
+
+def all_success(upstream: UpstreamCounts) -> Verdict:
+    """Run when all succeeded; UpstreamFailed on the first failure; else Skipped on the first skip.
+
+    A removed task counts as neither: it is no longer part of what has to succeed.
+    """
+    if upstream.failed or upstream.upstream_failed:
+        return End(TaskState.UPSTREAM_FAILED, "a task upstream failed")
+    if upstream.skipped:
+        return End(TaskState.SKIPPED, "a task upstream was skipped")
+    if upstream.done < upstream.total:
+        return Wait(f"waits for tasks upstream: {upstream.done} of {upstream.total} have ended")
+    return Run()
