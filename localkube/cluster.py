@@ -92,6 +92,10 @@ class Cluster:
             return []
         return NativeCluster(self._layout, record, self._progress).status()
 
+    def nodes(self) -> dict[str, bool]:
+        """The nodes' names, and whether each is Ready; empty if the API server does not answer."""
+        return self._native().nodes()
+
     def kill_component(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to a component; after SIGKILL it has ended when this returns."""
         self._native().kill(name, number)

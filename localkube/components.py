@@ -65,6 +65,8 @@ def write_configuration(layout: Layout, profile: Profile, network: Network) -> N
     addresses = dict.fromkeys(["127.0.0.1", network.address, network.api_service_address])
     authority.server("kube-apiserver", list(addresses), names)
     authority.client("kube-apiserver-client", "kube-apiserver", ["system:masters"])
+    for component in ("kube-controller-manager", "kube-scheduler"):
+        authority.server(f"{component}-server", [network.address])
     serving = authority.server("kubelet-server", [network.address], [layout.name])
 
     def kubeconfig(path: Path, pair: KeyPair) -> None:
@@ -174,7 +176,7 @@ def _controller_manager(layout: Layout, network: Network, progress: Progress) ->
     keys, kubeconfig = Credentials.at(layout.pki), layout.component_kubeconfig("kube-controller-manager")
     return [
         tools.ensure("kube-controller-manager", progress),
-        *_with_kubeconfig(kubeconfig),
+        *_serving(layout, "kube-controller-manager"),
         f"--kubeconfig={kubeconfig}",
         f"--bind-address={network.address}",
         f"--secure-port={network.port('kube-controller-manager')}",
@@ -184,7 +186,6 @@ def _controller_manager(layout: Layout, network: Network, progress: Progress) ->
         f"--service-account-private-key-file={keys.service_accounts.key}",
         f"--service-cluster-ip-range={network.service_cidr}",
         f"--flex-volume-plugin-dir={layout.folder / 'volume-plugins'}",
-        f"--cert-dir={layout.pki / 'self-signed'}",
         "--use-service-account-credentials=true",
         "--leader-elect=false",
         "--kube-api-qps=500",
@@ -196,11 +197,10 @@ def _controller_manager(layout: Layout, network: Network, progress: Progress) ->
 def _scheduler(layout: Layout, network: Network, progress: Progress) -> list[str | Path]:
     return [
         tools.ensure("kube-scheduler", progress),
-        *_with_kubeconfig(layout.component_kubeconfig("kube-scheduler")),
+        *_serving(layout, "kube-scheduler"),
         f"--config={layout.config / 'kube-scheduler.yaml'}",
         f"--bind-address={network.address}",
         f"--secure-port={network.port('kube-scheduler')}",
-        f"--cert-dir={layout.pki / 'self-signed'}",
     ]
 
 
@@ -240,8 +240,15 @@ def _kwok(layout: Layout, network: Network, progress: Progress) -> list[str | Pa
     ]
 
 
-def _with_kubeconfig(kubeconfig: Path) -> list[str]:
-    return [f"--authentication-kubeconfig={kubeconfig}", f"--authorization-kubeconfig={kubeconfig}"]
+def _serving(layout: Layout, component: str) -> list[str]:
+    """How a component that only serves health and metrics knows itself and who asks."""
+    kubeconfig, pair = layout.component_kubeconfig(component), layout.pki / f"{component}-server"
+    return [
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+        f"--tls-cert-file={pair}.crt",
+        f"--tls-private-key-file={pair}.key",
+    ]
 
 
 _COMMANDS: dict[str, Callable[[Layout, Network, Progress], list[str | Path]]] = {

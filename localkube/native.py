@@ -116,6 +116,14 @@ class NativeCluster:
             found.append(ComponentStatus(name, pid, healthy, self._layout.log(name)))
         return found
 
+    def nodes(self) -> dict[str, bool]:
+        """The nodes' names, and whether each is Ready and takes Pods."""
+        try:
+            nodes = self.client.get("/api/v1/nodes")["items"]
+        except ApiError:
+            return {}
+        return {node["metadata"]["name"]: _is_ready(node) for node in nodes}
+
     def running(self) -> bool:
         """Whether all components' processes run, be they healthy or not."""
         recorded = [processes.read(self._layout.pid_file(name)) for name in components.NAMES[self._profile]]
@@ -198,10 +206,10 @@ class NativeCluster:
         def usable() -> bool:
             try:
                 self.client.get("/api/v1/namespaces/default/serviceaccounts/default")
-                nodes = self.client.get("/api/v1/nodes")["items"]
             except ApiError:
                 return False
-            return bool(nodes) and all(_is_ready(node) for node in nodes)
+            nodes = self.nodes()
+            return bool(nodes) and all(nodes.values())
 
         log = self._layout.log(node_component)
         waiting.until(usable, "a node to be Ready", limit=_START_LIMIT_SECONDS, log=log)

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from localkube import files, packages, paths
+from localkube import files, leftovers, packages, paths
 from localkube.archives import ImageConfig, write_image
 from localkube.errors import LocalkubeError
 from localkube.progress import Progress
@@ -20,7 +20,8 @@ from localkube.shell import run
 _PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
 # Of no use in a container; the marker would keep pip from installing, as it does not in python:*-slim.
 _REMOVED = (
-    "dev/*", "etc/hostname", "etc/resolv.conf", "proc/*", "run/*", "sys/*", "tmp/*", "usr/lib/python3*/EXTERNALLY-MANAGED",
+    "dev/*", "etc/hostname", "etc/resolv.conf", "proc/*", "run/*", "sys/*", "tmp/*",
+    "usr/lib/python3*/EXTERNALLY-MANAGED",
     "usr/share/doc/*", "usr/share/info/*", "usr/share/locale/*", "usr/share/man/*", "var/cache/apt/*",
     "var/lib/apt/lists/*", "var/log/*",
 )  # fmt: skip
@@ -75,14 +76,15 @@ def _make(work: Path, archive: Path) -> None:
 
 
 def _trim(root: Path) -> None:
+    leftovers.unmount_below(root)
     for pattern in _REMOVED:
         for path in root.glob(pattern):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink()
-    for path, target in _LINKS.items():
-        (root / path).symlink_to(target)
+    for link, target in _LINKS.items():
+        (root / link).symlink_to(target)
 
 
 def _archive() -> Path:
