@@ -6,12 +6,14 @@ to contain.
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from helm_chart import CHART, REPOSITORY, Helm
+
+# localkube lies beside the tests and is not installed.
+sys.path.insert(0, str(REPOSITORY))
 
 
 @pytest.fixture(scope="session")

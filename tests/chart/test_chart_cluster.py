@@ -56,7 +56,7 @@ class Operator:
 def operator(helm_program: Path) -> Iterator[Operator]:
     """A cluster with a namespace that enforces the Pod Security Standard `restricted`."""
     with Cluster("chart-test", profile="kwok") as cluster:
-        config.load_kube_config(str(cluster.kubeconfig))
+        config.load_kube_config(str(cluster.kubeconfig))  # type: ignore[no-untyped-call]
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         api(client.CoreV1Api).create_namespace({"metadata": {"name": NAMESPACE, "labels": labels}})
         yield Operator(helm_program, cluster.kubeconfig)
