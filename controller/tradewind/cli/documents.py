@@ -1,0 +1,166 @@
+"""YAML files as the API server would read them, with the line of every field.
+
+Differs from plain PyYAML where Kubernetes does: a date, `12:30` and `1_000` stay strings, and a key that is
+given twice is an error instead of a silent choice.
+"""
+
+import re
+import sys
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tradewind.cli.errors import CliError
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_PART = re.compile(r"\[([^\]]*)\]|([^.\[]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One object of a file."""
+
+    file: str
+    manifest: Any
+    root: yaml.Node
+
+    @property
+    def kind(self) -> str:
+        """Its kind, or an empty string when it has none."""
+        kind = self.manifest.get("kind") if isinstance(self.manifest, dict) else None
+        return kind if isinstance(kind, str) else ""
+
+    @property
+    def name(self) -> str:
+        """Its name, or an empty string when it has none."""
+        metadata = self.manifest.get("metadata") if isinstance(self.manifest, dict) else None
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        return name if isinstance(name, str) else ""
+
+    def line_of(self, field: str) -> int:
+        """The line of `spec.tasks[extract].image`, or of the nearest field around it that exists."""
+        node = self.root
+        line = node.start_mark.line
+        for match in _PART.finditer(field):
+            item, key = match.groups()
+            found = _item(node, item) if key is None else _value(node, key)
+            if found is None:
+                break
+            mark, node = found
+            line = mark.start_mark.line
+        return line + 1
+
+
+def read_documents(paths: Sequence[str]) -> tuple[list[Document], list[str]]:
+    """All documents of the files (`-` is stdin, a folder stands for its YAML files), and what could not be read.
+
+    Raises CliError for a file that is not there.
+    """
+    documents: list[Document] = []
+    unreadable: list[str] = []
+    for file, text in _texts(paths):
+        try:
+            documents += _parse(file, text)
+        except yaml.YAMLError as error:
+            unreadable.append(_explain(file, error))
+    return documents, unreadable
+
+
+def _texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        if path == "-":
+            yield "<stdin>", sys.stdin.read()
+            continue
+        if Path(path).is_dir():
+            files = sorted(entry for entry in Path(path).iterdir() if entry.suffix in _SUFFIXES)
+            if not files:
+                raise CliError(f"the folder {path} has no YAML file")
+        else:
+            files = [Path(path)]
+        for file in files:
+            try:
+                yield str(file), file.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise CliError(f"{file} is not a text file in UTF-8") from error
+            except OSError as error:
+                raise CliError(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _parse(file: str, text: str) -> Iterator[Document]:
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            manifest = loader.construct_document(node) if node is not None else None
+            if node is not None and manifest is not None:
+                yield Document(file, manifest, node)
+    finally:
+        loader.dispose()
+
+
+def _explain(file: str, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    context = getattr(error, "context", None)
+    where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
+    return f"{where}: {f'{context}: ' if context else ''}{problem}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as Kubernetes' own parser reads it."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if isinstance(key, str) and key_node.tag != "tag:yaml.org,2002:merge":
+                if key in seen:
+                    message = f"the key {key!r} is given twice"
+                    raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _plain_resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    dropped = {"tag:yaml.org,2002:" + name for name in ("timestamp", "int", "float")}
+    return {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in dropped]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.yaml_implicit_resolvers = _plain_resolvers()
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^[-+]?(?:0|[1-9][0-9]*|0[0-7]+|0x[0-9a-fA-F]+|0b[01]+)$"),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$"),
+    list("-+0123456789."),
+)
+
+
+def _value(node: yaml.Node, key: str) -> tuple[yaml.Node, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in node.value:
+            if key_node.value == key:
+                return key_node, value_node
+    return None
+
+
+def _item(node: yaml.Node, name: str) -> tuple[yaml.Node, yaml.Node] | None:
+    """The item of a list by its name or by its position."""
+    if not isinstance(node, yaml.SequenceNode):
+        return None
+    for item in node.value:
+        named = _value(item, "name")
+        if named and named[1].value == name:
+            return item, item
+    if name.isdigit() and int(name) < len(node.value):
+        return node.value[int(name)], node.value[int(name)]
+    return None

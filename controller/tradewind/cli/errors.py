@@ -1,0 +1,19 @@
+"""How the command line fails: one clear line on stderr, never a traceback, and exit code 2 for bad input."""
+
+from typing import IO, Any
+
+import click
+
+from tradewind.cli.colours import paint
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+
+
+class CliError(click.ClickException):
+    """Bad input, or a cluster that cannot be used: says what, where and how to put it right."""
+
+    exit_code = EXIT_BAD_INPUT
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"{paint('error:', 'red', err=True)} {self.format_message()}", file=file, err=True, color=True)

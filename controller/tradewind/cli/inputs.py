@@ -1,0 +1,111 @@
+"""What the user gave on the command line, checked: documents, params, moments."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tradewind.api import API_VERSION, GROUP
+from tradewind.api.validation import Problem, validate_dag, validate_dag_run, validate_pool
+from tradewind.cli.documents import Document
+from tradewind.cli.errors import CliError
+
+_CHECKS: dict[str, Callable[[dict[str, Any]], list[Problem]]] = {
+    "Dag": lambda manifest: validate_dag(manifest)[1],
+    "DagRun": lambda manifest: validate_dag_run(manifest)[1],
+    "Pool": lambda manifest: validate_pool(manifest)[1],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem, and the document it is in."""
+
+    document: Document
+    problem: Problem
+
+    def __str__(self) -> str:
+        document = self.document
+        what = f"{document.kind or 'object'} {document.name}".strip()
+        return f"{document.file}:{document.line_of(self.problem.field)}: {what}: {self.problem}"
+
+
+def check_documents(documents: Iterable[Document], *, on_cluster: bool = True) -> list[Finding]:
+    """Everything wrong with the documents of our own kinds; others are none of our business."""
+    findings = []
+    seen: dict[tuple[str, str, str], Document] = {}
+    for document in documents:
+        findings += [
+            Finding(document, problem) for problem in _check(document) if on_cluster or not problem.cluster_only
+        ]
+        if document.kind in _CHECKS and document.name:
+            metadata = document.manifest["metadata"]
+            first = seen.setdefault((document.kind, str(metadata.get("namespace", "")), document.name), document)
+            if first is not document:
+                where = f"{first.file}:{first.line_of('metadata.name')}"
+                message = f"there is another {document.kind} {document.name!r} in {where}"
+                findings.append(Finding(document, Problem("DuplicateName", "metadata.name", message)))
+    return findings
+
+
+def _check(document: Document) -> list[Problem]:
+    manifest = document.manifest
+    if not isinstance(manifest, dict):
+        return [Problem("InvalidSpec", "", "is not an object: a Dag file has apiVersion, kind, metadata and spec")]
+    version = str(manifest.get("apiVersion", ""))
+    if document.kind in _CHECKS and (not version or version.startswith(GROUP + "/")):
+        return _CHECKS[document.kind](manifest)
+    if version == API_VERSION:
+        kinds = ", ".join(_CHECKS)
+        return [Problem("UnknownKind", "kind", f"{document.kind!r} is not a kind of {API_VERSION}: there are {kinds}")]
+    if not document.kind or not version:
+        missing = "kind" if not document.kind else "apiVersion"
+        return [Problem("MissingField", missing, f"must be given (a Dag has apiVersion: {API_VERSION} and kind: Dag)")]
+    return []
+
+
+def parse_params(given: Sequence[str], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """`("rows=5", "region=eu")` by name, each with the type that its schema asks for.
+
+    Values are JSON, but a param of type string takes the text as it is. Raises CliError for what is not `name=value`.
+    """
+    params: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise CliError(f"--param {text!r} is not name=value, as in --param region=eu")
+        if name in params:
+            raise CliError(f"--param {name} is given twice")
+        params[name] = _typed(value, schemas.get(name))
+    return params
+
+
+def _typed(value: str, schema: Any) -> Any:
+    declared = schema.get("type") if isinstance(schema, Mapping) else None
+    types = [declared] if isinstance(declared, str) else list(declared or ())
+    if types == ["string"]:
+        return value
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return value
+    return value if isinstance(parsed, str) is False and "string" in types and _type(parsed) not in types else parsed
+
+
+def _type(value: Any) -> str:
+    if value is None:
+        return "null"
+    for kinds, name in ((bool, "boolean"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object")):
+        if isinstance(value, kinds):
+            return name
+    return "string"
+
+
+def parse_moment(text: str) -> datetime:
+    """A moment in time from `2026-01-31` or RFC 3339; without an offset it is UTC. Raises CliError otherwise."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CliError(f"{text!r} is not a moment: write 2026-01-31 or 2026-01-31T06:00:00Z") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

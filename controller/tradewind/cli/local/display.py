@@ -1,0 +1,206 @@
+"""What a person sees of a run: a live table on a terminal, one line per change elsewhere."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tradewind.api.duration import format_duration
+from tradewind.cli.colours import PHASES
+from tradewind.cli.local.folder import last_lines
+from tradewind.engine.run import RunState
+from tradewind.engine.states import RunPhase, TaskState
+from tradewind.engine.task_instance import TaskInstance
+
+_SHOWN_LOG_LINES = 20
+_SHOWN_LOG_BYTES = 8192
+_QUIET = {TaskState.NONE, TaskState.SCHEDULED, TaskState.QUEUED}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One task as it is shown."""
+
+    name: str
+    state: str
+    tries: str
+    duration: str
+    message: str
+
+
+class Display(Protocol):
+    """Shows the progress of one run."""
+
+    def begin(self, run: RunState, folder: Path) -> None:
+        """The run is about to start."""
+
+    def update(self, run: RunState) -> None:
+        """Something may have changed, or time has passed."""
+
+    def failed(self, task: str, number: int, log: Path) -> None:
+        """A task has failed for good: show the end of its log."""
+
+    def note(self, text: str) -> None:
+        """Say something that is worth knowing."""
+
+    def end(self, run: RunState, folder: Path) -> None:
+        """The run has ended."""
+
+
+def display_for(console: Console) -> Display:
+    """A live table where the console can redraw, lines elsewhere."""
+    return LiveDisplay(console) if console.is_terminal and not console.is_dumb_terminal else LineDisplay(console)
+
+
+class LineDisplay:
+    """One line per change of state."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._seen: dict[str, tuple[TaskState, int]] = {}
+        self._width = 0
+
+    def begin(self, run: RunState, folder: Path) -> None:
+        self._width = max(len(instance.task.name) for instance in run)
+        number = len(run.graph.names)
+        self._line(f"{run.info.name}: {number} task{'s' if number != 1 else ''}, folder {folder}")
+
+    def update(self, run: RunState) -> None:
+        for instance in run:
+            now = (instance.state, instance.number)
+            if instance.state in _QUIET or self._seen.get(instance.task.name) == now:
+                continue
+            self._seen[instance.task.name] = now
+            row = row_of(instance, run)
+            number = f"try {row.tries}" if row.tries else ""
+            text = Text(f"{_clock()}  {row.name:{self._width}}  ").append(f"{row.state:14}", PHASES.get(row.state))
+            time = row.duration if instance.finished else ""
+            self._line(text.append(f"  {number:5}  {time:6}  {_first_line(row.message)}".rstrip()))
+
+    def failed(self, task: str, number: int, log: Path) -> None:
+        self._console.print(failure_text(task, number, log), soft_wrap=True, highlight=False)
+
+    def note(self, text: str) -> None:
+        self._line(f"note: {text}")
+
+    def end(self, run: RunState, folder: Path) -> None:
+        self.update(run)
+        self._console.print(summary_text(run, folder), soft_wrap=True, highlight=False)
+
+    def _line(self, text: str | Text) -> None:
+        if isinstance(text, Text):
+            text.rstrip()
+        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+class LiveDisplay:
+    """A table that is drawn anew with each change."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+
+    def begin(self, run: RunState, folder: Path) -> None:
+        self._console.print(Text(run.info.name, "bold").append(f"  {folder}", "dim"), highlight=False)
+        self._live.start()
+        self.update(run)
+
+    def update(self, run: RunState) -> None:
+        rows = [row_of(instance, run) for instance in run]
+        room = max(self._console.size.height - 4, 5)
+        shown = rows if len(rows) <= room else _most_telling(rows, room - 1)
+        table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+        for title, style in (("TASK", None), ("STATE", None), ("TRY", None), ("TIME", None)):
+            table.add_column(title, style=style, no_wrap=True)
+        table.add_column("MESSAGE", ratio=1, no_wrap=True, overflow="ellipsis", style="dim")
+        for row in shown:
+            state = Text(row.state, PHASES.get(row.state, "dim"))
+            table.add_row(row.name, state, row.tries, row.duration, _first_line(row.message))
+        hidden = len(rows) - len(shown)
+        more = Text(f"… and {hidden} more: {_counted(row.state for row in rows)}", "dim") if hidden else Text("")
+        self._live.update(Group(table, more) if hidden else table, refresh=True)
+
+    def failed(self, task: str, number: int, log: Path) -> None:
+        self._console.print(failure_text(task, number, log), soft_wrap=True, highlight=False)
+
+    def note(self, text: str) -> None:
+        self._console.print(Text(f"note: {text}", "dim"), soft_wrap=True, highlight=False)
+
+    def end(self, run: RunState, folder: Path) -> None:
+        self.update(run)
+        self._live.stop()
+        self._console.print(summary_text(run, folder), soft_wrap=True, highlight=False)
+
+
+def row_of(instance: TaskInstance, run: RunState) -> Row:
+    """A task as it is shown; one that waits says for what."""
+    state = "Waiting" if instance.state is TaskState.NONE else instance.state.value
+    message = instance.message or ""
+    if instance.state is TaskState.NONE and not run.finished:
+        waiting = [name for name in instance.task.depends_on if not run[name].finished]
+        message = f"for {', '.join(waiting[:3])}{f' and {len(waiting) - 3} more' if len(waiting) > 3 else ''}"
+    elif instance.state is TaskState.UP_FOR_RETRY and instance.retry_at:
+        delay = format_duration(max(instance.retry_at - datetime.now(UTC), datetime.resolution))
+        message = f"next try in {delay}; {_last_line(message)}"
+    elif instance.state is TaskState.FAILED:
+        code = f" (exit code {instance.exit_code})" if instance.exit_code else ""
+        message = f"{_last_line(message)}{code if f'exit code {instance.exit_code}' not in message else ''}"
+    elif instance.state is TaskState.SUCCEEDED and instance.has_output:
+        message = f"output {json.dumps(instance.output, ensure_ascii=False)}"
+    end = instance.finished_at or (datetime.now(UTC) if instance.state is TaskState.RUNNING else None)
+    duration = format_duration(end - instance.started_at) if end and instance.started_at else ""
+    return Row(instance.task.name, state, str(instance.number or ""), duration, message)
+
+
+def failure_text(task: str, number: int, log: Path) -> Text:
+    """The last lines of the log of a try that failed, and where the rest is."""
+    tail = last_lines(log, _SHOWN_LOG_LINES, _SHOWN_LOG_BYTES)
+    text = Text()
+    if not tail.strip():
+        return text.append(f"{task} failed in try {number} without a word", "red")
+    text.append(f"{task} failed in try {number}; the end of its log, {log}:\n", "red")
+    for line in tail.splitlines():
+        text.append("  │ ", "dim").append(Text.from_ansi(line)).append("\n")
+    text.rstrip()
+    return text
+
+
+def summary_text(run: RunState, folder: Path) -> Text:
+    """How the run ended, how long it took, where everything is."""
+    took = format_duration((run.finished_at or datetime.now(UTC)) - run.started_at) if run.started_at else "0s"
+    text = Text(run.phase.value, f"bold {PHASES.get(run.phase.value)}").append(f" in {took}", "not bold")
+    text.append(f": {_counted(instance.state.value for instance in run)}")
+    if run.message and run.phase is RunPhase.FAILED:
+        text.append(f"; {run.message}")
+    return text.append(f"\n{folder}/ has status.yaml and the logs", "dim")
+
+
+def _counted(states: Iterable[str]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in Counter(states).most_common())
+
+
+def _most_telling(rows: list[Row], room: int) -> list[Row]:
+    """The rows that matter most when not all fit, in their own order."""
+    rank = {"Failed": 0, "Running": 1, "UpForRetry": 2, "Queued": 3, "Scheduled": 4, "Succeeded": 5}
+    best = sorted(range(len(rows)), key=lambda i: (rank.get(rows[i].state, 6), i))[:room]
+    return [rows[i] for i in sorted(best)]
+
+
+def _first_line(text: str) -> str:
+    return text.strip().split("\n", 1)[0]
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rsplit("\n", 1)[-1]
+
+
+def _clock() -> str:
+    return datetime.now().strftime("%H:%M:%S")

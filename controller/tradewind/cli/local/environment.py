@@ -1,0 +1,173 @@
+"""The environment of a task's process: what its container would get, as far as one machine can know it."""
+
+import base64
+import math
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tradewind.api.names import LABEL_DAG, LABEL_RUN, LABEL_TASK, LABEL_TRY, pod_name
+from tradewind.api.resolve import ResolvedTask
+from tradewind.api.validation.tasks import quantity
+from tradewind.cli.documents import Document
+from tradewind.engine.run import RunInfo
+
+_REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
+_LABEL_PATH = re.compile(r"^metadata\.labels\['(.+)'\]$")
+
+
+class LocalRunError(ValueError):
+    """Something that a task asks for and that only a cluster has; the message says what and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """ConfigMaps and Secrets that were given as files, by name."""
+
+    config_maps: dict[str, dict[str, str]] = field(default_factory=dict)
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, documents: Iterable[Document]) -> "Sources":
+        """Those among the documents."""
+        sources = cls()
+        for document in documents:
+            if document.kind == "ConfigMap":
+                sources.config_maps[document.name] = _strings(document.manifest.get("data"))
+            elif document.kind == "Secret":
+                encoded = _strings(document.manifest.get("data"))
+                decoded = {key: base64.b64decode(value).decode(errors="replace") for key, value in encoded.items()}
+                sources.secrets[document.name] = {**decoded, **_strings(document.manifest.get("stringData"))}
+        return sources
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Makes the variables of each try. `dag_folder` is where modules beside the Dag's file are imported from."""
+
+    info: RunInfo
+    sources: Sources
+    dag_folder: Path | None
+    user: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def variables(
+        self, task: ResolvedTask, number: int, env: Iterable[Mapping[str, Any]], facts: Mapping[str, str]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """All variables of a try, and those of them that its container would have by what the Dag says.
+
+        `env` has its templates filled in; `facts` are set by Tradewind. Raises LocalRunError for a value that cannot
+        be had here.
+        """
+        own = dict(facts)
+        for source in task.env_from:
+            own |= self._all_of(source)
+        for variable in env:
+            value = self._value(task, number, variable)
+            if value is not None:
+                own[variable["name"]] = expand(value, own) if "valueFrom" not in variable else value
+        return {**self._inherited(), **own}, own
+
+    def _inherited(self) -> dict[str, str]:
+        """The user's own environment, with the Python that runs tradewind first."""
+        inherited = {name: value for name, value in self.user.items() if not name.startswith("TRADEWIND_")}
+        inherited["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), inherited.get("PATH", os.defpath)])  # noqa: PTH120 - no resolving
+        if self.dag_folder is not None:
+            paths = [inherited["PYTHONPATH"]] if inherited.get("PYTHONPATH") else []
+            inherited["PYTHONPATH"] = os.pathsep.join([*paths, str(self.dag_folder)])
+        return inherited
+
+    def _all_of(self, source: Mapping[str, Any]) -> dict[str, str]:
+        for key, kind, known in (
+            ("configMapRef", "ConfigMap", self.sources.config_maps),
+            ("secretRef", "Secret", self.sources.secrets),
+        ):
+            reference = source.get(key)
+            if isinstance(reference, Mapping):
+                name = str(reference.get("name", ""))
+                if name in known:
+                    return {f"{source.get('prefix', '')}{key}": value for key, value in known[name].items()}
+                if reference.get("optional"):
+                    return {}
+                raise LocalRunError(
+                    f"envFrom: there is no {kind} {name!r} on this machine: give its file to `tradewind run` too"
+                )
+        return {}
+
+    def _value(self, task: ResolvedTask, number: int, variable: Mapping[str, Any]) -> str | None:
+        if "valueFrom" not in variable:
+            return str(variable.get("value") or "")
+        name, source = str(variable["name"]), variable["valueFrom"]
+        if "fieldRef" in source:
+            return self._field(task, number, name, str(source["fieldRef"].get("fieldPath", "")))
+        if "resourceFieldRef" in source:
+            return _resource(task, name, source["resourceFieldRef"])
+        for key, kind, known in (
+            ("configMapKeyRef", "ConfigMap", self.sources.config_maps),
+            ("secretKeyRef", "Secret", self.sources.secrets),
+        ):
+            if key in source:
+                return self._key(name, kind, source[key], known)
+        raise LocalRunError(f"env[{name}].valueFrom: {', '.join(source)} is not known to a local run")
+
+    def _key(
+        self, name: str, kind: str, reference: Mapping[str, Any], known: Mapping[str, Mapping[str, str]]
+    ) -> str | None:
+        value = known.get(str(reference.get("name")), {}).get(str(reference.get("key")))
+        if value is None:
+            value = self.user.get(name)
+        if value is None and not reference.get("optional"):
+            raise LocalRunError(
+                f"env[{name}]: {kind} {reference.get('name')!r} with the key {reference.get('key')!r} is not on this "
+                f"machine: set the variable {name} in your environment, or give the {kind}'s file to `tradewind run`"
+            )
+        return value
+
+    def _field(self, task: ResolvedTask, number: int, name: str, path: str) -> str:
+        info = self.info
+        labels = {LABEL_DAG: info.dag, LABEL_RUN: info.name, LABEL_TASK: task.name, LABEL_TRY: str(number)}
+        known = {
+            "metadata.name": pod_name(info.name, info.uid, task.name, None, number),
+            "metadata.namespace": info.namespace,
+            "metadata.uid": info.uid,
+            "spec.nodeName": socket.gethostname(),
+            "spec.serviceAccountName": "default",
+            "status.hostIP": "127.0.0.1",
+            "status.podIP": "127.0.0.1",
+        }
+        label = _LABEL_PATH.match(path)
+        value = labels.get(label[1]) if label else known.get(path)
+        if value is None:
+            raise LocalRunError(f"env[{name}]: a local run has no field {path!r} of a Pod")
+        return value
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """`$(NAME)` replaced where the variable is known, `$$` by `$`: what Kubernetes does to command, args and env."""
+
+    def replacement(match: re.Match[str]) -> str:
+        return "$" if match[1] == "$" else variables.get(match[2], match[0])
+
+    return _REFERENCE.sub(replacement, text)
+
+
+def _resource(task: ResolvedTask, name: str, reference: Mapping[str, Any]) -> str:
+    kind, _, resource = str(reference.get("resource", "")).partition(".")
+    amounts = task.resources.get(kind) or (task.resources.get("limits") if kind == "requests" else None) or {}
+    machine = {
+        "cpu": float(os.cpu_count() or 1),
+        "memory": float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
+    }
+    if kind not in ("limits", "requests") or (resource not in amounts and resource not in machine):
+        raise LocalRunError(f"env[{name}]: a local run has no resource {reference.get('resource')!r}")
+    amount = quantity(amounts[resource]) if resource in amounts else machine[resource]
+    divisor = quantity(reference.get("divisor") or 1) or 1
+    return str(math.ceil(round(amount / divisor, 9)))
+
+
+def _strings(data: Any) -> dict[str, str]:
+    return {str(key): str(value) for key, value in data.items()} if isinstance(data, Mapping) else {}

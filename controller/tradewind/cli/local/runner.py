@@ -1,0 +1,211 @@
+"""The loop of a local run: what the engine plans is done with processes, what happens to them is reported back."""
+
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tradewind.api.resolve import ResolvedTask
+from tradewind.cli.local.display import Display
+from tradewind.cli.local.environment import Environment, LocalRunError, expand
+from tradewind.cli.local.folder import RunFolder, last_lines
+from tradewind.cli.local.processes import OUTPUT_VARIABLE, Signals, TaskProcess, adopt_orphans, kill_orphans
+from tradewind.cli.local.volumes import grace_of, place_of
+from tradewind.engine.rendering import RenderedTask, TemplateError, facts_of_try, render_task
+from tradewind.engine.run import RunState
+from tradewind.engine.scheduler import Plan, Scheduler, Start
+from tradewind.engine.states import TaskState
+from tradewind.engine.tries import TryEvent, TryReport
+
+_REDRAW = 0.25
+"""Seconds between two looks at the clock while something is shown."""
+_STATUS_EVERY = 2.0
+"""Seconds between two writes of status.yaml while the run goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    task: str
+    number: int
+
+
+class LocalRun:
+    """One run on this machine."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        run: RunState,
+        *,
+        folder: RunFolder,
+        environment: Environment,
+        display: Display,
+        here: Path,
+        dag_run: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._scheduler = scheduler
+        self._run = run
+        self._folder = folder
+        self._environment = environment
+        self._display = display
+        self._here = here
+        self._dag_run = dag_run
+        self._processes: dict[_Key, TaskProcess] = {}
+        self._told: set[str] = set()
+        self._status_written = 0.0
+        self._last_redraw = 0.0
+
+    def execute(self) -> None:
+        """Run until the run has ended and no process is left. SIGINT, SIGTERM and SIGHUP end it as Failed."""
+        adopt_orphans()
+        self._scheduler.add_run(self._run)
+        with Signals() as signals:
+            try:
+                self._display.begin(self._run, self._folder.path)
+                self._loop(signals)
+            finally:
+                for process in self._processes.values():
+                    process.kill()
+                kill_orphans(known=())
+                self._folder.write_status(self._dag_run())
+                self._display.end(self._run, self._folder.path)
+
+    def _loop(self, signals: Signals) -> None:
+        obeyed = 0
+        while True:
+            if len(signals.interrupts) > obeyed:
+                self._interrupt(str(signals.interrupts[-1]), again=obeyed > 0)
+                obeyed = len(signals.interrupts)
+            self._collect()
+            plan = self._scheduler.plan(datetime.now(UTC))
+            for stop in plan.stops:
+                process = self._processes.get(_Key(stop.task.name, stop.number))
+                if process is not None:
+                    process.stop()
+            for start in plan.starts:
+                self._start(start)
+            self._show(bool(plan.changed or plan.starts))
+            if self._run.finished and not self._processes:
+                return
+            if not plan.starts:
+                signals.wait(self._seconds_to_wait(plan))
+
+    def _interrupt(self, signal_name: str, *, again: bool) -> None:
+        now = datetime.now(UTC)
+        if not self._run.finished:
+            self._run.fail("Stopped", f"stopped by {signal_name}", now)
+            # The scheduler looks only at runs that it heard of.
+            self._scheduler.report(self._run.info.uid, TryReport("", 0, TryEvent.CREATED), now)
+            self._display.note(f"{signal_name}: stopping what runs; once more to kill it")
+        if again:
+            for process in self._processes.values():
+                process.kill()
+
+    def _seconds_to_wait(self, plan: Plan) -> float:
+        seconds = _REDRAW if self._processes else 1.0
+        if plan.wake_at is not None:
+            seconds = min(seconds, (plan.wake_at - datetime.now(UTC)).total_seconds())
+        kills = [process.seconds_to_kill for process in self._processes.values()]
+        return max(0.001, min([seconds, *(left for left in kills if left is not None)]))
+
+    def _show(self, changed: bool) -> None:
+        now = time.monotonic()
+        if changed or now - self._last_redraw >= _REDRAW:
+            self._last_redraw = now
+            self._display.update(self._run)
+            for instance in self._run:
+                if instance.state is TaskState.FAILED and instance.task.name not in self._told:
+                    self._told.add(instance.task.name)
+                    log = self._folder.log(instance.task.name, instance.number)
+                    if log.exists():
+                        self._display.failed(instance.task.name, instance.number, log)
+        if changed and now - self._status_written >= _STATUS_EVERY:
+            self._status_written = now
+            self._folder.write_status(self._dag_run())
+        self._run.changed = False
+
+    # Tries ------------------------------------------------------------------------------------------------------
+
+    def _start(self, start: Start) -> None:
+        key = _Key(start.task.name, start.number)
+        try:
+            process = self._launch(start.task, start.number)
+        except (TemplateError, LocalRunError) as error:
+            reason = "InvalidTemplate" if isinstance(error, TemplateError) else "NotOnThisMachine"
+            self._report(key, TryEvent.REFUSED, reason=reason, message=str(error), retry=False)
+            return
+        except OSError as error:
+            # As the kubelet has it: a container that cannot be started ends with 128, or 127 for no such program.
+            code = 127 if error.errno == errno.ENOENT else 126 if error.errno == errno.EACCES else 128
+            now = datetime.now(UTC)
+            message = f"cannot start {error.filename or start.task.name}: {error.strerror or error}"
+            self._report(key, TryEvent.CREATED)
+            self._report(
+                key,
+                TryEvent.ENDED,
+                started_at=now,
+                finished_at=now,
+                exit_code=code,
+                reason="StartError",
+                message=message,
+            )
+            return
+        self._processes[key] = process
+        self._report(key, TryEvent.CREATED)
+        self._report(key, TryEvent.RUNNING, started_at=process.started_at)
+
+    def _launch(self, task: ResolvedTask, number: int) -> TaskProcess:
+        rendered = render_task(self._run, task, number)
+        if rendered.command is None:
+            raise LocalRunError(
+                "has neither command nor script: a local run cannot run an image's own entrypoint, so say it as command"
+            )
+        output = self._folder.output(task.name, number).absolute()
+        facts = {**facts_of_try(self._run.info, task.name, number), OUTPUT_VARIABLE: str(output)}
+        place = place_of(self._run.dag, task, number, self._folder, self._here)
+        if place.note and place.note not in self._told:
+            self._told.add(place.note)
+            self._display.note(place.note)
+        variables, own = self._environment.variables(task, number, rendered.env, facts)
+        return TaskProcess(
+            _command_line(task, rendered, own),
+            env=variables,
+            directory=place.directory,
+            log=self._folder.log(task.name, number),
+            grace=grace_of(self._run.dag, task),
+        )
+
+    def _collect(self) -> None:
+        """Report every try whose process has ended."""
+        for key, process in list(self._processes.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            del self._processes[key]
+            kill_orphans(known={other.pid for other in self._processes.values()}, marker=process.marker)
+            output = self._folder.read_output(key.task, key.number)
+            message = None if code == 0 else output or last_lines(process.log) or None
+            self._report(
+                key,
+                TryEvent.ENDED,
+                started_at=process.started_at,
+                finished_at=datetime.now(UTC),
+                exit_code=code,
+                message=message,
+                output=output,
+            )
+
+    def _report(self, key: _Key, event: TryEvent, **facts: Any) -> None:
+        report = TryReport(key.task, key.number, event, **facts)
+        self._scheduler.report(self._run.info.uid, report, datetime.now(UTC))
+
+
+def _command_line(task: ResolvedTask, rendered: RenderedTask, variables: dict[str, str]) -> list[str]:
+    """The argv. `$(NAME)` is filled in as in a Pod, but never in a script, where a shell has its own use for it."""
+    command, args = list(rendered.command or ()), list(rendered.args)
+    if task.script is not None:
+        return [*command, args[0], *(expand(text, variables) for text in args[1:])]
+    return [expand(text, variables) for text in [*command, *args]]

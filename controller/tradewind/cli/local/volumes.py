@@ -1,0 +1,89 @@
+"""Where a task's process starts: the volume mounts of its Pod as folders of this machine."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tradewind.api.names import TASK_CONTAINER
+from tradewind.api.resolve import ResolvedDag, ResolvedTask
+from tradewind.cli.local.environment import LocalRunError
+from tradewind.cli.local.folder import RunFolder
+
+DEFAULT_GRACE = timedelta(seconds=30)
+"""Kubernetes' own default of terminationGracePeriodSeconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The folder a try starts in, and a remark for the user where it differs from the Pod's."""
+
+    directory: Path
+    note: str | None = None
+
+
+def place_of(dag: ResolvedDag, task: ResolvedTask, number: int, folder: RunFolder, here: Path) -> Place:
+    """Where a try starts; the folder is made. `here` stands for the folders of the image, which is not used here.
+
+    Raises LocalRunError for a working directory in a volume that cannot be had on this machine.
+    """
+    if task.working_dir is None:
+        return Place(here)
+    directory = PurePosixPath(task.working_dir)
+    mounts = [mount for mount in _mounts(dag, task) if directory.is_relative_to(mount.get("mountPath", ""))]
+    if not mounts:
+        return Place(here, f"workingDir {directory} is a folder of the image: tasks start in {here} instead")
+    mount = max(mounts, key=lambda mount: len(PurePosixPath(mount["mountPath"]).parts))
+    root = _folder_of(_volume(dag, task, str(mount.get("name"))), task, number, folder)
+    path = root / str(mount.get("subPath") or "").lstrip("/") / directory.relative_to(mount["mountPath"])
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise LocalRunError(f"workingDir {directory} leads out of its volume")
+    path.mkdir(parents=True, exist_ok=True)
+    return Place(path)
+
+
+def grace_of(dag: ResolvedDag, task: ResolvedTask) -> timedelta:
+    """How long a process that is asked to end may take."""
+    for template in (task.pod_template, dag.pod_template):
+        seconds = (template.get("spec") or {}).get("terminationGracePeriodSeconds")
+        if isinstance(seconds, int | float):
+            return timedelta(seconds=seconds)
+    return DEFAULT_GRACE
+
+
+def _folder_of(volume: Mapping[str, Any], task: ResolvedTask, number: int, folder: RunFolder) -> Path:
+    name = str(volume.get("name"))
+    claim = volume.get("persistentVolumeClaim")
+    if isinstance(claim, Mapping) and claim.get("claimName"):
+        return folder.volume(str(claim["claimName"])).absolute()
+    if "emptyDir" in volume:
+        return folder.scratch(task.name, number, name).absolute()
+    kind = next((key for key in volume if key != "name"), "unknown")
+    raise LocalRunError(
+        f"workingDir {task.working_dir} is in the {kind} volume {name!r}: a local run has persistentVolumeClaim "
+        "and emptyDir volumes only"
+    )
+
+
+def _mounts(dag: ResolvedDag, task: ResolvedTask) -> list[Mapping[str, Any]]:
+    """The volume mounts of the task's container, the task's own last and winning at the same path."""
+    merged: dict[str, Mapping[str, Any]] = {}
+    for template in (dag.pod_template, task.pod_template):
+        for container in _list(template, "containers"):
+            if container.get("name") == TASK_CONTAINER:
+                for mount in container.get("volumeMounts") or ():
+                    merged[str(mount.get("mountPath"))] = mount
+    return list(merged.values())
+
+
+def _volume(dag: ResolvedDag, task: ResolvedTask, name: str) -> Mapping[str, Any]:
+    for template in (task.pod_template, dag.pod_template):
+        for volume in _list(template, "volumes"):
+            if volume.get("name") == name:
+                return volume
+    raise LocalRunError(f"podTemplate mounts the volume {name!r}, which is not among its volumes")
+
+
+def _list(template: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    yield from (template.get("spec") or {}).get(key) or ()

@@ -1,0 +1,100 @@
+"""Entry point of `tradewind` and `kubectl tradewind`: the list of commands, loaded when they are used."""
+
+import importlib
+import sys
+from pathlib import PurePath
+
+import click
+from click.shell_completion import CompletionItem
+
+from tradewind.cli.errors import CliError
+
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "On this machine": {
+        "run": ("tradewind.cli.local.command:run", "Run a Dag here, its tasks as local processes."),
+        "validate": ("tradewind.cli.validate:validate", "Check Dag files and list everything that is wrong."),
+    },
+    "On the cluster": {
+        "list": ("tradewind.cli.cluster.dags:list_dags", "List the Dags."),
+        "trigger": ("tradewind.cli.cluster.trigger:trigger", "Start a run of a Dag now."),
+        "runs": ("tradewind.cli.cluster.runs:runs", "List the runs, newest first."),
+        "status": ("tradewind.cli.cluster.runs:status", "Show a run and each of its tasks."),
+        "logs": ("tradewind.cli.cluster.logs:logs", "Print the log of a task of a run."),
+        "pause": ("tradewind.cli.cluster.dags:pause", "Hold back the scheduled runs of a Dag."),
+        "resume": ("tradewind.cli.cluster.dags:resume", "Let a paused Dag run by its schedule again."),
+    },
+    "In the cluster (used by the chart)": {
+        "controller": ("tradewind.controller.process:main_command", "Run the controller."),
+        "release-finalizers": (
+            "tradewind.controller.finalizers:release_command",
+            "Let go of Pods and runs before the controller is uninstalled.",
+        ),
+    },
+    "About tradewind": {
+        "completion": ("tradewind.cli.completion:completion", "Print the completion script for a shell."),
+        "version": ("tradewind.cli.version:version", "Print the version."),
+    },
+}
+
+EXAMPLES = """\b
+Examples:
+  tradewind run examples/hello.yaml            run a Dag on this machine
+  tradewind validate dags/                     check every Dag file of a folder
+  tradewind trigger daily-sales --follow       run a Dag on the cluster and watch it
+  tradewind logs daily-sales-x7k2p extract     read a task's log
+"""
+
+
+class LazyGroup(click.Group):
+    """Commands by name, each imported when it is called; the help text needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for section in SECTIONS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for section in SECTIONS.values():
+            if cmd_name in section:
+                return _load(cmd_name, section[cmd_name][0])
+        return None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        commands = [(name, text) for section in SECTIONS.values() for name, (_, text) in section.items()]
+        found = [CompletionItem(name, help=text) for name, text in commands if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+
+
+def _load(name: str, place: str) -> click.Command:
+    module_name, _, attribute = place.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not (module_name + ".").startswith(error.name + "."):
+            raise
+        raise CliError(f"this build of tradewind has no command {name!r}") from error
+    command = getattr(module, attribute)
+    if not isinstance(command, click.Command):
+        raise TypeError(f"{place} is not a command")
+    return command
+
+
+@click.group(
+    cls=LazyGroup,
+    help="Workflows as Kubernetes resources: run Dags here, or steer them on a cluster.",
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="tradewind", message="tradewind %(version)s")
+def cli() -> None:
+    """The root of all commands."""
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    is_plugin = PurePath(sys.argv[0]).name.startswith("kubectl-")
+    name = "kubectl tradewind" if is_plugin else "tradewind"
+    cli.main(prog_name=name, complete_var="_TRADEWIND_COMPLETE")

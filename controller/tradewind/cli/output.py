@@ -1,0 +1,61 @@
+"""How commands print data: a table for people, JSON or YAML for programs."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+import click
+
+from tradewind.cli.colours import PHASES, paint
+
+Format = Literal["table", "json", "yaml"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def output_option(*formats: Format) -> Callable[[F], F]:
+    """The `-o` option, with the formats that the command can print; the first is the default."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How to print the result.",
+    )
+
+
+def print_data(data: Any, output: Format) -> None:
+    """`data` as JSON or YAML on stdout."""
+    if output == "json":
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    import yaml
+
+    click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110), nl=False)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows under their headings, as kubectl prints them: one line each, states in colour.
+
+    On a terminal the last column is cut where the line ends; a pipe gets it whole.
+    """
+    widths = [max(len(row[position]) for row in [columns, *rows]) for position in range(len(columns))]
+    limit = _terminal_width()
+    for row in [columns, *rows]:
+        line, used = "", 0
+        for position, cell in enumerate(row):
+            last = position == len(row) - 1
+            text = cell.replace("\n", " ")
+            if last and limit is not None and used + len(text) > limit:
+                text = text[: max(limit - used - 1, 8)] + "…"
+            padding = "" if last else " " * (widths[position] - len(text) + 3)
+            line += paint(text, None if row is columns else PHASES.get(cell)) + padding
+            used += widths[position] + 3
+        click.echo(line.rstrip())
+
+
+def _terminal_width() -> int | None:
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -1,0 +1,71 @@
+"""`tradewind validate`: everything that is wrong with Dag files, before a cluster sees them."""
+
+from dataclasses import asdict, dataclass
+
+import click
+
+from tradewind.cli.colours import paint
+from tradewind.cli.documents import read_documents
+from tradewind.cli.errors import EXIT_BAD_INPUT, CliError
+from tradewind.cli.inputs import Finding, check_documents
+from tradewind.cli.output import Format, output_option, print_data
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    file: str
+    line: int
+    kind: str
+    name: str
+    reason: str
+    field: str
+    message: str
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@output_option("table", "json", "yaml")
+@click.pass_context
+def validate(context: click.Context, files: tuple[str, ...], output: Format) -> None:
+    """Check Dag files and list everything that is wrong.
+
+    FILE is a YAML file, a folder of them, or - for standard input. Dags, DagRuns and Pools are checked as the cluster
+    checks them; other kinds are passed over. Exits 2 when anything is wrong.
+    """
+    documents, unreadable = read_documents(files)
+    findings = check_documents(documents)
+    checked = [document for document in documents if document.kind in ("Dag", "DagRun", "Pool")]
+    wrong = bool(unreadable or findings)
+    if output != "table":
+        print_data(
+            {
+                "valid": not wrong,
+                "problems": [*({"message": text} for text in unreadable), *(asdict(_row(each)) for each in findings)],
+            },
+            output,
+        )
+    elif wrong:
+        for text in unreadable:
+            click.echo(f"{paint('error', 'red')}  {text}")
+        for finding in findings:
+            click.echo(f"{paint('error', 'red')}  {finding}")
+    elif not checked:
+        raise CliError(f"nothing to check: no Dag, DagRun or Pool in {', '.join(files)}")
+    else:
+        for document in checked:
+            click.echo(f"{paint('ok', 'green')}  {document.file}: {document.kind} {document.name}")
+    if wrong:
+        context.exit(EXIT_BAD_INPUT)
+
+
+def _row(finding: Finding) -> _Row:
+    document, problem = finding.document, finding.problem
+    return _Row(
+        file=document.file,
+        line=document.line_of(problem.field),
+        kind=document.kind,
+        name=document.name,
+        reason=problem.reason,
+        field=problem.field,
+        message=problem.message,
+    )
