@@ -11,7 +11,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
@@ -25,7 +25,12 @@ from tradewind.kube.resources import Resource
 Params = Mapping[str, str | int]
 
 PAGE_LIMIT = 500
-PARTIAL_OBJECT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+Partial = bool | Literal["list"]
+"""Whether to ask for metadata only; `list` where the answer is a list, which the server wants to be told."""
+
+_ACCEPT = "application/json;as={};g=meta.k8s.io;v=v1,application/json"
+_ACCEPT_OBJECT = _ACCEPT.format("PartialObjectMetadata")
+_ACCEPT_LIST = _ACCEPT.format("PartialObjectMetadataList")
 
 
 class ApiClient(Protocol):
@@ -39,7 +44,7 @@ class ApiClient(Protocol):
         params: Params | None = None,
         body: Any = None,
         content_type: str | None = None,
-        partial: bool = False,
+        partial: Partial = False,
         timeout: float | None = None,
     ) -> dict[str, Any]: ...
 
@@ -51,7 +56,7 @@ class ApiClient(Protocol):
         params: Params | None = None,
         body: Any = None,
         content_type: str | None = None,
-        partial: bool = False,
+        partial: Partial = False,
         timeout: float | None = None,
     ) -> bytes: ...
 
@@ -120,7 +125,7 @@ class KubeClient:
         params: Params | None = None,
         body: Any = None,
         content_type: str | None = None,
-        partial: bool = False,
+        partial: Partial = False,
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Send one request and return the decoded answer (`{}` if it is empty).
@@ -153,7 +158,7 @@ class KubeClient:
         params: Params | None = None,
         body: Any = None,
         content_type: str | None = None,
-        partial: bool = False,
+        partial: Partial = False,
         timeout: float | None = None,
     ) -> bytes:
         """As `request`, but the answer is left as it came, to be decoded narrowly."""
@@ -163,7 +168,7 @@ class KubeClient:
             data = body if isinstance(body, bytes) else orjson.dumps(body)
             headers["Content-Type"] = content_type or "application/json"
         if partial:
-            headers["Accept"] = PARTIAL_OBJECT_METADATA
+            headers["Accept"] = _ACCEPT_LIST if partial == "list" else _ACCEPT_OBJECT
         limits = aiohttp.ClientTimeout(
             total=self._timeout if timeout is None else timeout, sock_connect=self._connect_timeout
         )
@@ -205,7 +210,9 @@ class KubeClient:
             params["fieldSelector"] = field_selector
         items: list[dict[str, Any]] = []
         while True:
-            page = await self.request("GET", resource.path(namespace), params=params, partial=partial)
+            page = await self.request(
+                "GET", resource.path(namespace), params=params, partial="list" if partial else False
+            )
             items += page.get("items") or ()
             token = page.get("metadata", {}).get("continue")
             if not token:

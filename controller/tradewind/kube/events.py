@@ -101,7 +101,7 @@ class EventRecorder:
         related: Regarding | None = None,
     ) -> None:
         """Say what happened: `reason` in CamelCase for machines, `note` for people, `action` (default: the
-        reason) what was done about it. Too long a note is cut to 1024 characters."""
+        reason) what was done about it. Too long a note is cut to 1024 bytes."""
         try:
             self._record(regarding, type, reason, note, action or reason, related)
         except Exception:
@@ -118,7 +118,7 @@ class EventRecorder:
         related: Regarding | None,
     ) -> None:
         reason = _camel_case(reason)
-        note = note if len(note) <= NOTE_LIMIT else note[: NOTE_LIMIT - 1] + "…"
+        note = _shortened(note)
         now = self._clock.monotonic()
         key = (regarding, type, reason, note)
         series = self._series.get(key)
@@ -251,6 +251,14 @@ def _reference(regarding: Regarding) -> dict[str, str]:
         "uid": regarding.uid,
     }
     return {field: value for field, value in reference.items() if value}
+
+
+def _shortened(note: str) -> str:
+    """`note` within the limit, which the API server counts in bytes."""
+    encoded = note.encode()
+    if len(encoded) <= NOTE_LIMIT:
+        return note
+    return encoded[: NOTE_LIMIT - len("…".encode())].decode(errors="ignore") + "…"
 
 
 def _camel_case(reason: str) -> str:

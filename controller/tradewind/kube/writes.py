@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tradewind.kube.client import Params
+from tradewind.kube.client import Params, Partial
 from tradewind.kube.resources import Resource
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -46,7 +46,7 @@ class Write:
     params: Params | None = None
     content_type: str | None = None
     subresource: str | None = None
-    partial: bool = True
+    partial: Partial = True
     """Ask for PartialObjectMetadata: the answer to a write is seldom needed in full."""
     repeatable: bool = True
     """Whether it may be sent again when nobody knows if the first time took effect."""
@@ -196,6 +196,7 @@ def delete_collection(
         priority=priority,
         body=_delete_options(None, grace, propagation),
         params=params,
+        partial="list",
         # The server's own limit for a request; a page of slow deletions may well need it.
         timeout=60.0,
     )

@@ -124,12 +124,13 @@ async def test_a_talkative_object_is_cut_short_and_others_are_not(
 
 
 async def test_limits_of_the_api(client: ScriptedClient, recorder: EventRecorder) -> None:
-    recorder.record(POD._replace(name="x" * 253), "Normal", "pod lost: again", "n" * 5000)
+    recorder.record(POD._replace(name="x" * 253), "Normal", "pod lost: again", "nü" * 5000)
     await settle()
     body = client.open[0].body
     assert body["reason"] == body["action"] == "PodLostAgain"
-    assert len(body["note"]) == 1024
-    assert body["note"].endswith("n…")
+    assert 1020 <= len(body["note"].encode()) <= 1024, "bytes, not characters"
+    assert body["note"].startswith("nünü")
+    assert body["note"].endswith("…")
     assert len(body["metadata"]["name"]) == 253
 
 
