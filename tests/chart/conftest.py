@@ -22,9 +22,9 @@ def helm_program() -> Path:
     named = os.environ.get("HELM") or shutil.which("helm")
     if named:
         return Path(named)
-    build = "from localkube import tools; print(tools.ensure('helm'))"
-    done = subprocess.run([sys.executable, "-c", build], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
-    return Path(done.stdout.splitlines()[-1])
+    from localkube import tools
+
+    return tools.ensure("helm")
 
 
 @pytest.fixture(scope="session")
