@@ -234,6 +234,7 @@ def _kwok(layout: Layout, network: Network, progress: Progress) -> list[str | Pa
         f"--kubeconfig={layout.component_kubeconfig('kwok')}",
         f"--config={Path(__file__).parent / 'kwok.yaml'}",
         "--manage-all-nodes=true",
+        "--v=WARN",
         f"--cidr={network.pod_cidr}",
         f"--node-ip={network.address}",
         f"--server-address={network.address}:{network.port('kwok')}",

@@ -1,0 +1,22 @@
+"""A real cluster for the tests of each module, and kubectl to look at it with."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from local_clusters import Kubectl, kubectl_for, unique_name
+
+from localkube import Cluster
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    if os.geteuid() != 0:
+        pytest.skip("containers need root")
+    with Cluster(unique_name()) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def kubectl(cluster: Cluster) -> Kubectl:
+    return kubectl_for(cluster)

@@ -1,0 +1,127 @@
+"""Clusters come and go: side by side, after violence, and without leaving anything behind."""
+
+import json
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from local_clusters import Kubectl, kubectl_for, unique_name
+
+from localkube import Cluster, LocalkubeError, layout, leftovers, processes
+
+pytestmark = pytest.mark.e2e
+
+
+def traces_of(name: str) -> dict[str, list[str]]:
+    """Everything on this machine that bears a cluster's name."""
+    words = [
+        f"{file.parent.name} {words}"
+        for file in Path("/proc").glob("[0-9]*/cmdline")
+        if f"/{name}/" in (words := read(file)) and "pytest" not in words
+    ]
+    return {
+        "processes": words,
+        "processes in its cgroup": [str(process.pid) for process in leftovers.CgroupTree(name).processes()],
+        "cgroups": [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/localkube/{name}")],
+        "mounts": [line for line in read(Path("/proc/self/mounts")).splitlines() if f"/{name}/" in line],
+        "network namespaces": [line for line in run("ip", "netns").splitlines() if name in line],
+        "container log links": [
+            str(link) for link in Path("/var/log/containers").glob("*") if f"/{name}/" in str(link.readlink())
+        ],
+        "folder": [str(folder)] if (folder := layout.Layout(name).folder).exists() else [],
+    }
+
+
+def interfaces() -> set[str]:
+    return {link["ifname"] for link in json.loads(run("ip", "-json", "link"))}
+
+
+def read(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def run(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, timeout=20, check=True).stdout
+
+
+def run_pod(kubectl: Kubectl, name: str, *command: str) -> None:
+    image = ["--image=busybox", "--image-pull-policy=Never", "--restart=Never"]
+    kubectl("run", name, *image, "--command", "--", *command)
+
+
+def test_up_is_idempotent_and_knows_its_profile(cluster: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
+    before = [component.pid for component in cluster.status()]
+    Cluster(cluster.name).up()
+    assert "is up" in capfd.readouterr().err
+    assert [component.pid for component in cluster.status()] == before
+    with pytest.raises(LocalkubeError, match="profile real"):
+        Cluster(cluster.name, profile="kwok").up()
+
+
+def test_clusters_side_by_side_and_nothing_left_after_down(cluster: Cluster, kubectl: Kubectl) -> None:
+    before = interfaces()
+    other = Cluster(unique_name())
+    up = threading.Thread(target=other.up)
+    up.start()
+    up.join(90)
+    other_kubectl = kubectl_for(other)
+    for each in (kubectl, other_kubectl):
+        run_pod(each, "twin", "sleep", "1000")
+    for each in (kubectl, other_kubectl):
+        each("wait", "pod/twin", "--for=condition=Ready", "--timeout=30s")
+    assert all(component.healthy for component in [*cluster.status(), *other.status()])
+    assert any(traces_of(other.name).values())
+
+    other.down()
+    assert traces_of(other.name) == {kind: [] for kind in traces_of(other.name)}
+    assert interfaces() == before
+    assert kubectl("exec", "twin", "--", "echo", "unharmed") == "unharmed"
+    other.down()
+
+
+def test_a_component_is_killed_and_started_again(cluster: Cluster, kubectl: Kubectl) -> None:
+    run_pod(kubectl, "survivor", "sleep", "1000")
+    kubectl("wait", "pod/survivor", "--for=condition=Ready", "--timeout=30s")
+    for component in ("kube-apiserver", "etcd", "kubelet", "containerd"):
+        cluster.kill_component(component)
+        assert next(found for found in cluster.status() if found.name == component).pid is None
+        cluster.start_component(component)
+        with pytest.raises(LocalkubeError, match="runs already"):
+            cluster.start_component(component)
+    kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=60s")
+    assert kubectl("exec", "survivor", "--", "echo", "alive") == "alive"
+    assert kubectl("get", "pod", "survivor", "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == "0"
+
+
+def test_up_after_everything_was_killed(cluster: Cluster, kubectl: Kubectl) -> None:
+    """Kills the module's cluster: keep this the last test."""
+    run_pod(kubectl, "orphan", "sleep", "1000")
+    kubectl("wait", "pod/orphan", "--for=condition=Ready", "--timeout=30s")
+    members = leftovers.CgroupTree(cluster.name).processes()
+    assert len(members) > len(cluster.status())
+    processes.kill_all(members)
+    assert not any(component.healthy for component in cluster.status())
+
+    cluster.up()
+    assert all(component.healthy for component in cluster.status())
+    assert kubectl_for(cluster)("get", "pods") == ""
+
+    cluster.down()
+    assert traces_of(cluster.name) == {kind: [] for kind in traces_of(cluster.name)}
+
+
+def test_fake_nodes_run_pods_to_their_end() -> None:
+    with Cluster(unique_name(), profile="kwok", nodes=2) as cluster:
+        kubectl = kubectl_for(cluster)
+        assert sorted(cluster.nodes().values()) == [True, True]
+        run_pod(kubectl, "short", "true")
+        kubectl("run", "long", "--image=any")
+        kubectl("wait", "pod/short", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s")
+        kubectl("wait", "pod/long", "--for=condition=Ready", "--timeout=30s")
+        kubectl("delete", "pod", "long", "--timeout=20s")
+        name = cluster.name
+    assert traces_of(name) == {kind: [] for kind in traces_of(name)}
