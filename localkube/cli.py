@@ -54,10 +54,10 @@ def up(name: str, profile: str, nodes: int) -> None:
 
 @main.command()
 @_name
-@_profile
-def down(name: str, profile: str) -> None:
+@click.option("--force", is_flag=True, help="Remove also what bears the name but belongs to no known cluster.")
+def down(name: str, force: bool) -> None:
     """Take a cluster down; its data, processes, network and mounts go with it."""
-    Cluster(name, profile=cast(Profile, profile)).down()
+    Cluster(name).down(force=force)
 
 
 @main.command()

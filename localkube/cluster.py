@@ -35,7 +35,8 @@ class Cluster:
         try:
             self.up()
         except BaseException:
-            self.down()
+            if self._layout.read() is not None:
+                self.down()
             raise
         return self
 
@@ -79,11 +80,19 @@ class Cluster:
             self._layout.mark_complete()
             self._progress.say(f"cluster {self.name} is ready: KUBECONFIG={self.kubeconfig}")
 
-    def down(self) -> None:
-        """Remove the cluster and all its data; nothing happens if there is none."""
+    def down(self, *, force: bool = False) -> None:
+        """Remove the cluster and all its data; nothing happens if there is none.
+
+        With `force` also what bears its name but has no folder in
+        `$LOCALKUBE_HOME`: that may be a cluster of another home.
+        """
         with files.locked(paths.lock_file(self.name), limit=_LOCK_LIMIT_SECONDS):
-            self._remove()
-            self._progress.say(f"cluster {self.name} is gone")
+            if self.folder.exists() or force:
+                self._remove()
+                self._progress.say(f"cluster {self.name} is gone")
+            else:
+                self._progress.say(f"there is no cluster {self.name}")
+            paths.lock_file(self.name).unlink(missing_ok=True)
 
     def status(self) -> list[ComponentStatus]:
         """The components and how they are; empty if there is no cluster (or it is kind's)."""

@@ -108,7 +108,7 @@ def kubelet(layout: Layout, network: Network, *, serving: KeyPair, authority: Pa
             "eventBurst": 200,
             "kubeAPIQPS": 200,
             "kubeAPIBurst": 400,
-            "syncFrequency": "10s",
+            "syncFrequency": "5s",
             "nodeStatusUpdateFrequency": "4s",
             "enableProfilingHandler": False,
         },

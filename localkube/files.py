@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from localkube.errors import LocalkubeError
 
@@ -15,20 +16,19 @@ from localkube.errors import LocalkubeError
 def locked(path: Path, *, limit: float) -> Iterator[None]:
     """Hold the exclusive lock of a file; the kernel frees it however this process ends.
 
-    Raises LocalkubeError if another process still holds it after `limit` seconds.
+    Whoever holds it may delete the file. Raises LocalkubeError if another
+    process still holds it after `limit` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        end = time.monotonic() + limit
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise LocalkubeError(f"another process has held {path} for {limit:.0f} s") from None
-                time.sleep(0.1)
-        yield
+    end = time.monotonic() + limit
+    while True:
+        with path.open("a") as file:
+            if _try_lock(file, path):
+                yield
+                return
+        if time.monotonic() > end:
+            raise LocalkubeError(f"another process has held {path} for {limit:.0f} s")
+        time.sleep(0.1)
 
 
 @contextmanager
@@ -52,6 +52,15 @@ def write(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
     with appearing(path) as temporary:
         temporary.touch(mode=mode)
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _try_lock(file: TextIO, path: Path) -> bool:
+    """Whether this is the lock now; a file deleted meanwhile by its last holder is not."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _remove(path: Path) -> None:

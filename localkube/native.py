@@ -32,6 +32,8 @@ from localkube.layout import Layout, Profile, Record, existing
 from localkube.progress import Progress
 
 _START_LIMIT_SECONDS = 90.0
+# Of 107 bytes; components put suffixes of their own to it.
+_LONGEST_SOCKET_PATH = 95
 _CONTAINER_LOG_LINKS = Path("/var/log/containers")
 
 
@@ -61,7 +63,7 @@ class NativeCluster:
         Raises LocalkubeError if this machine or user cannot run such a cluster.
         """
         if profile == "real":
-            _check_rights(layout.name)
+            _check_possible(layout)
             packages.ensure(packages.NODE, progress)
         else:
             tools.ensure("kwok", progress)
@@ -248,13 +250,16 @@ def _remove_links(folder: Path, target: Path) -> None:
             link.unlink()
 
 
-def _check_rights(name: str) -> None:
+def _check_possible(layout: Layout) -> None:
+    name, socket = layout.name, layout.containerd_socket
     if os.geteuid() != 0:
         raise LocalkubeError("a cluster with real containers needs root; --profile kwok does not")
+    if len(str(socket)) > _LONGEST_SOCKET_PATH:
+        raise LocalkubeError(f"{socket} is too long a path for a socket: set $LOCALKUBE_HOME to a shorter one")
     if network.exists(name):
         raise LocalkubeError(
             f"there is a network namespace {network.namespace(name)} of a cluster that is not known in "
-            f"{paths.home_folder()}; `python -m localkube down --name {name}` removes it"
+            f"{paths.home_folder()}; if nobody needs it, `python -m localkube down --force --name {name}` removes it"
         )
 
 

@@ -141,8 +141,9 @@ def create(cluster: str, network: Network) -> None:
     _ip("-n", name, "route", "add", "unreachable", "default")
     _ip("-n", name, "route", "add", network.service_cidr, "via", network.host_address)
     _ip("route", "add", network.whole, "via", network.address)
-    forwarding = "/proc/sys/net/ipv4/ip_forward"
-    run([*enter(cluster), "sh", "-c", f"echo 1 >{forwarding}"], limit=_LIMIT_SECONDS)
+    # Forward between Pods, and refuse each packet that leads nowhere, not one a second.
+    settings = "cd /proc/sys/net/ipv4 && echo 1 >ip_forward && echo 0 >icmp_ratelimit"
+    run([*enter(cluster), "sh", "-c", settings], limit=_LIMIT_SECONDS)
 
 
 def exists(cluster: str) -> bool:

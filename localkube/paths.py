@@ -16,12 +16,13 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 def cache_folder() -> Path:
     """`$LOCALKUBE_CACHE`, else `~/.cache/localkube`."""
-    return Path(os.environ.get("LOCALKUBE_CACHE") or Path.home() / ".cache" / "localkube")
+    return Path(os.environ.get("LOCALKUBE_CACHE") or Path.home() / ".cache" / "localkube").resolve()
 
 
 def home_folder() -> Path:
     """`$LOCALKUBE_HOME`, else `~/.local/state/localkube`; each cluster is a folder in it."""
-    return Path(os.environ.get("LOCALKUBE_HOME") or Path.home() / ".local" / "state" / "localkube")
+    # Resolved, because mounts below it are looked for by the paths that the kernel shows.
+    return Path(os.environ.get("LOCALKUBE_HOME") or Path.home() / ".local" / "state" / "localkube").resolve()
 
 
 def cluster_folder(name: str) -> Path:

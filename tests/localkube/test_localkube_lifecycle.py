@@ -94,6 +94,7 @@ def test_a_component_is_killed_and_started_again(cluster: Cluster, kubectl: Kube
             cluster.start_component(component)
     kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=60s")
     assert kubectl("exec", "survivor", "--", "echo", "alive") == "alive"
+    assert all(component.healthy for component in cluster.status())
     assert kubectl("get", "pod", "survivor", "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == "0"
 
 
