@@ -16,7 +16,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from tradewind.kube import writes
 from tradewind.kube.backoff import Backoff
@@ -77,7 +77,11 @@ class Writer:
         self._accepting = True
 
     async def create(
-        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], **options: Any
+        self,
+        resource: Resource,
+        namespace: str | None,
+        body: Mapping[str, Any],
+        **options: Unpack[writes.CreateOptions],
     ) -> Answer:
         """Create an object; options as in `writes.create`.
 
@@ -91,28 +95,35 @@ class Writer:
         namespace: str | None,
         name: str,
         body: Any,
-        *,
-        subresource: str | None = None,
-        content_type: str = MERGE_PATCH,
-        **options: Any,
+        **options: Unpack[writes.PatchOptions],
     ) -> Answer:
-        """Patch an object or its subresource; options as in `writes.patch`."""
-        return await self.submit(
-            writes.patch(resource, namespace, name, body, subresource=subresource, content_type=content_type, **options)
-        )
+        """Patch an object or its subresource (merge patch unless told otherwise); options as in `writes.patch`."""
+        return await self.submit(writes.patch(resource, namespace, name, body, **options))
 
     async def replace(
-        self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], **options: Any
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Mapping[str, Any],
+        **options: Unpack[writes.ReplaceOptions],
     ) -> Answer:
         """Put an object or its subresource; options as in `writes.replace`."""
         return await self.submit(writes.replace(resource, namespace, name, body, **options))
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, **options: Any) -> Answer:
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, **options: Unpack[writes.DeleteOptions]
+    ) -> Answer:
         """Delete an object; options as in `writes.delete`. ApiError `is_not_found` if it is gone already."""
         return await self.submit(writes.delete(resource, namespace, name, **options))
 
     async def delete_collection(
-        self, resource: Resource, namespace: str | None, *, limit: int = PAGE_LIMIT, **options: Any
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        limit: int = PAGE_LIMIT,
+        **options: Unpack[writes.DeleteCollectionOptions],
     ) -> int:
         """Delete all that match, `limit` in one request; options as in `writes.delete_collection`.
 

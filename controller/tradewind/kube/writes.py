@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
@@ -61,7 +61,7 @@ def create(
     namespace: str | None,
     body: Mapping[str, Any],
     *,
-    partial: bool = True,
+    partial: Partial = True,
     priority: int = Priority.CREATE,
     retry_for: float | None = None,
 ) -> Write:
@@ -90,7 +90,7 @@ def patch(
     subresource: str | None = None,
     content_type: str = MERGE_PATCH,
     force: bool | None = None,
-    partial: bool = True,
+    partial: Partial = True,
     priority: int = Priority.STATUS,
     retry_for: float | None = None,
 ) -> Write:
@@ -121,7 +121,7 @@ def replace(
     body: Mapping[str, Any],
     *,
     subresource: str | None = None,
-    partial: bool = True,
+    partial: Partial = True,
     priority: int = Priority.STATUS,
 ) -> Write:
     """PUT. `metadata.resourceVersion` in the body makes it an optimistic lock."""
@@ -146,7 +146,7 @@ def delete(
     uid: str | None = None,
     grace: int | None = None,
     propagation: str | None = None,
-    partial: bool = True,
+    partial: Partial = True,
     priority: int = Priority.DELETE,
 ) -> Write:
     """DELETE. `uid` is a precondition: another object of that name is a Conflict.
@@ -200,6 +200,53 @@ def delete_collection(
         # The server's own limit for a request; a page of slow deletions may well need it.
         timeout=60.0,
     )
+
+
+class CreateOptions(TypedDict, total=False):
+    """Options of `create`."""
+
+    partial: Partial
+    priority: int
+    retry_for: float | None
+
+
+class PatchOptions(TypedDict, total=False):
+    """Options of `patch`."""
+
+    subresource: str | None
+    content_type: str
+    force: bool | None
+    partial: Partial
+    priority: int
+    retry_for: float | None
+
+
+class ReplaceOptions(TypedDict, total=False):
+    """Options of `replace`."""
+
+    subresource: str | None
+    partial: Partial
+    priority: int
+
+
+class DeleteOptions(TypedDict, total=False):
+    """Options of `delete`."""
+
+    uid: str | None
+    grace: int | None
+    propagation: str | None
+    partial: Partial
+    priority: int
+
+
+class DeleteCollectionOptions(TypedDict, total=False):
+    """Options of `delete_collection`, its paging apart."""
+
+    label_selector: str
+    field_selector: str
+    grace: int | None
+    propagation: str | None
+    priority: int
 
 
 _anonymous = itertools.count()

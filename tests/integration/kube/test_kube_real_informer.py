@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aiohttp
 import msgspec
+import orjson
 import pytest
 from kubernetes.client.exceptions import ApiException
 
@@ -231,6 +235,48 @@ async def test_too_old_a_version_relists_and_tells_what_was_missed(
         [deleted] = await w.next()
         assert (deleted.kind, deleted.synthetic) == ("DELETED", False)
         w.task.cancel()
+
+
+async def test_a_snapshot_that_is_compacted_away_between_pages(
+    client: KubeClient, writer: Writer, namespace: str, witness: Any, watch: Callable[..., Watching]
+) -> None:
+    """Newer servers answer recent continue tokens from memory, so the token is made to point far back."""
+    etcd = os.environ.get("TRADEWIND_TEST_ETCD")
+    if not etcd:
+        pytest.skip("$TRADEWIND_TEST_ETCD, the URL of the cluster's etcd, is needed to compact it")
+    await create_many(writer, namespace, 30)
+    await compact(etcd)
+    tokens: list[str] = []
+
+    class Misdirecting(CountingClient):
+        async def request_bytes(self, method: str, path: str, *, params: Any = None, **options: Any) -> bytes:
+            if not tokens and "continue" in (params or {}):
+                tokens.append(outdated(params["continue"]))
+                params = {**params, "continue": tokens[0]}
+            return await super().request_bytes(method, path, params=params, **options)
+
+    async with Misdirecting(client.connection) as misdirecting:
+        w = watch(CONFIGMAPS, client=misdirecting, namespace=namespace, page_limit=10)
+        await w.until(w.informer.synced.is_set)
+        w.task.cancel()
+    assert tokens
+    assert misdirecting.pages == 2 + 4, "two pages until the 410, then four from the beginning"
+    listed = names(witness.list_namespaced_config_map(namespace).items)
+    assert names(w.informer.store.values()) == listed
+    assert len(listed) >= 30
+
+
+def outdated(token: str) -> str:
+    document = orjson.loads(base64.urlsafe_b64decode(token + "=="))
+    return base64.urlsafe_b64encode(orjson.dumps(document | {"rv": 2})).decode().rstrip("=")
+
+
+async def compact(etcd: str) -> None:
+    """Through etcd's JSON gateway: forget everything but the present."""
+    async with aiohttp.ClientSession(etcd, raise_for_status=True) as session:
+        async with session.post("/v3/kv/range", json={"key": "AA=="}) as response:
+            revision = (await response.json())["header"]["revision"]
+        await session.post("/v3/kv/compaction", json={"revision": revision, "physical": True})
 
 
 async def test_bookmarks_keep_a_quiet_watch_up_to_date(
