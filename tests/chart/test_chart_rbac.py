@@ -153,6 +153,20 @@ class TestUsers:
         assert "aggregate-to" not in helm.template({"rbac": {"aggregate": False}}).text
 
 
+def test_every_kind_is_readable_checked_and_validated(helm: Helm) -> None:
+    """A CRD that is added to the project must be added to the chart's rules too."""
+    crds = [yaml.safe_load(path.read_text()) for path in (REPOSITORY / "crds").glob("*.yaml")]
+    assert crds
+    rendered = helm.template()
+    [check] = [r for r in rights(rendered, "tradewind")[None] if r["resources"] == ["customresourcedefinitions"]]
+    assert set(check["resourceNames"]) == {crd["metadata"]["name"] for crd in crds}
+    plurals = {crd["spec"]["names"]["plural"] for crd in crds}
+    [view] = [r for r in rendered.of_kind("ClusterRole") if r["metadata"]["name"].endswith("-view")]
+    assert set(view["rules"][0]["resources"]) == plurals
+    [webhook] = rendered.one("ValidatingWebhookConfiguration")["webhooks"]
+    assert set(webhook["rules"][0]["resources"]) == plurals
+
+
 def test_every_right_is_explained(helm: Helm) -> None:
     """Each resource and verb of the controller and the hook is in the table of docs/installing.md."""
     table = [

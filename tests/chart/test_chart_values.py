@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_chart import CHART, Helm, HelmError
+from helm_chart import CHART, REPOSITORY, Helm, HelmError
 
 pytestmark = pytest.mark.chart
 
@@ -64,6 +65,18 @@ class TestGenerated:
             generator.make_schema(generator.read_values("# Things.\na: []\n"))
 
 
+def test_the_documentation_names_values_that_exist() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    text = (REPOSITORY / "docs" / "installing.md").read_text()
+    named = {found for found in re.findall(r"(?:`|--set |,)([a-z][A-Za-z.]+)", text) if found.split(".")[0] in values}
+    assert {"image.repository", "crds.keep", "podSecurityContext.fsGroup"} <= named
+    for name in named:
+        found = values
+        for key in name.split("."):
+            assert found == {} or key in found, name
+            found = found.get(key, {})
+
+
 class TestSchema:
     @pytest.mark.parametrize(
         ("values", "message"),
@@ -91,6 +104,13 @@ class TestSchema:
         with pytest.raises(HelmError, match="values don't meet the specifications of the schema") as refused:
             helm.template(values)
         assert message in str(refused.value)
+
+    def test_null_takes_a_key_out_of_a_free_form_map(self, helm: Helm) -> None:
+        rendered = helm.template({"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}})
+        assert rendered.one("Deployment")["spec"]["template"]["spec"]["securityContext"] == {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
 
     def test_takes_the_values_of_a_chart_that_depends_on_this_one(
         self, helm_program: Path, helm: Helm, tmp_path: Path
