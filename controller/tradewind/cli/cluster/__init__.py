@@ -1,0 +1,1 @@
+"""Commands that speak to a cluster, with the user's own kubeconfig and rights."""

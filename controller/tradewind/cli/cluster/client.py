@@ -1,0 +1,170 @@
+"""A cluster, as these commands see it: a few calls, and every failure as one clear line."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+import pykube  # type: ignore[import-untyped]
+import requests
+from pykube.exceptions import KubernetesError  # type: ignore[import-untyped]
+
+from tradewind.api import API_VERSION
+from tradewind.cli.cluster.kubeconfig import load_config
+from tradewind.cli.errors import CliError
+
+F = TypeVar("F", bound=Callable[..., Any])
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 30
+
+
+class NotFoundError(CliError):
+    """There is no such object."""
+
+
+class Cluster:
+    """One namespace of the cluster that the kubeconfig names. Every method raises CliError when it fails."""
+
+    def __init__(self, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+        config = load_config(kubeconfig, context)
+        self.context = config.current_context
+        self.namespace = namespace or config.namespace
+        self._api = pykube.HTTPClient(config, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
+        if config.cluster.get("proxy-url"):
+            self._api.session.proxies = {"http": config.cluster["proxy-url"], "https": config.cluster["proxy-url"]}
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """One Dag or DagRun."""
+        return self._object("get", kind, name, url=f"{_plural(kind)}/{name}")
+
+    def list_all(self, kind: str, *, everywhere: bool = False, fields: str | None = None) -> list[dict[str, Any]]:
+        """All of a kind in the namespace, or in all namespaces."""
+        parameters = {"fieldSelector": fields} if fields else {}
+        found = self._object("get", kind, "", url=_plural(kind), everywhere=everywhere, params=parameters)
+        if not found["items"] and not everywhere:
+            self._check_namespace()
+        items: list[dict[str, Any]] = found["items"]
+        return items
+
+    def create(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Make an object; the server's version of it is returned."""
+        return self._object("post", kind, "", url=_plural(kind), json=manifest)
+
+    def patch(self, kind: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
+        """Change an object by a merge patch."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        return self._object("patch", kind, name, url=f"{_plural(kind)}/{name}", data=json.dumps(patch), headers=headers)
+
+    def pods(self, selector: str) -> list[dict[str, Any]]:
+        """The Pods with these labels."""
+        with self._explained("Pod", ""):
+            response = self._api.get(url="pods", namespace=self.namespace, params={"labelSelector": selector})
+            return list(self._json(response)["items"])
+
+    def log(self, pod: str, container: str, *, follow: bool) -> Iterator[bytes]:
+        """The log of a container, in pieces. A container that has not started is a CliError."""
+        timeout = (_CONNECT_SECONDS, None if follow else _READ_SECONDS)
+        parameters = {"container": container, "follow": "true" if follow else "false"}
+        with self._explained("Pod", pod):
+            response = self._api.get(
+                url=f"pods/{pod}/log", namespace=self.namespace, params=parameters, stream=True, timeout=timeout
+            )
+            if not response.ok:
+                self._json(response)
+            yield from response.iter_content(chunk_size=None)
+
+    def _object(self, verb: str, kind: str, name: str, *, everywhere: bool = False, **arguments: Any) -> dict[str, Any]:
+        if not everywhere:
+            arguments["namespace"] = self.namespace
+        with self._explained(kind, name):
+            response = getattr(self._api, verb)(version=API_VERSION, **arguments)
+            if response.status_code == requests.codes.not_found:
+                self._explain_not_found(kind, name, response)
+            return self._json(response)
+
+    def _json(self, response: requests.Response) -> dict[str, Any]:
+        if response.ok:
+            answer: dict[str, Any] = response.json()
+            return answer
+        message = _message_of(response)
+        if response.status_code == requests.codes.unauthorized:
+            raise CliError(
+                f"the cluster does not accept the credentials of the context {self.context!r}: they may have expired; "
+                "log in again"
+            )
+        if response.status_code == requests.codes.forbidden and " is forbidden: User " in message:
+            raise CliError(f"you may not do that: {message}")
+        raise CliError(message)
+
+    def _explain_not_found(self, kind: str, name: str, response: requests.Response) -> None:
+        message = _message_of(response)
+        if name and f'"{name}" not found' in message:
+            self._check_namespace()
+            raise NotFoundError(f"there is no {kind} {name!r} in the namespace {self.namespace!r}")
+        if message.startswith("namespaces "):
+            raise CliError(f"there is no namespace {self.namespace!r}")
+        raise CliError(f"the cluster of the context {self.context!r} does not know {kind}s: is Tradewind installed?")
+
+    def _check_namespace(self) -> None:
+        """Say so when the namespace itself is what is missing; who may not ask is not told."""
+        response = self._api.get(url=f"namespaces/{self.namespace}")
+        if response.status_code == requests.codes.not_found:
+            raise CliError(f"there is no namespace {self.namespace!r}")
+
+    @contextmanager
+    def _explained(self, kind: str, name: str) -> Iterator[None]:
+        server = self._api.url
+        try:
+            yield
+        except requests.exceptions.SSLError as error:
+            raise CliError(f"the certificate of the cluster at {server} is not trusted: {_root(error)}") from error
+        except requests.exceptions.Timeout as error:
+            raise CliError(f"the cluster at {server} (context {self.context!r}) does not answer in time") from error
+        except requests.exceptions.ConnectionError as error:
+            raise CliError(
+                f"cannot reach the cluster at {server} (context {self.context!r}): {_root(error)}"
+            ) from error
+        except requests.exceptions.RequestException as error:
+            raise CliError(f"the request for {kind} {name} failed: {error}") from error
+        except (subprocess.CalledProcessError, NotImplementedError, FileNotFoundError) as error:
+            raise CliError(f"cannot get credentials for the context {self.context!r}: {error}") from error
+        except KubernetesError as error:
+            raise CliError(str(error)) from error
+
+
+def cluster_options(command: F) -> F:
+    """The options that every cluster command takes; the command gets a `Cluster` as its argument `cluster`."""
+
+    @click.option("-n", "--namespace", metavar="NAME", help="Namespace. Default: the one of the context.")
+    @click.option("--context", "context_name", metavar="NAME", help="Context of the kubeconfig.")
+    @click.option("--kubeconfig", type=click.Path(dir_okay=False), metavar="FILE", help="Default: $KUBECONFIG.")
+    @wraps(command)
+    def with_cluster(
+        *args: Any, namespace: str | None, context_name: str | None, kubeconfig: str | None, **rest: Any
+    ) -> Any:
+        return command(*args, cluster=Cluster(kubeconfig, context_name, namespace), **rest)
+
+    return with_cluster  # type: ignore[return-value]
+
+
+def _plural(kind: str) -> str:
+    return kind.lower() + "s"
+
+
+def _message_of(response: requests.Response) -> str:
+    """What the API server says is wrong."""
+    try:
+        message = response.json()["message"]
+    except (ValueError, KeyError, TypeError):
+        message = response.text.strip()
+    return str(message) or f"the cluster answered {response.status_code} {response.reason}"
+
+
+def _root(error: BaseException) -> str:
+    """The innermost reason: `Connection refused` and not the layers around it."""
+    while error.__context__ is not None or (error.args and isinstance(error.args[0], BaseException)):
+        error = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error.__context__  # type: ignore[assignment]
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,66 @@
+"""`tradewind list`, `pause` and `resume`: the Dags of a namespace."""
+
+from typing import Any
+
+import click
+
+from tradewind.cli.cluster.client import Cluster, cluster_options
+from tradewind.cli.output import Format, output_option, print_data, print_table
+
+
+@click.command("list")
+@click.option("-A", "--all-namespaces", is_flag=True, help="The Dags of all namespaces.")
+@cluster_options
+@output_option("table", "json", "yaml")
+def list_dags(cluster: Cluster, all_namespaces: bool, output: Format) -> None:
+    """List the Dags."""
+    dags = cluster.list_all("Dag", everywhere=all_namespaces)
+    if output != "table":
+        print_data(dags, output)
+    elif not dags:
+        where = "in any namespace" if all_namespaces else f"in the namespace {cluster.namespace!r}"
+        click.echo(f"there are no Dags {where}", err=True)
+    else:
+        columns = ["DAG", "SCHEDULE", "STATE", "ACTIVE", "LAST", "NEXT", "OWNER"]
+        rows = [_row(dag) for dag in dags]
+        if all_namespaces:
+            columns = ["NAMESPACE", *columns]
+            rows = [[dag["metadata"]["namespace"], *row] for dag, row in zip(dags, rows, strict=True)]
+        print_table(columns, rows)
+
+
+@click.command()
+@click.argument("dag")
+@cluster_options
+def pause(cluster: Cluster, dag: str) -> None:
+    """Hold back the scheduled runs of a Dag; runs that have started go on, and `trigger` still works."""
+    cluster.patch("Dag", dag, {"spec": {"suspend": True}})
+    click.echo(f"{dag} is paused")
+
+
+@click.command()
+@click.argument("dag")
+@cluster_options
+def resume(cluster: Cluster, dag: str) -> None:
+    """Let a paused Dag run by its schedule again; its `catchup` decides about the runs that were missed."""
+    cluster.patch("Dag", dag, {"spec": {"suspend": False}})
+    click.echo(f"{dag} runs by its schedule again")
+
+
+def _row(dag: dict[str, Any]) -> list[str]:
+    spec, status = dag["spec"], dag.get("status") or {}
+    accepted = next((each for each in status.get("conditions") or () if each["type"] == "Accepted"), None)
+    state = "paused" if spec.get("suspend") else "ready"
+    if accepted is None:
+        state = "not seen yet"
+    elif accepted["status"] != "True":
+        state = f"refused ({accepted['reason']})"
+    return [
+        dag["metadata"]["name"],
+        str(spec.get("schedule") or "-"),
+        state,
+        str(status.get("activeRuns") or 0),
+        str(status.get("lastRunPhase") or "-"),
+        str(status.get("nextScheduleTime") or "-"),
+        str(spec.get("owner") or "-"),
+    ]

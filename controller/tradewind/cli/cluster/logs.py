@@ -1,0 +1,91 @@
+"""`tradewind logs`: what a try of a task printed, from its Pod."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from tradewind.api.names import LABEL_RUN, LABEL_TASK, LABEL_TRY, TASK_CONTAINER
+from tradewind.cli.cluster.client import Cluster, cluster_options
+from tradewind.cli.errors import CliError
+
+_POLL_SECONDS = 1.0
+
+
+@click.command()
+@click.argument("run")
+@click.argument("task")
+@click.option("--try", "number", type=click.IntRange(1), metavar="N", help="Which try. Default: the last.")
+@click.option("-f", "--follow", is_flag=True, help="Wait for the task to start, and go on until it ends.")
+@cluster_options
+def logs(cluster: Cluster, run: str, task: str, number: int | None, follow: bool) -> None:
+    """Print the log of a task of a run."""
+    pod = _find(cluster, run, task, number)
+    while follow and (pod is None or not _has_started(pod)):
+        if pod is None:
+            _check(cluster, run, task, number, waiting=True)
+        time.sleep(_POLL_SECONDS)
+        pod = _find(cluster, run, task, number)
+    if pod is None:
+        _check(cluster, run, task, number, waiting=False)
+        raise CliError(f"the task {task!r} of the run {run!r} has no Pod{_of(number)} yet: wait for it with -f")
+    if not _has_started(pod):
+        raise CliError(f"the Pod {pod['metadata']['name']} has not started yet{_why(pod)}: wait for it with -f")
+    for piece in cluster.log(pod["metadata"]["name"], TASK_CONTAINER, follow=follow):
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+
+
+def _find(cluster: Cluster, run: str, task: str, number: int | None) -> dict[str, Any] | None:
+    selector = f"{LABEL_RUN}={run},{LABEL_TASK}={task}"
+    if number is not None:
+        selector += f",{LABEL_TRY}={number}"
+    pods = cluster.pods(selector)
+    return max(pods, key=lambda pod: int(pod["metadata"]["labels"].get(LABEL_TRY, 0)), default=None)
+
+
+def _check(cluster: Cluster, run: str, task: str, number: int | None, *, waiting: bool) -> None:
+    """There is no Pod: raise CliError unless one may still come."""
+    found = cluster.get("DagRun", run)
+    status = found.get("status") or {}
+    entries = {entry["name"]: entry for entry in status.get("tasks") or ()}
+    entry = entries.get(task)
+    over = status.get("phase") in ("Succeeded", "Failed")
+    if entry is None and over:
+        raise CliError(f"the run {run!r} has no task {task!r}; it has {', '.join(entries)}")
+    if entry is None and not waiting:
+        raise CliError(f"the run {run!r} has not come to a task {task!r} yet; so far it has {', '.join(entries)}")
+    if entry is None:
+        return
+    ended = over or entry["state"] in ("Succeeded", "Failed", "Skipped", "UpstreamFailed", "Removed")
+    if ended and not entry.get("try"):
+        raise CliError(
+            f"the task {task!r} did not run: {entry['state']}, {entry.get('message', 'for no known reason')}"
+        )
+    if ended or (number is not None and number < entry.get("try", 0)):
+        message = f"; the last it said was:\n{entry['message']}" if entry.get("message") else ""
+        raise CliError(f"the Pod of {task!r}{_of(number)} is gone, and its log with it{message}")
+
+
+def _has_started(pod: Mapping[str, Any]) -> bool:
+    return (pod.get("status") or {}).get("phase") not in (None, "Pending")
+
+
+def _why(pod: Mapping[str, Any]) -> str:
+    """Why a Pod waits, as the kubelet or the scheduler puts it."""
+    status = pod.get("status") or {}
+    for container in status.get("containerStatuses") or ():
+        waiting = container.get("state", {}).get("waiting") or {}
+        if waiting.get("reason"):
+            detail = f": {waiting['message']}" if waiting.get("message") else ""
+            return f" ({waiting['reason']}{detail})"
+    for condition in status.get("conditions") or ():
+        if condition.get("status") == "False" and condition.get("message"):
+            return f" ({condition['message']})"
+    return ""
+
+
+def _of(number: int | None) -> str:
+    return f" of try {number}" if number is not None else ""

@@ -1,0 +1,88 @@
+"""Runs on the cluster as a person reads them: rows of tasks, and lines as things change."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from tradewind.api.duration import format_duration
+from tradewind.cli.cluster.client import Cluster
+from tradewind.cli.colours import PHASES, paint
+from tradewind.cli.errors import EXIT_FAILED
+
+_POLL_SECONDS = 1.0
+_QUIET = ("Scheduled", "Queued")
+
+
+def task_row(task: Mapping[str, Any]) -> list[str]:
+    """`[name, state, try, duration, message]` of an entry of DagRun.status.tasks."""
+    end = moment(task.get("finishedAt")) or (datetime.now(UTC) if task["state"] == "Running" else None)
+    start = moment(task.get("startedAt"))
+    duration = format_duration(end - start) if start and end else ""
+    message = str(task.get("message") or "").strip().rsplit("\n", 1)[-1]
+    return [task["name"], task["state"], str(task.get("try", "")), duration, message]
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time as Kubernetes writes it."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def age(item: Mapping[str, Any]) -> str:
+    """Time since an object was made."""
+    made = moment(item["metadata"].get("creationTimestamp"))
+    return format_duration(datetime.now(UTC) - made) if made else ""
+
+
+def follow(cluster: Cluster, name: str, *, quiet: bool = False) -> dict[str, Any]:
+    """Wait for the end of a run, and say what changes on the way. The finished DagRun is returned."""
+    seen: dict[str, tuple[str, int]] = {}
+    said = ""
+    try:
+        while True:
+            run = cluster.get("DagRun", name)
+            status = run.get("status") or {}
+            if not quiet:
+                said = _say_phase(status, said)
+                _say_changes(status, seen)
+            if status.get("phase") in ("Succeeded", "Failed"):
+                return run
+            time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        click.echo(f"\nthe run goes on; see `tradewind status {name} -n {cluster.namespace}`", err=True)
+        raise click.exceptions.Exit(EXIT_FAILED) from None
+
+
+def summary(run: Mapping[str, Any]) -> str:
+    """How a run ended, in a line."""
+    status = run.get("status") or {}
+    phase = str(status.get("phase") or "Pending")
+    message = f": {status['message']}" if status.get("message") else ""
+    took = f" in {status['duration']}" if status.get("duration") else ""
+    done = f", {status['done']} tasks done" if status.get("done") else ""
+    return f"{paint(phase, PHASES.get(phase))}{took}{done}{message}"
+
+
+def _say_phase(status: Mapping[str, Any], said: str) -> str:
+    phase, message = status.get("phase") or "Pending", status.get("message")
+    text = f"{phase}: {message}" if message else str(phase)
+    if text != said and phase not in ("Succeeded", "Failed"):
+        click.echo(f"{datetime.now():%H:%M:%S}  {text}", err=True)
+    return text
+
+
+def _say_changes(status: Mapping[str, Any], seen: dict[str, tuple[str, int]]) -> None:
+    tasks = status.get("tasks") or []
+    width = max((len(task["name"]) for task in tasks), default=0)
+    for task in tasks:
+        now = (task["state"], task.get("try", 0))
+        if seen.get(task["name"]) == now or task["state"] in _QUIET:
+            continue
+        seen[task["name"]] = now
+        name, state, number, duration, message = task_row(task)
+        shown = paint(f"{state:14}", PHASES.get(state), err=True)
+        tries = f"try {number}" if number else ""
+        line = f"{datetime.now():%H:%M:%S}  {name:{width}}  {shown}  {tries:5}  {duration:6}  {message}"
+        click.echo(line.rstrip(), err=True)

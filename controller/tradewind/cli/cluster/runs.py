@@ -1,0 +1,77 @@
+"""`tradewind runs` and `status`: the DagRuns of a namespace, and one of them task by task."""
+
+import json
+from typing import Any
+
+import click
+
+from tradewind.cli.cluster import progress
+from tradewind.cli.cluster.client import Cluster, cluster_options
+from tradewind.cli.output import Format, output_option, print_data, print_table
+
+
+@click.command()
+@click.argument("dag", required=False)
+@click.option("-A", "--all-namespaces", is_flag=True, help="The runs of all namespaces.")
+@cluster_options
+@output_option("table", "json", "yaml")
+def runs(cluster: Cluster, dag: str | None, all_namespaces: bool, output: Format) -> None:
+    """List the runs of a Dag, or of all Dags; newest first."""
+    if dag is not None and not all_namespaces:
+        cluster.get("Dag", dag)  # so that a wrong name is told from a Dag without runs
+    found = cluster.list_all("DagRun", everywhere=all_namespaces, fields=f"spec.dag={dag}" if dag else None)
+    found.sort(key=lambda run: str(run["metadata"].get("creationTimestamp")), reverse=True)
+    if output != "table":
+        print_data(found, output)
+    elif not found:
+        click.echo(f"there are no runs{f' of {dag}' if dag else ''}", err=True)
+    else:
+        columns = ["RUN", "DAG", "PHASE", "DONE", "LOGICAL DATE", "DURATION", "AGE", "MESSAGE"]
+        rows = [_row(run) for run in found]
+        if all_namespaces:
+            columns = ["NAMESPACE", *columns]
+            rows = [[run["metadata"]["namespace"], *row] for run, row in zip(found, rows, strict=True)]
+        print_table(columns, rows)
+
+
+@click.command()
+@click.argument("run")
+@click.option("-f", "--follow", is_flag=True, help="Stay until the run has ended, and show what happens.")
+@cluster_options
+@output_option("table", "json", "yaml")
+def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
+    """Show a run and each of its tasks."""
+    found = progress.follow(cluster, run) if follow else cluster.get("DagRun", run)
+    if output != "table":
+        print_data(found, output)
+        return
+    state = found.get("status") or {}
+    click.echo(f"{found['metadata']['name']} (Dag {found['spec']['dag']}): {progress.summary(found)}")
+    facts = {
+        "logical date": state.get("logicalDate"),
+        "params": json.dumps(state["params"], ensure_ascii=False) if state.get("params") else None,
+        "started": state.get("startedAt"),
+        "finished": state.get("finishedAt"),
+    }
+    for name, value in facts.items():
+        if value:
+            click.echo(f"  {name:13} {value}")
+    if state.get("tasks"):
+        click.echo()
+        print_table(
+            ["TASK", "STATE", "TRY", "DURATION", "MESSAGE"], [progress.task_row(task) for task in state["tasks"]]
+        )
+
+
+def _row(run: dict[str, Any]) -> list[str]:
+    state = run.get("status") or {}
+    return [
+        run["metadata"]["name"],
+        run["spec"]["dag"],
+        str(state.get("phase") or "-"),
+        str(state.get("done") or "-"),
+        str(state.get("logicalDate") or run["spec"].get("logicalDate") or "-"),
+        str(state.get("duration") or "-"),
+        progress.age(run),
+        str(state.get("message") or ""),
+    ]
