@@ -8,7 +8,7 @@ exists; none of it changes the result.
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,14 +19,14 @@ from tradewind.engine.outcome import Outcome, judge
 from tradewind.engine.retries import retry_delay
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
-from tradewind.engine.task_instance import TaskInstance, format_time, parse_time
+from tradewind.engine.task_instance import TaskInstance, format_time, parse_time, shorten
 from tradewind.engine.tries import StopReason, TryEvent, TryReport
 from tradewind.engine.trigger_rules import UpstreamCounts, all_success
 from tradewind.engine.trigger_rules.upstream import End, Run
 
-MESSAGE_BUDGET = 300_000
+MESSAGE_BUDGET = 200_000
 """Characters that the messages of all tasks of a run may have together in status."""
-OUTPUT_BUDGET = 400_000
+OUTPUT_BUDGET = 256 * 1024
 """Bytes that the outputs of all tasks of a run may have together in status; etcd takes 1.5 MiB."""
 POSTPONE_FIRST = timedelta(seconds=2)
 POSTPONE_LONGEST = timedelta(minutes=1)
@@ -56,6 +56,17 @@ class Stop:
     task: ResolvedTask
     number: int
     why: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that happened to a run that a person wants to be told; `task` None: about the run as a whole."""
+
+    run: RunInfo
+    task: str | None
+    reason: str
+    message: str
+    warning: bool = False
 
 
 class RunState:
@@ -94,6 +105,7 @@ class RunState:
         self._blocked: dict[str, str] = {}
         self._early: dict[tuple[int, int], TryReport] = {}
         self._stops: list[Stop] = []
+        self._notes: list[Note] = []
         self._output_bytes = 0
         self._message_limit = max(80, min(1024, MESSAGE_BUDGET // (2 * len(self._instances))))
         if status and status.get("phase"):
@@ -153,6 +165,15 @@ class RunState:
             and (instance.task.name, instance.number) not in known
         ]
 
+    def has_result(self, task: str, number: int) -> bool:
+        """Whether status() tells how a try ended (or will never need it)."""
+        position = self.graph.position.get(task)
+        if position is None or self.finished:
+            return True
+        instance = self._instances[position]
+        under_way = instance.state in (TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING)
+        return number < instance.number or (number == instance.number and not under_way)
+
     def fail(self, reason: str, message: str, now: datetime) -> None:
         """End the run now: what has not finished is skipped, what is under way is stopped."""
         for instance in self._instances:
@@ -203,6 +224,14 @@ class RunState:
         """The tries to be stopped since the last call."""
         stops, self._stops = self._stops, []
         return stops
+
+    def take_notes(self) -> list[Note]:
+        """What happened since the last call that is worth telling."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def _note(self, instance: TaskInstance | None, reason: str, message: str, *, warning: bool = False) -> None:
+        self._notes.append(Note(self.info, instance.task.name if instance else None, reason, message, warning))
 
     def _why_not(self, instance: TaskInstance) -> str | None:
         if self.active >= self.dag.max_active_tasks:
@@ -294,6 +323,10 @@ class RunState:
     def _postpone(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
         if instance.state is not TaskState.SCHEDULED:
             return
+        since = instance.scheduled_at or now
+        if not report.retry and since + instance.task.queued_timeout <= now:
+            self._end_try(instance, replace(report, event=TryEvent.REFUSED), now)
+            return
         self._give_back(instance)
         self._dequeue(instance)
         delay = min(POSTPONE_FIRST * 2 ** min(instance.postponed, 10), POSTPONE_LONGEST)
@@ -317,6 +350,12 @@ class RunState:
             self._schedule(instance, now)
             instance.tries[-1]["state"] = "Lost"
             self._mark(instance)
+            self._note(
+                instance,
+                "TryLost",
+                f"try {instance.number - 1} was lost ({outcome.reason}): {outcome.message or 'its result is unknown'}",
+                warning=True,
+            )
             return
         failures = instance.number - instance.lost
         if outcome.state is TaskState.FAILED and outcome.retry and not outcome.lost and failures <= task.retries.limit:
@@ -326,6 +365,9 @@ class RunState:
             self._set_timer(instance.retry_at, instance.position, instance.number)
             self._dirty.append(instance.position)
             self._mark(instance)
+            wait = format_duration(instance.retry_at - instance.finished_at)
+            note = f"try {instance.number} failed ({_why(outcome)}); the next is due in {wait}"
+            self._note(instance, "TryFailed", note, warning=True)
             return
         self._finish(instance, outcome, instance.finished_at)
 
@@ -348,6 +390,8 @@ class RunState:
         self._unfinished -= 1
         self._count_downstream(instance)
         self._mark(instance)
+        if outcome.state is TaskState.FAILED:
+            self._note(instance, "TaskFailed", f"failed after try {instance.number}: {_why(outcome)}", warning=True)
 
     def _count_downstream(self, instance: TaskInstance) -> None:
         for position in self.graph.downstream[instance.position]:
@@ -426,6 +470,9 @@ class RunState:
     def _end(self, phase: RunPhase, reason: str, message: str | None, now: datetime) -> None:
         self.phase, self.reason, self.message, self.finished_at = phase, reason, message, now
         self.changed = True
+        took = format_duration(now - (self.started_at or now))
+        note = f"{phase.value} after {took}" + (f": {message}" if message else "")
+        self._note(None, phase.value, note, warning=phase is RunPhase.FAILED)
 
     def __iter__(self) -> Iterator[TaskInstance]:
         return iter(self._instances)
@@ -505,6 +552,10 @@ class RunState:
             self._enqueue(instance)
         elif instance.state is TaskState.UP_FOR_RETRY and instance.retry_at:
             self._set_timer(instance.retry_at, position, number)
+
+
+def _why(outcome: Outcome) -> str:
+    return ": ".join(part for part in (outcome.reason, shorten(outcome.message or "", 300)) if part)
 
 
 _RUN = -1

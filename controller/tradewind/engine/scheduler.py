@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS, ResolvedTask
-from tradewind.engine.run import RunInfo, RunState, Stop
+from tradewind.engine.run import Note, RunInfo, RunState, Stop
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import RunPhase
 from tradewind.engine.tries import TryReport
@@ -35,6 +35,7 @@ class Plan:
     stops: list[Stop] = field(default_factory=list)
     changed: list[RunState] = field(default_factory=list)
     """Runs whose status() says something new."""
+    notes: list[Note] = field(default_factory=list)
     wake_at: datetime | None = None
 
 
@@ -140,6 +141,7 @@ class Scheduler:
         run = self.runs[uid]
         run.advance(now)
         plan.stops += run.take_stops()
+        plan.notes += run.take_notes()
         key = (run.info.namespace, run.info.dag)
         if run.finished and uid in self._running.get(key, ()):
             self._running[key].discard(uid)

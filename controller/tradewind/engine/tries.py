@@ -37,7 +37,8 @@ class TryReport:
     output: str | None = None
     """What the task wrote as its output, unparsed."""
     retry: bool = True
-    """False where another try would end the same way (a template that cannot be rendered)."""
+    """False where another try would end the same way (a template that cannot be rendered); for Postponed, where
+    waiting makes sense only as long as queuedTimeout."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,8 @@ class KubeClient:
         )
 
     def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is not None and self._session.closed:
+            raise Unreachable("the client is closed")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(

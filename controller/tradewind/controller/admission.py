@@ -1,0 +1,56 @@
+"""Admission: the same validation as everywhere, at `kubectl apply` already.
+
+Served by kopf. Nothing depends on it: with no webhook installed, the controller's conditions say the same.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import kopf
+
+from tradewind.api import GROUP, VERSION
+from tradewind.api.validation import Problem, summary, validate_dag, validate_dag_run, validate_pool
+from tradewind.controller.cluster import Cluster
+
+PATH = "/validate"
+
+
+def register(registry: kopf.OperatorRegistry, cluster: Callable[[], Cluster | None]) -> None:
+    """Register the handlers of our kinds. `cluster` has the Dags that the params of a DagRun are checked against."""
+
+    @kopf.on.validate(GROUP, VERSION, "dags", id="dags", operations=["CREATE", "UPDATE"], registry=registry)
+    def dag(body: kopf.Body, old: Any = None, **_: Any) -> None:
+        _refuse(body, old, validate_dag(_manifest(body))[1])
+
+    @kopf.on.validate(GROUP, VERSION, "dagruns", id="dagruns", operations=["CREATE"], registry=registry)
+    def dag_run(body: kopf.Body, **_: Any) -> None:
+        manifest = _manifest(body)
+        known = cluster()
+        spec = manifest.get("spec")
+        name = spec.get("dag") if isinstance(spec, dict) else None
+        found = known.dags.get((manifest["metadata"].get("namespace", ""), name)) if known and name else None
+        # A run may be made before its Dag; it then waits, and its params are checked when the Dag is there.
+        dag = validate_dag({**_ENVELOPE, "metadata": {"name": name}, "spec": found.spec})[0] if found else None
+        _refuse(body, None, validate_dag_run(manifest, dag.spec if dag else None)[1])
+
+    @kopf.on.validate(GROUP, VERSION, "pools", id="pools", operations=["CREATE", "UPDATE"], registry=registry)
+    def pool(body: kopf.Body, old: Any = None, **_: Any) -> None:
+        _refuse(body, old, validate_pool(_manifest(body))[1])
+
+
+_ENVELOPE = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Dag"}
+
+
+def _manifest(body: kopf.Body) -> dict[str, Any]:
+    """The object as it was sent, without status, which is ours."""
+    return {key: dict(value) if isinstance(value, Mapping) else value for key, value in body.items() if key != "status"}
+
+
+def _refuse(body: kopf.Body, old: Any, problems: list[Problem]) -> None:
+    """Refuse an object with problems, unless its spec was there before: labels of a bad Dag can still be changed."""
+    if not problems:
+        return
+    if old and dict(old).get("spec") == dict(body).get("spec"):
+        return
+    name = body.get("metadata", {}).get("name") or "?"
+    raise kopf.AdmissionError(f"{body.get('kind', '')} {name!r}: {summary(problems)}", code=422)

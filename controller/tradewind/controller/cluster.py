@@ -1,0 +1,156 @@
+"""What is known of the cluster: informers of our kinds and of our Pods, with the look-ups the controller needs.
+
+Every replica keeps it up to date, leader or not, so a standby acts on warm caches; it also keeps what Pods said
+that have been deleted since, for as long as their run has not finished.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tradewind.api import names
+from tradewind.controller.pods.observation import observe, run_uid_of, try_of
+from tradewind.controller.resources import (
+    DAGRUNS,
+    DAGS,
+    POOLS,
+    DagObject,
+    DagRunObject,
+    PodObject,
+    PoolObject,
+)
+from tradewind.engine.tries import TryReport
+from tradewind.kube.client import KubeClient
+from tradewind.kube.informer import Change, ChangeKind, Informer
+from tradewind.kube.objects import Key
+from tradewind.kube.resources import PODS
+
+ACTIVE_RUNS = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+class Cluster:
+    """Informers for each scope (one namespace, or None for all), and indexes over them."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        scopes: tuple[str | None, ...],
+        *,
+        on_dag: Callable[[Key], None],
+        on_run: Callable[[Key], None],
+        on_pod: Callable[[str, PodObject, bool], None],
+        on_pool: Callable[[Key], None],
+    ) -> None:
+        """`on_pod(run_uid, pod, gone)`; the others get the key of what changed and look it up."""
+        self.dags: dict[Key, DagObject] = {}
+        self.runs: dict[Key, DagRunObject] = {}
+        """DagRuns that have not finished."""
+        self.pools: dict[Key, PoolObject] = {}
+        self.pods: dict[str, dict[str, PodObject]] = {}
+        """Pods by UID of their run, then by name."""
+        self._gone: dict[str, dict[tuple[str, int], TryReport]] = {}
+        self._active: set[str] = set()
+        self._on_dag, self._on_run, self._on_pod, self._on_pool = on_dag, on_run, on_pod, on_pool
+        self.informers: list[Informer[Any]] = []
+        for scope in scopes:
+            self.informers += [
+                Informer(
+                    client, PODS, namespace=scope, label_selector=names.LABEL_RUN, decode=PodObject, on_change=self._pod
+                ),
+                Informer(client, DAGS, namespace=scope, decode=DagObject, on_change=self._dag),
+                Informer(client, POOLS, namespace=scope, decode=PoolObject, on_change=self._pool),
+                Informer(
+                    client,
+                    DAGRUNS,
+                    namespace=scope,
+                    field_selector=ACTIVE_RUNS,
+                    decode=DagRunObject,
+                    on_change=self._run,
+                ),
+            ]
+
+    async def run(self) -> None:
+        """Keep everything up to date until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for informer in self.informers:
+                group.create_task(informer.run(), name=f"informer {informer.resource.plural}")
+
+    @property
+    def synced(self) -> bool:
+        """Whether every kind has been listed once."""
+        return all(informer.synced.is_set() for informer in self.informers)
+
+    async def wait_synced(self) -> None:
+        """Return once every kind has been listed."""
+        for informer in self.informers:
+            await informer.synced.wait()
+
+    def reports(self, run_uid: str) -> Iterator[TryReport]:
+        """What is known of each try of a run, from its Pods and from those that are gone."""
+        yield from self._gone.get(run_uid, {}).values()
+        for pod in self.pods.get(run_uid, {}).values():
+            report = observe(pod, gone=False)
+            if report is not None:
+                yield report
+
+    def pod(self, run_uid: str, name: str) -> PodObject | None:
+        """One Pod of a run."""
+        return self.pods.get(run_uid, {}).get(name)
+
+    def is_active(self, run_uid: str) -> bool:
+        """Whether a DagRun has not finished, as far as we have heard."""
+        return run_uid in self._active
+
+    def _dag(self, change: Change[DagObject]) -> None:
+        _update(self.dags, change)
+        self._on_dag(_key(change))
+
+    def _run(self, change: Change[DagRunObject]) -> None:
+        _update(self.runs, change)
+        uid = change.object.metadata.uid
+        if change.kind is ChangeKind.DELETED:
+            # Finished or deleted: what its deleted Pods said is of no more use.
+            self._active.discard(uid)
+            self._gone.pop(uid, None)
+        else:
+            self._active.add(uid)
+        self._on_run(_key(change))
+
+    def _pool(self, change: Change[PoolObject]) -> None:
+        _update(self.pools, change)
+        self._on_pool(_key(change))
+
+    def _pod(self, change: Change[PodObject]) -> None:
+        pod = change.object
+        uid = run_uid_of(pod)
+        if uid is None:
+            return
+        gone = change.kind is ChangeKind.DELETED
+        if gone:
+            pods = self.pods.get(uid, {})
+            known = pods.get(pod.metadata.name)
+            if known is not None and known.metadata.uid == pod.metadata.uid:
+                del pods[pod.metadata.name]
+                if not pods:
+                    del self.pods[uid]
+            self._remember_gone(uid, pod)
+        else:
+            self.pods.setdefault(uid, {})[pod.metadata.name] = pod
+        self._on_pod(uid, pod, gone)
+
+    def _remember_gone(self, uid: str, pod: PodObject) -> None:
+        identity, report = try_of(pod), observe(pod, gone=True)
+        if uid in self._active and identity is not None and report is not None:
+            self._gone.setdefault(uid, {})[identity] = report
+
+
+def _key(change: Change[Any]) -> Key:
+    metadata = change.object.metadata
+    return metadata.namespace, metadata.name
+
+
+def _update(store: dict[Key, Any], change: Change[Any]) -> None:
+    if change.kind is ChangeKind.DELETED:
+        store.pop(_key(change), None)
+    else:
+        store[_key(change)] = change.object

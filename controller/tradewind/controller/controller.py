@@ -1,0 +1,147 @@
+"""One controller process: caches that are always warm, and leadership that comes and goes."""
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.leader import Leader
+from tradewind.controller.metrics import Metrics
+from tradewind.controller.resources import PodObject
+from tradewind.controller.settings import Settings, default_identity
+from tradewind.kube.client import KubeClient
+from tradewind.kube.events import EventRecorder
+from tradewind.kube.lease import LeaderElection
+from tradewind.kube.objects import Key
+from tradewind.kube.writer import Writer
+
+log = logging.getLogger(__name__)
+
+SILENT_WATCH = 240.0
+"""Seconds without a word from a watch (bookmarks come about every minute, a watch ends after five) that count as stuck."""
+STUCK_LOOP = 60.0
+FLUSH_WITHIN = 8.0
+
+
+class Controller:
+    """Informers, election and, while elected, a Leader."""
+
+    def __init__(self, settings: Settings, client: KubeClient) -> None:
+        self.metrics = Metrics()
+        self.leader: Leader | None = None
+        self._settings, self._client = settings, client
+        self._term: asyncio.Task[None] | None = None
+        self._beat = time.monotonic()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.election = LeaderElection(
+            client,
+            namespace=settings.pod_namespace,
+            name=settings.lease_name,
+            identity=settings.identity or default_identity(),
+            lease_duration=settings.lease_duration,
+            renew_deadline=settings.lease_duration * 2 / 3,
+            retry_period=settings.lease_duration * 2 / 15,
+            on_started=self._started_leading,
+            on_stopped=self._stopped_leading,
+        )
+        self.writer = Writer(client, before_send=self.election.ensure_leader, field_manager="tradewind")
+        self.recorder = EventRecorder(self.writer, "tradewind", self.election.identity)
+        self.cluster = Cluster(
+            client,
+            settings.scopes,
+            on_dag=self._dag_changed,
+            on_run=self._run_changed,
+            on_pod=self._pod_changed,
+            on_pool=self._pool_changed,
+        )
+        self.metrics.mirror(self.cluster, lambda: self.leader, self.writer)
+
+    async def run(self) -> None:
+        """Run until cancelled, or until something fails that a fresh process would do better."""
+        async with asyncio.TaskGroup() as group:
+            informers = group.create_task(self.cluster.run())
+            beat = group.create_task(self._keep_beat())
+            try:
+                await self.cluster.wait_synced()
+                election = group.create_task(self.election.run())
+                await self.failed
+            finally:
+                # Stop acting first and give up the lease last, so that the next leader finds all that we know.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._end_term(), FLUSH_WITHIN)
+                with contextlib.suppress(Exception):
+                    await self.writer.drain(10)
+                await self.writer.stop()
+                if self.cluster.synced:
+                    election.cancel()
+                informers.cancel()
+                beat.cancel()
+
+    def unhealthy(self) -> str | None:
+        """Why this process should be started anew, or None."""
+        now = time.monotonic()
+        if now - self._beat > STUCK_LOOP:
+            return f"the event loop was stuck for {now - self._beat:.0f} s"
+        for informer in self.cluster.informers:
+            silent = now - informer.last_activity
+            if silent > SILENT_WATCH:
+                return f"the watch of {informer.resource.plural} has been silent for {silent:.0f} s"
+        return None
+
+    def unready(self) -> str | None:
+        """Why this replica could not take over now, or None."""
+        if not self.cluster.synced:
+            return "the caches are not filled yet"
+        return self.unhealthy()
+
+    async def _keep_beat(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(1)
+
+    # Leadership ---------------------------------------------------------------------------------------------------
+
+    def _started_leading(self) -> None:
+        self.metrics.leader.set(1)
+        self.leader = Leader(self._settings, self._client, self.writer, self.cluster, self.recorder, self.metrics)
+        self._term = asyncio.get_running_loop().create_task(self.leader.lead(), name="lead")
+        self._term.add_done_callback(self._term_ended)
+
+    def _stopped_leading(self) -> None:
+        self.metrics.leader.set(0)
+        self.leader = None
+        if self._term is not None:
+            self._term.cancel()
+            self._term = None
+
+    def _term_ended(self, term: asyncio.Task[None]) -> None:
+        if not term.cancelled() and (error := term.exception()) is not None and not self.failed.done():
+            self.failed.set_exception(error)
+
+    async def _end_term(self) -> None:
+        leader, self.leader = self.leader, None
+        term, self._term = self._term, None
+        if term is not None:
+            term.cancel()
+            await asyncio.gather(term, return_exceptions=True)
+        if leader is not None:
+            await leader.runs.flush()
+
+    # Events -------------------------------------------------------------------------------------------------------
+
+    def _dag_changed(self, key: Key) -> None:
+        if self.leader is not None:
+            self.leader.dag_changed(key)
+
+    def _run_changed(self, key: Key) -> None:
+        if self.leader is not None:
+            self.leader.run_changed(key)
+
+    def _pool_changed(self, key: Key) -> None:
+        if self.leader is not None:
+            self.leader.pool_changed(key)
+
+    def _pod_changed(self, run_uid: str, pod: PodObject, gone: bool) -> None:
+        if self.leader is not None:
+            self.leader.pod_changed(run_uid, pod, gone)

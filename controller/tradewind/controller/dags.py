@@ -1,0 +1,340 @@
+"""Dags: whether they are accepted, the runs that their schedule asks for, and how much history is kept."""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tradewind.api import API_VERSION, names
+from tradewind.api.dag import DagSpec
+from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
+from tradewind.api.validation import Problem, summary, validate_dag
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.history import History
+from tradewind.controller.resources import DAGRUNS, DAGS, DagObject, owner_reference, regarding
+from tradewind.controller.revisions import content_hash
+from tradewind.engine.run import RunState
+from tradewind.engine.schedule import due_ticks, first_moment
+from tradewind.engine.scheduler import Scheduler
+from tradewind.engine.task_instance import format_time, parse_time
+from tradewind.engine.timetable import CronTimetable, Tick
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.events import EventRecorder
+from tradewind.kube.lease import NotLeader
+from tradewind.kube.objects import Key
+from tradewind.kube.writer import Writer, WriterStopped
+
+log = logging.getLogger(__name__)
+
+WRITE_EVERY = 1.0
+"""Seconds in which changes of a Dag's status are gathered."""
+TRY_AGAIN = 5.0
+"""Seconds until runs that could not be made are tried again."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is worked out about one Dag."""
+
+    key: Key
+    uid: str
+    generation: int
+    created_at: datetime
+    spec: DagSpec | None
+    problems: list[Problem]
+    revision: str
+    timetable: CronTimetable | None
+    last: datetime | None
+    """The last tick that was dealt with."""
+    next: datetime | None = None
+    wake_at: datetime | None = None
+    creating: bool = False
+    last_run: str | None = None
+    last_run_phase: str | None = None
+    conditions: list[dict[str, Any]] = field(default_factory=list)
+    resource_version: str = ""
+    status_task: asyncio.Task[None] | None = None
+
+
+class Dags:
+    """The Dags of the cluster as this process understands them; `lead` is whether it may act on them."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        cluster: Cluster,
+        scheduler: Scheduler,
+        history: History,
+        recorder: EventRecorder,
+        *,
+        spawn: Callable[[Any, str], asyncio.Task[None]],
+        wake: Callable[[], None],
+        on_accepted: Callable[[Key], None],
+        observe_delay: Callable[[Key, float], None],
+    ) -> None:
+        self.entries: dict[Key, Entry] = {}
+        self._writer, self._cluster, self._scheduler = writer, cluster, scheduler
+        self._history, self._recorder = history, recorder
+        self._spawn, self._wake, self._on_accepted, self._observe_delay = spawn, wake, on_accepted, observe_delay
+        self._dirty: dict[Key, None] = {}
+        self._wakes: list[tuple[datetime, Key]] = []
+
+    def changed(self, key: Key) -> None:
+        """A Dag, or the number of its active runs, is new."""
+        self._dirty[key] = None
+        self._wake()
+
+    def run_finished(self, state: RunState) -> None:
+        """A run of a Dag has ended."""
+        info = state.info
+        entry = self.entries.get((info.namespace, info.dag))
+        if entry is not None:
+            entry.last_run, entry.last_run_phase = info.name, state.phase.value
+            self._history.finished(entry.key, state)
+            self.changed(entry.key)
+
+    def step(self, now: datetime, budget: float) -> datetime | None:
+        """Work on what has changed or come due, for about `budget` seconds; when to be called again."""
+        while self._wakes and self._wakes[0][0] <= now:
+            when, key = heapq.heappop(self._wakes)
+            entry = self.entries.get(key)
+            if entry is not None and entry.wake_at == when:
+                self._dirty[key] = None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + budget
+        while self._dirty:
+            key = next(iter(self._dirty))
+            del self._dirty[key]
+            self._reconcile(key, now)
+            if loop.time() > until and self._dirty:
+                return now
+        return self._wakes[0][0] if self._wakes else None
+
+    # One Dag ------------------------------------------------------------------------------------------------------
+
+    def _reconcile(self, key: Key, now: datetime) -> None:
+        found = self._cluster.dags.get(key)
+        if found is None:
+            if self.entries.pop(key, None) is not None:
+                self._scheduler.set_max_active_runs(*key, None)
+                self._history.forget(key)
+            return
+        entry = self.entries.get(key)
+        if entry is None or entry.uid != found.metadata.uid or entry.generation != found.metadata.generation:
+            entry = self.entries[key] = self._understand(key, found, entry)
+            if entry.spec is not None:
+                limit = entry.spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS
+                self._scheduler.set_max_active_runs(*key, limit)
+                self._on_accepted(key)
+        entry.resource_version = found.metadata.resource_version
+        self._schedule(entry, now)
+        self._history.prune(key, entry.spec)
+        if self._wanted_status(entry, found, now) != _without_times(found.status) and entry.status_task is None:
+            entry.status_task = self._spawn(self._write_status(entry), f"status of Dag {key[1]}")
+
+    def _understand(self, key: Key, found: DagObject, before: Entry | None) -> Entry:
+        """Validate the Dag and take over what is known of it."""
+        metadata = found.metadata
+        manifest = {
+            "apiVersion": API_VERSION,
+            "kind": "Dag",
+            "metadata": {"name": metadata.name, "namespace": metadata.namespace},
+            "spec": found.spec,
+        }
+        dag, problems = validate_dag(manifest)
+        spec = dag.spec if dag is not None and not problems else None
+        same = before is not None and before.uid == metadata.uid
+        if problems:
+            message = summary(problems)
+            self._recorder.record(
+                regarding("Dag", *key, metadata.uid), "Warning", problems[0].reason, message, action="Validate"
+            )
+        entry = Entry(
+            key=key,
+            uid=metadata.uid,
+            generation=metadata.generation,
+            created_at=parse_time(metadata.creation_timestamp) or datetime.now(UTC),
+            spec=spec,
+            problems=problems,
+            revision=content_hash(found.spec)[:10] if spec else "",
+            timetable=CronTimetable.of(spec) if spec else None,
+            last=before.last if same and before else parse_time(found.status.get("lastScheduleTime")),
+            last_run=found.status.get("lastRun"),
+            last_run_phase=found.status.get("lastRunPhase"),
+            conditions=list(found.status.get("conditions") or ()),
+        )
+        if same and before:
+            entry.creating, entry.status_task = before.creating, before.status_task
+            entry.last_run, entry.last_run_phase = before.last_run, before.last_run_phase
+            entry.conditions = before.conditions
+        return entry
+
+    # Scheduled runs -----------------------------------------------------------------------------------------------
+
+    def _schedule(self, entry: Entry, now: datetime) -> None:
+        """Make the runs that are due, unless some are being made already."""
+        spec, timetable = entry.spec, entry.timetable
+        entry.wake_at = None
+        if spec is None or timetable is None or spec.suspend:
+            entry.next = None
+            return
+        if entry.creating:
+            return
+        room = (spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS) - self._scheduler.active_runs(*entry.key)
+        after = entry.last or first_moment(spec, entry.created_at)
+        due = due_ticks(spec, timetable, after=after, now=now, room=room)
+        if due.passed_over is not None:
+            entry.last = due.passed_over
+        entry.next = due.next
+        if due.create:
+            entry.creating = True
+            self._spawn(self._create_runs(entry, due.create), f"runs of {entry.key[1]}")
+        elif due.wake_at is not None:
+            entry.wake_at = due.wake_at
+            heapq.heappush(self._wakes, (due.wake_at, entry.key))
+
+    async def _create_runs(self, entry: Entry, ticks: list[Tick]) -> None:
+        failed = False
+        try:
+            for tick in ticks:
+                await self._create_run(entry, tick)
+                current = self.entries.get(entry.key, entry)
+                current.last = entry.last = tick.logical_date
+        except (NotLeader, WriterStopped):
+            return
+        except KubeError as error:
+            failed = True
+            log.warning("cannot make a run of Dag %s/%s: %s", *entry.key, error)
+            note = f"cannot make its run: {error}"
+            self._recorder.record(regarding("Dag", *entry.key, entry.uid), "Warning", "CreateFailed", note)
+        if failed:
+            await asyncio.sleep(TRY_AGAIN)
+        current = self.entries.get(entry.key, entry)
+        current.creating = entry.creating = False
+        self.changed(entry.key)
+
+    async def _create_run(self, entry: Entry, tick: Tick) -> None:
+        """The run of a tick. Its name is fixed by the tick: however often this is tried, there is one."""
+        namespace, dag = entry.key
+        name = names.run_name(dag, tick.logical_date)
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "DagRun",
+            "metadata": {
+                "name": name,
+                "labels": {names.LABEL_DAG: dag},
+                "ownerReferences": [owner_reference("Dag", dag, entry.uid)],
+            },
+            "spec": {
+                "dag": dag,
+                "type": "Scheduled",
+                "logicalDate": format_time(tick.logical_date),
+                "dataInterval": {"start": format_time(tick.interval_start), "end": format_time(tick.logical_date)},
+            },
+        }
+        try:
+            await self._writer.create(DAGRUNS, namespace, body)
+        except ApiError as error:
+            if not error.is_already_exists:
+                raise
+        else:
+            self._observe_delay(entry.key, (datetime.now(UTC) - tick.logical_date).total_seconds())
+
+    # Status -------------------------------------------------------------------------------------------------------
+
+    def _wanted_status(self, entry: Entry, found: DagObject, now: datetime) -> dict[str, Any]:
+        """The status as it should be, transition times left out."""
+        status: dict[str, Any] = {
+            "observedGeneration": entry.generation,
+            "conditions": [self._accepted(entry), self._scheduled(entry)],
+            "activeRuns": self._scheduler.active_runs(*entry.key),
+        }
+        del found, now
+        for name, value in (
+            ("revision", entry.revision or None),
+            ("lastScheduleTime", format_time(entry.last) if entry.last else None),
+            ("nextScheduleTime", format_time(entry.next) if entry.next else None),
+            ("lastRun", entry.last_run),
+            ("lastRunPhase", entry.last_run_phase),
+        ):
+            if value is not None:
+                status[name] = value
+        return status
+
+    def _accepted(self, entry: Entry) -> dict[str, Any]:
+        if entry.problems:
+            return _condition("Accepted", False, entry.problems[0].reason, summary(entry.problems), entry)
+        return _condition("Accepted", True, "Valid", "the Dag can run", entry)
+
+    def _scheduled(self, entry: Entry) -> dict[str, Any]:
+        spec = entry.spec
+        if spec is None:
+            return _condition("Scheduled", False, "NotAccepted", "the Dag is not accepted", entry)
+        if entry.timetable is None:
+            return _condition("Scheduled", False, "NoSchedule", "runs only when asked", entry)
+        if spec.suspend:
+            return _condition("Scheduled", False, "Suspended", "spec.suspend is true", entry)
+        if entry.next is None and not entry.creating:
+            return _condition("Scheduled", False, "Ended", "no tick is left before endDate", entry)
+        return _condition("Scheduled", True, "Scheduled", f"runs at {spec.schedule}", entry)
+
+    async def _write_status(self, entry: Entry) -> None:
+        """Write the status once changes have settled, and again while it is not what it should be."""
+        first = not entry.conditions
+        while True:
+            await asyncio.sleep(0 if first else WRITE_EVERY)
+            first = False
+            current = self.entries.get(entry.key)
+            found = self._cluster.dags.get(entry.key)
+            if current is None or found is None or current.uid != entry.uid:
+                return
+            wanted = self._wanted_status(current, found, datetime.now(UTC))
+            if wanted == _without_times(found.status):
+                current.status_task = None
+                return
+            current.conditions = _with_times(wanted["conditions"], current.conditions)
+            status = {**dict.fromkeys(found.status), **wanted, "conditions": current.conditions}
+            body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
+            try:
+                await self._writer.patch(DAGS, *entry.key, body, subresource="status")
+            except ApiError as error:
+                if not (error.is_conflict or error.is_not_found):
+                    log.warning("cannot write the status of Dag %s/%s: %s", *entry.key, error)
+            except (NotLeader, WriterStopped):
+                return
+            except KubeError as error:
+                log.warning("cannot write the status of Dag %s/%s: %s", *entry.key, error)
+
+
+def _condition(kind: str, holds: bool, reason: str, message: str, entry: Entry) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": "True" if holds else "False",
+        "reason": reason,
+        "message": message,
+        "observedGeneration": entry.generation,
+    }
+
+
+def _without_times(status: dict[str, Any]) -> dict[str, Any]:
+    conditions = [
+        {key: value for key, value in condition.items() if key != "lastTransitionTime"}
+        for condition in status.get("conditions") or ()
+    ]
+    return {**status, "conditions": conditions}
+
+
+def _with_times(wanted: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Conditions with the time of their last change of status."""
+    now = format_time(datetime.now(UTC).replace(microsecond=0))
+    known = {condition["type"]: condition for condition in before}
+    dated = []
+    for condition in wanted:
+        old = known.get(condition["type"])
+        same = old is not None and old["status"] == condition["status"]
+        since = old["lastTransitionTime"] if same and old and "lastTransitionTime" in old else now
+        dated.append({**condition, "lastTransitionTime": since})
+    return dated

@@ -1,0 +1,147 @@
+"""How many finished runs of a Dag there are, and the deletion of those that are too many.
+
+Finished runs are not watched. Their number is counted once, when this replica starts to lead, and from then on as runs
+end; only a Dag that seems to have too many is looked at closely.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from tradewind.api import names
+from tradewind.api.dag import DagSpec
+from tradewind.api.resolve import DEFAULT_HISTORY_LIMIT
+from tradewind.controller.resources import DAGRUNS
+from tradewind.controller.revisions import Revisions
+from tradewind.engine.history import FinishedRun, surplus_runs
+from tradewind.engine.run import RunState
+from tradewind.engine.task_instance import parse_time
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.lease import NotLeader
+from tradewind.kube.objects import Key
+from tradewind.kube.resources import CONTROLLERREVISIONS
+from tradewind.kube.writer import Writer, WriterStopped
+
+log = logging.getLogger(__name__)
+
+PHASES = ("Succeeded", "Failed")
+REVISIONS_KEPT = 10
+"""Revisions of a Dag beyond which those that no run uses are deleted."""
+TRY_AGAIN = 30.0
+
+
+class History:
+    """Finished runs, by Dag and phase."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        writer: Writer,
+        scopes: tuple[str | None, ...],
+        revisions: Revisions,
+        *,
+        spawn: Callable[[Any, str], asyncio.Task[None]],
+    ) -> None:
+        self.counts: Counter[tuple[Key, str]] = Counter()
+        self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
+        self._spawn = spawn
+        self._pruning: set[Key] = set()
+
+    async def count(self) -> list[Key]:
+        """Count what there is; the Dags that have finished runs."""
+        self.counts.clear()
+        for scope in self._scopes:
+            for phase in PHASES:
+                selector = f"status.phase={phase}"
+                for run in await self._client.list(DAGRUNS, scope, field_selector=selector, partial=True):
+                    metadata = run["metadata"]
+                    dag = metadata.get("labels", {}).get(names.LABEL_DAG)
+                    if dag:
+                        self.counts[(metadata["namespace"], dag), phase] += 1
+        return list({key for key, _ in self.counts})
+
+    def finished(self, dag: Key, state: RunState) -> None:
+        """One more run of a Dag has ended."""
+        self.counts[dag, state.phase.value] += 1
+
+    def forget(self, dag: Key) -> None:
+        """The Dag is gone, and its runs with it."""
+        for phase in PHASES:
+            self.counts.pop((dag, phase), None)
+
+    def prune(self, dag: Key, spec: DagSpec | None) -> None:
+        """Delete what is more than the Dag's limits keep."""
+        if spec is None or dag in self._pruning:
+            return
+        if any(self.counts[dag, phase] > limit for phase, limit in _limits(spec)):
+            self._pruning.add(dag)
+            self._spawn(self._prune(dag, spec), f"prune {dag[1]}")
+
+    async def _prune(self, dag: Key, spec: DagSpec) -> None:
+        try:
+            finished: list[FinishedRun] = []
+            for phase in PHASES:
+                selector = f"spec.dag={dag[1]},status.phase={phase}"
+                found = await self._client.list(DAGRUNS, dag[0], field_selector=selector, partial=True)
+                # Runs end about in the order in which they were made; metadata has no better time.
+                finished += [
+                    FinishedRun(
+                        run["metadata"]["name"],
+                        phase == "Succeeded",
+                        parse_time(run["metadata"]["creationTimestamp"]) or datetime.now(UTC),
+                    )
+                    for run in found
+                    if "deletionTimestamp" not in run["metadata"]
+                ]
+            surplus = surplus_runs(spec, finished)
+            await asyncio.gather(*(self._delete(dag[0], name) for name in surplus))
+            left = [run for run in finished if run.name not in set(surplus)]
+            for phase in PHASES:
+                self.counts[dag, phase] = sum(run.succeeded is (phase == "Succeeded") for run in left)
+            if surplus:
+                await self._prune_revisions(dag)
+        except (NotLeader, WriterStopped):
+            return
+        except KubeError as error:
+            log.warning("cannot prune the runs of Dag %s/%s: %s", *dag, error)
+            await asyncio.sleep(TRY_AGAIN)
+        finally:
+            self._pruning.discard(dag)
+
+    async def _delete(self, namespace: str, name: str) -> None:
+        try:
+            await self._writer.delete(DAGRUNS, namespace, name, propagation="Background")
+        except ApiError as error:
+            if not error.is_not_found:
+                raise
+
+    async def _prune_revisions(self, dag: Key) -> None:
+        selector = f"{names.LABEL_DAG}={dag[1]}"
+        stored = await self._client.list(CONTROLLERREVISIONS, dag[0], label_selector=selector, partial=True)
+        if len(stored) <= REVISIONS_KEPT:
+            return
+        runs = await self._client.list(DAGRUNS, dag[0], field_selector=f"spec.dag={dag[1]}")
+        used = {run.get("status", {}).get("revision") for run in runs}
+        used |= {run["spec"].get("revision") for run in runs}
+        stored.sort(key=lambda revision: str(revision["metadata"]["creationTimestamp"]))
+        for revision in stored[:-REVISIONS_KEPT]:
+            name = revision["metadata"]["name"]
+            if name not in used:
+                self._revisions.forget(dag[0], name)
+                try:
+                    await self._writer.delete(CONTROLLERREVISIONS, dag[0], name)
+                except ApiError as error:
+                    if not error.is_not_found:
+                        raise
+
+
+def _limits(spec: DagSpec) -> list[tuple[str, int]]:
+    succeeded, failed = spec.successful_runs_history_limit, spec.failed_runs_history_limit
+    return [
+        ("Succeeded", DEFAULT_HISTORY_LIMIT if succeeded is None else succeeded),
+        ("Failed", DEFAULT_HISTORY_LIMIT if failed is None else failed),
+    ]

@@ -1,0 +1,250 @@
+"""What only the leader does: the loop from events through the engine to writes.
+
+Made anew each time this replica starts to lead, from the caches that it kept warm, and thrown away when it stops.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.dags import Dags
+from tradewind.controller.history import History
+from tradewind.controller.leftovers import Leftovers
+from tradewind.controller.metrics import Metrics
+from tradewind.controller.pods.observation import observe
+from tradewind.controller.resources import PodObject, regarding
+from tradewind.controller.revisions import Revisions
+from tradewind.controller.runs import Runs
+from tradewind.controller.settings import Settings
+from tradewind.controller.tries import Tries
+from tradewind.engine.run import Note, RunState
+from tradewind.engine.scheduler import Scheduler
+from tradewind.engine.tries import TryReport
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import KubeError
+from tradewind.kube.events import EventRecorder
+from tradewind.kube.objects import Key
+from tradewind.kube.writer import Writer
+
+log = logging.getLogger(__name__)
+
+DAG_BUDGET = 0.02
+"""Seconds of work on Dags (validation above all) between two looks at the runs."""
+FAILURES_BEFORE_EXIT = 20
+
+
+class Leader:
+    """One term of leadership."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: KubeClient,
+        writer: Writer,
+        cluster: Cluster,
+        recorder: EventRecorder,
+        metrics: Metrics,
+    ) -> None:
+        self.scheduler = Scheduler(settings.parallelism)
+        self.last_step = time.monotonic()
+        self._cluster, self._recorder, self._metrics = cluster, recorder, metrics
+        self._news = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ready = False
+        self.revisions = Revisions(client, writer)
+        self.tries = Tries(client, writer, cluster, self._reported)
+        self.history = History(client, writer, settings.scopes, self.revisions, spawn=self.spawn)
+        self.dags = Dags(
+            writer,
+            cluster,
+            self.scheduler,
+            self.history,
+            recorder,
+            spawn=self.spawn,
+            wake=self._news.set,
+            on_accepted=self._dag_accepted,
+            observe_delay=metrics.observe_schedule_delay,
+        )
+        self.runs = Runs(
+            client,
+            writer,
+            cluster,
+            self.scheduler,
+            self.revisions,
+            self.tries,
+            spawn=self.spawn,
+            wake=self._news.set,
+            on_loaded=self._run_loaded,
+            on_finished=self._run_finished,
+        )
+        self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=self.spawn)
+
+    # The term -----------------------------------------------------------------------------------------------------
+
+    async def lead(self) -> None:
+        """Lead until cancelled."""
+        try:
+            await self._cluster.wait_synced()
+            self._take_over()
+            await self._loop()
+        finally:
+            self._ready = False
+            if self._timer is not None:
+                self._timer.cancel()
+            for task in list(self._tasks):
+                task.cancel()
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run something beside the loop; it ends with the term, and what goes wrong in it is logged."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._metrics.loop_failures.inc()
+            log.error("%s failed", task.get_name(), exc_info=task.exception())
+
+    def _take_over(self) -> None:
+        self._ready = True
+        for key in self._cluster.pools:
+            self.pool_changed(key)
+        for key in list(self._cluster.runs):
+            self.runs.changed(key)
+        for key in self._cluster.dags:
+            self.dags.changed(key)
+        self.spawn(self._count_history(), "count history")
+        self.spawn(self.leftovers.take_over(), "take over leftovers")
+        for run_uid, pods in list(self._cluster.pods.items()):
+            for pod in pods.values():
+                self._look_after(run_uid, pod)
+        log.info(
+            "leading: %d Dags, %d active runs, %d pools",
+            len(self._cluster.dags),
+            len(self._cluster.runs),
+            len(self._cluster.pools),
+        )
+
+    async def _count_history(self) -> None:
+        while True:
+            with contextlib.suppress(KubeError):
+                for key in await self.history.count():
+                    self.dags.changed(key)
+                return
+            await asyncio.sleep(5)
+
+    # Events from the cluster --------------------------------------------------------------------------------------
+
+    def dag_changed(self, key: Key) -> None:
+        """A Dag came, changed or went."""
+        if self._ready:
+            self.dags.changed(key)
+
+    def run_changed(self, key: Key) -> None:
+        """A DagRun came, changed, finished or went."""
+        if self._ready:
+            self.runs.changed(key)
+
+    def pool_changed(self, key: Key) -> None:
+        """A Pool came, changed or went."""
+        if self._ready:
+            pool = self._cluster.pools.get(key)
+            self.scheduler.set_pool(*key, pool.spec.slots if pool else None)
+            self._news.set()
+
+    def pod_changed(self, run_uid: str, pod: PodObject, gone: bool) -> None:
+        """A Pod came, changed or went."""
+        if not self._ready:
+            return
+        report = observe(pod, gone=gone)
+        if report is not None:
+            self._reported(run_uid, report)
+        self.runs.pod_changed(run_uid, pod)
+        if not gone:
+            self._look_after(run_uid, pod)
+
+    def _look_after(self, run_uid: str, pod: PodObject) -> None:
+        if run_uid not in self.runs.records and not self._cluster.is_active(run_uid):
+            self.leftovers.consider(run_uid, pod)
+
+    def _reported(self, run_uid: str, report: TryReport) -> None:
+        self.scheduler.report(run_uid, report, datetime.now(UTC))
+        self._news.set()
+
+    def _dag_accepted(self, key: Key) -> None:
+        self.runs.dag_changed(key)
+
+    def _run_loaded(self, run: RunState) -> None:
+        self.dags.changed((run.info.namespace, run.info.dag))
+
+    def _run_finished(self, run: RunState) -> None:
+        self._metrics.run_finished(run)
+        self.dags.run_finished(run)
+        self.leftovers.run_finished(run)
+
+    # The loop -----------------------------------------------------------------------------------------------------
+
+    async def _loop(self) -> None:
+        failures = 0
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            try:
+                self._step()
+                failures = 0
+            except Exception:
+                # One bad object must not stop all others; a loop that cannot go on at all is better started anew.
+                failures += 1
+                self._metrics.loop_failures.inc()
+                log.exception("a step of the loop failed (%d in a row)", failures)
+                if failures >= FAILURES_BEFORE_EXIT:
+                    raise
+                self._news.set()
+                await asyncio.sleep(min(0.1 * 2**failures, 5))
+            # Let informers and writers in before the next step: what they bring is dealt with together.
+            await asyncio.sleep(0)
+
+    def _step(self) -> None:
+        began = time.perf_counter()
+        now = datetime.now(UTC)
+        dags_wake = self.dags.step(now, DAG_BUDGET)
+        plan = self.scheduler.plan(now)
+        for start in plan.starts:
+            run = self.scheduler.runs[start.run.uid]
+            self.spawn(self.tries.start(run, start), f"start {start.run.name}/{start.task.name}")
+        for stop in plan.stops:
+            self.spawn(self.tries.stop(stop), f"stop {stop.run.name}/{stop.task.name}")
+        for note in plan.notes:
+            self._tell(note)
+        for run in plan.changed:
+            self.runs.mark(run)
+        self._wake_at(min((moment for moment in (plan.wake_at, dags_wake) if moment), default=None))
+        self.last_step = time.monotonic()
+        self._metrics.loop_seconds.observe(time.perf_counter() - began)
+
+    def _wake_at(self, moment: datetime | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if moment is not None:
+            delay = max(0.0, (moment - datetime.now(UTC)).total_seconds())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._news.set)
+
+    def _tell(self, note: Note) -> None:
+        info = note.run
+        run = regarding("DagRun", info.namespace, info.name, info.uid)
+        text = f"{note.task}: {note.message}" if note.task else note.message
+        self._recorder.record(run, "Warning" if note.warning else "Normal", note.reason, text)
+        dag = self.dags.entries.get((info.namespace, info.dag))
+        if dag is not None and note.task is None and note.warning:
+            about = regarding("Dag", info.namespace, info.dag, dag.uid)
+            self._recorder.record(about, "Warning", "RunFailed", f"run {info.name}: {note.message}", related=run)
+        self._metrics.note(note)

@@ -1,0 +1,123 @@
+"""Pods whose run is not scheduled here any more: still running after their run ended, held by our finalizer though
+nobody waits for their result, or kept longer than podRetention."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from tradewind.api import names
+from tradewind.api.duration import parse_duration
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.pods.observation import is_over
+from tradewind.controller.resources import DAGRUNS, PodObject
+from tradewind.controller.tries import Tries
+from tradewind.engine.run import RunState
+from tradewind.engine.task_instance import parse_time
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.lease import NotLeader
+from tradewind.kube.resources import PODS
+from tradewind.kube.writer import Writer, WriterStopped
+
+log = logging.getLogger(__name__)
+
+LOOK_AFTER = 2.0
+"""Seconds until a Pod of an unknown run is looked into: the run itself may be about to be loaded."""
+
+
+class Leftovers:
+    """Clears up after runs."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        writer: Writer,
+        cluster: Cluster,
+        tries: Tries,
+        *,
+        spawn: Callable[[Any, str], asyncio.Task[None]],
+    ) -> None:
+        self._client, self._writer, self._cluster, self._tries, self._spawn = client, writer, cluster, tries, spawn
+        self._looking: set[str] = set()
+
+    def consider(self, run_uid: str, pod: PodObject) -> None:
+        """A Pod of a run that is not loaded: look into it if it runs, or is held by our finalizer."""
+        held = names.FINALIZER_RESULT in pod.metadata.finalizers
+        if (held or not is_over(pod)) and run_uid not in self._looking:
+            self._looking.add(run_uid)
+            self._spawn(self._look(run_uid, pod), f"leftovers of {pod.metadata.labels.get(names.LABEL_RUN)}")
+
+    def run_finished(self, run: RunState) -> None:
+        """Clear up what the end of a run leaves, and its Pods after podRetention."""
+        for pod in list(self._cluster.pods.get(run.info.uid, {}).values()):
+            self.consider(run.info.uid, pod)
+        retention = run.dag.spec.pod_retention
+        if retention is not None:
+            ended = run.finished_at or datetime.now(UTC)
+            work = self._expire(run.info.namespace, run.info.name, ended + parse_duration(retention))
+            self._spawn(work, f"Pods of {run.info.name}")
+
+    async def _look(self, run_uid: str, pod: PodObject) -> None:
+        name = pod.metadata.labels.get(names.LABEL_RUN, "")
+        namespace = pod.metadata.namespace
+        try:
+            await asyncio.sleep(LOOK_AFTER)
+            if not await self._has_ended(namespace, name, run_uid):
+                return
+            for left in list(self._cluster.pods.get(run_uid, {}).values()):
+                if not is_over(left) and left.metadata.deletion_timestamp is None:
+                    await self._delete(left)
+                await self._tries.let_go(left)
+        except (NotLeader, WriterStopped):
+            return
+        except KubeError as error:
+            log.warning("cannot clear up after DagRun %s/%s: %s", namespace, name, error)
+            await asyncio.sleep(LOOK_AFTER * 5)
+        finally:
+            self._looking.discard(run_uid)
+
+    async def _has_ended(self, namespace: str, name: str, uid: str) -> bool:
+        try:
+            run = await self._client.get(DAGRUNS, namespace, name)
+        except ApiError as error:
+            if error.is_not_found:
+                return True
+            raise
+        return run["metadata"]["uid"] != uid or run.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+    async def _delete(self, pod: PodObject) -> None:
+        try:
+            await self._writer.delete(PODS, pod.metadata.namespace, pod.metadata.name, uid=pod.metadata.uid)
+        except ApiError as error:
+            if not (error.is_not_found or error.is_conflict):
+                raise
+
+    async def _expire(self, namespace: str, run: str, when: datetime) -> None:
+        await asyncio.sleep(max(0.0, (when - datetime.now(UTC)).total_seconds()))
+        try:
+            await self._writer.delete_collection(PODS, namespace, label_selector=f"{names.LABEL_RUN}={run}")
+        except (NotLeader, WriterStopped):
+            return
+        except KubeError as error:
+            log.warning("cannot delete the Pods of DagRun %s/%s: %s", namespace, run, error)
+
+    async def take_over(self) -> None:
+        """Keep the appointments that an earlier leader made for podRetention."""
+        for run_uid, pods in list(self._cluster.pods.items()):
+            first = next(iter(pods.values()))
+            labels, namespace = first.metadata.labels, first.metadata.namespace
+            dag = self._cluster.dags.get((namespace, labels.get(names.LABEL_DAG, "")))
+            retention = dag.spec.get("podRetention") if dag else None
+            if not retention or self._cluster.is_active(run_uid):
+                continue
+            name = labels.get(names.LABEL_RUN, "")
+            try:
+                run = await self._client.get(DAGRUNS, namespace, name)
+                ended = parse_time(run.get("status", {}).get("finishedAt"))
+                if run["metadata"]["uid"] == run_uid and ended:
+                    when = ended + parse_duration(retention)
+                    self._spawn(self._expire(namespace, name, when), f"Pods of {name}")
+            except (ValueError, KubeError) as error:
+                log.info("cannot look after the Pods of DagRun %s/%s: %s", namespace, name, error)

@@ -1,0 +1,105 @@
+"""One try of a task as a Pod: restricted, without a token, and named so that it can only be made once."""
+
+import math
+from typing import Any
+
+from tradewind.api import names
+from tradewind.api.resolve import ResolvedDag, ResolvedTask
+from tradewind.controller.pods.strategic_merge import strategic_merge
+from tradewind.controller.resources import owner_reference
+from tradewind.engine.rendering import RenderedTask, facts_of_try
+from tradewind.engine.run import RunInfo
+
+USER = 65532
+"""The user and group that tasks run as unless their podTemplate says otherwise: nobody in particular."""
+DEADLINE_MARGIN = 60
+"""Seconds beyond all limits after which the kubelet ends a Pod whose controller is gone."""
+OUTPUT_PATH = "/dev/termination-log"
+
+
+def pod_manifest(
+    info: RunInfo, dag: ResolvedDag, task: ResolvedTask, number: int, rendered: RenderedTask
+) -> dict[str, Any]:
+    """The Pod of try `number`. Raises ValueError for a podTemplate that cannot be merged."""
+    pod = _base(info, dag, task, number, rendered)
+    for template in (dag.pod_template, task.pod_template):
+        pod = strategic_merge(pod, template)
+    # What identifies the try is not up to templates.
+    pod["metadata"] = {
+        **pod["metadata"],
+        "name": names.pod_name(info.name, info.uid, task.name, None, number),
+        "namespace": info.namespace,
+        "labels": {**pod["metadata"].get("labels", {}), **_labels(info, task, number)},
+        "ownerReferences": [owner_reference("DagRun", info.name, info.uid)],
+    }
+    pod["spec"]["restartPolicy"] = "Never"
+    return pod
+
+
+def _base(info: RunInfo, dag: ResolvedDag, task: ResolvedTask, number: int, rendered: RenderedTask) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "annotations": {
+            "kubectl.kubernetes.io/default-container": names.TASK_CONTAINER,
+            names.ANNOTATION_REVISION: info.revision or "",
+        },
+    }
+    if dag.protect_results:
+        metadata["finalizers"] = [names.FINALIZER_RESULT]
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(info, task, number, rendered)],
+    }
+    if task.timeout is not None:
+        limit = task.timeout.total_seconds() + task.queued_timeout.total_seconds()
+        spec["activeDeadlineSeconds"] = math.ceil(limit) + DEADLINE_MARGIN
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _container(info: RunInfo, task: ResolvedTask, number: int, rendered: RenderedTask) -> dict[str, Any]:
+    facts = {**facts_of_try(info, task.name, number), "TRADEWIND_OUTPUT": OUTPUT_PATH}
+    container: dict[str, Any] = {
+        "name": names.TASK_CONTAINER,
+        "image": task.image,
+        "args": [_literal(text) for text in rendered.args],
+        "env": [{"name": name, "value": value} for name, value in facts.items()] + _literal_env(rendered.env),
+        "terminationMessagePath": OUTPUT_PATH,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    if rendered.command is not None:
+        container["command"] = [_literal(text) for text in rendered.command]
+    if task.env_from:
+        container["envFrom"] = list(task.env_from)
+    if task.working_dir:
+        container["workingDir"] = task.working_dir
+    if task.resources:
+        container["resources"] = task.resources
+    return container
+
+
+def _literal(text: str) -> str:
+    """`text` such that the kubelet passes on exactly it: `$(NAME)` would be a variable, and `$$` a single dollar."""
+    return text.replace("$", "$$")
+
+
+def _literal_env(env: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**variable, "value": _literal(variable["value"])} if "value" in variable else variable for variable in env]
+
+
+def _labels(info: RunInfo, task: ResolvedTask, number: int) -> dict[str, str]:
+    return {
+        names.LABEL_DAG: info.dag,
+        names.LABEL_RUN: info.name,
+        names.LABEL_TASK: task.name,
+        names.LABEL_TRY: str(number),
+        "app.kubernetes.io/managed-by": "tradewind",
+    }

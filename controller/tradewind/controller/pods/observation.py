@@ -1,0 +1,156 @@
+"""What the state of a Pod says about the try it runs.
+
+The hard part is telling a task's own failure from a try that was lost to its surroundings (evicted, preempted, node
+gone, Pod deleted): only the first uses up a try.
+"""
+
+from datetime import timedelta
+
+from tradewind.api import names
+from tradewind.controller.resources import ContainerStatus, PodObject, Terminated
+from tradewind.engine.tries import TryEvent, TryReport
+
+# Reasons in status.reason of a Pod that failed through no fault of its containers: the kubelet or a controller ended
+# or refused it. (kubelet: eviction, admission, node shutdown; scheduler: preemption; podgc: node gone)
+_LOST_REASONS = frozenset(
+    ["Evicted", "NodeLost", "NodeShutdown", "Terminated", "Shutdown", "Preempting", "Preempted", "UnexpectedAdmissionError", "NodeAffinity", "NodePorts", "OutOfcpu", "OutOfmemory", "OutOfpods", "OutOfephemeral-storage", "PodLost"]
+)
+_NOT_STARTED = frozenset({"", "ContainerCreating", "PodInitializing"})
+_KILLED = frozenset({137, 143})
+
+
+def try_of(pod: PodObject) -> tuple[str, int] | None:
+    """(task, try number) of a Pod of ours; None when its labels do not say."""
+    labels = pod.metadata.labels
+    task, number = labels.get(names.LABEL_TASK), labels.get(names.LABEL_TRY, "")
+    return (task, int(number)) if task and number.isdecimal() else None
+
+
+def run_uid_of(pod: PodObject) -> str | None:
+    """UID of the DagRun that owns the Pod."""
+    for owner in pod.metadata.owner_references:
+        if owner.kind == "DagRun" and owner.controller:
+            return owner.uid
+    return None
+
+
+def is_over(pod: PodObject) -> bool:
+    """Whether the Pod's state is final for its try."""
+    report = observe(pod, gone=False)
+    return report is not None and report.event in (TryEvent.ENDED, TryEvent.LOST)
+
+
+def observe(pod: PodObject, *, gone: bool) -> TryReport | None:
+    """The report that a Pod's state makes; `gone` when it has been deleted and this was its last state."""
+    identity = try_of(pod)
+    if identity is None:
+        return None
+    container = _task_container(pod)
+    ended = container.state.terminated if container else None
+    if ended is not None:
+        return _ended(pod, identity, ended)
+    if pod.status.phase == "Failed":
+        return _failed_without_container(pod, identity)
+    if pod.status.phase == "Succeeded":
+        return TryReport(*identity, TryEvent.ENDED, exit_code=0)
+    never_placed = pod.metadata.deletion_timestamp is not None and not pod.spec.node_name
+    if gone or never_placed:
+        state = "running" if container and container.state.running else "waiting to start"
+        return TryReport(*identity, TryEvent.LOST, reason="PodDeleted", message=f"its Pod was deleted while {state}")
+    if container is not None and container.state.running is not None:
+        return TryReport(*identity, TryEvent.RUNNING, started_at=container.state.running.started_at)
+    reason, message = _why_waiting(pod, container)
+    return TryReport(*identity, TryEvent.CREATED, reason=reason, message=message)
+
+
+def _task_container(pod: PodObject) -> ContainerStatus | None:
+    for container in pod.status.container_statuses:
+        if container.name == names.TASK_CONTAINER:
+            return container
+    return None
+
+
+def _ended(pod: PodObject, identity: tuple[str, int], ended: Terminated) -> TryReport:
+    task, number = identity
+    success = ended.exit_code == 0
+    lost = None if success else _lost_reason(pod, ended)
+    reason: str | None
+    if lost:
+        event, reason = TryEvent.LOST, lost
+    elif pod.status.reason == "DeadlineExceeded":
+        event, reason = TryEvent.ENDED, "DeadlineExceeded"
+    else:
+        event, reason = TryEvent.ENDED, None if success or ended.reason == "Error" else ended.reason or None
+    return TryReport(
+        task,
+        number,
+        event,
+        started_at=ended.started_at,
+        finished_at=ended.finished_at,
+        exit_code=ended.exit_code,
+        reason=reason,
+        message=None if success else _message(pod, ended),
+        output=ended.message if success else None,
+    )
+
+
+def _lost_reason(pod: PodObject, ended: Terminated) -> str | None:
+    """Why a container that did not succeed is not to blame, or None when it is."""
+    if pod.status.reason in _LOST_REASONS:
+        return pod.status.reason
+    if ended.reason == "ContainerStatusUnknown":
+        return "NodeLost"
+    for condition in pod.status.conditions:
+        if condition.type == "DisruptionTarget" and condition.status == "True":
+            return condition.reason or "Disrupted"
+    if pod.status.reason != "DeadlineExceeded" and _killed_by_deletion(pod, ended):
+        return "PodDeleted"
+    return None
+
+
+def _killed_by_deletion(pod: PodObject, ended: Terminated) -> bool:
+    """Whether the container ended because its Pod was being deleted, rather than before that."""
+    deletion = pod.metadata.deletion_timestamp
+    if deletion is None:
+        return False
+    asked = deletion - timedelta(seconds=pod.metadata.deletion_grace_period_seconds or 0)
+    if ended.finished_at is None or ended.finished_at > asked:
+        return True
+    # Both times have whole seconds: within the same one, only a killed container's exit code tells.
+    return ended.finished_at == asked and ended.exit_code in _KILLED
+
+
+def _failed_without_container(pod: PodObject, identity: tuple[str, int]) -> TryReport:
+    """The Pod failed before its task ran, or its container's state was never reported."""
+    reason, message = pod.status.reason or "PodFailed", pod.status.message or None
+    if reason == "DeadlineExceeded":
+        return TryReport(*identity, TryEvent.ENDED, reason=reason, message=message)
+    for container in pod.status.init_container_statuses:
+        ended = container.state.terminated
+        if ended is not None and ended.exit_code != 0 and reason not in _LOST_REASONS:
+            text = f"init container {container.name!r} ended with exit code {ended.exit_code}: {ended.message}"
+            return TryReport(*identity, TryEvent.ENDED, reason="InitContainerFailed", message=text)
+    return TryReport(*identity, TryEvent.LOST, reason=reason, message=message)
+
+
+def _message(pod: PodObject, ended: Terminated) -> str | None:
+    text = ended.message.strip()
+    if pod.status.message and pod.status.reason:
+        text = f"{pod.status.message} {text}".strip()
+    if ended.reason == "OOMKilled":
+        text = f"used more memory than its limit. {text}".strip()
+    return text or None
+
+
+def _why_waiting(pod: PodObject, container: ContainerStatus | None) -> tuple[str | None, str | None]:
+    """The Pod's own reason for not having started, or (None, None) while all goes its way."""
+    waiting = container.state.waiting if container else None
+    if waiting is not None and waiting.reason not in _NOT_STARTED:
+        return waiting.reason, waiting.message or None
+    for init in pod.status.init_container_statuses:
+        if init.state.waiting is not None and init.state.waiting.reason not in _NOT_STARTED:
+            return init.state.waiting.reason, init.state.waiting.message or None
+    for condition in pod.status.conditions:
+        if condition.type == "PodScheduled" and condition.status == "False" and condition.reason:
+            return condition.reason, condition.message or None
+    return None, None

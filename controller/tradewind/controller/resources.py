@@ -1,0 +1,136 @@
+"""Our kinds, and narrow shapes of what the informers keep."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from tradewind.api import API_VERSION, GROUP, VERSION
+from tradewind.kube.events import Regarding
+from tradewind.kube.objects import KubeObject, OwnerReference
+from tradewind.kube.resources import Resource
+
+DAGS = Resource(GROUP, VERSION, "dags")
+DAGRUNS = Resource(GROUP, VERSION, "dagruns")
+POOLS = Resource(GROUP, VERSION, "pools")
+
+
+class DagObject(KubeObject, rename="camel"):
+    """A Dag; spec and status are read where they are needed."""
+
+    spec: dict[str, Any] = {}
+    status: dict[str, Any] = {}
+
+
+class DagRunObject(KubeObject, rename="camel"):
+    """A DagRun. Its status is parsed only when the run is loaded: events about our own writes cost little."""
+
+    spec: dict[str, Any] = {}
+    status: msgspec.Raw = msgspec.Raw(b"{}")
+
+    def decoded_status(self) -> dict[str, Any]:
+        """The status as a dict."""
+        decoded = msgspec.json.decode(self.status) if bytes(self.status) else {}
+        return decoded if isinstance(decoded, dict) else {}
+
+
+class _PoolSpec(msgspec.Struct):
+    slots: int = 0
+
+
+class PoolObject(KubeObject):
+    """A Pool."""
+
+    spec: _PoolSpec = msgspec.field(default_factory=_PoolSpec)
+    status: dict[str, Any] = {}
+
+
+class PodMeta(msgspec.Struct, rename="camel"):
+    """The metadata of a Pod that we read."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    deletion_timestamp: datetime | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    owner_references: list[OwnerReference] = []
+    finalizers: list[str] = []
+
+
+class _Waiting(msgspec.Struct):
+    reason: str = ""
+    message: str = ""
+
+
+class _Running(msgspec.Struct, rename="camel"):
+    started_at: datetime | None = None
+
+
+class Terminated(msgspec.Struct, rename="camel"):
+    """How a container ended."""
+
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class _State(msgspec.Struct):
+    waiting: _Waiting | None = None
+    running: _Running | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(msgspec.Struct):
+    """The state of one container."""
+
+    name: str
+    state: _State = msgspec.field(default_factory=_State)
+
+
+class PodCondition(msgspec.Struct):
+    """One condition of a Pod."""
+
+    type: str
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class PodStatus(msgspec.Struct, rename="camel"):
+    """The part of a Pod's status that tells how its task is doing."""
+
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    start_time: datetime | None = None
+    conditions: list[PodCondition] = []
+    container_statuses: list[ContainerStatus] = []
+    init_container_statuses: list[ContainerStatus] = []
+
+
+class _PodSpec(msgspec.Struct, rename="camel"):
+    node_name: str = ""
+    active_deadline_seconds: int | None = None
+
+
+class PodObject(msgspec.Struct, rename="camel"):
+    """A Pod of ours."""
+
+    metadata: PodMeta
+    spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
+    status: PodStatus = msgspec.field(default_factory=PodStatus)
+
+
+def regarding(kind: str, namespace: str, name: str, uid: str) -> Regarding:
+    """One of our objects, as Events refer to it."""
+    return Regarding(API_VERSION, kind, namespace, name, uid)
+
+
+def owner_reference(kind: str, name: str, uid: str) -> dict[str, Any]:
+    """Makes the object go when its owner does."""
+    return {"apiVersion": API_VERSION, "kind": kind, "name": name, "uid": uid, "controller": True}

@@ -1,0 +1,141 @@
+"""Dag specs kept as ControllerRevisions, by content: a run goes on with the Dag it began with.
+
+Only what a run depends on is kept, so suspending a Dag or changing its schedule makes no revision.
+"""
+
+import hashlib
+from collections import OrderedDict
+from typing import Any
+
+import orjson
+
+from tradewind.api import API_VERSION, names
+from tradewind.api.dag import DagSpec
+from tradewind.api.model import Model
+from tradewind.api.resolve import ResolvedDag, resolve
+from tradewind.api.validation import summary, validate_dag_spec
+from tradewind.api.validation.shape import parse
+from tradewind.controller.resources import owner_reference
+from tradewind.engine.graph import Graph
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError
+from tradewind.kube.resources import CONTROLLERREVISIONS
+from tradewind.kube.writer import Writer
+
+_RUN_FIELDS = (
+    "timeZone",
+    "maxActiveTasks",
+    "runTimeout",
+    "resultProtection",
+    "podRetention",
+    "params",
+    "taskDefaults",
+    "podTemplate",
+    "tasks",
+)
+_MAX_CACHED = 2000
+
+
+class BadRevision(ValueError):
+    """A revision that cannot be run; the message says why."""
+
+
+class Revision:
+    """A Dag spec as runs see it: resolved, with its graph."""
+
+    def __init__(self, name: str, spec: DagSpec) -> None:
+        self.name = name
+        self.spec = spec
+        self.dag: ResolvedDag = resolve(spec)
+        self.graph = Graph.of(self.dag.tasks)
+
+
+class _Kept(Model):
+    """The shape of a ControllerRevision's data."""
+
+    spec: DagSpec
+
+
+def run_fields(spec: dict[str, Any]) -> dict[str, Any]:
+    """The part of a Dag's spec that its runs depend on."""
+    return {field: spec[field] for field in _RUN_FIELDS if field in spec}
+
+
+def content_hash(spec: dict[str, Any]) -> str:
+    """Hash of the part of a Dag's spec that its runs depend on."""
+    canonical = orjson.dumps(run_fields(spec), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()
+
+
+class Revisions:
+    """Makes and reads ControllerRevisions; what it has seen it does not ask for again."""
+
+    def __init__(self, client: KubeClient, writer: Writer) -> None:
+        self._client = client
+        self._writer = writer
+        self._known: OrderedDict[tuple[str, str], Revision] = OrderedDict()
+
+    async def keep(self, namespace: str, dag: str, uid: str, spec: dict[str, Any]) -> Revision:
+        """The revision of an accepted spec; it is stored if it is not yet."""
+        name = names.revision_name(dag, content_hash(spec))
+        known = self._recall(namespace, name)
+        if known:
+            return known
+        fields = run_fields(spec)
+        revision = self._read(name, fields)
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "ControllerRevision",
+            "metadata": {
+                "name": name,
+                "labels": {names.LABEL_DAG: dag},
+                "ownerReferences": [owner_reference("Dag", dag, uid)],
+            },
+            "data": {"apiVersion": API_VERSION, "spec": fields},
+            "revision": 1,
+        }
+        try:
+            await self._writer.create(CONTROLLERREVISIONS, namespace, body)
+        except ApiError as error:
+            if not error.is_already_exists:
+                raise
+        self._remember(namespace, revision)
+        return revision
+
+    async def get(self, namespace: str, name: str) -> Revision:
+        """A stored revision. Raises BadRevision where there is none or it cannot be run."""
+        known = self._recall(namespace, name)
+        if known:
+            return known
+        try:
+            stored = await self._client.get(CONTROLLERREVISIONS, namespace, name)
+        except ApiError as error:
+            if error.is_not_found:
+                raise BadRevision(f"there is no ControllerRevision {name!r}") from error
+            raise
+        data = stored.get("data")
+        revision = self._read(name, data.get("spec") if isinstance(data, dict) else None)
+        self._remember(namespace, revision)
+        return revision
+
+    def forget(self, namespace: str, name: str) -> None:
+        """The revision was deleted."""
+        self._known.pop((namespace, name), None)
+
+    def _read(self, name: str, fields: Any) -> Revision:
+        kept, problems = parse(_Kept, {"spec": fields})
+        problems = problems or (validate_dag_spec(kept.spec) if kept else [])
+        if kept is None or problems:
+            raise BadRevision(f"revision {name!r} cannot be run: {summary(problems)}")
+        return Revision(name, kept.spec)
+
+    def _recall(self, namespace: str, name: str) -> Revision | None:
+        known = self._known.get((namespace, name))
+        if known:
+            self._known.move_to_end((namespace, name))
+        return known
+
+    def _remember(self, namespace: str, revision: Revision) -> None:
+        self._known[namespace, revision.name] = revision
+        while len(self._known) > _MAX_CACHED:
+            self._known.popitem(last=False)

@@ -1,0 +1,411 @@
+"""DagRuns: loading them into the scheduler, and writing their status.
+
+A run is loaded from its status and from what its Pods say, which is also how a new leader or a lost write conflict is
+dealt with. Status is written with an optimistic lock, a few times a second at most, however much happens.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tradewind.api import names
+from tradewind.api.dagrun import DagRunSpec
+from tradewind.api.validation import Problem, summary
+from tradewind.api.validation.params import check_params, with_defaults
+from tradewind.api.validation.shape import parse
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.pods.observation import is_over, try_of
+from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference
+from tradewind.controller.revisions import BadRevision, Revision, Revisions
+from tradewind.controller.tries import Tries
+from tradewind.engine.run import RunInfo, RunState
+from tradewind.engine.scheduler import Scheduler
+from tradewind.engine.task_instance import format_time, parse_time
+from tradewind.kube.backoff import Backoff
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.lease import NotLeader
+from tradewind.kube.objects import Key
+from tradewind.kube.writer import Writer, WriterStopped
+
+log = logging.getLogger(__name__)
+
+FIRST_WRITE_AFTER = 0.1
+"""Seconds in which changes are gathered before status is written."""
+WRITE_EVERY = 1.0
+"""Seconds between two writes of the status of one run, but for the last."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One loaded run."""
+
+    key: Key
+    state: RunState
+    resource_version: str
+    writer: asyncio.Task[None] | None = None
+    over: set[str] = field(default_factory=set)
+    """Names of Pods that wait for their result to be in status before they are let go."""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    ours: list[Mapping[str, Any]] = field(default_factory=list)
+    """The status as last read or acknowledged, and as last sent: what a conflict is compared with."""
+
+
+class Waiting(Exception):  # noqa: N818 - not an error: the run waits
+    """The run cannot start yet; the message goes into its status."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Runs:
+    """The runs that this leader schedules."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        writer: Writer,
+        cluster: Cluster,
+        scheduler: Scheduler,
+        revisions: Revisions,
+        tries: Tries,
+        *,
+        spawn: Callable[[Any, str], asyncio.Task[None]],
+        wake: Callable[[], None],
+        on_loaded: Callable[[RunState], None],
+        on_finished: Callable[[RunState], None],
+    ) -> None:
+        self.records: dict[str, Record] = {}
+        self._client, self._writer, self._cluster = client, writer, cluster
+        self._scheduler, self._revisions, self._tries = scheduler, revisions, tries
+        self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
+        self._on_loaded = on_loaded
+        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._uids: dict[Key, str] = {}
+        self._waiting: dict[Key, set[Key]] = {}
+        """Runs that wait for their Dag, by the key of the Dag."""
+
+    # Coming and going ---------------------------------------------------------------------------------------------
+
+    def changed(self, key: Key) -> None:
+        """Something about a DagRun is new; look at what is in the cache."""
+        found = self._cluster.runs.get(key)
+        known = self._uids.get(key)
+        if known is not None and (found is None or found.metadata.uid != known):
+            self._drop(key, known)
+        if found is None:
+            return
+        uid = found.metadata.uid
+        record = self.records.get(uid)
+        if record is not None:
+            if int(found.metadata.resource_version) > int(record.resource_version):
+                record.resource_version = found.metadata.resource_version
+        elif uid not in self._loading:
+            self._uids[key] = uid
+            self._loading[uid] = self._spawn(self._load(key, uid), f"load {key[0]}/{key[1]}")
+
+    def dag_changed(self, dag: Key) -> None:
+        """A Dag came or was accepted: runs that waited for it can be loaded."""
+        for key in self._waiting.pop(dag, set()):
+            found = self._cluster.runs.get(key)
+            if found is not None and found.metadata.uid not in self.records:
+                self.changed(key)
+
+    def _drop(self, key: Key, uid: str) -> None:
+        """The run is gone, or somebody else ended it."""
+        self._uids.pop(key, None)
+        self._scheduler.remove_run(uid)
+        record = self.records.pop(uid, None)
+        if record is not None and record.writer is not None and not record.state.finished:
+            if record.writer is not asyncio.current_task():
+                record.writer.cancel()
+        loading = self._loading.pop(uid, None)
+        if loading is not None:
+            loading.cancel()
+        self._wake()
+
+    # Loading ------------------------------------------------------------------------------------------------------
+
+    async def _load(self, key: Key, uid: str) -> None:
+        backoff = Backoff(0.5, 30.0)
+        while True:
+            found = self._cluster.runs.get(key)
+            if found is None or found.metadata.uid != uid:
+                self._loading.pop(uid, None)
+                return
+            try:
+                await self._load_once(key, found)
+            except Waiting as waiting:
+                await self._say_waiting(key, found, waiting)
+            except (NotLeader, WriterStopped):
+                return
+            except KubeError as error:
+                log.warning("cannot load DagRun %s/%s: %s", *key, error)
+                await asyncio.sleep(backoff.next())
+                continue
+            self._loading.pop(uid, None)
+            return
+
+    async def _load_once(self, key: Key, found: DagRunObject) -> None:
+        status = found.decoded_status()
+        spec, problems = parse(DagRunSpec, found.spec)
+        if spec is None:
+            await self._reject(key, found, problems)
+            return
+        revision = await self._revision(key, found, spec, status)
+        if not status.get("startedAt"):
+            problems = check_params(revision.spec.params or {}, spec.params or {})
+            if problems:
+                await self._reject(key, found, problems)
+                return
+            await self._claim(key, found, spec.dag)
+        self._add(key, found, _run_info(key, found, spec, revision), revision, status)
+
+    def _add(self, key: Key, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]) -> None:
+        now = datetime.now(UTC)
+        state = RunState(info, revision.dag, self._scheduler.slots, status=status, graph=revision.graph)
+        reports = list(self._cluster.reports(info.uid))
+        if reports and not state.started_at:
+            # Its Pods are there, so it had started: that status was never written.
+            state.begin(now)
+        for report in reports:
+            state.report(report, now)
+        state.advance(now)
+        self.records[info.uid] = Record(key, state, found.metadata.resource_version, ours=[status])
+        self._scheduler.add_run(state)
+        for task, number in state.missing((report.task, report.number) for report in reports):
+            work = self._tries.confirm_missing(info.uid, info.namespace, info.name, task, number)
+            self._spawn(work, f"confirm {info.name}/{task}")
+        for pod in list(self._cluster.pods.get(info.uid, {}).values()):
+            self.pod_changed(info.uid, pod)
+        self._on_loaded(state)
+        self._wake()
+
+    async def _revision(self, key: Key, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any]) -> Revision:
+        """The revision that the run is pinned to: by status, by its Pods, by its spec, or the Dag as it is now."""
+        pinned = status.get("revision") if status.get("startedAt") else None
+        if not pinned:
+            for pod in self._cluster.pods.get(found.metadata.uid, {}).values():
+                pinned = pod.metadata.annotations.get(names.ANNOTATION_REVISION) or pinned
+        pinned = pinned or spec.revision
+        if pinned:
+            try:
+                return await self._revisions.get(key[0], pinned)
+            except BadRevision as error:
+                raise Waiting("RevisionUnusable", str(error)) from error
+        dag = self._cluster.dags.get((key[0], spec.dag))
+        if dag is None:
+            self._wait_for(key, spec.dag)
+            raise Waiting("DagNotFound", f"waits: there is no Dag {spec.dag!r} in namespace {key[0]!r}")
+        try:
+            return await self._revisions.keep(key[0], spec.dag, dag.metadata.uid, dag.spec)
+        except BadRevision as error:
+            self._wait_for(key, spec.dag)
+            message = f"waits: Dag {spec.dag!r} is not accepted; see its condition Accepted"
+            raise Waiting("DagNotAccepted", message) from error
+
+    def _wait_for(self, key: Key, dag: str) -> None:
+        self._waiting.setdefault((key[0], dag), set()).add(key)
+
+    async def _claim(self, key: Key, found: DagRunObject, dag_name: str) -> None:
+        """A run that a person made gets the label and the owner that the schedule's runs are born with."""
+        dag = self._cluster.dags.get((key[0], dag_name))
+        metadata = found.metadata
+        owned = any(owner.kind == "Dag" for owner in metadata.owner_references)
+        if dag is None or (owned and metadata.labels.get(names.LABEL_DAG) == dag_name):
+            return
+        owners = [] if owned else [owner_reference("Dag", dag_name, dag.metadata.uid)]
+        body = {
+            "metadata": {
+                "uid": metadata.uid,
+                "labels": {names.LABEL_DAG: dag_name},
+                **({"ownerReferences": owners} if owners and not metadata.owner_references else {}),
+            }
+        }
+        try:
+            answer = await self._writer.patch(DAGRUNS, key[0], key[1], body)
+        except ApiError as error:
+            if not (error.is_not_found or error.is_conflict or error.is_invalid):
+                raise
+        else:
+            metadata.resource_version = answer["metadata"]["resourceVersion"]
+
+    async def _say_waiting(self, key: Key, found: DagRunObject, waiting: Waiting) -> None:
+        status = found.decoded_status()
+        if (status.get("reason"), status.get("message")) == (waiting.reason, str(waiting)):
+            return
+        body = {"phase": status.get("phase", "Queued"), "reason": waiting.reason, "message": str(waiting)}
+        await self._patch_status(key, found, body)
+
+    async def _reject(self, key: Key, found: DagRunObject, problems: list[Problem]) -> None:
+        """The run can never start."""
+        now = format_time(datetime.now(UTC))
+        reason, message = problems[0].reason, summary(problems)
+        condition = {"type": "Complete", "status": "True", "reason": reason, "message": message}
+        body = {
+            "phase": "Failed",
+            "reason": reason,
+            "message": message,
+            "finishedAt": now,
+            "conditions": [{**condition, "lastTransitionTime": now}],
+        }
+        await self._patch_status(key, found, body)
+
+    async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> None:
+        body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
+        try:
+            await self._writer.patch(DAGRUNS, key[0], key[1], body, subresource="status")
+        except ApiError as error:
+            if not (error.is_conflict or error.is_not_found):
+                raise
+
+    # Status -------------------------------------------------------------------------------------------------------
+
+    def mark(self, state: RunState) -> None:
+        """status() says something new: write it soon, and at once when the run has ended."""
+        record = self.records.get(state.info.uid)
+        if record is None:
+            return
+        record.news.set()
+        if state.finished:
+            record.ended.set()
+        if record.writer is None or record.writer.done():
+            record.writer = self._spawn(self._keep_written(record), f"status {record.key[1]}")
+
+    async def flush(self) -> None:
+        """Write what is not written yet: this leader is about to go."""
+        for record in list(self.records.values()):
+            if record.news.is_set() or record.state.changed:
+                try:
+                    await self._write(record)
+                except KubeError as error:
+                    log.warning("cannot write the status of DagRun %s/%s: %s", *record.key, error)
+
+    def pod_changed(self, run_uid: str, pod: PodObject) -> None:
+        """Note a protected Pod that is over: it is let go once status has its result."""
+        if names.FINALIZER_RESULT in pod.metadata.finalizers and is_over(pod):
+            record = self.records.get(run_uid)
+            if record is not None:
+                record.over.add(pod.metadata.name)
+                record.state.changed = True
+                self.mark(record.state)
+
+    async def _keep_written(self, record: Record) -> None:
+        """Write status whenever there is news, until the run has ended or is dropped."""
+        await asyncio.sleep(0 if record.state.finished else FIRST_WRITE_AFTER)
+        backoff = Backoff(0.5, 15.0)
+        while True:
+            await record.news.wait()
+            record.news.clear()
+            last = record.state.finished
+            try:
+                written = await self._write(record)
+            except (NotLeader, WriterStopped):
+                return
+            except KubeError as error:
+                log.warning("cannot write the status of DagRun %s/%s: %s", *record.key, error)
+                record.news.set()
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff.reset()
+            if not written:
+                return
+            if last:
+                self._end(record)
+                return
+            await self._pause(record)
+
+    async def _pause(self, record: Record) -> None:
+        """Gather further changes; the end of the run does not wait."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WRITE_EVERY):
+                await record.ended.wait()
+
+    async def _write(self, record: Record) -> bool:
+        """One write. False when the run is not ours to write any more."""
+        state, over = record.state, self._recorded(record)
+        state.changed = False
+        status = state.status()
+        record.ours = [*record.ours[:1], status]
+        body = {"metadata": {"resourceVersion": record.resource_version}, "status": status}
+        try:
+            answer = await self._writer.patch(DAGRUNS, *record.key, body, subresource="status")
+        except ApiError as error:
+            if error.is_not_found:
+                self._drop(record.key, state.info.uid)
+                return False
+            if error.is_conflict:
+                return await self._after_conflict(record)
+            raise
+        version = answer["metadata"]["resourceVersion"]
+        if int(version) > int(record.resource_version):
+            record.resource_version = version
+        record.ours = [status]
+        record.over -= over
+        for name in over:
+            pod = self._cluster.pod(state.info.uid, name)
+            if pod is not None:
+                self._spawn(self._tries.let_go(pod), f"let go {name}")
+        return True
+
+    def _recorded(self, record: Record) -> set[str]:
+        """Those of `record.over` whose result is in status(): not what came before the run knew of the try."""
+        recorded = set()
+        for name in record.over:
+            pod = self._cluster.pod(record.state.info.uid, name)
+            identity = try_of(pod) if pod is not None else None
+            if identity is None or record.state.has_result(*identity):
+                recorded.add(name)
+        return recorded
+
+    async def _after_conflict(self, record: Record) -> bool:
+        """Somebody else changed the object. If it was its status, what we know is out of date: load the run anew."""
+        fresh = await self._client.get(DAGRUNS, *record.key)
+        metadata, status = fresh["metadata"], fresh.get("status") or {}
+        uid = record.state.info.uid
+        if metadata["uid"] != uid:
+            self._drop(record.key, uid)
+            return False
+        record.resource_version = metadata["resourceVersion"]
+        if status in record.ours:
+            record.news.set()
+            return True
+        log.info("DagRun %s/%s was changed by another controller: loading it anew", *record.key)
+        self._scheduler.remove_run(uid)
+        del self.records[uid]
+        self._uids.pop(record.key, None)
+        if status.get("phase") not in ("Succeeded", "Failed"):
+            self.changed(record.key)
+        return False
+
+    def _end(self, record: Record) -> None:
+        state = record.state
+        self._scheduler.remove_run(state.info.uid)
+        self.records.pop(state.info.uid, None)
+        self._uids.pop(record.key, None)
+        self._on_finished(state)
+        self._wake()
+
+
+def _run_info(key: Key, found: DagRunObject, spec: DagRunSpec, revision: Revision) -> RunInfo:
+    created = parse_time(found.metadata.creation_timestamp) or datetime.now(UTC)
+    logical = spec.logical_date or created
+    interval = spec.data_interval
+    return RunInfo(
+        namespace=key[0],
+        name=key[1],
+        uid=found.metadata.uid,
+        dag=spec.dag,
+        type=spec.type,
+        logical_date=logical,
+        interval_start=interval.start if interval else logical,
+        interval_end=interval.end if interval else logical,
+        params=with_defaults(revision.spec.params or {}, spec.params or {}),
+        revision=revision.name,
+    )
