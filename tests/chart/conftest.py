@@ -6,6 +6,7 @@ to contain.
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,12 +17,18 @@ from helm_chart import CHART, REPOSITORY, Helm
 sys.path.insert(0, str(REPOSITORY))
 
 
+def _is_helm_4(program: str) -> bool:
+    """The tests use options that Helm 3 lacks: a dry run without a cluster, the choice of how to apply."""
+    return subprocess.run([program, "version", "--short"], capture_output=True, text=True).stdout.startswith("v4")
+
+
 @pytest.fixture(scope="session")
 def helm_program() -> Path:
-    """`$HELM`, else helm on PATH, else the one localkube builds (minutes, the first time)."""
-    named = os.environ.get("HELM") or shutil.which("helm")
-    if named:
+    """`$HELM`, else a Helm 4 on PATH, else the one localkube builds (minutes, the first time)."""
+    if named := os.environ.get("HELM"):
         return Path(named)
+    if (found := shutil.which("helm")) and _is_helm_4(found):
+        return Path(found)
     from localkube import tools
 
     return tools.ensure("helm")
