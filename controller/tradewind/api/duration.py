@@ -12,7 +12,7 @@ _LONGEST = 366 * 10 * 86400
 
 def parse_duration(text: str) -> timedelta:
     """`"1h30m"` → 90 minutes. Raises ValueError with an example for anything else."""
-    if not _WHOLE.match(text):
+    if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration: write a number and a unit (ms, s, m, h, d), as in 90s or 1h30m")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
     if seconds > _LONGEST:

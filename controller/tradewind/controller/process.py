@@ -32,7 +32,7 @@ class CannotStart(Exception):  # noqa: N818
 
 
 async def check_crds(client: KubeClient) -> None:
-    """Raise CannotStart unless the CRDs are there and new enough. Without the right to look, go on."""
+    """Raise CannotStart unless the CRDs are there and new enough."""
     for _, facts in KINDS:
         name = f"{facts['plural']}.{GROUP}"
         fix = "install or upgrade the CRDs (helm upgrade with crds.install=true, or kubectl apply -f crds/)"
@@ -40,7 +40,7 @@ async def check_crds(client: KubeClient) -> None:
             crd = await client.get(CUSTOMRESOURCEDEFINITIONS, None, name)
         except ApiError as error:
             if error.is_forbidden:
-                return
+                raise CannotStart(f"may not read {name}: grant get on it, or set TRADEWIND_CHECK_CRDS=false") from error
             if error.is_not_found:
                 raise CannotStart(f"CustomResourceDefinition {name} is missing: {fix}") from error
             raise
@@ -64,10 +64,15 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         client = KubeClient.from_environment()
         stack.push_async_callback(client.close)
-        await check_crds(client)
+        if settings.check_crds:
+            await check_crds(client)
         if settings.webhook_port:
             kopf_settings.admission.server = await _webhook_server(settings, client, stack)
             admission.register(registry, lambda: controllers[0].cluster if controllers else None)
+
+        @kopf.on.login(registry=registry)
+        async def login(**arguments: Any) -> kopf.ConnectionInfo | None:
+            return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
 
         @kopf.on.startup(registry=registry)
         async def start(**_: Any) -> None:
@@ -140,76 +145,33 @@ async def _keep_fresh(keeper: CertificateKeeper) -> None:
             pause = 60.0
 
 
+def _option(name: str, **settings: Any) -> Any:
+    """An option of the command that is also the environment variable `TRADEWIND_…`."""
+    variable = "TRADEWIND_" + name.removeprefix("--").replace("-", "_").upper()
+    return click.option(name, envvar=variable, show_envvar=True, show_default=True, **settings)
+
+
 @click.command("controller")
-@click.option(
-    "--namespaces", envvar="TRADEWIND_NAMESPACES", default="", help="Namespaces to watch, comma-separated; empty: all."
-)
-@click.option(
-    "--pod-namespace",
-    envvar="TRADEWIND_POD_NAMESPACE",
-    default="default",
-    show_default=True,
-    help="Namespace of the Lease.",
-)
-@click.option("--lease-name", envvar="TRADEWIND_LEASE_NAME", default="tradewind-controller", show_default=True)
-@click.option(
-    "--lease-duration",
-    envvar="TRADEWIND_LEASE_DURATION",
-    type=float,
-    default=15.0,
-    show_default=True,
-    help="Seconds after which a silent leader is replaced.",
-)
-@click.option(
-    "--parallelism",
-    envvar="TRADEWIND_PARALLELISM",
-    type=int,
-    default=0,
-    help="Task instances queued or running at once; 0: no limit.",
-)
-@click.option(
-    "--metrics-port",
-    envvar="TRADEWIND_METRICS_PORT",
-    type=int,
-    default=8080,
-    show_default=True,
-    help="/metrics; 0: none.",
-)
-@click.option(
-    "--probe-port",
-    envvar="TRADEWIND_PROBE_PORT",
-    type=int,
-    default=8081,
-    show_default=True,
-    help="/healthz and /readyz; 0: none.",
-)
-@click.option(
-    "--webhook-port", envvar="TRADEWIND_WEBHOOK_PORT", type=int, default=0, help="Admission webhook; 0: none."
-)
-@click.option("--webhook-secret", envvar="TRADEWIND_WEBHOOK_SECRET", default="tradewind-webhook", show_default=True)
-@click.option("--webhook-service", envvar="TRADEWIND_WEBHOOK_SERVICE", default="tradewind-webhook", show_default=True)
-@click.option("--webhook-configuration", envvar="TRADEWIND_WEBHOOK_CONFIGURATION", default="")
-@click.option(
+@_option("--namespaces", default="", help="Namespaces to watch, comma-separated; empty: all.")
+@_option("--pod-namespace", default="default", help="Namespace of the Lease and the webhook's Secret.")
+@_option("--lease-name", default="tradewind-controller", help="Lease by which replicas agree on a leader.")
+@_option("--lease-duration", type=float, default=15.0, help="Seconds after which a silent leader is replaced.")
+@_option("--parallelism", type=int, default=0, help="Task instances queued or running at once; 0: no limit.")
+@_option("--check-crds", type=bool, default=True, help="Refuse to start on CRDs older than this controller needs.")
+@_option("--metrics-port", type=int, default=8080, help="Port of /metrics; 0: none.")
+@_option("--probe-port", type=int, default=8081, help="Port of /healthz and /readyz; 0: none.")
+@_option("--webhook-port", type=int, default=0, help="Port of the admission webhook; 0: none.")
+@_option("--webhook-secret", default="tradewind-webhook", help="Secret with the webhook's certificate.")
+@_option("--webhook-service", default="tradewind-webhook", help="Service that the API server calls.")
+@_option("--webhook-configuration", default="", help="ValidatingWebhookConfiguration that is given the CA.")
+@_option(
     "--webhook-certificates",
-    envvar="TRADEWIND_WEBHOOK_CERTIFICATES",
     type=click.Choice(["self", "provided"]),
     default="self",
-    show_default=True,
+    help=f"Made by the controller, or found in {PROVIDED_CERTIFICATE}.",
 )
-@click.option(
-    "--log-format",
-    envvar="TRADEWIND_LOG_FORMAT",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-)
-@click.option(
-    "--log-level",
-    envvar="TRADEWIND_LOG_LEVEL",
-    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-    default="info",
-    show_default=True,
-)
+@_option("--log-format", type=click.Choice(["text", "json"]), default="text", help="For people or for machines.")
+@_option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False), default="info")
 def main_command(namespaces: str, **options: Any) -> None:
     """Run the controller: the scheduler of all Dags in the cluster."""
     named = tuple(sorted({name.strip() for name in namespaces.split(",") if name.strip()}))

@@ -15,6 +15,7 @@ class Settings:
     lease_name: str = "tradewind-controller"
     lease_duration: float = 15.0
     parallelism: int = 0
+    check_crds: bool = True
     metrics_port: int = 8080
     probe_port: int = 8081
     webhook_port: int = 0

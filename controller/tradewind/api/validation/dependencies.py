@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from tradewind.api.dag import DagSpec
 from tradewind.api.validation.problem import Problem
 
+_SHOWN = 5
+"""Tasks of a long cycle that are named, from its start and from its end."""
+
 
 def check_dependencies(spec: DagSpec) -> list[Problem]:
     """Unknown and repeated dependencies, and one cycle, spelled out."""
@@ -24,7 +27,8 @@ def check_dependencies(spec: DagSpec) -> list[Problem]:
             seen.add(dependency)
     cycle = find_cycle({task.name: [d for d in task.depends_on or () if d in names] for task in spec.tasks})
     if cycle:
-        path = " → ".join(cycle)
+        middle = [f"… {len(cycle) - 1 - 2 * _SHOWN} more …"] if len(cycle) > 2 * _SHOWN + 2 else []
+        path = " → ".join([*cycle[:_SHOWN], *middle, *cycle[-_SHOWN:]] if middle else cycle)
         problems.append(Problem("Cycle", "spec.tasks", f"tasks wait for each other in a cycle: {path}"))
     return problems
 

@@ -17,7 +17,7 @@ def check_param_schemas(schemas: Mapping[str, Any]) -> list[Problem]:
     problems = []
     for name, schema in schemas.items():
         field = f"spec.params.{name}"
-        if not _IDENTIFIER.match(name):
+        if not _IDENTIFIER.fullmatch(name):
             problems.append(Problem("InvalidParams", field, "a param's name has letters, digits and '_' only"))
             continue
         if not isinstance(schema, dict):

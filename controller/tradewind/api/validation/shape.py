@@ -32,7 +32,7 @@ def check_name(kind: str, manifest: Mapping[str, Any], longest: int) -> list[Pro
         if isinstance(metadata, Mapping) and metadata.get("generateName"):
             return []
         return [Problem("InvalidName", "metadata.name", f"a {kind} needs a name")]
-    if not isinstance(name, str) or not re.match(DNS_LABEL, name):
+    if not isinstance(name, str) or not re.fullmatch(DNS_LABEL, name):
         message = f"{name!r} must be lower-case letters, digits and '-', and begin and end with a letter or digit"
         return [Problem("InvalidName", "metadata.name", message)]
     if len(name) > longest:

@@ -69,6 +69,8 @@ def _container(info: RunInfo, task: ResolvedTask, number: int, rendered: Rendere
     container: dict[str, Any] = {
         "name": names.TASK_CONTAINER,
         "image": task.image,
+        # Also for the tag `latest`, which Kubernetes would ask the registry about for every single try.
+        "imagePullPolicy": "IfNotPresent",
         "args": [_literal(text) for text in rendered.args],
         "env": [{"name": name, "value": value} for name, value in facts.items()] + _literal_env(rendered.env),
         "terminationMessagePath": OUTPUT_PATH,

@@ -13,7 +13,23 @@ from tradewind.engine.tries import TryEvent, TryReport
 # Reasons in status.reason of a Pod that failed through no fault of its containers: the kubelet or a controller ended
 # or refused it. (kubelet: eviction, admission, node shutdown; scheduler: preemption; podgc: node gone)
 _LOST_REASONS = frozenset(
-    ["Evicted", "NodeLost", "NodeShutdown", "Terminated", "Shutdown", "Preempting", "Preempted", "UnexpectedAdmissionError", "NodeAffinity", "NodePorts", "OutOfcpu", "OutOfmemory", "OutOfpods", "OutOfephemeral-storage", "PodLost"]
+    [
+        "Evicted",
+        "NodeLost",
+        "NodeShutdown",
+        "Terminated",
+        "Shutdown",
+        "Preempting",
+        "Preempted",
+        "UnexpectedAdmissionError",
+        "NodeAffinity",
+        "NodePorts",
+        "OutOfcpu",
+        "OutOfmemory",
+        "OutOfpods",
+        "OutOfephemeral-storage",
+        "PodLost",
+    ]
 )
 _NOT_STARTED = frozenset({"", "ContainerCreating", "PodInitializing"})
 _KILLED = frozenset({137, 143})
