@@ -106,10 +106,10 @@ class LeaderElection:
             # Not answered is not lost: the deadline decides.
             level = logging.INFO if error.is_transient else logging.WARNING
             log.log(level, "lease %s/%s: %s", self._namespace, self._name, error)
-        else:
-            if self._leading and not held:
-                self._stop_leading(f"{self.holder or 'nobody'} holds the lease")
+            held = self._leading
         self._check_deadline()
+        if self._leading and not held:
+            self._stop_leading(f"{self.holder or 'nobody'} holds the lease")
 
     def _check_deadline(self) -> None:
         if self._leading and not self.is_leader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,9 +65,12 @@ class LeaseClient(_NoStreams):
         self.lose_answers: KubeError | None = None
         """Raised after the write has taken effect."""
         self.writes = 0
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Called while a request is under way."""
 
     async def request(self, method: str, path: str, *, body: Any = None, **options: Any) -> dict[str, Any]:
         await asyncio.sleep(0)
+        self.meanwhile()
         if self.broken is not None:
             raise self.broken
         if method == "GET":

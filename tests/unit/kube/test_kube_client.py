@@ -175,6 +175,13 @@ async def test_timeout_and_refusal_are_unreachable(server: FakeApiServer, client
     assert not caught.value.timed_out
 
 
+async def test_a_closed_client_says_so(server: FakeApiServer, client: KubeClient) -> None:
+    await client.request("GET", "/api/v1/pods")
+    await client.close()
+    with pytest.raises(Unreachable, match="closed"):
+        await client.request("GET", "/api/v1/pods")
+
+
 async def test_list_follows_pages(server: FakeApiServer, client: KubeClient) -> None:
     for number in range(5):
         server.put(f"c{number}")

@@ -313,6 +313,7 @@ async def test_events_may_arrive_in_any_pieces(server: FakeApiServer, watch: Cal
         await asyncio.sleep(0)
     await w.until_seen(2)
     assert w.changes[0].object.phase == "ü" * 1000
+    assert (w.informer.malformed, w.informer.lists) == (0, 1)
 
 
 async def test_cluster_wide_and_dict_decoding(server: FakeApiServer, watch: Callable[..., Watching]) -> None:

@@ -37,7 +37,7 @@ class VirtualClock:
             if not wake.done():
                 wake.set_result(None)
             await settle()
-        self.time = end
+        self.time = max(self.time, end)
         await settle()
 
     def jump(self, seconds: float) -> None:
