@@ -35,10 +35,11 @@ def pod_name(run: str, run_uid: str, task: str, index: int | None, try_number: i
     """Name of the Pod of one try: readable, at most 63 characters, unique by (run UID, task, index, try).
 
     The hash keeps names apart where the readable part is cut or ambiguous (run `a-b` task `c`, run `a` task
-    `b-c`) and after a run was deleted and made again under the same name.
+    `b-c`) and after a run was deleted and made again under the same name. Its 40 bits have to do alone where a long run
+    name leaves no room for the task's: 2,000 tasks then share a name once in half a million runs.
     """
     identity = f"{run_uid}/{task}/{'' if index is None else index}/{try_number}"
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:6]
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     suffix = f"-{try_number}-{digest}" if index is None else f"-{index}-{try_number}-{digest}"
     readable = f"{run}-{task}"[: MAX_LABEL - len(suffix)].rstrip("-.")
     return readable + suffix

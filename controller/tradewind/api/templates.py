@@ -143,6 +143,8 @@ def render(text: str, values: Mapping[str, Any]) -> str:
         rendered = _ENVIRONMENT.render_str(text, **values)
     except minijinja.TemplateError as error:
         raise TemplateError(_explain(error)) from error
+    except Exception as error:  # what a filter of ours raises comes through as it is
+        raise TemplateError(str(error) or type(error).__name__) from error
     if len(rendered.encode()) > MAX_RENDERED:
         raise TemplateError(f"the rendered text has more than {MAX_RENDERED} bytes")
     return rendered

@@ -14,7 +14,7 @@ from pygal.style import Style
 
 REPORT = Path("report")
 COLOURS = {"warm and dry": "#f2b134", "cool and dry": "#cbd5e1", "wet": "#86b6d9", "very wet": "#2f6db5"}
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 def write(database: Path, facts: dict[str, Any]) -> dict[str, object]:

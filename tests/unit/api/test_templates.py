@@ -1,0 +1,160 @@
+"""Templates reach only what they are given, and cannot be made to grow or run without bound."""
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradewind.api.templates import MAX_RENDERED, TemplateError, is_template, references, render
+
+pytestmark = pytest.mark.unit
+
+VALUES: dict[str, Any] = {
+    "ds": "2026-01-31",
+    "params": {"region": "eu", "rows": [1, 2, 3], "text": "x" * 1000},
+    "tasks": {"extract": {"output": {"rows": 5, "paths": ["a", "b"]}}},
+    "run": {"name": "sales-1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        ("plain", "plain"),
+        ("{{ ds }}", "2026-01-31"),
+        ("a{{ params.region }}b", "aeub"),
+        ("{{ tasks.extract.output.rows }}", "5"),
+        ("{{ tasks['extract'].output.paths[1] }}", "b"),
+        ("{{ params.rows | tojson }}", "[1, 2, 3]"),
+        ("{{ params.rows | join('-') }}", "1-2-3"),
+        ("{{ params.region | upper }}", "EU"),
+        ("{{ ds | replace('-', '') }}", "20260131"),
+        ("{{ params.missing | default('none') }}", "none"),
+        ("{% if params.region == 'eu' %}yes{% else %}no{% endif %}", "yes"),
+        ("{% for row in params.rows %}{{ row }},{% endfor %}", "1,2,3,"),
+        ("{{ 7 + 1 }}", "8"),
+        ("{# a note #}x", "x"),
+        ("line\n", "line\n"),
+        ("${HOME} $(date) %s {x} }}", "${HOME} $(date) %s {x} }}"),
+        ("{{ '*' }} {{ \"a|b\" }}", "* a|b"),
+        ("<b>{{ '<&>' }}</b>", "<b><&></b>"),
+    ],
+)
+def test_render(text: str, rendered: str) -> None:
+    assert render(text, VALUES) == rendered
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("{{ ds }}", {"ds"}),
+        ("{{ params.region }} {{ params['rows'] }}", {"params", "params.region", "params.rows"}),
+        ("{{ tasks.extract.output.rows }}", {"tasks.extract.output.rows"}),
+        ("{% for x in params.rows %}{{ x }}{% endfor %}", {"params.rows"}),
+        ("nothing", set()),
+    ],
+)
+def test_references(text: str, names: set[str]) -> None:
+    assert references(text) >= names - {"params"}
+    assert not {name for name in references(text) if name.split(".")[0] not in {n.split(".")[0] for n in names}}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{{ ds", "unexpected end"),
+        ("{{ }}", "unexpected"),
+        ("{% if ds %}x", "unexpected end"),
+        ("{{ dss }}", "undefined"),
+        ("{{ params.nothing.at.all }}", "undefined"),
+        ("{{ ds | date }}", "filter 'date' is unknown"),
+        ("{{ params.rows | join(5) }}", "has no len"),
+        ("{{ ds | replace(1, 2) }}", "must be str"),
+        ("{{ params.text | replace('x', params.text) }}", "more than 131072 characters"),
+        ("a\nb\n{{ ds | }}", "line 3"),
+    ],
+)
+def test_errors_say_what_is_wrong(text: str, says: str) -> None:
+    with pytest.raises(TemplateError, match=says):
+        render(text, VALUES)
+
+
+DOUBLING = "{% set x = 'aaaaaaaaaaaaaaaa' %}" + "{% set x = x ~ x %}" * 40 + "{{ x }}"
+
+ATTACKS = {
+    "repeat": "{{ 'a' * 1000000000 }}",
+    "repeat-in-condition": "{% if 'a' * 1000000000 %}x{% endif %}",
+    "repeat-hidden-in-a-string-with-braces": "{{ '}}' * 1000000000 }}",
+    "doubling": DOUBLING,
+    "range": "{% for i in range(100000000) %}x{% endfor %}",
+    "nested-loops": "{% for a in params.text %}" * 6 + "x" + "{% endfor %}" * 6,
+    "replace": "{{ params.text | replace('x', params.text) | replace('x', params.text) }}",
+    "replace-nothing": "{{ params.text | replace('', params.text) | replace('', params.text) }}",
+    "join": "{{ params.text | list | join(params.text) }}",
+    "indent": "{{ params.text | indent(100000000) }}",
+    "center": "{{ 'a' | center(1000000000) }}",
+    "format": "{{ '%1000000000d' | format(1) }}",
+    "macro": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "block": "{% block a %}{{ self.a() }}{% endblock %}",
+    "include": "{% include 'etc/passwd' %}",
+    "import": "{% import 'os' as os %}",
+    "extends": "{% extends 'x' %}",
+    "call": "{% call x() %}{% endcall %}",
+    "filter-block": "{% filter upper %}x{% endfilter %}",
+    "dunder": "{{ ds.__class__.__mro__ }}",
+    "method": "{{ ds.upper() }}",
+    "namespace": "{% set ns = namespace(x='a') %}",
+    "power": "{{ 10 ** 100000 }}",
+    "deep": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "whitespace-control": "{%- set x = 1 -%}",
+    "plus-control": "{%+ set x = 1 +%}",
+    "raw": "{% raw %}{{ ds }}{% endraw %}{% set x = 1 %}",
+    "autoescape": "{% autoescape true %}x{% endautoescape %}",
+    "with": "{% with x = 1 %}{{ x }}{% endwith %}",
+    "do": "{% do ds %}",
+}
+
+
+@pytest.mark.parametrize("text", ATTACKS.values(), ids=ATTACKS.keys())
+def test_cannot_be_blown_up(text: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(TemplateError) as caught:
+        render(text, VALUES)
+    assert time.monotonic() - started < 1
+    assert len(str(caught.value)) < 1000
+
+
+def test_concatenation_in_a_loop_is_bounded() -> None:
+    with pytest.raises(TemplateError):
+        render("{% for a in params.text %}{{ params.text }}" + "{% endfor %}", {"params": {"text": "x" * 1000}})
+
+
+def test_what_is_rendered_fits_into_one_argument() -> None:
+    assert render("{{ text }}", {"text": "x" * MAX_RENDERED}) == "x" * MAX_RENDERED
+    with pytest.raises(TemplateError, match="more than"):
+        render("{{ text }}", {"text": "é" * (MAX_RENDERED // 2 + 1)})
+
+
+def test_values_are_not_templates() -> None:
+    assert render("{{ text }}", {"text": "{{ ds }}"}) == "{{ ds }}"
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_rendered_or_refused(text: str) -> None:
+    try:
+        rendered = render(text, VALUES)
+    except TemplateError as error:
+        assert str(error)
+    else:
+        assert is_template(text) or rendered == text
+
+
+@given(st.text(alphabet="{}%#|'\"*~()[]. adsetforinx0123456789\\-+\n", max_size=60))
+def test_any_soup_of_tags_is_rendered_or_refused(text: str) -> None:
+    try:
+        rendered = render("{{" + text + "}}{%" + text + "%}", VALUES)
+    except TemplateError:
+        return
+    assert len(rendered.encode()) <= MAX_RENDERED
