@@ -5,9 +5,10 @@ import contextlib
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import kopf
@@ -23,6 +24,8 @@ from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.resources import CUSTOMRESOURCEDEFINITIONS
 
 log = logging.getLogger(__name__)
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 PROVIDED_CERTIFICATE = Path("/etc/tradewind/webhook")
 
@@ -145,7 +148,7 @@ async def _keep_fresh(keeper: CertificateKeeper) -> None:
             pause = 60.0
 
 
-def _option(name: str, **settings: Any) -> Any:
+def _option(name: str, **settings: Any) -> Callable[[F], F]:
     """An option of the command that is also the environment variable `TRADEWIND_…`."""
     variable = "TRADEWIND_" + name.removeprefix("--").replace("-", "_").upper()
     return click.option(name, envvar=variable, show_envvar=True, show_default=True, **settings)
