@@ -46,8 +46,8 @@ class DagSpec(Model):
     end_date: Timestamp | None = None
     """No scheduled run has a logical date after this."""
     catchup: bool | None = None
-    """Whether ticks that were missed (before the Dag was made, while it was suspended or the controller was down) each get
-    a run; if not, only the latest of them does. Default: false."""
+    """Whether ticks that were missed (before the Dag was made, while it was suspended or the controller was down) each
+    get a run; if not, only the latest of them does. Default: false."""
     starting_deadline: Duration | None = None
     """A tick that could not be started within this time after it was due is passed over."""
     suspend: bool | None = None
@@ -63,13 +63,13 @@ class DagSpec(Model):
     failed_runs_history_limit: Annotated[int, Field(ge=0, le=100000)] | None = None
     """How many failed runs are kept; older ones are deleted together with their Pods. Default: 25."""
     result_protection: Literal["None", "Finalizer"] | None = None
-    """How the result of a try is kept safe. None: a Pod that finished and was deleted while no controller watched is made
-    again. Finalizer: each Pod stays until its result is in the run's status. Default: None."""
+    """How the result of a try is kept safe. None: a Pod that finished and was deleted while no controller watched is
+    made again. Finalizer: each Pod stays until its result is in the run's status. Default: None."""
     pod_retention: Duration | None = None
     """How long the Pods (and so the logs) of a finished run are kept. Default: as long as the run."""
     params: Annotated[dict[str, Json], Field(max_length=128)] | None = None
-    """Parameters of a run, by name: for each a JSON Schema, with `default` for the value when none is given. A parameter
-    without a default must be given."""
+    """Parameters of a run, by name: for each a JSON Schema, with `default` for the value when none is given. A
+    parameter without a default must be given."""
     task_defaults: TaskDefaults | None = None
     """Settings for every task; a task's own fields win."""
     pod_template: FreeObject | None = None
@@ -85,7 +85,8 @@ class DagStatus(Model):
     observed_generation: int | None = None
     """Generation of the spec that this status speaks of."""
     conditions: Annotated[list[Condition], Field(json_schema_extra=list_map("type"))] | None = None
-    """Accepted: whether the Dag can run, or what is wrong with it. Scheduled: whether it runs by itself, and if not why."""
+    """Accepted: whether the Dag can run, or what is wrong with it. Scheduled: whether it runs by itself, and if not,
+    why."""
     revision: str | None = None
     """Content hash of the accepted spec; a run names the revision it runs."""
     active_runs: int | None = None

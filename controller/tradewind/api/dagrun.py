@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from tradewind.api.meta import Condition, ObjectMeta
 from tradewind.api.model import Json, Model, Name, Timestamp, cel, list_map
@@ -33,13 +33,13 @@ class DataInterval(Model):
 class DagRunSpec(Model):
     """Which Dag to run and with what. It cannot be changed once made."""
 
-    model_config = {
-        "json_schema_extra": {
+    model_config = ConfigDict(
+        json_schema_extra={
             "x-kubernetes-validations": [
                 cel("self == oldSelf", "the spec of a DagRun cannot be changed; make another run instead"),
             ]
         }
-    }
+    )
 
     dag: Name
     """Name of the Dag, in the same namespace."""

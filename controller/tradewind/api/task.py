@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from tradewind.api.model import (
     LIST_ATOMIC,
@@ -48,7 +48,8 @@ class Retries(Model):
     delay: Duration | None = None
     """Time between the end of a failed try and the next. Default: 5m."""
     backoff: Annotated[float, Field(ge=1, le=100)] | None = None
-    """Factor by which the delay grows with each try. With it the delay is jittered, so that many do not return at once."""
+    """Factor by which the delay grows with each try. With it the delay is jittered, so that many do not come back at
+    once."""
     max_delay: Duration | None = None
     """The longest delay that backoff may reach. Default, and at most: 24h."""
     on_lost: Annotated[int, Field(ge=0, le=1000)] | None = None
@@ -89,8 +90,8 @@ class TaskSettings(Model):
     pool_slots: Annotated[int, Field(ge=1, le=10000)] | None = None
     """How many slots of the pool one try takes. Default: 1."""
     pod_template: FreeObject | None = None
-    """Anything else of the task's Pod (`metadata` and `spec`), merged over the Dag's podTemplate and over what Tradewind
-    sets, as `kubectl patch` (strategic merge) would; the task's container is named `task`."""
+    """Anything else of the task's Pod (`metadata` and `spec`), merged over the Dag's podTemplate and over what
+    Tradewind sets, as `kubectl patch` (strategic merge) would; the task's container is named `task`."""
 
 
 class TaskDefaults(TaskSettings):
@@ -101,8 +102,8 @@ class TaskDefaults(TaskSettings):
 class Task(TaskSettings):
     """One task: what runs, after what, and how often it is tried."""
 
-    model_config = {
-        "json_schema_extra": {
+    model_config = ConfigDict(
+        json_schema_extra={
             "x-kubernetes-validations": [
                 cel(
                     "[has(self.command), has(self.script), has(self.noop) && self.noop].filter(one, one).size() <= 1",
@@ -114,7 +115,7 @@ class Task(TaskSettings):
                 ),
             ]
         }
-    }
+    )
 
     name: Name
     """Name of the task, unique in the Dag; a DNS label."""

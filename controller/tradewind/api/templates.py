@@ -17,41 +17,12 @@ MAX_RENDERED = 128 * 1024
 """Bytes that one rendered value may have: Linux takes no longer single argument or variable."""
 _FUEL = 20_000
 _STATEMENTS = {"if", "elif", "else", "endif", "for", "endfor"}
-_FILTERS = set(
-    [
-        "abs",
-        "bool",
-        "default",
-        "d",
-        "dictsort",
-        "first",
-        "float",
-        "int",
-        "items",
-        "join",
-        "keys",
-        "last",
-        "length",
-        "count",
-        "list",
-        "lower",
-        "max",
-        "min",
-        "reverse",
-        "replace",
-        "round",
-        "sort",
-        "split",
-        "string",
-        "sum",
-        "title",
-        "capitalize",
-        "tojson",
-        "trim",
-        "unique",
-        "upper",
-        "values",
-    ]
+_FILTERS = frozenset(
+    {
+        *("abs", "bool", "capitalize", "count", "d", "default", "dictsort", "first", "float", "int", "items", "join"),
+        *("keys", "last", "length", "list", "lower", "max", "min", "replace", "reverse", "round", "sort", "split"),
+        *("string", "sum", "title", "tojson", "trim", "unique", "upper", "values"),
+    }
 )
 
 _QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""

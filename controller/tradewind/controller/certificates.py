@@ -39,7 +39,7 @@ class Bundle:
 
 
 def make_bundle(hosts: list[str], now: datetime, before: Bundle | None = None) -> Bundle:
-    """A server certificate for `hosts`, signed by the CA of `before` while that lives long enough, else by a new one."""
+    """A server certificate for `hosts`, signed by the CA of `before` while that lives long enough, else a new one."""
     reuse = before is not None and _expires(before.ca) > now + CERTIFICATE_LIFE
     if before is not None and reuse:
         ca_key = serialization.load_pem_private_key(before.ca_key, None)

@@ -19,7 +19,7 @@ from tradewind.kube.writer import Writer
 log = logging.getLogger(__name__)
 
 SILENT_WATCH = 240.0
-"""Seconds without a word from a watch (bookmarks come about every minute, a watch ends after five) that count as stuck."""
+"""Seconds without a word from a watch that count as stuck; bookmarks come about every minute."""
 STUCK_LOOP = 60.0
 FLUSH_WITHIN = 8.0
 

@@ -52,6 +52,8 @@ class Entry:
     next: datetime | None = None
     wake_at: datetime | None = None
     creating: bool = False
+    unseen: set[str] = field(default_factory=set)
+    """Runs that were made and that the scheduler has not been told of yet; they take room too."""
     last_run: str | None = None
     last_run_phase: str | None = None
     conditions: list[dict[str, Any]] = field(default_factory=list)
@@ -86,6 +88,13 @@ class Dags:
         """A Dag, or the number of its active runs, is new."""
         self._dirty[key] = None
         self._wake()
+
+    def run_loaded(self, state: RunState) -> None:
+        """A run of a Dag is scheduled from now on."""
+        entry = self.entries.get((state.info.namespace, state.info.dag))
+        if entry is not None:
+            entry.unseen.discard(state.info.name)
+            self.changed(entry.key)
 
     def run_finished(self, state: RunState) -> None:
         """A run of a Dag has ended."""
@@ -132,7 +141,7 @@ class Dags:
         entry.resource_version = found.metadata.resource_version
         self._schedule(entry, now)
         self._history.prune(key, entry.spec)
-        if self._wanted_status(entry, found, now) != _without_times(found.status) and entry.status_task is None:
+        if self._wanted_status(entry) != _without_times(found.status) and entry.status_task is None:
             entry.status_task = self._spawn(self._write_status(entry), f"status of Dag {key[1]}")
 
     def _understand(self, key: Key, found: DagObject, before: Entry | None) -> Entry:
@@ -167,7 +176,7 @@ class Dags:
             conditions=list(found.status.get("conditions") or ()),
         )
         if same and before:
-            entry.creating, entry.status_task = before.creating, before.status_task
+            entry.creating, entry.status_task, entry.unseen = before.creating, before.status_task, before.unseen
             entry.last_run, entry.last_run_phase = before.last_run, before.last_run_phase
             entry.conditions = before.conditions
         return entry
@@ -183,7 +192,8 @@ class Dags:
             return
         if entry.creating:
             return
-        room = (spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS) - self._scheduler.active_runs(*entry.key)
+        active = self._scheduler.active_runs(*entry.key) + len(entry.unseen)
+        room = (spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS) - active
         after = entry.last or first_moment(spec, entry.created_at)
         due = due_ticks(spec, timetable, after=after, now=now, room=room)
         if due.passed_over is not None:
@@ -241,28 +251,26 @@ class Dags:
             if not error.is_already_exists:
                 raise
         else:
+            entry.unseen.add(name)
             self._observe_delay(entry.key, (datetime.now(UTC) - tick.logical_date).total_seconds())
 
     # Status -------------------------------------------------------------------------------------------------------
 
-    def _wanted_status(self, entry: Entry, found: DagObject, now: datetime) -> dict[str, Any]:
+    def _wanted_status(self, entry: Entry) -> dict[str, Any]:
         """The status as it should be, transition times left out."""
         status: dict[str, Any] = {
             "observedGeneration": entry.generation,
             "conditions": [self._accepted(entry), self._scheduled(entry)],
             "activeRuns": self._scheduler.active_runs(*entry.key),
         }
-        del found, now
-        for name, value in (
-            ("revision", entry.revision or None),
-            ("lastScheduleTime", format_time(entry.last) if entry.last else None),
-            ("nextScheduleTime", format_time(entry.next) if entry.next else None),
-            ("lastRun", entry.last_run),
-            ("lastRunPhase", entry.last_run_phase),
-        ):
-            if value is not None:
-                status[name] = value
-        return status
+        optional = {
+            "revision": entry.revision or None,
+            "lastScheduleTime": format_time(entry.last) if entry.last else None,
+            "nextScheduleTime": format_time(entry.next) if entry.next else None,
+            "lastRun": entry.last_run,
+            "lastRunPhase": entry.last_run_phase,
+        }
+        return status | {name: value for name, value in optional.items() if value is not None}
 
     def _accepted(self, entry: Entry) -> dict[str, Any]:
         if entry.problems:
@@ -291,7 +299,7 @@ class Dags:
             found = self._cluster.dags.get(entry.key)
             if current is None or found is None or current.uid != entry.uid:
                 return
-            wanted = self._wanted_status(current, found, datetime.now(UTC))
+            wanted = self._wanted_status(current)
             if wanted == _without_times(found.status):
                 current.status_task = None
                 return

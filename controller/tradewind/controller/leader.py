@@ -80,7 +80,7 @@ class Leader:
             self.tries,
             spawn=self.spawn,
             wake=self._news.set,
-            on_loaded=self._run_loaded,
+            on_loaded=self.dags.run_loaded,
             on_finished=self._run_finished,
         )
         self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=self.spawn)
@@ -181,9 +181,6 @@ class Leader:
 
     def _dag_accepted(self, key: Key) -> None:
         self.runs.dag_changed(key)
-
-    def _run_loaded(self, run: RunState) -> None:
-        self.dags.changed((run.info.namespace, run.info.dag))
 
     def _run_finished(self, run: RunState) -> None:
         self._metrics.run_finished(run)

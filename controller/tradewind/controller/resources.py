@@ -18,14 +18,14 @@ POOLS = Resource(GROUP, VERSION, "pools")
 class DagObject(KubeObject, rename="camel"):
     """A Dag; spec and status are read where they are needed."""
 
-    spec: dict[str, Any] = {}
-    status: dict[str, Any] = {}
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)
+    status: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class DagRunObject(KubeObject, rename="camel"):
     """A DagRun. Its status is parsed only when the run is loaded: events about our own writes cost little."""
 
-    spec: dict[str, Any] = {}
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)
     status: msgspec.Raw = msgspec.Raw(b"{}")
 
     def decoded_status(self) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class PoolObject(KubeObject):
     """A Pool."""
 
     spec: _PoolSpec = msgspec.field(default_factory=_PoolSpec)
-    status: dict[str, Any] = {}
+    status: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class PodMeta(msgspec.Struct, rename="camel"):

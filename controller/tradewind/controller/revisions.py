@@ -36,7 +36,7 @@ _RUN_FIELDS = (
 _MAX_CACHED = 2000
 
 
-class BadRevision(ValueError):
+class BadRevision(ValueError):  # noqa: N818
     """A revision that cannot be run; the message says why."""
 
 

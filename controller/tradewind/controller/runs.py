@@ -122,9 +122,9 @@ class Runs:
         self._uids.pop(key, None)
         self._scheduler.remove_run(uid)
         record = self.records.pop(uid, None)
-        if record is not None and record.writer is not None and not record.state.finished:
-            if record.writer is not asyncio.current_task():
-                record.writer.cancel()
+        writer = record.writer if record is not None and not record.state.finished else None
+        if writer is not None and writer is not asyncio.current_task():
+            writer.cancel()
         loading = self._loading.pop(uid, None)
         if loading is not None:
             loading.cancel()

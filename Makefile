@@ -1,0 +1,134 @@
+# Tradewind. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+BIN := $(VENV)/bin
+CLUSTER ?= tradewind
+PROFILE ?= real
+LOCALKUBE := $(BIN)/python -m localkube
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z_-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Start here
+.PHONY: demo
+demo: $(VENV)/.demo ## Run a real pipeline on this machine, without a cluster (about a minute the first time)
+	$(BIN)/tradewind run examples/weather/dag.yaml
+	@echo; echo "The report: $(CURDIR)/.tradewind/volumes/weather-data/report/index.html"
+
+.PHONY: demo-cluster
+demo-cluster: $(VENV)/.dev build/tradewind.tar build/weather.tar ## The same on a real Kubernetes, installed by the chart (the first time builds Kubernetes: 10 to 15 min)
+	$(LOCALKUBE) up --name $(CLUSTER)
+	$(LOCALKUBE) load-image --name $(CLUSTER) build/tradewind.tar
+	$(LOCALKUBE) load-image --name $(CLUSTER) build/weather.tar
+	@export KUBECONFIG=$$($(LOCALKUBE) kubeconfig --name $(CLUSTER)) PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	kubectl=$$($(LOCALKUBE) tool kubectl) && helm=$$($(LOCALKUBE) tool helm) && set -ex && \
+	$$helm upgrade --install tradewind helm/tradewind --namespace tradewind-system --create-namespace --wait --timeout 3m && \
+	$$kubectl apply -f examples/weather/ && \
+	tradewind trigger weather --follow && \
+	$$kubectl get dags,dagruns,pods && set +x && \
+	echo "The cluster goes on: export KUBECONFIG=$$KUBECONFIG; \`make down\` ends it."
+
+##@ Tests
+.PHONY: test
+test: lint test-unit test-property tools test-chart test-integration test-e2e ## Everything, real clusters included
+	@echo "all tests passed"
+
+.PHONY: test-unit
+test-unit: $(VENV)/.dev ## Pure and fast
+	$(PYTEST) -m unit -n auto
+
+.PHONY: test-property
+test-property: $(VENV)/.dev ## Random inputs and orders
+	$(PYTEST) -m property -n auto
+
+.PHONY: test-chart
+test-chart: $(VENV)/.dev ## The chart, rendered and linted
+	$(PYTEST) -m chart -n auto
+
+.PHONY: test-integration
+test-integration: $(VENV)/.dev ## Against a real API server
+	$(PYTEST) -m integration
+
+.PHONY: test-e2e
+test-e2e: $(VENV)/.dev ## Real containers on a real node
+	$(PYTEST) -m e2e
+
+.PHONY: lint
+lint: $(VENV)/.dev check-generated ## Style, types, layers, generated files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: check-generated
+check-generated: $(VENV)/.dev ## Fail when a generated file is not what `make generate` would write
+	$(BIN)/python -m tradewind.api.crd --check crds helm/tradewind/files/crds
+	$(BIN)/python helm/values.py --check
+
+##@ Work
+.PHONY: generate
+generate: $(VENV)/.dev ## Write the CRDs and the chart's value schema from their sources
+	$(BIN)/python -m tradewind.api.crd crds helm/tradewind/files/crds
+	$(BIN)/python helm/values.py
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: venv
+venv: $(VENV)/.dev ## The virtual environment with everything for development
+
+.PHONY: tools
+tools: $(VENV)/.dev ## Build the programs and images of the local cluster (once; minutes)
+	$(LOCALKUBE) build-images
+	$(LOCALKUBE) tool kubectl
+	$(LOCALKUBE) tool helm
+	$(LOCALKUBE) tool kwok
+
+.PHONY: image
+image: build/tradewind.tar ## Build the controller's image into build/tradewind.tar
+
+build/tradewind.tar: Dockerfile .dockerignore pyproject.toml constraints.txt $(shell find controller -name '*.py') | $(VENV)/.dev
+	@mkdir -p build
+	$(LOCALKUBE) build-project --file Dockerfile --context . --tag docker.io/library/tradewind:$(VERSION) --output $@
+
+build/weather.tar: examples/weather/Dockerfile examples/weather/requirements.txt $(wildcard examples/weather/weather/*) | $(VENV)/.dev
+	@mkdir -p build
+	$(LOCALKUBE) build-project --file examples/weather/Dockerfile --context examples/weather --tag docker.io/library/tradewind-weather:latest --output $@
+
+##@ Local cluster
+.PHONY: up
+up: $(VENV)/.dev ## Start it (CLUSTER=name PROFILE=real|kwok)
+	$(LOCALKUBE) up --name $(CLUSTER) --profile $(PROFILE)
+
+.PHONY: down
+down: $(VENV)/.dev ## Take it down; nothing stays
+	$(LOCALKUBE) down --name $(CLUSTER)
+
+.PHONY: status
+status: $(VENV)/.dev ## What runs
+	$(LOCALKUBE) status --name $(CLUSTER)
+
+##@ Set-up
+$(VENV)/.base: pyproject.toml constraints.txt
+	@echo "installing Tradewind into $(VENV) (about 30 s the first time)"
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.base examples/weather/requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r examples/weather/requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	@echo "installing the tools for development into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
