@@ -17,7 +17,6 @@ from tradewind.api.validation.tasks import quantity
 from tradewind.cli.documents import Document
 from tradewind.engine.run import RunInfo
 
-_REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 _LABEL_PATH = re.compile(r"^metadata\.labels\['(.+)'\]$")
 
 
@@ -57,20 +56,20 @@ class Environment:
 
     def variables(
         self, task: ResolvedTask, number: int, env: Iterable[Mapping[str, Any]], facts: Mapping[str, str]
-    ) -> tuple[dict[str, str], dict[str, str]]:
-        """All variables of a try, and those of them that its container would have by what the Dag says.
+    ) -> dict[str, str]:
+        """All variables of a try. `env` has its templates filled in; `facts` are set by Tradewind.
 
-        `env` has its templates filled in; `facts` are set by Tradewind. Raises LocalRunError for a value that cannot
-        be had here.
+        Raises LocalRunError for a value that cannot be had here.
         """
-        own = dict(facts)
+        own: dict[str, str] = {}
         for source in task.env_from:
             own |= self._all_of(source)
+        own |= facts
         for variable in env:
             value = self._value(task, number, variable)
             if value is not None:
-                own[variable["name"]] = expand(value, own) if "valueFrom" not in variable else value
-        return {**self._inherited(), **own}, own
+                own[variable["name"]] = value
+        return {**self._inherited(), **own}
 
     def _inherited(self) -> dict[str, str]:
         """The user's own environment, with the Python that runs tradewind first."""
@@ -144,15 +143,6 @@ class Environment:
         if value is None:
             raise LocalRunError(f"env[{name}]: a local run has no field {path!r} of a Pod")
         return value
-
-
-def expand(text: str, variables: Mapping[str, str]) -> str:
-    """`$(NAME)` replaced where the variable is known, `$$` by `$`: what Kubernetes does to command, args and env."""
-
-    def replacement(match: re.Match[str]) -> str:
-        return "$" if match[1] == "$" else variables.get(match[2], match[0])
-
-    return _REFERENCE.sub(replacement, text)
 
 
 def _resource(task: ResolvedTask, name: str, reference: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """The loop of a local run: what the engine plans is done with processes, what happens to them is reported back."""
 
-import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.cli.local.display import Display
-from tradewind.cli.local.environment import Environment, LocalRunError, expand
+from tradewind.cli.local.environment import Environment, LocalRunError
 from tradewind.cli.local.folder import RunFolder, last_lines
 from tradewind.cli.local.processes import OUTPUT_VARIABLE, Signals, TaskProcess, adopt_orphans, kill_orphans
 from tradewind.cli.local.volumes import grace_of, place_of
-from tradewind.engine.rendering import RenderedTask, TemplateError, facts_of_try, render_task
+from tradewind.engine.rendering import TemplateError, facts_of_try, render_task
 from tradewind.engine.run import RunState
 from tradewind.engine.scheduler import Plan, Scheduler, Start
 from tradewind.engine.states import TaskState
@@ -138,20 +137,12 @@ class LocalRun:
             self._report(key, TryEvent.REFUSED, reason=reason, message=str(error), retry=False)
             return
         except OSError as error:
-            # As the kubelet has it: a container that cannot be started ends with 128, or 127 for no such program.
-            code = 127 if error.errno == errno.ENOENT else 126 if error.errno == errno.EACCES else 128
+            # As with a container: one whose program cannot be started ends with 128.
             now = datetime.now(UTC)
-            message = f"cannot start {error.filename or start.task.name}: {error.strerror or error}"
+            message = f"cannot start {error.filename or start.task.name}: {(error.strerror or str(error)).lower()}"
+            facts = {"exit_code": 128, "reason": "StartError", "message": message}
             self._report(key, TryEvent.CREATED)
-            self._report(
-                key,
-                TryEvent.ENDED,
-                started_at=now,
-                finished_at=now,
-                exit_code=code,
-                reason="StartError",
-                message=message,
-            )
+            self._report(key, TryEvent.ENDED, started_at=now, finished_at=now, **facts)
             return
         self._processes[key] = process
         self._report(key, TryEvent.CREATED)
@@ -169,10 +160,9 @@ class LocalRun:
         if place.note and place.note not in self._told:
             self._told.add(place.note)
             self._display.note(place.note)
-        variables, own = self._environment.variables(task, number, rendered.env, facts)
         return TaskProcess(
-            _command_line(task, rendered, own),
-            env=variables,
+            [*rendered.command, *rendered.args],
+            env=self._environment.variables(task, number, rendered.env, facts),
             directory=place.directory,
             log=self._folder.log(task.name, number),
             grace=grace_of(self._run.dag, task),
@@ -201,11 +191,3 @@ class LocalRun:
     def _report(self, key: _Key, event: TryEvent, **facts: Any) -> None:
         report = TryReport(key.task, key.number, event, **facts)
         self._scheduler.report(self._run.info.uid, report, datetime.now(UTC))
-
-
-def _command_line(task: ResolvedTask, rendered: RenderedTask, variables: dict[str, str]) -> list[str]:
-    """The argv. `$(NAME)` is filled in as in a Pod, but never in a script, where a shell has its own use for it."""
-    command, args = list(rendered.command or ()), list(rendered.args)
-    if task.script is not None:
-        return [*command, args[0], *(expand(text, variables) for text in args[1:])]
-    return [expand(text, variables) for text in [*command, *args]]

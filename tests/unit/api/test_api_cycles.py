@@ -1,5 +1,7 @@
 """The cycle finder against brute force, on small graphs of every kind."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def test_what_it_finds_is_a_cycle(graph: dict[str, list[str]]) -> None:
     if cycle:
         assert cycle[0] == cycle[-1]
         assert len(set(cycle)) == len(cycle) - 1
-        for before, after in zip(cycle, cycle[1:], strict=False):
+        for before, after in pairwise(cycle):
             assert before in graph[after], f"{after} does not wait for {before}"
 
 

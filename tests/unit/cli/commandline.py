@@ -1,0 +1,93 @@
+"""Runs the real `tradewind` in a process of its own, in an empty folder."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tradewind.api.dagrun import DagRun
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "examples"
+PROGRAM = str(Path(sys.executable).with_name("tradewind"))
+
+DagFile = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the program did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Cli:
+    """The program in a folder."""
+
+    folder: Path
+    env: dict[str, str]
+
+    def __call__(self, *args: str | Path, stdin: str | None = None, timeout: float = 60, **env: str) -> Result:
+        done = subprocess.run(
+            [PROGRAM, *map(str, args)],
+            cwd=self.folder,
+            env={**self.env, **env},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *args: str | Path) -> "subprocess.Popen[str]":
+        """The program, still running."""
+        return subprocess.Popen(
+            [PROGRAM, *map(str, args)],
+            cwd=self.folder,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @property
+    def run_folder(self) -> Path:
+        """The folder of the only run."""
+        (found,) = (self.folder / ".tradewind" / "runs").iterdir()
+        return found
+
+    def dag_run(self) -> DagRun:
+        """The status file of the only run, which must be a DagRun."""
+        return DagRun.model_validate(yaml.safe_load((self.run_folder / "status.yaml").read_text()))
+
+    def tasks(self) -> dict[str, Any]:
+        """The tasks of the only run, by name."""
+        status = self.dag_run().status
+        assert status is not None
+        return {task.name: task for task in status.tasks or ()}
+
+    def log(self, task: str, number: int = 1) -> str:
+        """The log of a try of the only run."""
+        return (self.run_folder / "logs" / f"{task}-{number}.log").read_text()
+
+
+def survivors(marker: str) -> list[str]:
+    """Command lines of the processes that have `marker` in their arguments or environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if arguments and marker.encode() in arguments + environment and process.name != str(os.getpid()):
+            found.append(arguments.replace(b"\0", b" ").decode(errors="replace"))
+    return found
