@@ -7,7 +7,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from tradewind.engine.run import Note, RunState
@@ -35,6 +35,7 @@ class Metrics:
     """All metrics of one controller process, in a registry of its own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()
         self.registry = registry = CollectorRegistry()
         dag = ["namespace", "dag"]
         self._runs_finished = Counter(
@@ -93,8 +94,8 @@ class Metrics:
 
     def note(self, note: Note) -> None:
         """Count failed and lost tries."""
-        if note.task is not None:
-            self._tries_failed.labels(note.run.namespace, note.run.dag, note.reason).inc()
+        if note.task is not None and note.cause is not None:
+            self._tries_failed.labels(note.run.namespace, note.run.dag, note.cause).inc()
 
     def observe_schedule_delay(self, dag: Key, seconds: float) -> None:
         """The run of a tick was made this long after it."""

@@ -57,11 +57,7 @@ async def check_crds(client: KubeClient) -> None:
 
 async def run(settings: Settings) -> None:
     """Run the controller until a signal comes or it fails."""
-    stop = asyncio.Event()
-    failure: list[BaseException] = []
-    controllers: list[Controller] = []
-    registry = kopf.OperatorRegistry()
-    kopf_settings = kopf.OperatorSettings()
+    registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
     kopf_settings.posting.enabled = False
     kopf_settings.scanning.disabled = True
     async with AsyncExitStack() as stack:
@@ -71,38 +67,64 @@ async def run(settings: Settings) -> None:
             await check_crds(client)
         if settings.webhook_port:
             kopf_settings.admission.server = await _webhook_server(settings, client, stack)
-            admission.register(registry, lambda: controllers[0].cluster if controllers else None)
-
-        @kopf.on.login(registry=registry)
-        async def login(**arguments: Any) -> kopf.ConnectionInfo | None:
-            return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
-
-        @kopf.on.startup(registry=registry)
-        async def start(**_: Any) -> None:
-            controller = Controller(settings, client)
-            controllers.append(controller)
-            await endpoints.serve(
-                controller, metrics_port=settings.metrics_port, probe_port=settings.probe_port, stack=stack
-            )
-            task = asyncio.create_task(controller.run(), name="controller")
-            task.add_done_callback(ended)
-            stack.push_async_callback(_end, task)
-
-        def ended(task: asyncio.Task[None]) -> None:
-            if not task.cancelled() and task.exception() is not None:
-                failure.append(task.exception() or RuntimeError("the controller ended"))
-            stop.set()
-
+        process = _Process(settings, client)
+        process.register(registry)
         await kopf.operator(
             registry=registry,
             settings=kopf_settings,
             standalone=True,
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
-            stop_flag=stop,
+            stop_flag=process.stop,
         )
-    if failure:
-        raise failure[0]
+    if process.failure is not None:
+        raise process.failure
+
+
+class _Process:
+    """What kopf starts and ends. All is ended in its clean-up: tasks that are left then kopf takes for hung."""
+
+    def __init__(self, settings: Settings, client: KubeClient) -> None:
+        self.stop = asyncio.Event()
+        self.failure: BaseException | None = None
+        self._settings, self._client = settings, client
+        self._controller: Controller | None = None
+        self._stack = AsyncExitStack()
+
+    def register(self, registry: kopf.OperatorRegistry) -> None:
+        kopf.on.login(registry=registry)(self._login)
+        kopf.on.startup(registry=registry)(self._start)
+        kopf.on.cleanup(registry=registry)(self._clean_up)
+        if self._settings.webhook_port:
+            admission.register(registry, lambda: self._controller.cluster if self._controller else None)
+
+    def _login(self, **arguments: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
+
+    async def _start(self, **_: Any) -> None:
+        controller = self._controller = Controller(self._settings, self._client)
+        try:
+            await endpoints.serve(
+                controller,
+                metrics_port=self._settings.metrics_port,
+                probe_port=self._settings.probe_port,
+                stack=self._stack,
+            )
+        except OSError as error:
+            self.failure = CannotStart(f"cannot serve metrics and probes: {error.strerror or error}")
+            self.stop.set()
+            return
+        task = asyncio.create_task(controller.run(), name="controller")
+        task.add_done_callback(self._ended)
+        self._stack.push_async_callback(_end, task)
+
+    async def _clean_up(self, **_: Any) -> None:
+        await self._stack.aclose()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self.failure = task.exception()
+        self.stop.set()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

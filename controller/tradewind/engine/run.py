@@ -67,6 +67,8 @@ class Note:
     reason: str
     message: str
     warning: bool = False
+    cause: str | None = None
+    """Why, in one CamelCase word: Error, OOMKilled, Evicted, …"""
 
 
 class RunState:
@@ -230,8 +232,10 @@ class RunState:
         notes, self._notes = self._notes, []
         return notes
 
-    def _note(self, instance: TaskInstance | None, reason: str, message: str, *, warning: bool = False) -> None:
-        self._notes.append(Note(self.info, instance.task.name if instance else None, reason, message, warning))
+    def _note(self, instance: TaskInstance | None, reason: str, message: str, cause: str | None = None) -> None:
+        """Note what happened; with a cause it is a warning."""
+        task = instance.task.name if instance else None
+        self._notes.append(Note(self.info, task, reason, message, cause is not None, cause))
 
     def _why_not(self, instance: TaskInstance) -> str | None:
         if self.active >= self.dag.max_active_tasks:
@@ -354,7 +358,7 @@ class RunState:
                 instance,
                 "TryLost",
                 f"try {instance.number - 1} was lost ({outcome.reason}): {outcome.message or 'its result is unknown'}",
-                warning=True,
+                outcome.reason or "Lost",
             )
             return
         failures = instance.number - instance.lost
@@ -367,7 +371,7 @@ class RunState:
             self._mark(instance)
             wait = format_duration(instance.retry_at - instance.finished_at)
             note = f"try {instance.number} failed ({_why(outcome)}); the next is due in {wait}"
-            self._note(instance, "TryFailed", note, warning=True)
+            self._note(instance, "TryFailed", note, outcome.reason or "Error")
             return
         self._finish(instance, outcome, instance.finished_at)
 
@@ -391,7 +395,8 @@ class RunState:
         self._count_downstream(instance)
         self._mark(instance)
         if outcome.state is TaskState.FAILED:
-            self._note(instance, "TaskFailed", f"failed after try {instance.number}: {_why(outcome)}", warning=True)
+            note = f"failed after try {instance.number}: {_why(outcome)}"
+            self._note(instance, "TaskFailed", note, outcome.reason or "Error")
 
     def _count_downstream(self, instance: TaskInstance) -> None:
         for position in self.graph.downstream[instance.position]:
@@ -472,7 +477,7 @@ class RunState:
         self.changed = True
         took = format_duration(now - (self.started_at or now))
         note = f"{phase.value} after {took}" + (f": {message}" if message else "")
-        self._note(None, phase.value, note, warning=phase is RunPhase.FAILED)
+        self._note(None, phase.value, note, reason if phase is RunPhase.FAILED else None)
 
     def __iter__(self) -> Iterator[TaskInstance]:
         return iter(self._instances)
