@@ -35,7 +35,7 @@ class Metrics:
     """All metrics of one controller process, in a registry of its own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         dag = ["namespace", "dag"]
         self._runs_finished = Counter(
