@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tradewind.api.crd import KINDS, SCHEMA_REVISION, SCHEMA_REVISION_ANNOTATION, crd, write_crds
+from tradewind.api.crd import KINDS, SCHEMA_REVISION, SCHEMA_REVISION_ANNOTATION, crd, crd_files, main
 
 pytestmark = pytest.mark.unit
 
@@ -86,14 +86,13 @@ def test_the_schema_revision_is_written_down() -> None:
         assert crd(model, facts)["metadata"]["annotations"] == {SCHEMA_REVISION_ANNOTATION: str(SCHEMA_REVISION)}
 
 
-@pytest.mark.parametrize("folder", ["crds", "helm/tradewind/files/crds"])
-def test_the_files_are_up_to_date(tmp_path: Path, folder: str) -> None:
-    written = write_crds(tmp_path)
-    assert {path.name for path in written} == {path.name for path in (ROOT / folder).glob("*.yaml")}
-    for path in written:
-        assert (ROOT / folder / path.name).read_text() == path.read_text(), "run `make generate`"
+def test_the_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(ROOT / "crds"), str(ROOT / "helm/tradewind/files/crds"), "--check"]) == 0, capsys.readouterr().err
 
 
-def test_what_is_written_is_what_is_meant(tmp_path: Path) -> None:
-    for path, (model, facts) in zip(write_crds(tmp_path), KINDS, strict=True):
+def test_what_is_written_is_what_is_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path), "--check"]) == 1
+    assert "make generate" in capsys.readouterr().err
+    assert main([str(tmp_path)]) == main([str(tmp_path), "--check"]) == 0
+    for path, (model, facts) in zip(map(tmp_path.joinpath, crd_files()), KINDS, strict=True):
         assert yaml.safe_load(path.read_text()) == crd(model, facts)

@@ -1,0 +1,126 @@
+"""A few paths of an API server, enough for the cluster commands: Dags, DagRuns, Pods, and the ways to say no."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+DAG = {
+    "apiVersion": "tradewind.dev/v1alpha1",
+    "kind": "Dag",
+    "metadata": {"name": "sales", "namespace": "default", "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "spec": {
+        "schedule": "@daily",
+        "owner": "analytics",
+        "params": {"rows": {"type": "integer", "default": 1}},
+        "tasks": [{"name": "extract", "noop": True}],
+    },
+    "status": {
+        "conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}],
+        "activeRuns": 1,
+        "lastRunPhase": "Succeeded",
+        "nextScheduleTime": "2026-02-01T00:00:00Z",
+    },
+}
+
+
+class FakeCluster:
+    """What the server holds and what it was asked. `status` and `text` make every answer an error."""
+
+    def __init__(self) -> None:
+        self.dags: dict[str, Any] = {"sales": json.loads(json.dumps(DAG))}
+        self.runs: dict[str, Any] = {}
+        self.pods: list[Any] = []
+        self.namespaces = {"default"}
+        self.requests: list[tuple[str, str, Any]] = []
+        self.refuse: tuple[int, str] | None = None
+        self.steps: list[dict[str, Any]] = []
+        """Statuses that a DagRun takes, one with each GET."""
+
+    def answer(self, method: str, url: str, body: Any) -> tuple[int, Any]:
+        """The answer to one request."""
+        split = urlsplit(url)
+        self.requests.append((method, url, body))
+        if self.refuse:
+            return self.refuse
+        parts = split.path.strip("/").split("/")
+        if parts[:2] == ["api", "v1"]:
+            return self._core(parts[2:], parse_qs(split.query))
+        if "namespaces" not in parts:
+            return 200, {"items": list((self.dags if parts[-1] == "dags" else self.runs).values())}
+        namespace, plural, *rest = parts[4:]
+        return self._own(method, namespace, plural, rest, body, parse_qs(split.query))
+
+    def _own(
+        self, method: str, namespace: str, plural: str, rest: list[str], body: Any, query: dict[str, list[str]]
+    ) -> tuple[int, Any]:
+        objects = self.dags if plural == "dags" else self.runs
+        if namespace not in self.namespaces:
+            objects = {}
+        if method == "POST":
+            if namespace not in self.namespaces:
+                return _status(404, f'namespaces "{namespace}" not found')
+            body["metadata"]["name"] = body["metadata"].pop("generateName") + "x7k2p"
+            body["metadata"]["namespace"] = namespace
+            objects[body["metadata"]["name"]] = body
+            return 201, body
+        if not rest:
+            selector = query.get("fieldSelector", [""])[0].removeprefix("spec.dag=")
+            return 200, {
+                "items": [each for each in objects.values() if not selector or each["spec"]["dag"] == selector]
+            }
+        if rest[0] not in objects:
+            return _status(404, f'{plural}.tradewind.dev "{rest[0]}" not found')
+        if method == "PATCH":
+            objects[rest[0]]["spec"].update(body["spec"])
+        elif plural == "dagruns" and self.steps:
+            objects[rest[0]]["status"] = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        return 200, objects[rest[0]]
+
+    def _core(self, parts: list[str], query: dict[str, list[str]]) -> tuple[int, Any]:
+        if len(parts) == 2:
+            found = parts[1] in self.namespaces
+            return (200, {}) if found else _status(404, f'namespaces "{parts[1]}" not found')
+        if parts[-1] == "log":
+            return 200, f"the log of {parts[3]}\n"
+        wanted = dict(pair.split("=") for pair in query["labelSelector"][0].split(","))
+        return 200, {"items": [pod for pod in self.pods if wanted.items() <= pod["metadata"]["labels"].items()]}
+
+
+def _status(code: int, message: str) -> tuple[int, Any]:
+    return code, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+
+
+@contextmanager
+def served(cluster: FakeCluster) -> Iterator[str]:
+    """Serves the cluster on this machine; gives its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _handle(self) -> None:
+            size = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(size)) if size else None
+            code, answer = cluster.answer(self.command, self.path, body)
+            plain = isinstance(answer, str)
+            content = (answer if plain else json.dumps(answer)).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "text/plain" if plain else "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PATCH = _handle  # noqa: N815 - the base class's names
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing: the output is the tests'."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

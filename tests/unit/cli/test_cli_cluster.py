@@ -1,0 +1,264 @@
+"""The cluster commands against a fake API server: what they ask, what they show, and how they fail."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from commandline import Cli, Result
+from fake_cluster import FakeCluster, served
+
+pytestmark = pytest.mark.unit
+
+
+@dataclass
+class Setup:
+    cli: Cli
+    fake: FakeCluster
+    server: str
+
+    def __call__(self, *args: str, **env: str) -> Result:
+        return self.cli(*args, **{"KUBECONFIG": str(self.cli.folder / "kubeconfig"), **env})
+
+
+def kubeconfig(path: Path, server: str, **user: Any) -> None:
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": user or {"token": "t"}}],
+        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}],
+    }
+    path.write_text(yaml.safe_dump(document))
+
+
+@pytest.fixture
+def tradewind(cli: Cli) -> Iterator[Setup]:
+    fake = FakeCluster()
+    with served(fake) as server:
+        kubeconfig(cli.folder / "kubeconfig", server)
+        yield Setup(cli, fake, server)
+
+
+def run_status(phase: str, *tasks: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"phase": phase, "tasks": list(tasks), **more}
+
+
+EXTRACT = {"name": "extract", "state": "Running", "try": 1, "startedAt": "2026-01-31T06:00:00Z"}
+
+
+def test_list(tradewind: Setup) -> None:
+    result = tradewind("list")
+    header, row = result.out.splitlines()
+    assert header.split() == ["DAG", "SCHEDULE", "STATE", "ACTIVE", "LAST", "NEXT", "OWNER"]
+    assert row.split() == ["sales", "@daily", "ready", "1", "Succeeded", "2026-02-01T00:00:00Z", "analytics"]
+    assert json.loads(tradewind("list", "-o", "json").out)[0]["metadata"]["name"] == "sales"
+    assert tradewind("list", "-A").out.startswith("NAMESPACE")
+
+
+def test_pause_and_resume(tradewind: Setup) -> None:
+    assert tradewind("pause", "sales").out == "sales is paused\n"
+    assert tradewind.fake.dags["sales"]["spec"]["suspend"] is True
+    assert "paused" in tradewind("list").out
+    assert tradewind("resume", "sales").code == 0
+    assert tradewind.fake.dags["sales"]["spec"]["suspend"] is False
+
+
+def test_trigger(tradewind: Setup) -> None:
+    result = tradewind("trigger", "sales", "-p", "rows=5", "--logical-date", "2026-01-31T07:00:00+01:00")
+    assert (result.code, result.out) == (0, "sales-x7k2p\n")
+    run = tradewind.fake.runs["sales-x7k2p"]
+    assert run["spec"] == {"dag": "sales", "logicalDate": "2026-01-31T06:00:00Z", "params": {"rows": 5}}
+
+
+@pytest.mark.parametrize(("phase", "code"), [("Succeeded", 0), ("Failed", 1)])
+def test_trigger_and_follow(tradewind: Setup, phase: str, code: int) -> None:
+    done = EXTRACT | {"state": phase, "finishedAt": "2026-01-31T06:00:05Z"}
+    tradewind.fake.steps = [
+        {},
+        run_status("Queued", message="waits for maxActiveRuns of the Dag (1)"),
+        run_status("Running", EXTRACT),
+        run_status(phase, done, done="1/1", duration="5s"),
+    ]
+    result = tradewind("trigger", "sales", "--follow")
+    assert result.code == code
+    assert result.out.splitlines()[-1] == f"{phase} in 5s, 1/1 tasks done"
+    shown = [" ".join(line.split()[1:]) for line in result.err.splitlines()]
+    assert shown == [
+        "Pending",
+        "Queued: waits for maxActiveRuns of the Dag (1)",
+        "Running",
+        "extract Running try 1",
+        f"extract {phase} try 1 5s",
+    ] or shown[3].startswith("extract Running try 1")
+    assert tradewind("trigger", "sales", "--wait").err == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["-p", "rows=many"], "--param rows: 'many' is not of type 'integer'"),
+        (["-p", "row=1"], "--param row: the Dag has no such param; it has rows"),
+        (["--logical-date", "x"], "'x' is not a moment"),
+    ],
+)
+def test_trigger_with_bad_input_makes_nothing(tradewind: Setup, options: list[str], says: str) -> None:
+    result = tradewind("trigger", "sales", *options)
+    assert result.code == 2 and says in result.err
+    assert tradewind.fake.runs == {}
+
+
+def test_trigger_of_a_refused_dag(tradewind: Setup) -> None:
+    refused = {"type": "Accepted", "status": "False", "reason": "Cycle", "message": "spec.tasks: a → b → a"}
+    tradewind.fake.dags["sales"]["status"]["conditions"] = [refused]
+    result = tradewind("trigger", "sales")
+    assert (result.code, result.err) == (2, "error: the Dag 'sales' cannot run: spec.tasks: a → b → a\n")
+    assert "refused (Cycle)" in tradewind("list").out
+
+
+def test_runs_and_status(tradewind: Setup) -> None:
+    for number, made in ((1, "2026-01-30"), (2, "2026-01-31")):
+        tradewind.fake.runs[f"sales-{number}"] = {
+            "metadata": {"name": f"sales-{number}", "namespace": "default", "creationTimestamp": f"{made}T00:00:00Z"},
+            "spec": {"dag": "sales"},
+            "status": run_status(
+                "Failed",
+                EXTRACT | {"state": "Failed", "finishedAt": "2026-01-31T06:00:02Z", "message": "first\nlast line"},
+                message="failed: extract",
+                done="1/1",
+                duration="2s",
+                params={"rows": 5},
+            ),
+        }
+    lines = tradewind("runs", "sales").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["RUN", "sales-2", "sales-1"]
+    assert lines[1].split()[1:4] == ["sales", "Failed", "1/1"]
+    shown = tradewind("status", "sales-1")
+    assert shown.code == 0
+    assert shown.out.splitlines()[0] == "sales-1 (Dag sales): Failed in 2s, 1/1 tasks done: failed: extract"
+    assert shown.out.splitlines()[-1].split() == ["extract", "Failed", "1", "2s", "last", "line"]
+    assert yaml.safe_load(tradewind("status", "sales-1", "-o", "yaml").out)["spec"] == {"dag": "sales"}
+
+
+def pod(number: int, phase: str = "Succeeded") -> dict[str, Any]:
+    labels = {"tradewind.dev/run": "r", "tradewind.dev/task": "extract", "tradewind.dev/try": str(number)}
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+    status = {"phase": phase, **({"containerStatuses": [waiting]} if phase == "Pending" else {})}
+    return {"metadata": {"name": f"r-extract-{number}", "labels": labels}, "status": status}
+
+
+def test_logs(tradewind: Setup) -> None:
+    tradewind.fake.pods = [pod(2), pod(10), pod(1)]
+    assert tradewind("logs", "r", "extract").out == "the log of r-extract-10\n"
+    assert tradewind("logs", "r", "extract", "--try", "2", "-f").out == "the log of r-extract-2\n"
+
+
+def test_logs_that_are_not_there(tradewind: Setup) -> None:
+    entry = EXTRACT | {"state": "Failed", "message": "oh no"}
+    tradewind.fake.runs["r"] = {
+        "metadata": {"name": "r"},
+        "spec": {"dag": "sales"},
+        "status": run_status("Failed", entry),
+    }
+    gone = tradewind("logs", "r", "extract")
+    assert (gone.code, gone.err) == (
+        2,
+        "error: the Pod of 'extract' is gone, and its log with it; the last it said was:\noh no\n",
+    )
+    assert "has no task 'load'; it has extract" in tradewind("logs", "r", "load").err
+    assert "there is no DagRun 'x'" in tradewind("logs", "x", "extract").err
+    tradewind.fake.pods = [pod(1, "Pending")]
+    assert "has not started yet (ImagePullBackOff: no such image)" in tradewind("logs", "r", "extract").err
+
+
+FORBIDDEN = 'dags.tradewind.dev is forbidden: User "jo" cannot list resource "dags" in API group "tradewind.dev"'
+
+
+@pytest.mark.parametrize(
+    ("refusal", "says"),
+    [
+        ((401, {"kind": "Status", "message": "Unauthorized"}), "does not accept the credentials of the context 'test'"),
+        ((403, {"kind": "Status", "message": FORBIDDEN}), f"you may not do that: {FORBIDDEN}"),
+        ((404, "404 page not found"), "does not know Dags: is Tradewind installed?"),
+        ((503, {"kind": "Status", "message": "the server is starting"}), "the server is starting"),
+        ((500, ""), "the cluster answered 500"),
+    ],
+)
+def test_a_cluster_that_says_no(tradewind: Setup, refusal: tuple[int, Any], says: str) -> None:
+    tradewind.fake.refuse = refusal
+    for command in (["list"], ["pause", "sales"], ["trigger", "sales"]):
+        result = tradewind(*command)
+        assert result.code == 2
+        assert result.err.startswith("error: ") and says in result.err
+        assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["trigger", "sale"], "there is no Dag 'sale' in the namespace 'default'"),
+        (["trigger", "sales", "-n", "nix"], "there is no namespace 'nix'"),
+        (["pause", "sale"], "there is no Dag 'sale'"),
+        (["runs", "sale"], "there is no Dag 'sale'"),
+        (["list", "-n", "nix"], "there is no namespace 'nix'"),
+        (["status", "x"], "there is no DagRun 'x' in the namespace 'default'"),
+        (["list", "--context", "other"], "has no context 'other'; it has test"),
+        (["list", "--kubeconfig", "nix"], "no kubeconfig: there is no file nix"),
+    ],
+)
+def test_what_is_not_there(tradewind: Setup, command: list[str], says: str) -> None:
+    result = tradewind(*command)
+    assert result.code == 2
+    assert says in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("server", "user", "says"),
+    [
+        (
+            "http://127.0.0.1:1",
+            {},
+            "cannot reach the cluster at http://127.0.0.1:1 (context 'test'): Conn",
+        ),
+        ("https://127.0.0.1:1", {"client-certificate": "nix"}, "file does not exist"),
+        ("http://127.0.0.1:1", {"tokenFile": "nix"}, "cannot read the token file"),
+        (
+            "http://127.0.0.1:1",
+            {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin"}},
+            "cannot get credentials for the context 'test'",
+        ),
+    ],
+)
+def test_a_cluster_that_cannot_be_reached(cli: Cli, server: str, user: dict[str, Any], says: str) -> None:
+    kubeconfig(cli.folder / "kubeconfig", server, **user)
+    result = cli("list", KUBECONFIG=str(cli.folder / "kubeconfig"))
+    assert result.code == 2
+    assert says in result.err and "Traceback" not in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_kubeconfigs_are_merged(tradewind: Setup) -> None:
+    folder = tradewind.cli.folder
+    (folder / "empty").write_text("apiVersion: v1\nkind: Config\ncurrent-context: test\n")
+    paths = f"{folder / 'absent'}:{folder / 'empty'}:{folder / 'kubeconfig'}"
+    assert tradewind("list", KUBECONFIG=paths).code == 0
+
+
+def test_no_kubeconfig_at_all(cli: Cli) -> None:
+    result = cli("list")
+    assert result.code == 2
+    assert result.err.startswith("error: no kubeconfig: there is no file ")
+
+
+def test_an_exec_plugin_gives_the_token(tradewind: Setup) -> None:
+    plugin = tradewind.cli.folder / "plugin"
+    plugin.write_text("""#!/bin/sh\necho '{"status": {"token": "from-plugin"}}'\n""")
+    plugin.chmod(0o755)
+    spec = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}
+    kubeconfig(tradewind.cli.folder / "kubeconfig", tradewind.server, exec=spec)
+    assert tradewind("list").code == 0
