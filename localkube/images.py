@@ -16,14 +16,14 @@ from localkube.errors import LocalkubeError
 from localkube.progress import Progress
 from localkube.shell import run
 
-BUSYBOX_IMAGE = "busybox:latest"
+BUSYBOX_IMAGE = "docker.io/library/busybox:latest"
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ACCOUNTS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
 }
 # Raised when the recipes below change what they make of the same busybox.
-_RECIPE = 1
+_RECIPE = 2
 
 
 def small_images(progress: Progress) -> list[Path]:

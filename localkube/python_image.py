@@ -34,7 +34,7 @@ _CONFIG = ImageConfig(
     },
 )
 # Raised when the recipe below changes what it makes.
-_RECIPE = 1
+_RECIPE = 2
 
 
 def cached() -> list[Path]:
@@ -70,7 +70,7 @@ def _make(work: Path, archive: Path) -> None:
     _trim(root)
     order = ["--sort=name", "--numeric-owner", "--mtime=@0"]
     run(["tar", *order, "--directory", root, "--create", "--file", layer, "."], limit=300)
-    tag = f"python:{'.'.join(version.split('.')[:2])}-slim"
+    tag = f"docker.io/library/python:{'.'.join(version.split('.')[:2])}-slim"
     with files.appearing(archive) as temporary:
         write_image(temporary, tag=tag, layer=layer, config=_CONFIG)
 
