@@ -1,8 +1,11 @@
 """What the end of a try means: exit codes, outputs, time limits."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.engine.states import TaskState
@@ -56,11 +59,42 @@ def _judge_output(text: str | None) -> Outcome:
         message = f"the output has {size} bytes, at most {MAX_OUTPUT_BYTES} fit; write larger data to storage"
         return Outcome(TaskState.FAILED, "InvalidOutput", message)
     try:
-        return Outcome(TaskState.SUCCEEDED, output=json.loads(text, parse_constant=_no_constant), has_output=True)
+        output = json.loads(text, parse_constant=_no_constant, parse_float=_float, parse_int=_integer)
     except ValueError as error:
         cut = ", and was cut off at 4096 bytes" if size == MAX_OUTPUT_BYTES else ""
         return Outcome(TaskState.FAILED, "InvalidOutput", f"the output is not JSON{cut}: {error}")
+    except RecursionError:
+        return Outcome(TaskState.FAILED, "InvalidOutput", "the output is nested too deeply")
+    try:
+        output_size(output)
+    except TypeError as error:
+        return Outcome(TaskState.FAILED, "InvalidOutput", f"the output cannot be kept in status: {error}")
+    return Outcome(TaskState.SUCCEEDED, output=output, has_output=True)
+
+
+def output_size(output: Any) -> int:
+    """Bytes of an output in status. Raises TypeError for one that cannot be written there: broken surrogates, or
+    nested more than some 250 levels deep."""
+    return len(orjson.dumps(output))
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{_short(text)} is too large a number")
+    return number
+
+
+def _integer(text: str) -> int:
+    # The API server takes what does not fit into 64 bits for a float, and so would change it.
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
+        raise ValueError(f"{_short(text)} does not fit into 64 bits; write it as a string")
+    return int(text)
+
+
+def _short(number: str) -> str:
+    return number if len(number) <= 40 else f"{number[:40]}…"

@@ -15,7 +15,7 @@ from typing import Any
 from tradewind.api.duration import format_duration
 from tradewind.api.resolve import ResolvedDag, ResolvedTask
 from tradewind.engine.graph import Graph
-from tradewind.engine.outcome import Outcome, judge
+from tradewind.engine.outcome import Outcome, judge, output_size
 from tradewind.engine.retries import retry_delay
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
@@ -347,7 +347,7 @@ class RunState:
         instance.exit_code = report.exit_code
         instance.started_at = report.started_at or instance.started_at
         instance.finished_at = report.finished_at or now
-        outcome = self._within_budget(judge(task, report, instance.stop), report)
+        outcome = self._within_budget(judge(task, report, instance.stop))
         if outcome.lost and instance.lost < task.retries.on_lost:
             instance.state, instance.reason, instance.message = TaskState.FAILED, outcome.reason, outcome.message
             instance.lost += 1
@@ -375,10 +375,10 @@ class RunState:
             return
         self._finish(instance, outcome, instance.finished_at)
 
-    def _within_budget(self, outcome: Outcome, report: TryReport) -> Outcome:
+    def _within_budget(self, outcome: Outcome) -> Outcome:
         if not outcome.has_output:
             return outcome
-        size = len((report.output or "").encode())
+        size = output_size(outcome.output)
         if self._output_bytes + size > OUTPUT_BUDGET:
             message = f"the outputs of all tasks of a run may have {OUTPUT_BUDGET} bytes together; use storage"
             return Outcome(TaskState.FAILED, "OutputTooLarge", message, retry=False)
@@ -547,6 +547,8 @@ class RunState:
         if instance.finished:
             self._unfinished -= 1
             self._count_downstream(instance)
+            if instance.has_output:
+                self._output_bytes += output_size(instance.output)
         elif instance.state in (TaskState.QUEUED, TaskState.RUNNING):
             self._hold(instance)
             if instance.queued_at:

@@ -1,0 +1,147 @@
+"""One scheduler in virtual time, driven by hand: what happens to tries is said in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.resolve import ResolvedDag, resolve
+from tradewind.api.validation import validate_dag_spec
+from tradewind.engine.run import Note, RunInfo, RunState
+from tradewind.engine.scheduler import Plan, Scheduler, Start
+from tradewind.engine.states import TaskState
+from tradewind.engine.tries import TryEvent, TryReport
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def task(name: str, *after: str, **fields: Any) -> dict[str, Any]:
+    """A task of a Dag; `after` is what it depends on."""
+    runs = {} if fields.get("noop") else {"image": "busybox", "command": ["true"]}
+    return {"name": name, **runs, **({"dependsOn": list(after)} if after else {}), **fields}
+
+
+def dag(*tasks: Mapping[str, Any], **spec: Any) -> ResolvedDag:
+    """A Dag that validation accepts."""
+    parsed = DagSpec.model_validate({"tasks": list(tasks), **spec})
+    problems = validate_dag_spec(parsed)
+    assert not problems, problems
+    return resolve(parsed)
+
+
+def run_info(name: str = "r1", *, logical_date: datetime = START, dag_name: str = "d", **facts: Any) -> RunInfo:
+    """The facts of a run; its UID is its name."""
+    facts = {"namespace": "ns", "type": "Manual", **facts}
+    return RunInfo(
+        name=name,
+        uid=name,
+        dag=dag_name,
+        logical_date=logical_date,
+        interval_start=logical_date,
+        interval_end=logical_date,
+        **facts,
+    )
+
+
+class World:
+    """A scheduler with one run (more can be added), its clock, and all that it asked for."""
+
+    def __init__(self, *tasks: Mapping[str, Any], parallelism: int = 0, **spec: Any) -> None:
+        self.now = START
+        self.dag = dag(*tasks, **spec)
+        self.scheduler = Scheduler(parallelism)
+        self.scheduler.set_max_active_runs("ns", "d", self.dag.max_active_runs)
+        self.starts: list[Start] = []
+        self.stops: list[tuple[str, int, str]] = []
+        self.notes: list[Note] = []
+        self.last = Plan()
+        self.run = self.add(run_info())
+
+    def add(self, info: RunInfo, dag: ResolvedDag | None = None, status: Mapping[str, Any] | None = None) -> RunState:
+        """One more run, planned at once."""
+        run = RunState(info, dag or self.dag, self.scheduler.slots, status=status)
+        self.scheduler.add_run(run)
+        self.plan()
+        return run
+
+    def plan(self) -> Plan:
+        """Ask the scheduler, and keep what it answers."""
+        self.last = self.scheduler.plan(self.now)
+        self.starts += self.last.starts
+        self.stops += [(stop.task.name, stop.number, stop.why.reason) for stop in self.last.stops]
+        self.notes += self.last.notes
+        return self.last
+
+    def wait(self, **time: float) -> Plan:
+        """Let time pass, in one step."""
+        self.now += timedelta(**time)
+        return self.plan()
+
+    def tell(self, name: str, event: TryEvent, number: int | None = None, **facts: Any) -> Plan:
+        """Report on the current try of a task (or on try `number`)."""
+        report = TryReport(name, self.run[name].number if number is None else number, event, **facts)
+        self.scheduler.report(self.run.info.uid, report, self.now)
+        return self.plan()
+
+    def created(self, name: str, **facts: Any) -> Plan:
+        return self.tell(name, TryEvent.CREATED, **facts)
+
+    def running(self, name: str, **facts: Any) -> Plan:
+        return self.tell(name, TryEvent.RUNNING, **facts)
+
+    def succeed(self, name: str, output: str | None = None, **facts: Any) -> Plan:
+        return self.tell(name, TryEvent.ENDED, exit_code=0, output=output, **facts)
+
+    def fail(self, name: str, exit_code: int = 1, **facts: Any) -> Plan:
+        return self.tell(name, TryEvent.ENDED, exit_code=exit_code, **facts)
+
+    def skip(self, name: str) -> Plan:
+        return self.tell(name, TryEvent.ENDED, exit_code=99)
+
+    def lose(self, name: str, reason: str = "Evicted", **facts: Any) -> Plan:
+        return self.tell(name, TryEvent.LOST, reason=reason, **facts)
+
+    def postpone(self, name: str, **facts: Any) -> Plan:
+        facts = {"reason": "QuotaExceeded", "message": "exceeded quota", **facts}
+        return self.tell(name, TryEvent.POSTPONED, **facts)
+
+    def refuse(self, name: str, reason: str = "InvalidPod", **facts: Any) -> Plan:
+        return self.tell(name, TryEvent.REFUSED, reason=reason, **{"retry": False, **facts})
+
+    def restart(self, reports: Iterable[TryReport] = (), status: Mapping[str, Any] | None = None) -> None:
+        """A new controller: nothing is left but status and what the Pods say."""
+        status = self.run.status() if status is None else status
+        before, self.scheduler = self.scheduler, Scheduler(self.scheduler.slots.parallelism)
+        self.scheduler.slots.limits = dict(before.slots.limits)
+        self.run = RunState(replace(self.run.info), self.dag, self.scheduler.slots, status=status)
+        for report in reports:
+            self.run.report(report, self.now)
+        self.scheduler.add_run(self.run)
+        self.plan()
+
+    # What is the case ---------------------------------------------------------------------------------------------
+
+    def state(self, name: str) -> TaskState:
+        return self.run[name].state
+
+    def phase(self) -> str:
+        return self.run.phase.value
+
+    def states(self) -> dict[str, str]:
+        """The state of every task, by name."""
+        return {instance.task.name: instance.state.value for instance in self.run}
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """The task's entry in status."""
+        return next(entry for entry in self.run.status()["tasks"] if entry["name"] == name)
+
+    def started(self) -> list[str]:
+        """What was started, in order: the first try by the name of its task, later ones as `name#2`."""
+        return [start.task.name if start.number == 1 else f"{start.task.name}#{start.number}" for start in self.starts]
+
+    def said(self, reason: str) -> list[str]:
+        """Messages of the notes with this reason."""
+        return [note.message for note in self.notes if note.reason == reason]
