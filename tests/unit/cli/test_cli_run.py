@@ -31,6 +31,11 @@ def test_hello_without_a_terminal(cli: Cli) -> None:
     assert cli.log("hello") == "Hello from Tradewind\n"
 
 
+def test_logs_are_shown_when_wanted(cli: Cli) -> None:
+    result = cli("run", EXAMPLES / "hello.yaml", "--logs")
+    assert "hello, try 1:\n  │ Hello from Tradewind\n" in result.out
+
+
 def test_status_file_is_the_dag_run(cli: Cli, dag_file: DagFile) -> None:
     file = dag_file(sh("a", "true"), params={"rows": {"type": "integer", "default": 3}}, name="sales")
     cli("run", file, "--logical-date", "2026-01-31T07:00:00+01:00")

@@ -12,7 +12,7 @@ from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.colours import PHASES, paint
 from tradewind.cli.errors import EXIT_FAILED
 
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 0.5
 _QUIET = ("Scheduled", "Queued")
 
 

@@ -56,6 +56,7 @@ class _Inputs:
 @click.option(
     "--max-parallel", type=click.IntRange(1), metavar="N", help="Most tasks at once. Default: as the Dag says."
 )
+@click.option("--logs", is_flag=True, help="Show the log of every try when it has ended.")
 @output_option("table", "json", "yaml")
 @click.pass_context
 def run(
@@ -66,6 +67,7 @@ def run(
     dag_name: str | None,
     folder: Path,
     max_parallel: int | None,
+    logs: bool,
     output: Format,
 ) -> None:
     """Run a Dag on this machine, with the scheduler of the cluster and local processes as tasks.
@@ -106,6 +108,7 @@ def run(
         environment=Environment(info, inputs.sources, _folder_of(inputs.document)),
         display=display_for(_console(output)),
         here=Path.cwd(),
+        show_logs=logs,
         dag_run=lambda: _dag_run(state, given, moment),
     ).execute()
     if output != "table":

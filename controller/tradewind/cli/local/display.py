@@ -48,6 +48,9 @@ class Display(Protocol):
     def failed(self, task: str, number: int, log: Path) -> None:
         """A task has failed for good: show the end of its log."""
 
+    def log(self, task: str, number: int, log: Path) -> None:
+        """A try has ended and its log is wanted."""
+
     def note(self, text: str) -> None:
         """Say something that is worth knowing."""
 
@@ -87,6 +90,9 @@ class LineDisplay:
 
     def failed(self, task: str, number: int, log: Path) -> None:
         self._console.print(failure_text(task, number, log), soft_wrap=True, highlight=False)
+
+    def log(self, task: str, number: int, log: Path) -> None:
+        self._console.print(log_text(task, number, log), soft_wrap=True, highlight=False)
 
     def note(self, text: str) -> None:
         self._line(f"note: {text}")
@@ -131,6 +137,9 @@ class LiveDisplay:
     def failed(self, task: str, number: int, log: Path) -> None:
         self._console.print(failure_text(task, number, log), soft_wrap=True, highlight=False)
 
+    def log(self, task: str, number: int, log: Path) -> None:
+        self._console.print(log_text(task, number, log), soft_wrap=True, highlight=False)
+
     def note(self, text: str) -> None:
         self._console.print(Text(f"note: {text}", "dim"), soft_wrap=True, highlight=False)
 
@@ -163,14 +172,20 @@ def row_of(instance: TaskInstance, run: RunState) -> Row:
 def failure_text(task: str, number: int, log: Path) -> Text:
     """The last lines of the log of a try that failed, and where the rest is."""
     tail = last_lines(log, _SHOWN_LOG_LINES, _SHOWN_LOG_BYTES)
-    text = Text()
     if not tail.strip():
-        return text.append(f"{task} failed in try {number} without a word", "red")
-    text.append(f"{task} failed in try {number}; the end of its log, {log}:\n", "red")
-    for line in tail.splitlines():
-        text.append("  │ ", "dim").append(Text.from_ansi(line)).append("\n")
-    text.rstrip()
-    return text
+        return Text(f"{task} failed in try {number} without a word", "red")
+    return _quoted(Text(f"{task} failed in try {number}; the end of its log, {log}:", "red"), tail)
+
+
+def log_text(task: str, number: int, log: Path) -> Text:
+    """The whole log of a try."""
+    return _quoted(Text(f"{task}, try {number}:", "dim"), log.read_text(errors="replace"))
+
+
+def _quoted(title: Text, log: str) -> Text:
+    for line in log.splitlines():
+        title.append("\n  │ ", "dim not bold").append(Text.from_ansi(line, style="default"))
+    return title
 
 
 def summary_text(run: RunState, folder: Path) -> Text:

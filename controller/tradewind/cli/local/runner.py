@@ -43,6 +43,7 @@ class LocalRun:
         environment: Environment,
         display: Display,
         here: Path,
+        show_logs: bool,
         dag_run: Callable[[], dict[str, Any]],
     ) -> None:
         self._scheduler = scheduler
@@ -51,6 +52,7 @@ class LocalRun:
         self._environment = environment
         self._display = display
         self._here = here
+        self._show_logs = show_logs
         self._dag_run = dag_run
         self._processes: dict[_Key, TaskProcess] = {}
         self._told: set[str] = set()
@@ -176,6 +178,8 @@ class LocalRun:
                 continue
             del self._processes[key]
             kill_orphans(known={other.pid for other in self._processes.values()}, marker=process.marker)
+            if self._show_logs:
+                self._display.log(key.task, key.number, process.log)
             output = self._folder.read_output(key.task, key.number)
             message = None if code == 0 else output or last_lines(process.log) or None
             self._report(
