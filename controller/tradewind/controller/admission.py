@@ -12,17 +12,18 @@ from tradewind.api import GROUP, VERSION
 from tradewind.api.validation import Problem, summary, validate_dag, validate_dag_run, validate_pool
 from tradewind.controller.cluster import Cluster
 
-PATH = "/validate"
+HANDLER = "validate"
+"""Also the path that the chart's webhook configuration names: kopf finds handlers by it."""
 
 
 def register(registry: kopf.OperatorRegistry, cluster: Callable[[], Cluster | None]) -> None:
     """Register the handlers of our kinds. `cluster` has the Dags that the params of a DagRun are checked against."""
 
-    @kopf.on.validate(GROUP, VERSION, "dags", id="dags", operations=["CREATE", "UPDATE"], registry=registry)
+    @kopf.on.validate(GROUP, VERSION, "dags", id=HANDLER, operations=["CREATE", "UPDATE"], registry=registry)
     def dag(body: kopf.Body, old: Any = None, **_: Any) -> None:
         _refuse(body, old, validate_dag(_manifest(body))[1])
 
-    @kopf.on.validate(GROUP, VERSION, "dagruns", id="dagruns", operations=["CREATE"], registry=registry)
+    @kopf.on.validate(GROUP, VERSION, "dagruns", id=HANDLER, operations=["CREATE"], registry=registry)
     def dag_run(body: kopf.Body, **_: Any) -> None:
         manifest = _manifest(body)
         known = cluster()
@@ -33,7 +34,7 @@ def register(registry: kopf.OperatorRegistry, cluster: Callable[[], Cluster | No
         dag = validate_dag({**_ENVELOPE, "metadata": {"name": name}, "spec": found.spec})[0] if found else None
         _refuse(body, None, validate_dag_run(manifest, dag.spec if dag else None)[1])
 
-    @kopf.on.validate(GROUP, VERSION, "pools", id="pools", operations=["CREATE", "UPDATE"], registry=registry)
+    @kopf.on.validate(GROUP, VERSION, "pools", id=HANDLER, operations=["CREATE", "UPDATE"], registry=registry)
     def pool(body: kopf.Body, old: Any = None, **_: Any) -> None:
         _refuse(body, old, validate_pool(_manifest(body))[1])
 

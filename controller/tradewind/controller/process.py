@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 import tempfile
@@ -99,7 +100,11 @@ class _Process:
             admission.register(registry, lambda: self._controller.cluster if self._controller else None)
 
     def _login(self, **arguments: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
+        info = kopf.login_with_service_account(**arguments)
+        if info is not None:
+            # kopf goes by the name of the API's Service, which takes a cluster DNS; the address needs none.
+            return dataclasses.replace(info, server=self._client.connection.server)
+        return kopf.login_with_kubeconfig(**arguments)
 
     async def _start(self, **_: Any) -> None:
         controller = self._controller = Controller(self._settings, self._client)
@@ -150,7 +155,6 @@ async def _webhook_server(settings: Settings, client: KubeClient, stack: AsyncEx
     return kopf.WebhookServer(
         addr="0.0.0.0",
         port=settings.webhook_port,
-        path=admission.PATH,
         certfile=certificate,
         pkeyfile=key,
         host=f"{settings.webhook_service}.{settings.pod_namespace}.svc",
