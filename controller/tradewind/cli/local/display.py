@@ -1,6 +1,7 @@
 """What a person sees of a run: a live table on a terminal, one line per change elsewhere."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from tradewind.engine.task_instance import TaskInstance
 
 _SHOWN_LOG_LINES = 20
 _SHOWN_LOG_BYTES = 8192
+_FRAME = 0.1
+"""Seconds between two drawings of the table: nobody reads faster, and a wide Dag changes a thousand times a second."""
 _QUIET = {TaskState.NONE, TaskState.SCHEDULED, TaskState.QUEUED}
 
 
@@ -85,8 +88,8 @@ class LineDisplay:
             row = row_of(instance, run)
             number = f"try {row.tries}" if row.tries else ""
             text = Text(f"{_clock()}  {row.name:{self._width}}  ").append(f"{row.state:14}", PHASES.get(row.state))
-            time = row.duration if instance.finished else ""
-            self._line(text.append(f"  {number:5}  {time:6}  {_first_line(row.message)}".rstrip()))
+            duration = row.duration if instance.finished else ""
+            self._line(text.append(f"  {number:5}  {duration:6}  {_first_line(row.message)}".rstrip()))
 
     def failed(self, task: str, number: int, log: Path) -> None:
         self._console.print(failure_text(task, number, log), soft_wrap=True, highlight=False)
@@ -113,13 +116,19 @@ class LiveDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+        self._drawn = 0.0
 
     def begin(self, run: RunState, folder: Path) -> None:
         self._console.print(Text(run.info.name, "bold").append(f"  {folder}", "dim"), highlight=False)
         self._live.start()
-        self.update(run)
+        self._draw(run)
 
     def update(self, run: RunState) -> None:
+        if time.monotonic() - self._drawn >= _FRAME:
+            self._draw(run)
+
+    def _draw(self, run: RunState) -> None:
+        self._drawn = time.monotonic()
         rows = [row_of(instance, run) for instance in run]
         room = max(self._console.size.height - 4, 5)
         shown = rows if len(rows) <= room else _most_telling(rows, room - 1)
@@ -144,7 +153,7 @@ class LiveDisplay:
         self._console.print(Text(f"note: {text}", "dim"), soft_wrap=True, highlight=False)
 
     def end(self, run: RunState, folder: Path) -> None:
-        self.update(run)
+        self._draw(run)
         self._live.stop()
         self._console.print(summary_text(run, folder), soft_wrap=True, highlight=False)
 
