@@ -142,7 +142,9 @@ class RunState:
             # A try that this state does not know yet: its Pod was made by a controller that died before it wrote
             # status. It is kept until the run comes to that try, and then taken for what it is.
             if report.number > instance.number:
-                self._early[position, report.number] = report
+                known = self._early.get((position, report.number))
+                if known is None or _LATER_IN_LIFE[known.event] <= _LATER_IN_LIFE[report.event]:
+                    self._early[position, report.number] = report
                 self._dirty.append(position)
             return
         self._apply(instance, report, now)
@@ -151,11 +153,16 @@ class RunState:
         """Follow up on everything that has changed or come due."""
         if self.phase is not RunPhase.RUNNING:
             return
+        # What has happened comes before what is due now: a run whose last task ended is not too late any more.
+        self._follow_up(now)
         self._fire_timers(now)
+        self._follow_up(now)
+        if self._unfinished == 0 and not self.finished:
+            self._finish_run(now)
+
+    def _follow_up(self, now: datetime) -> None:
         while self._dirty:
             self._consider(self._instances[self._dirty.popleft()], now)
-        if self._unfinished == 0:
-            self._finish_run(now)
 
     def missing(self, present: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
         """Tries that status says are under way and that are not among `present` (task, number)."""
@@ -260,6 +267,8 @@ class RunState:
         early = (instance.position, instance.number + 1) in self._early
         if instance.state is TaskState.UP_FOR_RETRY and early:
             self._schedule(instance, now)
+        if instance.state is TaskState.SCHEDULED and not instance.holds_slots:
+            self._make_way(instance, now)
         if instance.state is not TaskState.NONE:
             return
         verdict = all_success(instance.upstream)
@@ -272,15 +281,24 @@ class RunState:
             else:
                 self._schedule(instance, now)
 
-    def _schedule(self, instance: TaskInstance, now: datetime) -> None:
+    def _schedule(self, instance: TaskInstance, now: datetime, *, last_try: str = "Failed") -> None:
         """Ready for its next try, or already in it when a report on that try came early."""
-        instance.begin_try(now)
+        instance.begin_try(now, last_try)
         self.changed = True
         early = self._early.pop((instance.position, instance.number), None)
         if early is not None:
             self._apply(instance, early, now)
         else:
             self._enqueue(instance)
+            self._make_way(instance, now)
+
+    def _make_way(self, instance: TaskInstance, now: datetime) -> None:
+        """A later try was made, so this one has ended, though status does not have it and its Pod is gone."""
+        position, number = instance.position, instance.number
+        if any(other == position and later > number for other, later in self._early):
+            message = f"its Pod is gone, and try {number + 1} was made"
+            report = TryReport(instance.task.name, number, TryEvent.LOST, reason="PodVanished", message=message)
+            self._end_try(instance, report, now)
 
     def _enqueue(self, instance: TaskInstance) -> None:
         heapq.heappush(self._ready.setdefault(instance.task.pool, []), instance.position)
@@ -347,22 +365,17 @@ class RunState:
         instance.exit_code = report.exit_code
         instance.started_at = report.started_at or instance.started_at
         instance.finished_at = report.finished_at or now
-        outcome = self._within_budget(judge(task, report, instance.stop))
+        outcome = self._within_budget(judge(task, report, instance.stop or _overdue(instance, report, now)))
         if outcome.lost and instance.lost < task.retries.on_lost:
-            instance.state, instance.reason, instance.message = TaskState.FAILED, outcome.reason, outcome.message
+            instance.reason, instance.message = outcome.reason, outcome.message
             instance.lost += 1
-            self._schedule(instance, now)
-            instance.tries[-1]["state"] = "Lost"
-            self._mark(instance)
-            self._note(
-                instance,
-                "TryLost",
-                f"try {instance.number - 1} was lost ({outcome.reason}): {outcome.message or 'its result is unknown'}",
-                outcome.reason or "Lost",
-            )
+            unknown = outcome.message or "its result is unknown"
+            note = f"try {instance.number} was lost ({outcome.reason}): {unknown}"
+            self._note(instance, "TryLost", note, outcome.reason or "Lost")
+            self._schedule(instance, now, last_try="Lost")
             return
         failures = instance.number - instance.lost
-        if outcome.state is TaskState.FAILED and outcome.retry and not outcome.lost and failures <= task.retries.limit:
+        if outcome.state is TaskState.FAILED and outcome.retry and failures <= task.retries.limit:
             instance.state, instance.reason, instance.message = TaskState.UP_FOR_RETRY, outcome.reason, outcome.message
             identity = f"{self.info.uid}/{task.name}"
             instance.retry_at = instance.finished_at + retry_delay(task.retries, identity, failures)
@@ -421,7 +434,7 @@ class RunState:
         while self._timers and self._timers[0][0] <= now:
             _, position, number = heapq.heappop(self._timers)
             if position == _RUN:
-                if self.dag.run_timeout:
+                if self.dag.run_timeout and self._unfinished:
                     limit = format_duration(self.dag.run_timeout)
                     self.fail("RunTimeout", f"it took longer than runTimeout ({limit})", now)
                     return
@@ -430,7 +443,6 @@ class RunState:
 
     def _fire(self, instance: TaskInstance, now: datetime) -> None:
         """A timer of the current try is due: whichever it was set for, the state says what it means now."""
-        task = instance.task
         if instance.state is TaskState.UP_FOR_RETRY:
             if instance.retry_at and instance.retry_at <= now:
                 self._schedule(instance, now)
@@ -439,20 +451,10 @@ class RunState:
                 instance.postponed_until = instance.reason = instance.message = None
                 self._enqueue(instance)
                 self._mark(instance)
-        elif instance.stop is None and instance.state is TaskState.QUEUED:
-            if instance.queued_at and instance.queued_at + task.queued_timeout <= now:
-                reason = instance.reason or "QueuedTimeout"
-                limit = format_duration(task.queued_timeout)
-                message = f"did not start within queuedTimeout ({limit}): {instance.message or 'no reason is known'}"
-                self._stop(instance, StopReason(reason, message))
-        elif (
-            instance.stop is None
-            and instance.state is TaskState.RUNNING
-            and task.timeout
-            and instance.started_at
-            and instance.started_at + task.timeout <= now
-        ):
-            self._stop(instance, StopReason("Timeout", f"ran longer than timeout ({format_duration(task.timeout)})"))
+        elif instance.stop is None and instance.state in (TaskState.QUEUED, TaskState.RUNNING):
+            why = _limit_reached(instance, now)
+            if why:
+                self._stop(instance, why)
 
     def _stop(self, instance: TaskInstance, why: StopReason) -> None:
         instance.stop = why
@@ -561,9 +563,38 @@ class RunState:
             self._set_timer(instance.retry_at, position, number)
 
 
+def _limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
+    """Why the current try has to end, if it has been queued or running for too long."""
+    task = instance.task
+    if instance.started_at:
+        if task.timeout and instance.started_at + task.timeout <= now:
+            return StopReason("Timeout", f"ran longer than timeout ({format_duration(task.timeout)})")
+    elif instance.queued_at and instance.queued_at + task.queued_timeout <= now:
+        limit = format_duration(task.queued_timeout)
+        message = f"did not start within queuedTimeout ({limit}): {instance.message or 'no reason is known'}"
+        return StopReason(instance.reason or "QueuedTimeout", message)
+    return None
+
+
+def _overdue(instance: TaskInstance, report: TryReport, now: datetime) -> StopReason | None:
+    """Why a try that was ended from outside had to end. A stop is not in status: after a restart, what ended after its
+    limit was stopped for that, and is not lost."""
+    if report.event is TryEvent.LOST or report.reason == "DeadlineExceeded":
+        return _limit_reached(instance, instance.finished_at or now)
+    return None
+
+
 def _why(outcome: Outcome) -> str:
     return ": ".join(part for part in (outcome.reason, shorten(outcome.message or "", 300)) if part)
 
 
+_LATER_IN_LIFE = {
+    TryEvent.POSTPONED: 0,
+    TryEvent.CREATED: 1,
+    TryEvent.RUNNING: 2,
+    TryEvent.REFUSED: 3,
+    TryEvent.LOST: 3,
+    TryEvent.ENDED: 3,
+}
 _RUN = -1
 """Position of the timer of the run itself."""

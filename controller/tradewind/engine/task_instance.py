@@ -52,10 +52,10 @@ class TaskInstance:
         """Whether slots were granted and its Pod is not yet known to exist."""
         return self.state is TaskState.SCHEDULED and self.holds_slots
 
-    def begin_try(self, now: datetime) -> None:
-        """The next try is ready to start: keep what the last one left, and begin anew."""
+    def begin_try(self, now: datetime, last_try: str = "Failed") -> None:
+        """The next try is ready to start: keep what the last one left (`last_try`: how it ended), and begin anew."""
         if self.number:
-            self.tries.append(self._past_try())
+            self.tries.append(self._past_try(last_try))
             del self.tries[:-MAX_TRIES_KEPT]
         self.number += 1
         self.state = TaskState.SCHEDULED
@@ -117,8 +117,7 @@ class TaskInstance:
             ]
         return facts
 
-    def _past_try(self) -> dict[str, Any]:
-        state = self.state.value if self.state is not TaskState.UP_FOR_RETRY else TaskState.FAILED.value
+    def _past_try(self, state: str) -> dict[str, Any]:
         past: dict[str, Any] = {"number": self.number, "state": state}
         if self.reason:
             past["reason"] = self.reason
