@@ -78,6 +78,7 @@ class Leader:
             self.scheduler,
             self.revisions,
             self.tries,
+            recorder,
             spawn=self.spawn,
             wake=self._news.set,
             on_loaded=self.dags.run_loaded,

@@ -19,7 +19,7 @@ from tradewind.api.validation.params import check_params, with_defaults
 from tradewind.api.validation.shape import parse
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.pods.observation import is_over, try_of
-from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference
+from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
 from tradewind.controller.revisions import BadRevision, Revision, Revisions
 from tradewind.controller.tries import Tries
 from tradewind.engine.run import RunInfo, RunState
@@ -28,6 +28,7 @@ from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer, WriterStopped
@@ -75,6 +76,7 @@ class Runs:
         scheduler: Scheduler,
         revisions: Revisions,
         tries: Tries,
+        recorder: EventRecorder,
         *,
         spawn: Callable[[Any, str], asyncio.Task[None]],
         wake: Callable[[], None],
@@ -85,7 +87,7 @@ class Runs:
         self._client, self._writer, self._cluster = client, writer, cluster
         self._scheduler, self._revisions, self._tries = scheduler, revisions, tries
         self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
-        self._on_loaded = on_loaded
+        self._on_loaded, self._recorder = on_loaded, recorder
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._uids: dict[Key, str] = {}
         self._waiting: dict[Key, set[Key]] = {}
@@ -160,11 +162,11 @@ class Runs:
             return
         revision = await self._revision(key, found, spec, status)
         if not status.get("startedAt"):
+            await self._claim(key, found, spec.dag)
             problems = check_params(revision.spec.params or {}, spec.params or {})
             if problems:
                 await self._reject(key, found, problems)
                 return
-            await self._claim(key, found, spec.dag)
         self._add(key, found, _run_info(key, found, spec, revision), revision, status)
 
     def _add(self, key: Key, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]) -> None:
@@ -247,6 +249,7 @@ class Runs:
         """The run can never start."""
         now = format_time(datetime.now(UTC))
         reason, message = problems[0].reason, summary(problems)
+        self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
         condition = {"type": "Complete", "status": "True", "reason": reason, "message": message}
         body = {
             "phase": "Failed",
