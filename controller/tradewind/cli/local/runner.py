@@ -106,7 +106,7 @@ class LocalRun:
                 process.kill()
 
     def _seconds_to_wait(self, plan: Plan) -> float:
-        seconds = _REDRAW if self._processes else 1.0
+        seconds = _REDRAW
         if plan.wake_at is not None:
             seconds = min(seconds, (plan.wake_at - datetime.now(UTC)).total_seconds())
         kills = [process.seconds_to_kill for process in self._processes.values()]
