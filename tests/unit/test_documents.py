@@ -1,0 +1,48 @@
+"""The documents speak of what there is: their Dags are valid, their links lead somewhere, their make targets exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tradewind.api.validation import summary, validate_dag, validate_dag_run, validate_pool
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+VALIDATORS = {"Dag": validate_dag, "DagRun": validate_dag_run, "Pool": validate_pool}
+
+pytestmark = pytest.mark.unit
+
+
+def manifests(text: str) -> list[dict[str, object]]:
+    """The resources of ours in the YAML blocks of a document."""
+    blocks = re.findall(r"^```ya?ml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    documents = [document for block in blocks for document in yaml.safe_load_all(block)]
+    return [document for document in documents if isinstance(document, dict) and document.get("kind") in VALIDATORS]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_resources_in_a_document_are_valid(document: Path) -> None:
+    for manifest in manifests(document.read_text()):
+        _, problems = VALIDATORS[str(manifest["kind"])](manifest)
+        assert not problems, summary(problems)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text())
+    missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_make_targets_exist(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ((?:[a-z][a-z-]+ ?)+)", document.read_text(), re.MULTILINE))
+    used = {word for words in named for word in words.split()}
+    assert used <= targets
+
+
+def test_the_readme_shows_a_dag() -> None:
+    assert [manifest["kind"] for manifest in manifests((ROOT / "README.md").read_text())] == ["Dag"]
