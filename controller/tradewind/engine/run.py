@@ -105,6 +105,7 @@ class RunState:
         self._timers: list[tuple[datetime, int, int]] = []
         self._ready: dict[str, list[int]] = {}
         self._blocked: dict[str, str] = {}
+        self._too_wide: list[int] = []
         self._early: dict[tuple[int, int], TryReport] = {}
         self._stops: list[Stop] = []
         self._notes: list[Note] = []
@@ -204,14 +205,22 @@ class RunState:
         return any(self._ready.values())
 
     def grant(self) -> Iterator[TaskInstance]:
-        """Give slots to ready tasks, first in the Dag first, as far as limits allow; yields each that got some."""
+        """Give slots to ready tasks, first in the Dag first, as far as limits allow; yields each that got some.
+
+        A task that waits for slots holds back those after it in the same pool, lest many narrow ones starve a wide one;
+        but not one that needs more than the pool has.
+        """
         blocked: dict[str, str] = {}
+        too_wide: list[int] = []
         while True:
             heads = [(ready[0], pool) for pool, ready in self._ready.items() if ready and pool not in blocked]
             if not heads:
                 break
             position, pool = min(heads)
             instance = self._instances[position]
+            if self._never_fits(instance):
+                too_wide.append(heapq.heappop(self._ready[pool]))
+                continue
             why_not = self._why_not(instance)
             if why_not:
                 blocked[pool] = why_not
@@ -220,8 +229,10 @@ class RunState:
             self._hold(instance)
             instance.touch()
             yield instance
-        if blocked != self._blocked:
-            self._blocked = blocked
+        for position in too_wide:
+            self._enqueue(self._instances[position])
+        if (blocked, too_wide) != (self._blocked, self._too_wide):
+            self._blocked, self._too_wide = blocked, too_wide
             self.changed = True
 
     def release(self) -> None:
@@ -248,6 +259,13 @@ class RunState:
         if self.active >= self.dag.max_active_tasks:
             return f"waits for maxActiveTasks of the Dag ({self.dag.max_active_tasks})"
         return self._slots.why_not(self.info.namespace, instance.task.pool, instance.task.pool_slots)
+
+    def _waits_for(self, instance: TaskInstance) -> str | None:
+        """Why a ready task had no slots when they were last handed out."""
+        return (self._too_wide and self._never_fits(instance)) or self._blocked.get(instance.task.pool)
+
+    def _never_fits(self, instance: TaskInstance) -> str | None:
+        return self._slots.never_fits(self.info.namespace, instance.task.pool, instance.task.pool_slots)
 
     def _hold(self, instance: TaskInstance) -> None:
         instance.holds_slots = True
@@ -515,7 +533,7 @@ class RunState:
             status["finishedAt"] = format_time(self.finished_at)
             status["duration"] = format_duration(self.finished_at - (self.started_at or self.finished_at))
         status["tasks"] = [
-            instance.entry(self._message_limit, self._blocked.get(instance.task.pool))
+            instance.entry(self._message_limit, self._waits_for(instance))
             for instance in self._instances
             if instance.state is not TaskState.NONE
         ]

@@ -35,9 +35,14 @@ class Slots:
             return f"waits for pool {pool!r}, which does not exist in namespace {namespace!r}"
         if limit == UNLIMITED or self.used.get((namespace, pool), 0) + slots <= limit:
             return None
-        if slots > limit:
+        return self.never_fits(namespace, pool, slots) or f"waits for a slot of pool {pool!r} ({limit} slots)"
+
+    def never_fits(self, namespace: str, pool: str, slots: int) -> str | None:
+        """The reason that a task cannot have `slots` of the pool even when all are free, though others can have some."""
+        limit = self.limit(namespace, pool)
+        if limit is not None and 0 < limit < slots:
             return f"needs {slots} slots of pool {pool!r}, which has only {limit}"
-        return f"waits for a slot of pool {pool!r} ({limit} slots)"
+        return None
 
     def set_limit(self, namespace: str, pool: str, slots: int | None) -> None:
         """A pool has come, changed or (None) gone. What holds its slots keeps them."""
