@@ -15,7 +15,7 @@ from tradewind.api import names
 from tradewind.api.templates import TemplateError
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.pods.manifest import pod_manifest
-from tradewind.controller.pods.observation import observe, run_uid_of
+from tradewind.controller.pods.observation import observe, run_uid_of, try_of
 from tradewind.controller.resources import PodObject
 from tradewind.engine.rendering import render_task
 from tradewind.engine.run import RunState, Stop
@@ -144,8 +144,8 @@ class Tries:
         except Unreachable as error:
             self._report(run_uid, _postponed(task, number, "ApiUnavailable", str(error)))
             return
-        if run_uid_of(found) != run_uid:
-            message = f"there is a Pod {name!r} that is not of this run; delete it"
+        if run_uid_of(found) != run_uid or try_of(found) != (task, number):
+            message = f"there is a Pod {name!r} that is not of this try; delete it"
             self._report(run_uid, _postponed(task, number, "NameTaken", message, bounded=True))
             return
         report = observe(found, gone=False)
