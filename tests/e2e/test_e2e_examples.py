@@ -1,0 +1,156 @@
+"""Every example of examples/ does on a cluster what it says."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from built_images import weather_image
+from controller_process import ControllerProcess
+from spaces import NewSpace, Space, between, most_at_once
+
+from cluster import REPOSITORY, Manifest, RealCluster, moment
+
+EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
+WEATHER = REPOSITORY / "examples" / "weather"
+EXPECT = re.compile(r"# expect: (\w+)")
+
+
+@pytest.fixture(scope="module")
+def space(new_space: NewSpace, controller: ControllerProcess) -> Space:
+    """A namespace with all examples, each with a run named after its Dag."""
+    space = new_space("examples")
+    for path in EXAMPLES:
+        space.kubectl.run("apply", "-f", str(path))
+    for path in EXAMPLES:
+        for dag in dags_in(path):
+            space.run(dag, dag)
+    return space
+
+
+@pytest.fixture(scope="module")
+def weather(new_space: NewSpace, controller: ControllerProcess, real: RealCluster) -> Space:
+    """A namespace with the weather pipeline and a run of it."""
+    real.load_image(weather_image())
+    space = new_space("weather")
+    space.kubectl.run("apply", "-f", str(WEATHER / "volume.yaml"), "-f", str(WEATHER / "dag.yaml"))
+    space.run("weather", "weather")
+    return space
+
+
+def dags_in(path: Path) -> list[str]:
+    return [found["metadata"]["name"] for found in yaml.safe_load_all(path.read_text()) if found["kind"] == "Dag"]
+
+
+def assert_in_order(space: Space, run: str, status: Manifest) -> None:
+    """No task was scheduled before all that it depends on had succeeded."""
+    dag = space.witness.get(space.name, "dags", space.witness.get(space.name, "dagruns", run)["spec"]["dag"])
+    entries = {entry["name"]: entry for entry in status["tasks"]}
+    for task in dag["spec"]["tasks"]:
+        for upstream in task.get("dependsOn", ()):
+            if "startedAt" in entries[task["name"]]:
+                assert entries[upstream]["state"] == "Succeeded"
+                assert moment(entries[task["name"]]["scheduledAt"]) >= moment(entries[upstream]["finishedAt"])
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example(space: Space, path: Path) -> None:
+    expected = EXPECT.match(path.read_text().partition("\n")[0])
+    for run in dags_in(path):
+        status = space.wait_finished(run, 90)
+        assert status["phase"] == (expected[1] if expected else "Succeeded"), space.explain()
+        done, total = status["done"].split("/")
+        assert done == total == str(len(status["tasks"]))
+        assert_in_order(space, run, status)
+
+
+def test_weather(weather: Space) -> None:
+    status = weather.wait_succeeded("weather", 120)
+    assert_in_order(weather, "weather", status)
+    assert {entry["state"] for entry in status["tasks"]} == {"Succeeded"}
+    side_by_side = [between(e) for e in status["tasks"] if e["name"] in ("temperature", "rain", "wind", "kinds")]
+    assert most_at_once(side_by_side) >= 2
+    assert weather.task("weather", "extract")["output"]["days"] == 1461
+    weather.dag(
+        "look",
+        {"name": "look", "script": "head -c 300 /data/report/index.html; ls /data/report"},
+        podTemplate={
+            "spec": {
+                "containers": [{"name": "task", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "weather-data"}}],
+            }
+        },
+    )
+    weather.wait_succeeded(weather.run("look", "look"))
+    assert "<!doctype html>" in weather.log(weather.pods_of("look")[0].metadata.name).lower()
+
+
+def test_diamond_runs_side_by_side(space: Space) -> None:
+    space.wait_succeeded("diamond")
+    tasks = space.tasks("diamond")
+    assert most_at_once([between(tasks["b"]), between(tasks["c"])]) == 2
+
+
+def test_retry_is_recorded(space: Space) -> None:
+    space.wait_succeeded("retry")
+    flaky = space.task("retry", "flaky")
+    assert (flaky["state"], flaky["try"], flaky["exitCode"]) == ("Succeeded", 2, 0)
+    [first] = flaky["tries"]
+    assert (first["number"], first["state"], first["exitCode"]) == (1, "Failed", 1)
+    assert "the service does not answer" in first["message"]
+    assert (moment(flaky["startedAt"]) - moment(first["finishedAt"])).total_seconds() >= 1
+    assert len(space.pods_of("retry", "flaky")) == 2
+
+
+def test_outputs_go_from_task_to_task(space: Space) -> None:
+    space.wait_succeeded("outputs-and-params")
+    assert space.task("outputs-and-params", "add")["output"] == {"sum": 12, "count": 3}
+    [tell] = space.pods_of("outputs-and-params", "tell")
+    assert space.log(tell.metadata.name) == "Good morning! The sum of 3 numbers is 12.\n"
+
+
+def test_skip_skips_what_comes_after(space: Space) -> None:
+    space.wait_succeeded("skip")
+    states = {name: entry["state"] for name, entry in space.tasks("skip").items()}
+    assert states == {"new-orders": "Skipped", "import-orders": "Skipped", "housekeeping": "Succeeded"}
+    assert not space.pods_of("skip", "import-orders")
+
+
+def test_timeout_fails_the_run(space: Space) -> None:
+    status = space.wait_finished("timeout")
+    forever, never = space.task("timeout", "forever"), space.task("timeout", "never")
+    assert (forever["state"], forever["reason"]) == ("Failed", "Timeout")
+    assert never["state"] == "UpstreamFailed"
+    assert "forever" in status["message"]
+    assert "waiting" in space.log(space.pods_of("timeout", "forever")[0].metadata.name)
+
+
+def test_pods_are_restricted_labelled_and_owned(space: Space) -> None:
+    space.wait_succeeded("diamond")
+    run = space.witness.get(space.name, "dagruns", "diamond")
+    [pod] = space.pods_of("diamond", "b")
+    assert pod.metadata.labels == {
+        "app.kubernetes.io/managed-by": "tradewind",
+        "tradewind.dev/dag": "diamond",
+        "tradewind.dev/run": "diamond",
+        "tradewind.dev/task": "b",
+        "tradewind.dev/try": "1",
+    }
+    assert pod.metadata.name.startswith("diamond-b-1-")
+    [owner] = pod.metadata.owner_references
+    assert (owner.kind, owner.uid, owner.controller) == ("DagRun", run["metadata"]["uid"], True)
+    [dag_owner] = run["metadata"]["ownerReferences"]
+    assert dag_owner["uid"] == space.witness.get(space.name, "dags", "diamond")["metadata"]["uid"]
+    assert run["metadata"]["labels"]["tradewind.dev/dag"] == "diamond"
+    assert_no_privileges(pod)
+
+
+def assert_no_privileges(pod: Any) -> None:
+    """The namespace refuses Pods that are not restricted; this is what it does not look at."""
+    assert pod.spec.automount_service_account_token is False
+    assert pod.spec.restart_policy == "Never"
+    assert not pod.spec.volumes
+    [container] = pod.spec.containers
+    assert not container.volume_mounts
+    assert container.security_context.capabilities.drop == ["ALL"]

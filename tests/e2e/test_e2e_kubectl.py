@@ -1,0 +1,95 @@
+"""What a person sees with kubectl."""
+
+import json
+import re
+import subprocess
+
+import pytest
+from controller_process import ControllerProcess
+from spaces import NewSpace, Space, task
+
+from cluster import Kubectl
+
+
+@pytest.fixture(scope="module")
+def space(new_space: NewSpace, controller: ControllerProcess) -> Space:
+    """A namespace with a Dag on a schedule and a run of it that has succeeded."""
+    space = new_space("kubectl")
+    space.dag("sales", task("load", "true"), task("report", "true", "load"), schedule="0 6 * * *", owner="analytics")
+    space.run("sales", "monday", logicalDate="2026-03-02T06:00:00Z")
+    space.kubectl.run("wait", "dr/monday", "--for=condition=Complete", "--timeout=30s")
+    return space
+
+
+def table(text: str) -> list[list[str]]:
+    """The cells of what `kubectl get` prints, the header first."""
+    return [re.split(r" {2,}", line.strip()) for line in text.strip().splitlines()]
+
+
+def test_get_dag_runs(space: Space) -> None:
+    header, row = table(space.kubectl.run("get", "dr"))
+    assert header == ["NAME", "DAG", "PHASE", "DONE", "LOGICAL DATE", "DURATION", "AGE"]
+    assert row[:5] == ["monday", "sales", "Succeeded", "2/2", "2026-03-02T06:00:00Z"]
+    assert re.fullmatch(r"\d+s", row[5]), row
+    assert re.fullmatch(r"\d+s", row[6]), row
+
+
+def test_get_dags(space: Space) -> None:
+    space.eventually(lambda: space.dag_status("sales").get("lastRunPhase"), "the Dag's status has the last run", 10)
+    lines = space.kubectl.run("get", "dag").splitlines()
+    assert lines[0].split() == ["NAME", "SCHEDULE", "SUSPENDED", "ACCEPTED", "ACTIVE", "LAST", "NEXT", "OWNER", "AGE"]
+    # Nobody has said whether it is suspended: that cell is empty.
+    row = r"sales +0 6 \* \* \* +True +0 +Succeeded +\d{4}-\d\d-\d\dT06:00:00Z +analytics +\d+s"
+    assert re.fullmatch(row, lines[1].strip()), lines[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("dag.spec.tasks.retries", "When and how often a failed try is followed by another"),
+        ("dag.spec.tasks.retries.limit", "Default: 0"),
+        ("dag.spec.schedule", "cron"),
+        ("dr.status.tasks.state", "Where the task is in its life"),
+        ("pool.spec.slots", "-1 for no limit"),
+    ],
+)
+def test_explain(space: Space, path: str, says: str) -> None:
+    assert says in " ".join(space.kubectl.run("explain", path).split())
+
+
+def test_wait_ends_when_the_run_fails_too(space: Space) -> None:
+    space.dag("failing", task("fail", "echo the disk is full; exit 4"))
+    run = space.run("failing")
+    space.kubectl.run("wait", f"dr/{run}", "--for=condition=Complete", "--timeout=30s")
+    condition = space.kubectl.run("get", "dr", run, "-o", "jsonpath={.status.conditions[0]}")
+    assert {"reason": "TaskFailed", "message": "failed: fail"}.items() <= json.loads(condition).items()
+    failed = space.task(run, "fail")
+    assert (failed["exitCode"], failed["message"]) == (4, "the disk is full")
+
+
+def test_runs_are_selected_by_phase_and_dag(space: Space) -> None:
+    selected = ("get", "dr", "-o", "name", "--field-selector")
+    assert space.kubectl.run(*selected, "status.phase=Succeeded,spec.dag=sales") == "dagrun.tradewind.dev/monday\n"
+    assert space.kubectl.run(*selected, "status.phase=Failed,spec.dag=sales") == ""
+
+
+def test_describe_tells_what_happened(space: Space) -> None:
+    told = space.kubectl.run("describe", "dr", "monday")
+    assert re.search(r"Normal\s+Succeeded\s.*Succeeded after \d+s", told), told
+
+
+def refused(kubectl: Kubectl, *words: str, stdin: str = "") -> str:
+    done: subprocess.CompletedProcess[str] = kubectl.attempt(*words, stdin=stdin)
+    assert done.returncode == 1, done.stdout
+    return done.stderr
+
+
+def test_the_spec_of_a_run_cannot_be_changed(space: Space) -> None:
+    patch = ("patch", "dr", "monday", "--type=merge", "-p", '{"spec": {"dag": "other"}}')
+    assert "cannot be changed; make another run instead" in refused(space.kubectl, *patch)
+
+
+def test_an_unknown_field_is_refused_with_its_name(space: Space) -> None:
+    dag = """{apiVersion: tradewind.dev/v1alpha1, kind: Dag, metadata: {name: typo},
+              spec: {tasks: [{name: a, image: busybox, comand: ["true"]}]}}"""
+    assert 'unknown field "spec.tasks[0].comand"' in refused(space.kubectl, "apply", "-f", "-", stdin=dag)
