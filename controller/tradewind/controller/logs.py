@@ -35,3 +35,5 @@ def configure(log_format: str, level: str) -> None:
     # kopf tells every step of its own; what matters of it comes as a warning.
     for noisy in ("kopf", "aiohttp.access", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # A bad Dag that admission refuses is the user's to know of, and no error of ours.
+    logging.getLogger("kopf.objects").setLevel(logging.CRITICAL)
