@@ -19,13 +19,15 @@ from tradewind.engine.outcome import Outcome, judge, output_size
 from tradewind.engine.retries import retry_delay
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
-from tradewind.engine.task_instance import TaskInstance, format_time, parse_time, shorten
+from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance, format_time, parse_time, shorten
 from tradewind.engine.tries import StopReason, TryEvent, TryReport
 from tradewind.engine.trigger_rules import UpstreamCounts, all_success
 from tradewind.engine.trigger_rules.upstream import End, Run
 
 MESSAGE_BUDGET = 200_000
-"""Characters that the messages of all tasks of a run may have together in status."""
+"""Bytes that the messages of all tasks of a run may have together in status, and those of their earlier tries."""
+TRIES_BUDGET = 2500
+"""Earlier tries that all tasks of a run may have together in status, of some 150 bytes each."""
 OUTPUT_BUDGET = 256 * 1024
 """Bytes that the outputs of all tasks of a run may have together in status; etcd takes 1.5 MiB."""
 POSTPONE_FIRST = timedelta(seconds=2)
@@ -96,8 +98,9 @@ class RunState:
         self.changed = False
         """Whether status() would say something new since `changed` was last cleared."""
         self._slots = slots
+        tries_kept = max(1, min(MAX_TRIES_KEPT, TRIES_BUDGET // len(dag.tasks)))
         self._instances = [
-            TaskInstance(task, position, UpstreamCounts(len(self.graph.upstream[position])))
+            TaskInstance(task, position, UpstreamCounts(len(self.graph.upstream[position])), tries_kept=tries_kept)
             for position, task in enumerate(dag.tasks)
         ]
         self._unfinished = len(self._instances)

@@ -38,7 +38,7 @@ class Slots:
         return self.never_fits(namespace, pool, slots) or f"waits for a slot of pool {pool!r} ({limit} slots)"
 
     def never_fits(self, namespace: str, pool: str, slots: int) -> str | None:
-        """The reason that a task cannot have `slots` of the pool even when all are free, though others can have some."""
+        """The reason that a task can never have `slots` of the pool, though others can have some."""
         limit = self.limit(namespace, pool)
         if limit is not None and 0 < limit < slots:
             return f"needs {slots} slots of pool {pool!r}, which has only {limit}"

@@ -10,7 +10,7 @@ from tradewind.engine.tries import StopReason
 from tradewind.engine.trigger_rules import UpstreamCounts
 
 MAX_TRIES_KEPT = 10
-"""Earlier tries in status; the ones before are only counted."""
+"""Earlier tries of a task in status; the ones before are only counted."""
 
 
 @dataclass(slots=True)
@@ -34,6 +34,7 @@ class TaskInstance:
     output: Any = None
     has_output: bool = False
     tries: list[dict[str, Any]] = field(default_factory=list)
+    tries_kept: int = MAX_TRIES_KEPT
     holds_slots: bool = False
     postponed: int = 0
     """How often in a row the Pod of this try could not be made."""
@@ -56,7 +57,7 @@ class TaskInstance:
         """The next try is ready to start: keep what the last one left (`last_try`: how it ended), and begin anew."""
         if self.number:
             self.tries.append(self._past_try(last_try))
-            del self.tries[:-MAX_TRIES_KEPT]
+            del self.tries[: -self.tries_kept]
         self.number += 1
         self.state = TaskState.SCHEDULED
         self.scheduled_at = now
@@ -132,6 +133,9 @@ class TaskInstance:
         return past
 
 
+_MOST_BYTES = 6
+_ESCAPED = {**dict.fromkeys('"\\\n\r\t', 2), **dict.fromkeys("<>&\u2028\u2029", _MOST_BYTES)}
+_ELLIPSIS_BYTES = len("…".encode())
 _TIMES = (
     ("scheduled_at", "scheduledAt"),
     ("queued_at", "queuedAt"),
@@ -142,8 +146,26 @@ _TIMES = (
 
 
 def shorten(text: str, limit: int) -> str:
-    """The end of a long text, where a log says what went wrong."""
-    return text if len(text) <= limit else "…" + text[len(text) - limit + 1 :]
+    """The end of a long text, where a log says what went wrong: at most `limit` bytes as the API server stores it."""
+    if len(text) * _MOST_BYTES <= limit:
+        return text
+    room, start = limit, len(text)
+    cut = start
+    while start:
+        start -= 1
+        room -= _stored_bytes(text[start])
+        if room >= _ELLIPSIS_BYTES:
+            cut = start
+        if room < 0:
+            return "…" + text[cut:]
+    return text
+
+
+def _stored_bytes(character: str) -> int:
+    """Bytes of a character in JSON as Go writes it, which escapes what HTML cannot take."""
+    if character in _ESCAPED:
+        return _ESCAPED[character]
+    return _MOST_BYTES if character < " " else len(character.encode(errors="replace"))
 
 
 def format_time(moment: datetime) -> str:
