@@ -40,6 +40,7 @@ class ResolvedTask:
 
     name: str
     depends_on: tuple[str, ...]
+    trigger_rule: str
     noop: bool
     image: str | None
     command: tuple[str, ...] | None
@@ -100,6 +101,7 @@ def resolve_task(task: Task, defaults: TaskDefaults) -> ResolvedTask:
     return ResolvedTask(
         name=task.name,
         depends_on=tuple(task.depends_on or ()),
+        trigger_rule=task.trigger_rule or "AllSuccess",
         noop=bool(task.noop),
         image=setting("image"),
         command=tuple(task.command) if task.command else None,

@@ -1,6 +1,6 @@
 """What one task of a Dag may say."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -18,6 +18,22 @@ from tradewind.api.model import (
 
 ExitCode = Annotated[int, Field(ge=1, le=255)]
 Text = Annotated[str, Field(max_length=4096)]
+
+
+TriggerRuleName = Literal[
+    "AllSuccess",
+    "AllFailed",
+    "AllDone",
+    "AllDoneMinOneSuccess",
+    "OneSuccess",
+    "OneFailed",
+    "OneDone",
+    "NoneFailed",
+    "NoneFailedMinOneSuccess",
+    "NoneSkipped",
+    "AllSkipped",
+    "Always",
+]
 
 
 class EnvVar(Model):
@@ -136,4 +152,10 @@ class Task(TaskSettings):
     noop: bool | None = None
     """Runs nothing and succeeds at once, without a Pod: a point where edges meet."""
     depends_on: Annotated[list[Name], Field(max_length=1024, json_schema_extra=LIST_SET)] | None = None
-    """Tasks that must have succeeded before this one starts."""
+    """Tasks that come before this one; triggerRule says how they must have ended."""
+    trigger_rule: TriggerRuleName | None = None
+    """How the tasks of dependsOn must have ended for this one to start. AllSuccess: all succeeded. AllFailed: all
+    failed. AllDone: all ended. AllDoneMinOneSuccess: all ended, none skipped, one succeeded. OneSuccess, OneFailed: the
+    first that did. OneDone: the first that succeeded or failed. NoneFailed: all succeeded or were skipped.
+    NoneFailedMinOneSuccess: the same, and one succeeded. NoneSkipped: all ended, none skipped. AllSkipped: all were
+    skipped. Always: at once. Default: AllSuccess."""

@@ -21,7 +21,7 @@ from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
 from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance, format_time, parse_time, shorten
 from tradewind.engine.tries import StopReason, TryEvent, TryReport
-from tradewind.engine.trigger_rules import UpstreamCounts, all_success
+from tradewind.engine.trigger_rules import UpstreamCounts, evaluate
 from tradewind.engine.trigger_rules.upstream import End, Run
 
 MESSAGE_BUDGET = 200_000
@@ -292,7 +292,7 @@ class RunState:
             self._make_way(instance, now)
         if instance.state is not TaskState.NONE:
             return
-        verdict = all_success(instance.upstream)
+        verdict = evaluate(instance.task.trigger_rule, instance.upstream)
         if isinstance(verdict, End):
             self._finish(instance, Outcome(verdict.state, "TriggerRule", verdict.reason), now)
         elif isinstance(verdict, Run):

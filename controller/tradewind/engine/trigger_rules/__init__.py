@@ -3,7 +3,39 @@
 A rule sees counts, not tasks, so that deciding costs the same whatever the number of upstream tasks.
 """
 
+from tradewind.engine.trigger_rules.all_done import all_done
+from tradewind.engine.trigger_rules.all_done_min_one_success import all_done_min_one_success
+from tradewind.engine.trigger_rules.all_failed import all_failed
+from tradewind.engine.trigger_rules.all_skipped import all_skipped
 from tradewind.engine.trigger_rules.all_success import all_success
-from tradewind.engine.trigger_rules.upstream import Run, TriggerRule, UpstreamCounts, Verdict, Wait
+from tradewind.engine.trigger_rules.always import always
+from tradewind.engine.trigger_rules.none_failed import none_failed
+from tradewind.engine.trigger_rules.none_failed_min_one_success import none_failed_min_one_success
+from tradewind.engine.trigger_rules.none_skipped import none_skipped
+from tradewind.engine.trigger_rules.one_done import one_done
+from tradewind.engine.trigger_rules.one_failed import one_failed
+from tradewind.engine.trigger_rules.one_success import one_success
+from tradewind.engine.trigger_rules.upstream import End, Run, TriggerRule, UpstreamCounts, Verdict, Wait
 
-__all__ = ["Run", "TriggerRule", "UpstreamCounts", "Verdict", "Wait", "all_success"]
+TRIGGER_RULES: dict[str, TriggerRule] = {
+    "AllSuccess": all_success,
+    "AllFailed": all_failed,
+    "AllDone": all_done,
+    "AllDoneMinOneSuccess": all_done_min_one_success,
+    "OneSuccess": one_success,
+    "OneFailed": one_failed,
+    "OneDone": one_done,
+    "NoneFailed": none_failed,
+    "NoneFailedMinOneSuccess": none_failed_min_one_success,
+    "NoneSkipped": none_skipped,
+    "AllSkipped": all_skipped,
+    "Always": always,
+}
+
+
+def evaluate(rule: str, upstream: UpstreamCounts) -> Verdict:
+    """What a rule says now. A task with nothing upstream may start, whatever its rule."""
+    return TRIGGER_RULES[rule](upstream) if upstream.total else Run()
+
+
+__all__ = ["TRIGGER_RULES", "End", "Run", "TriggerRule", "UpstreamCounts", "Verdict", "Wait", "evaluate"]

@@ -1,7 +1,7 @@
 """AllSuccess, the default: every upstream task succeeded."""
 
 from tradewind.engine.states import TaskState
-from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict, Wait
+from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
 
 
 def all_success(upstream: UpstreamCounts) -> Verdict:
@@ -14,5 +14,5 @@ def all_success(upstream: UpstreamCounts) -> Verdict:
     if upstream.skipped:
         return End(TaskState.SKIPPED, "a task upstream was skipped")
     if upstream.done < upstream.total:
-        return Wait(f"waits for tasks upstream: {upstream.done} of {upstream.total} have ended")
+        return upstream.wait()
     return Run()

@@ -38,6 +38,10 @@ class UpstreamCounts:
         """Upstream tasks that have ended, however."""
         return self.succeeded + self.failed + self.upstream_failed + self.skipped + self.removed
 
+    def wait(self) -> "Wait":
+        """The answer of a rule that needs more tasks to end."""
+        return Wait(f"waits for tasks upstream: {self.done} of {self.total} have ended")
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -1,0 +1,13 @@
+"""AllFailed: every upstream task failed."""
+
+from tradewind.engine.states import TaskState
+from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+
+
+def all_failed(upstream: UpstreamCounts) -> Verdict:
+    """Run when all are Failed or UpstreamFailed; Skipped on the first that succeeded or was skipped."""
+    if upstream.succeeded or upstream.skipped:
+        return End(TaskState.SKIPPED, "a task upstream did not fail")
+    if upstream.done < upstream.total:
+        return upstream.wait()
+    return Run()

@@ -1,0 +1,11 @@
+"""AllSkipped: every upstream task was skipped."""
+
+from tradewind.engine.states import TaskState
+from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+
+
+def all_skipped(upstream: UpstreamCounts) -> Verdict:
+    """Run when all are Skipped; Skipped on the first that was not."""
+    if upstream.succeeded or upstream.failed or upstream.upstream_failed:
+        return End(TaskState.SKIPPED, "a task upstream was not skipped")
+    return Run() if upstream.done == upstream.total else upstream.wait()

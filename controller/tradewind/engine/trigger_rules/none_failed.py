@@ -1,0 +1,11 @@
+"""NoneFailed: every upstream task succeeded or was skipped."""
+
+from tradewind.engine.states import TaskState
+from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+
+
+def none_failed(upstream: UpstreamCounts) -> Verdict:
+    """Run when all are Succeeded or Skipped; UpstreamFailed on the first failure."""
+    if upstream.failed or upstream.upstream_failed:
+        return End(TaskState.UPSTREAM_FAILED, "a task upstream failed")
+    return Run() if upstream.done == upstream.total else upstream.wait()

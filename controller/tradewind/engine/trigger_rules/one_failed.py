@@ -1,0 +1,13 @@
+"""OneFailed: one upstream task failed; the others may still run."""
+
+from tradewind.engine.states import TaskState
+from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+
+
+def one_failed(upstream: UpstreamCounts) -> Verdict:
+    """Run on the first Failed or UpstreamFailed; Skipped when all have ended without one."""
+    if upstream.failed or upstream.upstream_failed:
+        return Run()
+    if upstream.done < upstream.total:
+        return upstream.wait()
+    return End(TaskState.SKIPPED, "no task upstream failed")

@@ -1,0 +1,15 @@
+"""OneSuccess: one upstream task succeeded; the others may still run."""
+
+from tradewind.engine.states import TaskState
+from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+
+
+def one_success(upstream: UpstreamCounts) -> Verdict:
+    """Run on the first success; when all have ended without one, Skipped if all were skipped, else UpstreamFailed."""
+    if upstream.succeeded:
+        return Run()
+    if upstream.done < upstream.total:
+        return upstream.wait()
+    if upstream.skipped == upstream.total:
+        return End(TaskState.SKIPPED, "every task upstream was skipped")
+    return End(TaskState.UPSTREAM_FAILED, "no task upstream succeeded")
