@@ -9,7 +9,8 @@ from engine_world import World, dag, task
 from tradewind.engine.graph import Graph
 from tradewind.engine.states import TaskState
 from tradewind.engine.tries import TryEvent, TryReport
-from tradewind.engine.trigger_rules import Run, UpstreamCounts, Wait, all_success
+from tradewind.engine.trigger_rules import Run, UpstreamCounts, Wait
+from tradewind.engine.trigger_rules.all_success import all_success
 from tradewind.engine.trigger_rules.upstream import End
 
 pytestmark = pytest.mark.unit
@@ -18,7 +19,7 @@ ENDS = [TaskState.SUCCEEDED, TaskState.FAILED, TaskState.SKIPPED, TaskState.UPST
 
 
 def all_success_by_the_book(states: tuple[TaskState | None, ...]) -> TaskState | str:
-    """semantics.md: all Succeeded; UF on the first F/UF; else SK on the first SK. None: not ended yet."""
+    """docs/scheduling.md: all Succeeded; UF on the first F/UF; else SK on the first SK. None: not ended yet."""
     if TaskState.FAILED in states or TaskState.UPSTREAM_FAILED in states:
         return TaskState.UPSTREAM_FAILED
     if TaskState.SKIPPED in states:
