@@ -40,6 +40,9 @@ FIRST_WRITE_AFTER = 0.1
 WRITE_EVERY = 1.0
 """Seconds between two writes of the status of one run, but for the last."""
 
+_PASSING: dict[str, Any] = {"reason": None, "message": None}
+"""What status does not always have: a merge patch keeps what it does not name."""
+
 
 @dataclass(slots=True)
 class Record:
@@ -336,7 +339,7 @@ class Runs:
         state.changed = False
         status = state.status()
         record.ours = [*record.ours[:1], status]
-        body = {"metadata": {"resourceVersion": record.resource_version}, "status": status}
+        body = {"metadata": {"resourceVersion": record.resource_version}, "status": _PASSING | status}
         try:
             answer = await self._writer.patch(DAGRUNS, *record.key, body, subresource="status")
         except ApiError as error:
