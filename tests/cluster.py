@@ -87,7 +87,6 @@ class Witness:
         self.core: Any = kubernetes.client.CoreV1Api(api)
         self.apps: Any = kubernetes.client.AppsV1Api(api)
         self.leases: Any = kubernetes.client.CoordinationV1Api(api)
-        self.events: Any = kubernetes.client.EventsV1Api(api)
         self.admission: Any = kubernetes.client.AdmissionregistrationV1Api(api)
         self.extensions: Any = kubernetes.client.ApiextensionsV1Api(api)
         self.rbac: Any = kubernetes.client.RbacAuthorizationV1Api(api)

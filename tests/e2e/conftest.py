@@ -1,15 +1,16 @@
 """Controllers and namespaces for the end-to-end tests.
 
 Tests that only need some controller share one per module, which watches the whole cluster; the others start their own
-for their namespace. Both never run at the same time, as they would fight over the runs.
+for their namespace. No module has both: they would fight over the runs.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from controller_process import ControllerProcess, Controllers
+from controller_process import Controllers
 from spaces import NewSpace, Space
+from stage import Stage, tests_to_start
 
 from cluster import RealCluster, Witness
 
@@ -21,20 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
-@pytest.fixture(scope="module")
-def controllers(real: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controllers]:
-    """Starts controllers; all have ended after the module."""
-    controllers = Controllers(real.kubeconfig, tmp_path_factory.mktemp("controllers"))
-    yield controllers
-    controllers.end()
-
-
-@pytest.fixture(scope="module")
-def controller(controllers: Controllers) -> ControllerProcess:
-    """One controller for the whole cluster."""
-    return controllers.launch(lease_namespace="default").wait_leading()
-
-
 @pytest.fixture(scope="session")
 def ended_spaces(real: RealCluster) -> Iterator[list[Space]]:
     """Namespaces that were deleted: in the end each must really be gone."""
@@ -42,6 +29,14 @@ def ended_spaces(real: RealCluster) -> Iterator[list[Space]]:
     yield spaces
     with ThreadPoolExecutor() as pool:
         list(pool.map(Space.wait_gone, spaces))
+
+
+@pytest.fixture(scope="module")
+def controllers(real: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controllers]:
+    """Starts controllers; all have ended after the module."""
+    controllers = Controllers(real.kubeconfig, tmp_path_factory.mktemp("controllers"))
+    yield controllers
+    controllers.end()
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +56,11 @@ def new_space(
     ended_spaces.extend(spaces)
 
 
-@pytest.fixture
-def space(new_space: NewSpace, request: pytest.FixtureRequest) -> Space:
-    """A namespace for one test."""
-    label = request.node.originalname.removeprefix("test_").replace("_", "-")
-    return new_space(label[:30].strip("-"))
+@pytest.fixture(scope="module")
+def stage(new_space: NewSpace, controllers: Controllers, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Where the tests of the module run; those that are marked `side_by_side` have started."""
+    stage = Stage(new_space, controllers)
+    chosen = [item for item in request.session.items if item.path == request.node.path]
+    stage.start(tests_to_start(getattr(item, "function", None) for item in chosen))
+    yield stage
+    stage.end()

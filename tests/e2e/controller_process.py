@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from cluster import eventually
@@ -50,8 +51,7 @@ class ControllerProcess:
         self._wait(self.leads, "the controller leads", seconds)
         return self
 
-    def _wait(self, holds: "object", what: str, seconds: float = START_SECONDS) -> None:
-        assert callable(holds)
+    def _wait(self, holds: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
         eventually(lambda: holds() or self.process.poll() is not None, what, seconds, self.tail)
         assert self.process.poll() is None, f"the controller ended with {self.process.returncode}\n{self.tail()}"
 
@@ -79,23 +79,22 @@ class ControllerProcess:
         """SIGTERM; the seconds until it ended, which it must have done well."""
         began = time.monotonic()
         self.process.terminate()
+        self.wait_ended()
+        return time.monotonic() - began
+
+    def wait_ended(self) -> None:
+        """Return once it has ended well after a SIGTERM."""
         try:
             code = self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"it did not end within {STOP_SECONDS:g} s of SIGTERM\n{self.tail()}") from None
         assert code == 0, f"it ended with {code} after SIGTERM\n{self.tail()}"
-        return time.monotonic() - began
 
     def kill(self) -> None:
         """SIGKILL: it can do nothing about it."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-
-    def end(self) -> None:
-        """Make sure that it does not outlive the test."""
-        if self.process.poll() is None:
-            self.stop()
 
     def tail(self, lines: int = TAIL_LINES) -> str:
         """The end of its log."""
@@ -128,7 +127,7 @@ class Controllers:
         for process in running:
             process.process.terminate()
         for process in running:
-            process.stop()
+            process.wait_ended()
 
     def tails(self) -> str:
         """The end of every log."""

@@ -109,10 +109,9 @@ class Space:
         return str(self.witness.core.read_namespaced_pod_log(pod, self.name))
 
     def events(self, kind: str, name: str) -> list[Any]:
-        """Events about an object, oldest first."""
-        found = self.witness.events.list_namespaced_event(self.name).items
-        ours = [event for event in found if event.regarding.kind == kind and event.regarding.name == name]
-        return sorted(ours, key=lambda event: event.event_time)
+        """Events about an object."""
+        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
+        return list(self.witness.core.list_namespaced_event(self.name, field_selector=selector).items)
 
     # Waiting ------------------------------------------------------------------------------------------------------
 
@@ -166,8 +165,9 @@ class Space:
     # The end ------------------------------------------------------------------------------------------------------
 
     def delete(self) -> None:
-        """Ask for the end of the namespace and all that is in it."""
-        self.witness.core.delete_namespace(self.name)
+        """Ask for the end of the namespace and all that is in it; it may have been asked for before."""
+        if self.exists():
+            self.witness.core.delete_namespace(self.name)
 
     def wait_gone(self, seconds: float = GONE_SECONDS) -> None:
         """Return once the namespace is gone; fails with what keeps it."""

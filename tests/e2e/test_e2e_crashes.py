@@ -1,99 +1,73 @@
-"""A controller that is killed at any moment leaves nothing behind that the next one cannot go on with.
-
-Each crash is in a namespace of its own with controllers of its own, and all take place side by side.
-"""
+"""A controller that is killed at any moment leaves nothing behind that the next one cannot go on with."""
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-import pytest
 from busy_run import assert_undisturbed, finished, make_busy
-from controller_process import LEASE_SECONDS, Controllers
-from spaces import NewSpace, Space
-
-Crash = Callable[[Space, Controllers], None]
-
-
-def crash_when(happened: Callable[[Space], bool], *, dead_for: float = 1.0) -> Crash:
-    """SIGKILL once something has happened to the run; another controller comes later."""
-
-    def crash(space: Space, controllers: Controllers) -> None:
-        controller = controllers.launch_for(space.name).wait_leading()
-        space.run("busy", "busy")
-        space.eventually(lambda: happened(space), "the moment of the crash comes", 30)
-        controller.kill()
-        killed = datetime.now(UTC)
-        time.sleep(dead_for)
-        restarted = datetime.now(UTC)
-        controllers.launch_for(space.name)
-        assert_undisturbed(space, "busy")
-        if dead_for > 2:
-            ends = [pod.status.container_statuses[0].state.terminated.finished_at for pod in space.pods_of("busy")]
-            assert any(killed < end < restarted for end in ends), "no task ended while no controller ran"
-
-    return crash
+from controller_process import LEASE_SECONDS
+from spaces import Space
+from stage import Stage, side_by_side
 
 
-def crash_after(seconds: float) -> Crash:
-    """SIGKILL so long after the run was made."""
+def crash(stage: Stage, happened: Callable[[Space], bool], *, dead_for: float = 0) -> None:
+    """SIGKILL once something has happened to the run; another controller comes later and goes on with it."""
+    space, controller = stage.space_and_controller("crash")
+    make_busy(space)
+    space.run("busy", "busy")
+    space.eventually(lambda: happened(space), "the moment of the crash comes", 30)
+    controller.kill()
+    killed = datetime.now(UTC)
+    time.sleep(dead_for)
+    restarted = datetime.now(UTC)
+    stage.controllers.launch_for(space.name)
+    assert_undisturbed(space, "busy")
+    if dead_for:
+        ends = [pod.status.container_statuses[0].state.terminated.finished_at for pod in space.pods_of("busy")]
+        assert any(killed < end < restarted for end in ends), "no task ended while no controller ran"
 
-    def crash(space: Space, controllers: Controllers) -> None:
-        controller = controllers.launch_for(space.name).wait_leading()
-        space.run("busy", "busy")
-        time.sleep(seconds)
-        controller.kill()
-        controllers.launch_for(space.name)
-        assert_undisturbed(space, "busy")
 
-    return crash
+@side_by_side
+def test_at_once(stage: Stage) -> None:
+    crash(stage, lambda _: True)
 
 
-def crash_again_and_again(space: Space, controllers: Controllers) -> None:
+@side_by_side
+def test_before_the_first_status(stage: Stage) -> None:
+    """Pods are made before status tells of them."""
+    crash(stage, lambda space: bool(space.pods_of("busy")))
+
+
+@side_by_side
+def test_half_way(stage: Stage) -> None:
+    crash(stage, lambda space: finished(space, "busy") >= 2, dead_for=3)
+
+
+@side_by_side
+def test_near_the_end(stage: Stage) -> None:
+    crash(stage, lambda space: space.task("busy", "join").get("state") == "Running", dead_for=3)
+
+
+@side_by_side
+def test_again_and_again(stage: Stage) -> None:
+    space = stage.space("crashes")
+    make_busy(space)
     space.run("busy", "busy")
     for seconds in (0.05, 0.3, 0.7):
-        controller = controllers.launch_for(space.name).wait_leading()
+        controller = stage.controllers.launch_for(space.name).wait_leading()
         time.sleep(seconds)
         controller.kill()
-    controllers.launch_for(space.name)
+    stage.controllers.launch_for(space.name)
     assert_undisturbed(space, "busy")
 
 
-def leader_of_two_dies(space: Space, controllers: Controllers) -> None:
-    leader = controllers.launch_for(space.name).wait_leading()
-    standby = controllers.launch_for(space.name).wait_ready()
+@side_by_side
+def test_the_leader_of_two(stage: Stage) -> None:
+    space, leader = stage.space_and_controller("two")
+    standby = stage.controllers.launch_for(space.name).wait_ready()
+    make_busy(space)
     space.run("busy", "busy")
     space.eventually(lambda: finished(space, "busy") >= 2, "two tasks have finished", 30)
     leader.kill()
     standby.wait_leading(LEASE_SECONDS + 3)
     assert_undisturbed(space, "busy")
-
-
-CRASHES: dict[str, Crash] = {
-    "at once": crash_after(0),
-    "in the middle of the first creates": crash_after(0.06),
-    "before the first status": crash_when(lambda space: bool(space.pods_of("busy")), dead_for=0),
-    "half way": crash_when(lambda space: finished(space, "busy") >= 2, dead_for=3),
-    "near the end": crash_when(lambda space: space.task("busy", "join").get("state") == "Running", dead_for=3),
-    "again and again": crash_again_and_again,
-    "leader of two": leader_of_two_dies,
-}
-
-
-@pytest.fixture(scope="module")
-def crashes(new_space: NewSpace, controllers: Controllers) -> Iterator[dict[str, Future[None]]]:
-    """All crashes, under way."""
-
-    def take_place(name: str) -> None:
-        space = new_space("crash")
-        make_busy(space)
-        CRASHES[name](space, controllers)
-
-    with ThreadPoolExecutor(len(CRASHES)) as pool:
-        yield {name: pool.submit(take_place, name) for name in CRASHES}
-
-
-@pytest.mark.parametrize("name", CRASHES)
-def test_crash(crashes: dict[str, Future[None]], name: str) -> None:
-    crashes[name].result(timeout=120)

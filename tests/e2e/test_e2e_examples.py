@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 from built_images import weather_image
-from controller_process import ControllerProcess
-from spaces import NewSpace, Space, between, most_at_once
+from spaces import Space
+from stage import Stage
 
 from cluster import REPOSITORY, Manifest, RealCluster, moment
 
@@ -18,9 +18,9 @@ EXPECT = re.compile(r"# expect: (\w+)")
 
 
 @pytest.fixture(scope="module")
-def space(new_space: NewSpace, controller: ControllerProcess) -> Space:
+def space(stage: Stage) -> Space:
     """A namespace with all examples, each with a run named after its Dag."""
-    space = new_space("examples")
+    space = stage.watched_space("examples")
     for path in EXAMPLES:
         space.kubectl.run("apply", "-f", str(path))
     for path in EXAMPLES:
@@ -30,10 +30,10 @@ def space(new_space: NewSpace, controller: ControllerProcess) -> Space:
 
 
 @pytest.fixture(scope="module")
-def weather(new_space: NewSpace, controller: ControllerProcess, real: RealCluster) -> Space:
+def weather(stage: Stage, real: RealCluster) -> Space:
     """A namespace with the weather pipeline and a run of it."""
     real.load_image(weather_image())
-    space = new_space("weather")
+    space = stage.watched_space("weather")
     space.kubectl.run("apply", "-f", str(WEATHER / "volume.yaml"), "-f", str(WEATHER / "dag.yaml"))
     space.run("weather", "weather")
     return space
@@ -54,6 +54,12 @@ def assert_in_order(space: Space, run: str, status: Manifest) -> None:
                 assert moment(entries[task["name"]]["scheduledAt"]) >= moment(entries[upstream]["finishedAt"])
 
 
+def assert_together(entries: dict[str, Manifest], *names: str) -> None:
+    """Tasks were started at the same time: sooner after each other than any of them takes."""
+    queued = [moment(entries[name]["queuedAt"]) for name in names]
+    assert (max(queued) - min(queued)).total_seconds() < 0.5
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example(space: Space, path: Path) -> None:
     expected = EXPECT.match(path.read_text().partition("\n")[0])
@@ -69,8 +75,7 @@ def test_weather(weather: Space) -> None:
     status = weather.wait_succeeded("weather", 120)
     assert_in_order(weather, "weather", status)
     assert {entry["state"] for entry in status["tasks"]} == {"Succeeded"}
-    side_by_side = [between(e) for e in status["tasks"] if e["name"] in ("temperature", "rain", "wind", "kinds")]
-    assert most_at_once(side_by_side) >= 2
+    assert_together(weather.tasks("weather"), "temperature", "rain", "wind", "kinds")
     assert weather.task("weather", "extract")["output"]["days"] == 1461
     weather.dag(
         "look",
@@ -88,8 +93,7 @@ def test_weather(weather: Space) -> None:
 
 def test_diamond_runs_side_by_side(space: Space) -> None:
     space.wait_succeeded("diamond")
-    tasks = space.tasks("diamond")
-    assert most_at_once([between(tasks["b"]), between(tasks["c"])]) == 2
+    assert_together(space.tasks("diamond"), "b", "c")
 
 
 def test_retry_is_recorded(space: Space) -> None:

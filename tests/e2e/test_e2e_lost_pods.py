@@ -1,0 +1,175 @@
+"""Pods that are deleted, by people or by anything else: what is known of the try is kept, the rest is made again."""
+
+import threading
+import time
+from typing import Any
+
+import kubernetes
+from controller_process import Controllers
+from spaces import Space, task
+from stage import Stage, side_by_side
+
+FINALIZER = "tradewind.dev/result"
+QUICK_TASKS = 10
+
+
+class DeleteTheFinished(threading.Thread):
+    """Deletes every Pod of a run the moment its container has ended."""
+
+    def __init__(self, space: Space, run: str) -> None:
+        super().__init__(daemon=True)
+        self.deleted: set[str] = set()
+        self._space, self._run = space, run
+        self._watch: Any = kubernetes.watch.Watch()  # type: ignore[no-untyped-call]
+
+    def run(self) -> None:
+        core, name = self._space.witness.core, self._space.name
+        selector = f"tradewind.dev/run={self._run}"
+        for event in self._watch.stream(core.list_namespaced_pod, name, label_selector=selector, timeout_seconds=60):
+            pod = event["object"]
+            statuses = pod.status.container_statuses or ()
+            if pod.metadata.name not in self.deleted and any(status.state.terminated for status in statuses):
+                self.deleted.add(pod.metadata.name)
+                core.delete_namespaced_pod(pod.metadata.name, name, grace_period_seconds=0)
+
+    def end(self) -> None:
+        self._watch.stop()
+
+
+@side_by_side
+def test_a_pod_deleted_while_running_is_lost_and_made_again(stage: Stage) -> None:
+    space, _ = stage.space_and_controller("lost")
+    space.dag("steady", task("steady", '[ "$TRADEWIND_TRY" = 2 ] || sleep 60'))
+    run = space.run("steady")
+    space.wait_state(run, "steady", "Running")
+    [pod] = space.pods_of(run)
+
+    space.kubectl.run("delete", "pod", pod.metadata.name, "--grace-period=1", "--wait=false")
+
+    space.wait_succeeded(run)
+    steady = space.task(run, "steady")
+    assert (steady["try"], steady["lost"]) == (2, 1), "the try does not count: there are no retries to use"
+    [lost] = steady["tries"]
+    assert (lost["number"], lost["state"], lost["reason"]) == (1, "Lost", "PodDeleted")
+    assert any(event.reason == "TryLost" and "PodDeleted" in event.message for event in space.events("DagRun", run))
+
+
+@side_by_side
+def test_a_pod_deleted_before_it_starts_is_made_again(stage: Stage) -> None:
+    space, _ = stage.space_and_controller("lost")
+    nowhere = {"spec": {"nodeSelector": {"place": "nowhere"}}}
+    space.dag("unplaced", task("wait", "true"), podTemplate=nowhere)
+    run = space.run("unplaced")
+    space.eventually(lambda: space.task(run, "wait").get("reason") == "Unschedulable", "its Pod waits")
+    [first] = space.pods_of(run)
+    space.witness.core.delete_namespaced_pod(first.metadata.name, space.name)
+    space.eventually(lambda: space.task(run, "wait").get("lost") == 1, "the try is lost")
+    space.eventually(lambda: [pod for pod in space.pods_of(run) if pod.metadata.name != first.metadata.name], "again")
+    assert space.task(run, "wait")["tries"][0]["reason"] == "PodDeleted"
+
+
+@side_by_side
+def test_pods_deleted_the_moment_they_finish_lose_nothing(stage: Stage) -> None:
+    space, _ = stage.space_and_controller("lost")
+    tasks = [task(f"quick-{i}", f"echo {i} >$TRADEWIND_OUTPUT") for i in range(QUICK_TASKS)]
+    space.dag("quick", *tasks, taskDefaults={"image": "busybox", "retries": {"limit": 0, "onLost": 0}})
+    deleter = DeleteTheFinished(space, "quick")
+    deleter.start()
+    space.run("quick", "quick")
+
+    space.wait_succeeded("quick")
+
+    space.eventually(lambda: not space.pods_of("quick"), "all Pods are gone", 20)
+    deleter.end()
+    assert len(deleter.deleted) == QUICK_TASKS
+    entries = space.tasks("quick")
+    assert [entries[f"quick-{i}"]["output"] for i in range(QUICK_TASKS)] == list(range(QUICK_TASKS))
+    assert all(entry["try"] == 1 and "lost" not in entry for entry in entries.values())
+
+
+@side_by_side
+def test_onlost_zero_fails_the_task(stage: Stage) -> None:
+    space, _ = stage.space_and_controller("lost")
+    space.dag("fragile", task("fragile", "sleep 60", retries={"onLost": 0}))
+    run = space.run("fragile")
+    space.wait_state(run, "fragile", "Running")
+    space.witness.core.delete_namespaced_pod(space.pods_of(run)[0].metadata.name, space.name)
+    assert space.wait_finished(run)["phase"] == "Failed"
+    assert space.task(run, "fragile")["reason"] == "PodDeleted"
+
+
+def finish_while_no_controller_runs(space: Space, controllers: Controllers, **spec: Any) -> Any:
+    """A run whose only Pod ends, and is deleted, while no controller runs; that Pod."""
+    controller = controllers.launch_for(space.name).wait_leading()
+    space.dag("alone", task("alone", "sleep 2; echo 7 >$TRADEWIND_OUTPUT"), **spec)
+    space.run("alone", "alone")
+    space.wait_state("alone", "alone", "Running")
+    controller.kill()
+    [pod] = space.pods_of("alone")
+    space.eventually(lambda: space.pods_of("alone")[0].status.phase == "Succeeded", "the Pod ends", 20)
+    space.witness.core.delete_namespaced_pod(pod.metadata.name, space.name)
+    return pod
+
+
+@side_by_side
+def test_the_finalizer_keeps_a_result_that_no_controller_saw(stage: Stage) -> None:
+    space = stage.space("finalizer")
+    pod = finish_while_no_controller_runs(space, stage.controllers, resultProtection="Finalizer")
+    time.sleep(2)
+    [held] = space.pods_of("alone")
+    assert held.metadata.finalizers == [FINALIZER]
+    assert held.metadata.deletion_timestamp is not None
+
+    stage.controllers.launch_for(space.name)
+
+    space.wait_succeeded("alone")
+    entry = space.task("alone", "alone")
+    assert (entry["try"], entry["output"], "lost" in entry) == (1, 7, False)
+    space.eventually(lambda: not space.pods_of("alone"), "the Pod is really gone", 20)
+    assert pod.metadata.name == held.metadata.name
+
+
+@side_by_side
+def test_without_the_finalizer_such_a_try_is_lost(stage: Stage) -> None:
+    space = stage.space("no-finalizer")
+    finish_while_no_controller_runs(space, stage.controllers)
+    space.eventually(lambda: not space.pods_of("alone"), "the Pod is gone", 20)
+
+    stage.controllers.launch_for(space.name)
+
+    space.wait_succeeded("alone")
+    entry = space.task("alone", "alone")
+    assert (entry["try"], entry["lost"], entry["output"]) == (2, 1, 7)
+    assert entry["tries"][0]["reason"] == "PodVanished"
+
+
+@side_by_side
+def test_finalizers_go_once_the_result_is_recorded(stage: Stage) -> None:
+    space, _ = stage.space_and_controller("lost")
+    space.dag("guarded", task("first", "true"), task("second", "exit 3", "first"), resultProtection="Finalizer")
+    run = space.run("guarded")
+    assert space.wait_finished(run)["phase"] == "Failed"
+    space.eventually(lambda: not any(p.metadata.finalizers for p in space.pods_of(run)), "no finalizer is left", 20)
+    assert len(space.pods_of(run)) == 2
+
+
+@side_by_side
+def test_deleting_a_run_under_way_leaves_no_guarded_pod(stage: Stage) -> None:
+    space, _ = stage.space_and_controller("lost")
+    space.dag("cut-short", task("long", "sleep 60"), resultProtection="Finalizer")
+    run = space.run("cut-short")
+    space.wait_state(run, "long", "Running")
+    assert space.pods_of(run)[0].metadata.finalizers == [FINALIZER]
+    space.witness.delete(space.name, "dagruns", run)
+    space.eventually(lambda: not space.pods_of(run), "its Pod is gone", 30)
+
+
+@side_by_side
+def test_a_namespace_with_guarded_pods_goes(stage: Stage) -> None:
+    """Its own controller runs while the namespace ends, as it would in a real cluster."""
+    space, _ = stage.space_and_controller("goes")
+    space.dag("guarded", task("long", "sleep 60"), resultProtection="Finalizer")
+    run = space.run("guarded")
+    space.wait_state(run, "long", "Running")
+    space.delete()
+    space.wait_gone(60)
