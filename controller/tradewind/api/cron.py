@@ -4,6 +4,8 @@ from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadCronError, CroniterError, croniter
 
+from tradewind.api.schedule import CONTINUOUS, ONCE
+
 PRESETS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -21,7 +23,7 @@ def cron_expression(schedule: str) -> str:
     text = schedule.strip()
     if text.startswith("@"):
         if text not in PRESETS:
-            raise ValueError(f"{schedule!r} is not a preset; there are {', '.join(PRESETS)}")
+            raise ValueError(f"{schedule!r} is not a preset; there are {', '.join((ONCE, CONTINUOUS, *PRESETS))}")
         return PRESETS[text]
     fields = text.split()
     if len(fields) != 5:

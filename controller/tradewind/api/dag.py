@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tradewind.api.meta import Condition, ObjectMeta
 from tradewind.api.model import (
+    LIST_ATOMIC,
     LIST_SET,
     Duration,
     FreeObject,
@@ -15,6 +16,7 @@ from tradewind.api.model import (
     list_map,
 )
 from tradewind.api.names import MAX_DAG_NAME
+from tradewind.api.schedule import Every, Schedule
 from tradewind.api.task import Task, TaskDefaults
 
 
@@ -36,11 +38,15 @@ class DagSpec(Model):
         | None
     ) = None
     """Words to find the Dag by."""
-    schedule: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """When runs start: a cron expression of five fields (`"0 6 * * *"`) or one of @hourly @daily @weekly @monthly
-    @quarterly @yearly. Without it the Dag runs only when asked."""
+    schedule: Schedule | None = None
+    """When runs start: a cron expression of five fields (`"0 6 * * *"`), one of @once @continuous @hourly @daily
+    @weekly @monthly @quarterly @yearly, or `{every: 15m}`. Without it the Dag runs only when asked."""
+    schedules: Annotated[list[Schedule], Field(min_length=1, max_length=16, json_schema_extra=LIST_ATOMIC)] | None = (
+        None
+    )
+    """Several schedules in place of one: a run starts at every moment that any of them names, one where several do."""
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    """IANA time zone in which the schedule is read, for example Europe/Berlin. Default: UTC."""
+    """IANA time zone in which cron expressions are read, for example Europe/Berlin. Default: UTC."""
     start_date: Timestamp | None = None
     """No scheduled run has a logical date before this. Default: the time the Dag was made."""
     end_date: Timestamp | None = None
@@ -53,7 +59,8 @@ class DagSpec(Model):
     suspend: bool | None = None
     """While true no scheduled run starts; runs that have started go on. Default: false."""
     max_active_runs: Annotated[int, Field(ge=1, le=10000)] | None = None
-    """How many runs of this Dag may be running at once; others wait as Queued. Default: 16."""
+    """How many runs of this Dag may be running at once; others wait as Queued. Default: 16; with @continuous always
+    1."""
     max_active_tasks: Annotated[int, Field(ge=1, le=100000)] | None = None
     """How many tasks of one run may be queued or running at once. Default: 16."""
     run_timeout: Duration | None = None
@@ -78,6 +85,12 @@ class DagSpec(Model):
     tasks: Annotated[list[Task], Field(min_length=1, max_length=2000, json_schema_extra=list_map("name"))]
     """The tasks, in any order; `dependsOn` says what comes after what."""
 
+    @property
+    def all_schedules(self) -> tuple[str | Every, ...]:
+        """`schedule` or `schedules`, whichever is given; empty where the Dag runs only when asked."""
+        one = () if self.schedule is None else (self.schedule,)
+        return (*one, *(self.schedules or ()))
+
 
 class DagStatus(Model):
     """What the controller found and did."""
@@ -89,6 +102,8 @@ class DagStatus(Model):
     why."""
     revision: str | None = None
     """Content hash of the accepted spec; a run names the revision it runs."""
+    schedule: str | None = None
+    """The schedule in words."""
     active_runs: int | None = None
     """Runs that are Queued or Running."""
     last_schedule_time: Timestamp | None = None
@@ -99,6 +114,8 @@ class DagStatus(Model):
     """Name of the run that finished last."""
     last_run_phase: str | None = None
     """How that run ended: Succeeded or Failed."""
+    last_run_finish_time: Timestamp | None = None
+    """When that run ended."""
 
 
 class Dag(Model):
@@ -117,7 +134,7 @@ DAG_CRD = {
     "kind": "Dag",
     "short_names": ["dag"],
     "columns": [
-        ("Schedule", "string", ".spec.schedule", "When it runs by itself", 0),
+        ("Schedule", "string", ".status.schedule", "When it runs by itself", 0),
         ("Suspended", "boolean", ".spec.suspend", "Whether scheduled runs are held back", 0),
         (
             "Accepted",

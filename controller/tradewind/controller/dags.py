@@ -10,17 +10,17 @@ from typing import Any
 
 from tradewind.api import API_VERSION, names
 from tradewind.api.dag import DagSpec
-from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
+from tradewind.api.schedule import schedule_text
 from tradewind.api.validation import Problem, summary, validate_dag
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.history import History
 from tradewind.controller.resources import DAGRUNS, DAGS, DagObject, owner_reference, regarding
 from tradewind.controller.revisions import content_hash
 from tradewind.engine.run import RunState
-from tradewind.engine.schedule import due_ticks, first_moment
+from tradewind.engine.schedule import due_ticks, first_moment, max_active_runs
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.task_instance import format_time, parse_time
-from tradewind.engine.timetable import CronTimetable, Tick
+from tradewind.engine.timetables import Tick, Timetable, timetable_of
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
@@ -46,16 +46,19 @@ class Entry:
     spec: DagSpec | None
     problems: list[Problem]
     revision: str
-    timetable: CronTimetable | None
+    timetable: Timetable | None
     last: datetime | None
     """The last tick that was dealt with."""
     next: datetime | None = None
+    after_run: bool = False
+    """The next tick is not known before a run has ended."""
     wake_at: datetime | None = None
     creating: bool = False
     unseen: set[str] = field(default_factory=set)
     """Runs that were made and that the scheduler has not been told of yet; they take room too."""
     last_run: str | None = None
     last_run_phase: str | None = None
+    last_run_ended: datetime | None = None
     conditions: list[dict[str, Any]] = field(default_factory=list)
     resource_version: str = ""
     status_task: asyncio.Task[None] | None = None
@@ -102,6 +105,7 @@ class Dags:
         entry = self.entries.get((info.namespace, info.dag))
         if entry is not None:
             entry.last_run, entry.last_run_phase = info.name, state.phase.value
+            entry.last_run_ended = state.finished_at
             self._history.finished(entry.key, state)
             self.changed(entry.key)
 
@@ -135,8 +139,7 @@ class Dags:
         if entry is None or entry.uid != found.metadata.uid or entry.generation != found.metadata.generation:
             entry = self.entries[key] = self._understand(key, found, entry)
             if entry.spec is not None:
-                limit = entry.spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS
-                self._scheduler.set_max_active_runs(*key, limit)
+                self._scheduler.set_max_active_runs(*key, max_active_runs(entry.spec))
                 self._on_accepted(key)
         entry.resource_version = found.metadata.resource_version
         self._schedule(entry, now)
@@ -161,23 +164,26 @@ class Dags:
             self._recorder.record(
                 regarding("Dag", *key, metadata.uid), "Warning", problems[0].reason, message, action="Validate"
             )
+        created_at = parse_time(metadata.creation_timestamp) or datetime.now(UTC)
         entry = Entry(
             key=key,
             uid=metadata.uid,
             generation=metadata.generation,
-            created_at=parse_time(metadata.creation_timestamp) or datetime.now(UTC),
+            created_at=created_at,
             spec=spec,
             problems=problems,
             revision=content_hash(found.spec)[:10] if spec else "",
-            timetable=CronTimetable.of(spec) if spec else None,
+            timetable=timetable_of(spec, created_at) if spec else None,
             last=before.last if same and before else parse_time(found.status.get("lastScheduleTime")),
             last_run=found.status.get("lastRun"),
             last_run_phase=found.status.get("lastRunPhase"),
+            last_run_ended=parse_time(found.status.get("lastRunFinishTime")),
             conditions=list(found.status.get("conditions") or ()),
         )
         if same and before:
             entry.creating, entry.status_task, entry.unseen = before.creating, before.status_task, before.unseen
             entry.last_run, entry.last_run_phase = before.last_run, before.last_run_phase
+            entry.last_run_ended = before.last_run_ended
             entry.conditions = before.conditions
         return entry
 
@@ -188,17 +194,17 @@ class Dags:
         spec, timetable = entry.spec, entry.timetable
         entry.wake_at = None
         if spec is None or timetable is None or spec.suspend:
-            entry.next = None
+            entry.next, entry.after_run = None, False
             return
         if entry.creating:
             return
         active = self._scheduler.active_runs(*entry.key) + len(entry.unseen)
-        room = (spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS) - active
+        room = max_active_runs(spec) - active
         after = entry.last or first_moment(spec, entry.created_at)
-        due = due_ticks(spec, timetable, after=after, now=now, room=room)
+        due = due_ticks(spec, timetable, after=after, now=now, room=room, ended=entry.last_run_ended)
         if due.passed_over is not None:
             entry.last = due.passed_over
-        entry.next = due.next
+        entry.next, entry.after_run = due.next, due.after_run
         if due.create:
             entry.creating = True
             self._spawn(self._create_runs(entry, due.create), f"runs of {entry.key[1]}")
@@ -265,10 +271,12 @@ class Dags:
         }
         optional = {
             "revision": entry.revision or None,
+            "schedule": schedule_text(entry.spec.all_schedules) or None if entry.spec else None,
             "lastScheduleTime": format_time(entry.last) if entry.last else None,
             "nextScheduleTime": format_time(entry.next) if entry.next else None,
             "lastRun": entry.last_run,
             "lastRunPhase": entry.last_run_phase,
+            "lastRunFinishTime": format_time(entry.last_run_ended) if entry.last_run_ended else None,
         }
         return status | {name: value for name, value in optional.items() if value is not None}
 
@@ -285,9 +293,10 @@ class Dags:
             return _condition("Scheduled", False, "NoSchedule", "runs only when asked", entry)
         if spec.suspend:
             return _condition("Scheduled", False, "Suspended", "spec.suspend is true", entry)
-        if entry.next is None and not entry.creating:
+        if entry.next is None and not entry.creating and not entry.after_run:
             return _condition("Scheduled", False, "Ended", "no tick is left before endDate", entry)
-        return _condition("Scheduled", True, "Scheduled", f"runs at {spec.schedule}", entry)
+        message = f"runs by its schedule: {schedule_text(spec.all_schedules)}"
+        return _condition("Scheduled", True, "Scheduled", message, entry)
 
     async def _write_status(self, entry: Entry) -> None:
         """Write the status once changes have settled, and again while it is not what it should be."""

@@ -1,45 +1,79 @@
 """Which ticks of a Dag get a run now, and when to look again."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.duration import parse_duration
-from tradewind.engine.timetable import CronTimetable, Tick
+from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
+from tradewind.api.schedule import CONTINUOUS, ONCE
+from tradewind.engine.timetables import ContinuousTimetable, Tick, Timetable, timetable_of
 
 MAX_TICKS_AT_ONCE = 100
 """Ticks looked at in one step of a long catch-up; the rest follow in the next step."""
+_JUST_BEFORE = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
     """`create`: ticks that get a run now, oldest first. `passed_over`: the last tick that gets none, having come too
-    late. `next`: the first tick that is not due yet. `wake_at`: when to look again."""
+    late. `next`: the first tick that is not due yet. `wake_at`: when to look again. `after_run`: there is a next tick,
+    but it is not known before a run has ended."""
 
     create: list[Tick] = field(default_factory=list)
     passed_over: datetime | None = None
     next: datetime | None = None
     wake_at: datetime | None = None
+    after_run: bool = False
 
 
 def first_moment(spec: DagSpec, created_at: datetime) -> datetime:
     """Ticks after this count; a tick exactly at startDate does."""
-    return spec.start_date - timedelta(microseconds=1) if spec.start_date else created_at
+    if spec.start_date:
+        return spec.start_date - _JUST_BEFORE
+    return created_at - _JUST_BEFORE if _has(spec, ONCE, CONTINUOUS) else created_at
+
+
+def max_active_runs(spec: DagSpec) -> int:
+    """How many runs of the Dag may be running at once."""
+    return 1 if _has(spec, CONTINUOUS) else spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS
+
+
+def upcoming(spec: DagSpec, after: datetime) -> Iterator[Tick]:
+    """The ticks after `after` as far as endDate, of a Dag that is made at that moment; `suspend` is ignored.
+
+    Of @continuous only one is known: `after` (or startDate) itself, as if a run had just ended.
+    """
+    timetable = timetable_of(spec, after)
+    if timetable is None:
+        return
+    begin = max(after, first_moment(spec, after))
+    if _has(spec, CONTINUOUS) or (_has(spec, ONCE) and spec.start_date is None):
+        begin = first_moment(spec, after) if spec.start_date is None else begin - _JUST_BEFORE
+    for tick in timetable.ticks(begin):
+        if _within(spec, tick.logical_date) is None:
+            return
+        yield tick
 
 
 def due_ticks(
     spec: DagSpec,
-    timetable: CronTimetable,
+    timetable: Timetable,
     *,
     after: datetime,
     now: datetime,
     room: int,
+    ended: datetime | None = None,
 ) -> Due:
     """Ticks in (after, now] that get a run, at most `room`: all of them with catchup, else only the latest.
 
-    `after` is the last tick that was dealt with, or first_moment(). Ticks older than startingDeadline are passed over.
-    Without room nothing is lost: the ticks stay due, and without catchup the latest takes the place of the others.
+    `after` is the last tick that was dealt with, or first_moment(); `ended` is when the last run ended, which only
+    @continuous asks for. Ticks older than startingDeadline are passed over. Without room nothing is lost: the ticks
+    stay due, and without catchup the latest takes the place of the others.
     """
+    if isinstance(timetable, ContinuousTimetable):
+        return _due_after_run(spec, timetable, after=after, now=now, room=room, ended=ended)
     latest = min(now, spec.end_date) if spec.end_date else now
     oldest = now - parse_duration(spec.starting_deadline) if spec.starting_deadline else None
     passed_over: datetime | None = None
@@ -48,7 +82,7 @@ def due_ticks(
         if skipped and skipped > after:
             passed_over = after = skipped
     if not spec.catchup:
-        newest = timetable.previous(latest + timedelta(microseconds=1))
+        newest = timetable.previous(latest + _JUST_BEFORE)
         if newest and newest > after:
             start = timetable.previous(newest) or newest
             following = _within(spec, timetable.next(newest))
@@ -65,8 +99,35 @@ def due_ticks(
         if len(create) >= min(room, MAX_TICKS_AT_ONCE):
             return Due(create, passed_over, tick.logical_date, now if room > len(create) else None)
         create.append(tick)
-    raise AssertionError("a timetable has no last tick")
+    return Due(create, passed_over)
 
 
-def _within(spec: DagSpec, moment: datetime) -> datetime | None:
-    return None if spec.end_date and moment > spec.end_date else moment
+def _due_after_run(
+    spec: DagSpec,
+    timetable: ContinuousTimetable,
+    *,
+    after: datetime,
+    now: datetime,
+    room: int,
+    ended: datetime | None,
+) -> Due:
+    """One tick when the last run has ended: there is none to catch up with, and none is ever too late."""
+    if room < 1:
+        return Due(after_run=True)
+    # The last run may be gone without anybody having seen it end.
+    known_end = ended if ended and ended > after else now
+    tick = timetable.following(after, known_end)
+    if _within(spec, tick) is None:
+        return Due()
+    if tick > now:
+        return Due(next=tick, wake_at=tick)
+    start = after if after >= timetable.start else tick
+    return Due([Tick(tick, start)], after_run=True)
+
+
+def _has(spec: DagSpec, *presets: str) -> bool:
+    return any(isinstance(each, str) and each.strip() in presets for each in spec.all_schedules)
+
+
+def _within(spec: DagSpec, moment: datetime | None) -> datetime | None:
+    return None if moment and spec.end_date and moment > spec.end_date else moment

@@ -8,7 +8,7 @@ import pytest
 from tradewind.api.dag import DagSpec
 from tradewind.engine.history import FinishedRun, surplus_runs
 from tradewind.engine.schedule import MAX_TICKS_AT_ONCE, Due, due_ticks, first_moment
-from tradewind.engine.timetable import CronTimetable
+from tradewind.engine.timetables import timetable_of
 
 pytestmark = pytest.mark.unit
 
@@ -24,7 +24,7 @@ def spec(**fields: Any) -> DagSpec:
 
 
 def due(dag: DagSpec, *, after: datetime, now: datetime, room: int = 16) -> Due:
-    timetable = CronTimetable.of(dag)
+    timetable = timetable_of(dag, DAY0)
     assert timetable is not None
     return due_ticks(dag, timetable, after=after, now=now, room=room)
 

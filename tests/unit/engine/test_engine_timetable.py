@@ -8,7 +8,7 @@ import pytest
 from brute_force_timetable import ticks as brute_force
 
 from tradewind.api.dag import DagSpec
-from tradewind.engine.timetable import CronTimetable
+from tradewind.engine.timetables import CronTimetable, timetable_of
 
 pytestmark = pytest.mark.unit
 
@@ -190,10 +190,9 @@ def test_ticks_are_in_utc() -> None:
 
 def test_of_a_dag() -> None:
     tasks = [{"name": "a", "noop": True}]
-    assert CronTimetable.of(DagSpec.model_validate({"tasks": tasks})) is None
-    daily = CronTimetable.of(
-        DagSpec.model_validate({"schedule": "@daily", "timeZone": "Europe/Berlin", "tasks": tasks})
-    )
-    assert daily == timetable("0 0 * * *", "Europe/Berlin")
-    utc = CronTimetable.of(DagSpec.model_validate({"schedule": " 5  4 * * * ", "tasks": tasks}))
-    assert utc == timetable("5 4 * * *")
+    made = moment("2026-03-01T00:00Z")
+    assert timetable_of(DagSpec.model_validate({"tasks": tasks}), made) is None
+    berlin = DagSpec.model_validate({"schedule": "@daily", "timeZone": "Europe/Berlin", "tasks": tasks})
+    assert timetable_of(berlin, made) == timetable("0 0 * * *", "Europe/Berlin")
+    utc = DagSpec.model_validate({"schedule": " 5  4 * * * ", "tasks": tasks})
+    assert timetable_of(utc, made) == timetable("5 4 * * *")

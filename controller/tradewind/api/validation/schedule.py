@@ -1,18 +1,22 @@
 """Whether the schedule can be read and its dates make sense."""
 
+from datetime import timedelta
+
 from tradewind.api.cron import cron_expression, time_zone
 from tradewind.api.dag import DagSpec
+from tradewind.api.duration import parse_duration
+from tradewind.api.schedule import CONTINUOUS, ONCE, Every
 from tradewind.api.validation.problem import Problem
 
 
 def check_schedule(spec: DagSpec) -> list[Problem]:
-    """Bad cron expressions, unknown time zones, dates in the wrong order, settings that need a schedule."""
-    problems = []
+    """Bad cron expressions, unknown time zones, dates in the wrong order, schedules that do not go together."""
+    problems: list[Problem] = []
     if spec.schedule is not None:
-        try:
-            cron_expression(spec.schedule)
-        except ValueError as error:
-            problems.append(Problem("InvalidSchedule", "spec.schedule", str(error)))
+        problems += _check_one(spec.schedule, "spec.schedule")
+    for position, schedule in enumerate(spec.schedules or ()):
+        problems += _check_one(schedule, f"spec.schedules[{position}]")
+    problems += _check_together(spec)
     if spec.time_zone is not None:
         try:
             time_zone(spec.time_zone)
@@ -21,3 +25,31 @@ def check_schedule(spec: DagSpec) -> list[Problem]:
     if spec.start_date and spec.end_date and spec.start_date > spec.end_date:
         problems.append(Problem("InvalidSchedule", "spec.endDate", "is before startDate: no run would ever start"))
     return problems
+
+
+def _check_one(schedule: str | Every, field: str) -> list[Problem]:
+    if isinstance(schedule, Every):
+        period = parse_duration(schedule.every)
+        # Runs are named after the second of their logical date.
+        if period < timedelta(seconds=1) or period.microseconds:
+            message = f"{schedule.every!r} must be a number of whole seconds, at least 1s"
+            return [Problem("InvalidSchedule", f"{field}.every", message)]
+        return []
+    if schedule.strip() in (ONCE, CONTINUOUS):
+        return []
+    try:
+        cron_expression(schedule)
+    except ValueError as error:
+        return [Problem("InvalidSchedule", field, str(error))]
+    return []
+
+
+def _check_together(spec: DagSpec) -> list[Problem]:
+    if spec.schedule is not None and spec.schedules is not None:
+        message = "give either schedule or schedules, not both"
+        return [Problem("InvalidSchedule", "spec.schedules", message)]
+    texts = [each.strip() for each in spec.schedules or () if isinstance(each, str)]
+    if CONTINUOUS in texts and len(spec.schedules or ()) > 1:
+        message = f"{CONTINUOUS} starts each run when the last has ended, and so takes no other schedule beside it"
+        return [Problem("InvalidSchedule", "spec.schedules", message)]
+    return []

@@ -57,7 +57,7 @@ def _row(dag: dict[str, Any]) -> list[str]:
         state = f"refused ({accepted['reason']})"
     return [
         dag["metadata"]["name"],
-        str(spec.get("schedule") or "-"),
+        str(status.get("schedule") or spec.get("schedule") or "-"),
         state,
         str(status.get("activeRuns") or 0),
         str(status.get("lastRunPhase") or "-"),

@@ -1,45 +1,28 @@
-"""The ticks of a cron schedule in a time zone, as Airflow's CronTriggerTimetable has them.
+"""Cron expressions: their ticks in a time zone, as Airflow's CronTriggerTimetable has them.
 
 Cron is matched on naive local time, which is then placed in the zone. What that means when clocks change:
 a schedule that covers every hour advances by elapsed time, so that the repeated hour runs twice; any other follows the
 wall clock: a time in the gap moves forward by the gap, a repeated time runs once, at its second occurrence.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
-from tradewind.api.cron import cron_expression, time_zone
-from tradewind.api.dag import DagSpec
+from tradewind.engine.timetables.timetable import Timetable
 
 _NEAR_CHANGE = timedelta(hours=26)
 _LONGEST_GAP = timedelta(days=36525)
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """One moment of a schedule: a run with this logical date starts at it; its data interval ends there."""
-
-    logical_date: datetime
-    interval_start: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class CronTimetable:
-    """A cron expression in a time zone. All moments are aware; those returned are in UTC."""
+class CronTimetable(Timetable):
+    """A cron expression of five fields in a time zone."""
 
     expression: str
     zone: ZoneInfo
-
-    @classmethod
-    def of(cls, spec: DagSpec) -> "CronTimetable | None":
-        """The timetable of an accepted Dag; None for one without schedule."""
-        if spec.schedule is None:
-            return None
-        return cls(cron_expression(spec.schedule), time_zone(spec.time_zone or "UTC"))
 
     def next(self, after: datetime) -> datetime:
         """The first tick after `after`."""
@@ -57,14 +40,6 @@ class CronTimetable:
         while (following := self.next(tick)) < before:
             tick = following
         return tick
-
-    def ticks(self, after: datetime) -> Iterator[Tick]:
-        """Every tick after `after`, in order, without end."""
-        start = self.previous(after + timedelta(microseconds=1))
-        while True:
-            tick = self.next(after)
-            yield Tick(tick, start or tick)
-            start = after = tick
 
     def _covers_every_hour(self) -> bool:
         return bool(croniter.expand(self.expression)[0][1] == ["*"])

@@ -1,0 +1,21 @@
+"""`@once`: a single tick."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tradewind.engine.timetables.timetable import Timetable
+
+
+@dataclass(frozen=True, slots=True)
+class OnceTimetable(Timetable):
+    """The one tick is at `moment`: startDate, or when the Dag was made."""
+
+    moment: datetime
+
+    def next(self, after: datetime) -> datetime | None:
+        """The tick, if it is after `after`."""
+        return self.moment if self.moment > after else None
+
+    def previous(self, before: datetime) -> datetime | None:
+        """The tick, if it is before `before`."""
+        return self.moment if self.moment < before else None
