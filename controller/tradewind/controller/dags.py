@@ -99,6 +99,14 @@ class Dags:
             entry.unseen.discard(state.info.name)
             self.changed(entry.key)
 
+    def run_gone(self, key: Key) -> None:
+        """A run has ended or was deleted, perhaps without ever having been scheduled."""
+        dag = (key[0], key[1][: -names.RUN_SUFFIX])
+        entry = self.entries.get(dag)
+        if entry is not None and key[1] in entry.unseen:
+            entry.unseen.discard(key[1])
+            self.changed(dag)
+
     def run_finished(self, state: RunState) -> None:
         """A run of a Dag has ended."""
         info = state.info
@@ -251,13 +259,15 @@ class Dags:
                 "dataInterval": {"start": format_time(tick.interval_start), "end": format_time(tick.logical_date)},
             },
         }
+        # Its watch event may be here before the answer.
+        entry.unseen.add(name)
         try:
             await self._writer.create(DAGRUNS, namespace, body)
-        except ApiError as error:
-            if not error.is_already_exists:
+        except KubeError as error:
+            entry.unseen.discard(name)
+            if not (isinstance(error, ApiError) and error.is_already_exists):
                 raise
         else:
-            entry.unseen.add(name)
             self._observe_delay(entry.key, (datetime.now(UTC) - tick.logical_date).total_seconds())
 
     # Status -------------------------------------------------------------------------------------------------------

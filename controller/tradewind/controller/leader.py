@@ -153,6 +153,8 @@ class Leader:
         """A DagRun came, changed, finished or went."""
         if self._ready:
             self.runs.changed(key)
+            if key not in self._cluster.runs:
+                self.dags.run_gone(key)
 
     def pool_changed(self, key: Key) -> None:
         """A Pool came, changed or went."""
