@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from busy_run import assert_undisturbed, finished, make_busy
 from controller_process import LEASE_SECONDS
@@ -71,3 +71,23 @@ def test_the_leader_of_two(stage: Stage) -> None:
     leader.kill()
     standby.wait_leading(LEASE_SECONDS + 3)
     assert_undisturbed(space, "busy")
+
+
+@side_by_side
+def test_a_schedule_makes_each_run_once(stage: Stage) -> None:
+    space = stage.space("ticks")
+    last = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=1)
+    start = last - timedelta(minutes=19)
+    dates = {"startDate": f"{start:%Y-%m-%dT%H:%M:%SZ}", "endDate": f"{last:%Y-%m-%dT%H:%M:%SZ}"}
+    # Their names are all that matters: no task runs.
+    space.dag("often", {"name": "nothing", "noop": True}, schedule="* * * * *", catchup=True, **dates)
+    for seconds in (0.0, 0.02, 0.05):
+        controller = stage.controllers.launch_for(space.name).wait_leading()
+        time.sleep(seconds)
+        controller.kill()
+    stage.controllers.launch_for(space.name)
+    expected = [f"often-{start + timedelta(minutes=minute):%Y%m%dt%H%M%S}" for minute in range(20)]
+    space.eventually(lambda: len(space.runs("often")) >= 20, "all runs are made")
+    for run in expected:
+        space.wait_succeeded(run)
+    assert [run["metadata"]["name"] for run in space.runs("often")] == expected

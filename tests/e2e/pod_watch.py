@@ -1,0 +1,54 @@
+"""Every change of the Pods of a namespace, in the order in which the API server made them."""
+
+import threading
+from typing import Any
+
+import kubernetes
+from spaces import Space
+
+LONGEST_SECONDS = 120
+
+
+class PodWatch(threading.Thread):
+    """Watches from before the first Pod until `end()`."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__(daemon=True)
+        self._space = space
+        self._events: list[tuple[str, Any]] = []
+        self._watch: Any = kubernetes.watch.Watch()  # type: ignore[no-untyped-call]
+        self._version = space.witness.core.list_namespaced_pod(space.name).metadata.resource_version
+        self.start()
+
+    def run(self) -> None:
+        pods = self._space.witness.core.list_namespaced_pod
+        options = {"resource_version": self._version, "timeout_seconds": LONGEST_SECONDS}
+        for event in self._watch.stream(pods, self._space.name, **options):
+            self._events.append((event["type"], event["object"]))
+
+    def end(self) -> None:
+        """Watch no more."""
+        self._watch.stop()
+
+    def most_at_once(self, weights: dict[str, int] | None = None) -> int:
+        """How many Pods existed at most at one time whose container had not ended; `weights` by task, else 1 each."""
+        active: dict[str, int] = {}
+        most = 0
+        for kind, pod in list(self._events):
+            task = pod.metadata.labels["tradewind.dev/task"]
+            if kind == "DELETED" or has_ended(pod):
+                active.pop(pod.metadata.uid, None)
+            else:
+                active[pod.metadata.uid] = (weights or {}).get(task, 1)
+            most = max(most, sum(active.values()))
+        return most
+
+    def created(self) -> list[str]:
+        """Tasks in the order in which their first Pods were made."""
+        made = [pod.metadata.labels["tradewind.dev/task"] for kind, pod in list(self._events) if kind == "ADDED"]
+        return list(dict.fromkeys(made))
+
+
+def has_ended(pod: Any) -> bool:
+    """Whether its container has ended."""
+    return any(status.state.terminated for status in pod.status.container_statuses or ())
