@@ -1,0 +1,64 @@
+"""`tradewind next`: the coming runs of a schedule, worked out without a cluster."""
+
+from datetime import UTC, datetime
+from itertools import islice
+
+import click
+from croniter import CroniterError
+
+from tradewind.cli.dag_files import dag_file_options, read_dag_files
+from tradewind.cli.errors import CliError
+from tradewind.cli.inputs import parse_moment
+from tradewind.cli.output import Format, output_option, print_data, print_table
+from tradewind.engine.schedule import upcoming
+from tradewind.engine.task_instance import format_time
+from tradewind.engine.timetables import Tick
+
+MOST = 100_000
+
+
+@click.command("next")
+@dag_file_options
+@click.option("--after", metavar="TIME", help="Only runs after this moment, as 2026-01-31T06:00:00Z. Default: now.")
+@click.option("--count", type=click.IntRange(0, MOST), default=5, show_default=True, help="How many.")
+@output_option("table", "json", "yaml")
+def next_runs(files: tuple[str, ...], dag_name: str | None, after: str | None, count: int, output: Format) -> None:
+    """Show when a Dag will run next by its schedule, in UTC.
+
+    startDate, endDate and timeZone count as on a cluster; suspend is ignored, and so are runs there may have been
+    before. A Dag without startDate is taken to be made at the moment given by --after. Of @continuous only one run is
+    known: the one that starts at --after, if the last run ended just then.
+
+    With several Dags, JSON and YAML have an object with the list of each Dag under its name.
+    """
+    dags = read_dag_files(files, dag_name).dags
+    moment = parse_moment(after) if after else datetime.now(UTC).replace(microsecond=0)
+    try:
+        ticks = {name: list(islice(upcoming(dag.spec, moment), count)) for name, dag in dags.items()}
+    except (OverflowError, CroniterError) as error:
+        raise CliError(f"--after {after}: too far from now for a calendar") from error
+    if output != "table":
+        found = {name: [_run(tick) for tick in its_ticks] for name, its_ticks in ticks.items()}
+        print_data(found if len(found) > 1 else next(iter(found.values())), output)
+        return
+    columns = ["LOGICAL DATE", "DATA INTERVAL START", "DATA INTERVAL END", "RUN AFTER"]
+    rows = [[name, *_run(tick).values()] for name, its_ticks in ticks.items() for tick in its_ticks]
+    for name in [name for name, its_ticks in ticks.items() if not its_ticks]:
+        why = "no schedule" if not dags[name].spec.all_schedules else "no run by its schedule any more"
+        click.echo(f"{name} has {why}", err=True)
+    if len(dags) == 1:
+        rows = [row[1:] for row in rows]
+    else:
+        columns = ["DAG", *columns]
+    if rows:
+        print_table(columns, rows)
+
+
+def _run(tick: Tick) -> dict[str, str]:
+    date = format_time(tick.logical_date)
+    return {
+        "logicalDate": date,
+        "dataIntervalStart": format_time(tick.interval_start),
+        "dataIntervalEnd": date,
+        "runAfter": date,
+    }
