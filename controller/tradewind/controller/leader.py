@@ -22,7 +22,8 @@ from tradewind.controller.revisions import Revisions
 from tradewind.controller.runs import Runs
 from tradewind.controller.settings import Settings
 from tradewind.controller.tries import Tries
-from tradewind.engine.run import Note, RunState
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import Note
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.tries import TryReport
 from tradewind.kube.client import KubeClient

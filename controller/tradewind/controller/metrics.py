@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from tradewind.engine.run import Note, RunState
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import Note
 from tradewind.engine.states import TaskState
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer

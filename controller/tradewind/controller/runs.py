@@ -22,7 +22,8 @@ from tradewind.controller.pods.observation import is_over, try_of
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
 from tradewind.controller.revisions import BadRevision, Revision, Revisions
 from tradewind.controller.tries import Tries
-from tradewind.engine.run import RunInfo, RunState
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import RunInfo
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.kube.backoff import Backoff

@@ -18,7 +18,8 @@ from tradewind.controller.pods.manifest import pod_manifest
 from tradewind.controller.pods.observation import observe, run_uid_of, try_of
 from tradewind.controller.resources import PodObject
 from tradewind.engine.rendering import render_task
-from tradewind.engine.run import RunState, Stop
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import Stop
 from tradewind.engine.scheduler import Start
 from tradewind.engine.tries import TryEvent, TryReport
 from tradewind.kube.client import KubeClient

@@ -27,6 +27,10 @@ class Outcome:
     lost: bool = False
     retry: bool = True
 
+    def why(self) -> str:
+        """The reason and the end of the message, in one line."""
+        return ": ".join(part for part in (self.reason, (self.message or "")[-300:]) if part)
+
 
 def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> Outcome:
     """The outcome of a try that a report says has ended; `stopped` when we had asked for its end."""

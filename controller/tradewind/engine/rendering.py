@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from tradewind.api.resolve import ResolvedTask, argv
 from tradewind.api.templates import TemplateError, render
-from tradewind.engine.run import RunInfo, RunState
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import RunInfo
 from tradewind.engine.task_instance import format_time
 
 __all__ = ["RenderedTask", "TemplateError", "facts_of_try", "render_task", "template_values"]
@@ -27,11 +28,6 @@ def template_values(run: RunState, task: ResolvedTask, number: int) -> dict[str,
     info = run.info
     zone = ZoneInfo(run.dag.spec.time_zone or "UTC")
     local = info.logical_date.astimezone(zone)
-    outputs: dict[str, Any] = {}
-    for name in run.graph.names:
-        instance = run[name]
-        if instance.has_output:
-            outputs[name] = outputs[name.replace("-", "_")] = {"output": instance.output}
     return {
         "logicalDate": format_time(info.logical_date),
         "ds": local.strftime("%Y-%m-%d"),
@@ -41,7 +37,7 @@ def template_values(run: RunState, task: ResolvedTask, number: int) -> dict[str,
         "run": {"name": info.name, "type": info.type},
         "dag": {"name": info.dag, "namespace": info.namespace},
         "task": {"name": task.name, "try": number},
-        "tasks": outputs,
+        "tasks": run.outputs,
     }
 
 

@@ -24,3 +24,9 @@ def retry_delay(policy: RetryPolicy, identity: str, failures: int) -> timedelta:
     digest = hashlib.sha256(f"{identity}/{failures}".encode()).digest()
     fraction = int.from_bytes(digest[:6]) / 2**48
     return timedelta(seconds=min(base * (1 + fraction), longest))
+
+
+def postpone_delay(times: int) -> timedelta:
+    """Time until a Pod that could not be made is tried again, when that has happened `times` times in a row: from 2 s
+    on doubling, a minute at most."""
+    return timedelta(seconds=min(2.0 * 2.0 ** min(max(times - 1, 0), 10), 60.0))

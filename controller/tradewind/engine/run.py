@@ -8,69 +8,26 @@ exists; none of it changes the result.
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from tradewind.api.duration import format_duration
-from tradewind.api.resolve import ResolvedDag, ResolvedTask
+from tradewind.api.resolve import ResolvedDag
 from tradewind.engine.graph import Graph
 from tradewind.engine.outcome import Outcome, judge, output_size
-from tradewind.engine.retries import retry_delay
+from tradewind.engine.ready_queue import ReadyQueue
+from tradewind.engine.retries import postpone_delay, retry_delay
+from tradewind.engine.run_end import run_end
+from tradewind.engine.run_info import Note, RunInfo, Stop
+from tradewind.engine.run_status import OUTPUT_BUDGET, TRIES_BUDGET, run_status
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
-from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance, format_time, parse_time, shorten
+from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance, parse_time
+from tradewind.engine.time_limits import limit_reached, overdue
 from tradewind.engine.tries import StopReason, TryEvent, TryReport
 from tradewind.engine.trigger_rules import UpstreamCounts, evaluate
 from tradewind.engine.trigger_rules.upstream import End, Run
-
-MESSAGE_BUDGET = 200_000
-"""Bytes that the messages of all tasks of a run may have together in status, and those of their earlier tries."""
-TRIES_BUDGET = 2500
-"""Earlier tries that all tasks of a run may have together in status, of some 150 bytes each."""
-OUTPUT_BUDGET = 256 * 1024
-"""Bytes that the outputs of all tasks of a run may have together in status; etcd takes 1.5 MiB."""
-POSTPONE_FIRST = timedelta(seconds=2)
-POSTPONE_LONGEST = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """What does not change about a run."""
-
-    namespace: str
-    name: str
-    uid: str
-    dag: str
-    type: str
-    logical_date: datetime
-    interval_start: datetime
-    interval_end: datetime
-    params: Mapping[str, Any] = field(default_factory=dict)
-    revision: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Ask for the end of a try that is under way."""
-
-    run: RunInfo
-    task: ResolvedTask
-    number: int
-    why: StopReason
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something that happened to a run that a person wants to be told; `task` None: about the run as a whole."""
-
-    run: RunInfo
-    task: str | None
-    reason: str
-    message: str
-    warning: bool = False
-    cause: str | None = None
-    """Why, in one CamelCase word: Error, OOMKilled, Evicted, …"""
 
 
 class RunState:
@@ -103,17 +60,19 @@ class RunState:
             TaskInstance(task, position, UpstreamCounts(len(self.graph.upstream[position])), tries_kept=tries_kept)
             for position, task in enumerate(dag.tasks)
         ]
-        self._unfinished = len(self._instances)
+        self.unfinished = len(self._instances)
+        """Tasks that have not ended."""
+        self.outputs: dict[str, dict[str, Any]] = {}
+        """What templates see as `tasks`: by name (also with _ for -) the output of each task that has one."""
         self._dirty: deque[int] = deque()
         self._timers: list[tuple[datetime, int, int]] = []
-        self._ready: dict[str, list[int]] = {}
+        self._ready = ReadyQueue()
         self._blocked: dict[str, str] = {}
         self._too_wide: list[int] = []
         self._early: dict[tuple[int, int], TryReport] = {}
         self._stops: list[Stop] = []
         self._notes: list[Note] = []
         self._output_bytes = 0
-        self._message_limit = max(80, min(1024, MESSAGE_BUDGET // (2 * len(self._instances))))
         if status and status.get("phase"):
             self._restore(status)
         self._dirty.extend(i for i, instance in enumerate(self._instances) if instance.state is TaskState.NONE)
@@ -147,7 +106,7 @@ class RunState:
             # status. It is kept until the run comes to that try, and then taken for what it is.
             if report.number > instance.number:
                 known = self._early.get((position, report.number))
-                if known is None or _LATER_IN_LIFE[known.event] <= _LATER_IN_LIFE[report.event]:
+                if known is None or known.event.order <= report.event.order:
                     self._early[position, report.number] = report
                 self._dirty.append(position)
             return
@@ -161,8 +120,9 @@ class RunState:
         self._follow_up(now)
         self._fire_timers(now)
         self._follow_up(now)
-        if self._unfinished == 0 and not self.finished:
-            self._finish_run(now)
+        if self.unfinished == 0 and not self.finished:
+            end = run_end(self, now)
+            self._end(end.phase, end.reason, end.message, end.when)
 
     def _follow_up(self, now: datetime) -> None:
         while self._dirty:
@@ -205,7 +165,7 @@ class RunState:
     @property
     def has_ready(self) -> bool:
         """Whether any task waits for nothing but slots."""
-        return any(self._ready.values())
+        return bool(self._ready)
 
     def grant(self) -> Iterator[TaskInstance]:
         """Give slots to ready tasks, first in the Dag first, as far as limits allow; yields each that got some.
@@ -215,20 +175,17 @@ class RunState:
         """
         blocked: dict[str, str] = {}
         too_wide: list[int] = []
-        while True:
-            heads = [(ready[0], pool) for pool, ready in self._ready.items() if ready and pool not in blocked]
-            if not heads:
-                break
-            position, pool = min(heads)
+        while heads := [(position, pool) for position, pool in self._ready.heads() if pool not in blocked]:
+            position, pool = heads[0]
             instance = self._instances[position]
             if self._never_fits(instance):
-                too_wide.append(heapq.heappop(self._ready[pool]))
+                too_wide.append(self._ready.take(pool))
                 continue
             why_not = self._why_not(instance)
             if why_not:
                 blocked[pool] = why_not
                 continue
-            heapq.heappop(self._ready[pool])
+            self._ready.take(pool)
             self._hold(instance)
             instance.touch()
             yield instance
@@ -237,6 +194,10 @@ class RunState:
         if (blocked, too_wide) != (self._blocked, self._too_wide):
             self._blocked, self._too_wide = blocked, too_wide
             self.changed = True
+
+    def waits_for(self, instance: TaskInstance) -> str | None:
+        """Why a ready task had no slots when they were last handed out."""
+        return (self._too_wide and self._never_fits(instance)) or self._blocked.get(instance.task.pool)
 
     def release(self) -> None:
         """Give back every slot: the run is no longer scheduled here."""
@@ -262,10 +223,6 @@ class RunState:
         if self.active >= self.dag.max_active_tasks:
             return f"waits for maxActiveTasks of the Dag ({self.dag.max_active_tasks})"
         return self._slots.why_not(self.info.namespace, instance.task.pool, instance.task.pool_slots)
-
-    def _waits_for(self, instance: TaskInstance) -> str | None:
-        """Why a ready task had no slots when they were last handed out."""
-        return (self._too_wide and self._never_fits(instance)) or self._blocked.get(instance.task.pool)
 
     def _never_fits(self, instance: TaskInstance) -> str | None:
         return self._slots.never_fits(self.info.namespace, instance.task.pool, instance.task.pool_slots)
@@ -322,13 +279,7 @@ class RunState:
             self._end_try(instance, report, now)
 
     def _enqueue(self, instance: TaskInstance) -> None:
-        heapq.heappush(self._ready.setdefault(instance.task.pool, []), instance.position)
-
-    def _dequeue(self, instance: TaskInstance) -> None:
-        ready = self._ready.get(instance.task.pool, [])
-        if instance.position in ready:
-            ready.remove(instance.position)
-            heapq.heapify(ready)
+        self._ready.add(instance.task.pool, instance.position)
 
     def _apply(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
         """A report on the current try of a task that is Scheduled, Queued or Running."""
@@ -343,7 +294,7 @@ class RunState:
     def _progress(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
         task = instance.task
         if not instance.holds_slots:
-            self._dequeue(instance)
+            self._ready.discard(instance.position)
             self._hold(instance)
         if instance.state is TaskState.SCHEDULED:
             instance.state, instance.queued_at, instance.message = TaskState.QUEUED, now, None
@@ -371,22 +322,21 @@ class RunState:
             self._end_try(instance, replace(report, event=TryEvent.REFUSED), now)
             return
         self._give_back(instance)
-        self._dequeue(instance)
-        delay = min(POSTPONE_FIRST * 2 ** min(instance.postponed, 10), POSTPONE_LONGEST)
+        self._ready.discard(instance.position)
         instance.postponed += 1
-        instance.postponed_until = now + delay
+        instance.postponed_until = now + postpone_delay(instance.postponed)
         instance.reason, instance.message = report.reason, report.message
         self._set_timer(instance.postponed_until, instance.position, instance.number)
         self._mark(instance)
 
     def _end_try(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
         task = instance.task
-        self._dequeue(instance)
+        self._ready.discard(instance.position)
         self._give_back(instance)
         instance.exit_code = report.exit_code
         instance.started_at = report.started_at or instance.started_at
         instance.finished_at = report.finished_at or now
-        outcome = self._within_budget(judge(task, report, instance.stop or _overdue(instance, report, now)))
+        outcome = self._within_budget(judge(task, report, instance.stop or overdue(instance, report, now)))
         if outcome.lost and instance.lost < task.retries.on_lost:
             instance.reason, instance.message = outcome.reason, outcome.message
             instance.lost += 1
@@ -404,7 +354,7 @@ class RunState:
             self._dirty.append(instance.position)
             self._mark(instance)
             wait = format_duration(instance.retry_at - instance.finished_at)
-            note = f"try {instance.number} failed ({_why(outcome)}); the next is due in {wait}"
+            note = f"try {instance.number} failed ({outcome.why()}); the next is due in {wait}"
             self._note(instance, "TryFailed", note, outcome.reason or "Error")
             return
         self._finish(instance, outcome, instance.finished_at)
@@ -420,17 +370,23 @@ class RunState:
         return outcome
 
     def _finish(self, instance: TaskInstance, outcome: Outcome, when: datetime) -> None:
-        self._dequeue(instance)
+        self._ready.discard(instance.position)
         self._give_back(instance)
         instance.state, instance.reason, instance.message = outcome.state, outcome.reason, outcome.message
         instance.output, instance.has_output = outcome.output, outcome.has_output
+        self._publish_output(instance)
         instance.finished_at, instance.retry_at = when, None
-        self._unfinished -= 1
+        self.unfinished -= 1
         self._count_downstream(instance)
         self._mark(instance)
         if outcome.state is TaskState.FAILED:
-            note = f"failed after try {instance.number}: {_why(outcome)}"
+            note = f"failed after try {instance.number}: {outcome.why()}"
             self._note(instance, "TaskFailed", note, outcome.reason or "Error")
+
+    def _publish_output(self, instance: TaskInstance) -> None:
+        if instance.has_output:
+            entry = {"output": instance.output}
+            self.outputs[instance.task.name] = self.outputs[instance.task.name.replace("-", "_")] = entry
 
     def _count_downstream(self, instance: TaskInstance) -> None:
         for position in self.graph.downstream[instance.position]:
@@ -455,7 +411,7 @@ class RunState:
         while self._timers and self._timers[0][0] <= now:
             _, position, number = heapq.heappop(self._timers)
             if position == _RUN:
-                if self.dag.run_timeout and self._unfinished:
+                if self.dag.run_timeout and self.unfinished:
                     limit = format_duration(self.dag.run_timeout)
                     self.fail("RunTimeout", f"it took longer than runTimeout ({limit})", now)
                     return
@@ -473,7 +429,7 @@ class RunState:
                 self._enqueue(instance)
                 self._mark(instance)
         elif instance.stop is None and instance.state in (TaskState.QUEUED, TaskState.RUNNING):
-            why = _limit_reached(instance, now)
+            why = limit_reached(instance, now)
             if why:
                 self._stop(instance, why)
 
@@ -482,18 +438,6 @@ class RunState:
         self._stops.append(Stop(self.info, instance.task, instance.number, why))
 
     # The run ----------------------------------------------------------------------------------------------------
-
-    def _finish_run(self, now: datetime) -> None:
-        leaves = [self._instances[position] for position in self.graph.leaves]
-        bad = [leaf for leaf in leaves if leaf.state in (TaskState.FAILED, TaskState.UPSTREAM_FAILED)]
-        ended = max((i.finished_at for i in self._instances if i.finished_at), default=now)
-        if not bad:
-            self._end(RunPhase.SUCCEEDED, "Succeeded", None, max(ended, self.started_at or ended))
-            return
-        failed = [instance for instance in self._instances if instance.state is TaskState.FAILED]
-        shown = ", ".join(instance.task.name for instance in failed[:5])
-        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-        self._end(RunPhase.FAILED, "TaskFailed", f"failed: {shown}{more}", max(ended, self.started_at or ended))
 
     def _end(self, phase: RunPhase, reason: str, message: str | None, now: datetime) -> None:
         self.phase, self.reason, self.message, self.finished_at = phase, reason, message, now
@@ -515,42 +459,7 @@ class RunState:
 
     def status(self) -> dict[str, Any]:
         """DagRun.status, JSON-ready."""
-        total = len(self._instances)
-        status: dict[str, Any] = {
-            "phase": self.phase.value,
-            "logicalDate": format_time(self.info.logical_date),
-            "done": f"{total - self._unfinished}/{total}",
-            "conditions": [self._complete()],
-        }
-        if self.reason:
-            status["reason"] = self.reason
-        if self.message:
-            status["message"] = self.message
-        if self.info.revision:
-            status["revision"] = self.info.revision
-        if self.info.params:
-            status["params"] = dict(self.info.params)
-        if self.started_at:
-            status["startedAt"] = format_time(self.started_at)
-        if self.finished_at:
-            status["finishedAt"] = format_time(self.finished_at)
-            status["duration"] = format_duration(self.finished_at - (self.started_at or self.finished_at))
-        status["tasks"] = [
-            instance.entry(self._message_limit, self._waits_for(instance))
-            for instance in self._instances
-            if instance.state is not TaskState.NONE
-        ]
-        return status
-
-    def _complete(self) -> dict[str, Any]:
-        since = self.finished_at or self.started_at or self.info.interval_end
-        return {
-            "type": "Complete",
-            "status": "True" if self.finished else "False",
-            "reason": self.reason or self.phase.value,
-            "message": self.message or f"the run is {self.phase.value}",
-            "lastTransitionTime": format_time(since),
-        }
+        return run_status(self)
 
     def _restore(self, status: Mapping[str, Any]) -> None:
         self.phase = RunPhase(status["phase"])
@@ -568,10 +477,11 @@ class RunState:
         instance.restore(entry)
         task, position, number = instance.task, instance.position, instance.number
         if instance.finished:
-            self._unfinished -= 1
+            self.unfinished -= 1
             self._count_downstream(instance)
             if instance.has_output:
                 self._output_bytes += output_size(instance.output)
+                self._publish_output(instance)
         elif instance.state in (TaskState.QUEUED, TaskState.RUNNING):
             self._hold(instance)
             if instance.queued_at:
@@ -584,38 +494,5 @@ class RunState:
             self._set_timer(instance.retry_at, position, number)
 
 
-def _limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
-    """Why the current try has to end, if it has been queued or running for too long."""
-    task = instance.task
-    if instance.started_at:
-        if task.timeout and instance.started_at + task.timeout <= now:
-            return StopReason("Timeout", f"ran longer than timeout ({format_duration(task.timeout)})")
-    elif instance.queued_at and instance.queued_at + task.queued_timeout <= now:
-        limit = format_duration(task.queued_timeout)
-        message = f"did not start within queuedTimeout ({limit}): {instance.message or 'no reason is known'}"
-        return StopReason(instance.reason or "QueuedTimeout", message)
-    return None
-
-
-def _overdue(instance: TaskInstance, report: TryReport, now: datetime) -> StopReason | None:
-    """Why a try that was ended from outside had to end. A stop is not in status: after a restart, what ended after its
-    limit was stopped for that, and is not lost."""
-    if report.event is TryEvent.LOST or report.reason == "DeadlineExceeded":
-        return _limit_reached(instance, instance.finished_at or now)
-    return None
-
-
-def _why(outcome: Outcome) -> str:
-    return ": ".join(part for part in (outcome.reason, shorten(outcome.message or "", 300)) if part)
-
-
-_LATER_IN_LIFE = {
-    TryEvent.POSTPONED: 0,
-    TryEvent.CREATED: 1,
-    TryEvent.RUNNING: 2,
-    TryEvent.REFUSED: 3,
-    TryEvent.LOST: 3,
-    TryEvent.ENDED: 3,
-}
 _RUN = -1
 """Position of the timer of the run itself."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS, ResolvedTask
-from tradewind.engine.run import Note, RunInfo, RunState, Stop
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import Note, RunInfo, Stop
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import RunPhase
 from tradewind.engine.tries import TryReport

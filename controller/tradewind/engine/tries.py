@@ -21,6 +21,14 @@ class TryEvent(StrEnum):
     POSTPONED = "Postponed"
     """The Pod could not be made now (quota, for example); to be tried again after a while."""
 
+    @property
+    def order(self) -> int:
+        """Place in the life of a try: of two reports the one with the higher place is the newer."""
+        return _ORDER.get(self, len(_ORDER))
+
+
+_ORDER = {TryEvent.POSTPONED: 0, TryEvent.CREATED: 1, TryEvent.RUNNING: 2}
+
 
 @dataclass(frozen=True, slots=True)
 class TryReport:

@@ -10,7 +10,8 @@ from typing import Any
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.validation import validate_dag_spec
-from tradewind.engine.run import Note, RunInfo, RunState
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import Note, RunInfo
 from tradewind.engine.scheduler import Plan, Scheduler, Start
 from tradewind.engine.states import TaskState
 from tradewind.engine.tries import TryEvent, TryReport

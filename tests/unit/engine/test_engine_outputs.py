@@ -7,7 +7,7 @@ import pytest
 from engine_world import World, task
 
 from tradewind.engine.outcome import MAX_OUTPUT_BYTES
-from tradewind.engine.run import OUTPUT_BUDGET
+from tradewind.engine.run_status import OUTPUT_BUDGET
 from tradewind.engine.states import TaskState
 
 pytestmark = pytest.mark.unit

@@ -25,7 +25,8 @@ from tradewind.cli.local.environment import Environment, Sources
 from tradewind.cli.local.folder import RunFolder
 from tradewind.cli.local.runner import LocalRun
 from tradewind.cli.output import Format, output_option, print_data
-from tradewind.engine.run import RunInfo, RunState
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import RunInfo
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import format_time

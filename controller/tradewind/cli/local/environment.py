@@ -15,7 +15,7 @@ from tradewind.api.names import LABEL_DAG, LABEL_RUN, LABEL_TASK, LABEL_TRY, pod
 from tradewind.api.resolve import ResolvedTask
 from tradewind.api.validation.tasks import quantity
 from tradewind.cli.documents import Document
-from tradewind.engine.run import RunInfo
+from tradewind.engine.run_info import RunInfo
 
 _LABEL_PATH = re.compile(r"^metadata\.labels\['(.+)'\]$")
 

@@ -8,7 +8,7 @@ from tradewind.api.resolve import ResolvedDag, ResolvedTask
 from tradewind.controller.pods.strategic_merge import strategic_merge
 from tradewind.controller.resources import owner_reference
 from tradewind.engine.rendering import RenderedTask, facts_of_try
-from tradewind.engine.run import RunInfo
+from tradewind.engine.run_info import RunInfo
 
 USER = 65532
 """The user and group that tasks run as unless their podTemplate says otherwise: nobody in particular."""

@@ -5,7 +5,7 @@ from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Ve
 
 
 def none_failed_min_one_success(upstream: UpstreamCounts) -> Verdict:
-    """Run when all are Succeeded or Skipped and one Succeeded; UpstreamFailed on the first failure; Skipped if all were."""
+    """Run when none failed and one succeeded; UpstreamFailed on the first failure; Skipped if all are."""
     if upstream.failed or upstream.upstream_failed:
         return End(TaskState.UPSTREAM_FAILED, "a task upstream failed")
     if upstream.done < upstream.total:

@@ -1,4 +1,7 @@
-"""What one watch event costs, from the bytes to the handler. `python test_kube_informer_speed.py` prints it."""
+"""What one watch event costs, from the bytes to the handler: `python bench/informer_events.py`.
+
+Measured on 2 cores: 11 µs an event of 3.9 kB into a narrow struct, 10 µs for the metadata only, 160 µs as a dict.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,6 @@ import orjson
 from tradewind.kube.informer import Change, Informer
 from tradewind.kube.objects import KubeObject
 from tradewind.kube.resources import PODS
-
-# Measured at 10 to 13 µs on 2 cores; a second pass over the bytes or a dict per object shows up as twice as
-# much and more. The rest is for a busy machine.
-LIMIT_MICROSECONDS = 40.0
 
 
 class Terminated(msgspec.Struct, rename="camel"):
@@ -140,11 +139,6 @@ async def measure(decode: Any, objects: int = 2000) -> float:
     task.cancel()
     assert len(seen) == informer.events == objects * 4
     return client.seconds / informer.events * 1e6
-
-
-async def test_an_event_costs_microseconds() -> None:
-    best = min([await measure(Pod) for _ in range(3)])
-    assert best < LIMIT_MICROSECONDS
 
 
 if __name__ == "__main__":

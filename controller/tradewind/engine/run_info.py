@@ -1,0 +1,48 @@
+"""What a run is, and what it says to those around it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tradewind.api.resolve import ResolvedTask
+from tradewind.engine.tries import StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What does not change about a run."""
+
+    namespace: str
+    name: str
+    uid: str
+    dag: str
+    type: str
+    logical_date: datetime
+    interval_start: datetime
+    interval_end: datetime
+    params: Mapping[str, Any] = field(default_factory=dict)
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Ask for the end of a try that is under way."""
+
+    run: RunInfo
+    task: ResolvedTask
+    number: int
+    why: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that happened to a run that a person wants to be told; `task` None: about the run as a whole."""
+
+    run: RunInfo
+    task: str | None
+    reason: str
+    message: str
+    warning: bool = False
+    cause: str | None = None
+    """Why, in one CamelCase word: Error, OOMKilled, Evicted, …"""
