@@ -146,6 +146,17 @@ class CertificateKeeper:
             await self._client.request("PATCH", path, body=patch, content_type="application/json-patch+json")
 
 
+_CA_KEY_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 _LABELS = {"app.kubernetes.io/managed-by": "tradewind"}
 
 
@@ -180,6 +191,9 @@ def _sign(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     )
+    if issuer is None:
+        # Strict clients (Python from 3.13 on) do not take a CA that does not say what its key is for.
+        builder = builder.add_extension(_CA_KEY_USAGE, critical=True)
     if hosts:
         names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])

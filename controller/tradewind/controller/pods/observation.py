@@ -143,7 +143,10 @@ def _failed_without_container(pod: PodObject, identity: tuple[str, int]) -> TryR
         return TryReport(*identity, TryEvent.ENDED, reason=reason, message=message)
     for container in pod.status.init_container_statuses:
         ended = container.state.terminated
-        if ended is not None and ended.exit_code != 0 and reason not in _LOST_REASONS:
+        if ended is not None and ended.exit_code != 0:
+            lost = _lost_reason(pod, ended)
+            if lost:
+                return TryReport(*identity, TryEvent.LOST, reason=lost, message=message)
             text = f"init container {container.name!r} ended with exit code {ended.exit_code}: {ended.message}"
             return TryReport(*identity, TryEvent.ENDED, reason="InitContainerFailed", message=text)
     return TryReport(*identity, TryEvent.LOST, reason=reason, message=message)

@@ -1,0 +1,146 @@
+"""The Pod of a try: restricted, without a token, and not to be bent by templates where it matters."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tradewind.api import names
+from tradewind.api.dag import DagSpec
+from tradewind.api.resolve import resolve
+from tradewind.controller.pods.manifest import pod_manifest
+from tradewind.engine.rendering import RenderedTask
+from tradewind.engine.run_info import RunInfo
+
+pytestmark = pytest.mark.unit
+
+DATE = datetime(2026, 3, 1, 6, tzinfo=UTC)
+INFO = RunInfo("analytics", "sales-1", "uid-1", "sales", "Manual", DATE, DATE, DATE, revision="sales-0123456789")
+
+
+def manifest(
+    task: dict[str, Any] | None = None,
+    *,
+    rendered: RenderedTask | None = None,
+    number: int = 1,
+    **spec: Any,
+) -> dict[str, Any]:
+    own = {"name": "extract", "image": "python:3.12", **(task or {})}
+    dag = resolve(DagSpec.model_validate({"tasks": [own], **spec}))
+    return pod_manifest(INFO, dag, dag.tasks[0], number, rendered or RenderedTask(None, [], []))
+
+
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    return next(found for found in pod["spec"]["containers"] if found["name"] == "task")
+
+
+def test_it_passes_the_restricted_pod_security_standard() -> None:
+    pod = manifest()
+    spec = pod["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(pod)["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & spec.keys()
+
+
+def test_it_gets_no_token_runs_once_and_leaves_its_last_words() -> None:
+    pod = manifest()
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert pod["spec"]["restartPolicy"] == "Never"
+    assert container(pod)["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert container(pod)["terminationMessagePath"] == "/dev/termination-log"
+    assert [found["name"] for found in pod["spec"]["containers"]] == ["task"]
+    assert "initContainers" not in pod["spec"]
+
+
+def test_its_name_labels_and_owner_say_what_it_is() -> None:
+    metadata = manifest(number=3)["metadata"]
+    assert metadata["name"] == names.pod_name("sales-1", "uid-1", "extract", None, 3)
+    assert metadata["namespace"] == "analytics"
+    assert metadata["labels"] == {
+        "tradewind.dev/dag": "sales",
+        "tradewind.dev/run": "sales-1",
+        "tradewind.dev/task": "extract",
+        "tradewind.dev/try": "3",
+        "app.kubernetes.io/managed-by": "tradewind",
+    }
+    assert metadata["annotations"]["tradewind.dev/revision"] == "sales-0123456789"
+    assert metadata["ownerReferences"] == [
+        {
+            "apiVersion": "tradewind.dev/v1alpha1",
+            "kind": "DagRun",
+            "name": "sales-1",
+            "uid": "uid-1",
+            "controller": True,
+        }
+    ]
+
+
+def test_templates_cannot_change_what_identifies_a_try() -> None:
+    evil = {
+        "metadata": {"name": "mine", "namespace": "kube-system", "labels": {"tradewind.dev/task": "x", "team": "a"}},
+        "spec": {"restartPolicy": "Always"},
+    }
+    expected, pod = manifest(), manifest({"podTemplate": evil}, podTemplate=evil)
+    assert pod["metadata"]["labels"] == {**expected["metadata"]["labels"], "team": "a"}
+    for field in ("name", "namespace", "ownerReferences"):
+        assert pod["metadata"][field] == expected["metadata"][field]
+    assert pod["spec"]["restartPolicy"] == "Never"
+
+
+def test_the_template_of_the_task_goes_over_that_of_the_dag() -> None:
+    pod = manifest(
+        {"podTemplate": {"spec": {"nodeSelector": {"disk": "nvme"}}}},
+        podTemplate={"spec": {"nodeSelector": {"disk": "ssd", "zone": "b"}, "serviceAccountName": "etl"}},
+    )
+    assert pod["spec"]["nodeSelector"] == {"disk": "nvme", "zone": "b"}
+    assert pod["spec"]["serviceAccountName"] == "etl"
+
+
+def test_templates_reach_the_tasks_container_by_its_name() -> None:
+    mount = {"name": "data", "mountPath": "/data"}
+    template = {"spec": {"containers": [{"name": "task", "imagePullPolicy": "Always", "volumeMounts": [mount]}]}}
+    found = container(manifest({"podTemplate": template}))
+    assert (found["image"], found["imagePullPolicy"], found["volumeMounts"]) == ("python:3.12", "Always", [mount])
+
+
+@pytest.mark.parametrize(
+    ("text", "literal"),
+    [("$(HOME)", "$$(HOME)"), ("$HOME", "$$HOME"), ("$$", "$$$$"), ("cost: 5$", "cost: 5$$"), ("plain", "plain")],
+)
+def test_dollars_are_passed_on_as_they_are(text: str, literal: str) -> None:
+    """The kubelet replaces $(NAME) and makes one dollar of two."""
+    secret = {"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "$(k)"}}}
+    rendered = RenderedTask([text], [text], [{"name": "X", "value": text}, secret])
+    found = container(manifest(rendered=rendered))
+    assert (found["command"], found["args"]) == ([literal], [literal])
+    assert found["env"][-2:] == [{"name": "X", "value": literal}, secret]
+
+
+def test_an_image_keeps_its_own_entrypoint() -> None:
+    assert "command" not in container(manifest(rendered=RenderedTask(None, ["x"], [])))
+
+
+def test_the_facts_are_in_its_environment() -> None:
+    env = {variable["name"]: variable["value"] for variable in container(manifest(number=2))["env"]}
+    assert env["TRADEWIND_TASK"] == "extract"
+    assert env["TRADEWIND_TRY"] == "2"
+    assert env["TRADEWIND_OUTPUT"] == "/dev/termination-log"
+
+
+def test_what_the_task_says_about_its_container() -> None:
+    resources = {"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}}
+    env_from = [{"secretRef": {"name": "warehouse"}}]
+    found = container(manifest({"resources": resources, "envFrom": env_from, "workingDir": "/work"}))
+    assert (found["resources"], found["envFrom"], found["workingDir"]) == (resources, env_from, "/work")
+
+
+def test_the_finalizer_comes_with_result_protection() -> None:
+    assert "finalizers" not in manifest()["metadata"]
+    assert manifest(resultProtection="Finalizer")["metadata"]["finalizers"] == ["tradewind.dev/result"]
+
+
+def test_a_deadline_far_beyond_the_limits_ends_a_pod_whose_controller_is_gone() -> None:
+    assert "activeDeadlineSeconds" not in manifest()["spec"]
+    assert manifest({"timeout": "90s", "queuedTimeout": "2m"})["spec"]["activeDeadlineSeconds"] == 90 + 120 + 60
+    assert manifest({"timeout": "1500ms"})["spec"]["activeDeadlineSeconds"] == 2 + 600 + 60

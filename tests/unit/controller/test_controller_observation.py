@@ -1,0 +1,252 @@
+"""What the state of a Pod says about its try: above all, whose fault its end was."""
+
+from datetime import UTC, datetime
+
+import pytest
+from kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
+
+from tradewind.controller.pods.observation import is_over, observe, run_uid_of, try_of
+from tradewind.controller.resources import PodObject
+from tradewind.engine.tries import TryEvent, TryReport
+
+pytestmark = pytest.mark.unit
+
+STARTED = datetime(2026, 3, 1, 6, 0, 5, tzinfo=UTC)
+
+
+def seen(found: PodObject, *, gone: bool = False) -> TryReport:
+    report = observe(found, gone=gone)
+    assert report is not None
+    assert (report.task, report.number) == ("extract", 1)
+    assert is_over(found) or report.event not in (TryEvent.ENDED, TryEvent.LOST) or gone
+    return report
+
+
+def summary(found: PodObject, *, gone: bool = False) -> tuple[TryEvent, str | None, int | None]:
+    report = seen(found, gone=gone)
+    return report.event, report.reason, report.exit_code
+
+
+def disrupted(reason: str) -> str:
+    return f'conditions: [{{type: DisruptionTarget, status: "True", reason: {reason}}}]'
+
+
+# On its way ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_pod_that_was_just_created() -> None:
+    assert summary(pod("phase: Pending", node=None)) == (TryEvent.CREATED, None, None)
+    assert summary(pod(PENDING)) == (TryEvent.CREATED, None, None)
+
+
+def test_a_running_container() -> None:
+    report = seen(pod(RUNNING))
+    assert (report.event, report.started_at) == (TryEvent.RUNNING, STARTED)
+
+
+@pytest.mark.parametrize(
+    "reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "InvalidImageName"]
+)
+def test_a_container_that_cannot_start_says_why(reason: str) -> None:
+    state = f"{{waiting: {{reason: {reason}, message: what went wrong}}}}"
+    report = seen(pod(f"phase: Pending\ncontainerStatuses: [{{name: task, state: {state}}}]"))
+    assert (report.event, report.reason, report.message) == (TryEvent.CREATED, reason, "what went wrong")
+
+
+def test_a_pod_that_finds_no_node_says_why() -> None:
+    condition = '{type: PodScheduled, status: "False", reason: Unschedulable, message: "0/3 nodes are available"}'
+    report = seen(pod(f"phase: Pending\nconditions: [{condition}]", node=None))
+    assert (report.event, report.reason, report.message) == (
+        TryEvent.CREATED,
+        "Unschedulable",
+        "0/3 nodes are available",
+    )
+
+
+def test_an_init_container_that_cannot_start_says_why() -> None:
+    status = """
+phase: Pending
+initContainerStatuses: [{name: fetch, state: {waiting: {reason: ImagePullBackOff, message: no such image}}}]
+containerStatuses: [{name: task, state: {waiting: {reason: PodInitializing}}}]
+"""
+    assert seen(pod(status)).reason == "ImagePullBackOff"
+
+
+# Ended by itself ----------------------------------------------------------------------------------------------------
+
+
+def test_success_with_an_output() -> None:
+    report = seen(pod(terminated(0, "Completed", message='{"rows": 3}', phase="Succeeded")))
+    assert (report.event, report.exit_code, report.output) == (TryEvent.ENDED, 0, '{"rows": 3}')
+    assert (report.reason, report.message) == (None, None)
+    assert report.started_at == STARTED
+    assert report.finished_at == datetime(2026, 3, 1, 6, 0, 50, tzinfo=UTC)
+
+
+def test_failure_with_its_last_words() -> None:
+    report = seen(pod(terminated(3, "Error", message="KeyError: region\n")))
+    assert (report.event, report.exit_code, report.reason) == (TryEvent.ENDED, 3, None)
+    assert (report.message, report.output) == ("KeyError: region", None)
+
+
+def test_too_much_memory_is_the_tasks_own_fault() -> None:
+    report = seen(pod(terminated(137, "OOMKilled", message="reading…")))
+    assert (report.event, report.reason, report.exit_code) == (TryEvent.ENDED, "OOMKilled", 137)
+    assert report.message == "used more memory than its limit. reading…"
+
+
+@pytest.mark.parametrize("exit_code", [137, 143, 0])
+def test_the_deadline_of_the_pod(exit_code: int) -> None:
+    more = "reason: DeadlineExceeded\nmessage: Pod was active on the node longer than the specified deadline"
+    report = seen(pod(terminated(exit_code, "Error", more=more)))
+    assert (report.event, report.reason) == (TryEvent.ENDED, "DeadlineExceeded")
+
+
+def test_the_deadline_before_the_container_started() -> None:
+    status = "phase: Failed\nreason: DeadlineExceeded\nmessage: Pod was active on the node longer than the deadline"
+    assert summary(pod(status)) == (TryEvent.ENDED, "DeadlineExceeded", None)
+
+
+def test_a_program_that_cannot_be_started() -> None:
+    report = seen(pod(terminated(128, "StartError", message="exec: nope: not found")))
+    assert (report.event, report.reason, report.exit_code) == (TryEvent.ENDED, "StartError", 128)
+
+
+def test_an_init_container_that_failed() -> None:
+    status = """
+phase: Failed
+initContainerStatuses: [{name: fetch, state: {terminated: {exitCode: 2, reason: Error, message: no such bucket}}}]
+containerStatuses: [{name: task, state: {waiting: {reason: PodInitializing}}}]
+"""
+    report = seen(pod(status))
+    assert (report.event, report.reason) == (TryEvent.ENDED, "InitContainerFailed")
+    assert report.message == "init container 'fetch' ended with exit code 2: no such bucket"
+
+
+def test_a_sidecar_that_goes_on_does_not_keep_the_task_from_ending() -> None:
+    status = terminated(0, "Completed", phase="Running") + "- {name: proxy, state: {running: {}}}\n"
+    assert summary(pod(status)) == (TryEvent.ENDED, None, 0)
+
+
+def test_a_sidecar_that_ended_is_not_the_task() -> None:
+    status = RUNNING + "- {name: proxy, state: {terminated: {exitCode: 1, reason: Error}}}\n"
+    assert seen(pod(status)).event is TryEvent.RUNNING
+
+
+def test_a_succeeded_pod_whose_container_is_not_told() -> None:
+    assert summary(pod("phase: Succeeded")) == (TryEvent.ENDED, None, 0)
+
+
+# Lost to its surroundings -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["Error", "ContainerStatusUnknown"])
+def test_an_evicted_pod(reason: str) -> None:
+    more = "reason: Evicted\nmessage: 'The node was low on resource: memory. '"
+    report = seen(pod(terminated(137, reason, more=more)))
+    assert (report.event, report.reason) == (TryEvent.LOST, "Evicted")
+    assert report.message == "The node was low on resource: memory."
+
+
+def test_an_evicted_pod_that_had_not_started() -> None:
+    assert summary(pod("phase: Failed\nreason: Evicted\nmessage: 'The node was low on resource: memory.'")) == (
+        TryEvent.LOST,
+        "Evicted",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    "reason", ["OutOfcpu", "OutOfmemory", "OutOfpods", "UnexpectedAdmissionError", "NodeAffinity", "NodeShutdown"]
+)
+def test_a_pod_that_the_kubelet_refused(reason: str) -> None:
+    report = seen(pod(f"phase: Failed\nreason: {reason}\nmessage: Pod was rejected"))
+    assert (report.event, report.reason, report.message) == (TryEvent.LOST, reason, "Pod was rejected")
+
+
+@pytest.mark.parametrize(
+    "reason", ["PreemptionByScheduler", "EvictionByEvictionAPI", "DeletionByTaintManager", "TerminationByKubelet"]
+)
+def test_a_pod_that_had_to_make_way(reason: str) -> None:
+    found = pod(terminated(143, "Error", more=disrupted(reason), finished="06:01:05"), **DELETED)
+    assert summary(found) == (TryEvent.LOST, reason, 143)
+
+
+def test_a_node_that_is_gone() -> None:
+    found = pod(terminated(137, "ContainerStatusUnknown", more=disrupted("DeletionByPodGC")))
+    assert summary(found) == (TryEvent.LOST, "NodeLost", 137)
+
+
+def test_success_counts_though_the_pod_had_to_make_way() -> None:
+    found = pod(terminated(0, "Completed", phase="Succeeded", more=disrupted("PreemptionByScheduler")), **DELETED)
+    assert summary(found) == (TryEvent.ENDED, None, 0)
+
+
+# Deleted ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "finished"), [(143, "06:01:02"), (137, "06:01:30"), (1, "06:01:01"), (137, "06:01:00")]
+)
+def test_a_container_that_was_killed_by_the_deletion_of_its_pod(exit_code: int, finished: str) -> None:
+    found = pod(terminated(exit_code, "Error", finished=finished), **DELETED)
+    assert summary(found) == (TryEvent.LOST, "PodDeleted", exit_code)
+
+
+@pytest.mark.parametrize(("exit_code", "finished"), [(1, "06:00:59"), (137, "06:00:30"), (1, "06:01:00")])
+def test_a_failure_before_the_deletion_is_the_tasks_own(exit_code: int, finished: str) -> None:
+    found = pod(terminated(exit_code, "Error", finished=finished), **DELETED)
+    for gone in (False, True):
+        assert summary(found, gone=gone) == (TryEvent.ENDED, None, exit_code)
+
+
+def test_a_deadline_is_not_a_deletion() -> None:
+    found = pod(terminated(143, "Error", finished="06:01:02", more="reason: DeadlineExceeded"), **DELETED)
+    assert summary(found) == (TryEvent.ENDED, "DeadlineExceeded", 143)
+
+
+def test_a_pod_that_is_being_deleted_still_runs() -> None:
+    assert seen(pod(RUNNING, **DELETED)).event is TryEvent.RUNNING
+
+
+def test_a_pod_that_vanished() -> None:
+    running, waiting = seen(pod(RUNNING, **DELETED), gone=True), seen(pod(PENDING), gone=True)
+    assert (running.event, running.reason) == (TryEvent.LOST, "PodDeleted")
+    assert running.message == "its Pod was deleted while running"
+    assert waiting.message == "its Pod was deleted while waiting to start"
+
+
+def test_a_pod_that_is_deleted_before_it_found_a_node_never_starts() -> None:
+    assert summary(pod("phase: Pending", node=None, **DELETED)) == (TryEvent.LOST, "PodDeleted", None)
+
+
+def test_an_init_container_that_was_killed_by_the_deletion_of_its_pod() -> None:
+    status = """
+phase: Failed
+initContainerStatuses:
+- {name: fetch, state: {terminated: {exitCode: 143, reason: Error, finishedAt: "2026-03-01T06:01:02Z"}}}
+containerStatuses: [{name: task, state: {waiting: {reason: PodInitializing}}}]
+"""
+    assert summary(pod(status, **DELETED), gone=True) == (TryEvent.LOST, "PodDeleted", None)
+
+
+def test_an_init_container_that_was_ended_with_its_node() -> None:
+    status = f"""
+phase: Failed
+{disrupted("DeletionByTaintManager")}
+initContainerStatuses: [{{name: fetch, state: {{terminated: {{exitCode: 137, reason: Error}}}}}}]
+containerStatuses: [{{name: task, state: {{waiting: {{reason: PodInitializing}}}}}}]
+"""
+    assert summary(pod(status)) == (TryEvent.LOST, "DeletionByTaintManager", None)
+
+
+# Whose Pod it is ----------------------------------------------------------------------------------------------------
+
+
+def test_pods_are_known_by_their_labels_and_owner() -> None:
+    assert try_of(pod()) == ("extract", 1)
+    assert run_uid_of(pod()) == "run-uid"
+    stranger = pod(labels={"tradewind.dev/task": "extract", "tradewind.dev/try": "one"}, ownerReferences=[])
+    assert (try_of(stranger), run_uid_of(stranger), observe(stranger, gone=False)) == (None, None, None)
+    other = [{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": True}]
+    assert run_uid_of(pod(ownerReferences=other)) is None

@@ -1,0 +1,72 @@
+"""A revision is what a run depends on: its hash changes with that, and with nothing else."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tradewind.api.dag import DagSpec
+from tradewind.controller.revisions import content_hash, run_fields
+
+pytestmark = pytest.mark.unit
+
+SPEC: dict[str, Any] = {
+    "description": "Sales per region",
+    "schedule": "0 6 * * *",
+    "timeZone": "Europe/Berlin",
+    "params": {"region": {"type": "string", "default": "eu"}},
+    "tasks": [{"name": "a", "image": "busybox"}, {"name": "b", "noop": True, "dependsOn": ["a"]}],
+}
+RUN_FIELDS = {
+    "timeZone": "UTC",
+    "maxActiveTasks": 3,
+    "runTimeout": "1h",
+    "resultProtection": "Finalizer",
+    "podRetention": "1d",
+    "params": {},
+    "taskDefaults": {"image": "alpine"},
+    "podTemplate": {"spec": {"nodeSelector": {"disk": "ssd"}}},
+    "tasks": [{"name": "a", "image": "alpine"}],
+}
+OTHER_FIELDS = {
+    "description": "Changed",
+    "docs": "# Sales",
+    "owner": "ops",
+    "tags": ["x"],
+    "schedule": "0 7 * * *",
+    "startDate": "2026-01-01T00:00:00Z",
+    "endDate": "2027-01-01T00:00:00Z",
+    "catchup": True,
+    "startingDeadline": "1h",
+    "suspend": True,
+    "maxActiveRuns": 1,
+    "successfulRunsHistoryLimit": 1,
+    "failedRunsHistoryLimit": 1,
+}
+
+
+@pytest.mark.parametrize("field", RUN_FIELDS)
+def test_what_runs_depend_on_makes_a_revision(field: str) -> None:
+    changed = {**SPEC, field: RUN_FIELDS[field]}
+    assert content_hash(changed) != content_hash(SPEC)
+    assert field in run_fields(changed)
+
+
+@pytest.mark.parametrize("field", OTHER_FIELDS)
+def test_what_runs_do_not_depend_on_makes_none(field: str) -> None:
+    assert content_hash({**SPEC, field: OTHER_FIELDS[field]}) == content_hash(SPEC)
+
+
+def test_the_order_of_keys_does_not_matter_and_that_of_tasks_does() -> None:
+    shuffled = json.loads(json.dumps(SPEC, sort_keys=True))
+    assert content_hash(shuffled) == content_hash(SPEC)
+    assert content_hash({**SPEC, "tasks": SPEC["tasks"][::-1]}) != content_hash(SPEC)
+
+
+def test_the_hash_is_the_same_in_every_version() -> None:
+    """It is in the names of stored objects: a change here makes a new revision of every Dag at the next upgrade."""
+    assert content_hash(SPEC)[:10] == "b206f0061e"
+
+
+def test_what_is_kept_is_a_spec_that_can_be_run() -> None:
+    assert DagSpec.model_validate(run_fields(SPEC)).tasks[0].name == "a"

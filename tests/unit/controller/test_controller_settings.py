@@ -1,0 +1,102 @@
+"""Each setting of the controller is an option and an environment variable of the same name."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tradewind.controller import logs, process
+from tradewind.controller.process import main_command
+from tradewind.controller.settings import Settings, default_identity
+
+pytestmark = pytest.mark.unit
+
+NOT_OPTIONS = {"identity"}
+VALUES: dict[str, tuple[str, object]] = {
+    "namespaces": ("b, a,,b", ("a", "b")),
+    "pod_namespace": ("tradewind", "tradewind"),
+    "lease_name": ("mine", "mine"),
+    "lease_duration": ("30", 30.0),
+    "parallelism": ("64", 64),
+    "check_crds": ("false", False),
+    "metrics_port": ("0", 0),
+    "probe_port": ("9", 9),
+    "webhook_port": ("9443", 9443),
+    "webhook_secret": ("s", "s"),
+    "webhook_service": ("w", "w"),
+    "webhook_configuration": ("c", "c"),
+    "webhook_certificates": ("provided", "provided"),
+    "log_format": ("json", "json"),
+    "log_level": ("debug", "debug"),
+}
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings with which the controller would have been run."""
+    found: list[Settings] = []
+
+    async def run(settings: Settings) -> None:
+        found.append(settings)
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
+    for name in VALUES:
+        monkeypatch.delenv("TRADEWIND_" + name.upper(), raising=False)
+    return found
+
+
+def invoke(*arguments: str, env: dict[str, str] | None = None) -> Any:
+    return CliRunner().invoke(main_command, arguments, env=env or {}, catch_exceptions=False)
+
+
+def test_every_setting_is_covered_here() -> None:
+    assert {field.name for field in fields(Settings)} - NOT_OPTIONS == set(VALUES)
+
+
+def test_the_defaults_of_the_options_are_those_of_the_settings(ran: list[Settings]) -> None:
+    assert invoke().exit_code == 0
+    assert ran == [Settings()]
+    assert ran[0].scopes == (None,)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_by_option(ran: list[Settings], name: str) -> None:
+    text, value = VALUES[name]
+    assert invoke("--" + name.replace("_", "-"), text).exit_code == 0
+    assert getattr(ran[0], name) == value
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_by_environment_variable(ran: list[Settings], name: str) -> None:
+    text, value = VALUES[name]
+    assert invoke(env={"TRADEWIND_" + name.upper(): text}).exit_code == 0
+    assert getattr(ran[0], name) == value
+
+
+def test_an_option_wins_over_the_environment(ran: list[Settings]) -> None:
+    invoke("--parallelism", "1", env={"TRADEWIND_PARALLELISM": "2"})
+    assert ran[0].parallelism == 1
+
+
+def test_namespaces_are_watched_one_by_one(ran: list[Settings]) -> None:
+    invoke("--namespaces", "b,a")
+    assert ran[0].scopes == ("a", "b")
+
+
+@pytest.mark.parametrize(("name", "text"), [("parallelism", "many"), ("log-format", "xml"), ("check-crds", "perhaps")])
+def test_a_bad_value_is_refused(ran: list[Settings], name: str, text: str) -> None:
+    refused = invoke(f"--{name}", text)
+    assert refused.exit_code == 2
+    assert f"--{name}" in refused.output
+    assert ran == []
+
+
+def test_a_process_that_starts_again_is_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEWIND_POD_NAME", "tradewind-controller-abc")
+    first, second = default_identity(), default_identity()
+    assert first.startswith("tradewind-controller-abc_")
+    assert first != second
