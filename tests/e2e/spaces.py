@@ -4,10 +4,9 @@ import secrets
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import kubernetes
-from controller_process import Controllers
 
 from cluster import GROUP, VERSION, Kubectl, Manifest, RealCluster, Witness, eventually, moment
 
@@ -21,12 +20,19 @@ RUN_SECONDS = 60.0
 GONE_SECONDS = 90.0
 
 
+class HasLogs(Protocol):
+    """The controllers that act on a namespace."""
+
+    def tails(self) -> str:
+        """The ends of their logs."""
+
+
 class Space:
     """One namespace, in which only Pods of the Pod Security Standard `restricted` may run."""
 
-    def __init__(self, real: RealCluster, witness: Witness, controllers: Controllers, label: str) -> None:
+    def __init__(self, real: RealCluster, witness: Witness, controllers: HasLogs, label: str) -> None:
         self.name = f"e2e-{label}-{secrets.token_hex(3)}"
-        self.witness, self.controllers = witness, controllers
+        self.witness, self._controllers = witness, controllers
         self.kubectl = Kubectl(real.kubeconfig, self.name)
         witness.core.create_namespace({"metadata": {"name": self.name, "labels": RESTRICTED}})
 
@@ -189,7 +195,7 @@ class Space:
         shown = [self.kubectl.attempt(*words).stdout]
         runs = self.kubectl.attempt("get", "dagruns", "-o", "jsonpath={range .items[*]}{.status}{'\\n'}{end}").stdout
         namespace = self.kubectl.attempt("get", "namespace", self.name, "-o", "jsonpath={.status}").stdout
-        return "\n".join([f"--- namespace {self.name} {namespace}", *shown, runs, self.controllers.tails()])
+        return "\n".join([f"--- namespace {self.name} {namespace}", *shown, runs, self._controllers.tails()])
 
 
 NewSpace = Callable[[str], Space]

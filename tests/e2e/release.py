@@ -1,0 +1,93 @@
+"""The chart, installed as people install it."""
+
+import os
+import secrets
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from spaces import GONE_SECONDS, RESTRICTED
+
+from cluster import REPOSITORY, Kubectl, RealCluster, Witness, eventually
+from localkube import tools
+
+CHART = REPOSITORY / "helm" / "tradewind"
+NAME = "tradewind"
+LEASE = "tradewind-controller"
+SELECTOR = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component=controller"
+IMAGE = ("--set=image.tag=e2e", "--set=image.pullPolicy=Never")
+HELM_SECONDS = 180
+
+
+class Release:
+    """A release of the chart in a namespace of its own, in which only restricted Pods may run."""
+
+    def __init__(self, real: RealCluster, witness: Witness) -> None:
+        self.namespace = f"e2e-system-{secrets.token_hex(3)}"
+        self.kubectl = Kubectl(real.kubeconfig, self.namespace)
+        self._witness = witness
+        self._env = {**os.environ, "KUBECONFIG": str(real.kubeconfig)}
+        self._helm: Path = tools.ensure("helm")
+        witness.core.create_namespace({"metadata": {"name": self.namespace, "labels": RESTRICTED}})
+
+    def install(self, *options: str) -> None:
+        """`helm install --wait`. The CRDs of the cluster become the release's."""
+        self.helm("install", NAME, str(CHART), "--wait", "--take-ownership", "--force-conflicts", *IMAGE, *options)
+
+    def upgrade(self, *options: str) -> None:
+        """`helm upgrade --wait` with other values."""
+        self.helm("upgrade", NAME, str(CHART), "--wait", "--reuse-values", *options)
+
+    def uninstall(self) -> None:
+        """`helm uninstall --wait`."""
+        self.helm("uninstall", NAME, "--wait")
+
+    def clear(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        if NAME in self.helm("list", "--short"):
+            self.uninstall()
+        self.delete_namespace()
+
+    def helm(self, *words: str) -> str:
+        """What helm prints; AssertionError with its message, and the controllers' logs, when it fails."""
+        command = [str(self._helm), f"--namespace={self.namespace}", *words]
+        done = subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=HELM_SECONDS, check=False)
+        assert done.returncode == 0, f"helm {' '.join(words)}: {done.stderr}\n{self.tails()}"
+        return done.stdout
+
+    def pods(self) -> list[Any]:
+        """The Pods of the controllers."""
+        return list(self._witness.core.list_namespaced_pod(self.namespace, label_selector=SELECTOR).items)
+
+    def leader(self) -> str | None:
+        """Name of the Pod that leads; None while none does."""
+        lease: Any = self._witness.leases.read_namespaced_lease(LEASE, self.namespace)
+        holder: str | None = lease.spec.holder_identity
+        return holder.partition("_")[0] if holder else None
+
+    def wait_leader(self, *, other_than: str = "", seconds: float = 30) -> str:
+        """Name of the Pod that leads, once one does."""
+        leads = eventually(
+            lambda: (found := self.leader()) != other_than and found, "a controller leads", seconds, self.tails
+        )
+        return str(leads)
+
+    def remains(self) -> list[str]:
+        """What there is of the release in its namespace, and by its name in the whole cluster."""
+        kinds = "all,secrets,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,leases"
+        ours = self.kubectl.run("get", kinds, "-o", "name").split()
+        kinds = "clusterroles,clusterrolebindings,validatingwebhookconfigurations"
+        ours += self.kubectl.run("get", kinds, "-o", "name").split()
+        return [name for name in ours if "tradewind" in name]
+
+    def delete_namespace(self) -> None:
+        """Delete the namespace; fails unless it is gone soon."""
+        self.kubectl.run(
+            "delete", "namespace", self.namespace, f"--timeout={GONE_SECONDS:g}s", timeout=GONE_SECONDS + 5
+        )
+
+    def tails(self) -> str:
+        """The Pods, and the end of every controller's log."""
+        pods = self.kubectl.attempt("get", "pods", "-o", "wide").stdout
+        logs = self.kubectl.attempt("logs", f"--selector={SELECTOR}", "--tail=30", "--prefix").stdout
+        return f"--- release in {self.namespace}\n{pods}\n{logs}"

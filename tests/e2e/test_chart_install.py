@@ -1,0 +1,165 @@
+"""The chart on a real cluster, from install to uninstall, with the image of this checkout.
+
+The tests of the first release build on each other's cluster but not on each other's results; the last one uninstalls.
+"""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from built_images import project_image
+from ledger import CLAIM, MOUNT, read_ledger, sleeper
+from release import Release
+from spaces import API_VERSION, Space, stay, task
+
+from cluster import Manifest, RealCluster, Witness
+
+LINKS = 6
+CYCLE: Manifest = {
+    "apiVersion": API_VERSION,
+    "kind": "Dag",
+    "metadata": {"name": "cyclic"},
+    "spec": {"taskDefaults": {"image": "busybox"}, "tasks": [task("a", "true", "b"), task("b", "true", "a")]},
+}
+
+
+@pytest.fixture(scope="module")
+def image(real: RealCluster) -> None:
+    """The controller's image is on the node."""
+    real.load_image(project_image())
+
+
+@pytest.fixture(scope="module")
+def release(real: RealCluster, witness: Witness, image: None) -> Iterator[Release]:
+    """The chart with its defaults, two replicas, in a namespace of its own."""
+    release = Release(real, witness)
+    try:
+        release.install()
+        yield release
+    finally:
+        release.clear()
+
+
+@pytest.fixture(scope="module")
+def space(real: RealCluster, witness: Witness, release: Release, ended_spaces: list[Space]) -> Iterator[Space]:
+    """A namespace that the release watches."""
+    space = Space(real, witness, release, "chart")
+    yield space
+    space.delete()
+    space.wait_gone()
+
+
+def test_two_replicas_are_ready_and_one_leads(release: Release) -> None:
+    pods = release.pods()
+    assert len(pods) == 2
+    for pod in pods:
+        assert all(status.ready for status in pod.status.container_statuses)
+        assert sum(status.restart_count for status in pod.status.container_statuses) == 0
+    assert release.wait_leader() in {pod.metadata.name for pod in pods}
+
+
+def test_a_dag_runs(space: Space) -> None:
+    space.dag("hello", task("hello", "echo hello"), task("goodbye", "echo goodbye", "hello"))
+    status = space.wait_succeeded(space.run("hello"))
+    assert status["done"] == "2/2"
+
+
+def test_the_webhook_refuses_a_bad_dag_in_the_words_of_its_condition(release: Release, space: Space) -> None:
+    webhooks = "validatingwebhookconfigurations/tradewind." + release.namespace
+    ca = ("get", webhooks, "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+    space.eventually(lambda: release.kubectl.run(*ca), "the webhook has its CA", 60)
+    bad = yaml.safe_dump(CYCLE)
+
+    refused = space.eventually(lambda: refusal(space, bad), "the webhook answers", 30)
+
+    assert "Dag 'cyclic'" in refused
+    # The same Dag, let in as the controller itself is: as nobody asks.
+    release.kubectl.run("patch", webhooks, "--type=json", "-p", unhook("Dag"))
+    space.eventually(lambda: not refusal(space, bad), "the webhook asks no more", 30)
+    condition = space.wait_accepted("cyclic", "False")
+    assert condition["reason"] == "Cycle"
+    assert condition["message"] in refused
+    release.kubectl.run("patch", webhooks, "--type=json", "-p", unhook("Nothing"))
+    space.kubectl.run("label", "dag", "cyclic", "bad=still")
+
+
+def refusal(space: Space, manifest: str) -> str:
+    """Why `kubectl apply` is refused; empty if it is not."""
+    done = space.kubectl.attempt("apply", "-f", "-", stdin=manifest)
+    return done.stderr if done.returncode else ""
+
+
+def unhook(kind: str) -> str:
+    """A patch of the webhook's first condition: objects of this kind are not its business."""
+    condition = {"name": "not-in-this-test", "expression": f"object.kind != '{kind}'"}
+    return yaml.safe_dump([{"op": "replace", "path": "/webhooks/0/matchConditions/0", "value": condition}])
+
+
+def test_the_webhook_refuses_params_that_do_not_fit(space: Space) -> None:
+    space.dag("sales", task("t", "true"), params={"region": {"enum": ["eu", "us"]}})
+    space.wait_accepted("sales")
+    run = {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": {"name": "mars"}, "spec": {"dag": "sales"}}
+    run["spec"] = {"dag": "sales", "params": {"region": "mars"}}
+    assert "'mars' is not one of ['eu', 'us']" in refusal(space, yaml.safe_dump(run))
+    run["spec"] = {"dag": "sales", "params": {"region": "eu"}}
+    assert refusal(space, yaml.safe_dump(run)) == ""
+    space.wait_succeeded("mars")
+
+
+def test_runs_survive_an_upgrade_and_the_loss_of_a_leader(release: Release, space: Space) -> None:
+    space.volume(CLAIM)
+    chain = [sleeper(f"link-{i}", 3, *([f"link-{i - 1}"] if i else [])) for i in range(LINKS)]
+    space.dag("chain", *chain, sleeper("beside", 12), podTemplate=MOUNT)
+    run = space.run("chain")
+    space.wait_state(run, "link-0", "Running")
+
+    release.upgrade("--set=controller.parallelism=50")
+    leader = release.wait_leader()
+    release.kubectl.run("delete", "pod", leader, "--wait=false")
+    began = time.monotonic()
+    release.wait_leader(other_than=leader)
+    assert time.monotonic() - began < 10, "a leader that is told to go hands over"
+
+    space.wait_succeeded(run, 90)
+    assert read_ledger(space) == {(task["name"], 1): 1 for task in [*chain, {"name": "beside"}]}
+
+
+def test_uninstall_leaves_the_dags_and_nothing_in_the_way(release: Release, space: Space) -> None:
+    space.dag("guarded", task("long", "sleep 600"), resultProtection="Finalizer")
+    run = space.run("guarded")
+    space.wait_state(run, "long", "Running")
+    [pod] = space.pods_of(run)
+    assert pod.metadata.finalizers == ["tradewind.dev/result"]
+
+    release.uninstall()
+
+    [pod] = space.pods_of(run)
+    assert not pod.metadata.finalizers
+    space.eventually(lambda: not release.remains(), f"nothing is left: {release.remains()}", 30)
+    assert space.witness.get(space.name, "dags", "hello")
+    assert space.witness.get(space.name, "dagruns", run)["status"]["phase"] == "Running"
+    crds = release.kubectl.run("get", "crds", "-o", "name")
+    assert crds.count(".tradewind.dev") >= 3
+    space.delete()
+    space.wait_gone()
+
+
+def test_a_release_for_some_namespaces(real: RealCluster, witness: Witness, image: None) -> None:
+    release = Release(real, witness)
+    ours, theirs = Space(real, witness, release, "ours"), Space(real, witness, release, "theirs")
+    try:
+        release.install("--set=scope=namespaces", f"--set=namespaces={{{ours.name}}}", "--set=crds.install=false")
+        for space in (ours, theirs):
+            space.dag("hello", task("hello", "true"))
+            space.run("hello", "hello")
+        ours.wait_succeeded("hello")
+        stay(2, lambda: not theirs.status("hello"), "the other namespace is none of its business")
+        cluster_wide = release.kubectl.run("get", "clusterroles,clusterrolebindings", "-o", "name")
+        assert "tradewind" not in cluster_wide
+    finally:
+        for space in (ours, theirs):
+            space.delete()
+        release.clear()
+    for space in (ours, theirs):
+        space.wait_gone()
