@@ -13,7 +13,7 @@ from tradewind.engine.timetables import CronTimetable
 pytestmark = pytest.mark.property
 
 MICROSECOND = timedelta(microseconds=1)
-FEW = settings(max_examples=settings().max_examples // 4)
+FEW = settings(max_examples=settings().max_examples // 8)
 """croniter is slow where a schedule has long pauses."""
 WHOLE_HOURS = [
     "UTC",

@@ -13,6 +13,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "On this machine": {
         "run": ("tradewind.cli.local.command:run", "Run a Dag here, its tasks as local processes."),
         "validate": ("tradewind.cli.validate:validate", "Check Dag files and list everything that is wrong."),
+        "simulate": ("tradewind.cli.simulate:simulate", "Play a run of a Dag in virtual time."),
         "next": ("tradewind.cli.next:next_runs", "Show when a Dag will run next."),
     },
     "On the cluster": {

@@ -17,4 +17,5 @@ very same code. The cost of an event is in proportion to what it changes.
     history.py       which finished runs are too many
     rendering.py     what templates see, and a task with them filled in
     graph.py         tasks and edges by position
+    simulation/      runs in virtual time, for people who want to know beforehand
 """
