@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from helm_chart import CHART, NAMESPACE, RELEASE
-
 from kubernetes import client, config
+
 from localkube import Cluster
 
 pytestmark = pytest.mark.integration

@@ -304,7 +304,7 @@ class Dags:
         if spec.suspend:
             return _condition("Scheduled", False, "Suspended", "spec.suspend is true", entry)
         if entry.next is None and not entry.creating and not entry.after_run:
-            return _condition("Scheduled", False, "Ended", "no tick is left before endDate", entry)
+            return _condition("Scheduled", False, "Ended", "no tick is left", entry)
         message = f"runs by its schedule: {schedule_text(spec.all_schedules)}"
         return _condition("Scheduled", True, "Scheduled", message, entry)
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes
 import pytest
 
-import kubernetes
 from tradewind.kube.client import KubeClient
 from tradewind.kube.writer import Writer
 

@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import kubernetes
+import pytest
 
 DURATION, RETRY = 4.0, 0.5
 
