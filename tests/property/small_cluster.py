@@ -86,6 +86,8 @@ class World:
 
     def take_over(self) -> None:
         """A controller that knows nothing but the stored status and the Pods."""
+        # What Pods say may still come, though the new controller has read it; answers go to who asked.
+        self.mail = [(run, report) for run, report in self.mail if report.event not in _ANSWERS]
         self.scheduler = Scheduler(self.scenario.parallelism)
         self.scheduler.set_max_active_runs("ns", "d", self.scenario.max_active_runs)
         for pool, slots in self.scenario.pools.items():
@@ -179,9 +181,10 @@ class World:
                 self.plan()
             case "write":
                 self.write()
+            case "write and die":
+                self.write()
+                self.take_over()
             case "die":
-                # What Pods say may still come, though the new controller has read it; answers go to who asked.
-                self.mail = [(run, report) for run, report in self.mail if report.event not in _ANSWERS]
                 self.take_over()
 
     def tell(self, run: str, report: TryReport) -> None:

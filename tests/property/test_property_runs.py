@@ -9,7 +9,7 @@ from small_cluster import World
 pytestmark = pytest.mark.property
 
 MOST_STEPS = 20_000
-DISTURBANCES = ["write", "repeat", "die"]
+DISTURBANCES = ["write", "repeat", "die", "write and die"]
 
 
 class Choices:
