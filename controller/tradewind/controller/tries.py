@@ -75,7 +75,9 @@ class Tries:
         except KubeError as error:
             self._report(info.uid, _postponed(task.name, number, "ApiUnavailable", str(error)))
         else:
-            self._report(info.uid, TryReport(task.name, number, TryEvent.CREATED))
+            # A watch event that was faster than this answer says more: why the Pod waits, or that it runs.
+            if self._cluster.pod(info.uid, manifest["metadata"]["name"]) is None:
+                self._report(info.uid, TryReport(task.name, number, TryEvent.CREATED))
 
     async def stop(self, stop: Stop) -> None:
         """End a try that is under way; its end is then reported by its Pod."""
