@@ -158,8 +158,8 @@ def test_a_release_for_some_namespaces(real: RealCluster, witness: Witness, imag
         cluster_wide = release.kubectl.run("get", "clusterroles,clusterrolebindings", "-o", "name")
         assert "tradewind" not in cluster_wide
     finally:
+        release.clear()
         for space in (ours, theirs):
             space.delete()
-        release.clear()
     for space in (ours, theirs):
         space.wait_gone()
