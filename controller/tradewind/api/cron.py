@@ -1,10 +1,13 @@
 """Schedules as text: presets, and what makes a cron expression good or bad."""
 
+import re
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadCronError, CroniterError, croniter
 
 from tradewind.api.schedule import CONTINUOUS, ONCE
+
+_SAME = re.compile(r"\b(\w+)-\1\b(?!/)")
 
 PRESETS = {
     "@hourly": "0 * * * *",
@@ -25,7 +28,9 @@ def cron_expression(schedule: str) -> str:
         if text not in PRESETS:
             raise ValueError(f"{schedule!r} is not a preset; there are {', '.join((ONCE, CONTINUOUS, *PRESETS))}")
         return PRESETS[text]
-    fields = text.split()
+    # croniter takes `5-5` for every value there is.
+    fields = [_SAME.sub(r"\1", field) for field in text.split()]
+    text = " ".join(fields)
     if len(fields) != 5:
         raise ValueError(
             f"{schedule!r} has {len(fields)} field{'s' if len(fields) != 1 else ''}; a cron expression has five: "
@@ -38,7 +43,7 @@ def cron_expression(schedule: str) -> str:
         raise ValueError(f"{schedule!r} is not a cron expression: {_reason(error)}") from error
     except (CroniterError, ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"{schedule!r} never comes due: {_reason(error)}") from error
-    return " ".join(fields)
+    return text
 
 
 def time_zone(name: str) -> ZoneInfo:

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
+from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.dags import Dags
 from tradewind.controller.history import History
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 DAG_BUDGET = 0.02
 """Seconds of work on Dags (validation above all) between two looks at the runs."""
 FAILURES_BEFORE_EXIT = 20
+FIRST_LOADS_WITHIN = 15.0
+"""Seconds after which scheduling begins though some run could still not be loaded."""
 
 
 class Leader:
@@ -94,6 +97,7 @@ class Leader:
         try:
             await self._cluster.wait_synced()
             self._take_over()
+            await self._first_loads()
             await self._loop()
         finally:
             self._ready = False
@@ -119,10 +123,13 @@ class Leader:
         self._ready = True
         for key in self._cluster.pools:
             self.pool_changed(key)
+        for key, dag in self._cluster.dags.items():
+            # Validating all Dags takes a while; how many of their runs may be active is needed at once.
+            limit = dag.spec.get("maxActiveRuns")
+            self.scheduler.set_max_active_runs(*key, limit if isinstance(limit, int) else DEFAULT_MAX_ACTIVE_RUNS)
+            self.dags.changed(key)
         for key in list(self._cluster.runs):
             self.runs.changed(key)
-        for key in self._cluster.dags:
-            self.dags.changed(key)
         self.spawn(self._count_history(), "count history")
         self.spawn(self.leftovers.take_over(), "take over leftovers")
         for run_uid, pods in list(self._cluster.pods.items()):
@@ -134,6 +141,12 @@ class Leader:
             len(self._cluster.runs),
             len(self._cluster.pools),
         )
+
+    async def _first_loads(self) -> None:
+        """Wait for the runs that there are: who hands out slots must know who holds some."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOADS_WITHIN):
+                await self.runs.loaded()
 
     async def _count_history(self) -> None:
         while True:

@@ -10,7 +10,7 @@ from typing import Any
 from tradewind.api import names
 from tradewind.api.duration import parse_duration
 from tradewind.controller.cluster import Cluster
-from tradewind.controller.pods.observation import is_over
+from tradewind.controller.pods.observation import has_stopped
 from tradewind.controller.resources import DAGRUNS, PodObject
 from tradewind.controller.tries import Tries
 from tradewind.engine.run import RunState
@@ -45,7 +45,7 @@ class Leftovers:
     def consider(self, run_uid: str, pod: PodObject) -> None:
         """A Pod of a run that is not loaded: look into it if it runs, or is held by our finalizer."""
         held = names.FINALIZER_RESULT in pod.metadata.finalizers
-        if (held or not is_over(pod)) and run_uid not in self._looking:
+        if (held or not has_stopped(pod)) and run_uid not in self._looking:
             self._looking.add(run_uid)
             self._spawn(self._look(run_uid, pod), f"leftovers of {pod.metadata.labels.get(names.LABEL_RUN)}")
 
@@ -67,7 +67,7 @@ class Leftovers:
             if not await self._has_ended(namespace, name, run_uid):
                 return
             for left in list(self._cluster.pods.get(run_uid, {}).values()):
-                if not is_over(left) and left.metadata.deletion_timestamp is None:
+                if not has_stopped(left) and left.metadata.deletion_timestamp is None:
                     await self._delete(left)
                 await self._tries.let_go(left)
         except (NotLeader, WriterStopped):

@@ -116,6 +116,11 @@ class Runs:
             self._uids[key] = uid
             self._loading[uid] = self._spawn(self._load(key, uid), f"load {key[0]}/{key[1]}")
 
+    async def loaded(self) -> None:
+        """Return once no run is being loaded."""
+        while self._loading:
+            await asyncio.wait(list(self._loading.values()))
+
     def dag_changed(self, dag: Key) -> None:
         """A Dag came or was accepted: runs that waited for it can be loaded."""
         for key in self._waiting.pop(dag, set()):
@@ -140,23 +145,22 @@ class Runs:
 
     async def _load(self, key: Key, uid: str) -> None:
         backoff = Backoff(0.5, 30.0)
-        while True:
-            found = self._cluster.runs.get(key)
-            if found is None or found.metadata.uid != uid:
-                self._loading.pop(uid, None)
+        try:
+            while (found := self._cluster.runs.get(key)) is not None and found.metadata.uid == uid:
+                try:
+                    await self._load_once(key, found)
+                except Waiting as waiting:
+                    await self._say_waiting(key, found, waiting)
+                except (NotLeader, WriterStopped):
+                    return
+                except KubeError as error:
+                    log.warning("cannot load DagRun %s/%s: %s", *key, error)
+                    await asyncio.sleep(backoff.next())
+                    continue
                 return
-            try:
-                await self._load_once(key, found)
-            except Waiting as waiting:
-                await self._say_waiting(key, found, waiting)
-            except (NotLeader, WriterStopped):
-                return
-            except KubeError as error:
-                log.warning("cannot load DagRun %s/%s: %s", *key, error)
-                await asyncio.sleep(backoff.next())
-                continue
-            self._loading.pop(uid, None)
-            return
+        finally:
+            if self._loading.get(uid) is asyncio.current_task():
+                del self._loading[uid]
 
     async def _load_once(self, key: Key, found: DagRunObject) -> None:
         status = found.decoded_status()

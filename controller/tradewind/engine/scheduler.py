@@ -166,9 +166,11 @@ class Scheduler:
                 queued.discard(uid)
                 running.add(uid)
                 run.begin(now)
+                self._dirty[uid] = None
             else:
                 run.wait(f"waits for maxActiveRuns of the Dag ({limit})")
-            self._dirty[uid] = None
+                if run.changed:
+                    self._dirty[uid] = None
 
     def _grant(self, plan: Plan, touched: dict[str, RunState]) -> None:
         """Hand out slots in order. Without freed slots only the runs that changed can have a use for any."""

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from brute_force_timetable import ticks as brute_force
 
+from tradewind.api.cron import cron_expression
 from tradewind.api.dag import DagSpec
 from tradewind.engine.timetables import CronTimetable, timetable_of
 
@@ -196,3 +197,23 @@ def test_of_a_dag() -> None:
     assert timetable_of(berlin, made) == timetable("0 0 * * *", "Europe/Berlin")
     utc = DagSpec.model_validate({"schedule": " 5  4 * * * ", "tasks": tasks})
     assert timetable_of(utc, made) == timetable("5 4 * * *")
+
+
+def test_the_tick_before_is_found_quickly_among_very_many() -> None:
+    """A year of nothing after a day of a tick each minute: the day must not be walked tick by tick."""
+    asked = 0
+
+    class Counting(CronTimetable):
+        def next(self, after: datetime) -> datetime:
+            nonlocal asked
+            asked += 1
+            return super().next(after)
+
+    timetable = Counting("* 0-22 1 1 *", ZoneInfo("UTC"))
+    assert timetable.previous(datetime(2026, 12, 1, tzinfo=UTC)) == datetime(2026, 1, 1, 22, 59, tzinfo=UTC)
+    assert asked < 100
+
+
+def test_a_range_of_one_is_one_value() -> None:
+    assert cron_expression("5-5 0 * * *") == "5 0 * * *"
+    assert cron_expression("5-15 0-5/5 * * mon-mon") == "5-15 0-5/5 * * mon"

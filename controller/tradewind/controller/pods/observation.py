@@ -56,6 +56,11 @@ def is_over(pod: PodObject) -> bool:
     return report is not None and report.event in (TryEvent.ENDED, TryEvent.LOST)
 
 
+def has_stopped(pod: PodObject) -> bool:
+    """Whether no container of the Pod runs any more, be it the task's or one beside it."""
+    return pod.status.phase in ("Succeeded", "Failed")
+
+
 def observe(pod: PodObject, *, gone: bool) -> TryReport | None:
     """The report that a Pod's state makes; `gone` when it has been deleted and this was its last state."""
     identity = try_of(pod)
@@ -88,7 +93,8 @@ def _task_container(pod: PodObject) -> ContainerStatus | None:
 
 def _ended(pod: PodObject, identity: tuple[str, int], ended: Terminated) -> TryReport:
     task, number = identity
-    success = ended.exit_code == 0
+    # A task that ends politely when its Pod is evicted has still not done its work.
+    success = ended.exit_code == 0 and not (pod.status.phase == "Failed" and pod.status.reason in _LOST_REASONS)
     lost = None if success else _lost_reason(pod, ended)
     reason: str | None
     if lost:

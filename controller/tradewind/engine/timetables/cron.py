@@ -37,6 +37,15 @@ class CronTimetable(Timetable):
             span *= 2
             if span > _LONGEST_GAP:
                 return None
+        # There may be very many ticks in the half of the span that has some: come close to the last one first.
+        early, late = before - span, before - span / 2
+        while late - early > timedelta(seconds=1):
+            middle = early + (late - early) / 2
+            if self.next(middle) < before:
+                early = middle
+            else:
+                late = middle
+        tick = self.next(early)
         while (following := self.next(tick)) < before:
             tick = following
         return tick
