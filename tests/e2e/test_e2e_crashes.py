@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from busy_run import assert_undisturbed, finished, make_busy
 from controller_process import LEASE_SECONDS
-from spaces import Space
+from spaces import Space, task
 from stage import Stage, side_by_side
 
 
@@ -91,3 +91,18 @@ def test_a_schedule_makes_each_run_once(stage: Stage) -> None:
     for run in expected:
         space.wait_succeeded(run)
     assert [run["metadata"]["name"] for run in space.runs("often")] == expected
+
+
+@side_by_side
+def test_after_an_edit_the_run_goes_on_with_its_own_dag(stage: Stage) -> None:
+    space, controller = stage.space_and_controller("edited")
+    space.dag("talk", task("wait", "sleep 4"), task("say", "echo '\"old\"' >$TRADEWIND_OUTPUT", "wait"))
+    run = space.run("talk")
+    space.wait_state(run, "wait", "Running")
+    new = [task("wait", "true"), task("say", "echo '\"new\"' >$TRADEWIND_OUTPUT", "wait"), task("more", "true", "wait")]
+    space.edit_dag("talk", tasks=new)
+    controller.kill()
+    stage.controllers.launch_for(space.name)
+    status = space.wait_succeeded(run)
+    assert space.task(run, "say")["output"] == "old"
+    assert [entry["name"] for entry in status["tasks"]] == ["wait", "say"]

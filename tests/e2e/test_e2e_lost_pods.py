@@ -6,11 +6,13 @@ from typing import Any
 
 import kubernetes
 from controller_process import Controllers
+from pod_watch import has_ended
 from spaces import Space, task
 from stage import Stage, side_by_side
 
 FINALIZER = "tradewind.dev/result"
 QUICK_TASKS = 10
+OUTPUT_SEVEN = "echo 7 >$TRADEWIND_OUTPUT"
 
 
 class DeleteTheFinished(threading.Thread):
@@ -27,8 +29,7 @@ class DeleteTheFinished(threading.Thread):
         selector = f"tradewind.dev/run={self._run}"
         for event in self._watch.stream(core.list_namespaced_pod, name, label_selector=selector, timeout_seconds=60):
             pod = event["object"]
-            statuses = pod.status.container_statuses or ()
-            if pod.metadata.name not in self.deleted and any(status.state.terminated for status in statuses):
+            if pod.metadata.name not in self.deleted and has_ended(pod):
                 self.deleted.add(pod.metadata.name)
                 core.delete_namespaced_pod(pod.metadata.name, name, grace_period_seconds=0)
 
@@ -98,23 +99,22 @@ def test_onlost_zero_fails_the_task(stage: Stage) -> None:
     assert space.task(run, "fragile")["reason"] == "PodDeleted"
 
 
-def finish_while_no_controller_runs(space: Space, controllers: Controllers, **spec: Any) -> Any:
-    """A run whose only Pod ends, and is deleted, while no controller runs; that Pod."""
+def finish_while_no_controller_runs(space: Space, controllers: Controllers, end: str, **spec: Any) -> None:
+    """A run whose only Pod ends, and is deleted, while no controller runs."""
     controller = controllers.launch_for(space.name).wait_leading()
-    space.dag("alone", task("alone", "sleep 2; echo 7 >$TRADEWIND_OUTPUT"), **spec)
+    space.dag("alone", task("alone", f"sleep 2; {end}"), **spec)
     space.run("alone", "alone")
     space.wait_state("alone", "alone", "Running")
     controller.kill()
     [pod] = space.pods_of("alone")
-    space.eventually(lambda: space.pods_of("alone")[0].status.phase == "Succeeded", "the Pod ends", 20)
+    space.eventually(lambda: has_ended(space.pods_of("alone")[0]), "the Pod ends", 20)
     space.witness.core.delete_namespaced_pod(pod.metadata.name, space.name)
-    return pod
 
 
 @side_by_side
 def test_the_finalizer_keeps_a_result_that_no_controller_saw(stage: Stage) -> None:
     space = stage.space("finalizer")
-    pod = finish_while_no_controller_runs(space, stage.controllers, resultProtection="Finalizer")
+    finish_while_no_controller_runs(space, stage.controllers, OUTPUT_SEVEN, resultProtection="Finalizer")
     time.sleep(2)
     [held] = space.pods_of("alone")
     assert held.metadata.finalizers == [FINALIZER]
@@ -126,13 +126,24 @@ def test_the_finalizer_keeps_a_result_that_no_controller_saw(stage: Stage) -> No
     entry = space.task("alone", "alone")
     assert (entry["try"], entry["output"], "lost" in entry) == (1, 7, False)
     space.eventually(lambda: not space.pods_of("alone"), "the Pod is really gone", 20)
-    assert pod.metadata.name == held.metadata.name
+
+
+@side_by_side
+def test_the_finalizer_keeps_a_failure_too(stage: Stage) -> None:
+    """It was the task that failed: its Pod was deleted only after that."""
+    space = stage.space("failure")
+    finish_while_no_controller_runs(space, stage.controllers, "exit 3", resultProtection="Finalizer")
+    stage.controllers.launch_for(space.name)
+    assert space.wait_finished("alone")["phase"] == "Failed"
+    entry = space.task("alone", "alone")
+    assert (entry["try"], entry["reason"], entry["exitCode"], "lost" in entry) == (1, "Error", 3, False)
+    space.eventually(lambda: not space.pods_of("alone"), "the Pod is really gone", 20)
 
 
 @side_by_side
 def test_without_the_finalizer_such_a_try_is_lost(stage: Stage) -> None:
     space = stage.space("no-finalizer")
-    finish_while_no_controller_runs(space, stage.controllers)
+    finish_while_no_controller_runs(space, stage.controllers, OUTPUT_SEVEN)
     space.eventually(lambda: not space.pods_of("alone"), "the Pod is gone", 20)
 
     stage.controllers.launch_for(space.name)
