@@ -63,6 +63,14 @@ class Cluster:
             raise LocalkubeError("a kind cluster does not know its host's address")
         return record.network.host_address
 
+    @property
+    def etcd_url(self) -> str:
+        """The cluster's etcd, for tests that compact it; a real cluster's can only be reached from inside."""
+        record = self._record()
+        if record.engine == "kind" or record.network.private:
+            raise LocalkubeError("the etcd of a real cluster cannot be reached from outside; use profile kwok")
+        return f"http://127.0.0.1:{record.network.port('etcd')}"
+
     def up(self) -> None:
         """Bring the cluster up, unless it is; what is left of a broken one is removed first."""
         with files.locked(paths.lock_file(self.name), limit=_LOCK_LIMIT_SECONDS):

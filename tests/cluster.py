@@ -1,9 +1,11 @@
 """A real cluster for tests, kubectl as a person uses it, and the official client as the witness of what is so.
 
-`$TRADEWIND_TEST_KUBECONFIG` names a cluster to use. Without it localkube makes one named `test`, anew for each test
-session; `$TRADEWIND_TEST_KEEP=1` uses one that runs, and leaves it running.
+`$TRADEWIND_TEST_KUBECONFIG` names a cluster to use. Without it localkube makes one, named after the checkout so that
+the tests of two checkouts do not meet, anew for each test session; `$TRADEWIND_TEST_KEEP=1` uses one that runs, and
+leaves it running.
 """
 
+import hashlib
 import os
 import subprocess
 import time
@@ -20,6 +22,7 @@ import yaml
 from localkube import Cluster, tools
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+CLUSTER = f"test-{hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:6]}"
 GROUP, VERSION = "tradewind.dev", "v1alpha1"
 Manifest = dict[str, Any]
 
@@ -42,7 +45,7 @@ def real_cluster() -> Iterator[RealCluster]:
     """The cluster to test on, with the CRDs of this checkout."""
     given = os.environ.get("TRADEWIND_TEST_KUBECONFIG")
     keep = os.environ.get("TRADEWIND_TEST_KEEP") == "1"
-    local = None if given else Cluster("test", profile="real")
+    local = None if given else Cluster(CLUSTER, profile="real")
     if local is not None:
         if not keep:
             local.down()

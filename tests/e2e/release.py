@@ -45,6 +45,10 @@ class Release:
     def clear(self) -> None:
         """Leave nothing behind, whatever happened."""
         if NAME in self.helm("list", "--short"):
+            # So that the lease is released, for which the hook would wait. On their own they cannot: their rights go
+            # before they do.
+            self.kubectl.attempt("scale", "deployment", NAME, "--replicas=0")
+            self.kubectl.attempt("wait", "pods", f"--selector={SELECTOR}", "--for=delete", "--timeout=30s")
             self.uninstall()
         self.delete_namespace()
 

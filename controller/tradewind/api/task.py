@@ -118,8 +118,8 @@ class TaskDefaults(TaskSettings):
 class Task(TaskSettings):
     """One task: what runs, after what, and how often it is tried."""
 
-    # CEL cannot see to unknown dependencies: for 2,000 tasks the rule is estimated at over 100 times the budget (it fits
-    # up to 60 tasks of 60 dependencies each). Our own validation finds them, and cycles, which CEL cannot express.
+    # CEL cannot see to unknown dependencies: for 2,000 tasks the rule is estimated at over 100 times the budget (it
+    # fits up to 60 tasks of 60 dependencies each). Our validation finds them, and cycles, which CEL cannot express.
     model_config = ConfigDict(
         json_schema_extra={
             "x-kubernetes-validations": [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -238,12 +237,14 @@ async def test_too_old_a_version_relists_and_tells_what_was_missed(
 
 
 async def test_a_snapshot_that_is_compacted_away_between_pages(
-    client: KubeClient, writer: Writer, namespace: str, witness: Any, watch: Callable[..., Watching]
+    client: KubeClient,
+    writer: Writer,
+    namespace: str,
+    etcd: str,
+    witness: Any,
+    watch: Callable[..., Watching],
 ) -> None:
     """Newer servers answer recent continue tokens from memory, so the token is made to point far back."""
-    etcd = os.environ.get("TRADEWIND_TEST_ETCD")
-    if not etcd:
-        pytest.skip("$TRADEWIND_TEST_ETCD, the URL of the cluster's etcd, is needed to compact it")
     await create_many(writer, namespace, 30)
     await compact(etcd)
     tokens: list[str] = []
