@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
 
-from tradewind.controller.pods.observation import is_over, observe, run_uid_of, try_of
+from tradewind.controller.pods.observation import has_stopped, is_over, observe, run_uid_of, try_of
 from tradewind.controller.resources import PodObject
 from tradewind.engine.tries import TryEvent, TryReport
 
@@ -126,6 +126,14 @@ containerStatuses: [{name: task, state: {waiting: {reason: PodInitializing}}}]
 def test_a_sidecar_that_goes_on_does_not_keep_the_task_from_ending() -> None:
     status = terminated(0, "Completed", phase="Running") + "- {name: proxy, state: {running: {}}}\n"
     assert summary(pod(status)) == (TryEvent.ENDED, None, 0)
+
+
+def test_a_pod_stops_with_its_last_container() -> None:
+    ended = terminated(0, "Completed", phase="Running")
+    assert has_stopped(pod(ended)), "the kubelet tells the phase later"
+    assert not has_stopped(pod(ended + "- {name: proxy, state: {running: {}}}\n"))
+    assert not has_stopped(pod(RUNNING)) and not has_stopped(pod(PENDING)) and not has_stopped(pod("phase: Pending"))
+    assert has_stopped(pod("phase: Failed"))
 
 
 def test_a_sidecar_that_ended_is_not_the_task() -> None:

@@ -57,8 +57,13 @@ def is_over(pod: PodObject) -> bool:
 
 
 def has_stopped(pod: PodObject) -> bool:
-    """Whether no container of the Pod runs any more, be it the task's or one beside it."""
-    return pod.status.phase in ("Succeeded", "Failed")
+    """Whether no container of the Pod runs any more, be it the task's or one beside it.
+
+    The phase alone does not tell: the kubelet says Running for some time after the last container has ended.
+    """
+    containers = pod.status.container_statuses
+    all_ended = bool(containers) and all(container.state.terminated is not None for container in containers)
+    return all_ended or pod.status.phase in ("Succeeded", "Failed")
 
 
 def observe(pod: PodObject, *, gone: bool) -> TryReport | None:
