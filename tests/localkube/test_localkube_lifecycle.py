@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from local_clusters import Kubectl, kubectl_for, unique_name
 
-from localkube import Cluster, LocalkubeError, layout, leftovers, processes
+from localkube import Cluster, LocalkubeError, layout, leftovers, processes, waiting
 
 pytestmark = pytest.mark.e2e
 
@@ -93,8 +93,11 @@ def test_a_component_is_killed_and_started_again(cluster: Cluster, kubectl: Kube
         with pytest.raises(LocalkubeError, match="runs already"):
             cluster.start_component(component)
     kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=60s")
+    # The kubelet needs a moment to find its containers again.
+    kubectl("wait", "pod/survivor", "--for=condition=Ready", "--timeout=60s")
+    healthy = lambda: all(component.healthy for component in cluster.status())  # noqa: E731
+    waiting.until(healthy, "all components to be healthy", limit=60, log=cluster.folder / "logs" / "kubelet.log")
     assert kubectl("exec", "survivor", "--", "echo", "alive") == "alive"
-    assert all(component.healthy for component in cluster.status())
     assert kubectl("get", "pod", "survivor", "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == "0"
 
 

@@ -29,6 +29,12 @@ class Result:
     err: str
 
 
+def _hear_signals() -> None:
+    """What a shell runs in its background ignores SIGINT, and under nohup SIGHUP; children inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @dataclass
 class Cli:
     """The program in a folder."""
@@ -57,8 +63,7 @@ class Cli:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # A shell starts what runs in its background with SIGINT ignored, and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=_hear_signals,
         )
 
     @property
