@@ -29,7 +29,7 @@ def finished(space: Space, run: str) -> int:
     return sum(entry["state"] == "Succeeded" for entry in space.tasks(run).values())
 
 
-def assert_undisturbed(space: Space, run: str, seconds: float = 60) -> None:
+def assert_undisturbed(space: Space, run: str, seconds: float = 90) -> None:
     """The run succeeded, every try of it ran exactly once, and no result was lost."""
     space.wait_succeeded(run, seconds)
     assert read_ledger(space) == dict.fromkeys(TRIES, 1), space.explain()

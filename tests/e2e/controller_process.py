@@ -16,7 +16,7 @@ from cluster import eventually
 
 TRADEWIND = Path(sys.executable).with_name("tradewind")
 LEASE_SECONDS = 3
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 TAIL_LINES = 40
 

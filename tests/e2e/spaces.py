@@ -16,7 +16,7 @@ RESTRICTED = {
     "pod-security.kubernetes.io/enforce-version": "latest",
 }
 FINISHED = ("Succeeded", "Failed")
-RUN_SECONDS = 60.0
+RUN_SECONDS = 90.0
 GONE_SECONDS = 90.0
 
 
