@@ -92,7 +92,7 @@ def test_several_dags(cli: Cli, dag_file: DagFile) -> None:
 def test_examples(cli: Cli, file: Path) -> None:
     found = result(cli, "-f", file)
     assert found["phase"] == "Succeeded"
-    assert {task["state"] for task in found["tasks"].values()} == {"Succeeded"}
+    assert {task["state"] for task in found["tasks"].values()} <= {"Succeeded", "Skipped"}
 
 
 def test_a_chart_for_a_pipe(cli: Cli, dag_file: DagFile) -> None:
