@@ -2,7 +2,8 @@
 
 A template comes from whoever may create a Dag and is rendered inside the controller, so besides minijinja's
 sandbox and fuel everything that multiplies data is bounded: no `*`, no assignments or macros (which double
-a string per line), and the filters that can grow their input check the size of what they return.
+a string per line), and the filters that can grow their input check the size of what they return. Values are Python's
+own dicts and lists, so nothing may be called on them: `tasks.clear()` would change the run.
 """
 
 import json
@@ -34,6 +35,10 @@ _TAG = re.compile(
 )
 _STRING = re.compile(_QUOTED, re.DOTALL)
 _FILTER = re.compile(r"\|\s*(\w+)")
+_CALL = re.compile(r"(\||\bis\b(?:\s+not\b)?)?\s*((?<!\w)[^\W\d]\w*|\]|\)|')\s*\(")
+_GROUPS = {"and", "or", "not", "in", "if", "else", "is"}
+"""Words that a parenthesis may follow without being a call."""
+_FUNCTIONS = {"range"}
 _SUBSCRIPT = re.compile(r"\b(tasks|params)\s*\[\s*(['\"])([^'\"]*)\2\s*\]")
 
 TOP_LEVEL = {
@@ -83,6 +88,13 @@ def _tojson(value: object) -> str:
     return _bounded(json.dumps(value, ensure_ascii=False))
 
 
+def _no_method(value: object) -> object:
+    """What is printed may not be a method of a dict, which is what `params.keys` means where there is no such param."""
+    if callable(value):
+        raise ValueError(f"there is no {getattr(value, '__name__', value)!r} in it")
+    return value
+
+
 def _environment() -> minijinja.Environment:
     environment = minijinja.Environment(
         undefined_behavior="strict",
@@ -90,6 +102,7 @@ def _environment() -> minijinja.Environment:
         auto_escape_callback=lambda _: False,
         keep_trailing_newline=True,
         pycompat=False,
+        finalizer=_no_method,
     )
     filters: dict[str, Callable[..., str]] = {"replace": _replace, "join": _join, "tojson": _tojson}
     for name, function in filters.items():
@@ -150,6 +163,18 @@ def _check(text: str) -> None:
         for name in _FILTER.findall(bare):
             if name not in _FILTERS:
                 raise TemplateError(f"filter {name!r} is unknown; there are {', '.join(sorted(_FILTERS))}")
+        _check_calls(bare)
+
+
+def _check_calls(bare: str) -> None:
+    """Raise TemplateError for a call in an expression without its strings: only filters, tests and range take any."""
+    for match in _CALL.finditer(bare):
+        kind, name = match.groups()
+        attribute = bare[: match.start(2)].rstrip().endswith(".")
+        if kind or (not attribute and name in _GROUPS | _FUNCTIONS):
+            continue
+        what = f"{name}()" if name.isidentifier() else "a call"
+        raise TemplateError(f"{what} is not allowed: use filters, as in `params.rows | length`")
 
 
 def _explain(error: minijinja.TemplateError) -> str:

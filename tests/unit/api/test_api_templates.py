@@ -1,6 +1,7 @@
 """Templates reach only what they are given, and cannot be made to grow or run without bound."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -114,6 +115,17 @@ ATTACKS = {
     "autoescape": "{% autoescape true %}x{% endautoescape %}",
     "with": "{% with x = 1 %}{{ x }}{% endwith %}",
     "do": "{% do ds %}",
+    "change": "{{ tasks.clear() }}",
+    "change-spaced": "{{ tasks . extract ['output'] . clear () }}",
+    "change-by-subscript": "{{ tasks['clear']() }}",
+    "change-by-another-name": "{% for f in [tasks.clear] %}{{ f() }}{% endfor %}",
+    "change-in-parentheses": "{{ (tasks.clear)() }}",
+    "change-after-a-filter": "{{ (tasks | default).clear() }}",
+    "change-in-a-test": "{{ ds is tasks.clear() }}",
+    "change-in-a-loop": "{% for x in params.rows.extend(params.rows) %}x{% endfor %}",
+    "named-like-a-function": "{{ params.range(3) }}",
+    "debug": "{{ debug() }}",
+    "read-a-method": "{{ params.clear }}",
 }
 
 
@@ -124,6 +136,29 @@ def test_cannot_be_blown_up(text: str) -> None:
         render(text, VALUES)
     assert time.monotonic() - started < 1
     assert len(str(caught.value)) < 1000
+
+
+def test_values_are_never_changed() -> None:
+    values = {"tasks": {"extract": {"output": {"rows": [1]}}}}
+    for text in ATTACKS.values():
+        with suppress(TemplateError):
+            render(text, values)
+    assert values == {"tasks": {"extract": {"output": {"rows": [1]}}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        ("{% if not (ds) or (ds) and (ds) %}y{% endif %}", "y"),
+        ("{% if(ds) %}y{% elif (ds) %}n{% endif %}", "y"),
+        ("{{ (1) + (2) }}{{ 3 in(1, 3) }}{{ 'a' if(ds)else('b') }}", "3Truea"),
+        ("{{ 9 is divisibleby(3) }}{{ 9 is not divisibleby (2) }}", "TrueTrue"),
+        ("{% for i in range(3) %}{{ i }}{% endfor %}{% for i in (4, 5) %}{{ i }}{% endfor %}", "01245"),
+        ("{{ params.rows | join (',') }}", "1,2,3"),
+    ],
+)
+def test_parentheses_that_call_nothing_are_fine(text: str, rendered: str) -> None:
+    assert render(text, VALUES) == rendered
 
 
 def test_concatenation_in_a_loop_is_bounded() -> None:
