@@ -21,6 +21,7 @@ from tradewind.controller.resources import (
 )
 from tradewind.engine.tries import TryReport
 from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.informer import Change, ChangeKind, Informer
 from tradewind.kube.objects import Key
 from tradewind.kube.resources import PODS
@@ -40,6 +41,7 @@ class Cluster:
         on_run: Callable[[Key], None],
         on_pod: Callable[[str, PodObject, bool], None],
         on_pool: Callable[[Key], None],
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`on_pod(run_uid, pod, gone)`; the others get the key of what changed and look it up."""
         self.dags: dict[Key, DagObject] = {}
@@ -55,10 +57,16 @@ class Cluster:
         for scope in scopes:
             self.informers += [
                 Informer(
-                    client, PODS, namespace=scope, label_selector=names.LABEL_RUN, decode=PodObject, on_change=self._pod
+                    client,
+                    PODS,
+                    namespace=scope,
+                    label_selector=names.LABEL_RUN,
+                    decode=PodObject,
+                    on_change=self._pod,
+                    clock=clock,
                 ),
-                Informer(client, DAGS, namespace=scope, decode=DagObject, on_change=self._dag),
-                Informer(client, POOLS, namespace=scope, decode=PoolObject, on_change=self._pool),
+                Informer(client, DAGS, namespace=scope, decode=DagObject, on_change=self._dag, clock=clock),
+                Informer(client, POOLS, namespace=scope, decode=PoolObject, on_change=self._pool, clock=clock),
                 Informer(
                     client,
                     DAGRUNS,
@@ -66,6 +74,7 @@ class Cluster:
                     field_selector=ACTIVE_RUNS,
                     decode=DagRunObject,
                     on_change=self._run,
+                    clock=clock,
                 ),
             ]
 

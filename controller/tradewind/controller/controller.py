@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.leader import Leader
@@ -11,6 +10,7 @@ from tradewind.controller.metrics import Metrics
 from tradewind.controller.resources import PodObject
 from tradewind.controller.settings import Settings, default_identity
 from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import BOOT_CLOCK, SYSTEM_CLOCK, Clock
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import LeaderElection
 from tradewind.kube.objects import Key
@@ -27,12 +27,14 @@ FLUSH_WITHIN = 8.0
 class Controller:
     """Informers, election and, while elected, a Leader."""
 
-    def __init__(self, settings: Settings, client: KubeClient) -> None:
+    def __init__(
+        self, settings: Settings, client: KubeClient, *, clock: Clock = SYSTEM_CLOCK, boot_clock: Clock = BOOT_CLOCK
+    ) -> None:
         self.metrics = Metrics()
         self.leader: Leader | None = None
-        self._settings, self._client = settings, client
+        self._settings, self._client, self._clock = settings, client, clock
         self._term: asyncio.Task[None] | None = None
-        self._beat = time.monotonic()
+        self._beat = clock.monotonic()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.election = LeaderElection(
             client,
@@ -44,9 +46,10 @@ class Controller:
             retry_period=settings.lease_duration * 2 / 15,
             on_started=self._started_leading,
             on_stopped=self._stopped_leading,
+            clock=boot_clock,
         )
-        self.writer = Writer(client, before_send=self.election.ensure_leader, field_manager="tradewind")
-        self.recorder = EventRecorder(self.writer, "tradewind", self.election.identity)
+        self.writer = Writer(client, before_send=self.election.ensure_leader, field_manager="tradewind", clock=clock)
+        self.recorder = EventRecorder(self.writer, "tradewind", self.election.identity, clock=clock)
         self.cluster = Cluster(
             client,
             settings.scopes,
@@ -54,6 +57,7 @@ class Controller:
             on_run=self._run_changed,
             on_pod=self._pod_changed,
             on_pool=self._pool_changed,
+            clock=clock,
         )
         self.metrics.mirror(self.cluster, lambda: self.leader, self.writer)
 
@@ -80,7 +84,7 @@ class Controller:
 
     def unhealthy(self) -> str | None:
         """Why this process should be started anew, or None."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if now - self._beat > STUCK_LOOP:
             return f"the event loop was stuck for {now - self._beat:.0f} s"
         for informer in self.cluster.informers:
@@ -97,14 +101,16 @@ class Controller:
 
     async def _keep_beat(self) -> None:
         while True:
-            self._beat = time.monotonic()
+            self._beat = self._clock.monotonic()
             await asyncio.sleep(1)
 
     # Leadership ---------------------------------------------------------------------------------------------------
 
     def _started_leading(self) -> None:
         self.metrics.leader.set(1)
-        self.leader = Leader(self._settings, self._client, self.writer, self.cluster, self.recorder, self.metrics)
+        self.leader = Leader(
+            self._settings, self._client, self.writer, self.cluster, self.recorder, self.metrics, self._clock
+        )
         self._term = asyncio.get_running_loop().create_task(self.leader.lead(), name="lead")
         self._term.add_done_callback(self._term_ended)
 

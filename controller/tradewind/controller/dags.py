@@ -5,7 +5,7 @@ import heapq
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from tradewind.api import API_VERSION, names
@@ -21,6 +21,7 @@ from tradewind.engine.schedule import due_ticks, first_moment, max_active_runs
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.engine.timetables import Tick, Timetable, timetable_of
+from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
@@ -79,11 +80,13 @@ class Dags:
         wake: Callable[[], None],
         on_accepted: Callable[[Key], None],
         observe_delay: Callable[[Key, float], None],
+        clock: Clock,
     ) -> None:
         self.entries: dict[Key, Entry] = {}
         self._writer, self._cluster, self._scheduler = writer, cluster, scheduler
         self._history, self._recorder = history, recorder
         self._spawn, self._wake, self._on_accepted, self._observe_delay = spawn, wake, on_accepted, observe_delay
+        self._clock = clock
         self._dirty: dict[Key, None] = {}
         self._wakes: list[tuple[datetime, Key]] = []
 
@@ -172,7 +175,7 @@ class Dags:
             self._recorder.record(
                 regarding("Dag", *key, metadata.uid), "Warning", problems[0].reason, message, action="Validate"
             )
-        created_at = parse_time(metadata.creation_timestamp) or datetime.now(UTC)
+        created_at = parse_time(metadata.creation_timestamp) or self._clock.now()
         entry = Entry(
             key=key,
             uid=metadata.uid,
@@ -268,7 +271,7 @@ class Dags:
             if not (isinstance(error, ApiError) and error.is_already_exists):
                 raise
         else:
-            self._observe_delay(entry.key, (datetime.now(UTC) - tick.logical_date).total_seconds())
+            self._observe_delay(entry.key, (self._clock.now() - tick.logical_date).total_seconds())
 
     # Status -------------------------------------------------------------------------------------------------------
 
@@ -322,7 +325,7 @@ class Dags:
             if wanted == _without_times(found.status):
                 current.status_task = None
                 return
-            current.conditions = _with_times(wanted["conditions"], current.conditions)
+            current.conditions = _with_times(wanted["conditions"], current.conditions, self._clock.now())
             status = {**dict.fromkeys(found.status), **wanted, "conditions": current.conditions}
             body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
             try:
@@ -354,9 +357,9 @@ def _without_times(status: dict[str, Any]) -> dict[str, Any]:
     return {**status, "conditions": conditions}
 
 
-def _with_times(wanted: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_times(wanted: list[dict[str, Any]], before: list[dict[str, Any]], moment: datetime) -> list[dict[str, Any]]:
     """Conditions with the time of their last change of status."""
-    now = format_time(datetime.now(UTC).replace(microsecond=0))
+    now = format_time(moment.replace(microsecond=0))
     known = {condition["type"]: condition for condition in before}
     dated = []
     for condition in wanted:

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from tradewind.api import names
@@ -20,6 +19,7 @@ from tradewind.engine.history import FinishedRun, surplus_runs
 from tradewind.engine.run import RunState
 from tradewind.engine.task_instance import parse_time
 from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
@@ -45,10 +45,11 @@ class History:
         revisions: Revisions,
         *,
         spawn: Callable[[Any, str], asyncio.Task[None]],
+        clock: Clock,
     ) -> None:
         self.counts: Counter[tuple[Key, str]] = Counter()
         self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
-        self._spawn = spawn
+        self._spawn, self._clock = spawn, clock
         self._pruning: set[Key] = set()
 
     async def count(self) -> list[Key]:
@@ -92,7 +93,7 @@ class History:
                     FinishedRun(
                         run["metadata"]["name"],
                         phase == "Succeeded",
-                        parse_time(run["metadata"]["creationTimestamp"]) or datetime.now(UTC),
+                        parse_time(run["metadata"]["creationTimestamp"]) or self._clock.now(),
                     )
                     for run in found
                     if "deletionTimestamp" not in run["metadata"]

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Coroutine
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
@@ -28,6 +28,7 @@ from tradewind.engine.run_info import Note
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.tries import TryReport
 from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock
 from tradewind.kube.errors import KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.objects import Key
@@ -53,17 +54,18 @@ class Leader:
         cluster: Cluster,
         recorder: EventRecorder,
         metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self.scheduler = Scheduler(settings.parallelism)
-        self.last_step = time.monotonic()
-        self._cluster, self._recorder, self._metrics = cluster, recorder, metrics
+        self._cluster, self._recorder, self._metrics, self._clock = cluster, recorder, metrics, clock
+        self.last_step = clock.monotonic()
         self._news = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready = False
         self.revisions = Revisions(client, writer)
-        self.tries = Tries(client, writer, cluster, self._reported)
-        self.history = History(client, writer, settings.scopes, self.revisions, spawn=self.spawn)
+        self.tries = Tries(client, writer, cluster, self._reported, clock)
+        self.history = History(client, writer, settings.scopes, self.revisions, spawn=self.spawn, clock=clock)
         self.dags = Dags(
             writer,
             cluster,
@@ -74,6 +76,7 @@ class Leader:
             wake=self._news.set,
             on_accepted=self._dag_accepted,
             observe_delay=metrics.observe_schedule_delay,
+            clock=clock,
         )
         self.runs = Runs(
             client,
@@ -87,8 +90,9 @@ class Leader:
             wake=self._news.set,
             on_loaded=self.dags.run_loaded,
             on_finished=self._run_finished,
+            clock=clock,
         )
-        self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=self.spawn)
+        self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=self.spawn, clock=clock)
 
     # The term -----------------------------------------------------------------------------------------------------
 
@@ -193,7 +197,7 @@ class Leader:
             self.leftovers.consider(run_uid, pod)
 
     def _reported(self, run_uid: str, report: TryReport) -> None:
-        self.scheduler.report(run_uid, report, datetime.now(UTC))
+        self.scheduler.report(run_uid, report, self._clock.now())
         self._news.set()
 
     def _dag_accepted(self, key: Key) -> None:
@@ -228,7 +232,7 @@ class Leader:
 
     def _step(self) -> None:
         began = time.perf_counter()
-        now = datetime.now(UTC)
+        now = self._clock.now()
         dags_wake = self.dags.step(now, DAG_BUDGET)
         plan = self.scheduler.plan(now)
         for start in plan.starts:
@@ -241,7 +245,7 @@ class Leader:
         for run in plan.changed:
             self.runs.mark(run)
         self._wake_at(min((moment for moment in (plan.wake_at, dags_wake) if moment), default=None))
-        self.last_step = time.monotonic()
+        self.last_step = self._clock.monotonic()
         self._metrics.loop_seconds.observe(time.perf_counter() - began)
 
     def _wake_at(self, moment: datetime | None) -> None:
@@ -249,7 +253,7 @@ class Leader:
             self._timer.cancel()
             self._timer = None
         if moment is not None:
-            delay = max(0.0, (moment - datetime.now(UTC)).total_seconds())
+            delay = max(0.0, (moment - self._clock.now()).total_seconds())
             self._timer = asyncio.get_running_loop().call_later(delay, self._news.set)
 
     def _tell(self, note: Note) -> None:

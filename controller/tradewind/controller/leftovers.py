@@ -4,7 +4,7 @@ nobody waits for their result, or kept longer than podRetention."""
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from tradewind.api import names
@@ -16,6 +16,7 @@ from tradewind.controller.tries import Tries
 from tradewind.engine.run import RunState
 from tradewind.engine.task_instance import parse_time
 from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.resources import PODS
@@ -38,8 +39,10 @@ class Leftovers:
         tries: Tries,
         *,
         spawn: Callable[[Any, str], asyncio.Task[None]],
+        clock: Clock,
     ) -> None:
         self._client, self._writer, self._cluster, self._tries, self._spawn = client, writer, cluster, tries, spawn
+        self._clock = clock
         self._looking: set[str] = set()
 
     def consider(self, run_uid: str, pod: PodObject) -> None:
@@ -55,7 +58,7 @@ class Leftovers:
             self.consider(run.info.uid, pod)
         retention = run.dag.spec.pod_retention
         if retention is not None:
-            ended = run.finished_at or datetime.now(UTC)
+            ended = run.finished_at or self._clock.now()
             work = self._expire(run.info.namespace, run.info.name, ended + parse_duration(retention))
             self._spawn(work, f"Pods of {run.info.name}")
 
@@ -95,7 +98,7 @@ class Leftovers:
                 raise
 
     async def _expire(self, namespace: str, run: str, when: datetime) -> None:
-        await asyncio.sleep(max(0.0, (when - datetime.now(UTC)).total_seconds()))
+        await asyncio.sleep(max(0.0, (when - self._clock.now()).total_seconds()))
         try:
             await self._writer.delete_collection(PODS, namespace, label_selector=f"{names.LABEL_RUN}={run}")
         except (NotLeader, WriterStopped):

@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from tradewind.api import names
@@ -28,6 +28,7 @@ from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
@@ -86,12 +87,13 @@ class Runs:
         wake: Callable[[], None],
         on_loaded: Callable[[RunState], None],
         on_finished: Callable[[RunState], None],
+        clock: Clock,
     ) -> None:
         self.records: dict[str, Record] = {}
         self._client, self._writer, self._cluster = client, writer, cluster
         self._scheduler, self._revisions, self._tries = scheduler, revisions, tries
         self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
-        self._on_loaded, self._recorder = on_loaded, recorder
+        self._on_loaded, self._recorder, self._clock = on_loaded, recorder, clock
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._uids: dict[Key, str] = {}
         self._waiting: dict[Key, set[Key]] = {}
@@ -175,10 +177,10 @@ class Runs:
             if problems:
                 await self._reject(key, found, problems)
                 return
-        self._add(key, found, _run_info(key, found, spec, revision), revision, status)
+        self._add(key, found, _run_info(key, found, spec, revision, self._clock.now()), revision, status)
 
     def _add(self, key: Key, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]) -> None:
-        now = datetime.now(UTC)
+        now = self._clock.now()
         state = RunState(info, revision.dag, self._scheduler.slots, status=status, graph=revision.graph)
         reports = list(self._cluster.reports(info.uid))
         if reports and not state.started_at:
@@ -255,7 +257,7 @@ class Runs:
 
     async def _reject(self, key: Key, found: DagRunObject, problems: list[Problem]) -> None:
         """The run can never start."""
-        now = format_time(datetime.now(UTC))
+        now = format_time(self._clock.now())
         reason, message = problems[0].reason, summary(problems)
         self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
         condition = {"type": "Complete", "status": "True", "reason": reason, "message": message}
@@ -404,8 +406,8 @@ class Runs:
         self._wake()
 
 
-def _run_info(key: Key, found: DagRunObject, spec: DagRunSpec, revision: Revision) -> RunInfo:
-    created = parse_time(found.metadata.creation_timestamp) or datetime.now(UTC)
+def _run_info(key: Key, found: DagRunObject, spec: DagRunSpec, revision: Revision, now: datetime) -> RunInfo:
+    created = parse_time(found.metadata.creation_timestamp) or now
     logical = spec.logical_date or created
     interval = spec.data_interval
     return RunInfo(

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -23,6 +22,7 @@ from tradewind.engine.run_info import Stop
 from tradewind.engine.scheduler import Start
 from tradewind.engine.tries import TryEvent, TryReport
 from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.resources import PODS
@@ -45,11 +45,13 @@ class Tries:
         writer: Writer,
         cluster: Cluster,
         report: Callable[[str, TryReport], None],
+        clock: Clock,
     ) -> None:
         self._client = client
         self._writer = writer
         self._cluster = cluster
         self._report = report
+        self._clock = clock
 
     async def start(self, run: RunState, start: Start) -> None:
         """Make the Pod of a try, or find out why there will be none."""
@@ -160,7 +162,7 @@ class Tries:
         pod = self._cluster.pod(run_uid, name)
         if pod is None or pod.status.start_time is None:
             return False
-        elapsed = (datetime.now(UTC) - pod.status.start_time).total_seconds()
+        elapsed = (self._clock.now() - pod.status.start_time).total_seconds()
         await self._writer.patch(
             PODS, namespace, name, {"spec": {"activeDeadlineSeconds": max(1, math.floor(elapsed))}}
         )

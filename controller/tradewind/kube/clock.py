@@ -1,8 +1,8 @@
-"""Time as the parts of this package see it, so that tests can put their own in its place.
+"""Time as this package and the controller see it, so that tests can put their own in its place.
 
 Nothing in `tradewind.kube` calls `time` or `asyncio.sleep` where a duration decides what happens next:
 back-off, leases, rate limits and health all go through a `Clock`. Socket time-outs are the exception:
-they are aiohttp's and follow the event loop.
+they are aiohttp's and follow the event loop. The controller reads the time here too; it waits by `asyncio.sleep`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Clock(Protocol):
         ...
 
     def now(self) -> datetime:
-        """The wall clock, UTC. Only ever written into objects, never compared with other machines'."""
+        """The wall clock, UTC: for schedules, and for what is written into objects. It may be set, also back."""
         ...
 
     async def sleep(self, seconds: float) -> None:
