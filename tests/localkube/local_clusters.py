@@ -15,11 +15,11 @@ def unique_name() -> str:
 
 
 def kubectl_for(cluster: Cluster) -> Kubectl:
-    """`kubectl("get", "pods")` → stdout; fails with kubectl's own message, or after 60 s."""
+    """`kubectl("get", "pods")` → stdout; fails with kubectl's own message, or after 90 s."""
     program, env = tools.ensure("kubectl"), {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
 
     def kubectl(*words: str, stdin: str = "") -> str:
-        done = subprocess.run([program, *words], input=stdin, env=env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([program, *words], input=stdin, env=env, capture_output=True, text=True, timeout=90)
         assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}"
         return done.stdout.strip()
 

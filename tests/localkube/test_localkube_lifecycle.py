@@ -84,8 +84,10 @@ def test_clusters_side_by_side_and_nothing_left_after_down(cluster: Cluster, kub
 
 
 def test_a_component_is_killed_and_started_again(cluster: Cluster, kubectl: Kubectl) -> None:
-    run_pod(kubectl, "survivor", "sleep", "1000")
-    kubectl("wait", "pod/survivor", "--for=condition=Ready", "--timeout=30s")
+    # A name of its own each time: the test may be run again on the same cluster.
+    pod = unique_name()
+    run_pod(kubectl, pod, "sleep", "1000")
+    kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
     for component in ("kube-apiserver", "etcd", "kubelet", "containerd"):
         cluster.kill_component(component)
         assert next(found for found in cluster.status() if found.name == component).pid is None
@@ -94,11 +96,11 @@ def test_a_component_is_killed_and_started_again(cluster: Cluster, kubectl: Kube
             cluster.start_component(component)
     kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=60s")
     # The kubelet needs a moment to find its containers again.
-    kubectl("wait", "pod/survivor", "--for=condition=Ready", "--timeout=60s")
+    kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
     healthy = lambda: all(component.healthy for component in cluster.status())  # noqa: E731
-    waiting.until(healthy, "all components to be healthy", limit=60, log=cluster.folder / "logs" / "kubelet.log")
-    assert kubectl("exec", "survivor", "--", "echo", "alive") == "alive"
-    assert kubectl("get", "pod", "survivor", "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == "0"
+    waiting.until(healthy, "all components to be healthy", limit=120, log=cluster.folder / "logs" / "kubelet.log")
+    assert kubectl("exec", pod, "--", "echo", "alive") == "alive"
+    assert kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == "0"
 
 
 def test_up_after_everything_was_killed(cluster: Cluster, kubectl: Kubectl) -> None:
