@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tradewind.api.mapping import MAX_MAP_LENGTH
 from tradewind.api.meta import Condition, ObjectMeta
 from tradewind.api.model import (
     LIST_ATOMIC,
@@ -18,6 +19,7 @@ from tradewind.api.model import (
 from tradewind.api.names import MAX_DAG_NAME
 from tradewind.api.schedule import Every, Schedule
 from tradewind.api.task import Task, TaskDefaults
+from tradewind.api.task_group import TaskGroup
 
 
 class DagSpec(Model):
@@ -63,6 +65,13 @@ class DagSpec(Model):
     1."""
     max_active_tasks: Annotated[int, Field(ge=1, le=100000)] | None = None
     """How many tasks of one run may be queued or running at once. Default: 16."""
+    max_consecutive_failed_runs: Annotated[int, Field(ge=0, le=10000)] | None = None
+    """After so many failed runs in a row the Dag is suspended, with an Event; 0 for never. Default: 0."""
+    max_map_length: Annotated[int, Field(ge=1, le=MAX_MAP_LENGTH)] | None = None
+    """How many instances forEach may make of one task or group; with more the task fails. Default: 1024."""
+    fail_fast: bool | None = None
+    """Whether the first task that fails ends the run: tasks that run are stopped, the others are skipped. Default:
+    false."""
     run_timeout: Duration | None = None
     """Longest time a run may take; then it fails and what has not finished is skipped."""
     successful_runs_history_limit: Annotated[int, Field(ge=0, le=100000)] | None = None
@@ -82,6 +91,8 @@ class DagSpec(Model):
     pod_template: FreeObject | None = None
     """Anything else of every task's Pod (`metadata` and `spec`: volumes, node selector, service account, …), merged as
     `kubectl patch` (strategic merge) would; the task's container is named `task`."""
+    groups: Annotated[list[TaskGroup], Field(max_length=500, json_schema_extra=list_map("name"))] | None = None
+    """Groups of tasks; a task says by its field `group` which it is in, and a group likewise."""
     tasks: Annotated[list[Task], Field(min_length=1, max_length=2000, json_schema_extra=list_map("name"))]
     """The tasks, in any order; `dependsOn` says what comes after what."""
 

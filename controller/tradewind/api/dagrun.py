@@ -6,19 +6,24 @@ from pydantic import ConfigDict, Field
 
 from tradewind.api.meta import Condition, ObjectMeta
 from tradewind.api.model import LIST_ATOMIC, Json, Model, Name, Timestamp, cel, list_map
+from tradewind.api.run_request import RequestStatus, RunRequest
+from tradewind.api.task_status import TaskStatus
 
-TaskStateName = Literal[
-    "Scheduled",
-    "Queued",
-    "Running",
-    "Succeeded",
-    "Failed",
-    "Skipped",
-    "UpstreamFailed",
-    "UpForRetry",
-    "Removed",
-]
 RunPhaseName = Literal["Queued", "Running", "Succeeded", "Failed"]
+
+
+# Params may be any JSON, so CEL has no type for them and must look them up as it runs.
+_UNCHANGED = " && ".join(
+    f"has({now}.{name}) == has({before}.{name}) && (!has({now}.{name}) || {now}.{name} == {before}.{name})"
+    for now, before, name in (
+        ("self", "oldSelf", "dag"),
+        ("self", "oldSelf", "type"),
+        ("self", "oldSelf", "logicalDate"),
+        ("self", "oldSelf", "dataInterval"),
+        ("self", "oldSelf", "revision"),
+        ("dyn(self)", "dyn(oldSelf)", "params"),
+    )
+)
 
 
 class DataInterval(Model):
@@ -31,20 +36,27 @@ class DataInterval(Model):
 
 
 class DagRunSpec(Model):
-    """Which Dag to run and with what. It cannot be changed once made."""
+    """Which Dag to run and with what. But for suspend and request it cannot be changed once made."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "x-kubernetes-validations": [
-                cel("self == oldSelf", "the spec of a DagRun cannot be changed; make another run instead"),
+                cel(
+                    _UNCHANGED,
+                    "the spec of a DagRun cannot be changed, but for suspend and request; make another run instead",
+                ),
+                cel(
+                    "!has(self.request) || !has(oldSelf.request) || self.request == oldSelf.request",
+                    "another request is pending: wait until it is applied, or remove it first",
+                ),
             ]
         }
     )
 
     dag: Name
     """Name of the Dag, in the same namespace."""
-    type: Literal["Manual", "Scheduled"] = "Manual"
-    """What made the run: a person or program (Manual) or the Dag's schedule (Scheduled)."""
+    type: Literal["Manual", "Scheduled", "Backfill"] = "Manual"
+    """What made the run: a person or program (Manual), the Dag's schedule (Scheduled) or a Backfill."""
     logical_date: Timestamp | None = None
     """The moment the run is for, as templates see it. Default: the time the run was made."""
     data_interval: DataInterval | None = None
@@ -53,58 +65,11 @@ class DagRunSpec(Model):
     """Values of the Dag's params, by name; those not given take their default."""
     revision: Annotated[str, Field(max_length=253)] | None = None
     """Name of the ControllerRevision of the Dag to run. Default: the Dag as it is when the run starts."""
-
-
-class TryStatus(Model):
-    """One earlier try of a task."""
-
-    number: int
-    """The try, from 1."""
-    state: Literal["Succeeded", "Failed", "Skipped", "Lost"]
-    """How it ended; Lost: through no fault of the task, and not counted against its retries."""
-    reason: str | None = None
-    """Why, in one CamelCase word: Error, OOMKilled, Timeout, Evicted, PodDeleted, …"""
-    message: str | None = None
-    """Why, for people; for a failure often the last lines of the log."""
-    exit_code: int | None = None
-    """Exit code of the task's container."""
-    started_at: Timestamp | None = None
-    """When its container started."""
-    finished_at: Timestamp | None = None
-    """When it ended."""
-
-
-class TaskStatus(Model):
-    """The state of one task in the run. A task that is not listed has not been considered yet."""
-
-    name: Name
-    """Name of the task."""
-    state: TaskStateName
-    """Where the task is in its life."""
-    try_: Annotated[int | None, Field(alias="try")] = None
-    """Number of the current or last try, from 1."""
-    lost: int | None = None
-    """Tries among them that were lost and are not counted against the retries."""
-    reason: str | None = None
-    """Why the task is in this state, in one CamelCase word."""
-    message: str | None = None
-    """Why, for people: what it waits for, or what went wrong."""
-    exit_code: int | None = None
-    """Exit code of the task's container."""
-    scheduled_at: Timestamp | None = None
-    """When the current try was ready to start."""
-    queued_at: Timestamp | None = None
-    """When its Pod was created."""
-    started_at: Timestamp | None = None
-    """When its container started."""
-    finished_at: Timestamp | None = None
-    """When the task, or its last try, ended."""
-    retry_at: Timestamp | None = None
-    """When the next try is due, in state UpForRetry."""
-    output: Json | None = None
-    """What the task wrote to its termination log, as JSON: `{{ tasks.<name>.output }}` for the tasks after it."""
-    tries: Annotated[list[TryStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
-    """Earlier tries, when there was more than one."""
+    suspend: bool | None = None
+    """While true no task of the run starts; those that run go on. Can be changed at any time. Default: false."""
+    request: RunRequest | None = None
+    """Asks for tasks to be run again, to be marked, or for the run to stop. It is removed once it is applied, and kept
+    in `status.requests`."""
 
 
 class DagRunStatus(Model):
@@ -136,6 +101,8 @@ class DagRunStatus(Model):
     # task, which doubles the object and takes the API server most of the time of a write.
     tasks: Annotated[list[TaskStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
     """The state of each task."""
+    requests: Annotated[list[RequestStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
+    """What was asked of the run, by whom, and what became of it; the latest last."""
 
 
 class DagRun(Model):
@@ -160,10 +127,10 @@ DAGRUN_CRD = {
         ("Logical Date", "string", ".status.logicalDate", "The moment the run is for", 0),
         ("Duration", "string", ".status.duration", "How long it took", 0),
         ("Age", "date", ".metadata.creationTimestamp", "Time since the run was made", 0),
-        ("Type", "string", ".spec.type", "Manual or Scheduled", 1),
+        ("Type", "string", ".spec.type", "Manual, Scheduled or Backfill", 1),
         ("Message", "string", ".status.message", "Why it is in this phase", 1),
     ],
-    "selectable": [".spec.dag", ".status.phase"],
+    "selectable": [".spec.dag", ".spec.request.id", ".status.phase"],
     "rules": [
         {
             "rule": "self.metadata.name.size() <= 63",

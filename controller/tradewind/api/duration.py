@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
+OFFSET_PATTERN = "^-?" + PATTERN.removeprefix("^")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(PATTERN)
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -18,6 +19,11 @@ def parse_duration(text: str) -> timedelta:
     if seconds > _LONGEST:
         raise ValueError(f"{text!r} is longer than ten years")
     return timedelta(seconds=seconds)
+
+
+def parse_offset(text: str) -> timedelta:
+    """`"-1h"` → minus one hour: a duration that may be negative. Raises ValueError as parse_duration does."""
+    return -parse_duration(text[1:]) if text.startswith("-") else parse_duration(text)
 
 
 def format_duration(duration: timedelta) -> str:

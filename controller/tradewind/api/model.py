@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from tradewind.api.duration import PATTERN, parse_duration
+from tradewind.api.duration import OFFSET_PATTERN, PATTERN, parse_duration, parse_offset
 
 
 class Model(BaseModel):
@@ -30,6 +30,11 @@ def _duration_text(text: str) -> str:
     return text
 
 
+def _offset_text(text: str) -> str:
+    parse_offset(text)
+    return text
+
+
 def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("has no time zone: write Z or an offset, as in 2026-01-31T06:00:00Z")
@@ -47,6 +52,12 @@ Duration = Annotated[
     AfterValidator(_duration_text),
     WithJsonSchema({"type": "string", "pattern": PATTERN, "maxLength": 32}),
 ]
+Offset = Annotated[
+    str,
+    AfterValidator(_offset_text),
+    WithJsonSchema({"type": "string", "pattern": OFFSET_PATTERN, "maxLength": 33}),
+]
+"""A duration that may be negative."""
 Timestamp = Annotated[datetime, AfterValidator(_utc), WithJsonSchema({"type": "string", "format": "date-time"})]
 IntOrString = Annotated[int | str, BeforeValidator(_int_or_str), WithJsonSchema({"x-kubernetes-int-or-string": True})]
 Json = Annotated[Any, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
@@ -55,6 +66,13 @@ FreeObject = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kube
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=63)]
 """A DNS label, as most Kubernetes names: lower case, digits and dashes."""
+
+DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+ObjectName = Annotated[str, Field(pattern=DNS_SUBDOMAIN, min_length=1, max_length=253)]
+"""A DNS subdomain: what the name of a Secret or ConfigMap may be."""
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
+ExitCode = Annotated[int, Field(ge=1, le=255)]
+Text = Annotated[str, Field(max_length=4096)]
 
 
 def list_map(*keys: str) -> dict[str, Any]:

@@ -1,94 +1,86 @@
 """A Dag's spec with every default filled in: what the engine and the Pod builder work with."""
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.duration import parse_duration
+from tradewind.api.groups import Groups
+from tradewind.api.mapping import ForEach, Source, resolve_for_each
 from tradewind.api.pool import DEFAULT_POOL
+from tradewind.api.resolved import (
+    DEFAULT_MAX_MAP_LENGTH,
+    DEFAULT_ON_LOST,
+    DEFAULT_RETRY_DELAY,
+    DEFAULT_SENSOR_INTERVAL,
+    DEFAULT_SENSOR_TIMEOUT,
+    LONGEST_RETRY_DELAY,
+    ResolvedDag,
+    ResolvedGroup,
+    ResolvedSensor,
+    ResolvedTask,
+    RetryPolicy,
+)
+from tradewind.api.sensor import Sensor
+from tradewind.api.short_circuit import ShortCircuitOptions
 from tradewind.api.task import Task, TaskDefaults
 
 DEFAULT_MAX_ACTIVE_RUNS = 16
 DEFAULT_MAX_ACTIVE_TASKS = 16
 DEFAULT_HISTORY_LIMIT = 25
-DEFAULT_RETRY_DELAY = timedelta(minutes=5)
-DEFAULT_ON_LOST = 3
-LONGEST_RETRY_DELAY = timedelta(hours=24)
 DEFAULT_QUEUED_TIMEOUT = timedelta(minutes=10)
 DEFAULT_SKIP_EXIT_CODES = frozenset({99})
 
 _CODE_OPTION = {"node": "-e", "perl": "-e", "ruby": "-e", "Rscript": "-e"}
 _SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ash"}
 
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """`retries` with its defaults."""
-
-    limit: int = 0
-    delay: timedelta = DEFAULT_RETRY_DELAY
-    backoff: float | None = None
-    max_delay: timedelta = LONGEST_RETRY_DELAY
-    on_lost: int = DEFAULT_ON_LOST
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedTask:
-    """One task as it will run: its own fields, else those of taskDefaults, else the defaults of the API."""
-
-    name: str
-    depends_on: tuple[str, ...]
-    trigger_rule: str
-    noop: bool
-    image: str | None
-    command: tuple[str, ...] | None
-    args: tuple[str, ...]
-    script: str | None
-    interpreter: tuple[str, ...]
-    env: tuple[dict[str, Any], ...]
-    env_from: tuple[dict[str, Any], ...]
-    working_dir: str | None
-    resources: dict[str, Any]
-    pod_template: dict[str, Any]
-    retries: RetryPolicy
-    timeout: timedelta | None
-    queued_timeout: timedelta
-    skip_exit_codes: frozenset[int]
-    fail_exit_codes: frozenset[int]
-    pool: str
-    pool_slots: int
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedDag:
-    """A whole Dag as it will run. `tasks` keeps the order of the spec."""
-
-    spec: DagSpec
-    tasks: tuple[ResolvedTask, ...]
-    max_active_runs: int
-    max_active_tasks: int
-    run_timeout: timedelta | None
-    protect_results: bool
-    pod_template: dict[str, Any] = field(default_factory=dict)
+__all__ = [
+    "DEFAULT_HISTORY_LIMIT",
+    "DEFAULT_MAX_ACTIVE_RUNS",
+    "DEFAULT_MAX_ACTIVE_TASKS",
+    "DEFAULT_MAX_MAP_LENGTH",
+    "DEFAULT_ON_LOST",
+    "DEFAULT_QUEUED_TIMEOUT",
+    "DEFAULT_RETRY_DELAY",
+    "DEFAULT_SENSOR_INTERVAL",
+    "DEFAULT_SENSOR_TIMEOUT",
+    "DEFAULT_SKIP_EXIT_CODES",
+    "LONGEST_RETRY_DELAY",
+    "ForEach",
+    "ResolvedDag",
+    "ResolvedGroup",
+    "ResolvedSensor",
+    "ResolvedTask",
+    "RetryPolicy",
+    "Source",
+    "argv",
+    "resolve",
+    "resolve_task",
+    "script_command",
+]
 
 
 def resolve(spec: DagSpec) -> ResolvedDag:
     """Fill in the defaults of a spec that validation accepted."""
     defaults = spec.task_defaults or TaskDefaults()
+    groups = Groups(spec)
     return ResolvedDag(
         spec=spec,
-        tasks=tuple(resolve_task(task, defaults) for task in spec.tasks),
+        tasks=tuple(resolve_task(task, defaults, groups) for task in spec.tasks),
+        groups={name: _resolve_group(name, groups) for name in groups.named},
         max_active_runs=spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS,
         max_active_tasks=spec.max_active_tasks or DEFAULT_MAX_ACTIVE_TASKS,
+        max_consecutive_failed_runs=spec.max_consecutive_failed_runs or 0,
+        max_map_length=spec.max_map_length or DEFAULT_MAX_MAP_LENGTH,
+        fail_fast=bool(spec.fail_fast),
         run_timeout=parse_duration(spec.run_timeout) if spec.run_timeout else None,
         protect_results=spec.result_protection == "Finalizer",
         pod_template=spec.pod_template or {},
     )
 
 
-def resolve_task(task: Task, defaults: TaskDefaults) -> ResolvedTask:
+def resolve_task(task: Task, defaults: TaskDefaults, groups: Groups) -> ResolvedTask:
     """One task with its defaults."""
 
     def setting(name: str, otherwise: Any = None) -> Any:
@@ -100,8 +92,8 @@ def resolve_task(task: Task, defaults: TaskDefaults) -> ResolvedTask:
     skip_codes = setting("skip_exit_codes")
     return ResolvedTask(
         name=task.name,
-        depends_on=tuple(task.depends_on or ()),
-        trigger_rule=task.trigger_rule or "AllSuccess",
+        depends_on=groups.dependencies(task),
+        trigger_rule=task.trigger_rule or ("AllDoneSetupSuccess" if task.teardown else "AllSuccess"),
         noop=bool(task.noop),
         image=setting("image"),
         command=tuple(task.command) if task.command else None,
@@ -120,6 +112,26 @@ def resolve_task(task: Task, defaults: TaskDefaults) -> ResolvedTask:
         fail_exit_codes=frozenset(setting("fail_exit_codes", ())),
         pool=setting("pool", DEFAULT_POOL),
         pool_slots=setting("pool_slots", 1),
+        group=task.group,
+        mapped_group=groups.mapped(task.group),
+        for_each=resolve_for_each(task.for_each, task.combine),
+        branch=bool(task.branch),
+        short_circuit=bool(task.short_circuit),
+        respect_trigger_rules=isinstance(task.short_circuit, ShortCircuitOptions)
+        and bool(task.short_circuit.respect_trigger_rules),
+        sensor=_resolve_sensor(task.sensor) if task.sensor or task.wait_for else None,
+        wait_for=task.wait_for,
+        setup=bool(task.setup),
+        teardown=task.teardown is not None,
+        teardown_setups=tuple(task.teardown.setups) if task.teardown else (),
+        on_failure_fail_run=bool(task.teardown and task.teardown.on_failure_fail_run),
+        depends_on_past=bool(setting("depends_on_past") or setting("wait_for_downstream")),
+        wait_for_downstream=bool(setting("wait_for_downstream")),
+        priority_weight=setting("priority_weight", 1),
+        weight_rule=setting("weight_rule", "Downstream"),
+        max_active_per_dag=setting("max_active_per_dag"),
+        max_active_per_run=setting("max_active_per_run"),
+        connections=tuple(setting("connections", ())),
     )
 
 
@@ -139,6 +151,29 @@ def argv(task: ResolvedTask) -> tuple[list[str] | None, list[str]]:
     is_shell = PurePosixPath(task.interpreter[0]).name in _SHELLS
     zeroth = [task.interpreter[0]] if is_shell and task.args else []
     return script_command(task.interpreter), [task.script, *zeroth, *task.args]
+
+
+def _resolve_group(name: str, groups: Groups) -> ResolvedGroup:
+    group, expanded = groups.named[name], groups.by_name[name]
+    return ResolvedGroup(
+        name=name,
+        parent=group.group,
+        tasks=expanded.tasks,
+        roots=expanded.roots,
+        leaves=expanded.leaves,
+        for_each=resolve_for_each(group.for_each, group.combine),
+    )
+
+
+def _resolve_sensor(sensor: Sensor | None) -> ResolvedSensor:
+    sensor = sensor or Sensor()
+    return ResolvedSensor(
+        mode=sensor.mode or "Poke",
+        interval=parse_duration(sensor.interval) if sensor.interval else DEFAULT_SENSOR_INTERVAL,
+        timeout=parse_duration(sensor.timeout) if sensor.timeout else DEFAULT_SENSOR_TIMEOUT,
+        soft_fail=bool(sensor.soft_fail),
+        retry_exit_code=sensor.retry_exit_code,
+    )
 
 
 def _merged_env(task: Task, defaults: TaskDefaults) -> tuple[dict[str, Any], ...]:

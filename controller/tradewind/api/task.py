@@ -4,27 +4,30 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from tradewind.api.mapping import Combine, Sources
 from tradewind.api.model import (
     LIST_ATOMIC,
     LIST_SET,
     Duration,
+    ExitCode,
     FreeObject,
     IntOrString,
     Model,
     Name,
+    ObjectName,
+    Text,
     cel,
     list_map,
 )
-
-ExitCode = Annotated[int, Field(ge=1, le=255)]
-Text = Annotated[str, Field(max_length=4096)]
-
+from tradewind.api.sensor import Sensor, WaitFor
+from tradewind.api.short_circuit import ShortCircuit
 
 TriggerRuleName = Literal[
     "AllSuccess",
     "AllFailed",
     "AllDone",
     "AllDoneMinOneSuccess",
+    "AllDoneSetupSuccess",
     "OneSuccess",
     "OneFailed",
     "OneDone",
@@ -34,6 +37,7 @@ TriggerRuleName = Literal[
     "AllSkipped",
     "Always",
 ]
+WeightRuleName = Literal["Downstream", "Upstream", "Absolute"]
 
 
 class EnvVar(Model):
@@ -73,6 +77,15 @@ class Retries(Model):
     is made again without using up a try. Default: 3."""
 
 
+class Teardown(Model):
+    """A task that undoes what setups did, whatever happened in between."""
+
+    setups: Annotated[list[Name], Field(min_length=1, max_length=1024, json_schema_extra=LIST_SET)]
+    """The setup tasks that this one undoes; it comes after them, whether dependsOn says so or not."""
+    on_failure_fail_run: bool | None = None
+    """Whether the run fails when this task does. Default: false."""
+
+
 class TaskSettings(Model):
     """The fields that `taskDefaults` may set for every task of the Dag."""
 
@@ -105,6 +118,23 @@ class TaskSettings(Model):
     """Pool whose slots the task takes while it is queued or running. Default: the pool `default`."""
     pool_slots: Annotated[int, Field(ge=1, le=10000)] | None = None
     """How many slots of the pool one try takes. Default: 1."""
+    priority_weight: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
+    """Tasks of a higher weight get slots first. Default: 1."""
+    weight_rule: WeightRuleName | None = None
+    """What the weight of a task is. Downstream: its own and that of all tasks after it. Upstream: its own and that of
+    all tasks before it. Absolute: its own. Default: Downstream."""
+    max_active_per_dag: Annotated[int, Field(ge=1, le=100000)] | None = None
+    """How many instances of this task may be queued or running at once, in all runs of the Dag. Default: no limit."""
+    max_active_per_run: Annotated[int, Field(ge=1, le=100000)] | None = None
+    """How many instances of this task may be queued or running at once in one run. Default: no limit."""
+    depends_on_past: bool | None = None
+    """Whether the task waits until it has succeeded or was skipped in the previous run. Default: false."""
+    wait_for_downstream: bool | None = None
+    """Whether the task waits, besides, for the tasks right after it in the previous run; implies dependsOnPast.
+    Default: false."""
+    connections: Annotated[list[ObjectName], Field(max_length=64, json_schema_extra=LIST_SET)] | None = None
+    """Names of Secrets whose entries the task gets as environment variables. A task's own list takes the place of the
+    one in taskDefaults."""
     pod_template: FreeObject | None = None
     """Anything else of the task's Pod (`metadata` and `spec`), merged over the Dag's podTemplate and over what
     Tradewind sets, as `kubectl patch` (strategic merge) would; the task's container is named `task`."""
@@ -124,12 +154,22 @@ class Task(TaskSettings):
         json_schema_extra={
             "x-kubernetes-validations": [
                 cel(
-                    "[has(self.command), has(self.script), has(self.noop) && self.noop].filter(one, one).size() <= 1",
-                    "a task has only one of command, script and noop: true",
+                    "[has(self.command), has(self.script), has(self.noop) && self.noop, has(self.waitFor)]"
+                    ".filter(one, one).size() <= 1",
+                    "a task has only one of command, script, noop: true and waitFor",
                 ),
                 cel(
                     "!has(self.dependsOn) || !(self.name in self.dependsOn)",
                     "a task cannot depend on itself",
+                ),
+                cel(
+                    "!has(self.teardown) || !has(self.setup) || !self.setup",
+                    "a task is either a setup or a teardown, not both",
+                ),
+                cel(
+                    "!has(self.waitFor) || !has(self.sensor) || !(has(self.sensor.mode) || has(self.sensor.interval)"
+                    " || has(self.sensor.retryExitCode))",
+                    "waitFor makes no Pods: of sensor only timeout and softFail apply to it",
                 ),
             ]
         }
@@ -153,11 +193,37 @@ class Task(TaskSettings):
     """Code that the interpreter runs; a template."""
     noop: bool | None = None
     """Runs nothing and succeeds at once, without a Pod: a point where edges meet."""
+    wait_for: WaitFor | None = None
+    """Runs nothing and succeeds, without a Pod, when what it waits for has come: a time, a run of another Dag, the
+    state of a Kubernetes object. `sensor` may say for how long."""
+    group: Name | None = None
+    """The group that the task is in, by its name in `groups`."""
     depends_on: Annotated[list[Name], Field(max_length=1024, json_schema_extra=LIST_SET)] | None = None
-    """Tasks that come before this one; triggerRule says how they must have ended."""
+    """Tasks and groups that come before this one; triggerRule says how they must have ended. Of a group those tasks
+    count that no other task of the group comes after, teardowns excepted."""
     trigger_rule: TriggerRuleName | None = None
     """How the tasks of dependsOn must have ended for this one to start. AllSuccess: all succeeded. AllFailed: all
-    failed. AllDone: all ended. AllDoneMinOneSuccess: all ended, none skipped, one succeeded. OneSuccess, OneFailed: the
-    first that did. OneDone: the first that succeeded or failed. NoneFailed: all succeeded or were skipped.
-    NoneFailedMinOneSuccess: the same, and one succeeded. NoneSkipped: all ended, none skipped. AllSkipped: all were
-    skipped. Always: at once. Default: AllSuccess."""
+    failed. AllDone: all ended. AllDoneMinOneSuccess: all ended, none skipped, one succeeded. AllDoneSetupSuccess: all
+    ended, and of the setups among them one succeeded. OneSuccess, OneFailed: the first that did. OneDone: the first
+    that succeeded or failed. NoneFailed: all succeeded or were skipped. NoneFailedMinOneSuccess: the same, and one
+    succeeded. NoneSkipped: all ended, none skipped. AllSkipped: all were skipped. Always: at once. Default: AllSuccess;
+    of a teardown AllDoneSetupSuccess."""
+    for_each: Sources | None = None
+    """Makes an instance of the task for each item: `{items: […]}`, `{param: name}`, `{output: task.field}`, or a list
+    of them. Templates see `item` and `index`."""
+    combine: Combine | None = None
+    """How several sources of forEach make items. Product: every combination. Zip: position by position. Default:
+    Product."""
+    branch: bool | None = None
+    """Whether the task's output names what to follow: a task or group right after it, or a list of them. The others
+    right after it are skipped."""
+    short_circuit: ShortCircuit | None = None
+    """Whether an output of false ends the work here: what comes after the task is skipped. `{respectTriggerRules:
+    true}` skips only the tasks right after it."""
+    sensor: Sensor | None = None
+    """Runs the task again and again until what it looks for is there; beside waitFor, says for how long."""
+    setup: bool | None = None
+    """Whether the task prepares something that a teardown undoes."""
+    teardown: Teardown | None = None
+    """Makes the task run after everything between its setups and itself, however that ended, once a setup
+    succeeded."""

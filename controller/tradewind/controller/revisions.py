@@ -30,6 +30,9 @@ _RUN_FIELDS = (
     "podRetention",
     "params",
     "taskDefaults",
+    "groups",
+    "failFast",
+    "maxMapLength",
     "podTemplate",
     "tasks",
 )

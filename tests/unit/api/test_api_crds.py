@@ -76,9 +76,10 @@ def test_status_is_a_subresource_and_columns_point_at_fields(definition: dict[st
         assert selectable["jsonPath"] in known
 
 
-def test_runs_can_be_selected_by_dag_and_phase() -> None:
+def test_runs_can_be_selected_by_dag_and_phase_and_request() -> None:
     runs = next(crd(model, facts) for model, facts in KINDS if facts["kind"] == "DagRun")
-    assert runs["spec"]["versions"][0]["selectableFields"] == [{"jsonPath": ".spec.dag"}, {"jsonPath": ".status.phase"}]
+    paths = [field["jsonPath"] for field in runs["spec"]["versions"][0]["selectableFields"]]
+    assert paths == [".spec.dag", ".spec.request.id", ".status.phase"]
 
 
 def test_the_schema_revision_is_written_down() -> None:

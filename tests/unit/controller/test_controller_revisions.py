@@ -26,6 +26,9 @@ RUN_FIELDS = {
     "params": {},
     "taskDefaults": {"image": "alpine"},
     "podTemplate": {"spec": {"nodeSelector": {"disk": "ssd"}}},
+    "groups": [{"name": "load"}],
+    "failFast": True,
+    "maxMapLength": 10,
     "tasks": [{"name": "a", "image": "alpine"}],
 }
 OTHER_FIELDS = {
@@ -40,6 +43,7 @@ OTHER_FIELDS = {
     "startingDeadline": "1h",
     "suspend": True,
     "maxActiveRuns": 1,
+    "maxConsecutiveFailedRuns": 3,
     "successfulRunsHistoryLimit": 1,
     "failedRunsHistoryLimit": 1,
 }

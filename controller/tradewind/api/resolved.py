@@ -1,0 +1,121 @@
+"""A Dag with every default filled in: the shapes that the engine and the Pod builder work with."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.mapping import ForEach
+from tradewind.api.sensor import SensorMode, WaitFor
+from tradewind.api.task import WeightRuleName
+
+DEFAULT_RETRY_DELAY = timedelta(minutes=5)
+DEFAULT_ON_LOST = 3
+LONGEST_RETRY_DELAY = timedelta(hours=24)
+DEFAULT_MAX_MAP_LENGTH = 1024
+DEFAULT_SENSOR_INTERVAL = timedelta(minutes=1)
+DEFAULT_SENSOR_TIMEOUT = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """`retries` with its defaults."""
+
+    limit: int = 0
+    delay: timedelta = DEFAULT_RETRY_DELAY
+    backoff: float | None = None
+    max_delay: timedelta = LONGEST_RETRY_DELAY
+    on_lost: int = DEFAULT_ON_LOST
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSensor:
+    """`sensor` with its defaults. Of a task with `waitFor` only `timeout` and `soft_fail` mean something."""
+
+    mode: SensorMode = "Poke"
+    interval: timedelta = DEFAULT_SENSOR_INTERVAL
+    timeout: timedelta = DEFAULT_SENSOR_TIMEOUT
+    soft_fail: bool = False
+    retry_exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedTask:
+    """One task as it will run: its own fields, else those of taskDefaults, else the defaults of the API.
+
+    `depends_on` names tasks only: groups are expanded and implied dependencies added. `group` is the innermost group,
+    `mapped_group` the one with forEach that the task lies in at any depth; `for_each` is the task's own mapping.
+    `sensor` is set for every task with `sensor` or `wait_for`.
+    """
+
+    name: str
+    depends_on: tuple[str, ...]
+    trigger_rule: str
+    noop: bool
+    image: str | None
+    command: tuple[str, ...] | None
+    args: tuple[str, ...]
+    script: str | None
+    interpreter: tuple[str, ...]
+    env: tuple[dict[str, Any], ...]
+    env_from: tuple[dict[str, Any], ...]
+    working_dir: str | None
+    resources: dict[str, Any]
+    pod_template: dict[str, Any]
+    retries: RetryPolicy
+    timeout: timedelta | None
+    queued_timeout: timedelta
+    skip_exit_codes: frozenset[int]
+    fail_exit_codes: frozenset[int]
+    pool: str
+    pool_slots: int
+    group: str | None = None
+    mapped_group: str | None = None
+    for_each: ForEach | None = None
+    branch: bool = False
+    short_circuit: bool = False
+    respect_trigger_rules: bool = False
+    sensor: ResolvedSensor | None = None
+    wait_for: WaitFor | None = None
+    setup: bool = False
+    teardown: bool = False
+    teardown_setups: tuple[str, ...] = ()
+    on_failure_fail_run: bool = False
+    depends_on_past: bool = False
+    wait_for_downstream: bool = False
+    priority_weight: int = 1
+    weight_rule: WeightRuleName = "Downstream"
+    max_active_per_dag: int | None = None
+    max_active_per_run: int | None = None
+    connections: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedGroup:
+    """One group. `tasks` are all tasks in it, also those of groups inside it, in the order of the spec; `roots` come
+    after no task of the group; what depends on the group waits for its `leaves`."""
+
+    name: str
+    parent: str | None
+    tasks: tuple[str, ...]
+    roots: tuple[str, ...]
+    leaves: tuple[str, ...]
+    for_each: ForEach | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedDag:
+    """A whole Dag as it will run. `tasks` and `groups` keep the order of the spec. `max_consecutive_failed_runs` is 0
+    where failures never suspend the Dag."""
+
+    spec: DagSpec
+    tasks: tuple[ResolvedTask, ...]
+    max_active_runs: int
+    max_active_tasks: int
+    run_timeout: timedelta | None
+    protect_results: bool
+    fail_fast: bool = False
+    max_consecutive_failed_runs: int = 0
+    max_map_length: int = DEFAULT_MAX_MAP_LENGTH
+    groups: dict[str, ResolvedGroup] = field(default_factory=dict)
+    pod_template: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,107 @@
+"""What the status of a run says of one task."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tradewind.api.model import LIST_ATOMIC, Json, Model, Name, Timestamp
+
+TaskStateName = Literal[
+    "Scheduled",
+    "Queued",
+    "Running",
+    "Succeeded",
+    "Failed",
+    "Skipped",
+    "UpstreamFailed",
+    "UpForRetry",
+    "UpForReschedule",
+    "Removed",
+]
+
+
+class TryStatus(Model):
+    """One earlier try of a task."""
+
+    number: int
+    """The try, from 1."""
+    state: Literal["Succeeded", "Failed", "Skipped", "Lost"]
+    """How it ended; Lost: through no fault of the task, and not counted against its retries."""
+    reason: str | None = None
+    """Why, in one CamelCase word: Error, OOMKilled, Timeout, Evicted, PodDeleted, …"""
+    message: str | None = None
+    """Why, for people; for a failure often the last lines of the log."""
+    exit_code: int | None = None
+    """Exit code of the task's container."""
+    started_at: Timestamp | None = None
+    """When its container started."""
+    finished_at: Timestamp | None = None
+    """When it ended."""
+
+
+class _InstanceFacts(Model):
+    """What is said alike of a task and of one instance of a mapped task."""
+
+    state: TaskStateName
+    """Where it is in its life."""
+    try_: Annotated[int | None, Field(alias="try")] = None
+    """Number of the current or last try, from 1."""
+    reason: str | None = None
+    """Why it is in this state, in one CamelCase word."""
+    message: str | None = None
+    """Why, for people: what it waits for, or what went wrong."""
+    exit_code: int | None = None
+    """Exit code of its container."""
+    scheduled_at: Timestamp | None = None
+    """When the current try was ready to start."""
+    queued_at: Timestamp | None = None
+    """When its Pod was created."""
+    started_at: Timestamp | None = None
+    """When its container started."""
+    finished_at: Timestamp | None = None
+    """When it, or its last try, ended."""
+    retry_at: Timestamp | None = None
+    """When the next try is due, in state UpForRetry."""
+    pokes: int | None = None
+    """Of a sensor: how often it has looked so far, in the current try."""
+    first_poke_at: Timestamp | None = None
+    """Of a sensor: when it first looked; its timeout counts from here."""
+    next_poke_at: Timestamp | None = None
+    """Of a sensor: when it looks next."""
+
+
+class InstanceStatus(_InstanceFacts):
+    """One instance of a mapped task."""
+
+    index: int
+    """Which instance, from 0."""
+
+
+class TaskStatus(_InstanceFacts):
+    """The state of one task in the run. A task that is not listed has not been considered yet."""
+
+    name: Name
+    """Name of the task."""
+    lost: int | None = None
+    """Tries among them that were lost and are not counted against the retries."""
+    tries_before: int | None = None
+    """Tries that were made before the last rerun; retries are counted from there."""
+    output: Json | None = None
+    """What the task wrote to its termination log, as JSON: `{{ tasks.<name>.output }}` for the tasks after it."""
+    tries: Annotated[list[TryStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
+    """Earlier tries, when there was more than one."""
+    count: int | None = None
+    """Of a mapped task: how many instances it has."""
+    indexes: dict[str, str] | None = None
+    """Of a mapped task: which instances are in which state, by state: `{Succeeded: "0-811,813-999"}`."""
+    numbers: dict[str, str] | None = None
+    """Of a mapped task: which instances are at which try, by try number, where it is above 1: `{"2": "3,17-20"}`."""
+    lost_tries: dict[str, str] | None = None
+    """Of a mapped task: which instances lost how many tries, by number of lost tries: `{"1": "5"}`."""
+    rerun_from: dict[str, str] | None = None
+    """Of a mapped task: which instances made how many tries before their last rerun, by number of tries: `{"1":
+    "0-9"}`."""
+    instances: Annotated[list[InstanceStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
+    """Of a mapped task: some instances in full, those that run or failed first."""
+    outputs: dict[str, Json] | None = None
+    """Of a mapped task: what its instances wrote, by index."""
