@@ -87,6 +87,22 @@ def test_history_limits(stage: Stage) -> None:
     stay(2, lambda: len(space.runs("sales")) == 3, "no more than those go")
 
 
+@side_by_side
+def test_history_limits_hold_for_runs_that_were_refused(stage: Stage) -> None:
+    space = stage.watched_space("refused")
+    space.dag("sales", task("t", "true"), params={"region": {"enum": ["eu", "us"]}}, failedRunsHistoryLimit=1)
+    for number in range(3):
+        run = space.run("sales", f"run-{number}", params={"region": "mars"})
+        space.eventually(partial(over, space, run), f"{run} has ended", 30)
+    space.eventually(
+        lambda: [run["metadata"]["name"] for run in space.runs("sales")] == ["run-2"], "the last stays", 20
+    )
+    space.eventually(lambda: space.dag_status("sales").get("lastRun") == "run-2", "the Dag names it", 10)
+    assert space.dag_status("sales")["lastRunPhase"] == "Failed"
+    refused = f'tradewind_dag_runs_finished_total{{dag="sales",namespace="{space.name}",state="Failed"}}'
+    assert stage.controller().metric(refused) == 3
+
+
 def over(space: Space, run: str) -> bool:
     found = {item["metadata"]["name"]: item.get("status", {}).get("phase") for item in space.runs("sales")}
     return run not in found or found[run] in ("Succeeded", "Failed")

@@ -16,6 +16,7 @@ from tradewind.controller.cluster import Cluster
 from tradewind.controller.history import History
 from tradewind.controller.resources import DAGRUNS, DAGS, DagObject, owner_reference, regarding
 from tradewind.controller.revisions import content_hash
+from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.schedule import due_ticks, first_moment, max_active_runs
 from tradewind.engine.scheduler import Scheduler
@@ -89,6 +90,8 @@ class Dags:
         self._clock = clock
         self._dirty: dict[Key, None] = {}
         self._wakes: list[tuple[datetime, Key]] = []
+        self._ended: dict[Key, list[EndedRun]] = {}
+        """Runs that have ended, until their Dag is next worked on: a new leader may not have understood it yet."""
 
     def changed(self, key: Key) -> None:
         """A Dag, or the number of its active runs, is new."""
@@ -110,15 +113,13 @@ class Dags:
             entry.unseen.discard(key[1])
             self.changed(dag)
 
-    def run_finished(self, state: RunState) -> None:
+    def run_finished(self, run: EndedRun) -> None:
         """A run of a Dag has ended."""
-        info = state.info
-        entry = self.entries.get((info.namespace, info.dag))
-        if entry is not None:
-            entry.last_run, entry.last_run_phase = info.name, state.phase.value
-            entry.last_run_ended = state.finished_at
-            self._history.finished(entry.key, state)
-            self.changed(entry.key)
+        key = (run.namespace, run.dag)
+        if key in self._cluster.dags:
+            self._history.finished(key, run.phase)
+            self._ended.setdefault(key, []).append(run)
+            self.changed(key)
 
     def step(self, now: datetime, budget: float) -> datetime | None:
         """Work on what has changed or come due, for about `budget` seconds; when to be called again."""
@@ -142,6 +143,7 @@ class Dags:
     def _reconcile(self, key: Key, now: datetime) -> None:
         found = self._cluster.dags.get(key)
         if found is None:
+            self._ended.pop(key, None)
             if self.entries.pop(key, None) is not None:
                 self._scheduler.set_max_active_runs(*key, None)
                 self._history.forget(key)
@@ -153,6 +155,8 @@ class Dags:
                 self._scheduler.set_max_active_runs(*key, max_active_runs(entry.spec))
                 self._on_accepted(key)
         entry.resource_version = found.metadata.resource_version
+        for run in self._ended.pop(key, ()):
+            entry.last_run, entry.last_run_phase, entry.last_run_ended = run.name, run.phase.value, run.finished_at
         self._schedule(entry, now)
         self._history.prune(key, entry.spec)
         if self._wanted_status(entry) != _without_times(found.status) and entry.status_task is None:

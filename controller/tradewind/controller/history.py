@@ -16,7 +16,7 @@ from tradewind.api.resolve import DEFAULT_HISTORY_LIMIT
 from tradewind.controller.resources import DAGRUNS
 from tradewind.controller.revisions import Revisions
 from tradewind.engine.history import FinishedRun, surplus_runs
-from tradewind.engine.run import RunState
+from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import parse_time
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
@@ -65,9 +65,9 @@ class History:
                         self.counts[(metadata["namespace"], dag), phase] += 1
         return list({key for key, _ in self.counts})
 
-    def finished(self, dag: Key, state: RunState) -> None:
+    def finished(self, dag: Key, phase: RunPhase) -> None:
         """One more run of a Dag has ended."""
-        self.counts[dag, state.phase.value] += 1
+        self.counts[dag, phase.value] += 1
 
     def forget(self, dag: Key) -> None:
         """The Dag is gone, and its runs with it."""

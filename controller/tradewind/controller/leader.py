@@ -23,6 +23,7 @@ from tradewind.controller.revisions import Revisions
 from tradewind.controller.runs import Runs
 from tradewind.controller.settings import Settings
 from tradewind.controller.tries import Tries
+from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Note
 from tradewind.engine.scheduler import Scheduler
@@ -90,6 +91,7 @@ class Leader:
             wake=self._news.set,
             on_loaded=self.dags.run_loaded,
             on_finished=self._run_finished,
+            on_refused=self._run_refused,
             clock=clock,
         )
         self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=self.spawn, clock=clock)
@@ -204,9 +206,16 @@ class Leader:
         self.runs.dag_changed(key)
 
     def _run_finished(self, run: RunState) -> None:
+        info = run.info
         self._metrics.run_finished(run)
-        self.dags.run_finished(run)
+        ended_at = run.finished_at or self._clock.now()
+        self.dags.run_finished(EndedRun(info.namespace, info.dag, info.name, info.type, run.phase, ended_at))
         self.leftovers.run_finished(run)
+
+    def _run_refused(self, run: EndedRun) -> None:
+        if (run.namespace, run.dag) in self._cluster.dags:
+            self._metrics.run_refused(run)
+            self.dags.run_finished(run)
 
     # The loop -----------------------------------------------------------------------------------------------------
 

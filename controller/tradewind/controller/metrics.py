@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Note
 from tradewind.engine.states import TaskState
@@ -92,6 +93,10 @@ class Metrics:
             if instance.started_at and instance.finished_at and not instance.task.noop:
                 seconds = (instance.finished_at - instance.started_at).total_seconds()
                 self._task_seconds.labels(info.namespace, info.dag, state).observe(seconds)
+
+    def run_refused(self, run: EndedRun) -> None:
+        """A run has ended that could never start: it has no duration and no task instances."""
+        self._runs_finished.labels(run.namespace, run.dag, run.phase.value).inc()
 
     def note(self, note: Note) -> None:
         """Count failed and lost tries."""

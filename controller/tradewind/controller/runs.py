@@ -22,9 +22,11 @@ from tradewind.controller.pods.observation import is_over, try_of
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
 from tradewind.controller.revisions import BadRevision, Revision, Revisions
 from tradewind.controller.tries import Tries
+from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.scheduler import Scheduler
+from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
@@ -87,14 +89,17 @@ class Runs:
         wake: Callable[[], None],
         on_loaded: Callable[[RunState], None],
         on_finished: Callable[[RunState], None],
+        on_refused: Callable[[EndedRun], None],
         clock: Clock,
     ) -> None:
         self.records: dict[str, Record] = {}
         self._client, self._writer, self._cluster = client, writer, cluster
         self._scheduler, self._revisions, self._tries = scheduler, revisions, tries
         self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
-        self._on_loaded, self._recorder, self._clock = on_loaded, recorder, clock
+        self._on_loaded, self._on_refused = on_loaded, on_refused
+        self._recorder, self._clock = recorder, clock
         self._loading: dict[str, asyncio.Task[None]] = {}
+        self._refusing: set[str] = set()
         self._uids: dict[Key, str] = {}
         self._waiting: dict[Key, set[Key]] = {}
         """Runs that wait for their Dag, by the key of the Dag."""
@@ -139,7 +144,8 @@ class Runs:
         if writer is not None and writer is not asyncio.current_task():
             writer.cancel()
         loading = self._loading.pop(uid, None)
-        if loading is not None:
+        # That a run which is refused has ended may be heard before the answer to that write.
+        if loading is not None and uid not in self._refusing:
             loading.cancel()
         self._wake()
 
@@ -150,9 +156,10 @@ class Runs:
         try:
             while (found := self._cluster.runs.get(key)) is not None and found.metadata.uid == uid:
                 try:
-                    await self._load_once(key, found)
-                except Waiting as waiting:
-                    await self._say_waiting(key, found, waiting)
+                    try:
+                        await self._load_once(key, found)
+                    except Waiting as waiting:
+                        await self._say_waiting(key, found, waiting)
                 except (NotLeader, WriterStopped):
                     return
                 except KubeError as error:
@@ -161,6 +168,7 @@ class Runs:
                     continue
                 return
         finally:
+            self._refusing.discard(uid)
             if self._loading.get(uid) is asyncio.current_task():
                 del self._loading[uid]
 
@@ -168,6 +176,7 @@ class Runs:
         status = found.decoded_status()
         spec, problems = parse(DagRunSpec, found.spec)
         if spec is None:
+            await self._claim(key, found, str(found.spec.get("dag")))
             await self._reject(key, found, problems)
             return
         revision = await self._revision(key, found, spec, status)
@@ -256,10 +265,10 @@ class Runs:
         await self._patch_status(key, found, body)
 
     async def _reject(self, key: Key, found: DagRunObject, problems: list[Problem]) -> None:
-        """The run can never start."""
-        now = format_time(self._clock.now())
+        """The run can never start: it ends as Failed, and counts as a run that has."""
+        ended_at = self._clock.now()
+        now = format_time(ended_at)
         reason, message = problems[0].reason, summary(problems)
-        self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
         condition = {"type": "Complete", "status": "True", "reason": reason, "message": message}
         body = {
             "phase": "Failed",
@@ -268,15 +277,27 @@ class Runs:
             "finishedAt": now,
             "conditions": [{**condition, "lastTransitionTime": now}],
         }
-        await self._patch_status(key, found, body)
+        self._refusing.add(found.metadata.uid)
+        if await self._patch_status(key, found, body):
+            self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
+            dag, run_type = str(found.spec.get("dag")), str(found.spec.get("type", "Manual"))
+            self._on_refused(EndedRun(key[0], dag, key[1], run_type, RunPhase.FAILED, ended_at))
 
-    async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> None:
+    async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> bool:
+        """False if the run is gone. A conflict is raised: the run has to be looked at anew."""
         body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
         try:
             await self._writer.patch(DAGRUNS, key[0], key[1], body, subresource="status")
         except ApiError as error:
-            if not (error.is_conflict or error.is_not_found):
+            if error.is_not_found:
+                return False
+            if not error.is_conflict:
                 raise
+            # The first of several attempts may have taken effect though its answer was lost.
+            fresh = (await self._client.get(DAGRUNS, *key)).get("status") or {}
+            if not status.items() <= fresh.items():
+                raise
+        return True
 
     # Status -------------------------------------------------------------------------------------------------------
 

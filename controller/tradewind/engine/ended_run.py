@@ -1,0 +1,19 @@
+"""A run that has ended, as far as its Dag needs to know of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tradewind.engine.states import RunPhase
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """How and when a run of a Dag ended, whether it had started or was refused before."""
+
+    namespace: str
+    dag: str
+    name: str
+    type: str
+    """What made it: Manual, Scheduled, …"""
+    phase: RunPhase
+    finished_at: datetime
