@@ -107,7 +107,7 @@ class World:
                 run.begin(self.now)
             for report in reports:
                 run.report(report, self.now)
-            require(not run.missing((report.task, report.number) for report in reports), "a Pod of ours is missing")
+            require(not run.missing(report.key for report in reports), "a Pod of ours is missing")
             run.advance(self.now)
             self.scheduler.add_run(run)
         self.plan()
@@ -121,7 +121,7 @@ class World:
         self.check()
 
     def start(self, start: Start) -> None:
-        key = (start.run.name, start.task.name, start.number)
+        key = (start.run.name, start.task.name, start.key.number)
         require(key not in self.started, f"{key} was started twice")
         self.started.add(key)
         for name in start.task.depends_on:
@@ -133,11 +133,11 @@ class World:
         elif self.postponed.get(key, 0) < case.postponed:
             self.postponed[key] = self.postponed.get(key, 0) + 1
             self.started.discard(key)
-            report = TryReport(case.name, start.number, TryEvent.POSTPONED, reason="QuotaExceeded")
-        elif case.outcome(start.number) == "refuse":
-            report = TryReport(case.name, start.number, TryEvent.REFUSED, reason="InvalidPod", retry=False)
+            report = TryReport(case.name, start.key.number, TryEvent.POSTPONED, reason="QuotaExceeded")
+        elif case.outcome(start.key.number) == "refuse":
+            report = TryReport(case.name, start.key.number, TryEvent.REFUSED, reason="InvalidPod", retry=False)
         else:
-            self.pods[key] = Pod(case, start.number)
+            self.pods[key] = Pod(case, start.key.number)
             report = self.pods[key].report()
         self.mail.append((key[0], report))
 

@@ -14,6 +14,7 @@ LABEL_RUN = PREFIX + "run"
 LABEL_TASK = PREFIX + "task"
 LABEL_INDEX = PREFIX + "index"
 LABEL_TRY = PREFIX + "try"
+LABEL_POKE = PREFIX + "poke"
 ANNOTATION_REVISION = PREFIX + "revision"
 FINALIZER_RESULT = PREFIX + "result"
 
@@ -31,16 +32,17 @@ def run_name(dag: str, logical_date: datetime) -> str:
     return f"{dag}-{logical_date.astimezone(UTC):%Y%m%dt%H%M%S}"
 
 
-def pod_name(run: str, run_uid: str, task: str, index: int | None, try_number: int) -> str:
-    """Name of the Pod of one try: readable, at most 63 characters, unique by (run UID, task, index, try).
+def pod_name(run: str, run_uid: str, task: str, index: int | None, try_number: int, poke: int = 0) -> str:
+    """Name of the Pod of one try: readable, at most 63 characters, unique by (run UID, task, index, try, poke).
 
     The hash keeps names apart where the readable part is cut or ambiguous (run `a-b` task `c`, run `a` task
     `b-c`) and after a run was deleted and made again under the same name. Its 40 bits have to do alone where a long run
     name leaves no room for the task's: 2,000 tasks then share a name once in half a million runs.
     """
-    identity = f"{run_uid}/{task}/{'' if index is None else index}/{try_number}"
+    identity = f"{run_uid}/{task}/{'' if index is None else index}/{try_number}" + (f"/{poke}" if poke else "")
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
-    suffix = f"-{try_number}-{digest}" if index is None else f"-{index}-{try_number}-{digest}"
+    numbers = [str(number) for number in (index, try_number, poke or None) if number is not None]
+    suffix = f"-{'-'.join(numbers)}-{digest}"
     readable = f"{run}-{task}"[: MAX_LABEL - len(suffix)].rstrip("-.")
     return readable + suffix
 

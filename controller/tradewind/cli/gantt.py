@@ -18,7 +18,7 @@ PLAIN_WIDTH = 100
 NARROWEST_BAR = 10
 LONGEST_NAME = 30
 MOST_REASONS = 20
-MARKS = {"Succeeded": "█", "Failed": "▒", "Lost": "?", "Skipped": "-"}
+MARKS = {"Succeeded": "█", "Failed": "▒", "Lost": "?", "Skipped": "-", "UpForReschedule": "░"}
 NOOP = "|"
 WAITING = "·"
 
@@ -40,7 +40,7 @@ def print_gantt(run: SimulatedRun) -> None:
 def _chart(run: SimulatedRun, width: int) -> list[Text]:
     start = run.state.started_at or run.state.info.logical_date
     instances = list(run.state)
-    rows = [_cells(instance, start) for instance in instances]
+    rows = [_cells(run, instance, start) for instance in instances]
     header = ["TASK", "STATE", "TRY", "START", "TOOK"]
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     room = max(NARROWEST_BAR, width - sum(widths) - 2 * len(widths))
@@ -51,7 +51,7 @@ def _chart(run: SimulatedRun, width: int) -> list[Text]:
     axis = format_duration(run.makespan)
     lines = [Text(_join(header, widths) + "0s" + axis.rjust(room - 2))]
     for instance, cells in zip(instances, rows, strict=True):
-        line = Text(_join(cells, widths) + scale.bar(instance, tries.get(instance.task.name, ())))
+        line = Text(_join(cells, widths) + scale.bar(instance, tries.get(instance.name, ())))
         colour = colours.PHASES.get(cells[1])
         if colour:
             begin = widths[0] + 2
@@ -61,9 +61,9 @@ def _chart(run: SimulatedRun, width: int) -> list[Text]:
     return lines
 
 
-def _cells(instance: TaskInstance, start: datetime) -> list[str]:
-    name = instance.task.name
-    began, ended = instance.started_at, instance.finished_at
+def _cells(run: SimulatedRun, instance: TaskInstance, start: datetime) -> list[str]:
+    name = instance.name
+    began, ended = run.times(instance)
     return [
         name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…",
         instance.state.value if instance.state is not TaskState.NONE else "-",
@@ -119,9 +119,10 @@ def _reasons(run: SimulatedRun) -> list[Text]:
     lines = []
     for instance in run.state:
         entry = entries.get(instance.task.name, {})
-        told = [str(entry[key]) for key in ("reason", "message") if entry.get(key)]
+        waits_for = entry.get("message") if not instance.finished else None
+        told = [text for text in (instance.reason, instance.message or waits_for) if text]
         if told and instance.state is not TaskState.SUCCEEDED:
-            lines.append(f"  {instance.task.name}: {': '.join(told)}")
+            lines.append(f"  {instance.name}: {': '.join(told)}")
     more = len(lines) - MOST_REASONS
     if more > 0:
         lines[MOST_REASONS:] = [f"  and {more} more; -o json has all"]

@@ -19,7 +19,7 @@ from tradewind.controller.resources import (
     PodObject,
     PoolObject,
 )
-from tradewind.engine.tries import TryReport
+from tradewind.engine.tries import TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.informer import Change, ChangeKind, Informer
@@ -50,7 +50,7 @@ class Cluster:
         self.pools: dict[Key, PoolObject] = {}
         self.pods: dict[str, dict[str, PodObject]] = {}
         """Pods by UID of their run, then by name."""
-        self._gone: dict[str, dict[tuple[str, int], TryReport]] = {}
+        self._gone: dict[str, dict[TryKey, TryReport]] = {}
         self._active: set[str] = set()
         self._on_dag, self._on_run, self._on_pod, self._on_pool = on_dag, on_run, on_pod, on_pool
         self.informers: list[Informer[Any]] = []

@@ -246,9 +246,9 @@ class Leader:
         plan = self.scheduler.plan(now)
         for start in plan.starts:
             run = self.scheduler.runs[start.run.uid]
-            self.spawn(self.tries.start(run, start), f"start {start.run.name}/{start.task.name}")
+            self.spawn(self.tries.start(run, start), f"start {start.run.name}/{start.key.instance}")
         for stop in plan.stops:
-            self.spawn(self.tries.stop(stop), f"stop {stop.run.name}/{stop.task.name}")
+            self.spawn(self.tries.stop(stop), f"stop {stop.run.name}/{stop.key.instance}")
         for note in plan.notes:
             self._tell(note)
         for run in plan.changed:

@@ -13,7 +13,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Note
-from tradewind.engine.states import TaskState
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer
 
@@ -154,10 +153,11 @@ class _Mirror:
         for run in leader.scheduler.runs.values():
             info = run.info
             runs[info.namespace, info.dag, run.phase.value] += 1
-            for instance in run:
-                tasks[info.namespace, info.dag, instance.state.value] += 1
-                if instance.state is TaskState.SCHEDULED and not instance.holds_slots:
-                    waiting[info.namespace, instance.task.pool] += 1
+            for node in run.nodes:
+                for state, count in node.tally().items():
+                    tasks[info.namespace, info.dag, state.value] += count
+                if node.ready:
+                    waiting[info.namespace, node.task.pool] += len(node.ready)
         labels = ["namespace", "dag", "state"]
         yield _gauge("tradewind_dag_runs", "Runs, finished ones as far as history keeps them", labels, runs)
         yield _gauge("tradewind_task_instances", "Task instances of runs that have not finished", labels, tasks)

@@ -200,9 +200,8 @@ class Runs:
         state.advance(now)
         self.records[info.uid] = Record(key, state, found.metadata.resource_version, ours=[status])
         self._scheduler.add_run(state)
-        for task, number in state.missing((report.task, report.number) for report in reports):
-            work = self._tries.confirm_missing(info.uid, info.namespace, info.name, task, number)
-            self._spawn(work, f"confirm {info.name}/{task}")
+        for missing in state.missing(report.key for report in reports):
+            self._spawn(self._tries.confirm_missing(info, missing), f"confirm {info.name}/{missing.instance}")
         for pod in list(self._cluster.pods.get(info.uid, {}).values()):
             self.pod_changed(info.uid, pod)
         self._on_loaded(state)
@@ -394,7 +393,7 @@ class Runs:
         for name in record.over:
             pod = self._cluster.pod(record.state.info.uid, name)
             identity = try_of(pod) if pod is not None else None
-            if identity is None or record.state.has_result(*identity):
+            if identity is None or record.state.has_result(identity):
                 recorded.add(name)
         return recorded
 

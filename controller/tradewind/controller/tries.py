@@ -7,20 +7,21 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from tradewind.api import names
 from tradewind.api.templates import TemplateError
 from tradewind.controller.cluster import Cluster
-from tradewind.controller.pods.manifest import pod_manifest
+from tradewind.controller.pods.manifest import pod_manifest, pod_name
 from tradewind.controller.pods.observation import observe, run_uid_of, try_of
 from tradewind.controller.resources import PodObject
 from tradewind.engine.rendering import render_task
 from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Stop
+from tradewind.engine.run_info import RunInfo, Stop
 from tradewind.engine.scheduler import Start
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.tries import TryEvent, TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
@@ -55,35 +56,35 @@ class Tries:
 
     async def start(self, run: RunState, start: Start) -> None:
         """Make the Pod of a try, or find out why there will be none."""
-        info, task, number = start.run, start.task, start.number
+        info, task, key = start.run, start.task, start.key
         try:
-            rendered = render_task(run, task, number)
-            manifest = pod_manifest(info, run.dag, task, number, rendered)
+            rendered = render_task(run, task, key.number, key.index)
+            manifest = pod_manifest(info, run.dag, task, key, rendered)
         except TemplateError as error:
-            self._refuse(info.uid, task.name, number, "InvalidTemplate", str(error))
+            self._refuse(info.uid, key, "InvalidTemplate", str(error))
             return
         except ValueError as error:
-            self._refuse(info.uid, task.name, number, "InvalidPodTemplate", str(error))
+            self._refuse(info.uid, key, "InvalidPodTemplate", str(error))
             return
         try:
             await self._writer.create(PODS, info.namespace, manifest)
         except ApiError as error:
             if error.is_already_exists:
-                await self._adopt(info.uid, info.namespace, manifest["metadata"]["name"], task.name, number)
+                await self._adopt(info.uid, info.namespace, manifest["metadata"]["name"], key)
             else:
-                self._report(info.uid, _refusal(task.name, number, error))
+                self._report(info.uid, _refusal(key, error))
         except (NotLeader, WriterStopped):
             return  # the next leader starts it, or finds its Pod
         except KubeError as error:
-            self._report(info.uid, _postponed(task.name, number, "ApiUnavailable", str(error)))
+            self._report(info.uid, _postponed(key, "ApiUnavailable", str(error)))
         else:
             # A watch event that was faster than this answer says more: why the Pod waits, or that it runs.
             if self._cluster.pod(info.uid, manifest["metadata"]["name"]) is None:
-                self._report(info.uid, TryReport(task.name, number, TryEvent.CREATED))
+                self._report(info.uid, _report(key, TryEvent.CREATED))
 
     async def stop(self, stop: Stop) -> None:
         """End a try that is under way; its end is then reported by its Pod."""
-        info, name = stop.run, names.pod_name(stop.run.name, stop.run.uid, stop.task.name, None, stop.number)
+        info, name = stop.run, pod_name(stop.run, stop.key)
         while True:
             try:
                 if stop.why.reason == "Timeout" and await self._expire(info.uid, info.namespace, name):
@@ -93,7 +94,7 @@ class Tries:
             except ApiError as error:
                 if error.is_not_found:
                     await asyncio.sleep(SETTLE)
-                    self._report(info.uid, _lost(stop.task.name, stop.number))
+                    self._report(info.uid, _lost(stop.key))
                     return
                 log.warning("cannot stop Pod %s/%s: %s", info.namespace, name, error)
             except (NotLeader, WriterStopped):
@@ -102,9 +103,9 @@ class Tries:
                 log.warning("cannot stop Pod %s/%s: %s", info.namespace, name, error)
             await asyncio.sleep(STOP_AGAIN)
 
-    async def confirm_missing(self, run_uid: str, namespace: str, run: str, task: str, number: int) -> None:
+    async def confirm_missing(self, info: RunInfo, key: TryKey) -> None:
         """A try is under way by status and has no Pod in our cache: ask, and report it lost if there is none."""
-        name = names.pod_name(run, run_uid, task, None, number)
+        namespace, name = info.namespace, pod_name(info, key)
         while True:
             try:
                 await self._client.get(PODS, namespace, name)
@@ -118,7 +119,7 @@ class Tries:
             await asyncio.sleep(STOP_AGAIN)
         # Its last state may be on its way: what was seen, here or by watch, counts before what is missing.
         await asyncio.sleep(SETTLE)
-        self._report(run_uid, _lost(task, number))
+        self._report(info.uid, _lost(key))
 
     async def let_go(self, pod: PodObject) -> None:
         """Remove our finalizer: the result is in status, or nobody wants it any more."""
@@ -135,23 +136,23 @@ class Tries:
         except KubeError as error:
             log.warning("cannot release Pod %s/%s: %s", metadata.namespace, metadata.name, error)
 
-    async def _adopt(self, run_uid: str, namespace: str, name: str, task: str, number: int) -> None:
+    async def _adopt(self, run_uid: str, namespace: str, name: str, key: TryKey) -> None:
         """The Pod was there already: made by us and unanswered, or by a controller before us."""
         try:
             found = msgspec.convert(await self._client.get(PODS, namespace, name), PodObject)
         except ApiError as error:
             if error.is_not_found:
                 await asyncio.sleep(SETTLE)
-                self._report(run_uid, _lost(task, number))
+                self._report(run_uid, _lost(key))
             else:
-                self._report(run_uid, _postponed(task, number, "ApiUnavailable", str(error)))
+                self._report(run_uid, _postponed(key, "ApiUnavailable", str(error)))
             return
         except Unreachable as error:
-            self._report(run_uid, _postponed(task, number, "ApiUnavailable", str(error)))
+            self._report(run_uid, _postponed(key, "ApiUnavailable", str(error)))
             return
-        if run_uid_of(found) != run_uid or try_of(found) != (task, number):
+        if run_uid_of(found) != run_uid or try_of(found) != key:
             message = f"there is a Pod {name!r} that is not of this try; delete it"
-            self._report(run_uid, _postponed(task, number, "NameTaken", message, bounded=True))
+            self._report(run_uid, _postponed(key, "NameTaken", message, bounded=True))
             return
         report = observe(found, gone=False)
         if report is not None:
@@ -168,29 +169,32 @@ class Tries:
         )
         return True
 
-    def _refuse(self, run_uid: str, task: str, number: int, reason: str, message: str) -> None:
-        report = TryReport(task, number, TryEvent.REFUSED, reason=reason, message=message, retry=False)
-        self._report(run_uid, report)
+    def _refuse(self, run_uid: str, key: TryKey, reason: str, message: str) -> None:
+        self._report(run_uid, _report(key, TryEvent.REFUSED, reason=reason, message=message, retry=False))
 
 
-def _refusal(task: str, number: int, error: ApiError) -> TryReport:
+def _report(key: TryKey, event: TryEvent, **facts: Any) -> TryReport:
+    return TryReport(key.task, key.number, event, index=key.index, poke=key.poke, **facts)
+
+
+def _refusal(key: TryKey, error: ApiError) -> TryReport:
     """What it means that the API server would not make the Pod."""
     if error.is_quota_exceeded:
-        return _postponed(task, number, "QuotaExceeded", error.message)
+        return _postponed(key, "QuotaExceeded", error.message)
     if error.is_namespace_terminating or error.is_not_found:
-        return _postponed(task, number, "NamespaceTerminating", error.message)
+        return _postponed(key, "NamespaceTerminating", error.message)
     if error.is_forbidden and "violates PodSecurity" not in error.message:
-        return _postponed(task, number, "Forbidden", error.message, bounded=True)
+        return _postponed(key, "Forbidden", error.message, bounded=True)
     if error.is_transient:
-        return _postponed(task, number, "ApiUnavailable", error.message)
+        return _postponed(key, "ApiUnavailable", error.message)
     reason = "Forbidden" if error.is_forbidden else "InvalidPod"
-    return TryReport(task, number, TryEvent.REFUSED, reason=reason, message=error.message, retry=False)
+    return _report(key, TryEvent.REFUSED, reason=reason, message=error.message, retry=False)
 
 
-def _postponed(task: str, number: int, reason: str, message: str, *, bounded: bool = False) -> TryReport:
-    return TryReport(task, number, TryEvent.POSTPONED, reason=reason, message=message, retry=not bounded)
+def _postponed(key: TryKey, reason: str, message: str, *, bounded: bool = False) -> TryReport:
+    return _report(key, TryEvent.POSTPONED, reason=reason, message=message, retry=not bounded)
 
 
-def _lost(task: str, number: int) -> TryReport:
+def _lost(key: TryKey) -> TryReport:
     message = "its Pod vanished while no controller watched, so its result is unknown"
-    return TryReport(task, number, TryEvent.LOST, reason="PodVanished", message=message)
+    return _report(key, TryEvent.LOST, reason="PodVanished", message=message)

@@ -2,16 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tradewind.api.resolve import ResolvedTask, argv
 from tradewind.api.templates import TemplateError, render
-from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.task_instance import format_time
+from tradewind.engine.tries import TryKey
 
-__all__ = ["RenderedTask", "TemplateError", "facts_of_try", "render_task", "template_values"]
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+
+__all__ = [
+    "RenderedTask",
+    "TemplateError",
+    "facts_of_try",
+    "item_values",
+    "render_field",
+    "render_task",
+    "template_values",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +34,25 @@ class RenderedTask:
     env: list[dict[str, Any]]
 
 
-def template_values(run: RunState, task: ResolvedTask, number: int) -> dict[str, Any]:
+def template_values(run: "RunState", task: ResolvedTask, number: int, index: int | None = None) -> dict[str, Any]:
     """The values a template of this try may use: plain JSON data and nothing else."""
+    values = {**_run_values(run), "task": {"name": task.name, "try": number}, "tasks": _outputs(run, task, index)}
+    if index is None:
+        return values
+    values["task"]["index"] = values["index"] = index
+    items = run.items_of(run.node(task.name))
+    if index >= len(items):
+        raise TemplateError(f"there is no item {index} any more: forEach has {len(items)} now")
+    values["item"] = items[index]
+    return values
+
+
+def item_values(run: "RunState", task: ResolvedTask) -> dict[str, Any]:
+    """The values that templates in forEach may use."""
+    return {**_run_values(run), "task": {"name": task.name}, "tasks": run.outputs}
+
+
+def _run_values(run: "RunState") -> dict[str, Any]:
     info = run.info
     zone = ZoneInfo(run.dag.spec.time_zone or "UTC")
     local = info.logical_date.astimezone(zone)
@@ -36,17 +64,30 @@ def template_values(run: RunState, task: ResolvedTask, number: int) -> dict[str,
         "params": dict(info.params),
         "run": {"name": info.name, "type": info.type},
         "dag": {"name": info.dag, "namespace": info.namespace},
-        "task": {"name": task.name, "try": number},
-        "tasks": run.outputs,
     }
 
 
-def render_task(run: RunState, task: ResolvedTask, number: int) -> RenderedTask:
+def _outputs(run: "RunState", task: ResolvedTask, index: int | None) -> dict[str, Any]:
+    """`tasks`: outputs by task; inside a mapped group those of the other tasks of the group at the same index."""
+    if index is None or task.mapped_group is None:
+        return run.outputs
+    outputs = dict(run.outputs)
+    for name in run.dag.groups[task.mapped_group].tasks:
+        node = run.node(name)
+        there, output = node.output_of(index if node.count else None)
+        for alias in (name, name.replace("-", "_")):
+            outputs.pop(alias, None)
+            if there:
+                outputs[alias] = {"output": output}
+    return outputs
+
+
+def render_task(run: "RunState", task: ResolvedTask, number: int, index: int | None = None) -> RenderedTask:
     """Fill in the templates of a task for one try. Raises TemplateError that names the field."""
-    values = template_values(run, task, number)
+    values = template_values(run, task, number, index)
     command, args = argv(task)
     # `command` is no template, but the text of a script is, and comes first among args where there is one.
-    rendered = [_render(text, values, _args_field(task, index)) for index, text in enumerate(args)]
+    rendered = [_render(text, values, _args_field(task, place)) for place, text in enumerate(args)]
     env = []
     for variable in task.env:
         if variable.get("value") is not None:
@@ -56,22 +97,28 @@ def render_task(run: RunState, task: ResolvedTask, number: int) -> RenderedTask:
     return RenderedTask(command, rendered, env)
 
 
-def facts_of_try(info: RunInfo, task: str, number: int) -> dict[str, str]:
+def render_field(run: "RunState", task: ResolvedTask, number: int, index: int | None, text: str, field: str) -> str:
+    """Fill in one template of a task. Raises TemplateError that names the field."""
+    return _render(text, template_values(run, task, number, index), field)
+
+
+def facts_of_try(info: RunInfo, key: TryKey) -> dict[str, str]:
     """The `TRADEWIND_*` variables that every task can read."""
-    return {
+    facts = {
         "TRADEWIND_DAG": info.dag,
         "TRADEWIND_RUN": info.name,
         "TRADEWIND_NAMESPACE": info.namespace,
-        "TRADEWIND_TASK": task,
-        "TRADEWIND_TRY": str(number),
+        "TRADEWIND_TASK": key.task,
+        "TRADEWIND_TRY": str(key.number),
         "TRADEWIND_LOGICAL_DATE": format_time(info.logical_date),
     }
+    return facts if key.index is None else {**facts, "TRADEWIND_INDEX": str(key.index)}
 
 
-def _args_field(task: ResolvedTask, index: int) -> str:
+def _args_field(task: ResolvedTask, place: int) -> str:
     if task.script is None:
-        return f"args[{index}]"
-    return "script" if index == 0 else "args"
+        return f"args[{place}]"
+    return "script" if place == 0 else "args"
 
 
 def _render(text: str, values: Mapping[str, Any], field: str) -> str:

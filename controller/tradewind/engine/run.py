@@ -1,37 +1,40 @@
-"""One run in memory: what each event does to its task instances, and what it wants next.
+"""One run in memory: its tasks, the slots they hold, and how it ends.
 
 A RunState is rebuilt from the run's status and the reports on its tries at any time (after a restart, after a write
 conflict): it holds nothing that those do not say. Reports may come twice, late, or before the run knows that the try
 exists; none of it changes the result.
+
+start.py says what moves a task that waits, try_life.py what reports and time do to a try.
 """
 
 import heapq
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from tradewind.api.duration import format_duration
 from tradewind.api.resolve import ResolvedDag
-from tradewind.engine.graph import Graph
-from tradewind.engine.outcome import Outcome, judge, output_size
-from tradewind.engine.ready_queue import ReadyQueue
-from tradewind.engine.retries import postpone_delay, retry_delay
-from tradewind.engine.run_end import run_end
-from tradewind.engine.run_info import Note, RunInfo, Stop
-from tradewind.engine.run_status import OUTPUT_BUDGET, TRIES_BUDGET, run_status
+from tradewind.engine import start, try_life
+from tradewind.engine.graph import Graph, positions
+from tradewind.engine.index_set import IndexSet
+from tradewind.engine.mapping import ForEachError, NoItems, for_each_of, items_of
+from tradewind.engine.outcome import Outcome
+from tradewind.engine.past import PastRuns
+from tradewind.engine.rendering import item_values
+from tradewind.engine.run_end import ENDING_REASONS, run_end
+from tradewind.engine.run_info import Note, RunInfo, Stop, Wait
+from tradewind.engine.run_status import TRIES_BUDGET, run_status
+from tradewind.engine.slot_queue import SlotQueue
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
-from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance, parse_time
-from tradewind.engine.time_limits import limit_reached, overdue
-from tradewind.engine.tries import StopReason, TryEvent, TryReport
-from tradewind.engine.trigger_rules import UpstreamCounts, evaluate
-from tradewind.engine.trigger_rules.upstream import End, Run
+from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance
+from tradewind.engine.task_node import TaskNode
+from tradewind.engine.tries import StopReason, TryKey, TryReport
+from tradewind.engine.trigger_rules import UpstreamCounts
 
 
 class RunState:
-    """The task instances of one run and what they wait for."""
+    """The tasks of one run and what they wait for."""
 
     def __init__(
         self,
@@ -45,45 +48,64 @@ class RunState:
         self.info = info
         self.dag = dag
         self.graph = graph or Graph.of(dag.tasks)
+        self.slots = slots
         self.phase = RunPhase.QUEUED
         self.reason: str | None = None
         self.message: str | None = None
         self.started_at: datetime | None = None
         self.finished_at: datetime | None = None
+        self.past: PastRuns | None = None
+        """Earlier runs of the Dag, where a task depends on them."""
+        self.suspended = False
+        """While true no task instance gets slots."""
         self.active = 0
         """Task instances that hold slots."""
         self.changed = False
         """Whether status() would say something new since `changed` was last cleared."""
-        self._slots = slots
         tries_kept = max(1, min(MAX_TRIES_KEPT, TRIES_BUDGET // len(dag.tasks)))
-        self._instances = [
-            TaskInstance(task, position, UpstreamCounts(len(self.graph.upstream[position])), tries_kept=tries_kept)
+        self.nodes = [
+            TaskNode(
+                task,
+                position,
+                self.graph.weights[position],
+                UpstreamCounts(
+                    len(self.graph.upstream[position]),
+                    setups=sum(dag.tasks[other].setup for other in self.graph.upstream[position]),
+                ),
+                TaskInstance(task, position, tries_kept=tries_kept),
+            )
             for position, task in enumerate(dag.tasks)
         ]
-        self.unfinished = len(self._instances)
-        """Tasks that have not ended."""
+        self.total = self.unfinished = len(self.nodes)
+        """Task instances, as far as is known, and those that have not ended."""
         self.outputs: dict[str, dict[str, Any]] = {}
         """What templates see as `tasks`: by name (also with _ for -) the output of each task that has one."""
-        self._dirty: deque[int] = deque()
-        self._timers: list[tuple[datetime, int, int]] = []
-        self._ready = ReadyQueue()
-        self._blocked: dict[str, str] = {}
-        self._too_wide: list[int] = []
-        self._early: dict[tuple[int, int], TryReport] = {}
+        self.output_bytes = 0
+        self.group_sizes: dict[str, int] = {}
+        """Instances of each task of the mapped groups whose items are known."""
+        self.early: dict[TryKey, TryReport] = {}
+        """Reports on tries that this state does not know yet."""
+        self._dirty: dict[tuple[int, int | None], None] = {}
+        self._timers: list[tuple[datetime, int, int, tuple[int, int]]] = []
+        self.queue = SlotQueue(self)
         self._stops: list[Stop] = []
         self._notes: list[Note] = []
-        self._output_bytes = 0
+        self._waits: list[Wait] = []
+        self._pokes: list[TaskInstance] = []
         if status and status.get("phase"):
-            self._restore(status)
-        self._dirty.extend(i for i, instance in enumerate(self._instances) if instance.state is TaskState.NONE)
+            from tradewind.engine.run_restore import restore
+
+            restore(self, status)
+        for node in self.nodes:
+            if not node.finished:
+                self.recheck(node.position)
 
     # Events -----------------------------------------------------------------------------------------------------
 
     def begin(self, now: datetime) -> None:
         """Leave the queue: tasks may start from now on."""
         self.phase, self.started_at, self.message, self.reason = RunPhase.RUNNING, now, None, None
-        if self.dag.run_timeout:
-            self._set_timer(now + self.dag.run_timeout, _RUN, 0)
+        self.restore_run_timer()
         self.changed = True
 
     def wait(self, message: str) -> None:
@@ -94,23 +116,8 @@ class RunState:
 
     def report(self, report: TryReport, now: datetime) -> None:
         """Take in what happened to a try. Call advance() after the last report."""
-        position = self.graph.position.get(report.task)
-        if position is None or self.phase in FINISHED_PHASES:
-            return
-        instance = self._instances[position]
-        if instance.finished or report.number < instance.number:
-            return
-        waiting = instance.state in (TaskState.NONE, TaskState.UP_FOR_RETRY)
-        if report.number > instance.number or waiting:
-            # A try that this state does not know yet: its Pod was made by a controller that died before it wrote
-            # status. It is kept until the run comes to that try, and then taken for what it is.
-            if report.number > instance.number:
-                known = self._early.get((position, report.number))
-                if known is None or known.event.order <= report.event.order:
-                    self._early[position, report.number] = report
-                self._dirty.append(position)
-            return
-        self._apply(instance, report, now)
+        if self.phase not in FINISHED_PHASES:
+            try_life.report(self, report, now)
 
     def advance(self, now: datetime) -> None:
         """Follow up on everything that has changed or come due."""
@@ -120,89 +127,102 @@ class RunState:
         self._follow_up(now)
         self._fire_timers(now)
         self._follow_up(now)
-        if self.unfinished == 0 and not self.finished:
+        if self.finished:
+            return
+        if self.unfinished == 0:
             end = run_end(self, now)
             self._end(end.phase, end.reason, end.message, end.when)
+        elif not (self.active or self.queue or self._waiting()):
+            self.fail("Deadlock", "no task can ever start any more", now)
+
+    def _waiting(self) -> bool:
+        """Whether some time, or something outside of the run, will yet move a task."""
+        return (
+            bool(self.early)
+            or any(timer[1] != _RUN for timer in self._timers)
+            or any(node.past is not None for node in self.nodes)
+        )
+
+    def recheck(self, position: int, index: int | None = None) -> None:
+        """Something that a task (or one instance of it) waits for may have come."""
+        self._dirty[position, index] = None
 
     def _follow_up(self, now: datetime) -> None:
         while self._dirty:
-            self._consider(self._instances[self._dirty.popleft()], now)
+            position, index = next(iter(self._dirty))
+            del self._dirty[position, index]
+            start.consider(self, self.nodes[position], index, now)
 
-    def missing(self, present: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Tries that status says are under way and that are not among `present` (task, number)."""
+    def missing(self, present: Iterable[TryKey]) -> list[TryKey]:
+        """Tries that status says are under way and that are not among `present`."""
         known = set(present)
         return [
-            (instance.task.name, instance.number)
-            for instance in self._instances
-            if instance.state in (TaskState.QUEUED, TaskState.RUNNING)
-            and (instance.task.name, instance.number) not in known
+            instance.key
+            for node in self.nodes
+            for instance in (node.live.values() if node.count else (node.whole,))
+            if instance.under_way and instance.key not in known
         ]
 
-    def has_result(self, task: str, number: int) -> bool:
+    def has_result(self, key: TryKey) -> bool:
         """Whether status() tells how a try ended (or will never need it)."""
-        position = self.graph.position.get(task)
+        position = self.graph.position.get(key.task)
         if position is None or self.finished:
             return True
-        instance = self._instances[position]
-        under_way = instance.state in (TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING)
-        return number < instance.number or (number == instance.number and not under_way)
+        instance = self.nodes[position].peek(key.index)
+        if instance is None:
+            return True
+        waits = instance.state in (TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING)
+        if (key.number, key.poke) != instance.attempt:
+            return (key.number, key.poke) < instance.attempt
+        return not waits or instance.next_poke_at is not None
 
     def fail(self, reason: str, message: str, now: datetime) -> None:
         """End the run now: what has not finished is skipped, what is under way is stopped."""
-        for instance in self._instances:
-            if instance.finished:
-                continue
-            if instance.holds_slots:
-                self._stops.append(
-                    Stop(self.info, instance.task, instance.number, StopReason(reason, f"the run ended: {message}"))
-                )
-            self._finish(instance, Outcome(TaskState.SKIPPED, reason, f"the run ended: {message}"), now)
+        self.skip_unfinished(reason, f"the run ended: {message}", now, teardowns=True)
         self._dirty.clear()
         self._end(RunPhase.FAILED, reason, message, now)
 
+    def skip_unfinished(self, reason: str, message: str, now: datetime, *, teardowns: bool) -> None:
+        """Skip every instance that has not ended; stop those under way."""
+        for node in self.nodes:
+            if node.finished or (node.task.teardown and not teardowns):
+                continue
+            skipped = Outcome(TaskState.SKIPPED, reason, message)
+            for state in (TaskState.NONE, TaskState.SCHEDULED):
+                if indexes := node.resting.get(state):
+                    self.finish_resting(node, IndexSet.parse(str(indexes)), skipped, now, before=state)
+            for instance in list(node.live.values()) if node.count else [node.whole]:
+                if instance.finished:
+                    continue
+                if instance.holds_slots and instance.next_poke_at is None:
+                    self._stops.append(Stop(self.info, instance.task, instance.key, StopReason(reason, message)))
+                self.finish(instance, skipped, now)
+
     # Slots ------------------------------------------------------------------------------------------------------
 
-    @property
-    def has_ready(self) -> bool:
-        """Whether any task waits for nothing but slots."""
-        return bool(self._ready)
-
-    def grant(self) -> Iterator[TaskInstance]:
-        """Give slots to ready tasks, first in the Dag first, as far as limits allow; yields each that got some.
-
-        A task that waits for slots holds back those after it in the same pool, lest many narrow ones starve a wide one;
-        but not one that needs more than the pool has.
-        """
-        blocked: dict[str, str] = {}
-        too_wide: list[int] = []
-        while heads := [(position, pool) for position, pool in self._ready.heads() if pool not in blocked]:
-            position, pool = heads[0]
-            instance = self._instances[position]
-            if self._never_fits(instance):
-                too_wide.append(self._ready.take(pool))
-                continue
-            why_not = self._why_not(instance)
-            if why_not:
-                blocked[pool] = why_not
-                continue
-            self._ready.take(pool)
-            self._hold(instance)
-            instance.touch()
-            yield instance
-        for position in too_wide:
-            self._enqueue(self._instances[position])
-        if (blocked, too_wide) != (self._blocked, self._too_wide):
-            self._blocked, self._too_wide = blocked, too_wide
-            self.changed = True
-
-    def waits_for(self, instance: TaskInstance) -> str | None:
-        """Why a ready task had no slots when they were last handed out."""
-        return (self._too_wide and self._never_fits(instance)) or self._blocked.get(instance.task.pool)
-
     def release(self) -> None:
-        """Give back every slot: the run is no longer scheduled here."""
-        for instance in self._instances:
-            self._give_back(instance)
+        """Give back every slot: the run is gone."""
+        for node in self.nodes:
+            for instance in list(node.live.values()) if node.count else [node.whole]:
+                self.give_back(instance)
+
+    def hold(self, instance: TaskInstance) -> None:
+        """The instance takes its slots."""
+        if not instance.holds_slots:
+            instance.holds_slots = True
+            self.active += 1
+            self.nodes[instance.position].active += 1
+            self.slots.take(self.info, instance.task)
+
+    def give_back(self, instance: TaskInstance) -> None:
+        """The instance's slots are free again."""
+        if instance.holds_slots:
+            instance.holds_slots = False
+            self.active -= 1
+            self.nodes[instance.position].active -= 1
+            self.slots.give_back(self.info, instance.task)
+
+    # What is to be done by others -------------------------------------------------------------------------------
 
     def take_stops(self) -> list[Stop]:
         """The tries to be stopped since the last call."""
@@ -214,188 +234,145 @@ class RunState:
         notes, self._notes = self._notes, []
         return notes
 
-    def _note(self, instance: TaskInstance | None, reason: str, message: str, cause: str | None = None) -> None:
+    def take_waits(self) -> list[Wait]:
+        """The waitFor tasks that have begun to wait since the last call (or since the run was loaded)."""
+        waits, self._waits = self._waits, []
+        return waits
+
+    def take_pokes(self) -> list[TaskInstance]:
+        """The sensors that look again, with the slots they have kept."""
+        pokes, self._pokes = self._pokes, []
+        return pokes
+
+    def stop(self, instance: TaskInstance, why: StopReason) -> None:
+        """Ask for the end of the current try."""
+        instance.stop = why
+        self._stops.append(Stop(self.info, instance.task, instance.key, why))
+
+    def wait_for(self, instance: TaskInstance) -> None:
+        """Ask to be told when what a waitFor task waits for has come."""
+        self._waits.append(Wait(self.info, instance.task, instance.key))
+
+    def poke(self, instance: TaskInstance) -> None:
+        """Ask for the next Pod of a sensor that kept its slots."""
+        self._pokes.append(instance)
+
+    def note(self, instance: TaskInstance | None, reason: str, message: str, cause: str | None = None) -> None:
         """Note what happened; with a cause it is a warning."""
-        task = instance.task.name if instance else None
+        task = instance.name if instance else None
         self._notes.append(Note(self.info, task, reason, message, cause is not None, cause))
 
-    def _why_not(self, instance: TaskInstance) -> str | None:
-        if self.active >= self.dag.max_active_tasks:
-            return f"waits for maxActiveTasks of the Dag ({self.dag.max_active_tasks})"
-        return self._slots.why_not(self.info.namespace, instance.task.pool, instance.task.pool_slots)
+    # The end of instances ---------------------------------------------------------------------------------------
 
-    def _never_fits(self, instance: TaskInstance) -> str | None:
-        return self._slots.never_fits(self.info.namespace, instance.task.pool, instance.task.pool_slots)
-
-    def _hold(self, instance: TaskInstance) -> None:
-        instance.holds_slots = True
-        self.active += 1
-        self._slots.take(self.info.namespace, instance.task.pool, instance.task.pool_slots)
-
-    def _give_back(self, instance: TaskInstance) -> None:
-        if instance.holds_slots:
-            instance.holds_slots = False
-            self.active -= 1
-            self._slots.give_back(self.info.namespace, instance.task.pool, instance.task.pool_slots)
-
-    # One task instance ------------------------------------------------------------------------------------------
-
-    def _consider(self, instance: TaskInstance, now: datetime) -> None:
-        """Move a task that waits, if what it waits for has come."""
-        early = (instance.position, instance.number + 1) in self._early
-        if instance.state is TaskState.UP_FOR_RETRY and early:
-            self._schedule(instance, now)
-        if instance.state is TaskState.SCHEDULED and not instance.holds_slots:
-            self._make_way(instance, now)
-        if instance.state is not TaskState.NONE:
-            return
-        verdict = evaluate(instance.task.trigger_rule, instance.upstream)
-        if isinstance(verdict, End):
-            self._finish(instance, Outcome(verdict.state, "TriggerRule", verdict.reason), now)
-        elif isinstance(verdict, Run):
-            if instance.task.noop:
-                instance.started_at = now
-                self._finish(instance, Outcome(TaskState.SUCCEEDED), now)
-            else:
-                self._schedule(instance, now)
-
-    def _schedule(self, instance: TaskInstance, now: datetime, *, last_try: str = "Failed") -> None:
-        """Ready for its next try, or already in it when a report on that try came early."""
-        instance.begin_try(now, last_try)
-        self.changed = True
-        early = self._early.pop((instance.position, instance.number), None)
-        if early is not None:
-            self._apply(instance, early, now)
-        else:
-            self._enqueue(instance)
-            self._make_way(instance, now)
-
-    def _make_way(self, instance: TaskInstance, now: datetime) -> None:
-        """A later try was made, so this one has ended, though status does not have it and its Pod is gone."""
-        position, number = instance.position, instance.number
-        if any(other == position and later > number for other, later in self._early):
-            message = f"its Pod is gone, and try {number + 1} was made"
-            report = TryReport(instance.task.name, number, TryEvent.LOST, reason="PodVanished", message=message)
-            self._end_try(instance, report, now)
-
-    def _enqueue(self, instance: TaskInstance) -> None:
-        self._ready.add(instance.task.pool, instance.position)
-
-    def _apply(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
-        """A report on the current try of a task that is Scheduled, Queued or Running."""
-        match report.event:
-            case TryEvent.CREATED | TryEvent.RUNNING:
-                self._progress(instance, report, now)
-            case TryEvent.POSTPONED:
-                self._postpone(instance, report, now)
-            case _:
-                self._end_try(instance, report, now)
-
-    def _progress(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
-        task = instance.task
-        if not instance.holds_slots:
-            self._ready.discard(instance.position)
-            self._hold(instance)
-        if instance.state is TaskState.SCHEDULED:
-            instance.state, instance.queued_at, instance.message = TaskState.QUEUED, now, None
-            self._set_timer(now + task.queued_timeout, instance.position, instance.number)
-            self._mark(instance)
-        if report.event is TryEvent.RUNNING:
-            if instance.state is TaskState.QUEUED:
-                instance.state, instance.started_at = TaskState.RUNNING, report.started_at or now
-                instance.reason = instance.message = None
-                if task.timeout:
-                    self._set_timer(instance.started_at + task.timeout, instance.position, instance.number)
-                self._mark(instance)
-        elif instance.state is TaskState.QUEUED and (instance.reason, instance.message) != (
-            report.reason,
-            report.message,
-        ):
-            instance.reason, instance.message = report.reason, report.message
-            self._mark(instance)
-
-    def _postpone(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
-        if instance.state is not TaskState.SCHEDULED:
-            return
-        since = instance.scheduled_at or now
-        if not report.retry and since + instance.task.queued_timeout <= now:
-            self._end_try(instance, replace(report, event=TryEvent.REFUSED), now)
-            return
-        self._give_back(instance)
-        self._ready.discard(instance.position)
-        instance.postponed += 1
-        instance.postponed_until = now + postpone_delay(instance.postponed)
-        instance.reason, instance.message = report.reason, report.message
-        self._set_timer(instance.postponed_until, instance.position, instance.number)
-        self._mark(instance)
-
-    def _end_try(self, instance: TaskInstance, report: TryReport, now: datetime) -> None:
-        task = instance.task
-        self._ready.discard(instance.position)
-        self._give_back(instance)
-        instance.exit_code = report.exit_code
-        instance.started_at = report.started_at or instance.started_at
-        instance.finished_at = report.finished_at or now
-        outcome = self._within_budget(judge(task, report, instance.stop or overdue(instance, report, now)))
-        if outcome.lost and instance.lost < task.retries.on_lost:
-            instance.reason, instance.message = outcome.reason, outcome.message
-            instance.lost += 1
-            unknown = outcome.message or "its result is unknown"
-            note = f"try {instance.number} was lost ({outcome.reason}): {unknown}"
-            self._note(instance, "TryLost", note, outcome.reason or "Lost")
-            self._schedule(instance, now, last_try="Lost")
-            return
-        failures = instance.number - instance.lost
-        if outcome.state is TaskState.FAILED and outcome.retry and failures <= task.retries.limit:
-            instance.state, instance.reason, instance.message = TaskState.UP_FOR_RETRY, outcome.reason, outcome.message
-            identity = f"{self.info.uid}/{task.name}"
-            instance.retry_at = instance.finished_at + retry_delay(task.retries, identity, failures)
-            self._set_timer(instance.retry_at, instance.position, instance.number)
-            self._dirty.append(instance.position)
-            self._mark(instance)
-            wait = format_duration(instance.retry_at - instance.finished_at)
-            note = f"try {instance.number} failed ({outcome.why()}); the next is due in {wait}"
-            self._note(instance, "TryFailed", note, outcome.reason or "Error")
-            return
-        self._finish(instance, outcome, instance.finished_at)
-
-    def _within_budget(self, outcome: Outcome) -> Outcome:
-        if not outcome.has_output:
-            return outcome
-        size = output_size(outcome.output)
-        if self._output_bytes + size > OUTPUT_BUDGET:
-            message = f"the outputs of all tasks of a run may have {OUTPUT_BUDGET} bytes together; use storage"
-            return Outcome(TaskState.FAILED, "OutputTooLarge", message, retry=False)
-        self._output_bytes += size
-        return outcome
-
-    def _finish(self, instance: TaskInstance, outcome: Outcome, when: datetime) -> None:
-        self._ready.discard(instance.position)
-        self._give_back(instance)
-        instance.state, instance.reason, instance.message = outcome.state, outcome.reason, outcome.message
-        instance.output, instance.has_output = outcome.output, outcome.has_output
-        self._publish_output(instance)
-        instance.finished_at, instance.retry_at = when, None
-        self.unfinished -= 1
-        self._count_downstream(instance)
-        self._mark(instance)
-        if outcome.state is TaskState.FAILED:
-            note = f"failed after try {instance.number}: {outcome.why()}"
-            self._note(instance, "TaskFailed", note, outcome.reason or "Error")
-
-    def _publish_output(self, instance: TaskInstance) -> None:
-        if instance.has_output:
-            entry = {"output": instance.output}
-            self.outputs[instance.task.name] = self.outputs[instance.task.name.replace("-", "_")] = entry
-
-    def _count_downstream(self, instance: TaskInstance) -> None:
-        for position in self.graph.downstream[instance.position]:
-            self._instances[position].upstream.add(instance.state)
-            self._dirty.append(position)
-
-    def _mark(self, instance: TaskInstance) -> None:
+    def mark(self, instance: TaskInstance) -> None:
+        """The instance has changed."""
         instance.touch()
         self.changed = True
+
+    def finish(self, instance: TaskInstance, outcome: Outcome, when: datetime) -> None:
+        """An instance has ended for good."""
+        node = self.nodes[instance.position]
+        self.queue.discard(instance)
+        self.give_back(instance)
+        instance.state, instance.reason, instance.message = outcome.state, outcome.reason, outcome.message
+        instance.output, instance.has_output = outcome.output, outcome.has_output
+        instance.finished_at, instance.retry_at, instance.next_poke_at = when, None, None
+        self.mark(instance)
+        if outcome.state is TaskState.FAILED:
+            note = f"failed after try {instance.number}: {outcome.why()}"
+            self.note(instance, "TaskFailed", note, outcome.reason or "Error")
+        if node.count:
+            node.rest(instance)
+        self._ended(node, instance.state, instance.index, 1, when)
+        if outcome.state is TaskState.FAILED and self.dag.fail_fast:
+            self._fail_fast(instance, when)
+
+    def finish_resting(
+        self,
+        node: TaskNode,
+        indexes: IndexSet,
+        outcome: Outcome,
+        when: datetime,
+        *,
+        before: TaskState = TaskState.NONE,
+    ) -> None:
+        """Many instances that had not begun have ended alike."""
+        node.move(indexes, before, outcome.state)
+        node.reason, node.message = outcome.reason, outcome.message
+        if before is TaskState.SCHEDULED:
+            self.queue.discard_all(node)
+        self.changed = True
+        if any(node.position in self.graph.paired[position] for position in self.graph.downstream[node.position]):
+            for index in indexes:
+                self._ended(node, outcome.state, index, 1, when)
+        else:
+            self._ended(node, outcome.state, None, len(indexes), when)
+
+    def expanded(self, node: TaskNode, count: int) -> None:
+        """A mapped task has that many instances (one or more)."""
+        node.expand(count)
+        self.total += count - 1
+        self.unfinished += count - 1
+        for position in self.graph.downstream[node.position]:
+            if node.position not in self.graph.paired[position]:
+                after = self.nodes[position].upstream
+                after.total += count - 1
+                after.setups += (count - 1) * node.task.setup
+        self._pair(node)
+        self.changed = True
+
+    def _pair(self, node: TaskNode) -> None:
+        """From now on edges inside the mapped group are counted by index, but for tasks that ended before that."""
+        paired = [other for other in self.graph.paired[node.position] if not self.nodes[other].whole.finished]
+        node.paired_total = len(paired)
+        node.paired_setups = sum(self.dag.tasks[other].setup for other in paired)
+        node.upstream.total -= node.paired_total
+        node.upstream.setups -= node.paired_setups
+
+    def _ended(self, node: TaskNode, state: TaskState, index: int | None, count: int, when: datetime) -> None:
+        """`count` instances have ended: tell what comes after them."""
+        self.unfinished -= count
+        node.finished_at = when
+        if node.finished:
+            self.publish_output(node)
+        self.count_downstream(node, state, index, count)
+        if node.task.short_circuit:
+            for position in positions(self.graph.descendants[node.position]):
+                self.recheck(position, index if self._shares_index(node, self.nodes[position]) else None)
+
+    def count_downstream(self, node: TaskNode, state: TaskState, index: int | None, count: int = 1) -> None:
+        """Count ended instances with all that comes right after them."""
+        setup = node.task.setup
+        for position in self.graph.downstream[node.position]:
+            after = self.nodes[position]
+            if index is not None and after.count and node.position in self.graph.paired[position]:
+                after.count_paired(index, state, setup=setup)
+                self.recheck(position, index)
+            else:
+                after.upstream.add(state, count, setup=setup)
+                self.recheck(position)
+
+    def _shares_index(self, node: TaskNode, other: TaskNode) -> bool:
+        return (
+            bool(other.count)
+            and node.task.mapped_group is not None
+            and (node.task.mapped_group == other.task.mapped_group)
+        )
+
+    def publish_output(self, node: TaskNode) -> None:
+        """Let templates see the output of a task that has ended."""
+        there, output = node.output
+        if there:
+            entry = {"output": output}
+            self.outputs[node.task.name] = self.outputs[node.task.name.replace("-", "_")] = entry
+
+    def _fail_fast(self, instance: TaskInstance, now: datetime) -> None:
+        """The first failure stops the run, but for its teardowns (whose own failures only count if they say so)."""
+        task = instance.task
+        if self.reason in ENDING_REASONS or (task.teardown and not task.on_failure_fail_run):
+            return
+        self.reason, self.message = "FailFast", f"{instance.name} failed, and failFast stops the run"
+        self.skip_unfinished("FailFast", f"the run is ending: {self.message}", now, teardowns=False)
 
     # Time -------------------------------------------------------------------------------------------------------
 
@@ -404,38 +381,32 @@ class RunState:
         """When advance() has something to do even if nothing happens."""
         return self._timers[0][0] if self._timers and self.phase is RunPhase.RUNNING else None
 
-    def _set_timer(self, when: datetime, position: int, number: int) -> None:
-        heapq.heappush(self._timers, (when, position, number))
+    def set_timer(self, when: datetime, instance: TaskInstance) -> None:
+        """Look at the current attempt of an instance again at that time."""
+        index = _NO_INDEX if instance.index is None else instance.index
+        heapq.heappush(self._timers, (when, instance.position, index, instance.attempt))
+
+    def restore_run_timer(self) -> None:
+        """Wake when a run that had started before has had its time."""
+        if self.started_at and self.dag.run_timeout:
+            self._push_timer(self.started_at + self.dag.run_timeout, _RUN)
+
+    def _push_timer(self, when: datetime, position: int) -> None:
+        heapq.heappush(self._timers, (when, position, _NO_INDEX, (0, 0)))
 
     def _fire_timers(self, now: datetime) -> None:
         while self._timers and self._timers[0][0] <= now:
-            _, position, number = heapq.heappop(self._timers)
+            _, position, index, attempt = heapq.heappop(self._timers)
             if position == _RUN:
                 if self.dag.run_timeout and self.unfinished:
                     limit = format_duration(self.dag.run_timeout)
                     self.fail("RunTimeout", f"it took longer than runTimeout ({limit})", now)
                     return
-            elif self._instances[position].number == number:
-                self._fire(self._instances[position], now)
-
-    def _fire(self, instance: TaskInstance, now: datetime) -> None:
-        """A timer of the current try is due: whichever it was set for, the state says what it means now."""
-        if instance.state is TaskState.UP_FOR_RETRY:
-            if instance.retry_at and instance.retry_at <= now:
-                self._schedule(instance, now)
-        elif instance.state is TaskState.SCHEDULED:
-            if instance.postponed_until and instance.postponed_until <= now:
-                instance.postponed_until = instance.reason = instance.message = None
-                self._enqueue(instance)
-                self._mark(instance)
-        elif instance.stop is None and instance.state in (TaskState.QUEUED, TaskState.RUNNING):
-            why = limit_reached(instance, now)
-            if why:
-                self._stop(instance, why)
-
-    def _stop(self, instance: TaskInstance, why: StopReason) -> None:
-        instance.stop = why
-        self._stops.append(Stop(self.info, instance.task, instance.number, why))
+                continue
+            node = self.nodes[position]
+            instance = node.live.get(index) if node.count else node.whole
+            if instance is not None and instance.attempt == attempt:
+                try_life.fire(self, instance, now)
 
     # The run ----------------------------------------------------------------------------------------------------
 
@@ -444,13 +415,34 @@ class RunState:
         self.changed = True
         took = format_duration(now - (self.started_at or now))
         note = f"{phase.value} after {took}" + (f": {message}" if message else "")
-        self._note(None, phase.value, note, reason if phase is RunPhase.FAILED else None)
+        self.note(None, phase.value, note, reason if phase is RunPhase.FAILED else None)
 
     def __iter__(self) -> Iterator[TaskInstance]:
-        return iter(self._instances)
+        """Every task instance, to look at."""
+        for node in self.nodes:
+            yield from node
 
     def __getitem__(self, task: str) -> TaskInstance:
-        return self._instances[self.graph.position[task]]
+        """A task that is not mapped (or not yet), by name."""
+        return self.node(task).whole
+
+    def node(self, task: str) -> TaskNode:
+        """A task by name. Raises KeyError."""
+        return self.nodes[self.graph.position[task]]
+
+    def instance(self, task: str, index: int | None) -> TaskInstance | None:
+        """A task instance, to look at; None where there is none."""
+        position = self.graph.position.get(task)
+        return None if position is None else self.nodes[position].peek(index)
+
+    def items_of(self, node: TaskNode) -> list[Any]:
+        """What the instances of a mapped task are about; after a restart made out anew, as status does not have it."""
+        if node.items is None:
+            try:
+                node.items = items_of(self, for_each_of(self, node.task), item_values(self, node.task))
+            except (ForEachError, NoItems):
+                node.items = []
+        return node.items
 
     @property
     def finished(self) -> bool:
@@ -461,38 +453,7 @@ class RunState:
         """DagRun.status, JSON-ready."""
         return run_status(self)
 
-    def _restore(self, status: Mapping[str, Any]) -> None:
-        self.phase = RunPhase(status["phase"])
-        self.reason, self.message = status.get("reason"), status.get("message")
-        self.started_at = parse_time(status.get("startedAt"))
-        self.finished_at = parse_time(status.get("finishedAt"))
-        for entry in status.get("tasks", ()):
-            position = self.graph.position.get(entry["name"])
-            if position is not None:
-                self._restore_task(self._instances[position], entry)
-        if self.started_at and self.dag.run_timeout:
-            self._set_timer(self.started_at + self.dag.run_timeout, _RUN, 0)
-
-    def _restore_task(self, instance: TaskInstance, entry: dict[str, Any]) -> None:
-        instance.restore(entry)
-        task, position, number = instance.task, instance.position, instance.number
-        if instance.finished:
-            self.unfinished -= 1
-            self._count_downstream(instance)
-            if instance.has_output:
-                self._output_bytes += output_size(instance.output)
-                self._publish_output(instance)
-        elif instance.state in (TaskState.QUEUED, TaskState.RUNNING):
-            self._hold(instance)
-            if instance.queued_at:
-                self._set_timer(instance.queued_at + task.queued_timeout, position, number)
-            if instance.started_at and task.timeout:
-                self._set_timer(instance.started_at + task.timeout, position, number)
-        elif instance.state is TaskState.SCHEDULED:
-            self._enqueue(instance)
-        elif instance.state is TaskState.UP_FOR_RETRY and instance.retry_at:
-            self._set_timer(instance.retry_at, position, number)
-
 
 _RUN = -1
 """Position of the timer of the run itself."""
+_NO_INDEX = -1

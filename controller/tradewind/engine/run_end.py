@@ -8,6 +8,10 @@ from tradewind.engine.states import RunPhase, TaskState
 
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
+    from tradewind.engine.task_node import TaskNode
+
+ENDING_REASONS = frozenset({"FailFast"})
+"""Reasons for which a run that still runs its teardowns has failed already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +25,20 @@ class RunEnd:
 
 
 def run_end(run: "RunState", now: datetime) -> RunEnd:
-    """Failed if a leaf is Failed or UpstreamFailed, else Succeeded; at the time the last task ended."""
-    instances = list(run)
-    ended = max((instance.finished_at for instance in instances if instance.finished_at), default=now)
+    """Failed if an instance of a leaf is Failed or UpstreamFailed, else Succeeded; at the time the last task ended."""
+    ended = max((node.finished_at or node.whole.finished_at or now for node in run.nodes), default=now)
     when = max(ended, run.started_at or ended)
-    leaves = [instances[position].state for position in run.graph.leaves]
-    if TaskState.FAILED not in leaves and TaskState.UPSTREAM_FAILED not in leaves:
+    if run.reason in ENDING_REASONS:
+        return RunEnd(RunPhase.FAILED, run.reason or "", run.message, when)
+    leaves = {state for position in run.graph.leaves for state in run.nodes[position].tally()}
+    if not leaves & {TaskState.FAILED, TaskState.UPSTREAM_FAILED}:
         return RunEnd(RunPhase.SUCCEEDED, "Succeeded", None, when)
-    failed = [instance.task.name for instance in instances if instance.state is TaskState.FAILED]
+    failed = [_label(node) for node in run.nodes if TaskState.FAILED in node.tally()]
     more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
     return RunEnd(RunPhase.FAILED, "TaskFailed", f"failed: {', '.join(failed[:5])}{more}", when)
+
+
+def _label(node: "TaskNode") -> str:
+    if not node.count:
+        return node.task.name
+    return f"{node.task.name} ({node.tally()[TaskState.FAILED]} of {node.count})"

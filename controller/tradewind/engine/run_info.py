@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
-from tradewind.engine.tries import StopReason
+from tradewind.engine.tries import StopReason, TryKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,18 @@ class Stop:
 
     run: RunInfo
     task: ResolvedTask
-    number: int
+    key: TryKey
     why: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Find out when what a waitFor task waits for has come, and report its try as Ended with exit code 0 then (Created
+    with a message says why it has not)."""
+
+    run: RunInfo
+    task: ResolvedTask
+    key: TryKey
 
 
 @dataclass(frozen=True, slots=True)

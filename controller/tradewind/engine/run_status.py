@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from tradewind.api.duration import format_duration
+from tradewind.engine.node_status import entry
 from tradewind.engine.states import TaskState
 from tradewind.engine.task_instance import format_time
 
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
+    from tradewind.engine.task_node import TaskNode
 
 MESSAGE_BUDGET = 200_000
 """Bytes that the messages of all tasks of a run may have together in status, and those of their earlier tries."""
@@ -24,11 +26,10 @@ def message_limit(tasks: int) -> int:
 
 def run_status(run: "RunState") -> dict[str, Any]:
     """DagRun.status, JSON-ready."""
-    total = len(run.dag.tasks)
     status: dict[str, Any] = {
         "phase": run.phase.value,
         "logicalDate": format_time(run.info.logical_date),
-        "done": f"{total - run.unfinished}/{total}",
+        "done": f"{run.total - run.unfinished}/{run.total}",
         "conditions": [_complete(run)],
     }
     if run.reason:
@@ -44,11 +45,13 @@ def run_status(run: "RunState") -> dict[str, Any]:
     if run.finished_at:
         status["finishedAt"] = format_time(run.finished_at)
         status["duration"] = format_duration(run.finished_at - (run.started_at or run.finished_at))
-    limit = message_limit(total)
-    status["tasks"] = [
-        instance.entry(limit, run.waits_for(instance)) for instance in run if instance.state is not TaskState.NONE
-    ]
+    limit = message_limit(len(run.nodes))
+    status["tasks"] = [entry(node, limit, run.queue.waits_for(node)) for node in run.nodes if _has_begun(node)]
     return status
+
+
+def _has_begun(node: "TaskNode") -> bool:
+    return bool(node.count) or node.whole.state is not TaskState.NONE
 
 
 def _complete(run: "RunState") -> dict[str, Any]:

@@ -10,10 +10,10 @@ from datetime import datetime
 
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS, ResolvedTask
 from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Note, RunInfo, Stop
+from tradewind.engine.run_info import Note, RunInfo, Stop, Wait
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import RunPhase
-from tradewind.engine.tries import TryReport
+from tradewind.engine.tries import TryKey, TryReport
 
 DagKey = tuple[str, str]
 """(namespace, Dag name)"""
@@ -21,11 +21,11 @@ DagKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start try `number` of a task: its slots are granted."""
+    """Start a try of a task: its slots are granted."""
 
     run: RunInfo
     task: ResolvedTask
-    number: int
+    key: TryKey
 
 
 @dataclass(slots=True)
@@ -34,6 +34,7 @@ class Plan:
 
     starts: list[Start] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
     changed: list[RunState] = field(default_factory=list)
     """Runs whose status() says something new."""
     notes: list[Note] = field(default_factory=list)
@@ -143,11 +144,13 @@ class Scheduler:
         run.advance(now)
         plan.stops += run.take_stops()
         plan.notes += run.take_notes()
+        plan.waits += run.take_waits()
+        plan.starts += [Start(run.info, poke.task, poke.key) for poke in run.take_pokes()]
         key = (run.info.namespace, run.info.dag)
         if run.finished and uid in self._running.get(key, ()):
             self._running[key].discard(uid)
             self._dirty_dags.add(key)
-        if run.has_ready:
+        if run.queue:
             self._ready.add(uid)
         else:
             self._ready.discard(uid)
@@ -173,15 +176,40 @@ class Scheduler:
                     self._dirty[uid] = None
 
     def _grant(self, plan: Plan, touched: dict[str, RunState]) -> None:
-        """Hand out slots in order. Without freed slots only the runs that changed can have a use for any."""
+        """Hand out slots in order. Without freed slots only the runs that changed can have a use for any.
+
+        Over all runs the highest priority goes first, then the oldest logical date. Among equal priorities a
+        Dag that has nothing under way gets a first slot before others get more, lest a wide run starve a narrow one.
+        """
         candidates = self._ready if self.slots.freed else self._ready & touched.keys()
         self.slots.freed = False
-        for uid in sorted(candidates, key=self._order):
+        queue: list[tuple[int, bool, tuple[datetime, str, str], str]] = []
+        for uid in candidates:
+            self.runs[uid].queue.begin()
+            self._queue_up(queue, uid)
+        granted = list(candidates)
+        while queue:
+            _, has_some, _, uid = heapq.heappop(queue)
             run = self.runs[uid]
-            plan.starts += [Start(run.info, instance.task, instance.number) for instance in run.grant()]
+            plan.starts += [
+                Start(run.info, instance.task, instance.key) for instance in run.queue.grant(one=not has_some)
+            ]
+            self._queue_up(queue, uid)
+        for uid in granted:
+            run = self.runs[uid]
+            run.queue.end()
             touched[uid] = run
-            if not run.has_ready:
+            if not run.queue:
                 self._ready.discard(uid)
+
+    def _queue_up(self, queue: list[tuple[int, bool, tuple[datetime, str, str], str]], uid: str) -> None:
+        """Give a run its place among those that want slots, if it does."""
+        run = self.runs[uid]
+        weight = run.queue.next_weight
+        if weight is not None:
+            heapq.heappush(
+                queue, (-weight, (run.info.namespace, run.info.dag) in self.slots.by_dag, self._order(uid), uid)
+            )
 
     def _order(self, uid: str) -> tuple[datetime, str, str]:
         info = self.runs[uid].info

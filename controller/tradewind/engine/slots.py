@@ -1,12 +1,18 @@
 """The ledger of pool slots: what there is, what is used, and what must be said to those who wait."""
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tradewind.api.pool import DEFAULT_POOL, DEFAULT_POOL_SLOTS
+from tradewind.api.resolve import ResolvedTask
+from tradewind.engine.run_info import RunInfo
 
+Key = TypeVar("Key")
 UNLIMITED = -1
 PoolKey = tuple[str, str]
 """(namespace, pool name)"""
+TaskKey = tuple[str, str, str]
+"""(namespace, Dag, task)"""
 
 
 @dataclass(slots=True)
@@ -18,6 +24,10 @@ class Slots:
     active: int = 0
     limits: dict[PoolKey, int] = field(default_factory=dict)
     used: dict[PoolKey, int] = field(default_factory=dict)
+    by_task: dict[TaskKey, int] = field(default_factory=dict)
+    """Active instances of the tasks that have a maxActivePerDag, over all runs of their Dag."""
+    by_dag: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Active task instances by (namespace, Dag)."""
     freed: bool = False
     """Set when there may be room for those who were told to wait."""
 
@@ -25,24 +35,6 @@ class Slots:
         """Slots of a pool, -1 for unlimited, None where there is no such pool."""
         implicit = DEFAULT_POOL_SLOTS if pool == DEFAULT_POOL else None
         return self.limits.get((namespace, pool), implicit)
-
-    def why_not(self, namespace: str, pool: str, slots: int) -> str | None:
-        """The reason that a task cannot have `slots` of the pool now, or None when it can."""
-        if self.parallelism and self.active >= self.parallelism:
-            return f"waits for the controller's parallelism ({self.parallelism} task instances)"
-        limit = self.limit(namespace, pool)
-        if limit is None:
-            return f"waits for pool {pool!r}, which does not exist in namespace {namespace!r}"
-        if limit == UNLIMITED or self.used.get((namespace, pool), 0) + slots <= limit:
-            return None
-        return self.never_fits(namespace, pool, slots) or f"waits for a slot of pool {pool!r} ({limit} slots)"
-
-    def never_fits(self, namespace: str, pool: str, slots: int) -> str | None:
-        """The reason that a task can never have `slots` of the pool, though others can have some."""
-        limit = self.limit(namespace, pool)
-        if limit is not None and 0 < limit < slots:
-            return f"needs {slots} slots of pool {pool!r}, which has only {limit}"
-        return None
 
     def set_limit(self, namespace: str, pool: str, slots: int | None) -> None:
         """A pool has come, changed or (None) gone. What holds its slots keeps them."""
@@ -52,17 +44,25 @@ class Slots:
             self.limits[namespace, pool] = slots
         self.freed = True
 
-    def take(self, namespace: str, pool: str, slots: int) -> None:
-        """Count one more active task instance."""
+    def take(self, run: RunInfo, task: ResolvedTask) -> None:
+        """Count one more active instance of a task."""
         self.active += 1
-        self.used[namespace, pool] = self.used.get((namespace, pool), 0) + slots
+        _count(self.by_dag, (run.namespace, run.dag), 1)
+        _count(self.used, (run.namespace, task.pool), task.pool_slots)
+        if task.max_active_per_dag is not None:
+            _count(self.by_task, (run.namespace, run.dag, task.name), 1)
 
-    def give_back(self, namespace: str, pool: str, slots: int) -> None:
-        """Count one active task instance less."""
+    def give_back(self, run: RunInfo, task: ResolvedTask) -> None:
+        """Count one active instance of a task less."""
         self.active -= 1
+        _count(self.by_dag, (run.namespace, run.dag), -1)
         self.freed = True
-        left = self.used.get((namespace, pool), 0) - slots
-        if left > 0:
-            self.used[namespace, pool] = left
-        else:
-            self.used.pop((namespace, pool), None)
+        _count(self.used, (run.namespace, task.pool), -task.pool_slots)
+        if task.max_active_per_dag is not None:
+            _count(self.by_task, (run.namespace, run.dag, task.name), -1)
+
+
+def _count(counts: dict[Key, int], key: Key, more: int) -> None:
+    counts[key] = counts.get(key, 0) + more
+    if counts[key] <= 0:
+        del counts[key]

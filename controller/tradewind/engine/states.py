@@ -11,6 +11,7 @@ class TaskState(StrEnum):
     QUEUED = "Queued"
     RUNNING = "Running"
     UP_FOR_RETRY = "UpForRetry"
+    UP_FOR_RESCHEDULE = "UpForReschedule"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     SKIPPED = "Skipped"

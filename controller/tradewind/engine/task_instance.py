@@ -1,4 +1,4 @@
-"""One task in one run: its state, its tries, and how both are written to status."""
+"""One task instance in one run: its state, its tries, and how both are written to status."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -6,8 +6,7 @@ from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.engine.states import FINISHED_STATES, TaskState
-from tradewind.engine.tries import StopReason
-from tradewind.engine.trigger_rules import UpstreamCounts
+from tradewind.engine.tries import StopReason, TryKey, instance_name
 
 MAX_TRIES_KEPT = 10
 """Earlier tries of a task in status; the ones before are only counted."""
@@ -15,20 +14,30 @@ MAX_TRIES_KEPT = 10
 
 @dataclass(slots=True)
 class TaskInstance:
-    """The state of one task. `number` is the current or last try, from 1; 0 before the first."""
+    """The state of a task, or of one instance of a mapped task (`index`). `number` is the current or last try, from 1;
+    0 before the first."""
 
     task: ResolvedTask
     position: int
-    upstream: UpstreamCounts
+    index: int | None = None
     state: TaskState = TaskState.NONE
     number: int = 0
     lost: int = 0
+    tries_before: int = 0
+    """Tries made before the task was last asked to run again: they do not count against its retries."""
+    pokes: int = 0
+    """Looks of a sensor so far, over all its tries."""
+    first_poke_at: datetime | None = None
+    next_poke_at: datetime | None = None
+    """When a sensor looks again; None while it looks."""
     reason: str | None = None
     message: str | None = None
     exit_code: int | None = None
     scheduled_at: datetime | None = None
     queued_at: datetime | None = None
     started_at: datetime | None = None
+    container_started_at: datetime | None = None
+    """When the container that runs now started: for a sensor later than started_at, from its second poke on."""
     finished_at: datetime | None = None
     retry_at: datetime | None = None
     output: Any = None
@@ -44,9 +53,34 @@ class TaskInstance:
     _entry: dict[str, Any] | None = None
 
     @property
+    def name(self) -> str:
+        """`load`, or `load[3]`."""
+        return instance_name(self.task.name, self.index)
+
+    @property
+    def key(self) -> TryKey:
+        """The current try."""
+        return TryKey(self.task.name, self.index, self.number, self.pokes)
+
+    @property
+    def attempt(self) -> tuple[int, int]:
+        """Place of the current Pod among those of the instance."""
+        return self.number, self.pokes
+
+    @property
+    def failures(self) -> int:
+        """Tries that count against the retries, this one included."""
+        return self.number - self.lost - self.tries_before
+
+    @property
     def finished(self) -> bool:
-        """Whether the task has ended for good."""
+        """Whether the instance has ended for good."""
         return self.state in FINISHED_STATES
+
+    @property
+    def under_way(self) -> bool:
+        """Whether there is, or should be, a Pod for the current try."""
+        return self.state in (TaskState.QUEUED, TaskState.RUNNING) and self.next_poke_at is None
 
     @property
     def starting(self) -> bool:
@@ -61,9 +95,17 @@ class TaskInstance:
         self.number += 1
         self.state = TaskState.SCHEDULED
         self.scheduled_at = now
-        self.reason = self.message = self.exit_code = self.stop = self.postponed_until = None
-        self.queued_at = self.started_at = self.finished_at = self.retry_at = None
+        self.reason = self.message = self.exit_code = None
+        self.started_at = None
+        self.begin_attempt()
+
+    def begin_attempt(self) -> None:
+        """Another Pod is to be made: for the next try, or for the next poke of a sensor."""
+        self.stop = self.postponed_until = None
+        self.queued_at = self.container_started_at = self.finished_at = self.retry_at = self.next_poke_at = None
         self.postponed = 0
+        if self.task.sensor is not None and not self.task.wait_for:
+            self.pokes += 1
         self.touch()
 
     def touch(self) -> None:
@@ -83,22 +125,30 @@ class TaskInstance:
         self.state = TaskState(entry["state"])
         self.number = entry.get("try", 0)
         self.lost = entry.get("lost", 0)
+        self.tries_before = entry.get("triesBefore", 0)
+        self.pokes = entry.get("pokes", 0)
         self.reason = entry.get("reason")
         self.message = entry.get("message") if self.state is not TaskState.SCHEDULED else None
         self.exit_code = entry.get("exitCode")
         for field_name, key in _TIMES:
             setattr(self, field_name, parse_time(entry.get(key)))
+        self.container_started_at = self.started_at if self.pokes <= 1 else None
         self.output = entry.get("output")
         self.has_output = "output" in entry
         self.tries = list(entry.get("tries", ()))
         self.touch()
 
     def _facts(self, message_limit: int) -> dict[str, Any]:
-        facts: dict[str, Any] = {"name": self.task.name, "state": self.state.value}
+        facts: dict[str, Any] = {"name": self.task.name} if self.index is None else {"index": self.index}
+        facts["state"] = self.state.value
         if self.number:
             facts["try"] = self.number
         if self.lost:
             facts["lost"] = self.lost
+        if self.tries_before:
+            facts["triesBefore"] = self.tries_before
+        if self.pokes:
+            facts["pokes"] = self.pokes
         if self.reason:
             facts["reason"] = self.reason
         if self.message:
@@ -142,6 +192,8 @@ _TIMES = (
     ("started_at", "startedAt"),
     ("finished_at", "finishedAt"),
     ("retry_at", "retryAt"),
+    ("first_poke_at", "firstPokeAt"),
+    ("next_poke_at", "nextPokeAt"),
 )
 
 

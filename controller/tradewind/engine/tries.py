@@ -31,8 +31,31 @@ _ORDER = {TryEvent.POSTPONED: 0, TryEvent.CREATED: 1, TryEvent.RUNNING: 2}
 
 
 @dataclass(frozen=True, slots=True)
+class TryKey:
+    """What tells a try from all others of its run."""
+
+    task: str
+    index: int | None
+    """Which instance of a mapped task; None where the task is not mapped."""
+    number: int
+    """The try, from 1."""
+    poke: int = 0
+    """Which look of a sensor, from 1 over all its tries; 0 for what is no sensor."""
+
+    @property
+    def instance(self) -> str:
+        """The task instance, as people write it: `load` or `load[3]`."""
+        return instance_name(self.task, self.index)
+
+
+def instance_name(task: str, index: int | None) -> str:
+    """`load`, or `load[3]` for an instance of a mapped task."""
+    return task if index is None else f"{task}[{index}]"
+
+
+@dataclass(frozen=True, slots=True)
 class TryReport:
-    """One observation of try `number` of `task`. Saying the same twice, or too late, does no harm."""
+    """One observation of a try. Saying the same twice, or too late, does no harm."""
 
     task: str
     number: int
@@ -47,6 +70,13 @@ class TryReport:
     retry: bool = True
     """False where another try would end the same way (a template that cannot be rendered); for Postponed, where
     waiting makes sense only as long as queuedTimeout."""
+    index: int | None = None
+    poke: int = 0
+
+    @property
+    def key(self) -> TryKey:
+        """The try that this is about."""
+        return TryKey(self.task, self.index, self.number, self.poke)
 
 
 @dataclass(frozen=True, slots=True)

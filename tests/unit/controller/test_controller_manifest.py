@@ -11,6 +11,7 @@ from tradewind.api.resolve import resolve
 from tradewind.controller.pods.manifest import pod_manifest
 from tradewind.engine.rendering import RenderedTask
 from tradewind.engine.run_info import RunInfo
+from tradewind.engine.tries import TryKey
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +28,9 @@ def manifest(
 ) -> dict[str, Any]:
     own = {"name": "extract", "image": "python:3.12", **(task or {})}
     dag = resolve(DagSpec.model_validate({"tasks": [own], **spec}))
-    return pod_manifest(INFO, dag, dag.tasks[0], number, rendered or RenderedTask(None, [], []))
+    return pod_manifest(
+        INFO, dag, dag.tasks[0], TryKey(dag.tasks[0].name, None, number), rendered or RenderedTask(None, [], [])
+    )
 
 
 def container(pod: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
 
 from tradewind.controller.pods.observation import has_stopped, is_over, observe, run_uid_of, try_of
 from tradewind.controller.resources import PodObject
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.tries import TryEvent, TryKey, TryReport
 
 pytestmark = pytest.mark.unit
 
@@ -252,7 +252,7 @@ containerStatuses: [{{name: task, state: {{waiting: {{reason: PodInitializing}}}
 
 
 def test_pods_are_known_by_their_labels_and_owner() -> None:
-    assert try_of(pod()) == ("extract", 1)
+    assert try_of(pod()) == TryKey("extract", None, 1)
     assert run_uid_of(pod()) == "run-uid"
     stranger = pod(labels={"tradewind.dev/task": "extract", "tradewind.dev/try": "one"}, ownerReferences=[])
     assert (try_of(stranger), run_uid_of(stranger), observe(stranger, gone=False)) == (None, None, None)

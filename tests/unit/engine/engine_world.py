@@ -72,7 +72,7 @@ class World:
         """Ask the scheduler, and keep what it answers."""
         self.last = self.scheduler.plan(self.now)
         self.starts += self.last.starts
-        self.stops += [(stop.task.name, stop.number, stop.why.reason) for stop in self.last.stops]
+        self.stops += [(stop.key.instance, stop.key.number, stop.why.reason) for stop in self.last.stops]
         self.notes += self.last.notes
         return self.last
 
@@ -82,8 +82,12 @@ class World:
         return self.plan()
 
     def tell(self, name: str, event: TryEvent, number: int | None = None, **facts: Any) -> Plan:
-        """Report on the current try of a task (or on try `number`)."""
-        report = TryReport(name, self.run[name].number if number is None else number, event, **facts)
+        """Report on the current try of a task or an instance (`load[3]`), or on try `number`."""
+        task, _, index = name.rstrip("]").partition("[")
+        instance = self.run.instance(task, int(index) if index else None)
+        assert instance is not None, f"there is no {name}"
+        facts = {"poke": instance.pokes, **facts}
+        report = TryReport(task, instance.number if number is None else number, event, index=instance.index, **facts)
         self.scheduler.report(self.run.info.uid, report, self.now)
         return self.plan()
 
@@ -126,22 +130,25 @@ class World:
     # What is the case ---------------------------------------------------------------------------------------------
 
     def state(self, name: str) -> TaskState:
-        return self.run[name].state
+        """State of a task, or of one instance of a mapped one (`load[3]`)."""
+        task, _, index = name.rstrip("]").partition("[")
+        return self.run.node(task).state_of(int(index)) or TaskState.NONE if index else self.run.node(task).state
 
     def phase(self) -> str:
         return self.run.phase.value
 
     def states(self) -> dict[str, str]:
         """The state of every task, by name."""
-        return {instance.task.name: instance.state.value for instance in self.run}
+        return {instance.name: instance.state.value for instance in self.run}
 
     def entry(self, name: str) -> dict[str, Any]:
         """The task's entry in status."""
         return next(entry for entry in self.run.status()["tasks"] if entry["name"] == name)
 
     def started(self) -> list[str]:
-        """What was started, in order: the first try by the name of its task, later ones as `name#2`."""
-        return [start.task.name if start.number == 1 else f"{start.task.name}#{start.number}" for start in self.starts]
+        """What was started, in order: the first try by the name of its instance, later ones as `name#2`."""
+        keys = [start.key for start in self.starts]
+        return [key.instance if key.number == 1 else f"{key.instance}#{key.number}" for key in keys]
 
     def said(self, reason: str) -> list[str]:
         """Messages of the notes with this reason."""

@@ -4,7 +4,7 @@ import pytest
 from engine_world import START, World, task
 
 from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.tries import TryEvent, TryKey, TryReport
 
 pytestmark = pytest.mark.unit
 
@@ -111,4 +111,7 @@ def test_missing_tells_which_tries_ought_to_have_a_pod() -> None:
     world.running("b")
     world.succeed("c")
     world.created("d")
-    assert world.run.missing([("d", 1), ("d", 7)]) == [("a", 1), ("b", 1)]
+    assert world.run.missing([TryKey("d", None, 1), TryKey("d", None, 7)]) == [
+        TryKey("a", None, 1),
+        TryKey("b", None, 1),
+    ]

@@ -7,6 +7,7 @@ import pytest
 from engine_world import START, World, run_info, task
 
 from tradewind.engine.rendering import RenderedTask, TemplateError, facts_of_try, render_task, template_values
+from tradewind.engine.tries import TryKey
 
 pytestmark = pytest.mark.unit
 
@@ -127,7 +128,7 @@ def test_braces_in_data_are_not_templates() -> None:
 
 
 def test_the_facts_that_every_task_can_read() -> None:
-    assert facts_of_try(run_info(logical_date=START), "a", 2) == {
+    assert facts_of_try(run_info(logical_date=START), TryKey("a", None, 2)) == {
         "TRADEWIND_DAG": "d",
         "TRADEWIND_RUN": "r1",
         "TRADEWIND_NAMESPACE": "ns",

@@ -9,7 +9,7 @@ from engine_world import START, World, task
 
 from tradewind.engine.run import RunState
 from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.tries import TryEvent, TryKey, TryReport
 
 pytestmark = pytest.mark.unit
 
@@ -255,15 +255,15 @@ def test_has_result_tells_when_a_pod_may_go() -> None:
     world = World(task("a", retries={"limit": 1, "delay": "10s"}), task("b", "a"))
     run: RunState = world.run
     world.running("a")
-    assert not run.has_result("a", 1)
-    assert not run.has_result("b", 1), "an early try"
+    assert not run.has_result(TryKey("a", None, 1))
+    assert not run.has_result(TryKey("b", None, 1)), "an early try"
     world.fail("a")
-    assert run.has_result("a", 1)
+    assert run.has_result(TryKey("a", None, 1))
     world.wait(seconds=10)
-    assert run.has_result("a", 1)
-    assert not run.has_result("a", 2)
+    assert run.has_result(TryKey("a", None, 1))
+    assert not run.has_result(TryKey("a", None, 2))
     world.succeed("a")
-    assert run.has_result("a", 2)
-    assert run.has_result("nope", 1)
+    assert run.has_result(TryKey("a", None, 2))
+    assert run.has_result(TryKey("nope", None, 1))
     world.fail("b")
-    assert all(run.has_result("b", number) for number in (1, 2))
+    assert all(run.has_result(TryKey("b", None, number)) for number in (1, 2))

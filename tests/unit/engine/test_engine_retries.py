@@ -71,7 +71,7 @@ def test_the_default_delay_is_five_minutes() -> None:
 
 def test_a_zero_delay_retries_in_the_same_plan() -> None:
     world = World(task("a", retries={"limit": 1, "delay": "0s"}))
-    assert [start.number for start in world.fail("a").starts] == [2]
+    assert [start.key.number for start in world.fail("a").starts] == [2]
 
 
 def test_earlier_tries_are_kept() -> None:

@@ -8,6 +8,7 @@ from engine_world import START, World, dag, run_info, task
 
 from tradewind.engine.run import RunState
 from tradewind.engine.scheduler import Plan, Scheduler
+from tradewind.engine.slot_queue import SlotQueue
 from tradewind.engine.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
@@ -32,7 +33,7 @@ def test_a_plan_with_nothing_changed_touches_nothing(monkeypatch: pytest.MonkeyP
         run.changed = False
     touched: list[str] = []
     monkeypatch.setattr(RunState, "advance", lambda self, now: touched.append(self.info.name))
-    monkeypatch.setattr(RunState, "grant", lambda self: touched.append(self.info.name))
+    monkeypatch.setattr(SlotQueue, "begin", lambda self: touched.append("slots"))
     before = world.last.wake_at
     plan = world.wait(seconds=1)
     assert nothing(plan)

@@ -67,16 +67,36 @@ def answer(rule: str, states: Upstream) -> str | TaskState:
             return state
 
 
-@pytest.mark.parametrize("rule", TRIGGER_RULES)
+@pytest.mark.parametrize("rule", BOOK)
 def test_every_combination(rule: str) -> None:
     for states in COMBINATIONS:
         expected = BOOK[rule](states) if states else RUN
         assert answer(rule, states) == expected, [state.value for state in states]
 
 
+@pytest.mark.parametrize("setups", range(4))
+def test_every_combination_of_setups_and_others(setups: int) -> None:
+    """AllDoneSetupSuccess: the first `setups` of the tasks upstream are setups."""
+    for states in (states for states in COMBINATIONS if len(states) >= max(setups, 1)):
+        counts = UpstreamCounts(len(states), setups=setups)
+        for place, state in enumerate(states):
+            if state is not OPEN:
+                counts.add(state, setup=place < setups)
+        of_setups = states[:setups]
+        expected: object
+        if OPEN in states:
+            expected = WAIT
+        elif not setups or S in of_setups:
+            expected = RUN
+        else:
+            expected = SK if set(of_setups) == {SK} else UF
+        found = evaluate("AllDoneSetupSuccess", counts)
+        assert (found.state if isinstance(found, End) else WAIT if isinstance(found, Wait) else RUN) == expected, states
+
+
 def test_the_api_offers_the_rules_that_there_are() -> None:
-    known = [rule for rule in get_args(TriggerRuleName) if rule != "AllDoneSetupSuccess"]
-    assert known == list(TRIGGER_RULES) == list(BOOK)
+    assert list(get_args(TriggerRuleName)) == list(TRIGGER_RULES)
+    assert set(TRIGGER_RULES) == {*BOOK, "AllDoneSetupSuccess"}
 
 
 @pytest.mark.parametrize("rule", TRIGGER_RULES)

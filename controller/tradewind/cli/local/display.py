@@ -75,16 +75,16 @@ class LineDisplay:
         self._width = 0
 
     def begin(self, run: RunState, folder: Path) -> None:
-        self._width = max(len(instance.task.name) for instance in run)
+        self._width = max(len(instance.name) for instance in run)
         number = len(run.graph.names)
         self._line(f"{run.info.name}: {number} task{'s' if number != 1 else ''}, folder {folder}")
 
     def update(self, run: RunState) -> None:
         for instance in run:
             now = (instance.state, instance.number)
-            if instance.state in _QUIET or self._seen.get(instance.task.name) == now:
+            if instance.state in _QUIET or self._seen.get(instance.name) == now:
                 continue
-            self._seen[instance.task.name] = now
+            self._seen[instance.name] = now
             row = row_of(instance, run)
             number = f"try {row.tries}" if row.tries else ""
             text = Text(f"{_clock()}  {row.name:{self._width}}  ").append(f"{row.state:14}", PHASES.get(row.state))
@@ -163,7 +163,7 @@ def row_of(instance: TaskInstance, run: RunState) -> Row:
     state = "Waiting" if instance.state is TaskState.NONE else instance.state.value
     message = instance.message or ""
     if instance.state is TaskState.NONE and not run.finished:
-        waiting = [name for name in instance.task.depends_on if not run[name].finished]
+        waiting = [name for name in instance.task.depends_on if not run.node(name).finished]
         message = f"for {', '.join(waiting[:3])}{f' and {len(waiting) - 3} more' if len(waiting) > 3 else ''}"
     elif instance.state is TaskState.UP_FOR_RETRY and instance.retry_at:
         delay = format_duration(max(instance.retry_at - datetime.now(UTC), datetime.resolution))
@@ -175,7 +175,7 @@ def row_of(instance: TaskInstance, run: RunState) -> Row:
         message = f"output {json.dumps(instance.output, ensure_ascii=False)}"
     end = instance.finished_at or (datetime.now(UTC) if instance.state is TaskState.RUNNING else None)
     duration = format_duration(end - instance.started_at) if end and instance.started_at else ""
-    return Row(instance.task.name, state, str(instance.number or ""), duration, message)
+    return Row(instance.name, state, str(instance.number or ""), duration, message)
 
 
 def failure_text(task: str, number: int, log: Path) -> Text:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tradewind.api.names import LABEL_DAG, LABEL_RUN, LABEL_TASK, LABEL_TRY, pod_name
+from tradewind.api.names import LABEL_DAG, LABEL_INDEX, LABEL_RUN, LABEL_TASK, LABEL_TRY, pod_name
 from tradewind.api.resolve import ResolvedTask
 from tradewind.api.validation.tasks import quantity
 from tradewind.cli.documents import Document
 from tradewind.engine.run_info import RunInfo
+from tradewind.engine.tries import TryKey
 
 _LABEL_PATH = re.compile(r"^metadata\.labels\['(.+)'\]$")
 
@@ -55,7 +56,7 @@ class Environment:
     user: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def variables(
-        self, task: ResolvedTask, number: int, env: Iterable[Mapping[str, Any]], facts: Mapping[str, str]
+        self, task: ResolvedTask, key: TryKey, env: Iterable[Mapping[str, Any]], facts: Mapping[str, str]
     ) -> dict[str, str]:
         """All variables of a try. `env` has its templates filled in; `facts` are set by Tradewind.
 
@@ -66,7 +67,7 @@ class Environment:
             own |= self._all_of(source)
         own |= facts
         for variable in env:
-            value = self._value(task, number, variable)
+            value = self._value(task, key, variable)
             if value is not None:
                 own[variable["name"]] = value
         return {**self._inherited(), **own}
@@ -97,20 +98,20 @@ class Environment:
                 )
         return {}
 
-    def _value(self, task: ResolvedTask, number: int, variable: Mapping[str, Any]) -> str | None:
+    def _value(self, task: ResolvedTask, key: TryKey, variable: Mapping[str, Any]) -> str | None:
         if "valueFrom" not in variable:
             return str(variable.get("value") or "")
         name, source = str(variable["name"]), variable["valueFrom"]
         if "fieldRef" in source:
-            return self._field(task, number, name, str(source["fieldRef"].get("fieldPath", "")))
+            return self._field(key, name, str(source["fieldRef"].get("fieldPath", "")))
         if "resourceFieldRef" in source:
             return _resource(task, name, source["resourceFieldRef"])
-        for key, kind, known in (
+        for reference, kind, known in (
             ("configMapKeyRef", "ConfigMap", self.sources.config_maps),
             ("secretKeyRef", "Secret", self.sources.secrets),
         ):
-            if key in source:
-                return self._key(name, kind, source[key], known)
+            if reference in source:
+                return self._key(name, kind, source[reference], known)
         raise LocalRunError(f"env[{name}].valueFrom: {', '.join(source)} is not known to a local run")
 
     def _key(
@@ -126,11 +127,13 @@ class Environment:
             )
         return value
 
-    def _field(self, task: ResolvedTask, number: int, name: str, path: str) -> str:
+    def _field(self, key: TryKey, name: str, path: str) -> str:
         info = self.info
-        labels = {LABEL_DAG: info.dag, LABEL_RUN: info.name, LABEL_TASK: task.name, LABEL_TRY: str(number)}
+        labels = {LABEL_DAG: info.dag, LABEL_RUN: info.name, LABEL_TASK: key.task, LABEL_TRY: str(key.number)}
+        if key.index is not None:
+            labels[LABEL_INDEX] = str(key.index)
         known = {
-            "metadata.name": pod_name(info.name, info.uid, task.name, None, number),
+            "metadata.name": pod_name(info.name, info.uid, key.task, key.index, key.number, key.poke),
             "metadata.namespace": info.namespace,
             "metadata.uid": info.uid,
             "spec.nodeName": socket.gethostname(),

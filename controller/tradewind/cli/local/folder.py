@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tradewind.api.names import run_name
+from tradewind.engine.tries import TryKey
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _TAIL_BYTES = 2048
@@ -42,26 +43,26 @@ class RunFolder:
             (folder.path / "outputs").mkdir()
             return folder
 
-    def log(self, task: str, number: int) -> Path:
+    def log(self, key: TryKey) -> Path:
         """Where a try's stdout and stderr go."""
-        return self.path / "logs" / f"{task}-{number}.log"
+        return self.path / "logs" / f"{_stem(key)}.log"
 
-    def output(self, task: str, number: int) -> Path:
+    def output(self, key: TryKey) -> Path:
         """Where a try writes its output: the place of a container's termination log."""
-        return self.path / "outputs" / f"{task}-{number}.json"
+        return self.path / "outputs" / f"{_stem(key)}.json"
 
-    def scratch(self, task: str, number: int, volume: str) -> Path:
+    def scratch(self, key: TryKey, volume: str) -> Path:
         """An empty folder of one try: the place of an emptyDir volume."""
-        return self.path / "scratch" / f"{task}-{number}" / volume
+        return self.path / "scratch" / _stem(key) / volume
 
     def volume(self, claim: str) -> Path:
         """A folder that all runs share: the place of a persistent volume claim."""
         return self.base / "volumes" / claim
 
-    def read_output(self, task: str, number: int) -> str | None:
+    def read_output(self, key: TryKey) -> str | None:
         """What the try wrote as its output; None when it wrote nothing."""
         try:
-            with self.output(task, number).open("rb") as file:
+            with self.output(key).open("rb") as file:
                 text = file.read(_MOST_OUTPUT).decode(errors="replace")
         except OSError:
             return None
@@ -73,6 +74,12 @@ class RunFolder:
             yaml.dump(dag_run, file, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
         os.chmod(file.name, 0o644)  # noqa: PTH101 - a name, not a path
         os.replace(file.name, self.path / "status.yaml")  # noqa: PTH105 - a name, not a path
+
+
+def _stem(key: TryKey) -> str:
+    """`load-1`; `load-3-1` for the first try of index 3; `landed-1-5` for the fifth look of a sensor."""
+    numbers = [str(number) for number in (key.index, key.number, key.poke or None) if number is not None]
+    return "-".join([key.task, *numbers])
 
 
 def last_lines(log: Path, most: int = _TAIL_LINES, limit: int = _TAIL_BYTES) -> str:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,15 @@ from tradewind.cli.local.processes import OUTPUT_VARIABLE, Signals, TaskProcess,
 from tradewind.cli.local.volumes import grace_of, place_of
 from tradewind.engine.rendering import TemplateError, facts_of_try, render_task
 from tradewind.engine.run import RunState
+from tradewind.engine.run_info import Wait
 from tradewind.engine.scheduler import Plan, Scheduler, Start
 from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.tries import TryEvent, TryKey, TryReport
 
 _REDRAW = 0.25
 """Seconds between two looks at the clock while something is shown."""
 _STATUS_EVERY = 2.0
 """Seconds between two writes of status.yaml while the run goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    task: str
-    number: int
 
 
 class LocalRun:
@@ -54,7 +48,7 @@ class LocalRun:
         self._here = here
         self._show_logs = show_logs
         self._dag_run = dag_run
-        self._processes: dict[_Key, TaskProcess] = {}
+        self._processes: dict[TryKey, TaskProcess] = {}
         self._told: set[str] = set()
         self._status_written = 0.0
         self._last_redraw = 0.0
@@ -83,11 +77,13 @@ class LocalRun:
             self._collect()
             plan = self._scheduler.plan(datetime.now(UTC))
             for stop in plan.stops:
-                process = self._processes.get(_Key(stop.task.name, stop.number))
+                process = self._processes.get(stop.key)
                 if process is not None:
                     process.stop()
             for start in plan.starts:
                 self._start(start)
+            for wait in plan.waits:
+                self._wait(wait)
             self._show(bool(plan.changed or plan.starts))
             if self._run.finished and not self._processes:
                 return
@@ -118,11 +114,11 @@ class LocalRun:
             self._last_redraw = now
             self._display.update(self._run)
             for instance in self._run:
-                if instance.state is TaskState.FAILED and instance.task.name not in self._told:
-                    self._told.add(instance.task.name)
-                    log = self._folder.log(instance.task.name, instance.number)
+                if instance.state is TaskState.FAILED and instance.name not in self._told:
+                    self._told.add(instance.name)
+                    log = self._folder.log(instance.key)
                     if log.exists():
-                        self._display.failed(instance.task.name, instance.number, log)
+                        self._display.failed(instance.name, instance.number, log)
         if changed and now - self._status_written >= _STATUS_EVERY:
             self._status_written = now
             self._folder.write_status(self._dag_run())
@@ -131,9 +127,9 @@ class LocalRun:
     # Tries ------------------------------------------------------------------------------------------------------
 
     def _start(self, start: Start) -> None:
-        key = _Key(start.task.name, start.number)
+        key = start.key
         try:
-            process = self._launch(start.task, start.number)
+            process = self._launch(start.task, key)
         except (TemplateError, LocalRunError) as error:
             reason = "InvalidTemplate" if isinstance(error, TemplateError) else "NotOnThisMachine"
             self._report(key, TryEvent.REFUSED, reason=reason, message=str(error), retry=False)
@@ -150,23 +146,23 @@ class LocalRun:
         self._report(key, TryEvent.CREATED)
         self._report(key, TryEvent.RUNNING, started_at=process.started_at)
 
-    def _launch(self, task: ResolvedTask, number: int) -> TaskProcess:
-        rendered = render_task(self._run, task, number)
+    def _launch(self, task: ResolvedTask, key: TryKey) -> TaskProcess:
+        rendered = render_task(self._run, task, key.number, key.index)
         if rendered.command is None:
             raise LocalRunError(
                 "has neither command nor script: a local run cannot run an image's own entrypoint, so say it as command"
             )
-        output = self._folder.output(task.name, number).absolute()
-        facts = {**facts_of_try(self._run.info, task.name, number), OUTPUT_VARIABLE: str(output)}
-        place = place_of(self._run.dag, task, number, self._folder, self._here)
+        output = self._folder.output(key).absolute()
+        facts = {**facts_of_try(self._run.info, key), OUTPUT_VARIABLE: str(output)}
+        place = place_of(self._run.dag, task, key, self._folder, self._here)
         if place.note and place.note not in self._told:
             self._told.add(place.note)
             self._display.note(place.note)
         return TaskProcess(
             [*rendered.command, *rendered.args],
-            env=self._environment.variables(task, number, rendered.env, facts),
+            env=self._environment.variables(task, key, rendered.env, facts),
             directory=place.directory,
-            log=self._folder.log(task.name, number),
+            log=self._folder.log(key),
             grace=grace_of(self._run.dag, task),
         )
 
@@ -179,8 +175,8 @@ class LocalRun:
             del self._processes[key]
             kill_orphans(known={other.pid for other in self._processes.values()}, marker=process.marker)
             if self._show_logs:
-                self._display.log(key.task, key.number, process.log)
-            output = self._folder.read_output(key.task, key.number)
+                self._display.log(key.instance, key.number, process.log)
+            output = self._folder.read_output(key)
             message = None if code == 0 else output or last_lines(process.log) or None
             self._report(
                 key,
@@ -192,6 +188,11 @@ class LocalRun:
                 output=output,
             )
 
-    def _report(self, key: _Key, event: TryEvent, **facts: Any) -> None:
-        report = TryReport(key.task, key.number, event, **facts)
+    def _wait(self, wait: Wait) -> None:
+        """Nothing on this machine tells what a waitFor task waits for (but for times, which the engine knows)."""
+        message = "waitFor: a local run has no other Dags' runs and no Kubernetes objects to wait for"
+        self._report(wait.key, TryEvent.REFUSED, reason="NotOnThisMachine", message=message, retry=False)
+
+    def _report(self, key: TryKey, event: TryEvent, **facts: Any) -> None:
+        report = TryReport(key.task, key.number, event, index=key.index, poke=key.poke, **facts)
         self._scheduler.report(self._run.info.uid, report, datetime.now(UTC))

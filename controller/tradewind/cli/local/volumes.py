@@ -10,6 +10,7 @@ from tradewind.api.names import TASK_CONTAINER
 from tradewind.api.resolve import ResolvedDag, ResolvedTask
 from tradewind.cli.local.environment import LocalRunError
 from tradewind.cli.local.folder import RunFolder
+from tradewind.engine.tries import TryKey
 
 DEFAULT_GRACE = timedelta(seconds=30)
 """Kubernetes' own default of terminationGracePeriodSeconds."""
@@ -23,7 +24,7 @@ class Place:
     note: str | None = None
 
 
-def place_of(dag: ResolvedDag, task: ResolvedTask, number: int, folder: RunFolder, here: Path) -> Place:
+def place_of(dag: ResolvedDag, task: ResolvedTask, key: TryKey, folder: RunFolder, here: Path) -> Place:
     """Where a try starts; the folder is made. `here` stands for the folders of the image, which is not used here.
 
     Raises LocalRunError for a working directory in a volume that cannot be had on this machine.
@@ -35,7 +36,7 @@ def place_of(dag: ResolvedDag, task: ResolvedTask, number: int, folder: RunFolde
     if not mounts:
         return Place(here, f"workingDir {directory} is a folder of the image: tasks start in {here} instead")
     mount = max(mounts, key=lambda mount: len(PurePosixPath(mount["mountPath"]).parts))
-    root = _folder_of(_volume(dag, task, str(mount.get("name"))), task, number, folder)
+    root = _folder_of(_volume(dag, task, str(mount.get("name"))), task, key, folder)
     path = root / str(mount.get("subPath") or "").lstrip("/") / directory.relative_to(mount["mountPath"])
     if not path.resolve().is_relative_to(root.resolve()):
         raise LocalRunError(f"workingDir {directory} leads out of its volume")
@@ -52,13 +53,13 @@ def grace_of(dag: ResolvedDag, task: ResolvedTask) -> timedelta:
     return DEFAULT_GRACE
 
 
-def _folder_of(volume: Mapping[str, Any], task: ResolvedTask, number: int, folder: RunFolder) -> Path:
+def _folder_of(volume: Mapping[str, Any], task: ResolvedTask, key: TryKey, folder: RunFolder) -> Path:
     name = str(volume.get("name"))
     claim = volume.get("persistentVolumeClaim")
     if isinstance(claim, Mapping) and claim.get("claimName"):
         return folder.volume(str(claim["claimName"])).absolute()
     if "emptyDir" in volume:
-        return folder.scratch(task.name, number, name).absolute()
+        return folder.scratch(key, name).absolute()
     kind = next((key for key in volume if key != "name"), "unknown")
     raise LocalRunError(
         f"workingDir {task.working_dir} is in the {kind} volume {name!r}: a local run has persistentVolumeClaim "

@@ -9,6 +9,7 @@ from tradewind.controller.pods.strategic_merge import strategic_merge
 from tradewind.controller.resources import owner_reference
 from tradewind.engine.rendering import RenderedTask, facts_of_try
 from tradewind.engine.run_info import RunInfo
+from tradewind.engine.tries import TryKey
 
 USER = 65532
 """The user and group that tasks run as unless their podTemplate says otherwise: nobody in particular."""
@@ -18,25 +19,30 @@ OUTPUT_PATH = "/dev/termination-log"
 
 
 def pod_manifest(
-    info: RunInfo, dag: ResolvedDag, task: ResolvedTask, number: int, rendered: RenderedTask
+    info: RunInfo, dag: ResolvedDag, task: ResolvedTask, key: TryKey, rendered: RenderedTask
 ) -> dict[str, Any]:
-    """The Pod of try `number`. Raises ValueError for a podTemplate that cannot be merged."""
-    pod = _base(info, dag, task, number, rendered)
+    """The Pod of a try. Raises ValueError for a podTemplate that cannot be merged."""
+    pod = _base(info, dag, task, key, rendered)
     for template in (dag.pod_template, task.pod_template):
         pod = strategic_merge(pod, template)
     # What identifies the try is not up to templates.
     pod["metadata"] = {
         **pod["metadata"],
-        "name": names.pod_name(info.name, info.uid, task.name, None, number),
+        "name": pod_name(info, key),
         "namespace": info.namespace,
-        "labels": {**pod["metadata"].get("labels", {}), **_labels(info, task, number)},
+        "labels": {**pod["metadata"].get("labels", {}), **_labels(info, key)},
         "ownerReferences": [owner_reference("DagRun", info.name, info.uid)],
     }
     pod["spec"]["restartPolicy"] = "Never"
     return pod
 
 
-def _base(info: RunInfo, dag: ResolvedDag, task: ResolvedTask, number: int, rendered: RenderedTask) -> dict[str, Any]:
+def pod_name(info: RunInfo, key: TryKey) -> str:
+    """Name of the Pod of a try."""
+    return names.pod_name(info.name, info.uid, key.task, key.index, key.number, key.poke)
+
+
+def _base(info: RunInfo, dag: ResolvedDag, task: ResolvedTask, key: TryKey, rendered: RenderedTask) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "annotations": {
             "kubectl.kubernetes.io/default-container": names.TASK_CONTAINER,
@@ -56,7 +62,7 @@ def _base(info: RunInfo, dag: ResolvedDag, task: ResolvedTask, number: int, rend
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(info, task, number, rendered)],
+        "containers": [_container(info, task, key, rendered)],
     }
     if task.timeout is not None:
         limit = task.timeout.total_seconds() + task.queued_timeout.total_seconds()
@@ -64,8 +70,8 @@ def _base(info: RunInfo, dag: ResolvedDag, task: ResolvedTask, number: int, rend
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def _container(info: RunInfo, task: ResolvedTask, number: int, rendered: RenderedTask) -> dict[str, Any]:
-    facts = {**facts_of_try(info, task.name, number), "TRADEWIND_OUTPUT": OUTPUT_PATH}
+def _container(info: RunInfo, task: ResolvedTask, key: TryKey, rendered: RenderedTask) -> dict[str, Any]:
+    facts = {**facts_of_try(info, key), "TRADEWIND_OUTPUT": OUTPUT_PATH}
     container: dict[str, Any] = {
         "name": names.TASK_CONTAINER,
         "image": task.image,
@@ -97,11 +103,16 @@ def _literal_env(env: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**variable, "value": _literal(variable["value"])} if "value" in variable else variable for variable in env]
 
 
-def _labels(info: RunInfo, task: ResolvedTask, number: int) -> dict[str, str]:
-    return {
+def _labels(info: RunInfo, key: TryKey) -> dict[str, str]:
+    labels = {
         names.LABEL_DAG: info.dag,
         names.LABEL_RUN: info.name,
-        names.LABEL_TASK: task.name,
-        names.LABEL_TRY: str(number),
+        names.LABEL_TASK: key.task,
+        names.LABEL_TRY: str(key.number),
         "app.kubernetes.io/managed-by": "tradewind",
     }
+    if key.index is not None:
+        labels[names.LABEL_INDEX] = str(key.index)
+    if key.poke:
+        labels[names.LABEL_POKE] = str(key.poke)
+    return labels

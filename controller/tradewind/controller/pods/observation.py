@@ -5,10 +5,11 @@ gone, Pod deleted): only the first uses up a try.
 """
 
 from datetime import timedelta
+from typing import Any
 
 from tradewind.api import names
 from tradewind.controller.resources import ContainerStatus, PodObject, Terminated
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.tries import TryEvent, TryKey, TryReport
 
 # Reasons in status.reason of a Pod that failed through no fault of its containers: the kubelet or a controller ended
 # or refused it. (kubelet: eviction, admission, node shutdown; scheduler: preemption; podgc: node gone)
@@ -35,11 +36,14 @@ _NOT_STARTED = frozenset({"", "ContainerCreating", "PodInitializing"})
 _KILLED = frozenset({137, 143})
 
 
-def try_of(pod: PodObject) -> tuple[str, int] | None:
-    """(task, try number) of a Pod of ours; None when its labels do not say."""
+def try_of(pod: PodObject) -> TryKey | None:
+    """The try of a Pod of ours; None when its labels do not say."""
     labels = pod.metadata.labels
     task, number = labels.get(names.LABEL_TASK), labels.get(names.LABEL_TRY, "")
-    return (task, int(number)) if task and number.isdecimal() else None
+    index, poke = labels.get(names.LABEL_INDEX), labels.get(names.LABEL_POKE, "0")
+    if not task or not number.isdecimal() or not poke.isdecimal() or not (index is None or index.isdecimal()):
+        return None
+    return TryKey(task, None if index is None else int(index), int(number), int(poke))
 
 
 def run_uid_of(pod: PodObject) -> str | None:
@@ -78,15 +82,19 @@ def observe(pod: PodObject, *, gone: bool) -> TryReport | None:
     if pod.status.phase == "Failed":
         return _failed_without_container(pod, identity)
     if pod.status.phase == "Succeeded":
-        return TryReport(*identity, TryEvent.ENDED, exit_code=0)
+        return _report(identity, TryEvent.ENDED, exit_code=0)
     never_placed = pod.metadata.deletion_timestamp is not None and not pod.spec.node_name
     if gone or never_placed:
         state = "running" if container and container.state.running else "waiting to start"
-        return TryReport(*identity, TryEvent.LOST, reason="PodDeleted", message=f"its Pod was deleted while {state}")
+        return _report(identity, TryEvent.LOST, reason="PodDeleted", message=f"its Pod was deleted while {state}")
     if container is not None and container.state.running is not None:
-        return TryReport(*identity, TryEvent.RUNNING, started_at=container.state.running.started_at)
+        return _report(identity, TryEvent.RUNNING, started_at=container.state.running.started_at)
     reason, message = _why_waiting(pod, container)
-    return TryReport(*identity, TryEvent.CREATED, reason=reason, message=message)
+    return _report(identity, TryEvent.CREATED, reason=reason, message=message)
+
+
+def _report(identity: TryKey, event: TryEvent, **facts: Any) -> TryReport:
+    return TryReport(identity.task, identity.number, event, index=identity.index, poke=identity.poke, **facts)
 
 
 def _task_container(pod: PodObject) -> ContainerStatus | None:
@@ -96,8 +104,7 @@ def _task_container(pod: PodObject) -> ContainerStatus | None:
     return None
 
 
-def _ended(pod: PodObject, identity: tuple[str, int], ended: Terminated) -> TryReport:
-    task, number = identity
+def _ended(pod: PodObject, identity: TryKey, ended: Terminated) -> TryReport:
     # A task that ends politely when its Pod is evicted has still not done its work.
     success = ended.exit_code == 0 and not (pod.status.phase == "Failed" and pod.status.reason in _LOST_REASONS)
     lost = None if success else _lost_reason(pod, ended)
@@ -108,9 +115,8 @@ def _ended(pod: PodObject, identity: tuple[str, int], ended: Terminated) -> TryR
         event, reason = TryEvent.ENDED, "DeadlineExceeded"
     else:
         event, reason = TryEvent.ENDED, None if success or ended.reason == "Error" else ended.reason or None
-    return TryReport(
-        task,
-        number,
+    return _report(
+        identity,
         event,
         started_at=ended.started_at,
         finished_at=ended.finished_at,
@@ -147,20 +153,20 @@ def _killed_by_deletion(pod: PodObject, ended: Terminated) -> bool:
     return ended.finished_at == asked and ended.exit_code in _KILLED
 
 
-def _failed_without_container(pod: PodObject, identity: tuple[str, int]) -> TryReport:
+def _failed_without_container(pod: PodObject, identity: TryKey) -> TryReport:
     """The Pod failed before its task ran, or its container's state was never reported."""
     reason, message = pod.status.reason or "PodFailed", pod.status.message or None
     if reason == "DeadlineExceeded":
-        return TryReport(*identity, TryEvent.ENDED, reason=reason, message=message)
+        return _report(identity, TryEvent.ENDED, reason=reason, message=message)
     for container in pod.status.init_container_statuses:
         ended = container.state.terminated
         if ended is not None and ended.exit_code != 0:
             lost = _lost_reason(pod, ended)
             if lost:
-                return TryReport(*identity, TryEvent.LOST, reason=lost, message=message)
+                return _report(identity, TryEvent.LOST, reason=lost, message=message)
             text = f"init container {container.name!r} ended with exit code {ended.exit_code}: {ended.message}"
-            return TryReport(*identity, TryEvent.ENDED, reason="InitContainerFailed", message=text)
-    return TryReport(*identity, TryEvent.LOST, reason=reason, message=message)
+            return _report(identity, TryEvent.ENDED, reason="InitContainerFailed", message=text)
+    return _report(identity, TryEvent.LOST, reason=reason, message=message)
 
 
 def _message(pod: PodObject, ended: Terminated) -> str | None:

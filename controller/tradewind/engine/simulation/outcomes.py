@@ -5,20 +5,22 @@
     - {exitCode: 3, duration: 2m}
     - {duration: 40s, output: {rows: 120}}
 
-By task, or `dag/task` where there are several Dags, a list with an entry for each try. Tries beyond the list, and those
-of tasks that are not named, succeed after a second.
+By task, or `dag/task` where there are several Dags, or `task[index]` for one instance of a mapped task, a list with an
+entry for each try; for a sensor, for each time it looks. Tries beyond the list, and those of tasks that are not named,
+succeed after a second; a branch that is not told what to output follows every task right after it.
 """
 
 import difflib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from tradewind.api.duration import parse_duration
 from tradewind.api.resolve import ResolvedDag, ResolvedTask
+from tradewind.engine.tries import TryKey
 
 STATES = ("Succeeded", "Failed", "Skipped", "Lost")
 FIELDS = ("state", "exitCode", "duration", "output")
@@ -38,14 +40,20 @@ class ScriptedTry:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """The tries that are scripted, by Dag and task."""
+    """The tries that are scripted, by Dag, task and index (None: every instance that has no script of its own)."""
 
-    tries: Mapping[tuple[str, str], tuple[ScriptedTry, ...]] = field(default_factory=dict)
+    tries: Mapping[tuple[str, str, int | None], tuple[ScriptedTry, ...]] = field(default_factory=dict)
+    decisions: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """What a branch outputs that is not told what."""
 
-    def of(self, dag: str, task: str, number: int) -> ScriptedTry:
-        """How try `number` (from 1) goes."""
-        scripted = self.tries.get((dag, task), ())
-        return scripted[number - 1] if number <= len(scripted) else ScriptedTry()
+    def of(self, dag: str, key: TryKey) -> ScriptedTry:
+        """How a try goes, or one look of a sensor."""
+        scripted = self.tries.get((dag, key.task, key.index)) or self.tries.get((dag, key.task, None), ())
+        number = key.poke or key.number
+        found = scripted[number - 1] if number <= len(scripted) else ScriptedTry()
+        if found.output is None and found.exit_code == 0:
+            return replace(found, output=self.decisions.get((dag, key.task)))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +72,16 @@ class _BadOutcomeError(Exception):
 
 def read_outcomes(data: Any, dags: Mapping[str, ResolvedDag]) -> tuple[Outcomes, list[OutcomeProblem]]:
     """What `data` says about the tasks of these Dags, and everything that is wrong with it."""
+    decisions = _decisions(dags)
     if data is None:
-        return Outcomes(), []
+        return Outcomes(decisions=decisions), []
     if not isinstance(data, Mapping):
         return Outcomes(), [OutcomeProblem((), "must be an object: a list of outcomes under the name of each task")]
-    tries: dict[tuple[str, str], tuple[ScriptedTry, ...]] = {}
+    tries: dict[tuple[str, str, int | None], tuple[ScriptedTry, ...]] = {}
     problems: list[OutcomeProblem] = []
     for key, entries in data.items():
         try:
-            tasks = _tasks_named(str(key), dags)
+            tasks, index = _tasks_named(str(key), dags)
             if not isinstance(entries, list):
                 raise _BadOutcomeError("must be a list with an outcome for each try, as in [Failed, Succeeded]")
         except _BadOutcomeError as error:
@@ -85,12 +94,22 @@ def read_outcomes(data: Any, dags: Mapping[str, ResolvedDag]) -> tuple[Outcomes,
                     scripted.append(_scripted(entry, task))
                 except _BadOutcomeError as error:
                     problems.append(OutcomeProblem((str(key), position, *error.path), str(error)))
-            tries[dag, task.name] = tuple(scripted)
-    return Outcomes(tries), list(dict.fromkeys(problems))
+            tries[dag, task.name, index] = tuple(scripted)
+    return Outcomes(tries, decisions), list(dict.fromkeys(problems))
 
 
-def _tasks_named(key: str, dags: Mapping[str, ResolvedDag]) -> list[tuple[str, ResolvedTask]]:
-    """The tasks that `task` or `dag/task` stands for."""
+def _decisions(dags: Mapping[str, ResolvedDag]) -> dict[tuple[str, str], str]:
+    """For each branch an output that follows all that comes right after it."""
+    return {
+        (name, task.name): json.dumps([other.name for other in dag.tasks if task.name in other.depends_on])
+        for name, dag in dags.items()
+        for task in dag.tasks
+        if task.branch
+    }
+
+
+def _tasks_named(key: str, dags: Mapping[str, ResolvedDag]) -> tuple[list[tuple[str, ResolvedTask]], int | None]:
+    """The tasks that `task` or `dag/task` stands for, and the index in `task[index]`."""
     dag_name, slash, name = key.rpartition("/")
     if slash and dag_name not in dags:
         raise _BadOutcomeError(f"there is no Dag {dag_name!r}{_near(dag_name, list(dags))}")
@@ -101,9 +120,11 @@ def _tasks_named(key: str, dags: Mapping[str, ResolvedDag]) -> list[tuple[str, R
     if not found:
         known = [task.name for resolved in searched.values() for task in resolved.tasks]
         raise _BadOutcomeError(f"there is no task {plain!r}{_near(plain, known)}")
-    if indexed:
+    if indexed is None:
+        return found, None
+    if any(task.for_each is None and task.mapped_group is None for _, task in found):
         raise _BadOutcomeError(f"the task {plain!r} is not mapped, so it has no index")
-    return found
+    return found, int(indexed.group(2))
 
 
 def _near(name: str, known: list[str]) -> str:

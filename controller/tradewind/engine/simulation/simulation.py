@@ -11,9 +11,10 @@ from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.simulation.outcomes import Outcomes
-from tradewind.engine.simulation.virtual_cluster import TryKey, VirtualCluster
+from tradewind.engine.simulation.virtual_cluster import VirtualCluster
 from tradewind.engine.states import TaskState
 from tradewind.engine.task_instance import TaskInstance, format_time
+from tradewind.engine.task_node import TaskNode
 from tradewind.engine.tries import TryReport
 
 NAMESPACE = "default"
@@ -30,7 +31,8 @@ class DagToRun:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedTry:
-    """One try of a task; `state` is Succeeded, Failed, Skipped or Lost."""
+    """One try of a task instance (`load`, `load[3]`), or one look of a sensor; `state` is Succeeded, Failed, Skipped,
+    Lost, or UpForReschedule where a sensor found nothing."""
 
     task: str
     number: int
@@ -45,57 +47,80 @@ class SimulatedRun:
     def __init__(self, state: RunState, started_at: datetime) -> None:
         self.state = state
         self.order: list[str] = []
-        """Names of tasks, each as often as it started: once for each try, and once for a noop."""
+        """Names of task instances, each as often as it started: once for each try, and once for what has no Pod."""
         self.tries: list[SimulatedTry] = []
         self._started_at = self._last_event = started_at
-        self._noops = [instance for instance in _topological(state) if instance.task.noop]
+        self._no_pods = [node for node in _topological(state) if node.task.noop or node.task.wait_for is not None]
+        self._noted: set[str] = set()
+        self._times: dict[str, tuple[datetime, datetime]] = {}
 
     @property
     def makespan(self) -> timedelta:
         """From the start of the run to its end, or as far as it came."""
         return (self.state.finished_at or self._last_event) - (self.state.started_at or self._started_at)
 
-    def started(self, task: str) -> None:
-        """A try of the task starts."""
-        self.order.append(task)
+    def started(self, name: str) -> None:
+        """A try of the task instance starts."""
+        self.order.append(name)
 
     def ended(self, report: TryReport, now: datetime) -> None:
         """A try has ended, and the run was told."""
-        instance = self.state[report.task]
+        self._last_event = now
+        instance = self.state.instance(report.task, report.index)
+        if instance is None or instance.task.wait_for is not None:
+            return
         state = instance.state.value
-        if instance.number != report.number:
+        if instance.next_poke_at is not None:
+            state = TaskState.UP_FOR_RESCHEDULE.value
+        elif instance.attempt != (report.number, report.poke):
             state = "Lost"
         elif instance.state is TaskState.UP_FOR_RETRY:
             state = "Failed"
-        started = report.started_at or now
-        self.tries.append(SimulatedTry(report.task, report.number, started, report.finished_at or now, state))
-        self._last_event = now
+        started, finished = report.started_at or now, report.finished_at or now
+        self.tries.append(SimulatedTry(instance.name, report.number, started, finished, state))
+        first = self._times[instance.name][0] if report.poke > 1 else started
+        self._times[instance.name] = first, finished
 
-    def note_noops(self) -> None:
-        """Noops start no try: take down those that were passed just now."""
-        passed = [instance for instance in self._noops if instance.started_at is not None]
-        if passed:
-            self.order += [instance.task.name for instance in passed]
-            self._noops = [instance for instance in self._noops if instance.started_at is None]
+    def note_without_pods(self) -> None:
+        """Noops and waits start no try: take down those that began just now."""
+        for node in list(self._no_pods):
+            if node.started_at is None:
+                continue
+            for instance in node:
+                if instance.state is not TaskState.NONE and instance.name not in self._noted:
+                    self._noted.add(instance.name)
+                    self.order.append(instance.name)
+            if node.finished:
+                self._no_pods.remove(node)
 
     def to_dict(self) -> dict[str, Any]:
         """What came of the run, JSON-ready, as `tradewind simulate -o json` prints it."""
-        waiting = {entry["name"]: entry.get("message") for entry in self.state.status()["tasks"]}
         seconds = round(self.makespan.total_seconds(), 3)
         return {
             "phase": self.state.phase.value,
             "makespanSeconds": int(seconds) if seconds.is_integer() else seconds,
             "tasks": {
-                instance.task.name: {
-                    "state": instance.state.value,
-                    "try": instance.number,
-                    "startedAt": format_time(instance.started_at) if instance.started_at else None,
-                    "finishedAt": format_time(instance.finished_at) if instance.finished_at else None,
-                    "reason": instance.reason or (None if instance.finished else waiting.get(instance.task.name)),
-                }
-                for instance in self.state
+                instance.name: self._task(instance, waits_for)
+                for node in self.state.nodes
+                for waits_for in (self.state.queue.waits_for(node) or node.past,)
+                for instance in node
             },
             "order": self.order,
+        }
+
+    def times(self, instance: TaskInstance) -> tuple[datetime | None, datetime | None]:
+        """When an instance started and ended; of one that never started, None and when it ended."""
+        started, finished = self._times.get(instance.name, (None, None))
+        return instance.started_at or started, instance.finished_at or finished
+
+    def _task(self, instance: TaskInstance, waits_for: str | None) -> dict[str, Any]:
+        started, finished = self.times(instance)
+        return {
+            "state": instance.state.value,
+            "try": instance.number,
+            "startedAt": format_time(started) if started else None,
+            "finishedAt": format_time(finished) if finished else None,
+            "reason": instance.reason or (None if instance.finished else instance.message or waits_for),
         }
 
 
@@ -125,19 +150,20 @@ def _step(
     scheduler: Scheduler, cluster: VirtualCluster, runs: Mapping[str, SimulatedRun], now: datetime
 ) -> datetime | None:
     """Do what is to be done now; when there will be more, or None when there never will."""
-    ended: list[tuple[TryKey, TryReport]] = list(cluster.ended(now))
-    for (uid, _, _), report in ended:
+    for uid, report in list(cluster.ended(now)):
         scheduler.report(uid, report, now)
         runs[uid].ended(report, now)
     plan = scheduler.plan(now)
     for run in runs.values():
-        run.note_noops()
+        run.note_without_pods()
     for stop in plan.stops:
         cluster.stop(stop, now)
     for start in plan.starts:
-        runs[start.run.uid].started(start.task.name)
+        runs[start.run.uid].started(start.key.instance)
         for report in cluster.start(start, now):
             scheduler.report(start.run.uid, report, now)
+    for wait in plan.waits:
+        cluster.wait(wait, now)
     if plan.starts or plan.stops:
         return now
     if all(run.state.finished for run in runs.values()):
@@ -160,7 +186,6 @@ def _run_info(each: DagToRun, logical_date: datetime) -> RunInfo:
     )
 
 
-def _topological(state: RunState) -> list[TaskInstance]:
-    instances = list(state)
-    edges = {position: set(state.graph.upstream[position]) for position in range(len(instances))}
-    return [instances[position] for position in TopologicalSorter(edges).static_order()]
+def _topological(state: RunState) -> list[TaskNode]:
+    edges = {position: set(before) for position, before in enumerate(state.graph.upstream)}
+    return [state.nodes[position] for position in TopologicalSorter(edges).static_order()]

@@ -5,6 +5,7 @@ A rule sees counts, not tasks, so that deciding costs the same whatever the numb
 
 from tradewind.engine.trigger_rules.all_done import all_done
 from tradewind.engine.trigger_rules.all_done_min_one_success import all_done_min_one_success
+from tradewind.engine.trigger_rules.all_done_setup_success import all_done_setup_success
 from tradewind.engine.trigger_rules.all_failed import all_failed
 from tradewind.engine.trigger_rules.all_skipped import all_skipped
 from tradewind.engine.trigger_rules.all_success import all_success
@@ -22,6 +23,7 @@ TRIGGER_RULES: dict[str, TriggerRule] = {
     "AllFailed": all_failed,
     "AllDone": all_done,
     "AllDoneMinOneSuccess": all_done_min_one_success,
+    "AllDoneSetupSuccess": all_done_setup_success,
     "OneSuccess": one_success,
     "OneFailed": one_failed,
     "OneDone": one_done,

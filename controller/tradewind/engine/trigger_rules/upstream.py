@@ -8,7 +8,8 @@ from tradewind.engine.states import FINISHED_STATES, TaskState
 
 @dataclass(slots=True)
 class UpstreamCounts:
-    """How many of the tasks right upstream there are, and how many ended in which way."""
+    """How many task instances right upstream there are, and how many ended in which way; the same of setup tasks among
+    them."""
 
     total: int
     succeeded: int = 0
@@ -16,26 +17,45 @@ class UpstreamCounts:
     upstream_failed: int = 0
     skipped: int = 0
     removed: int = 0
+    setups: int = 0
+    setups_succeeded: int = 0
+    setups_skipped: int = 0
 
-    def add(self, state: TaskState) -> None:
-        """Count one more upstream task that ended in `state`."""
+    def add(self, state: TaskState, count: int = 1, *, setup: bool = False) -> None:
+        """Count `count` more that ended in `state`."""
         if state not in FINISHED_STATES:
             raise ValueError(f"{state} is not an end")
         match state:
             case TaskState.SUCCEEDED:
-                self.succeeded += 1
+                self.succeeded += count
+                self.setups_succeeded += count * setup
             case TaskState.FAILED:
-                self.failed += 1
+                self.failed += count
             case TaskState.UPSTREAM_FAILED:
-                self.upstream_failed += 1
+                self.upstream_failed += count
             case TaskState.SKIPPED:
-                self.skipped += 1
+                self.skipped += count
+                self.setups_skipped += count * setup
             case _:
-                self.removed += 1
+                self.removed += count
+
+    def plus(self, other: "UpstreamCounts") -> "UpstreamCounts":
+        """Both together."""
+        return UpstreamCounts(
+            self.total + other.total,
+            self.succeeded + other.succeeded,
+            self.failed + other.failed,
+            self.upstream_failed + other.upstream_failed,
+            self.skipped + other.skipped,
+            self.removed + other.removed,
+            self.setups + other.setups,
+            self.setups_succeeded + other.setups_succeeded,
+            self.setups_skipped + other.setups_skipped,
+        )
 
     @property
     def done(self) -> int:
-        """Upstream tasks that have ended, however."""
+        """Those that have ended, however."""
         return self.succeeded + self.failed + self.upstream_failed + self.skipped + self.removed
 
     def wait(self) -> "Wait":

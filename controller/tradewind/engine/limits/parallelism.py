@@ -1,0 +1,17 @@
+"""parallelism: how many task instances the controller has queued or running in all."""
+
+from typing import TYPE_CHECKING
+
+from tradewind.engine.limits.limit import Reached, Scope
+
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+    from tradewind.engine.task_node import TaskNode
+
+
+def parallelism(run: "RunState", _: "TaskNode") -> Reached | None:
+    """Reached when as many instances of any runs hold slots; 0 is no limit."""
+    limit = run.slots.parallelism
+    if limit and run.slots.active >= limit:
+        return Reached(f"waits for the controller's parallelism ({limit} task instances)", Scope.RUN)
+    return None

@@ -1,0 +1,24 @@
+"""pool and poolSlots: the slots that tasks of any Dags of a namespace share."""
+
+from typing import TYPE_CHECKING
+
+from tradewind.engine.limits.limit import Reached, Scope
+from tradewind.engine.slots import UNLIMITED
+
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+    from tradewind.engine.task_node import TaskNode
+
+
+def pool(run: "RunState", node: "TaskNode") -> Reached | None:
+    """Reached when the pool has too few slots left. A task that needs more than the pool has at all keeps nobody else
+    waiting."""
+    namespace, name, slots = run.info.namespace, node.task.pool, node.task.pool_slots
+    limit = run.slots.limit(namespace, name)
+    if limit is None:
+        return Reached(f"waits for pool {name!r}, which does not exist in namespace {namespace!r}", Scope.POOL)
+    if limit == UNLIMITED or run.slots.used.get((namespace, name), 0) + slots <= limit:
+        return None
+    if 0 < limit < slots:
+        return Reached(f"needs {slots} slots of pool {name!r}, which has only {limit}", Scope.TASK)
+    return Reached(f"waits for a slot of pool {name!r} ({limit} slots)", Scope.POOL)

@@ -1,0 +1,14 @@
+"""suspend of a DagRun: what runs goes on, nothing else starts."""
+
+from typing import TYPE_CHECKING
+
+from tradewind.engine.limits.limit import Reached, Scope
+
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+    from tradewind.engine.task_node import TaskNode
+
+
+def suspend(run: "RunState", _: "TaskNode") -> Reached | None:
+    """Reached while the run is suspended."""
+    return Reached("waits: the run is suspended", Scope.RUN) if run.suspended else None

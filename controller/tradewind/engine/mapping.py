@@ -1,0 +1,101 @@
+"""forEach: what the instances of a mapped task are about."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tradewind.api.resolve import ForEach, ResolvedTask, Source
+from tradewind.api.templates import TemplateError, render
+from tradewind.engine.states import TaskState
+
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+
+
+class ForEachError(ValueError):
+    """The items cannot be known; the message says why."""
+
+
+class NoItems(Exception):  # noqa: N818 - not an error: there is nothing to do
+    """There are none, and the message says why."""
+
+
+def for_each_of(run: "RunState", task: ResolvedTask) -> ForEach:
+    """The forEach that makes the instances of a mapped task: its own, or that of its group."""
+    found = task.for_each or run.dag.groups[task.mapped_group or ""].for_each
+    if found is None:
+        raise ValueError(f"task {task.name!r} is not mapped")
+    return found
+
+
+def items_of(run: "RunState", for_each: ForEach, values: Mapping[str, Any]) -> list[Any]:
+    """The items in the order of their indexes. `values` is what templates see.
+
+    Of several sources each item is an object by their names, or a list where they have none. Raises ForEachError, and
+    NoItems where a source has nothing to give.
+    """
+    lists = [_items(run, source, values) for source in for_each.sources]
+    limit = run.dag.max_map_length
+    count = min(map(len, lists)) if for_each.combine == "Zip" else math.prod(map(len, lists))
+    if count > limit:
+        raise ForEachError(f"has {count} items, and maxMapLength allows {limit}")
+    if len(lists) == 1 and for_each.sources[0].name is None:
+        return list(lists[0])
+    names = [source.name for source in for_each.sources]
+    together = zip(*lists, strict=False) if for_each.combine == "Zip" else itertools.product(*lists)
+    if names[0] is None:
+        return [list(each) for each in together]
+    return [dict(zip(names, each, strict=True)) for each in together]
+
+
+def _items(run: "RunState", source: Source, values: Mapping[str, Any]) -> Sequence[Any]:
+    if source.items is not None:
+        return [_rendered(item, values) for item in source.items]
+    if source.param is not None:
+        return _as_list(run.info.params.get(source.param), f"param {source.param!r}")
+    return _output(run, source)
+
+
+def _output(run: "RunState", source: Source) -> Sequence[Any]:
+    node = run.node(source.output_task or "")
+    there, found = node.output
+    label = f"the output of {source.output_task!r}"
+    if not there:
+        if node.mapped and node.state is TaskState.SUCCEEDED:
+            return []
+        if node.state in (TaskState.SKIPPED, TaskState.REMOVED):
+            raise NoItems(f"{source.output_task!r} was skipped")
+        raise ForEachError(f"{source.output_task!r} has no output to take items from")
+    for step in source.output_path:
+        if isinstance(found, Mapping) and step in found:
+            found = found[step]
+        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+            found = found[int(step)]
+        else:
+            raise ForEachError(f"{label} has no {step!r} (looked for {'.'.join(source.output_path)})")
+        label += f".{step}"
+    return _as_list(found, label)
+
+
+def _as_list(found: Any, label: str) -> Sequence[Any]:
+    if isinstance(found, list):
+        return found
+    if isinstance(found, Mapping):
+        return [{"key": key, "value": value} for key, value in found.items()]
+    kind = "nothing" if found is None else f"a {type(found).__name__}"
+    raise ForEachError(f"{label} must be a list or an object to be mapped over, but is {kind}")
+
+
+def _rendered(item: Any, values: Mapping[str, Any]) -> Any:
+    """An item with the templates in its texts filled in. Raises ForEachError."""
+    if isinstance(item, str):
+        try:
+            return render(item, values)
+        except TemplateError as error:
+            raise ForEachError(f"items: {error}") from error
+    if isinstance(item, list):
+        return [_rendered(each, values) for each in item]
+    if isinstance(item, Mapping):
+        return {key: _rendered(value, values) for key, value in item.items()}
+    return item

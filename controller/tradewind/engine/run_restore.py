@@ -1,0 +1,98 @@
+"""A run as its status says it is."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tradewind.engine import node_status, sensors, wait_for
+from tradewind.engine.outcome import output_size
+from tradewind.engine.states import RunPhase, TaskState
+from tradewind.engine.task_instance import parse_time
+
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+    from tradewind.engine.task_instance import TaskInstance
+    from tradewind.engine.task_node import TaskNode
+
+
+def restore(run: "RunState", status: Mapping[str, Any]) -> None:
+    """Take over what DagRun.status says."""
+    run.phase = RunPhase(status["phase"])
+    run.reason, run.message = status.get("reason"), status.get("message")
+    run.started_at = parse_time(status.get("startedAt"))
+    run.finished_at = parse_time(status.get("finishedAt"))
+    entries = {entry["name"]: entry for entry in status.get("tasks", ())}
+    # All instances first, then what has ended: it is counted with what comes after it, by index or not.
+    for group, resolved in run.dag.groups.items():
+        counts = [entries[name]["count"] for name in resolved.tasks if "count" in entries.get(name, {})]
+        if counts and resolved.for_each is not None:
+            run.group_sizes[group] = counts[0]
+    for node in run.nodes:
+        entry = entries.get(node.task.name)
+        if entry is not None and "count" not in entry:
+            node.whole.restore(entry)
+    for node in run.nodes:
+        count = entries.get(node.task.name, {}).get("count") or run.group_sizes.get(node.task.mapped_group or "")
+        if count and not node.whole.finished:
+            run.expanded(node, count)
+    for node in run.nodes:
+        entry = entries.get(node.task.name)
+        if entry is not None:
+            _restore_node(run, node, entry)
+    run.restore_run_timer()
+
+
+def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> None:
+    if not node.count:
+        _restore_whole(run, node)
+        return
+    node_status.restore(node, entry)
+    for state, indexes in node_status.ended_by_state(node).items():
+        run.unfinished -= len(indexes)
+        for index in indexes:
+            run.count_downstream(node, state, index)
+    run.output_bytes += sum(output_size(output) for output in node.outputs.values())
+    if node.finished:
+        run.publish_output(node)
+    ready = node.resting.get(TaskState.SCHEDULED)
+    if ready:
+        run.queue.add_all(node, ready)
+    for instance in node.live.values():
+        _resume(run, instance)
+
+
+def _restore_whole(run: "RunState", node: "TaskNode") -> None:
+    instance = node.whole
+    node.finished_at = instance.finished_at
+    if instance.finished:
+        run.unfinished -= 1
+        run.count_downstream(node, instance.state, None)
+        if instance.has_output:
+            run.output_bytes += output_size(instance.output)
+        run.publish_output(node)
+    elif instance.state is TaskState.SCHEDULED:
+        run.queue.add(instance)
+    else:
+        _resume(run, instance)
+
+
+def _resume(run: "RunState", instance: "TaskInstance") -> None:
+    """Go on with an instance that is under way."""
+    task = instance.task
+    if instance.state in (TaskState.QUEUED, TaskState.RUNNING):
+        run.hold(instance)
+        if instance.queued_at:
+            run.set_timer(instance.queued_at + task.queued_timeout, instance)
+        if instance.container_started_at and task.timeout:
+            run.set_timer(instance.container_started_at + task.timeout, instance)
+        if task.sensor is not None:
+            sensors.set_timers(run, instance)
+    elif instance.state is TaskState.UP_FOR_RETRY:
+        instance.retry_at = instance.retry_at or instance.finished_at or run.started_at
+        if instance.retry_at:
+            run.set_timer(instance.retry_at, instance)
+    elif instance.state is TaskState.UP_FOR_RESCHEDULE:
+        if task.wait_for is not None:
+            wait_for.resume(run, instance)
+        else:
+            instance.next_poke_at = instance.next_poke_at or instance.finished_at or run.started_at
+            sensors.set_timers(run, instance)

@@ -1,0 +1,16 @@
+"""AllDoneSetupSuccess, the default of teardowns: all upstream tasks ended, and a setup among them succeeded."""
+
+from tradewind.engine.states import TaskState
+from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+
+
+def all_done_setup_success(upstream: UpstreamCounts) -> Verdict:
+    """When all have ended: Run if a setup succeeded; Skipped if all setups were skipped; UpstreamFailed if none
+    succeeded. Without setups upstream it is AllDone."""
+    if upstream.done < upstream.total:
+        return upstream.wait()
+    if not upstream.setups or upstream.setups_succeeded:
+        return Run()
+    if upstream.setups_skipped == upstream.setups:
+        return End(TaskState.SKIPPED, "every setup upstream was skipped")
+    return End(TaskState.UPSTREAM_FAILED, "no setup upstream succeeded")

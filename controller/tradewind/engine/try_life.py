@@ -1,0 +1,243 @@
+"""What reports and time do to the current try of a task instance."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tradewind.api.duration import format_duration
+from tradewind.engine import sensors, wait_for
+from tradewind.engine.outcome import Outcome, judge, output_size
+from tradewind.engine.retries import postpone_delay, retry_delay
+from tradewind.engine.run_status import OUTPUT_BUDGET
+from tradewind.engine.skips import check_decision
+from tradewind.engine.states import TaskState
+from tradewind.engine.time_limits import limit_reached, overdue
+from tradewind.engine.tries import TryEvent, TryReport
+
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+    from tradewind.engine.task_instance import TaskInstance
+
+_WAITING = frozenset({TaskState.NONE, TaskState.UP_FOR_RETRY, TaskState.UP_FOR_RESCHEDULE})
+
+
+def report(run: "RunState", told: TryReport, now: datetime) -> None:
+    """Take in what happened to a try."""
+    position = run.graph.position.get(told.task)
+    if position is None:
+        return
+    node = run.nodes[position]
+    attempt = (told.number, told.poke)
+    known = node.peek(told.index)
+    if known is None:
+        # An instance of a mapped task whose items are not known again yet.
+        if node.mapped and not node.expanded and not node.whole.finished and told.index is not None:
+            _keep_early(run, told)
+            run.recheck(position)
+        return
+    if known.finished or attempt < known.attempt:
+        return
+    waits_for = known.task.wait_for is not None and known.state is TaskState.UP_FOR_RESCHEDULE
+    waiting = (known.state in _WAITING and not waits_for) or known.next_poke_at is not None
+    if attempt > known.attempt or waiting:
+        # A try that this state does not know yet: its Pod was made by a controller that died before it wrote
+        # status. It is kept until the run comes to that try, and then taken for what it is.
+        if attempt > known.attempt:
+            _keep_early(run, told)
+            run.recheck(position, told.index)
+        return
+    instance = node.get(told.index)
+    if instance is not None:
+        _apply(run, instance, told, now)
+
+
+def _keep_early(run: "RunState", told: TryReport) -> None:
+    known = run.early.get(told.key)
+    if known is None or known.event.order <= told.event.order:
+        run.early[told.key] = told
+
+
+def _next_is_known(run: "RunState", instance: "TaskInstance") -> bool:
+    """Whether there was a report on a later attempt than the current one."""
+    return bool(run.early) and any(
+        (key.task, key.index) == (instance.task.name, instance.index) and (key.number, key.poke) > instance.attempt
+        for key in run.early
+    )
+
+
+def catch_up(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+    """Reports on a later attempt show that the current one is over, whatever status says."""
+    if not run.early or not _next_is_known(run, instance):
+        return
+    if instance.state is TaskState.UP_FOR_RETRY:
+        schedule(run, instance, now)
+    elif instance.next_poke_at is not None and instance.task.wait_for is None:
+        sensors.look(run, instance, now)
+        _take_early(run, instance, now)
+    elif instance.state is TaskState.SCHEDULED and not instance.holds_slots:
+        _make_way(run, instance, now)
+
+
+def schedule(run: "RunState", instance: "TaskInstance", now: datetime, *, last_try: str = "Failed") -> None:
+    """Ready for its next try, or already in it when a report on that try came early."""
+    instance.begin_try(now, last_try)
+    run.changed = True
+    if instance.task.wait_for is not None:
+        wait_for.begin(run, instance, now)
+    elif not _take_early(run, instance, now):
+        run.queue.add(instance)
+        if _next_is_known(run, instance):
+            _make_way(run, instance, now)
+
+
+def _take_early(run: "RunState", instance: "TaskInstance", now: datetime) -> bool:
+    early = run.early.pop(instance.key, None)
+    if early is not None:
+        _apply(run, instance, early, now)
+    return early is not None
+
+
+def _make_way(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+    """A later try was made, so this one has ended, though status does not have it and its Pod is gone."""
+    message = f"its Pod is gone, and try {instance.number + 1} was made"
+    _end_try(run, instance, _report_on(instance, TryEvent.LOST, reason="PodVanished", message=message), now)
+
+
+def _report_on(instance: "TaskInstance", event: TryEvent, *, reason: str, message: str) -> TryReport:
+    key = instance.key
+    return TryReport(key.task, key.number, event, reason=reason, message=message, index=key.index, poke=key.poke)
+
+
+def _apply(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
+    """A report on the current try of an instance that is Scheduled, Queued or Running, or waits for something."""
+    match told.event:
+        case TryEvent.CREATED | TryEvent.RUNNING:
+            _progress(run, instance, told, now)
+        case TryEvent.POSTPONED:
+            _postpone(run, instance, told, now)
+        case _:
+            _end_try(run, instance, told, now)
+
+
+def _progress(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
+    task = instance.task
+    if task.wait_for is not None:
+        wait_for.progress(run, instance, told)
+        return
+    if not instance.holds_slots:
+        run.queue.discard(instance)
+        run.hold(instance)
+    if instance.queued_at is None:
+        instance.queued_at, instance.message, instance.postponed_until = now, None, None
+        run.set_timer(now + task.queued_timeout, instance)
+        if instance.state is TaskState.SCHEDULED:
+            instance.state = TaskState.QUEUED
+        run.mark(instance)
+    if told.event is TryEvent.RUNNING:
+        if instance.container_started_at is None:
+            started = told.started_at or now
+            node = run.nodes[instance.position]
+            node.started_at = node.started_at or started
+            instance.state, instance.container_started_at = TaskState.RUNNING, started
+            instance.started_at = instance.started_at or started
+            instance.reason = instance.message = None
+            if task.sensor is not None:
+                instance.first_poke_at = instance.first_poke_at or started
+                sensors.set_timers(run, instance)
+            if task.timeout:
+                run.set_timer(started + task.timeout, instance)
+            run.mark(instance)
+    elif instance.container_started_at is None and (instance.reason, instance.message) != (told.reason, told.message):
+        instance.reason, instance.message = told.reason, told.message
+        run.mark(instance)
+
+
+def _postpone(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
+    if instance.queued_at is not None:
+        return
+    since = instance.scheduled_at or now
+    if not told.retry and since + instance.task.queued_timeout <= now:
+        _end_try(run, instance, replace(told, event=TryEvent.REFUSED), now)
+        return
+    if instance.state is TaskState.SCHEDULED:
+        run.give_back(instance)
+        run.queue.discard(instance)
+    instance.postponed += 1
+    instance.postponed_until = now + postpone_delay(instance.postponed)
+    instance.reason, instance.message = told.reason, told.message
+    run.set_timer(instance.postponed_until, instance)
+    run.mark(instance)
+
+
+def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
+    task = instance.task
+    if sensors.not_yet(instance, told):
+        sensors.look_again_later(run, instance, told, now)
+        return
+    run.queue.discard(instance)
+    run.give_back(instance)
+    instance.exit_code = told.exit_code
+    instance.started_at = instance.started_at or told.started_at
+    if task.sensor is None:
+        instance.started_at = told.started_at or instance.started_at
+    instance.container_started_at = told.started_at or instance.container_started_at
+    instance.finished_at = told.finished_at or now
+    stopped = instance.stop or overdue(instance, told, now)
+    outcome = judge(task, told, stopped)
+    if stopped is not None and stopped.reason == sensors.TIMEOUT and outcome.state is TaskState.FAILED:
+        outcome = sensors.end_of(instance, stopped)
+    outcome = check_decision(run, instance, _within_budget(run, outcome))
+    if outcome.lost and instance.lost < task.retries.on_lost:
+        instance.reason, instance.message = outcome.reason, outcome.message
+        instance.lost += 1
+        unknown = outcome.message or "its result is unknown"
+        note = f"try {instance.number} was lost ({outcome.reason}): {unknown}"
+        run.note(instance, "TryLost", note, outcome.reason or "Lost")
+        schedule(run, instance, now, last_try="Lost")
+        return
+    if outcome.state is TaskState.FAILED and outcome.retry and instance.failures <= task.retries.limit:
+        instance.state, instance.reason, instance.message = TaskState.UP_FOR_RETRY, outcome.reason, outcome.message
+        identity = f"{run.info.uid}/{instance.name}"
+        instance.retry_at = instance.finished_at + retry_delay(task.retries, identity, instance.failures)
+        run.set_timer(instance.retry_at, instance)
+        run.recheck(instance.position, instance.index)
+        run.mark(instance)
+        wait = format_duration(instance.retry_at - instance.finished_at)
+        note = f"try {instance.number} failed ({outcome.why()}); the next is due in {wait}"
+        run.note(instance, "TryFailed", note, outcome.reason or "Error")
+        return
+    run.finish(instance, outcome, instance.finished_at)
+
+
+def _within_budget(run: "RunState", outcome: Outcome) -> Outcome:
+    if not outcome.has_output:
+        return outcome
+    size = output_size(outcome.output)
+    if run.output_bytes + size > OUTPUT_BUDGET:
+        message = f"the outputs of all tasks of a run may have {OUTPUT_BUDGET} bytes together; use storage"
+        return Outcome(TaskState.FAILED, "OutputTooLarge", message, retry=False)
+    run.output_bytes += size
+    return outcome
+
+
+def fire(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+    """A timer of the current attempt is due: whichever it was set for, the state says what it means now."""
+    if instance.state is TaskState.UP_FOR_RETRY:
+        if instance.retry_at and instance.retry_at <= now:
+            schedule(run, instance, now)
+    elif instance.postponed_until is not None:
+        if instance.postponed_until <= now:
+            instance.postponed_until = instance.reason = instance.message = None
+            if instance.state is TaskState.SCHEDULED:
+                run.queue.add(instance)
+            else:
+                run.poke(instance)
+            run.mark(instance)
+    elif instance.task.wait_for is not None:
+        wait_for.wake(run, instance, now)
+    elif instance.next_poke_at is not None:
+        sensors.wake(run, instance, now)
+    elif instance.stop is None and instance.state in (TaskState.QUEUED, TaskState.RUNNING):
+        why = limit_reached(instance, now)
+        if why:
+            run.stop(instance, why)

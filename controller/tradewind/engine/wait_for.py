@@ -1,0 +1,75 @@
+"""waitFor: tasks that wait without a Pod, for a time or for something in the cluster.
+
+They hold no slots. Times are the engine's own business; of all else it asks once to be told (run_info.Wait), and is
+told by a report that the try has ended.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tradewind.api.duration import parse_duration
+from tradewind.api.templates import TemplateError
+from tradewind.engine import sensors
+from tradewind.engine.outcome import Outcome
+from tradewind.engine.rendering import render_field
+from tradewind.engine.states import TaskState
+from tradewind.engine.task_instance import parse_time
+
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+    from tradewind.engine.task_instance import TaskInstance
+    from tradewind.engine.tries import TryReport
+
+
+def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+    """Start to wait."""
+    instance.state, instance.started_at, instance.first_poke_at = TaskState.UP_FOR_RESCHEDULE, now, now
+    try:
+        instance.next_poke_at = due_at(run, instance)
+    except (TemplateError, ValueError) as error:
+        run.finish(instance, Outcome(TaskState.FAILED, "InvalidTemplate", f"waitFor.time: {error}"), now)
+        return
+    run.mark(instance)
+    if instance.next_poke_at is not None and instance.next_poke_at <= now:
+        run.finish(instance, Outcome(TaskState.SUCCEEDED), now)
+    else:
+        resume(run, instance)
+
+
+def resume(run: "RunState", instance: "TaskInstance") -> None:
+    """Go on waiting."""
+    sensors.set_timers(run, instance)
+    if instance.next_poke_at is None:
+        run.wait_for(instance)
+
+
+def due_at(run: "RunState", instance: "TaskInstance") -> datetime | None:
+    """The moment that the task waits for, if it waits for a moment. Raises TemplateError, ValueError."""
+    wait = instance.task.wait_for
+    if wait is not None and wait.duration is not None:
+        return run.info.interval_end + parse_duration(wait.duration)
+    if wait is None or wait.time is None:
+        return None
+    text = render_field(run, instance.task, instance.number, instance.index, wait.time, "waitFor.time")
+    moment = parse_time(text.strip())
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(f"{text!r} is not a time with a zone, as in 2026-01-31T06:00:00Z")
+    return moment
+
+
+def progress(run: "RunState", instance: "TaskInstance", told: "TryReport") -> None:
+    """What it waits for has not come, and this is how far it is."""
+    if (instance.reason, instance.message) != (told.reason, told.message):
+        instance.reason, instance.message = told.reason, told.message
+        run.mark(instance)
+
+
+def wake(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+    """A timer of a waiting task is due."""
+    why = sensors.gave_up(instance, now)
+    if instance.next_poke_at is not None and instance.next_poke_at <= now:
+        run.finish(instance, Outcome(TaskState.SUCCEEDED), now)
+    elif why is not None:
+        run.finish(instance, sensors.end_of(instance, why), now)
+    else:
+        sensors.set_timers(run, instance)
