@@ -189,11 +189,14 @@ class Scheduler:
             self._queue_up(queue, uid)
         granted = list(candidates)
         while queue:
-            _, has_some, _, uid = heapq.heappop(queue)
+            _, had_some, _, uid = heapq.heappop(queue)
             run = self.runs[uid]
-            plan.starts += [
-                Start(run.info, instance.task, instance.key) for instance in run.queue.grant(one=not has_some)
-            ]
+            if self._has_some(run) and not had_some:
+                # Another run of its Dag got some since.
+                self._queue_up(queue, uid)
+                continue
+            starts = run.queue.grant(one=not had_some)
+            plan.starts += [Start(run.info, instance.task, instance.key) for instance in starts]
             self._queue_up(queue, uid)
         for uid in granted:
             run = self.runs[uid]
@@ -207,9 +210,11 @@ class Scheduler:
         run = self.runs[uid]
         weight = run.queue.next_weight
         if weight is not None:
-            heapq.heappush(
-                queue, (-weight, (run.info.namespace, run.info.dag) in self.slots.by_dag, self._order(uid), uid)
-            )
+            heapq.heappush(queue, (-weight, self._has_some(run), self._order(uid), uid))
+
+    def _has_some(self, run: RunState) -> bool:
+        """Whether any run of the same Dag has slots."""
+        return (run.info.namespace, run.info.dag) in self.slots.by_dag
 
     def _order(self, uid: str) -> tuple[datetime, str, str]:
         info = self.runs[uid].info
