@@ -118,6 +118,10 @@ class Witness:
         patched: Manifest = self._custom.patch_namespaced_custom_object(GROUP, VERSION, namespace, plural, name, body)
         return patched
 
+    def patch_status(self, namespace: str, plural: str, name: str, body: Manifest) -> None:
+        """Merge something into the status of one of our objects."""
+        self._custom.patch_namespaced_custom_object_status(GROUP, VERSION, namespace, plural, name, body)
+
     def delete(self, namespace: str, plural: str, name: str, **options: Any) -> None:
         """Delete one of our objects."""
         self._custom.delete_namespaced_custom_object(GROUP, VERSION, namespace, plural, name, **options)

@@ -22,8 +22,12 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_offset(text: str) -> timedelta:
-    """`"-1h"` → minus one hour: a duration that may be negative. Raises ValueError as parse_duration does."""
-    return -parse_duration(text[1:]) if text.startswith("-") else parse_duration(text)
+    """`"-1h"` → minus one hour: a duration that may be negative. Raises ValueError with an example for anything
+    else."""
+    bare = text.removeprefix("-")
+    if not _WHOLE.fullmatch(bare):
+        raise ValueError(f"{text!r} is not an offset: write a number and a unit (ms, s, m, h, d), as in -1h or 30m")
+    return -parse_duration(bare) if text.startswith("-") else parse_duration(bare)
 
 
 def format_duration(duration: timedelta) -> str:

@@ -31,29 +31,15 @@ def own_dependencies(item: Task | TaskGroup) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def parents(spec: DagSpec) -> dict[str, str | None]:
-    """The group that each group lies in."""
-    return {group.name: group.group for group in spec.groups or ()}
-
-
-def enclosing(group: str | None, parent: Mapping[str, str | None]) -> list[str]:
-    """The group and all groups around it, innermost first."""
-    found: list[str] = []
-    while group is not None:
-        found.append(group)
-        group = parent[group]
-    return found
-
-
 class Groups:
-    """The groups of a spec, expanded. The spec names only tasks and groups that exist, groups are not inside
-    themselves, and nothing depends on a group that it lies in."""
+    """The groups of a spec, expanded. Validation uses it before it knows that the spec is sound: groups that do not
+    exist count for nothing, and groups that are inside themselves are taken to be inside no group."""
 
     def __init__(self, spec: DagSpec) -> None:
         self.named = {group.name: group for group in spec.groups or ()}
         self.by_name: dict[str, GroupTasks] = {}
         self._tasks = {task.name: task for task in spec.tasks}
-        self._parent = parents(spec)
+        self._parent = _parents(self.named)
         tasks: dict[str, list[str]] = {name: [] for name in self.named}
         for task in spec.tasks:
             for name in self.enclosing(task.group):
@@ -77,7 +63,11 @@ class Groups:
 
     def enclosing(self, group: str | None) -> list[str]:
         """The group and all groups around it, innermost first."""
-        return enclosing(group, self._parent)
+        found: list[str] = []
+        while group in self._parent:
+            found.append(group)
+            group = self._parent[group]
+        return found
 
     def mapped(self, group: str | None) -> str | None:
         """The group with forEach that something in `group` lies in."""
@@ -113,3 +103,16 @@ class Groups:
             # In a group of teardowns alone each of them counts, else what depends on the group would not wait at all.
             leaves=leaves or tuple(tasks),
         )
+
+
+def _parents(groups: Mapping[str, TaskGroup]) -> dict[str, str | None]:
+    """The group that each one is directly inside of; None too for those that are inside themselves."""
+    found: dict[str, str | None] = {}
+    for name, group in groups.items():
+        around = [name]
+        outer = group.group
+        while outer is not None and outer in groups and outer not in around:
+            around.append(outer)
+            outer = groups[outer].group
+        found[name] = None if outer == name else group.group
+    return found

@@ -46,11 +46,19 @@ TOP_LEVEL = {
     "ds": "the logical date as YYYY-MM-DD, in the Dag's time zone",
     "ts": "the logical date and time, RFC 3339, in the Dag's time zone",
     "dataInterval": "start and end of the data interval, RFC 3339",
+    "prevLogicalDate": "the logical date of the run before, RFC 3339",
+    "prevDataIntervalStartSuccess": "start of the data interval of the last run that succeeded, RFC 3339",
+    "prevDataIntervalEndSuccess": "end of the data interval of the last run that succeeded, RFC 3339",
+    "prevStartDateSuccess": "when the last run that succeeded started, RFC 3339",
+    "prevEndDateSuccess": "when the last run that succeeded ended, RFC 3339",
     "params": "the run's parameters",
     "run": "name and type of the run",
     "dag": "name of the Dag, and its namespace",
     "task": "name and try of the task, index where it is mapped",
     "tasks": "by name, the output of each task upstream",
+    "item": "what this instance of a mapped task is for",
+    "index": "which instance of a mapped task this is, from 0",
+    "vars": "by name of a ConfigMap, its values",
 }
 """What a template may use."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tradewind.api.dag import DagSpec
 from tradewind.api.validation import validate_dag_spec
 from tradewind.api.validation.dependencies import find_cycle
-from tradewind.api.validation.templates import ancestors
+from tradewind.api.validation.order import Upstream
 
 pytestmark = pytest.mark.unit
 
@@ -19,14 +19,19 @@ graphs = st.dictionaries(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES)
 )
 
 
-def on_a_cycle(graph: dict[str, list[str]], name: str) -> bool:
-    return name in ancestors(name, graph)
+def ancestors(graph: dict[str, list[str]], name: str) -> set[str]:
+    found: set[str] = set()
+    border = set(graph[name])
+    while border:
+        found |= border
+        border = {other for name in border for other in graph[name]} - found
+    return found
 
 
 @given(graphs)
 def test_finds_a_cycle_exactly_where_there_is_one(graph: dict[str, list[str]]) -> None:
     cycle = find_cycle(graph)
-    assert bool(cycle) == any(on_a_cycle(graph, name) for name in graph)
+    assert bool(cycle) == any(name in ancestors(graph, name) for name in graph)
 
 
 @given(graphs)
@@ -37,6 +42,14 @@ def test_what_it_finds_is_a_cycle(graph: dict[str, list[str]]) -> None:
         assert len(set(cycle)) == len(cycle) - 1
         for before, after in pairwise(cycle):
             assert before in graph[after], f"{after} does not wait for {before}"
+
+
+@given(graphs)
+def test_what_has_ended_before(graph: dict[str, list[str]]) -> None:
+    upstream = Upstream(graph)
+    for name in graph:
+        ended = {other for other in graph if upstream.has(name, other)}
+        assert ended == (set(graph) if find_cycle(graph) else ancestors(graph, name))
 
 
 def test_is_deterministic_and_starts_with_the_first_name() -> None:

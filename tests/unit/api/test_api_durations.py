@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.api.duration import format_duration, parse_duration
+from tradewind.api.duration import format_duration, parse_duration, parse_offset
 
 pytestmark = pytest.mark.unit
 
@@ -47,3 +47,14 @@ def test_what_is_shown_can_be_read_and_is_near(seconds: int) -> None:
     shown = parse_duration(format_duration(timedelta(seconds=seconds))).total_seconds()
     # Two units are shown: what is cut off is less than one of the smaller.
     assert 0 <= seconds - shown < max(seconds * 0.05, 1)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("-1h", -3600), ("1h30m", 5400), ("0s", 0), ("-0.5s", -0.5)])
+def test_parse_offset(text: str, seconds: float) -> None:
+    assert parse_offset(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "-", "--1h", "+1h", "1", "-1 h", "-4000d"])
+def test_refuse_offset(text: str) -> None:
+    with pytest.raises(ValueError, match=r"as in -1h or 30m|ten years"):
+        parse_offset(text)

@@ -10,13 +10,20 @@ from typing import Any
 
 from tradewind.api.dag import Dag, DagSpec
 from tradewind.api.dagrun import DagRun
+from tradewind.api.groups import Groups
 from tradewind.api.names import MAX_DAG_NAME, MAX_LABEL
 from tradewind.api.pool import Pool
+from tradewind.api.validation.branches import check_branches
 from tradewind.api.validation.dependencies import check_dependencies
+from tradewind.api.validation.groups import check_groups
+from tradewind.api.validation.mapping import check_mapping
 from tradewind.api.validation.params import check_param_schemas, check_params, with_defaults
 from tradewind.api.validation.pod_template import check_pod_template
 from tradewind.api.validation.problem import Problem, summary
+from tradewind.api.validation.requests import check_request
 from tradewind.api.validation.schedule import check_schedule
+from tradewind.api.validation.sensors import check_sensors
+from tradewind.api.validation.setups import check_setups
 from tradewind.api.validation.shape import check_name, parse
 from tradewind.api.validation.tasks import check_duration, check_tasks
 from tradewind.api.validation.templates import check_templates
@@ -27,6 +34,7 @@ MAX_SPEC_BYTES = 900 * 1024
 __all__ = [
     "MAX_SPEC_BYTES",
     "Problem",
+    "check_request",
     "summary",
     "validate_dag",
     "validate_dag_run",
@@ -51,12 +59,18 @@ def validate_dag(manifest: Mapping[str, Any]) -> tuple[Dag | None, list[Problem]
 
 def validate_dag_spec(spec: DagSpec) -> list[Problem]:
     """What is wrong with a spec that has the right shape."""
+    groups = Groups(spec)
     return [
         *check_schedule(spec),
         *check_param_schemas(spec.params or {}),
         *check_tasks(spec),
-        *check_dependencies(spec),
-        *check_templates(spec),
+        *check_groups(spec, groups),
+        *check_dependencies(spec, groups),
+        *check_mapping(spec, groups),
+        *check_branches(spec, groups),
+        *check_setups(spec),
+        *check_sensors(spec),
+        *check_templates(spec, groups),
         *check_pod_template(spec.pod_template, "spec.podTemplate"),
         *check_duration(spec.run_timeout, "spec.runTimeout"),
         *check_duration(spec.starting_deadline, "spec.startingDeadline"),
@@ -71,6 +85,8 @@ def validate_dag_run(manifest: Mapping[str, Any], dag: DagSpec | None = None) ->
         interval = run.spec.data_interval
         if interval and interval.start > interval.end:
             problems.append(Problem("InvalidSpec", "spec.dataInterval", "start is after end"))
+        if run.spec.request:
+            problems += check_request(run.spec.request, dag)
         if dag is not None:
             problems += check_params(dag.params or {}, run.spec.params or {})
     return run, problems

@@ -1,36 +1,96 @@
-"""Whether the edges between tasks make a graph that can be run: known ends, no duplicates, no cycle."""
+"""Whether the edges between tasks and groups make a graph that can be run: known ends, no duplicates, no cycle."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tradewind.api.dag import DagSpec
+from tradewind.api.groups import Groups, own_dependencies
+from tradewind.api.task import Task
+from tradewind.api.task_group import TaskGroup
+from tradewind.api.validation.order import spoken, waits
 from tradewind.api.validation.problem import Problem
 
+MAX_EDGES = 200_000
+"""Dependencies between tasks, after groups are expanded; more than fit into a spec as text."""
 _SHOWN = 5
 """Tasks of a long cycle that are named, from its start and from its end."""
 
 
-def check_dependencies(spec: DagSpec) -> list[Problem]:
+def check_dependencies(spec: DagSpec, groups: Groups) -> list[Problem]:
     """Unknown and repeated dependencies, and one cycle, spelled out."""
-    names = {task.name for task in spec.tasks}
-    problems = []
+    names = [*dict.fromkeys([*(task.name for task in spec.tasks), *groups.named])]
+    problems: list[Problem] = []
     for task in spec.tasks:
-        seen: set[str] = set()
-        for dependency in task.depends_on or ():
-            field = f"spec.tasks[{task.name}].dependsOn"
-            if dependency not in names:
-                near = difflib.get_close_matches(dependency, names, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                problems.append(Problem("UnknownDependency", field, f"there is no task {dependency!r}{hint}"))
-            elif dependency in seen:
-                problems.append(Problem("DuplicateDependency", field, f"{dependency!r} is listed twice"))
-            seen.add(dependency)
-    cycle = find_cycle({task.name: [d for d in task.depends_on or () if d in names] for task in spec.tasks})
-    if cycle:
-        middle = [f"… {len(cycle) - 1 - 2 * _SHOWN} more …"] if len(cycle) > 2 * _SHOWN + 2 else []
-        path = " → ".join([*cycle[:_SHOWN], *middle, *cycle[-_SHOWN:]] if middle else cycle)
-        problems.append(Problem("Cycle", "spec.tasks", f"tasks wait for each other in a cycle: {path}"))
-    return problems
+        problems += _check_names(task.depends_on, f"spec.tasks[{task.name}].dependsOn", names)
+    for name, group in groups.named.items():
+        problems += _check_names(group.depends_on, f"spec.groups[{name}].dependsOn", names)
+    around = list(_check_own_group(spec, groups))
+    # What is around something and before it at once is a cycle too, and is said more plainly.
+    return [*problems, *(around or _check_cycle(spec, groups) or _check_size(spec, groups))]
+
+
+def unknown(name: str, names: Iterable[str], what: str) -> str:
+    """The message for a name that does not exist, with the nearest one that does."""
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f"there is no {what} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _check_names(depends_on: Sequence[str] | None, field: str, names: Sequence[str]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    known = set(names) if depends_on else set()
+    for dependency in depends_on or ():
+        if dependency not in known:
+            yield Problem("UnknownDependency", field, unknown(dependency, names, "task or group"))
+        elif dependency in seen:
+            yield Problem("DuplicateDependency", field, f"{dependency!r} is listed twice")
+        seen.add(dependency)
+
+
+def _check_own_group(spec: DagSpec, groups: Groups) -> Iterator[Problem]:
+    """Tasks that depend on a group they are in, groups that depend on what is in them."""
+    for task in spec.tasks:
+        for dependency in own_dependencies(task):
+            if dependency in groups.enclosing(task.group):
+                message = f"the task is in group {dependency!r} itself: name tasks of the group, or leave it away"
+                yield Problem("Cycle", f"spec.tasks[{task.name}].dependsOn", message)
+    inner = {task.name: task.group for task in spec.tasks}
+    for name, group in groups.named.items():
+        for dependency in own_dependencies(group):
+            if dependency in groups.enclosing(name):
+                message = f"the group is {dependency!r}, or inside it: name what comes before"
+            elif name in groups.enclosing(dependency if dependency in groups.named else inner.get(dependency)):
+                message = f"{dependency!r} is in the group itself: only what is outside can come before it"
+            else:
+                continue
+            field = "dependsOn" if dependency in (group.depends_on or ()) else "forEach"
+            yield Problem("Cycle", f"spec.groups[{name}].{field}", message)
+
+
+def _check_cycle(spec: DagSpec, groups: Groups) -> list[Problem]:
+    cycle = find_cycle(waits(spec, groups))
+    if not cycle:
+        return []
+    cycle = spoken(cycle, groups)
+    middle = [f"… {len(cycle) - 1 - 2 * _SHOWN} more …"] if len(cycle) > 2 * _SHOWN + 2 else []
+    path = " → ".join([*cycle[:_SHOWN], *middle, *cycle[-_SHOWN:]] if middle else cycle)
+    what = "tasks and groups" if groups.named.keys() & set(cycle) else "tasks"
+    return [Problem("Cycle", "spec.tasks", f"{what} wait for each other in a cycle: {path}")]
+
+
+def _check_size(spec: DagSpec, groups: Groups) -> list[Problem]:
+    def size(item: Task | TaskGroup) -> int:
+        named = own_dependencies(item)
+        return sum(len(groups.by_name[name].leaves) if name in groups.named else 1 for name in named)
+
+    edges = sum(size(task) for task in spec.tasks)
+    edges += sum(size(group) * len(groups.by_name[name].roots) for name, group in groups.named.items())
+    if edges <= MAX_EDGES:
+        return []
+    message = (
+        f"groups that depend on groups make {edges} dependencies between tasks, at most {MAX_EDGES} are possible; "
+        "put a task with noop: true between them"
+    )
+    return [Problem("TooLarge", "spec.groups", message)]
 
 
 def find_cycle(upstream: Mapping[str, Sequence[str]]) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tradewind.api.duration import PATTERN as DURATION_PATTERN
-from tradewind.api.model import DNS_LABEL
+from tradewind.api.model import DNS_LABEL, DNS_SUBDOMAIN, IDENTIFIER
+from tradewind.api.run_request import TASK_OR_INSTANCE
 from tradewind.api.validation.problem import Problem
 
 M = TypeVar("M", bound=BaseModel)
@@ -66,12 +67,7 @@ def _problem(model: type[BaseModel], detail: dict[str, Any], manifest: Any) -> P
     if kind == "missing":
         return Problem("MissingField", field, "must be given")
     if kind == "string_pattern_mismatch":
-        if context.get("pattern") == DNS_LABEL:
-            want = "must be lower-case letters, digits and '-', and begin and end with a letter or digit"
-        elif context.get("pattern") == DURATION_PATTERN:
-            want = "is not a duration: write a number and a unit (ms, s, m, h, d), as in 90s or 1h30m"
-        else:
-            want = f"must match {context.get('pattern')}"
+        want = _PATTERNS.get(str(context.get("pattern")), f"must match {context.get('pattern')}")
         return Problem("InvalidSpec", field, f"{given!r} {want}")
     if kind == "literal_error":
         return Problem("InvalidSpec", field, f"{given!r} must be {context.get('expected')}")
@@ -83,6 +79,13 @@ def _problem(model: type[BaseModel], detail: dict[str, Any], manifest: Any) -> P
     return Problem("InvalidSpec", field, message + shown)
 
 
+_PATTERNS = {
+    DNS_LABEL: "must be lower-case letters, digits and '-', and begin and end with a letter or digit",
+    DNS_SUBDOMAIN: "must be lower-case letters, digits, '-' and '.', and begin and end with a letter or digit",
+    IDENTIFIER: "must be letters, digits and '_', and not begin with a digit",
+    TASK_OR_INSTANCE: "must be a task, a group, or one instance of a mapped task: load or load[3]",
+    DURATION_PATTERN: "is not a duration: write a number and a unit (ms, s, m, h, d), as in 90s or 1h30m",
+}
 _WANTED = {
     "string_type": "a string",
     "int_type": "a whole number",

@@ -22,6 +22,7 @@ def check_tasks(spec: DagSpec) -> list[Problem]:
         seen.add(task.name)
         problems += _check_what_runs(task, defaults, field)
         problems += _check_settings(task, field)
+        problems += _check_past(task, defaults, field)
     return problems
 
 
@@ -35,20 +36,32 @@ def _check_what_runs(task: Task, defaults: TaskDefaults, field: str) -> Iterator
     runs = [name for name in ("command", "script") if getattr(task, name)]
     if task.noop:
         runs += ["noop: true"]
+    if task.wait_for:
+        runs += ["waitFor"]
     if len(runs) > 1:
         yield Problem("InvalidTask", field, f"has {' and '.join(runs)}: a task has only one of them")
-    if task.noop:
+    nothing = "noop" if task.noop else "waitFor" if task.wait_for else None
+    if nothing:
         for name in ("args", "image"):
             if getattr(task, name):
-                yield Problem("InvalidTask", f"{field}.{name}", "a noop task runs nothing: remove it, or noop")
+                message = f"a {nothing} task runs nothing: remove it, or {nothing}"
+                yield Problem("InvalidTask", f"{field}.{name}", message)
         return
     if not (task.image or defaults.image):
         message = "has no image: name one here, in spec.taskDefaults.image, or write noop: true"
         yield Problem("MissingImage", field, message, cluster_only=True)
         if not runs:
-            yield Problem("InvalidTask", field, "says nothing to run: give it a command, a script or noop: true")
+            message = "says nothing to run: give it a command, a script, waitFor or noop: true"
+            yield Problem("InvalidTask", field, message)
     if task.interpreter and not task.script:
         yield Problem("InvalidTask", f"{field}.interpreter", "is for a script, and the task has none")
+
+
+def _check_past(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
+    waits = task.wait_for_downstream if task.wait_for_downstream is not None else defaults.wait_for_downstream
+    if waits and task.depends_on_past is False:
+        message = "waitForDownstream is true, and implies it: leave it away, or write waitForDownstream: false"
+        yield Problem("InvalidTask", f"{field}.dependsOnPast", message)
 
 
 def _check_settings(settings: TaskSettings, field: str) -> Iterator[Problem]:

@@ -1,24 +1,54 @@
 """Whether every template can be read and uses only what there will be when its task starts."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from tradewind.api.dag import DagSpec
-from tradewind.api.task import Task, TaskDefaults
+from tradewind.api.groups import Groups
+from tradewind.api.mapping import source_list
+from tradewind.api.task import Task
+from tradewind.api.task_group import TaskGroup
 from tradewind.api.templates import TOP_LEVEL, TemplateError, references
+from tradewind.api.validation.mapping import source_fields
+from tradewind.api.validation.order import Upstream, beginning, waits
 from tradewind.api.validation.problem import Problem
 
 
-def check_templates(spec: DagSpec) -> list[Problem]:
-    """Syntax, names that do not exist, and outputs of tasks that may not have run yet."""
-    upstream = {task.name: tuple(task.depends_on or ()) for task in spec.tasks}
-    defaults = spec.task_defaults or TaskDefaults()
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What templates of one place may use. `node` is the task or beginning of a group before which tasks upstream have
+    ended. `mapped` is whether there is an item, and `item_names` its fields where they are known. In taskDefaults both
+    `node` and `mapped` are None: not known."""
+
+    params: Collection[str]
+    tasks: Mapping[str, str]
+    upstream: Upstream
+    node: str | None = None
+    mapped: bool | None = None
+    item_names: tuple[str, ...] = ()
+
+
+def check_templates(spec: DagSpec, groups: Groups) -> list[Problem]:
+    """Syntax, names that do not exist, outputs of tasks that may not have run yet, items where nothing is mapped."""
+    tasks = {alias: task.name for task in spec.tasks for alias in (task.name, task.name.replace("-", "_"))}
+    shared = _Scope(spec.params or {}, tasks, Upstream(waits(spec, groups)))
     problems: list[Problem] = []
-    for variable in defaults.env or ():
-        problems += _check(variable.value or "", f"spec.taskDefaults.env[{variable.name}]", spec, None, upstream)
+    for variable in (spec.task_defaults.env if spec.task_defaults else None) or ():
+        problems += _check(variable.value or "", f"spec.taskDefaults.env[{variable.name}]", shared)
     for task in spec.tasks:
+        mapping = task if task.for_each else groups.named.get(groups.mapped(task.group) or "")
+        names = tuple(source.name for source in source_list(mapping.for_each) if source.name) if mapping else ()
+        inside = replace(shared, node=task.name, mapped=mapping is not None, item_names=names)
         for field, text in _templates(task):
-            problems += _check(text, f"spec.tasks[{task.name}].{field}", spec, task.name, upstream)
+            problems += _check(text, f"spec.tasks[{task.name}].{field}", inside)
+        for field, text in _item_templates(task):
+            problems += _check(text, f"spec.tasks[{task.name}].{field}", replace(inside, mapped=False))
+    for name, group in groups.named.items():
+        before = replace(shared, node=beginning(name), mapped=False)
+        for field, text in _item_templates(group):
+            problems += _check(text, f"spec.groups[{name}].{field}", before)
     return problems
 
 
@@ -28,46 +58,67 @@ def _templates(task: Task) -> Iterator[tuple[str, str]]:
     for variable in task.env or ():
         yield f"env[{variable.name}]", variable.value or ""
     yield "script", task.script or ""
+    wanted = task.wait_for
+    if wanted:
+        yield "waitFor.time", wanted.time or ""
+        yield "waitFor.dagRun.logicalDate", (wanted.dag_run and wanted.dag_run.logical_date) or ""
+        yield "waitFor.object.name", wanted.object.name if wanted.object else ""
 
 
-def _check(
-    text: str, field: str, spec: DagSpec, task: str | None, upstream: Mapping[str, Sequence[str]]
-) -> Iterator[Problem]:
+def _item_templates(item: Task | TaskGroup) -> Iterator[tuple[str, str]]:
+    """Templates among the items that are mapped over; they are filled in before there is an item."""
+    for field, source in source_fields(item.for_each):
+        for position, value in enumerate(source.items or ()):
+            for text in _strings(value):
+                yield f"{field}.items[{position}]", text
+
+
+def _strings(value: Any) -> Iterator[str]:
+    left = [value]
+    while left:
+        here = left.pop()
+        if isinstance(here, str):
+            yield here
+        elif isinstance(here, list):
+            left += here
+        elif isinstance(here, dict):
+            left += here.values()
+
+
+def _check(text: str, field: str, scope: _Scope) -> Iterator[Problem]:
     try:
         used = references(text)
     except TemplateError as error:
         yield Problem("InvalidTemplate", field, str(error))
         return
     for name in sorted(used):
-        top, _, rest = name.partition(".")
+        top, *rest = name.split(".")
         if top not in TOP_LEVEL:
             near = difflib.get_close_matches(top, TOP_LEVEL, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(TOP_LEVEL)}"
             yield Problem("InvalidTemplate", field, f"{top!r} is unknown; {hint}")
-        elif top == "params" and rest and rest.split(".")[0] not in (spec.params or {}):
-            yield Problem("InvalidTemplate", field, f"the Dag has no param {rest.split('.')[0]!r}")
-        elif top == "tasks" and rest and task is not None:
-            yield from _check_task_reference(rest.split(".")[0], field, task, upstream)
+        elif top == "params" and rest and rest[0] not in scope.params:
+            yield Problem("InvalidTemplate", field, f"the Dag has no param {rest[0]!r}")
+        elif top == "tasks" and rest and scope.node is not None:
+            yield from _check_task_reference(rest[0], field, scope, scope.node)
+        elif top in ("item", "index") or (top == "task" and rest[:1] == ["index"]):
+            yield from _check_item(name, rest, field, scope)
 
 
-def _check_task_reference(name: str, field: str, task: str, upstream: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
-    named = {alias: real for real in upstream for alias in (real, real.replace("-", "_"))}
-    if name not in named:
-        near = difflib.get_close_matches(name, named, n=1)
+def _check_task_reference(name: str, field: str, scope: _Scope, node: str) -> Iterator[Problem]:
+    if name not in scope.tasks:
+        near = difflib.get_close_matches(name, scope.tasks, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         yield Problem("InvalidTemplate", field, f"there is no task {name!r}{hint}")
-    elif named[name] not in ancestors(task, upstream):
-        message = f"uses the output of {named[name]!r}, which is not upstream: add it to dependsOn"
+    elif not scope.upstream.has(node, scope.tasks[name]):
+        message = f"uses the output of {scope.tasks[name]!r}, which is not upstream: add it to dependsOn"
         yield Problem("InvalidTemplate", field, message)
 
 
-def ancestors(task: str, upstream: Mapping[str, Sequence[str]]) -> set[str]:
-    """Every task that has finished when `task` starts."""
-    found: set[str] = set()
-    left = list(upstream.get(task, ()))
-    while left:
-        name = left.pop()
-        if name not in found:
-            found.add(name)
-            left.extend(upstream.get(name, ()))
-    return found
+def _check_item(name: str, rest: list[str], field: str, scope: _Scope) -> Iterator[Problem]:
+    if scope.mapped is False:
+        message = f"{name} is there only in a mapped task: give the task forEach, or put it in a group that has it"
+        yield Problem("InvalidTemplate", field, message)
+    elif name.startswith("item.") and scope.item_names and rest[0] not in scope.item_names:
+        message = f"the item has no {rest[0]!r}; forEach names {', '.join(scope.item_names)}"
+        yield Problem("InvalidTemplate", field, message)

@@ -1,0 +1,39 @@
+"""Whether a branch has something to choose from, and a short circuit something to say it with."""
+
+from collections.abc import Iterator
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.groups import Groups, own_dependencies
+from tradewind.api.task import Task
+from tradewind.api.validation.problem import Problem
+
+
+def check_branches(spec: DagSpec, groups: Groups) -> list[Problem]:
+    """Everything about `branch` and `shortCircuit`."""
+    named = {name for task in spec.tasks for name in own_dependencies(task)}
+    named |= {name for group in groups.named.values() for name in own_dependencies(group)}
+    followed = named | {leaf for name in named & groups.named.keys() for leaf in groups.by_name[name].leaves}
+    problems: list[Problem] = []
+    for task in spec.tasks:
+        field = f"spec.tasks[{task.name}]"
+        problems += _check_kind(task, field)
+        if task.branch and task.name not in followed:
+            message = "no task or group comes right after it, so there is nothing to choose from: name it in dependsOn"
+            problems.append(Problem("InvalidTask", f"{field}.branch", message))
+    return problems
+
+
+def _check_kind(task: Task, field: str) -> Iterator[Problem]:
+    if task.branch and task.short_circuit:
+        message = "the task has branch too: its output either chooses, or says whether to go on"
+        yield Problem("InvalidTask", f"{field}.shortCircuit", message)
+        return
+    for kind, has in (("branch", task.branch), ("shortCircuit", task.short_circuit)):
+        if not has:
+            continue
+        if task.noop or task.wait_for:
+            message = "is decided by the task's output, and the task runs nothing: give it a command or a script"
+            yield Problem("InvalidTask", f"{field}.{kind}", message)
+        elif task.for_each:
+            message = "a mapped task would decide once for each item: decide in a task without forEach"
+            yield Problem("InvalidTask", f"{field}.{kind}", message)

@@ -1,0 +1,65 @@
+"""Whether the groups are well made: known, not inside themselves, not empty, mapped at most once."""
+
+from collections.abc import Iterator
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.groups import Groups
+from tradewind.api.validation.dependencies import find_cycle, unknown
+from tradewind.api.validation.problem import Problem
+
+
+def check_groups(spec: DagSpec, groups: Groups) -> list[Problem]:
+    """What is wrong with `groups` and with the `group` of tasks, but for dependencies and sources of forEach."""
+    return [*_check_names(spec), *_check_places(spec, groups), *_check_mapped_once(spec, groups)]
+
+
+def _check_names(spec: DagSpec) -> Iterator[Problem]:
+    tasks = {task.name for task in spec.tasks}
+    seen: set[str] = set()
+    for group in spec.groups or ():
+        field = f"spec.groups[{group.name}]"
+        if group.name in seen:
+            yield Problem("DuplicateGroup", field, "there is another group of this name")
+        elif group.name in tasks:
+            message = "there is a task of this name too, and dependsOn could mean either: rename one of them"
+            yield Problem("DuplicateGroup", field, message)
+        seen.add(group.name)
+
+
+def _check_places(spec: DagSpec, groups: Groups) -> Iterator[Problem]:
+    tasks = {task.name for task in spec.tasks}
+    places = [(f"spec.tasks[{task.name}].group", task.group) for task in spec.tasks]
+    places += [(f"spec.groups[{name}].group", group.group) for name, group in groups.named.items()]
+    for field, group in places:
+        if group is not None and group not in groups.named:
+            message = unknown(group, groups.named, "group")
+            if group in tasks:
+                message = f"{group!r} is a task; a group is declared in spec.groups"
+            elif not groups.named:
+                message = f"there is no group {group!r}: declare it in spec.groups"
+            yield Problem("UnknownGroup", field, message)
+    inside = {name: [group.group] if group.group in groups.named else [] for name, group in groups.named.items()}
+    cycle = find_cycle({name: [str(outer) for outer in around] for name, around in inside.items()})
+    if cycle:
+        message = f"groups are inside each other: {' → '.join(cycle)}"
+        yield Problem("Cycle", "spec.groups", message)
+        return
+    filled = {task.group for task in spec.tasks} | {group.group for group in groups.named.values()}
+    for name in groups.named:
+        if name not in filled:
+            message = f"has no tasks: write `group: {name}` on those that belong to it, or remove the group"
+            yield Problem("EmptyGroup", f"spec.groups[{name}]", message)
+
+
+def _check_mapped_once(spec: DagSpec, groups: Groups) -> Iterator[Problem]:
+    fix = "map over several sources in one place (a list in forEach), or leave one forEach away"
+    for task in spec.tasks:
+        mapped = groups.mapped(task.group)
+        if task.for_each and mapped:
+            message = f"the task is in group {mapped!r}, which has forEach itself: {fix}"
+            yield Problem("InvalidMapping", f"spec.tasks[{task.name}].forEach", message)
+    for name, group in groups.named.items():
+        around = [outer for outer in groups.enclosing(name)[1:] if groups.named[outer].for_each]
+        if group.for_each and around:
+            message = f"the group is inside {around[0]!r}, which has forEach itself: {fix}"
+            yield Problem("InvalidMapping", f"spec.groups[{name}].forEach", message)

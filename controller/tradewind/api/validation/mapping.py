@@ -1,0 +1,118 @@
+"""Whether `forEach` names something that there will be, and what `item` then is."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.groups import Groups
+from tradewind.api.mapping import ForEachSource, source_list
+from tradewind.api.resolve import DEFAULT_MAX_MAP_LENGTH
+from tradewind.api.task import Task
+from tradewind.api.task_group import TaskGroup
+from tradewind.api.validation.dependencies import unknown
+from tradewind.api.validation.problem import Problem
+
+_OUTPUT = re.compile(r"[^.\s]+(\.[^.\s]+)*")
+
+
+def check_mapping(spec: DagSpec, groups: Groups) -> list[Problem]:
+    """Everything about `forEach` and `combine` of tasks and groups."""
+    problems: list[Problem] = []
+    for task in spec.tasks:
+        problems += _check(spec, groups, task, f"spec.tasks[{task.name}]")
+    for name, group in groups.named.items():
+        problems += _check(spec, groups, group, f"spec.groups[{name}]")
+    return problems
+
+
+def source_fields(for_each: ForEachSource | list[ForEachSource] | None) -> list[tuple[str, ForEachSource]]:
+    """Every source and where it is: `forEach`, or `forEach[region]` and `forEach[1]` in a list."""
+    if isinstance(for_each, list):
+        return [(f"forEach[{source.name or position}]", source) for position, source in enumerate(for_each)]
+    return [("forEach", source) for source in source_list(for_each)]
+
+
+def _check(spec: DagSpec, groups: Groups, item: Task | TaskGroup, where: str) -> Iterator[Problem]:
+    sources = source_list(item.for_each)
+    if item.combine and len(sources) < 2:
+        message = "says how several sources go together: give forEach a list of them, or leave combine away"
+        yield Problem("InvalidMapping", f"{where}.combine", message)
+    yield from _check_source_names(sources, f"{where}.forEach")
+    longest = spec.max_map_length or DEFAULT_MAX_MAP_LENGTH
+    for field, source in source_fields(item.for_each):
+        yield from _check_source(spec, groups, item, source, f"{where}.{field}", longest)
+    lengths = [len(source.items) for source in sources if source.items is not None]
+    if len(lengths) > 1 and item.combine != "Zip" and max(lengths) <= longest < math.prod(lengths):
+        message = f"makes {math.prod(lengths)} instances, maxMapLength is {longest}; raise it, or use combine: Zip"
+        yield Problem("InvalidMapping", f"{where}.forEach", message)
+
+
+def _check_source_names(sources: list[ForEachSource], field: str) -> Iterator[Problem]:
+    names = [source.name for source in sources if source.name is not None]
+    if names and len(sources) == 1:
+        message = f"{names[0]!r} is for several sources; the only one is {{{{ item }}}} itself: leave the name away"
+        yield Problem("InvalidMapping", field, message)
+    elif names and len(names) < len(sources):
+        message = "some sources have a name and others not: name all ({{ item.<name> }}) or none ({{ item[0] }})"
+        yield Problem("InvalidMapping", field, message)
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        yield Problem("InvalidMapping", field, f"two sources are named {twice[0]!r}: rename one of them")
+
+
+def _check_source(
+    spec: DagSpec, groups: Groups, item: Task | TaskGroup, source: ForEachSource, field: str, longest: int
+) -> Iterator[Problem]:
+    kinds = [kind for kind in ("items", "param", "output") if getattr(source, kind) is not None]
+    if len(kinds) != 1:
+        given = f"has {' and '.join(kinds)}" if kinds else "says nothing to map over"
+        yield Problem("InvalidMapping", field, f"{given}: give exactly one of items, param and output")
+    elif source.items is not None:
+        yield from _check_length(len(source.items), f"{field}.items", longest)
+    elif source.param is not None:
+        yield from _check_param(spec.params or {}, source.param, f"{field}.param", longest)
+    elif source.output is not None:
+        yield from _check_output(spec, groups, item, source.output, f"{field}.output")
+
+
+def _check_length(length: int, field: str, longest: int) -> Iterator[Problem]:
+    if length > longest:
+        message = f"has {length} values, maxMapLength is {longest}; raise it (up to 10000), or map over less"
+        yield Problem("InvalidMapping", field, message)
+
+
+def _check_param(params: Mapping[str, Any], name: str, field: str, longest: int) -> Iterator[Problem]:
+    if name not in params:
+        yield Problem("InvalidMapping", field, f"{unknown(name, params, 'param')}; params are declared in spec.params")
+        return
+    schema = params[name] if isinstance(params[name], Mapping) else {}
+    if "default" in schema:
+        default = schema["default"]
+        if not isinstance(default, list | dict):
+            message = f"the default of {name!r} is {default!r}: only a list or an object can be mapped over"
+            yield Problem("InvalidMapping", field, message)
+        else:
+            yield from _check_length(len(default), field, longest)
+    elif isinstance(schema.get("type"), str) and schema["type"] not in ("array", "object"):
+        message = f"{name!r} is of type {schema['type']}: only an array or an object can be mapped over"
+        yield Problem("InvalidMapping", field, message)
+
+
+def _check_output(spec: DagSpec, groups: Groups, item: Task | TaskGroup, output: str, field: str) -> Iterator[Problem]:
+    tasks = {task.name: task for task in spec.tasks}
+    name = output.partition(".")[0]
+    if not _OUTPUT.fullmatch(output):
+        message = f"{output!r} must be a task, or a task and a path in its output: extract or extract.stores"
+    elif name in groups.named:
+        message = f"{name!r} is a group and has no output: name one of its tasks"
+    elif name not in tasks:
+        message = unknown(name, tasks, "task")
+    elif tasks[name] is item:
+        message = "a task cannot be mapped over its own output"
+    elif tasks[name].noop or tasks[name].wait_for:
+        message = f"{name!r} runs nothing and so has no output"
+    else:
+        return
+    yield Problem("InvalidMapping", field, message)

@@ -1,0 +1,34 @@
+"""Whether a request to rerun, mark or stop can be carried out."""
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.groups import Groups
+from tradewind.api.run_request import RunRequest
+from tradewind.api.validation.dependencies import unknown
+from tradewind.api.validation.problem import Problem
+
+
+def check_request(request: RunRequest, dag: DagSpec | None = None) -> list[Problem]:
+    """What is wrong with `request`; the tasks that it names only where the Dag is given, as the run runs it."""
+    problems = []
+    if request.type == "Mark" and request.state is None:
+        message = "Mark needs the state to set: Succeeded, Failed or Skipped"
+        problems.append(Problem("InvalidRequest", "spec.request.state", message))
+    if request.type != "Mark" and request.state is not None:
+        message = f"is for Mark, {request.type} takes none: leave it away"
+        problems.append(Problem("InvalidRequest", "spec.request.state", message))
+    if dag is None:
+        return problems
+    groups = Groups(dag)
+    tasks = {task.name: task for task in dag.tasks}
+    for named in request.tasks or ():
+        name, _, index = named.partition("[")
+        if name not in tasks and name not in groups.named:
+            message = unknown(name, [*tasks, *groups.named], "task or group")
+        elif index and name in groups.named:
+            message = f"{named!r}: a group has no instances to choose from: name a task of it, as in task[{index}"
+        elif index and not (tasks[name].for_each or groups.mapped(tasks[name].group)):
+            message = f"{named!r}: {name!r} is not mapped and has only one instance: write {name}"
+        else:
+            continue
+        problems.append(Problem("InvalidRequest", "spec.request.tasks", message))
+    return problems

@@ -1,0 +1,120 @@
+"""Whether a task that waits says well what it waits for, and for how long."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.json_path import parse_json_path
+from tradewind.api.resolve import DEFAULT_SKIP_EXIT_CODES
+from tradewind.api.sensor import Sensor, WaitFor, WaitForDagRun, WaitForObject
+from tradewind.api.task import Task, TaskDefaults
+from tradewind.api.templates import is_template
+from tradewind.api.validation.problem import Problem
+from tradewind.api.validation.tasks import check_duration
+
+_API_VERSION = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?v[0-9][a-z0-9]*")
+_KIND = re.compile(r"[A-Z][A-Za-z0-9]*")
+_RUN_STATES = ("Succeeded", "Failed")
+
+
+def check_sensors(spec: DagSpec) -> list[Problem]:
+    """Everything about `sensor` and `waitFor`."""
+    defaults = spec.task_defaults or TaskDefaults()
+    problems: list[Problem] = []
+    for task in spec.tasks:
+        field = f"spec.tasks[{task.name}]"
+        if task.sensor:
+            problems += _check_sensor(task, task.sensor, defaults, f"{field}.sensor")
+        if task.wait_for:
+            problems += _check_wait_for(task.wait_for, f"{field}.waitFor")
+    return problems
+
+
+def _check_sensor(task: Task, sensor: Sensor, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
+    if task.noop:
+        yield Problem("InvalidTask", field, "a noop task looks for nothing: give the task a command or a script")
+        return
+    yield from check_duration(sensor.interval, f"{field}.interval")
+    yield from check_duration(sensor.timeout, f"{field}.timeout")
+    if task.wait_for:
+        for name, value in (
+            ("mode", sensor.mode),
+            ("interval", sensor.interval),
+            ("retryExitCode", sensor.retry_exit_code),
+        ):
+            if value is not None:
+                message = "waitFor makes no Pods: of sensor only timeout and softFail apply to it"
+                yield Problem("InvalidTask", f"{field}.{name}", message)
+        return
+    skip = task.skip_exit_codes if task.skip_exit_codes is not None else defaults.skip_exit_codes
+    fail = task.fail_exit_codes if task.fail_exit_codes is not None else defaults.fail_exit_codes
+    for name, codes in (
+        ("skipExitCodes", DEFAULT_SKIP_EXIT_CODES if skip is None else skip),
+        ("failExitCodes", fail or ()),
+    ):
+        if sensor.retry_exit_code in codes:
+            message = f"{sensor.retry_exit_code} is in {name} too: it cannot mean both, choose another code"
+            yield Problem("InvalidTask", f"{field}.retryExitCode", message)
+
+
+def _check_wait_for(wait_for: WaitFor, field: str) -> Iterator[Problem]:
+    kinds = {
+        "time": wait_for.time,
+        "duration": wait_for.duration,
+        "dagRun": wait_for.dag_run,
+        "object": wait_for.object,
+    }
+    given = [kind for kind, value in kinds.items() if value is not None]
+    if len(given) != 1:
+        has = f"has {' and '.join(given)}" if given else "says nothing to wait for"
+        yield Problem("InvalidTask", field, f"{has}: give exactly one of time, duration, dagRun and object")
+        return
+    if wait_for.time is not None:
+        yield from _check_time(wait_for.time, f"{field}.time")
+    if wait_for.dag_run:
+        yield from _check_dag_run(wait_for.dag_run, f"{field}.dagRun")
+    if wait_for.object:
+        yield from _check_object(wait_for.object, f"{field}.object")
+
+
+def _check_time(text: str, field: str) -> Iterator[Problem]:
+    if is_template(text):
+        return
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        message = (
+            f"{text!r} is not a time: write it as in 2026-01-31T06:00:00Z, or a template such as {{{{ ds }}}}T18:00:00Z"
+        )
+        yield Problem("InvalidTask", field, message)
+        return
+    if moment.tzinfo is None:
+        message = f"{text!r} has no time zone: write Z or an offset, as in 2026-01-31T06:00:00Z"
+        yield Problem("InvalidTask", field, message)
+
+
+def _check_dag_run(wanted: WaitForDagRun, field: str) -> Iterator[Problem]:
+    if wanted.logical_date is not None:
+        yield from _check_time(wanted.logical_date, f"{field}.logicalDate")
+    yield from check_duration(wanted.window, f"{field}.window")
+    bad = [state for state in wanted.states or () if state not in _RUN_STATES]
+    if bad and wanted.task is None:
+        message = f"a run does not end {bad[0]}: there are {' and '.join(_RUN_STATES)}, or name a task"
+        yield Problem("InvalidTask", f"{field}.states", message)
+
+
+def _check_object(wanted: WaitForObject, field: str) -> Iterator[Problem]:
+    if not _API_VERSION.fullmatch(wanted.api_version):
+        message = f"{wanted.api_version!r} must be group and version, as in batch/v1, or v1 for Pods and the like"
+        yield Problem("InvalidTask", f"{field}.apiVersion", message)
+    if not _KIND.fullmatch(wanted.kind):
+        message = f"{wanted.kind!r} must be a kind, as in Job or PersistentVolumeClaim"
+        yield Problem("InvalidTask", f"{field}.kind", message)
+    if (wanted.condition is None) == (wanted.json_path is None) or (wanted.json_path is None) != (wanted.value is None):
+        yield Problem("InvalidTask", field, "give either condition, or jsonPath and value")
+    elif wanted.json_path is not None:
+        try:
+            parse_json_path(wanted.json_path)
+        except ValueError as error:
+            yield Problem("InvalidTask", f"{field}.jsonPath", str(error))

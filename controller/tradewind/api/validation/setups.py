@@ -1,0 +1,37 @@
+"""Whether every teardown has setups, and what it names as such is one."""
+
+from collections.abc import Iterator
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.task import Task
+from tradewind.api.validation.dependencies import unknown
+from tradewind.api.validation.problem import Problem
+
+
+def check_setups(spec: DagSpec) -> list[Problem]:
+    """Everything about `setup` and `teardown`."""
+    tasks = {task.name: task for task in spec.tasks}
+    problems: list[Problem] = []
+    for task in spec.tasks:
+        problems += _check(task, tasks, f"spec.tasks[{task.name}]")
+    return problems
+
+
+def _check(task: Task, tasks: dict[str, Task], field: str) -> Iterator[Problem]:
+    if task.teardown is None:
+        return
+    if task.setup:
+        yield Problem(
+            "InvalidTask", f"{field}.teardown", "the task has setup: true too: it is either of them, not both"
+        )
+    for name in task.teardown.setups:
+        if name not in tasks:
+            message = unknown(name, tasks, "task")
+        elif not tasks[name].setup:
+            message = f"{name!r} is not a setup: write `setup: true` on it, or leave it away here"
+        else:
+            continue
+        yield Problem("InvalidTask", f"{field}.teardown.setups", message)
+    twice = [name for name in dict.fromkeys(task.teardown.setups) if task.teardown.setups.count(name) > 1]
+    if twice:
+        yield Problem("InvalidTask", f"{field}.teardown.setups", f"{twice[0]!r} is listed twice")

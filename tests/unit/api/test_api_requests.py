@@ -1,0 +1,87 @@
+"""Requests of a run: what is wrong with one is said before anything is done."""
+
+from typing import Any
+
+import pytest
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.run_request import RunRequest
+from tradewind.api.validation import check_request, summary, validate_dag_run
+
+pytestmark = pytest.mark.unit
+
+DAG = DagSpec.model_validate(
+    {
+        "groups": [{"name": "g"}, {"name": "m", "forEach": {"items": [1, 2]}}],
+        "tasks": [
+            {"name": "extract", "noop": True, "group": "g"},
+            {"name": "load", "noop": True, "forEach": {"items": [1, 2]}},
+            {"name": "inner", "noop": True, "group": "m"},
+        ],
+    }
+)
+
+
+def problems(dag: DagSpec | None = DAG, **request: Any) -> list[tuple[str, str]]:
+    found = check_request(RunRequest.model_validate({"id": "1", "type": "Rerun", **request}), dag)
+    assert all(problem.reason == "InvalidRequest" for problem in found)
+    return [(problem.field, problem.message) for problem in found]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"tasks": ["extract", "g", "load", "load[1]", "inner[0]"], "onlyFailed": True, "downstream": True},
+        {"type": "Mark", "state": "Skipped", "tasks": ["load[0]"]},
+        {"type": "Stop"},
+        {"revision": "Latest", "requestedBy": "ann", "message": "late data"},
+    ],
+)
+def test_good(request_: dict[str, Any]) -> None:
+    assert problems(**request_) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "says"),
+    [
+        ({"type": "Mark"}, "state", "Succeeded, Failed or Skipped"),
+        ({"type": "Stop", "state": "Failed"}, "state", "Stop takes none"),
+        ({"state": "Failed"}, "state", "Rerun takes none"),
+        ({"tasks": ["exract"]}, "tasks", "did you mean 'extract'?"),
+        ({"tasks": ["exract[1]"]}, "tasks", "there is no task or group 'exract'"),
+        ({"tasks": ["extract[0]"]}, "tasks", "is not mapped"),
+        ({"tasks": ["m[0]"]}, "tasks", "as in task[0]"),
+    ],
+)
+def test_bad(request_: dict[str, Any], field: str, says: str) -> None:
+    [(where, message)] = problems(**request_)
+    assert where == f"spec.request.{field}"
+    assert says in message
+
+
+def test_tasks_are_known_only_with_the_dag() -> None:
+    assert problems(None, tasks=["anything"]) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        ({"id": "", "type": "Rerun"}, "spec.request.id: string should have at least 1 character"),
+        ({"id": "x" * 64, "type": "Rerun"}, "spec.request.id: string should have at most 63 characters"),
+        ({"id": "1"}, "spec.request.type: must be given"),
+        ({"id": "1", "type": "Clear"}, "'Clear' must be 'Rerun', 'Mark' or 'Stop'"),
+        ({"id": "1", "type": "Rerun", "tasks": ["Load"]}, "load or load[3]"),
+        ({"id": "1", "type": "Rerun", "tasks": ["load[x]"]}, "load or load[3]"),
+        ({"id": "1", "type": "Rerun", "revision": "latest"}, "'latest' must be 'Same' or 'Latest'"),
+        ({"id": "1", "type": "Mark"}, "spec.request.state: Mark needs the state to set"),
+    ],
+)
+def test_a_run_with_a_bad_request(request_: dict[str, Any], says: str) -> None:
+    manifest = {
+        "apiVersion": "tradewind.dev/v1alpha1",
+        "kind": "DagRun",
+        "metadata": {"name": "r"},
+        "spec": {"dag": "d", "request": request_},
+    }
+    assert says in summary(validate_dag_run(manifest)[1])
