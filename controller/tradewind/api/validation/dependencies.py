@@ -19,11 +19,12 @@ _SHOWN = 5
 def check_dependencies(spec: DagSpec, groups: Groups) -> list[Problem]:
     """Unknown and repeated dependencies, and one cycle, spelled out."""
     names = [*dict.fromkeys([*(task.name for task in spec.tasks), *groups.named])]
+    what = "task or group" if groups.named else "task"
     problems: list[Problem] = []
     for task in spec.tasks:
-        problems += _check_names(task.depends_on, f"spec.tasks[{task.name}].dependsOn", names)
+        problems += _check_names(task.depends_on, f"spec.tasks[{task.name}].dependsOn", names, what)
     for name, group in groups.named.items():
-        problems += _check_names(group.depends_on, f"spec.groups[{name}].dependsOn", names)
+        problems += _check_names(group.depends_on, f"spec.groups[{name}].dependsOn", names, what)
     around = list(_check_own_group(spec, groups))
     # What is around something and before it at once is a cycle too, and is said more plainly.
     return [*problems, *(around or _check_cycle(spec, groups) or _check_size(spec, groups))]
@@ -35,12 +36,12 @@ def unknown(name: str, names: Iterable[str], what: str) -> str:
     return f"there is no {what} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def _check_names(depends_on: Sequence[str] | None, field: str, names: Sequence[str]) -> Iterator[Problem]:
+def _check_names(depends_on: Sequence[str] | None, field: str, names: Sequence[str], what: str) -> Iterator[Problem]:
     seen: set[str] = set()
     known = set(names) if depends_on else set()
     for dependency in depends_on or ():
         if dependency not in known:
-            yield Problem("UnknownDependency", field, unknown(dependency, names, "task or group"))
+            yield Problem("UnknownDependency", field, unknown(dependency, names, what))
         elif dependency in seen:
             yield Problem("DuplicateDependency", field, f"{dependency!r} is listed twice")
         seen.add(dependency)
