@@ -7,6 +7,7 @@ from pydantic import Field
 from tradewind.api.model import LIST_ATOMIC, Json, Model, Name, Timestamp
 
 TaskStateName = Literal[
+    "None",
     "Scheduled",
     "Queued",
     "Running",
@@ -43,7 +44,7 @@ class _InstanceFacts(Model):
     """What is said alike of a task and of one instance of a mapped task."""
 
     state: TaskStateName
-    """Where it is in its life."""
+    """Where it is in its life. None: it has not begun, though its instances are known, or for the reason in message."""
     try_: Annotated[int | None, Field(alias="try")] = None
     """Number of the current or last try, from 1."""
     reason: str | None = None
@@ -78,7 +79,7 @@ class InstanceStatus(_InstanceFacts):
 
 
 class TaskStatus(_InstanceFacts):
-    """The state of one task in the run. A task that is not listed has not been considered yet."""
+    """The state of one task in the run. A task that is not listed has not begun."""
 
     name: Name
     """Name of the task."""

@@ -61,6 +61,14 @@ def test_every_state_on_the_way_is_valid() -> None:
     assert seen >= {"None", "Scheduled", "Queued", "Running", "UpForRetry", "Succeeded", "Failed", "Skipped"}
 
 
+def test_a_task_whose_instances_are_known_before_they_begin_is_valid() -> None:
+    world = World(
+        task("a", group="g"), task("b", "a", group="g"), groups=[{"name": "g", "forEach": {"items": ["x", "y"]}}]
+    )
+    validate(world)
+    assert (world.entry("b")["state"], world.entry("b")["count"]) == ("None", 2)
+
+
 def test_a_new_run() -> None:
     world = World(task("a"), task("b", "a"), maxActiveRuns=1)
     queued = world.add(run_info("r2", logical_date=START + timedelta(days=1), params={"x": 1}, revision="d-abc"))
