@@ -96,13 +96,13 @@ def wake(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
         set_timers(run, instance)
 
 
-def look(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
-    """The next poke."""
+def look(run: "RunState", instance: "TaskInstance", now: datetime, *, known: bool = False) -> None:
+    """The next poke; `known` where its Pod has been made already."""
     instance.begin_attempt()
     if instance.state is TaskState.UP_FOR_RESCHEDULE:
         instance.state, instance.scheduled_at, instance.message = TaskState.SCHEDULED, now, None
         run.queue.add(instance)
-    else:
+    elif not known:
         run.poke(instance)
     run.recheck(instance.position, instance.index)
     run.mark(instance)

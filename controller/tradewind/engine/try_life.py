@@ -59,10 +59,12 @@ def _keep_early(run: "RunState", told: TryReport) -> None:
 
 def _next_is_known(run: "RunState", instance: "TaskInstance") -> bool:
     """Whether there was a report on a later attempt than the current one."""
-    return bool(run.early) and any(
-        (key.task, key.index) == (instance.task.name, instance.index) and (key.number, key.poke) > instance.attempt
-        for key in run.early
-    )
+    return bool(run.early) and any(attempt > instance.attempt for attempt in _early_attempts(run, instance))
+
+
+def _early_attempts(run: "RunState", instance: "TaskInstance") -> set[tuple[int, int]]:
+    own = (instance.task.name, instance.index)
+    return {(key.number, key.poke) for key in run.early if (key.task, key.index) == own}
 
 
 def catch_up(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
@@ -72,7 +74,7 @@ def catch_up(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     if instance.state is TaskState.UP_FOR_RETRY:
         schedule(run, instance, now)
     elif instance.next_poke_at is not None and instance.task.wait_for is None:
-        sensors.look(run, instance, now)
+        sensors.look(run, instance, now, known=(instance.number, instance.pokes + 1) in _early_attempts(run, instance))
         _take_early(run, instance, now)
     elif instance.state is TaskState.SCHEDULED and not instance.holds_slots:
         _make_way(run, instance, now)
