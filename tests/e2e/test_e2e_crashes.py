@@ -106,3 +106,27 @@ def test_after_an_edit_the_run_goes_on_with_its_own_dag(stage: Stage) -> None:
     status = space.wait_succeeded(run)
     assert space.task(run, "say")["output"] == "old"
     assert [entry["name"] for entry in status["tasks"]] == ["wait", "say"]
+
+
+@side_by_side
+def test_a_sensor_goes_on_when_its_controller_is_killed(stage: Stage) -> None:
+    space, controller = stage.space_and_controller("poke-killed")
+    ready = 'test "$(date +%s)" -ge "$READY"'
+    space.dag(
+        "landing",
+        task(
+            "landed",
+            ready,
+            sensor={"mode": "Reschedule", "interval": "2s", "timeout": "2m"},
+            env=[{"name": "READY", "value": "{{ params.ready }}"}],
+        ),
+        params={"ready": {"type": "string"}},
+    )
+    run = space.run("landing", "landing", params={"ready": str(int(time.time()) + 20)})
+    space.wait_state(run, "landed", "UpForReschedule")
+    controller.kill()
+    stage.controllers.launch_for(space.name).wait_leading()
+    space.wait_succeeded(run)
+    pods = space.pods_of(run, "landed")
+    pokes = [pod.metadata.labels["tradewind.dev/poke"] for pod in pods]
+    assert len(pokes) == len(set(pokes)) == space.task(run, "landed")["pokes"]

@@ -1,0 +1,160 @@
+"""Sensors, branches, short circuits, teardowns, limits of tasks and failFast, with real Pods."""
+
+import time
+
+from pod_watch import PodWatch
+from spaces import Space, task
+from stage import Stage, side_by_side
+
+from cluster import moment
+
+OUTPUT = "echo '%s' > \"$TRADEWIND_OUTPUT\""
+
+
+def states(space: Space, run: str) -> dict[str, str]:
+    return {name: entry["state"] for name, entry in space.tasks(run).items()}
+
+
+@side_by_side
+def test_a_sensor_that_reschedules_has_no_pod_in_between(stage: Stage) -> None:
+    """Its slot goes to another task meanwhile, and each poke is a Pod of its own."""
+    space = stage.watched_space("reschedule")
+    ready = 'test "$(date +%s)" -ge "$READY"'
+    space.dag(
+        "landing",
+        task(
+            "landed",
+            ready,
+            sensor={"mode": "Reschedule", "interval": "3s", "timeout": "2m"},
+            env=[{"name": "READY", "value": "{{ params.ready }}"}],
+        ),
+        task("beside", "sleep 4"),
+        task("after", "true", dependsOn=["landed"]),
+        maxActiveTasks=1,
+        params={"ready": {"type": "string"}},
+    )
+    run = space.run("landing", "landing", params={"ready": str(int(time.time()) + 9)})
+    history = space.history_of(run)
+    seen = [entry["state"] for status in history for entry in status.get("tasks", ()) if entry["name"] == "landed"]
+    assert "UpForReschedule" in seen
+    landed = space.task(run, "landed")
+    pods = space.pods_of(run, "landed")
+    assert (landed["state"], landed["try"]) == ("Succeeded", 1)
+    assert landed["pokes"] == len(pods) >= 3
+    assert sorted(int(pod.metadata.labels["tradewind.dev/poke"]) for pod in pods) == list(range(1, len(pods) + 1))
+    assert {pod.metadata.labels["tradewind.dev/try"] for pod in pods} == {"1"}
+    beside = space.task(run, "beside")
+    assert moment(beside["startedAt"]) < moment(landed["finishedAt"])
+
+
+@side_by_side
+def test_a_sensor_that_pokes_keeps_its_slot(stage: Stage) -> None:
+    space = stage.watched_space("poke")
+    space.dag(
+        "landing",
+        task("landed", "exit 1", sensor={"interval": "1s", "timeout": "5s", "softFail": True}),
+        task("beside", "true"),
+        maxActiveTasks=1,
+    )
+    run = space.run("landing", "landing")
+    space.wait_succeeded(run)
+    landed, beside = space.task(run, "landed"), space.task(run, "beside")
+    assert (landed["state"], landed["reason"]) == ("Skipped", "SensorTimeout")
+    assert landed["pokes"] >= 2
+    assert moment(beside["queuedAt"]) >= moment(landed["finishedAt"])
+
+
+@side_by_side
+def test_a_branch_is_followed(stage: Stage) -> None:
+    space = stage.watched_space("branch")
+    space.dag(
+        "fork",
+        task("choose", OUTPUT % '["left"]', branch=True),
+        task("left", "true", dependsOn=["choose"]),
+        task("right", "true", dependsOn=["choose"]),
+        task("join", "true", dependsOn=["left", "right"], triggerRule="NoneFailedMinOneSuccess"),
+    )
+    run = space.run("fork")
+    space.wait_succeeded(run)
+    assert states(space, run) == {"choose": "Succeeded", "left": "Succeeded", "right": "Skipped", "join": "Succeeded"}
+    assert space.task(run, "right")["reason"] == "NotFollowed"
+    assert not space.pods_of(run, "right")
+
+
+@side_by_side
+def test_a_branch_to_nowhere_fails(stage: Stage) -> None:
+    space = stage.watched_space("nowhere")
+    space.dag("fork", task("choose", OUTPUT % '"rihgt"', branch=True), task("right", "true", dependsOn=["choose"]))
+    run = space.run("fork")
+    assert space.wait_finished(run)["phase"] == "Failed"
+    choose = space.task(run, "choose")
+    assert choose["reason"] == "InvalidBranch"
+    assert "the branch chose 'rihgt'" in choose["message"] and "one of right" in choose["message"]
+
+
+@side_by_side
+def test_a_short_circuit_stops_all_but_teardowns(stage: Stage) -> None:
+    space = stage.watched_space("short")
+    space.dag(
+        "short",
+        task("up", "true", setup=True),
+        task("new", OUTPUT % "false", shortCircuit=True, dependsOn=["up"]),
+        task("work", "true", dependsOn=["new"]),
+        task("down", "true", dependsOn=["work"], teardown={"setups": ["up"]}),
+    )
+    run = space.run("short")
+    space.wait_succeeded(run)
+    assert states(space, run) == {"up": "Succeeded", "new": "Succeeded", "work": "Skipped", "down": "Succeeded"}
+
+
+@side_by_side
+def test_a_teardown_after_a_failure(stage: Stage) -> None:
+    space = stage.watched_space("teardown")
+    space.dag(
+        "scope",
+        task("up", "true", setup=True),
+        task("work", "exit 3", dependsOn=["up"]),
+        task("more", "true", dependsOn=["work"]),
+        task("down", "echo cleaned", dependsOn=["more"], teardown={"setups": ["up"]}),
+    )
+    run = space.run("scope")
+    status = space.wait_finished(run)
+    assert (status["phase"], status["message"]) == ("Failed", "failed: work")
+    assert states(space, run) == {"up": "Succeeded", "work": "Failed", "more": "UpstreamFailed", "down": "Succeeded"}
+    assert space.log(space.pods_of(run, "down")[0].metadata.name) == "cleaned\n"
+
+
+@side_by_side
+def test_fail_fast_deletes_what_runs(stage: Stage) -> None:
+    space = stage.watched_space("fail-fast")
+    space.dag(
+        "fast",
+        task("long", "sleep 300"),
+        task("bad", "sleep 3; exit 1"),
+        task("later", "true", dependsOn=["long"]),
+        failFast=True,
+    )
+    run = space.run("fast")
+    status = space.wait_finished(run, 60)
+    assert (status["phase"], status["reason"]) == ("Failed", "FailFast")
+    assert states(space, run) == {"long": "Skipped", "bad": "Failed", "later": "Skipped"}
+    space.eventually(lambda: not space.pods_of(run, "long"), "the Pod of what ran is gone", 40)
+
+
+@side_by_side
+def test_a_pool_of_two_with_ten_tasks_and_a_limit_of_its_own(stage: Stage) -> None:
+    space = stage.watched_space("pool-of-two")
+    space.pool("two", 2)
+    space.dag(
+        "ten",
+        *(task(f"t{number}", "sleep 1", pool="two", priorityWeight=number + 1) for number in range(10)),
+        maxActiveTasks=20,
+    )
+    watch = PodWatch(space)
+    run = space.run("ten")
+    space.wait_succeeded(run, 120)
+    watch.end()
+    assert watch.most_at_once() <= 2
+    queued = sorted(space.tasks(run).values(), key=lambda entry: moment(entry["queuedAt"]))
+    assert {entry["name"] for entry in queued[:2]} == {"t9", "t8"}, "the weightiest first"
+    assert queued[-1]["name"] == "t0"
