@@ -64,6 +64,7 @@ class Kubectl:
     """kubectl on one cluster, in one namespace."""
 
     def __init__(self, kubeconfig: Path, namespace: str = "default") -> None:
+        self.kubeconfig = kubeconfig
         self._command = [str(tools.ensure("kubectl")), f"--kubeconfig={kubeconfig}", f"--namespace={namespace}"]
 
     def run(self, *words: str, stdin: str = "", timeout: float = 60) -> str:

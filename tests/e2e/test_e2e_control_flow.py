@@ -1,6 +1,11 @@
 """Sensors, branches, short circuits, teardowns, limits of tasks and failFast, with real Pods."""
 
+import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 from pod_watch import PodWatch
 from spaces import Space, task
@@ -158,3 +163,24 @@ def test_a_pool_of_two_with_ten_tasks_and_a_limit_of_its_own(stage: Stage) -> No
     queued = sorted(space.tasks(run).values(), key=lambda entry: moment(entry["queuedAt"]))
     assert {entry["name"] for entry in queued[:2]} == {"t9", "t8"}, "the weightiest first"
     assert queued[-1]["name"] == "t0"
+
+
+@side_by_side
+def test_explain_says_what_a_task_waits_for(stage: Stage) -> None:
+    space = stage.watched_space("explain")
+    space.dag("why", task("first", "true", pool="nope"), task("second", "true", dependsOn=["first"]))
+    run = space.run("why")
+    space.eventually(lambda: space.task(run, "first").get("message"), "a message")
+
+    def explained(name: str) -> dict[str, str]:
+        program = Path(sys.executable).with_name("tradewind")
+        words = [program, "explain", run, name, "-n", space.name, "-o", "json"]
+        env = {**os.environ, "KUBECONFIG": str(space.kubectl.kubeconfig)}
+        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=True)
+        return {reason["rule"]: reason["message"] for reason in json.loads(done.stdout)["reasons"]}
+
+    assert f"waits for pool 'nope', which does not exist in namespace '{space.name}'" in explained("first")["slots"]
+    assert explained("second")["dependsOn"] == "first is Scheduled"
+    space.pool("nope", 1)
+    space.wait_succeeded(run)
+    assert explained("second")["state"] == "it is Succeeded"

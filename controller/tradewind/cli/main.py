@@ -21,6 +21,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "trigger": ("tradewind.cli.cluster.trigger:trigger", "Start a run of a Dag now."),
         "runs": ("tradewind.cli.cluster.runs:runs", "List the runs, newest first."),
         "status": ("tradewind.cli.cluster.runs:status", "Show a run and each of its tasks."),
+        "explain": ("tradewind.cli.cluster.explain:explain_command", "Say why a task of a run does not run."),
         "logs": ("tradewind.cli.cluster.logs:logs", "Print the log of a task of a run."),
         "pause": ("tradewind.cli.cluster.dags:pause", "Hold back the scheduled runs of a Dag."),
         "resume": ("tradewind.cli.cluster.dags:resume", "Let a paused Dag run by its schedule again."),

@@ -62,8 +62,6 @@ def _output(run: "RunState", source: Source) -> Sequence[Any]:
     there, found = node.output
     label = f"the output of {source.output_task!r}"
     if not there:
-        if node.mapped and node.state is TaskState.SUCCEEDED:
-            return []
         if node.state in (TaskState.SKIPPED, TaskState.REMOVED):
             raise NoItems(f"{source.output_task!r} was skipped")
         raise ForEachError(f"{source.output_task!r} has no output to take items from")

@@ -119,13 +119,17 @@ def restore(node: "TaskNode", status: dict[str, Any]) -> None:
     untouched = node.resting[TaskState.NONE]
     under_way: list[int] = []
     numbers = _by_index(status.get("numbers"))
+    due, pokes = _by_index(status.get("dueAt")), _by_index(status.get("pokeNumbers"))
     for name, ranges in status.get("indexes", {}).items():
         state = TaskState(name)
         indexes = IndexSet.parse(ranges)
         for index in list(indexes):
             untouched.discard(index)
         node.resting[state] = indexes
-        if state not in FINISHED_STATES and state is not TaskState.SCHEDULED:
+        if state is TaskState.SCHEDULED:
+            # Most have not begun; a sensor that is to look again is no longer just a number.
+            under_way += [index for index in indexes if index in pokes]
+        elif state not in FINISHED_STATES:
             under_way += indexes
     node.numbers = {index: int(number) for index, number in numbers.items()}
     node.lost = {index: int(lost) for index, lost in _by_index(status.get("lostTries")).items()}
@@ -134,7 +138,6 @@ def restore(node: "TaskNode", status: dict[str, Any]) -> None:
     for index, each in details.items():
         if TaskState(each["state"]) in FINISHED_STATES:
             node.remembered[index] = each
-    due, pokes = _by_index(status.get("dueAt")), _by_index(status.get("pokeNumbers"))
     for index in under_way:
         instance = node.get(index)
         if instance is None:
@@ -149,7 +152,7 @@ def restore(node: "TaskNode", status: dict[str, Any]) -> None:
         moment = parse_time(due.get(index))
         if state is TaskState.UP_FOR_RETRY:
             instance.retry_at = instance.retry_at or moment
-        elif node.task.sensor is not None:
+        elif node.task.sensor is not None and state is not TaskState.SCHEDULED:
             instance.next_poke_at = instance.next_poke_at or moment
             instance.first_poke_at = instance.first_poke_at or node.started_at
 

@@ -69,8 +69,6 @@ def _restore_whole(run: "RunState", node: "TaskNode") -> None:
         if instance.has_output:
             run.output_bytes += output_size(instance.output)
         run.publish_output(node)
-    elif instance.state is TaskState.SCHEDULED:
-        run.queue.add(instance)
     else:
         _resume(run, instance)
 
@@ -86,6 +84,8 @@ def _resume(run: "RunState", instance: "TaskInstance") -> None:
             run.set_timer(instance.container_started_at + task.timeout, instance)
         if task.sensor is not None:
             sensors.set_timers(run, instance)
+    elif instance.state is TaskState.SCHEDULED:
+        run.queue.add(instance)
     elif instance.state is TaskState.UP_FOR_RETRY:
         instance.retry_at = instance.retry_at or instance.finished_at or run.started_at
         if instance.retry_at:

@@ -49,6 +49,15 @@ class Cluster:
         items: list[dict[str, Any]] = found["items"]
         return items
 
+    def revision(self, name: str) -> dict[str, Any] | None:
+        """The Dag as a ControllerRevision keeps it; None where it is gone or may not be read."""
+        with self._explained("ControllerRevision", name):
+            response = self._api.get(url=f"controllerrevisions/{name}", version="apps/v1", namespace=self.namespace)
+            if response.status_code in (requests.codes.not_found, requests.codes.forbidden):
+                return None
+            data = self._json(response).get("data")
+            return data if isinstance(data, dict) else None
+
     def create(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Make an object; the server's version of it is returned."""
         return self._object("post", kind, "", url=_plural(kind), json=manifest)

@@ -1,0 +1,91 @@
+"""`tradewind explain RUN TASK`: why a task of a run does not run, or how it ended."""
+
+import re
+from typing import Any
+
+import click
+
+from tradewind.api.dagrun import DagRunSpec
+from tradewind.api.resolve import resolve
+from tradewind.api.validation import validate_dag, with_defaults
+from tradewind.api.validation.shape import parse
+from tradewind.cli.cluster.client import Cluster, cluster_options
+from tradewind.cli.errors import CliError
+from tradewind.cli.output import Format, output_option, print_data, print_table
+from tradewind.engine.explain import Reason, explain
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import RunInfo
+from tradewind.engine.slots import Slots
+from tradewind.engine.task_instance import parse_time
+
+_INSTANCE = re.compile(r"(.+?)(?:\[(\d+)\])?")
+
+
+@click.command("explain")
+@click.argument("run")
+@click.argument("task")
+@cluster_options
+@output_option("table", "json", "yaml")
+def explain_command(cluster: Cluster, run: str, task: str, output: Format) -> None:
+    """Say why a task of a run has not started, what it waits for, or how it ended.
+
+    TASK is the name of a task, or `task[3]` for one instance of a mapped one.
+    """
+    found = cluster.get("DagRun", run)
+    state = _state(cluster, found)
+    match = _INSTANCE.fullmatch(task)
+    name, number = (match[1], match[2]) if match else (task, None)
+    if name not in state.graph.position:
+        raise CliError(f"run {run!r} has no task {name!r}; it has {', '.join(state.graph.names)}")
+    node, index = state.node(name), None if number is None else int(number)
+    if index is not None and node.peek(index) is None:
+        size = f"{node.count} instances (0 to {node.count - 1})" if node.count else "no instances"
+        raise CliError(f"task {name!r} of run {run!r} has {size}")
+    told = next((entry.get("message") for entry in _entries(found) if entry["name"] == name), None)
+    reasons = explain(state, node, index, told)
+    now = node.state_of(index) or node.state
+    if output != "table":
+        print_data({"run": run, "task": task, "state": now.value, "reasons": [_data(each) for each in reasons]}, output)
+        return
+    click.echo(f"{task} of {run}: {now.value if now.value != 'None' else 'has not started'}")
+    print_table(["RULE", "", "WHY"], [[each.rule, "waits" if each.waits else "", each.message] for each in reasons])
+
+
+def _entries(found: dict[str, Any]) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = (found.get("status") or {}).get("tasks") or []
+    return entries
+
+
+def _data(reason: Reason) -> dict[str, Any]:
+    return {"rule": reason.rule, "waits": reason.waits, "message": reason.message}
+
+
+def _state(cluster: Cluster, found: dict[str, Any]) -> RunState:
+    """The run as the controller has it, made from its status and the Dag that it is pinned to."""
+    spec, problems = parse(DagRunSpec, found["spec"])
+    if spec is None:
+        raise CliError(f"DagRun {found['metadata']['name']!r} cannot be read: {problems[0].message}")
+    status = found.get("status") or {}
+    kept = cluster.revision(status["revision"]) if status.get("revision") else None
+    manifest = cluster.get("Dag", spec.dag) if kept is None else {"kind": "Dag", "metadata": {"name": spec.dag}, **kept}
+    dag, _ = validate_dag(manifest)
+    if dag is None:
+        raise CliError(f"Dag {spec.dag!r} is not accepted: `tradewind list` says why")
+    metadata = found["metadata"]
+    logical = spec.logical_date or parse_time(status.get("logicalDate") or metadata.get("creationTimestamp"))
+    if logical is None:
+        raise CliError(f"DagRun {metadata['name']!r} has no date")
+    info = RunInfo(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        dag=spec.dag,
+        type=spec.type,
+        logical_date=logical,
+        interval_start=spec.data_interval.start if spec.data_interval else logical,
+        interval_end=spec.data_interval.end if spec.data_interval else logical,
+        params=with_defaults(dag.spec.params or {}, spec.params or {}),
+    )
+    state = RunState(info, resolve(dag.spec), Slots(), status=status)
+    state.suspended = bool(spec.suspend)
+    return state
