@@ -111,18 +111,9 @@ def test_after_an_edit_the_run_goes_on_with_its_own_dag(stage: Stage) -> None:
 @side_by_side
 def test_a_sensor_goes_on_when_its_controller_is_killed(stage: Stage) -> None:
     space, controller = stage.space_and_controller("poke-killed")
-    ready = 'test "$(date +%s)" -ge "$READY"'
-    space.dag(
-        "landing",
-        task(
-            "landed",
-            ready,
-            sensor={"mode": "Reschedule", "interval": "2s", "timeout": "2m"},
-            env=[{"name": "READY", "value": "{{ params.ready }}"}],
-        ),
-        params={"ready": {"type": "string"}},
-    )
-    run = space.run("landing", "landing", params={"ready": str(int(time.time()) + 20)})
+    fifth = 'test "$TRADEWIND_POKE" -ge 5'
+    space.dag("landing", task("landed", fifth, sensor={"mode": "Reschedule", "interval": "3s", "timeout": "2m"}))
+    run = space.run("landing", "landing")
     space.wait_state(run, "landed", "UpForReschedule")
     controller.kill()
     stage.controllers.launch_for(space.name).wait_leading()

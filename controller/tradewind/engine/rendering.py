@@ -112,7 +112,11 @@ def facts_of_try(info: RunInfo, key: TryKey) -> dict[str, str]:
         "TRADEWIND_TRY": str(key.number),
         "TRADEWIND_LOGICAL_DATE": format_time(info.logical_date),
     }
-    return facts if key.index is None else {**facts, "TRADEWIND_INDEX": str(key.index)}
+    if key.index is not None:
+        facts["TRADEWIND_INDEX"] = str(key.index)
+    if key.poke:
+        facts["TRADEWIND_POKE"] = str(key.poke)
+    return facts
 
 
 def _args_field(task: ResolvedTask, place: int) -> str:

@@ -243,7 +243,8 @@ class TaskNode:
         """(whether there is one, output): of a mapped task the outputs of those instances that have one, by index."""
         if not self.count:
             return self.whole.has_output, self.whole.output
-        return bool(self.outputs) or self.state is TaskState.SUCCEEDED, [self.outputs[index] for index in sorted(self.outputs)]
+        there = bool(self.outputs) or self.state is TaskState.SUCCEEDED
+        return there, [self.outputs[index] for index in sorted(self.outputs)]
 
 
 _NEVER_TRIED = frozenset({TaskState.NONE, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED, TaskState.REMOVED})
