@@ -17,6 +17,7 @@ WORK = """
 - {apiGroups: [tradewind.dev], resources: [dags/status, dagruns/status, pools/status], verbs: [patch]}
 - {apiGroups: [tradewind.dev], resources: [dags/finalizers, dagruns/finalizers], verbs: [update]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, create, patch, delete, deletecollection]}
+- {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch]}
 - {apiGroups: [apps], resources: [controllerrevisions], verbs: [get, list, create, delete]}
 - {apiGroups: ["", events.k8s.io], resources: [events], verbs: [create, patch]}
 """
@@ -111,6 +112,15 @@ class TestController:
         rendered = helm.template(NAMESPACES | {"webhook": webhook})
         assert not rendered.of_kind("ClusterRole")
         assert not rendered.of_kind("ClusterRoleBinding")
+
+    @pytest.mark.parametrize("values", [{}, NAMESPACES, {"webhook": {"enabled": False}}], ids=["", "namespaces", "off"])
+    def test_it_reads_no_secret_but_its_own_and_writes_no_config_map(self, helm: Helm, values: dict[str, Any]) -> None:
+        for given in rights(helm.template(values), "tradewind").values():
+            for rule in given:
+                if "secrets" in rule["resources"]:
+                    assert rule["resourceNames"] == ["tradewind-webhook-tls"]
+                if "configmaps" in rule["resources"]:
+                    assert rule["verbs"] == ["get", "list", "watch"]
 
     def test_none_are_made_if_not_wanted(self, helm: Helm) -> None:
         rendered = helm.template({"rbac": {"create": False, "aggregate": False}})

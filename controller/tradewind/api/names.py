@@ -15,6 +15,8 @@ LABEL_TASK = PREFIX + "task"
 LABEL_INDEX = PREFIX + "index"
 LABEL_TRY = PREFIX + "try"
 LABEL_POKE = PREFIX + "poke"
+LABEL_VARIABLES = PREFIX + "variables"
+"""On ConfigMaps whose data templates may read; its value is then "true"."""
 ANNOTATION_REVISION = PREFIX + "revision"
 FINALIZER_RESULT = PREFIX + "result"
 

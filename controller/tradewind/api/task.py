@@ -133,8 +133,8 @@ class TaskSettings(Model):
     """Whether the task waits, besides, for the tasks right after it in the previous run; implies dependsOnPast.
     Default: false."""
     connections: Annotated[list[ObjectName], Field(max_length=64, json_schema_extra=LIST_SET)] | None = None
-    """Names of Secrets whose entries the task gets as environment variables. A task's own list takes the place of the
-    one in taskDefaults."""
+    """Names of Secrets whose entries the task gets as environment variables, named after both: `PASSWORD` of
+    `my-warehouse` is `MY_WAREHOUSE_PASSWORD`. A task's own list takes the place of the one in taskDefaults."""
     pod_template: FreeObject | None = None
     """Anything else of the task's Pod (`metadata` and `spec`), merged over the Dag's podTemplate and over what
     Tradewind sets, as `kubectl patch` (strategic merge) would; the task's container is named `task`."""

@@ -8,7 +8,7 @@ own dicts and lists, so nothing may be called on them: `tasks.clear()` would cha
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -26,19 +26,20 @@ _FILTERS = frozenset(
     }
 )
 
-_QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
 _TAG = re.compile(
     r"\{#.*?#\}"
-    r"|\{\{((?:" + _QUOTED + r"|(?!\}\}).)*)\}\}"
-    r"|\{%-?\s*(\w*)((?:" + _QUOTED + r"|(?!%\}).)*)%\}",
+    r"|\{\{((?:" + QUOTED + r"|(?!\}\}).)*)\}\}"
+    r"|\{%-?\s*(\w*)((?:" + QUOTED + r"|(?!%\}).)*)%\}",
     re.DOTALL,
 )
-_STRING = re.compile(_QUOTED, re.DOTALL)
+_STRING = re.compile(QUOTED, re.DOTALL)
 _FILTER = re.compile(r"\|\s*(\w+)")
 _CALL = re.compile(r"(\||\bis\b(?:\s+not\b)?)?\s*((?<!\w)[^\W\d]\w*|\]|\)|')\s*\(")
 _GROUPS = {"and", "or", "not", "in", "if", "else", "is"}
 """Words that a parenthesis may follow without being a call."""
-_FUNCTIONS = {"range"}
+_ONE_NAME = r"\s*(?:\.\s*\w+|\[(?:[^\[\]]|\[[^\[\]]*\])*\])"
+_PARTIAL_VARIABLE = re.compile(r"(?<![\w.])vars\b(?!" + _ONE_NAME + _ONE_NAME + ")")
 _SUBSCRIPT = re.compile(r"\b(tasks|params)\s*\[\s*(['\"])([^'\"]*)\2\s*\]")
 
 TOP_LEVEL = {
@@ -58,9 +59,9 @@ TOP_LEVEL = {
     "tasks": "by name, the output of each task upstream",
     "item": "what this instance of a mapped task is for",
     "index": "which instance of a mapped task this is, from 0",
-    "vars": "by name of a ConfigMap, its values",
+    "vars": "by ConfigMap and key, the variables of the namespace",
 }
-"""What a template may use."""
+"""What a template may use; the names that begin with prev are undefined where there is no such run."""
 
 
 class TemplateError(ValueError):
@@ -96,6 +97,18 @@ def _tojson(value: object) -> str:
     return _bounded(json.dumps(value, ensure_ascii=False))
 
 
+def _keys(value: object) -> list[Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError("keys: is not an object")
+    return list(value)
+
+
+def _values(value: object) -> list[Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError("values: is not an object")
+    return list(value.values())
+
+
 def _no_method(value: object) -> object:
     """What is printed may not be a method of a dict, which is what `params.keys` means where there is no such param."""
     if callable(value):
@@ -112,7 +125,13 @@ def _environment() -> minijinja.Environment:
         pycompat=False,
         finalizer=_no_method,
     )
-    filters: dict[str, Callable[..., str]] = {"replace": _replace, "join": _join, "tojson": _tojson}
+    filters: dict[str, Callable[..., Any]] = {
+        "replace": _replace,
+        "join": _join,
+        "tojson": _tojson,
+        "keys": _keys,
+        "values": _values,
+    }
     for name, function in filters.items():
         environment.add_filter(name, function)
     return environment
@@ -154,6 +173,12 @@ def references(text: str) -> set[str]:
     return dotted | {f"{match[1]}.{match[3]}" for match in _SUBSCRIPT.finditer(text)}
 
 
+def expressions(text: str) -> Iterator[str]:
+    """What is between the braces, tag by tag."""
+    for match in _TAG.finditer(text):
+        yield match[1] or match[3] or ""
+
+
 @lru_cache(maxsize=16384)
 def _check(text: str) -> None:
     """Raise TemplateError for a syntax error, or for anything that could grow without bound."""
@@ -168,6 +193,8 @@ def _check(text: str) -> None:
         bare = _STRING.sub("''", expression if expression is not None else rest or "")
         if "*" in bare:
             raise TemplateError("`*` is not allowed")
+        if _PARTIAL_VARIABLE.search(bare):
+            raise TemplateError("`vars` must be followed by a ConfigMap and a key, as in `vars.settings.region`")
         for name in _FILTER.findall(bare):
             if name not in _FILTERS:
                 raise TemplateError(f"filter {name!r} is unknown; there are {', '.join(sorted(_FILTERS))}")
@@ -175,11 +202,11 @@ def _check(text: str) -> None:
 
 
 def _check_calls(bare: str) -> None:
-    """Raise TemplateError for a call in an expression without its strings: only filters, tests and range take any."""
+    """Raise TemplateError for a call in an expression without its strings: only filters and tests take arguments."""
     for match in _CALL.finditer(bare):
         kind, name = match.groups()
         attribute = bare[: match.start(2)].rstrip().endswith(".")
-        if kind or (not attribute and name in _GROUPS | _FUNCTIONS):
+        if kind or (not attribute and name in _GROUPS):
             continue
         what = f"{name}()" if name.isidentifier() else "a call"
         raise TemplateError(f"{what} is not allowed: use filters, as in `params.rows | length`")

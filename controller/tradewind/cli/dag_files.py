@@ -11,6 +11,7 @@ from tradewind.api.pool import Pool
 from tradewind.cli.documents import read_documents
 from tradewind.cli.errors import CliError
 from tradewind.cli.inputs import check_documents
+from tradewind.cli.variables import GivenVariables, check_variables, read_variables
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NEXT_LINE = "\n       "
@@ -18,10 +19,11 @@ _NEXT_LINE = "\n       "
 
 @dataclass(frozen=True, slots=True)
 class DagFiles:
-    """The Dags by name, in the order of the files, and the Pools that came with them."""
+    """The Dags by name, in the order of the files, and the Pools and variables that came with them."""
 
     dags: dict[str, Dag]
     pools: list[Pool]
+    variables: GivenVariables
 
 
 def dag_file_options(command: F) -> F:
@@ -39,15 +41,22 @@ def dag_file_options(command: F) -> F:
     return files(name(command))
 
 
-def read_dag_files(files: Sequence[str], dag_name: str | None) -> DagFiles:
-    """Read and check them; what only a cluster needs (an image) may be missing. Raises CliError that lists everything
-    wrong, with file and line."""
+def read_dag_files(files: Sequence[str], dag_name: str | None, variables: Sequence[str] = ()) -> DagFiles:
+    """Read and check them; what only a cluster needs (an image) may be missing. `variables` are those of `--var`.
+
+    Raises CliError that lists everything wrong, with file and line.
+    """
     documents, unreadable = read_documents(files)
     if unreadable:
         raise CliError(_NEXT_LINE.join(unreadable))
     dags = [document for document in documents if document.kind == "Dag" and dag_name in (None, document.name)]
     others = [document for document in documents if document.kind != "Dag"]
-    findings = check_documents([*dags, *others], on_cluster=False)
+    given, findings = read_variables(others, variables)
+    findings = [
+        *check_documents([*dags, *others], on_cluster=False),
+        *findings,
+        *check_variables([*dags, *others], given),
+    ]
     if findings:
         raise CliError(_NEXT_LINE.join(map(str, findings)))
     if not dags:
@@ -59,4 +68,4 @@ def read_dag_files(files: Sequence[str], dag_name: str | None) -> DagFiles:
             raise CliError(f"{where}: there are two Dags {document.name!r}, in different namespaces")
         found[document.name] = Dag.model_validate(document.manifest)
     pools = [Pool.model_validate(document.manifest) for document in others if document.kind == "Pool"]
-    return DagFiles(found, pools)
+    return DagFiles(found, pools, given)

@@ -17,6 +17,7 @@ from tradewind.cli.errors import CliError
 from tradewind.cli.gantt import print_gantt
 from tradewind.cli.inputs import parse_moment, parse_params
 from tradewind.cli.output import Format, output_option, print_data
+from tradewind.cli.variables import variables_option
 from tradewind.engine.simulation import DagToRun, Outcomes, read_outcomes
 from tradewind.engine.simulation import simulate as simulate_runs
 
@@ -28,6 +29,7 @@ _NEXT_LINE = "\n       "
 @dag_file_options
 @click.option("--outcomes", "outcomes_file", metavar="FILE", help="How tries go; without it all succeed after 1s.")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
+@variables_option
 @click.option(
     "--logical-date",
     metavar="TIME",
@@ -40,23 +42,25 @@ def simulate(
     dag_name: str | None,
     outcomes_file: str | None,
     params: tuple[str, ...],
+    variables: tuple[str, ...],
     logical_date: str | None,
     pools: tuple[str, ...],
     output: Format,
 ) -> None:
     """Play a run of a Dag in virtual time: what runs when, what is retried, what is skipped.
 
-    The scheduler is that of the cluster; nothing is executed, no template is filled in, and months pass in
-    milliseconds. Outcomes are a YAML file with a list for each task, an entry for each try: Succeeded, Failed, Skipped
-    or Lost, or an object such as {exitCode: 3, duration: 2m} or {duration: 40s, output: {rows: 7}}. Tries beyond the
-    list succeed after 1s. Pools among the files count, those of --pool before them.
+    The scheduler is that of the cluster; nothing is executed, templates are filled in only where they decide what
+    happens (forEach, waitFor), and months pass in milliseconds. Outcomes are a YAML file with a list for each task, an
+    entry for each try: Succeeded, Failed, Skipped or Lost, or an object such as {exitCode: 3, duration: 2m} or
+    {duration: 40s, output: {rows: 7}}. Tries beyond the list succeed after 1s. Pools among the files count, those of
+    --pool before them.
 
     With several Dags there is a run of each, all at once on the same pools; JSON and YAML then have an object with the
     result of each Dag under its name.
 
     Exits 0 when the simulation ran, however the run ended, and 2 when something in the files or options is wrong.
     """
-    inputs = read_dag_files(files, dag_name)
+    inputs = read_dag_files(files, dag_name, variables)
     moment = parse_moment(logical_date) if logical_date else START
     resolved = {name: resolve(dag.spec) for name, dag in inputs.dags.items()}
     given = _params(inputs.dags, params)
@@ -66,6 +70,7 @@ def simulate(
             outcomes=_outcomes(outcomes_file, resolved),
             pools=_pools(inputs, pools),
             logical_date=moment,
+            variables=inputs.variables,
         )
     except OverflowError as error:
         raise CliError(f"the run would go on beyond the end of the calendar: it starts at {moment:%Y-%m-%d}") from error

@@ -9,6 +9,7 @@ from tradewind.cli.documents import read_documents
 from tradewind.cli.errors import EXIT_BAD_INPUT, CliError
 from tradewind.cli.inputs import Finding, check_documents
 from tradewind.cli.output import Format, output_option, print_data
+from tradewind.cli.variables import check_variables, read_variables, variables_option
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,19 @@ class _Row:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@variables_option
 @output_option("table", "json", "yaml")
 @click.pass_context
-def validate(context: click.Context, files: tuple[str, ...], output: Format) -> None:
+def validate(context: click.Context, files: tuple[str, ...], variables: tuple[str, ...], output: Format) -> None:
     """Check Dag files and list everything that is wrong.
 
     FILE is a YAML file, a folder of them, or - for standard input. Dags, DagRuns and Pools are checked as the cluster
-    checks them; other kinds are passed over. Exits 2 when anything is wrong.
+    checks them; of ConfigMaps only those with variables count; other kinds are passed over. Exits 2 when anything is
+    wrong.
     """
     documents, unreadable = read_documents(files)
-    findings = check_documents(documents)
+    given, findings = read_variables(documents, variables)
+    findings = [*check_documents(documents), *findings, *check_variables(documents, given)]
     checked = [document for document in documents if document.kind in ("Dag", "DagRun", "Pool")]
     wrong = bool(unreadable or findings)
     if output != "table":

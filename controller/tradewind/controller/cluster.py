@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tradewind.api import names
+from tradewind.api.variables import Variables
 from tradewind.controller.pods.observation import observe, run_uid_of, try_of
 from tradewind.controller.resources import (
     DAGRUNS,
     DAGS,
     POOLS,
+    ConfigMapObject,
     DagObject,
     DagRunObject,
     PodObject,
@@ -24,9 +26,10 @@ from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.informer import Change, ChangeKind, Informer
 from tradewind.kube.objects import Key
-from tradewind.kube.resources import PODS
+from tradewind.kube.resources import CONFIGMAPS, PODS
 
 ACTIVE_RUNS = "status.phase!=Succeeded,status.phase!=Failed"
+OF_VARIABLES = f"{names.LABEL_VARIABLES}=true"
 
 
 class Cluster:
@@ -50,6 +53,8 @@ class Cluster:
         self.pools: dict[Key, PoolObject] = {}
         self.pods: dict[str, dict[str, PodObject]] = {}
         """Pods by UID of their run, then by name."""
+        self._config_maps: dict[str, dict[str, dict[str, str] | None]] = {}
+        """Data of ConfigMaps of variables, by namespace and name."""
         self._gone: dict[str, dict[TryKey, TryReport]] = {}
         self._active: set[str] = set()
         self._on_dag, self._on_run, self._on_pod, self._on_pool = on_dag, on_run, on_pod, on_pool
@@ -75,6 +80,14 @@ class Cluster:
                     decode=DagRunObject,
                     on_change=self._run,
                     clock=clock,
+                ),
+                Informer(
+                    client,
+                    CONFIGMAPS,
+                    namespace=scope,
+                    label_selector=OF_VARIABLES,
+                    decode=ConfigMapObject,
+                    on_change=self._config_map,
                 ),
             ]
 
@@ -106,6 +119,10 @@ class Cluster:
         """One Pod of a run."""
         return self.pods.get(run_uid, {}).get(name)
 
+    def variables(self, namespace: str) -> Variables:
+        """What templates may read of the ConfigMaps of a namespace, as they are now."""
+        return Variables(self._config_maps.get(namespace), namespace)
+
     def is_active(self, run_uid: str) -> bool:
         """Whether a DagRun has not finished, as far as we have heard."""
         return run_uid in self._active
@@ -128,6 +145,15 @@ class Cluster:
     def _pool(self, change: Change[PoolObject]) -> None:
         _update(self.pools, change)
         self._on_pool(_key(change))
+
+    def _config_map(self, change: Change[ConfigMapObject]) -> None:
+        namespace, name = _key(change)
+        if change.kind is not ChangeKind.DELETED:
+            self._config_maps.setdefault(namespace, {})[name] = change.object.data
+        elif (known := self._config_maps.get(namespace)) is not None:
+            known.pop(name, None)
+            if not known:
+                del self._config_maps[namespace]
 
     def _pod(self, change: Change[PodObject]) -> None:
         pod = change.object

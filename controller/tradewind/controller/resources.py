@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from tradewind.api import API_VERSION, GROUP, VERSION
+from tradewind.api.variables import MAX_BYTES
 from tradewind.kube.events import Regarding
 from tradewind.kube.objects import KubeObject, OwnerReference
 from tradewind.kube.resources import Resource
@@ -43,6 +44,27 @@ class PoolObject(KubeObject):
 
     spec: _PoolSpec = msgspec.field(default_factory=_PoolSpec)
     status: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class _Identity(msgspec.Struct, rename="camel"):
+    """No annotations: `kubectl apply` keeps a copy of the whole object there."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+
+
+class ConfigMapObject(msgspec.Struct, rename="camel"):
+    """A ConfigMap of variables; `data` is None where there is too much of it."""
+
+    metadata: _Identity
+    data: dict[str, str] | None = {}
+
+    def __post_init__(self) -> None:
+        data = self.data or {}  # null is as good as none
+        size = sum(len(key.encode()) + len(value.encode()) for key, value in data.items())
+        self.data = data if size <= MAX_BYTES else None
 
 
 class PodMeta(msgspec.Struct, rename="camel"):

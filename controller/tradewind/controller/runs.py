@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from tradewind.api import names
@@ -190,7 +191,14 @@ class Runs:
 
     def _add(self, key: Key, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]) -> None:
         now = self._clock.now()
-        state = RunState(info, revision.dag, self._scheduler.slots, status=status, graph=revision.graph)
+        state = RunState(
+            info,
+            revision.dag,
+            self._scheduler.slots,
+            status=status,
+            graph=revision.graph,
+            variables=partial(self._cluster.variables, info.namespace),
+        )
         reports = list(self._cluster.reports(info.uid))
         if reports and not state.started_at:
             # Its Pods are there, so it had started: that status was never written.

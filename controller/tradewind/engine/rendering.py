@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from tradewind.api.resolve import ResolvedTask, argv
 from tradewind.api.templates import TemplateError, render
-from tradewind.engine.run_info import RunInfo
+from tradewind.api.variables import explain_missing
+from tradewind.engine.run_info import PreviousRuns, RunInfo
 from tradewind.engine.task_instance import format_time
 from tradewind.engine.tries import TryKey
 
@@ -24,6 +25,8 @@ __all__ = [
     "template_values",
 ]
 
+_NO_PREVIOUS = ": there was no such run before; say what to use then, as in `prevLogicalDate | default(logicalDate)`"
+
 
 @dataclass(frozen=True, slots=True)
 class RenderedTask:
@@ -35,8 +38,13 @@ class RenderedTask:
 
 
 def template_values(run: "RunState", task: ResolvedTask, number: int, index: int | None = None) -> dict[str, Any]:
-    """The values a template of this try may use: plain JSON data and nothing else."""
-    values = {**_run_values(run), "task": {"name": task.name, "try": number}, "tasks": _outputs(run, task, index)}
+    """The values a template of this try may use: plain JSON data, variables as they are now, and nothing else."""
+    values = {
+        **_run_values(run),
+        "task": {"name": task.name, "try": number},
+        "tasks": _outputs(run, task, index),
+        "vars": run.variables(),
+    }
     if index is None:
         return values
     values["task"]["index"] = values["index"] = index
@@ -48,7 +56,7 @@ def template_values(run: "RunState", task: ResolvedTask, number: int, index: int
 
 
 def item_values(run: "RunState", task: ResolvedTask) -> dict[str, Any]:
-    """The values that templates in forEach may use."""
+    """The values that templates in forEach may use: not variables, which may change while the items may not."""
     return {**_run_values(run), "task": {"name": task.name}, "tasks": run.outputs}
 
 
@@ -64,6 +72,7 @@ def _run_values(run: "RunState") -> dict[str, Any]:
         "params": dict(info.params),
         "run": {"name": info.name, "type": info.type},
         "dag": {"name": info.dag, "namespace": info.namespace},
+        **_previous(info.previous or PreviousRuns()),
     }
 
 
@@ -102,6 +111,19 @@ def render_field(run: "RunState", task: ResolvedTask, number: int, index: int | 
     return _render(text, template_values(run, task, number, index), field)
 
 
+def _previous(runs: PreviousRuns) -> dict[str, str]:
+    """Undefined, not null, where there is no such run: a template that says nothing about that case fails, instead of
+    asking a database for the date "none"."""
+    moments = {
+        "prevLogicalDate": runs.logical_date,
+        "prevDataIntervalStartSuccess": runs.interval_start_success,
+        "prevDataIntervalEndSuccess": runs.interval_end_success,
+        "prevStartDateSuccess": runs.started_at_success,
+        "prevEndDateSuccess": runs.finished_at_success,
+    }
+    return {name: format_time(moment) for name, moment in moments.items() if moment is not None}
+
+
 def facts_of_try(info: RunInfo, key: TryKey) -> dict[str, str]:
     """The `TRADEWIND_*` variables that every task can read."""
     facts = {
@@ -129,4 +151,5 @@ def _render(text: str, values: Mapping[str, Any], field: str) -> str:
     try:
         return render(text, values)
     except TemplateError as error:
-        raise TemplateError(f"{field}: {error}") from error
+        why = _NO_PREVIOUS if "`prev" in str(error) else explain_missing(values["vars"], str(error))
+        raise TemplateError(f"{field}: {error}{why}") from error

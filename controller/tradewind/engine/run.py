@@ -8,12 +8,13 @@ start.py says what moves a task that waits, try_life.py what reports and time do
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from tradewind.api.duration import format_duration
 from tradewind.api.resolve import ResolvedDag
+from tradewind.api.variables import Variables
 from tradewind.engine import start, try_life
 from tradewind.engine.graph import Graph, positions
 from tradewind.engine.index_set import IndexSet
@@ -44,8 +45,11 @@ class RunState:
         *,
         status: Mapping[str, Any] | None = None,
         graph: Graph | None = None,
+        variables: Callable[[], Variables] = Variables,
     ) -> None:
+        """`variables`: what the ConfigMaps of the run's namespace say at the moment it is called."""
         self.info = info
+        self.variables = variables
         self.dag = dag
         self.graph = graph or Graph.of(dag.tasks)
         self.slots = slots

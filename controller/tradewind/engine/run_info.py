@@ -10,6 +10,18 @@ from tradewind.engine.tries import StopReason, TryKey
 
 
 @dataclass(frozen=True, slots=True)
+class PreviousRuns:
+    """What templates may ask about the runs of the Dag before this one; None where there is no such run."""
+
+    logical_date: datetime | None = None
+    """Of the run before, however it ended; the other values are those of the last run before that succeeded."""
+    interval_start_success: datetime | None = None
+    interval_end_success: datetime | None = None
+    started_at_success: datetime | None = None
+    finished_at_success: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """What does not change about a run."""
 
@@ -23,6 +35,7 @@ class RunInfo:
     interval_end: datetime
     params: Mapping[str, Any] = field(default_factory=dict)
     revision: str | None = None
+    previous: PreviousRuns | None = None
 
 
 @dataclass(frozen=True, slots=True)

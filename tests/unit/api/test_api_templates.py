@@ -123,7 +123,7 @@ ATTACKS = {
     "change-after-a-filter": "{{ (tasks | default).clear() }}",
     "change-in-a-test": "{{ ds is tasks.clear() }}",
     "change-in-a-loop": "{% for x in params.rows.extend(params.rows) %}x{% endfor %}",
-    "named-like-a-function": "{{ params.range(3) }}",
+    "function": "{% for i in range(3) %}x{% endfor %}",
     "debug": "{{ debug() }}",
     "read-a-method": "{{ params.clear }}",
 }
@@ -153,7 +153,7 @@ def test_values_are_never_changed() -> None:
         ("{% if(ds) %}y{% elif (ds) %}n{% endif %}", "y"),
         ("{{ (1) + (2) }}{{ 3 in(1, 3) }}{{ 'a' if(ds)else('b') }}", "3Truea"),
         ("{{ 9 is divisibleby(3) }}{{ 9 is not divisibleby (2) }}", "TrueTrue"),
-        ("{% for i in range(3) %}{{ i }}{% endfor %}{% for i in (4, 5) %}{{ i }}{% endfor %}", "01245"),
+        ("{% for i in (4, 5) %}{{ i }}{% endfor %}", "45"),
         ("{{ params.rows | join (',') }}", "1,2,3"),
     ],
 )

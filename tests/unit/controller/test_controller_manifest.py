@@ -147,3 +147,33 @@ def test_a_deadline_far_beyond_the_limits_ends_a_pod_whose_controller_is_gone() 
     assert "activeDeadlineSeconds" not in manifest()["spec"]
     assert manifest({"timeout": "90s", "queuedTimeout": "2m"})["spec"]["activeDeadlineSeconds"] == 90 + 120 + 60
     assert manifest({"timeout": "1500ms"})["spec"]["activeDeadlineSeconds"] == 2 + 600 + 60
+
+
+def secret(name: str, prefix: str) -> dict[str, Any]:
+    return {"prefix": prefix, "secretRef": {"name": name}}
+
+
+def test_connections_are_secrets_in_the_environment() -> None:
+    own = {"connections": ["warehouse", "my-api.eu", "2nd"], "envFrom": [{"configMapRef": {"name": "settings"}}]}
+    assert container(manifest(own))["envFrom"] == [
+        secret("warehouse", "WAREHOUSE_"),
+        secret("my-api.eu", "MY_API_EU_"),
+        secret("2nd", "_2ND_"),
+        {"configMapRef": {"name": "settings"}},
+    ]
+
+
+def test_connections_of_task_defaults_and_none() -> None:
+    assert container(manifest(taskDefaults={"connections": ["a"]}))["envFrom"] == [secret("a", "A_")]
+    assert "envFrom" not in container(manifest({"connections": []}, taskDefaults={"connections": ["a"]}))
+
+
+def test_a_pod_template_does_not_take_connections_away() -> None:
+    from_template = {"secretRef": {"name": "other"}}
+    template = {
+        "spec": {"containers": [{"name": "task", "envFrom": [from_template]}, {"name": "beside", "image": "x"}]}
+    }
+    pod = manifest({"connections": ["a"]}, podTemplate=template)
+    assert container(pod)["envFrom"] == [secret("a", "A_"), from_template]
+    assert "envFrom" not in pod["spec"]["containers"][1]
+    assert template["spec"]["containers"][0]["envFrom"] == [from_template]

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from engine_world import START, World, run_info, task
 
+from tradewind.api.variables import Variables
 from tradewind.engine.rendering import RenderedTask, TemplateError, facts_of_try, render_task, template_values
+from tradewind.engine.run_info import PreviousRuns
 from tradewind.engine.tries import TryKey
 
 pytestmark = pytest.mark.unit
@@ -28,6 +30,8 @@ def args(template: str, **facts: Any) -> str:
 
 def test_the_values() -> None:
     made = world(task("a"), params={"region": "eu"}, type="Scheduled", dag_name="sales")
+    variables = Variables()
+    made.run.variables = lambda: variables
     assert template_values(made.run, made.run["a"].task, 3) == {
         "logicalDate": "2026-03-01T12:00:00Z",
         "ds": "2026-03-01",
@@ -38,6 +42,7 @@ def test_the_values() -> None:
         "dag": {"name": "sales", "namespace": "ns"},
         "task": {"name": "a", "try": 3},
         "tasks": {},
+        "vars": variables,
     }
 
 
@@ -65,6 +70,48 @@ def test_args_env_and_script_are_templates_and_command_is_not() -> None:
     )
     assert render(made) == RenderedTask(["{{ ds }}"], ["2026-03-01"], [{"name": "DAY", "value": "2026-03-01"}])
     assert render(made, "b") == RenderedTask(["sh", "-c"], ["echo 2026-03-01 $1", "sh", "3"], [])
+
+
+def test_variables_are_those_of_the_moment() -> None:
+    made = world(task("a", image="busybox", script="{{ vars.settings.region }} {{ vars.my_settings.log_level }}"))
+    config_maps = {"settings": {"region": "eu"}, "my-settings": {"log.level": "info"}}
+    made.run.variables = lambda: Variables(config_maps)
+    rendered = [render(made)]
+    config_maps["settings"] = {"region": "us"}
+    rendered.append(render(made))
+    assert [each.args for each in rendered] == [["eu info"], ["us info"]]
+
+
+def test_an_unknown_variable_names_field_and_fix() -> None:
+    made = world(task("a", env=[{"name": "REGION", "value": "{{ vars.settings.region }}"}]))
+    made.run.variables = lambda: Variables({}, "ns")
+    with pytest.raises(TemplateError) as caught:
+        render(made)
+    assert str(caught.value).startswith("env[REGION]: `vars.settings.region` is undefined: namespace 'ns' has no")
+    assert "create configmap settings" in str(caught.value)
+
+
+def test_without_variables_none_is_there() -> None:
+    with pytest.raises(TemplateError, match=r"^args\[0\]: `vars.settings.region` is undefined"):
+        args("{{ vars.settings.region }}")
+
+
+def test_what_was_before() -> None:
+    moments = [datetime(2026, 2, day, 6, 30, tzinfo=UTC) for day in range(1, 6)]
+    names = ("LogicalDate", "DataIntervalStartSuccess", "DataIntervalEndSuccess", "StartDateSuccess", "EndDateSuccess")
+    template = " ".join(f"{{{{ prev{name} }}}}" for name in names)
+    assert args(template, previous=PreviousRuns(*moments)) == " ".join(
+        f"2026-02-0{day}T06:30:00Z" for day in range(1, 6)
+    )
+
+
+@pytest.mark.parametrize("previous", [None, PreviousRuns(), PreviousRuns(logical_date=START)])
+def test_a_run_that_was_not_before_is_undefined(previous: PreviousRuns | None) -> None:
+    facts = {"previous": previous}
+    assert args("{{ prevEndDateSuccess | default('never') }}", **facts) == "never"
+    assert args("{% if prevEndDateSuccess is defined %}again{% else %}first{% endif %}", **facts) == "first"
+    with pytest.raises(TemplateError, match=r"`prevEndDateSuccess` is undefined: there was no such run before; say"):
+        args("{{ prevEndDateSuccess }}", **facts)
 
 
 def test_env_from_elsewhere_is_left_alone() -> None:

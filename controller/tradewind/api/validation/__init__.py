@@ -14,6 +14,7 @@ from tradewind.api.groups import Groups
 from tradewind.api.names import MAX_DAG_NAME, MAX_LABEL
 from tradewind.api.pool import Pool
 from tradewind.api.validation.branches import check_branches
+from tradewind.api.validation.connections import check_connections
 from tradewind.api.validation.dependencies import check_dependencies
 from tradewind.api.validation.groups import check_groups
 from tradewind.api.validation.mapping import check_mapping
@@ -71,6 +72,7 @@ def validate_dag_spec(spec: DagSpec) -> list[Problem]:
         *check_setups(spec),
         *check_sensors(spec),
         *check_templates(spec, groups),
+        *check_connections(spec),
         *check_pod_template(spec.pod_template, "spec.podTemplate"),
         *check_duration(spec.run_timeout, "spec.runTimeout"),
         *check_duration(spec.starting_deadline, "spec.startingDeadline"),

@@ -28,6 +28,7 @@ class _Scope:
     node: str | None = None
     mapped: bool | None = None
     item_names: tuple[str, ...] = ()
+    variables: bool = True
 
 
 def check_templates(spec: DagSpec, groups: Groups) -> list[Problem]:
@@ -44,9 +45,9 @@ def check_templates(spec: DagSpec, groups: Groups) -> list[Problem]:
         for field, text in _templates(task):
             problems += _check(text, f"spec.tasks[{task.name}].{field}", inside)
         for field, text in _item_templates(task):
-            problems += _check(text, f"spec.tasks[{task.name}].{field}", replace(inside, mapped=False))
+            problems += _check(text, f"spec.tasks[{task.name}].{field}", replace(inside, mapped=False, variables=False))
     for name, group in groups.named.items():
-        before = replace(shared, node=beginning(name), mapped=False)
+        before = replace(shared, node=beginning(name), mapped=False, variables=False)
         for field, text in _item_templates(group):
             problems += _check(text, f"spec.groups[{name}].{field}", before)
     return problems
@@ -101,6 +102,9 @@ def _check(text: str, field: str, scope: _Scope) -> Iterator[Problem]:
             yield Problem("InvalidTemplate", field, f"the Dag has no param {rest[0]!r}")
         elif top == "tasks" and rest and scope.node is not None:
             yield from _check_task_reference(rest[0], field, scope, scope.node)
+        elif top == "vars" and not scope.variables:
+            message = "vars may change during a run, and items may not: use it in args or env, or make it a param"
+            yield Problem("InvalidTemplate", field, message)
         elif top in ("item", "index") or (top == "task" and rest[:1] == ["index"]):
             yield from _check_item(name, rest, field, scope)
 

@@ -1,5 +1,6 @@
 """`tradewind run`: read the files, check everything, run the Dag, and say how it went."""
 
+import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from tradewind.api.pool import Pool
 from tradewind.api.resolve import resolve
 from tradewind.api.validation import with_defaults
 from tradewind.api.validation.params import check_params
+from tradewind.api.variables import Variables
 from tradewind.cli import colours
+from tradewind.cli.connections import Connections, read_connections
 from tradewind.cli.documents import Document, read_documents
 from tradewind.cli.errors import EXIT_FAILED, CliError
 from tradewind.cli.inputs import check_documents, parse_moment, parse_params
@@ -25,6 +28,7 @@ from tradewind.cli.local.environment import Environment, Sources
 from tradewind.cli.local.folder import RunFolder
 from tradewind.cli.local.runner import LocalRun
 from tradewind.cli.output import Format, output_option, print_data
+from tradewind.cli.variables import GivenVariables, check_variables, read_variables, variables_option
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.scheduler import Scheduler
@@ -38,11 +42,21 @@ class _Inputs:
     document: Document
     pools: list[Pool]
     sources: Sources
+    variables: GivenVariables
+    connections: Connections
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
+@variables_option
+@click.option(
+    "--connections",
+    "connections_file",
+    metavar="FILE",
+    help="Connections of tasks: Secrets, or {name: {KEY: value}}, in YAML or JSON. Without it, and where it says "
+    "nothing, they come from the environment: KEY of my-db is the variable MY_DB_KEY.",
+)
 @click.option(
     "--logical-date", metavar="TIME", help="The moment the run is for, as 2026-01-31T06:00:00Z. Default: now."
 )
@@ -64,6 +78,8 @@ def run(
     context: click.Context,
     files: tuple[str, ...],
     params: tuple[str, ...],
+    variables: tuple[str, ...],
+    connections_file: str | None,
     logical_date: str | None,
     dag_name: str | None,
     folder: Path,
@@ -74,12 +90,12 @@ def run(
     """Run a Dag on this machine, with the scheduler of the cluster and local processes as tasks.
 
     Images are not used: a task's command or script runs with the programs of this machine, and `python3` is the Python
-    that runs tradewind. Pools in the files count; ConfigMaps and Secrets in them feed env and envFrom. A working
-    directory in a volume becomes a folder under FOLDER/volumes.
+    that runs tradewind. Pools in the files count; ConfigMaps and Secrets in them feed env, envFrom, variables and
+    connections. A working directory in a volume becomes a folder under FOLDER/volumes.
 
     Exits 0 when the run succeeded, 1 when it failed, 2 when something in the files or options is wrong.
     """
-    inputs = _read(files, dag_name)
+    inputs = _read(files, dag_name, variables, connections_file)
     moment = datetime.now(UTC).replace(microsecond=0)
     logical = parse_moment(logical_date) if logical_date else moment
     given, complete = _params(inputs, params)
@@ -101,12 +117,12 @@ def run(
     scheduler = Scheduler(parallelism=max_parallel or 0)
     for pool in inputs.pools:
         scheduler.set_pool(info.namespace, pool.metadata.name, pool.spec.slots)
-    state = RunState(info, resolve(inputs.dag.spec), scheduler.slots)
+    state = RunState(info, resolve(inputs.dag.spec), scheduler.slots, variables=lambda: Variables(inputs.variables))
     LocalRun(
         scheduler,
         state,
         folder=place,
-        environment=Environment(info, inputs.sources, _folder_of(inputs.document)),
+        environment=Environment(info, inputs.sources, _folder_of(inputs.document), inputs.connections),
         display=display_for(_console(output)),
         here=Path.cwd(),
         show_logs=logs,
@@ -118,7 +134,9 @@ def run(
         context.exit(EXIT_FAILED)
 
 
-def _read(files: Sequence[str], dag_name: str | None) -> _Inputs:
+def _read(
+    files: Sequence[str], dag_name: str | None, variables: Sequence[str], connections_file: str | None
+) -> _Inputs:
     """The Dag to run and all that comes with it. Raises CliError that lists everything wrong."""
     documents, unreadable = read_documents(files)
     if unreadable:
@@ -129,7 +147,12 @@ def _read(files: Sequence[str], dag_name: str | None) -> _Inputs:
         if not dags:
             raise CliError(f"there is no Dag {dag_name!r} in {', '.join(files)}")
     others = [document for document in documents if document.kind != "Dag"]
-    findings = check_documents([*dags, *others], on_cluster=False)
+    given, findings = read_variables(others, variables)
+    findings = [
+        *check_documents([*dags, *others], on_cluster=False),
+        *findings,
+        *check_variables([*dags, *others], given),
+    ]
     if findings:
         raise CliError("\n       ".join(map(str, findings)))
     if len(dags) != 1:
@@ -137,11 +160,18 @@ def _read(files: Sequence[str], dag_name: str | None) -> _Inputs:
             raise CliError(f"there is no Dag in {', '.join(files)}")
         names = ", ".join(document.name for document in dags)
         raise CliError(f"there are {len(dags)} Dags ({names}): choose one with --dag")
+    dag, sources = Dag.model_validate(dags[0].manifest), Sources.of(others)
+    connections = read_connections(connections_file, sources.secrets)
+    missing = [str(finding) for finding in connections.missing(dags[0], resolve(dag.spec), os.environ)]
+    if missing:
+        raise CliError("\n       ".join(missing))
     return _Inputs(
-        dag=Dag.model_validate(dags[0].manifest),
+        dag=dag,
         document=dags[0],
         pools=[Pool.model_validate(document.manifest) for document in others if document.kind == "Pool"],
-        sources=Sources.of(others),
+        sources=sources,
+        variables=given,
+        connections=connections,
     )
 
 

@@ -1,6 +1,5 @@
 """The environment of a task's process: what its container would get, as far as one machine can know it."""
 
-import base64
 import math
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any
 from tradewind.api.names import LABEL_DAG, LABEL_INDEX, LABEL_RUN, LABEL_TASK, LABEL_TRY, pod_name
 from tradewind.api.resolve import ResolvedTask
 from tradewind.api.validation.tasks import quantity
+from tradewind.cli.connections import Connections, secret_data
 from tradewind.cli.documents import Document
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.tries import TryKey
@@ -30,19 +30,17 @@ class Sources:
     """ConfigMaps and Secrets that were given as files, by name."""
 
     config_maps: dict[str, dict[str, str]] = field(default_factory=dict)
-    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, documents: Iterable[Document]) -> "Sources":
-        """Those among the documents."""
+        """Those among the documents. Raises CliError for a Secret that Kubernetes would refuse."""
         sources = cls()
         for document in documents:
             if document.kind == "ConfigMap":
                 sources.config_maps[document.name] = _strings(document.manifest.get("data"))
             elif document.kind == "Secret":
-                encoded = _strings(document.manifest.get("data"))
-                decoded = {key: base64.b64decode(value).decode(errors="replace") for key, value in encoded.items()}
-                sources.secrets[document.name] = {**decoded, **_strings(document.manifest.get("stringData"))}
+                sources.secrets[document.name] = secret_data(document)
         return sources
 
 
@@ -53,6 +51,7 @@ class Environment:
     info: RunInfo
     sources: Sources
     dag_folder: Path | None
+    connections: Connections = field(default_factory=Connections)
     user: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def variables(
@@ -62,7 +61,7 @@ class Environment:
 
         Raises LocalRunError for a value that cannot be had here.
         """
-        own: dict[str, str] = {}
+        own = self.connections.variables(task.connections)
         for source in task.env_from:
             own |= self._all_of(source)
         own |= facts
@@ -70,6 +69,9 @@ class Environment:
             value = self._value(task, key, variable)
             if value is not None:
                 own[variable["name"]] = value
+        for name, value in own.items():
+            if "\0" in value:
+                raise LocalRunError(f"the variable {name} has a NUL byte, which no environment can hold")
         return {**self._inherited(), **own}
 
     def _inherited(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from tradewind.api import names
+from tradewind.api.connections import connection_prefix
 from tradewind.api.resolve import ResolvedDag, ResolvedTask
 from tradewind.controller.pods.strategic_merge import strategic_merge
 from tradewind.controller.resources import owner_reference
@@ -25,6 +26,7 @@ def pod_manifest(
     pod = _base(info, dag, task, key, rendered)
     for template in (dag.pod_template, task.pod_template):
         pod = strategic_merge(pod, template)
+    _add_connections(pod, task)
     # What identifies the try is not up to templates.
     pod["metadata"] = {
         **pod["metadata"],
@@ -92,6 +94,14 @@ def _container(info: RunInfo, task: ResolvedTask, key: TryKey, rendered: Rendere
     if task.resources:
         container["resources"] = task.resources
     return container
+
+
+def _add_connections(pod: dict[str, Any], task: ResolvedTask) -> None:
+    """Before what envFrom says, which so wins; and after podTemplates, whose envFrom takes the place of the task's."""
+    sources = [{"prefix": connection_prefix(name), "secretRef": {"name": name}} for name in task.connections]
+    for container in pod["spec"]["containers"]:
+        if sources and container["name"] == names.TASK_CONTAINER:
+            container["envFrom"] = [*sources, *container.get("envFrom", ())]
 
 
 def _literal(text: str) -> str:

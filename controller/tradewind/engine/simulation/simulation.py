@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from graphlib import TopologicalSorter
 from typing import Any
 
 from tradewind.api.resolve import ResolvedDag
+from tradewind.api.variables import ConfigMaps, Variables
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.scheduler import Scheduler
@@ -125,7 +127,12 @@ class SimulatedRun:
 
 
 def simulate(
-    dags: Sequence[DagToRun], *, outcomes: Outcomes, pools: Mapping[str, int], logical_date: datetime
+    dags: Sequence[DagToRun],
+    *,
+    outcomes: Outcomes,
+    pools: Mapping[str, int],
+    logical_date: datetime,
+    variables: ConfigMaps | None = None,
 ) -> list[SimulatedRun]:
     """One run of each Dag, all on the same cluster and beginning at `logical_date`.
 
@@ -137,7 +144,7 @@ def simulate(
     runs: dict[str, SimulatedRun] = {}
     for each in dags:
         info = _run_info(each, logical_date)
-        state = RunState(info, each.dag, scheduler.slots)
+        state = RunState(info, each.dag, scheduler.slots, variables=partial(Variables, variables))
         scheduler.add_run(state)
         runs[info.uid] = SimulatedRun(state, logical_date)
     now: datetime | None = logical_date

@@ -1,0 +1,109 @@
+"""Connections of a local run: from a file, from Secrets among the files, or from the environment.
+
+Values of Secrets are in no message here, and in no `repr`.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any
+
+from tradewind.api.connections import connection_prefix
+from tradewind.api.resolve import ResolvedDag
+from tradewind.api.validation import Problem
+from tradewind.cli.documents import Document, read_documents
+from tradewind.cli.errors import CliError
+from tradewind.cli.inputs import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What is known of connections, by name. One that is not known may be in the environment, as it is."""
+
+    given: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+    def variables(self, names: Iterable[str]) -> dict[str, str]:
+        """The environment variables of these connections, but for those that come from the environment."""
+        return {
+            f"{connection_prefix(name)}{key}": value
+            for name in names
+            for key, value in self.given.get(name, {}).items()
+        }
+
+    def missing(self, document: Document, dag: ResolvedDag, environment: Iterable[str]) -> Iterator[Finding]:
+        """Connections that tasks of a Dag need and that are nowhere. `environment`: names of variables."""
+        present = tuple(environment)
+        used = [(task.name, name) for task in dag.tasks if task.command or task.script for name in task.connections]
+        for task, name in used:
+            prefix = connection_prefix(name)
+            if name in self.given or any(variable.startswith(prefix) for variable in present):
+                continue
+            message = (
+                f"task {task!r} needs the connection {name!r}, which is not on this machine: set its variables "
+                f"({prefix}…) in your environment, or name a file with --connections that has `{name}: {{KEY: value}}` "
+                f"or a Secret {name!r}"
+            )
+            yield Finding(document, Problem("MissingConnection", f"spec.tasks[{task}].connections", message))
+
+
+def read_connections(file: str | None, secrets: Mapping[str, Mapping[str, str]]) -> Connections:
+    """Those of a file and, where it does not have them, `secrets`. Raises CliError for what cannot be used."""
+    given = dict(secrets)
+    if file is not None:
+        documents, unreadable = read_documents([file])
+        if unreadable:
+            raise CliError("\n       ".join(unreadable))
+        for document in documents:
+            given |= _in_document(document)
+    return Connections(given)
+
+
+def secret_data(document: Document) -> dict[str, str]:
+    """What is in a Secret, decoded. Raises CliError, without any value in it, for one that Kubernetes would refuse."""
+    return _secret(document, document.manifest)
+
+
+def _in_document(document: Document) -> dict[str, dict[str, str]]:
+    manifest = document.manifest
+    if not isinstance(manifest, dict):
+        raise CliError(f"{document.file}:{document.line_of('')}: connections are Secrets, or {{name: {{KEY: value}}}}")
+    if manifest.get("kind") == "List" and isinstance(manifest.get("items"), list):
+        secrets = [item for item in manifest["items"] if isinstance(item, dict) and item.get("kind") == "Secret"]
+        return {_name(document, secret): _secret(document, secret) for secret in secrets}
+    if document.kind == "Secret":
+        return {_name(document, manifest): _secret(document, manifest)}
+    if document.kind and "apiVersion" in manifest:
+        return {}  # some other object
+    return {str(name): _entries(document, str(name), entries, str | int) for name, entries in manifest.items()}
+
+
+def _name(document: Document, secret: Mapping[str, Any]) -> str:
+    metadata = secret.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(name, str) or not name:
+        raise CliError(f"{document.file}:{document.line_of('metadata')}: the Secret needs a metadata.name")
+    return name
+
+
+def _secret(document: Document, secret: Mapping[str, Any]) -> dict[str, str]:
+    decoded = {}
+    for key, value in _entries(document, "data", secret.get("data") or {}).items():
+        try:
+            content = base64.b64decode(re.sub(r"[\r\n]", "", value), validate=True)
+        except ValueError:
+            where = f"{document.file}:{document.line_of(f'data.{key}')}: Secret {document.name}: data.{key}"
+            raise CliError(f"{where}: is not base64; plain text goes into stringData") from None
+        decoded[key] = content.decode(errors="surrogateescape")  # what is no text reaches the process as it is
+    return decoded | _entries(document, "stringData", secret.get("stringData") or {})
+
+
+def _entries(document: Document, name: str, entries: Any, kinds: UnionType | type = str) -> dict[str, str]:
+    if not isinstance(entries, dict):
+        raise CliError(f"{document.file}:{document.line_of(name)}: {name}: must be an object, as in {{KEY: value}}")
+    for key, value in entries.items():
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            where = f"{document.file}:{document.line_of(f'{name}.{key}')}: {name}.{key}"
+            raise CliError(f"{where}: must be text: put the value in quotes")
+    return {str(key): str(value) for key, value in entries.items()}
