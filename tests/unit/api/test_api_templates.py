@@ -131,10 +131,10 @@ ATTACKS = {
 
 @pytest.mark.parametrize("text", ATTACKS.values(), ids=ATTACKS.keys())
 def test_cannot_be_blown_up(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(TemplateError) as caught:
         render(text, VALUES)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert len(str(caught.value)) < 1000
 
 

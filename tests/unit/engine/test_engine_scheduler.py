@@ -132,7 +132,7 @@ def test_an_event_costs_little_in_a_wide_run() -> None:
     """A bound far above what is measured (some 15 µs), for machines that are busy; quadratic work would exceed it."""
     names = [f"t{index}" for index in range(1000)]
     world = World(*(task(name) for name in names), task("last", *names), maxActiveTasks=100)
-    began = time.perf_counter()
+    began = time.process_time()
     events = 0
     while not world.run.finished:
         for start in world.last.starts:
@@ -145,4 +145,4 @@ def test_an_event_costs_little_in_a_wide_run() -> None:
                 events += 1
         world.plan()
     assert events == 3003
-    assert (time.perf_counter() - began) / events < 0.001
+    assert (time.process_time() - began) / events < 0.001
