@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import kubernetes
+import urllib3
 from spaces import Space
 
 LONGEST_SECONDS = 120
@@ -16,6 +17,7 @@ class PodWatch(threading.Thread):
         super().__init__(daemon=True)
         self._space = space
         self._events: list[tuple[str, Any]] = []
+        self._ended = False
         self._watch: Any = kubernetes.watch.Watch()  # type: ignore[no-untyped-call]
         self._version = space.witness.core.list_namespaced_pod(space.name).metadata.resource_version
         self.start()
@@ -23,11 +25,16 @@ class PodWatch(threading.Thread):
     def run(self) -> None:
         pods = self._space.witness.core.list_namespaced_pod
         options = {"resource_version": self._version, "timeout_seconds": LONGEST_SECONDS}
-        for event in self._watch.stream(pods, self._space.name, **options):
-            self._events.append((event["type"], event["object"]))
+        try:
+            for event in self._watch.stream(pods, self._space.name, **options):
+                self._events.append((event["type"], event["object"]))
+        except urllib3.exceptions.HTTPError:
+            if not self._ended:
+                raise
 
     def end(self) -> None:
         """Watch no more."""
+        self._ended = True
         self._watch.stop()
 
     def most_at_once(self, weights: dict[str, int] | None = None) -> int:
