@@ -19,15 +19,15 @@ class ForEachSource(Model):
     """What a task is mapped over: exactly one of items, param and output."""
 
     name: Annotated[str, Field(pattern=IDENTIFIER, max_length=63)] | None = None
-    """With several sources: the value of this one is `{{ item.<name> }}`. Without names they are `{{ item[0] }}`,
-    `{{ item[1] }}`, …"""
+    """Makes the value of this source `{{ item.<name> }}`. Without names, those of several sources are `{{ item[0] }}`,
+    `{{ item[1] }}`, …, and that of a single one is `{{ item }}`."""
     items: Annotated[list[Json], Field(max_length=MAX_MAP_LENGTH, json_schema_extra=LIST_ATOMIC)] | None = None
     """The values themselves, any JSON; strings in them are templates."""
     param: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """Name of a param of the Dag, whose value is a list or an object."""
+    """Name of a param of the Dag, whose value is a list, or an object: then `item.key` and `item.value`."""
     output: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """A task, and where in its output the list or object is: `extract` or `extract.stores`. The task comes before this
-    one, whether dependsOn says so or not."""
+    """A task, and where in its output the list or object is: `extract` or `extract.stores`. The task comes before what
+    is mapped, whether dependsOn says so or not."""
 
 
 def _kind(value: Any) -> str | None:

@@ -47,6 +47,10 @@ class _InstanceFacts(Model):
     """Where it is in its life. None: it has not begun, though its instances are known, or for the reason in message."""
     try_: Annotated[int | None, Field(alias="try")] = None
     """Number of the current or last try, from 1."""
+    lost: int | None = None
+    """Tries among them that were lost and are not counted against the retries."""
+    tries_before: int | None = None
+    """Tries that were made before the last rerun; retries are counted from there."""
     reason: str | None = None
     """Why it is in this state, in one CamelCase word."""
     message: str | None = None
@@ -69,6 +73,8 @@ class _InstanceFacts(Model):
     """Of a sensor: when it first looked; its timeout counts from here."""
     next_poke_at: Timestamp | None = None
     """Of a sensor: when it looks next."""
+    tries: Annotated[list[TryStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
+    """Earlier tries, when there was more than one."""
 
 
 class InstanceStatus(_InstanceFacts):
@@ -83,14 +89,8 @@ class TaskStatus(_InstanceFacts):
 
     name: Name
     """Name of the task."""
-    lost: int | None = None
-    """Tries among them that were lost and are not counted against the retries."""
-    tries_before: int | None = None
-    """Tries that were made before the last rerun; retries are counted from there."""
     output: Json | None = None
     """What the task wrote to its termination log, as JSON: `{{ tasks.<name>.output }}` for the tasks after it."""
-    tries: Annotated[list[TryStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
-    """Earlier tries, when there was more than one."""
     count: int | None = None
     """Of a mapped task: how many instances it has."""
     indexes: dict[str, str] | None = None
@@ -102,6 +102,10 @@ class TaskStatus(_InstanceFacts):
     rerun_from: dict[str, str] | None = None
     """Of a mapped task: which instances made how many tries before their last rerun, by number of tries: `{"1":
     "0-9"}`."""
+    poke_numbers: dict[str, str] | None = None
+    """Of a mapped sensor: which instances have looked how often, by number of pokes: `{"3": "0-9"}`."""
+    due_at: dict[str, str] | None = None
+    """Of a mapped task: which instances wait for a retry or a poke until when, by time."""
     instances: Annotated[list[InstanceStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
     """Of a mapped task: some instances in full, those that run or failed first."""
     outputs: dict[str, Json] | None = None

@@ -153,7 +153,16 @@ def test_the_largest_request_fits(runs: Runs) -> None:
 def test_a_status_with_everything(runs: Runs) -> None:
     """The status subresource takes what the controller writes of mapped tasks, sensors and requests."""
     runs.make("r", {"dag": "sales"})
-    instance = {"index": 812, "state": "UpForReschedule", "try": 2, "pokes": 3, "nextPokeAt": "2026-01-01T00:00:00Z"}
+    instance = {
+        "index": 812,
+        "state": "UpForReschedule",
+        "try": 2,
+        "lost": 1,
+        "triesBefore": 1,
+        "pokes": 3,
+        "nextPokeAt": "2026-01-01T00:00:00Z",
+        "tries": [{"number": 1, "state": "Lost"}],
+    }
     status = {
         "phase": "Running",
         "tasks": [
@@ -165,9 +174,12 @@ def test_a_status_with_everything(runs: Runs) -> None:
                 "numbers": {"2": "3,17-20"},
                 "lostTries": {"1": "5"},
                 "rerunFrom": {"1": "0-9"},
+                "pokeNumbers": {"3": "812"},
+                "dueAt": {"2026-01-01T00:00:00Z": "812"},
                 "instances": [instance],
                 "outputs": {"0": {"rows": 5}, "1": "text", "2": [1], "3": False},
             },
+            {"name": "waiting", "state": "None", "count": 3, "indexes": {}},
             {"name": "landed", "state": "UpForReschedule", "triesBefore": 1, "pokes": 2},
         ],
         "requests": [

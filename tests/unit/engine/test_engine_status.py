@@ -69,6 +69,49 @@ def test_a_task_whose_instances_are_known_before_they_begin_is_valid() -> None:
     assert (world.entry("b")["state"], world.entry("b")["count"]) == ("None", 2)
 
 
+def test_every_state_of_instances_is_valid() -> None:
+    """The API server drops fields that its schema does not have, and refuses states that it does not know."""
+    world = World(
+        task("list"),
+        task("load", retries={"limit": 2, "delay": "10s"}, forEach={"output": "list"}),
+        task("landed", sensor={"mode": "Reschedule", "interval": "5s"}, forEach={"items": [1, 2]}),
+        task("held", sensor={"interval": "5s"}),
+        {"name": "evening", "waitFor": {"duration": "1m"}, "forEach": {"items": [1, 2]}},
+        task("first", group="g", dependsOn=["list"]),
+        task("second", "first", group="g", retries={"limit": 1, "delay": "10s"}),
+        groups=[{"name": "g", "forEach": {"items": ["a", "b"]}}],
+    )
+    steps: list[Callable[[], object]] = [
+        lambda: world.succeed("list", "[1, 2, 3]"),
+        lambda: world.running("load[0]", started_at=START),
+        lambda: world.succeed("load[0]", '{"rows": 1}'),
+        lambda: world.fail("load[1]", message="no luck"),
+        lambda: world.lose("load[2]"),
+        lambda: world.fail("landed[0]"),
+        lambda: world.fail("held"),
+        lambda: world.succeed("first[0]"),
+        lambda: world.fail("second[0]"),
+        lambda: world.wait(seconds=5),
+        lambda: world.fail("landed[0]"),
+        lambda: world.wait(seconds=5),
+        lambda: world.fail("load[1]", message="no luck"),
+        lambda: world.succeed("second[0]", "1"),
+        lambda: world.restart(),
+        lambda: world.succeed("held"),
+        lambda: world.wait(minutes=1),
+        lambda: world.fail("first[1]"),
+        lambda: world.fail("load[1]"),
+        lambda: world.succeed("load[2]"),
+        lambda: world.succeed("landed[0]"),
+        lambda: world.succeed("landed[1]"),
+    ]
+    validate(world)
+    for step in steps:
+        step()
+        validate(world)
+    assert world.phase() == "Failed"
+
+
 def test_a_new_run() -> None:
     world = World(task("a"), task("b", "a"), maxActiveRuns=1)
     queued = world.add(run_info("r2", logical_date=START + timedelta(days=1), params={"x": 1}, revision="d-abc"))

@@ -51,10 +51,7 @@ def _check(spec: DagSpec, groups: Groups, item: Task | TaskGroup, where: str) ->
 
 def _check_source_names(sources: list[ForEachSource], field: str) -> Iterator[Problem]:
     names = [source.name for source in sources if source.name is not None]
-    if names and len(sources) == 1:
-        message = f"{names[0]!r} is for several sources; the only one is {{{{ item }}}} itself: leave the name away"
-        yield Problem("InvalidMapping", field, message)
-    elif names and len(names) < len(sources):
+    if names and len(names) < len(sources):
         message = "some sources have a name and others not: name all ({{ item.<name> }}) or none ({{ item[0] }})"
         yield Problem("InvalidMapping", field, message)
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
