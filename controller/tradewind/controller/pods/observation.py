@@ -86,11 +86,12 @@ def observe(pod: PodObject, *, gone: bool) -> TryReport | None:
     never_placed = pod.metadata.deletion_timestamp is not None and not pod.spec.node_name
     if gone or never_placed:
         state = "running" if container and container.state.running else "waiting to start"
-        return _report(identity, TryEvent.LOST, reason="PodDeleted", message=f"its Pod was deleted while {state}")
+        reason = _disruption(pod) or "PodDeleted"
+        return _report(identity, TryEvent.LOST, reason=reason, message=f"its Pod was deleted while {state}")
     if container is not None and container.state.running is not None:
         return _report(identity, TryEvent.RUNNING, started_at=container.state.running.started_at)
-    reason, message = _why_waiting(pod, container)
-    return _report(identity, TryEvent.CREATED, reason=reason, message=message)
+    waits_for, message = _why_waiting(pod, container)
+    return _report(identity, TryEvent.CREATED, reason=waits_for, message=message)
 
 
 def _report(identity: TryKey, event: TryEvent, **facts: Any) -> TryReport:
@@ -133,11 +134,19 @@ def _lost_reason(pod: PodObject, ended: Terminated) -> str | None:
         return pod.status.reason
     if ended.reason == "ContainerStatusUnknown":
         return "NodeLost"
+    disruption = _disruption(pod)
+    if disruption is not None:
+        return disruption
+    if pod.status.reason != "DeadlineExceeded" and _killed_by_deletion(pod, ended):
+        return "PodDeleted"
+    return None
+
+
+def _disruption(pod: PodObject) -> str | None:
+    """Why Kubernetes itself takes the Pod away (preemption, eviction, a lost node), if it does."""
     for condition in pod.status.conditions:
         if condition.type == "DisruptionTarget" and condition.status == "True":
             return condition.reason or "Disrupted"
-    if pod.status.reason != "DeadlineExceeded" and _killed_by_deletion(pod, ended):
-        return "PodDeleted"
     return None
 
 
