@@ -74,7 +74,7 @@ class _InstanceFacts(Model):
     next_poke_at: Timestamp | None = None
     """Of a sensor: when it looks next."""
     tries: Annotated[list[TryStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
-    """Earlier tries, when there was more than one."""
+    """Earlier tries, when there was more than one; of an instance of a mapped task the last of them."""
 
 
 class InstanceStatus(_InstanceFacts):
@@ -96,17 +96,19 @@ class TaskStatus(_InstanceFacts):
     indexes: dict[str, str] | None = None
     """Of a mapped task: which instances are in which state, by state: `{Succeeded: "0-811,813-999"}`."""
     numbers: dict[str, str] | None = None
-    """Of a mapped task: which instances are at which try, by try number, where it is above 1: `{"2": "3,17-20"}`."""
+    """Of a mapped task: which instances are at which try, by try number, where that is not what their state says:
+    `{"2": "3,17-20"}`."""
     lost_tries: dict[str, str] | None = None
     """Of a mapped task: which instances lost how many tries, by number of lost tries: `{"1": "5"}`."""
     rerun_from: dict[str, str] | None = None
     """Of a mapped task: which instances made how many tries before their last rerun, by number of tries: `{"1":
     "0-9"}`."""
     poke_numbers: dict[str, str] | None = None
-    """Of a mapped sensor: which instances have looked how often, by number of pokes: `{"3": "0-9"}`."""
+    """Of a mapped sensor: which instances have looked how often, by number of looks: `{"4": "0-9"}`."""
     due_at: dict[str, str] | None = None
-    """Of a mapped task: which instances wait for a retry or a poke until when, by time."""
+    """Of a mapped task: when which instances go on by themselves, to try or to look again: `{"2026-01-31T06:00:00Z":
+    "0-9"}`."""
     instances: Annotated[list[InstanceStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
-    """Of a mapped task: some instances in full, those that run or failed first."""
+    """Of a mapped task: some instances in full, those that run and those that failed first."""
     outputs: dict[str, Json] | None = None
     """Of a mapped task: what its instances wrote, by index."""

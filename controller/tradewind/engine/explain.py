@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tradewind.engine.counting import counts_of
 from tradewind.engine.run_end import ENDING_REASONS
-from tradewind.engine.start import rule_of
 from tradewind.engine.states import RunPhase, TaskState
 from tradewind.engine.task_instance import format_time
-from tradewind.engine.trigger_rules import Run, Wait
+from tradewind.engine.trigger_rules import Run, Wait, evaluate
 
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
@@ -55,7 +55,7 @@ def _of_task(run: "RunState", node: "TaskNode", index: int | None, told: str | N
         yield from _of_upstream(run, node, index)
         if node.task.depends_on_past:
             yield Reason("dependsOnPast", bool(told), told or "the task in the run before must have succeeded")
-        if node.mapped and not node.expanded:
+        if node.awaits_items:
             yield Reason("forEach", True, "the items that it is mapped over are not known yet")
     elif state is TaskState.SCHEDULED:
         since = f" since {format_time(instance.scheduled_at)}" if instance.scheduled_at else ""
@@ -75,14 +75,14 @@ def _of_task(run: "RunState", node: "TaskNode", index: int | None, told: str | N
 
 
 def _of_upstream(run: "RunState", node: "TaskNode", index: int | None) -> Iterator[Reason]:
-    verdict = rule_of(node, node.counts_of(index))
+    verdict = evaluate(node.task.trigger_rule, counts_of(run, node, index))
     waits = isinstance(verdict, Wait)
     says = "is satisfied" if isinstance(verdict, Run) else verdict.reason
     yield Reason("triggerRule", waits, f"{node.task.trigger_rule}: {says}")
     before = [run.nodes[position] for position in run.graph.upstream[node.position]]
     unfinished = [other for other in before if not other.finished]
     for other in unfinished[:MOST_NAMED] if waits else ():
-        done = f" ({other.size - other.unfinished} of {other.size} ended)" if other.count else ""
+        done = f" ({other.count - other.unfinished} of {other.count} ended)" if other.count else ""
         yield Reason("dependsOn", True, f"{other.task.name} is {other.state.value}{done}")
     if waits and len(unfinished) > MOST_NAMED:
         yield Reason("dependsOn", True, f"and {len(unfinished) - MOST_NAMED} more")

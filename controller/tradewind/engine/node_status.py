@@ -6,10 +6,12 @@ those under way and those that ended badly, what people want to know.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from tradewind.engine.index_map import IndexMap
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.states import FINISHED_STATES, TaskState
 from tradewind.engine.task_instance import format_time, parse_time, shorten
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
     from tradewind.engine.task_instance import TaskInstance
     from tradewind.engine.task_node import TaskNode
 
-MAX_DETAILED = 100
-"""Instances under way that have an entry of their own in status."""
+Key = TypeVar("Key", TaskState, int)
+MAX_DUE = 200
+"""Different moments at which instances go on by themselves; more are rounded up until so many are left."""
+_FIRST_TOLD = {state: place for place, state in enumerate((TaskState.RUNNING, TaskState.QUEUED, TaskState.SCHEDULED))}
+_WORST_TRIES = 1
+"""Earlier tries of an instance that are told: thousands of instances have thousands."""
 
 
 def entry(node: "TaskNode", message_limit: int, waiting_for: str | None) -> dict[str, Any]:
@@ -27,6 +33,8 @@ def entry(node: "TaskNode", message_limit: int, waiting_for: str | None) -> dict
     if not node.count:
         return node.whole.entry(message_limit, waiting_for)
     facts: dict[str, Any] = {"name": node.task.name, "state": node.state.value, "count": node.count}
+    if node.reason and not node.ready:
+        facts["reason"] = node.reason
     message = _message(node, waiting_for)
     if message:
         facts["message"] = shorten(message, message_limit)
@@ -37,73 +45,87 @@ def entry(node: "TaskNode", message_limit: int, waiting_for: str | None) -> dict
     ):
         if moment is not None:
             facts[key] = format_time(moment)
-    facts["indexes"] = {state.value: str(indexes) for state, indexes in _indexes(node).items()}
-    live = [node.live[index] for index in sorted(node.live)]
-    facts |= _ranges("numbers", node.numbers, live, lambda each: each.number if each.number > 1 else None)
-    facts |= _ranges("lostTries", node.lost, live, lambda each: each.lost or None)
-    facts |= _ranges("rerunFrom", node.tries_before, live, lambda each: each.tries_before or None)
-    facts |= _ranges("pokeNumbers", {}, live, lambda each: each.pokes or None)
-    facts |= _ranges("dueAt", {}, live, _due)
-    detailed = sorted([*(each.index or 0 for each in live[:MAX_DETAILED]), *node.remembered])
-    if detailed:
-        limit = max(80, message_limit // 4)
-        facts["instances"] = [_detail(node, index, limit) for index in detailed]
+    facts |= _ranges(node)
+    limit = max(80, message_limit // 4)
+    details = {
+        instance.index or 0: instance.entry(limit, None)
+        for instance in nsmallest(node.details_kept, node.live.values(), key=_told_before)
+    } | node.remembered
+    if details:
+        facts["instances"] = [_detail(details[index], limit) for index in sorted(details)]
     if node.outputs:
         facts["outputs"] = {str(index): node.outputs[index] for index in sorted(node.outputs)}
     return facts
 
 
 def _message(node: "TaskNode", waiting_for: str | None) -> str | None:
-    tally = node.tally()
-    if TaskState.FAILED in tally and node.finished:
-        return f"{tally[TaskState.FAILED]} of {node.count} failed"
+    failed = len(node.resting.get(TaskState.FAILED, ()))
+    if failed and node.finished:
+        return f"{failed} of {node.count} failed"
     return (waiting_for if node.ready else None) or node.past or node.message
 
 
-def _detail(node: "TaskNode", index: int, limit: int) -> dict[str, Any]:
-    live = node.live.get(index)
-    found = live.entry(limit, None) if live is not None else node.remembered[index]
-    found = {key: value for key, value in found.items() if key not in ("output", "name")}
-    return {**found, "message": shorten(found["message"], limit)} if "message" in found else found
+def _told_before(instance: "TaskInstance") -> tuple[int, int]:
+    return _FIRST_TOLD.get(instance.state, len(_FIRST_TOLD)), instance.index or 0
 
 
-def _indexes(node: "TaskNode") -> dict[TaskState, IndexSet]:
-    """All that have begun, by state."""
-    found: dict[TaskState, IndexSet] = {
-        state: indexes for state, indexes in node.resting.items() if indexes and state is not TaskState.NONE
-    }
-    moved: dict[TaskState, list[int]] = defaultdict(list)
+def _detail(found: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    detail = {key: value for key, value in found.items() if key != "output"}
+    if "message" in detail:
+        detail["message"] = shorten(detail["message"], limit)
+    if "tries" in detail:
+        detail["tries"] = detail["tries"][-_WORST_TRIES:]
+    return detail
+
+
+def _ranges(node: "TaskNode") -> dict[str, Any]:
+    """Which instances are in which state, at which try, …, as ranges."""
+    states: dict[TaskState, list[int]] = defaultdict(list)
+    numbers: tuple[dict[int, list[int]], ...] = tuple(defaultdict(list) for _ in range(4))
+    due: dict[int, list[int]] = defaultdict(list)
     for index, instance in node.live.items():
-        if instance.state is not TaskState.NONE:
-            moved[instance.state].append(index)
-    for state, more in moved.items():
-        together = IndexSet.parse(str(found.get(state, "")))
-        for index in more:
-            together.add(index)
-        found[state] = together
-    return dict(sorted(found.items(), key=lambda item: item[0].value))
+        states[instance.state].append(index)
+        own = (instance.number - 1, instance.lost, instance.tries_before, instance.pokes)
+        if any(own):
+            for number, found in zip(own, numbers, strict=True):
+                if number > 0:
+                    found[number].append(index)
+        moment = instance.retry_at or instance.next_poke_at
+        if moment is not None:
+            due[math.ceil(moment.timestamp())].append(index)
+    tries = {number + 1: indexes for number, indexes in numbers[0].items()}
+    known = {state: indexes for state, indexes in node.resting.items() if state is not TaskState.NONE}
+    facts: dict[str, Any] = {
+        "indexes": {state.value: text for state, text in sorted(_together(known.items(), states).items())}
+    }
+    for field, resting, more in (
+        ("numbers", node.numbers.items(), tries),
+        ("lostTries", node.lost.items(), numbers[1]),
+        ("rerunFrom", node.tries_before.items(), numbers[2]),
+        ("pokeNumbers", (), numbers[3]),
+    ):
+        texts = _together(resting, more)
+        if texts:
+            facts[field] = {str(number): texts[number] for number in sorted(texts)}
+    if due:
+        facts["dueAt"] = _due(due)
+    return facts
 
 
-def _ranges(
-    field: str, resting: Mapping[int, int], live: list["TaskInstance"], value: Callable[["TaskInstance"], Any]
-) -> dict[str, dict[str, str]]:
-    """`{field: {value: ranges}}`, or nothing where there is none."""
-    found: dict[Any, IndexSet] = {}
-    for index, number in resting.items():
-        found.setdefault(number, IndexSet()).add(index)
-    for instance in live:
-        own = value(instance)
-        if own is not None:
-            found.setdefault(own, IndexSet()).add(instance.index or 0)
-    return {field: {str(key): str(found[key]) for key in sorted(found)}} if found else {}
+def _together(resting: Iterable[tuple[Key, IndexSet]], live: Mapping[Key, list[int]]) -> dict[Key, str]:
+    """Ranges by state or number, of instances at rest and of those that are not."""
+    found = {key: str(indexes) for key, indexes in resting if indexes and key not in live}
+    known = dict(resting)
+    return found | {key: str(known.get(key, IndexSet()) | IndexSet(indexes)) for key, indexes in live.items()}
 
 
-def _due(instance: "TaskInstance") -> str | None:
-    """When the instance goes on by itself, in whole seconds so that many share a line."""
-    moment = instance.retry_at or instance.next_poke_at
-    if moment is None:
-        return None
-    return format_time(datetime.fromtimestamp(math.ceil(moment.timestamp()), UTC))
+def _due(due: Mapping[int, list[int]]) -> dict[str, str]:
+    """When instances go on by themselves, in whole seconds so that many share a line."""
+    step = 1 if len(due) <= MAX_DUE else math.ceil((max(due) - min(due)) / (MAX_DUE - 1))
+    found: dict[int, list[int]] = defaultdict(list)
+    for second, indexes in due.items():
+        found[-(-second // step) * step] += indexes
+    return {format_time(datetime.fromtimestamp(second, UTC)): str(IndexSet(found[second])) for second in sorted(found)}
 
 
 # Reading ------------------------------------------------------------------------------------------------------------
@@ -114,53 +136,47 @@ def restore(node: "TaskNode", status: dict[str, Any]) -> None:
     node.scheduled_at = parse_time(status.get("scheduledAt"))
     node.started_at = parse_time(status.get("startedAt"))
     node.finished_at = parse_time(status.get("finishedAt"))
+    if "reason" in status:
+        node.reason, node.message = status["reason"], status.get("message")
     node.outputs = {int(index): output for index, output in status.get("outputs", {}).items()}
-    node.numbers = {}
-    untouched = node.resting[TaskState.NONE]
-    under_way: list[int] = []
-    numbers = _by_index(status.get("numbers"))
-    due, pokes = _by_index(status.get("dueAt")), _by_index(status.get("pokeNumbers"))
-    for name, ranges in status.get("indexes", {}).items():
-        state = TaskState(name)
-        indexes = IndexSet.parse(ranges)
-        for index in list(indexes):
-            untouched.discard(index)
-        node.resting[state] = indexes
-        if state is TaskState.SCHEDULED:
-            # Most have not begun; a sensor that is to look again is no longer just a number.
-            under_way += [index for index in indexes if index in pokes]
-        elif state not in FINISHED_STATES:
-            under_way += indexes
-    node.numbers = {index: int(number) for index, number in numbers.items()}
-    node.lost = {index: int(lost) for index, lost in _by_index(status.get("lostTries")).items()}
-    node.tries_before = {index: int(before) for index, before in _by_index(status.get("rerunFrom")).items()}
+    node.resting |= {TaskState(name): IndexSet.parse(ranges) for name, ranges in status.get("indexes", {}).items()}
+    for state, indexes in node.resting.items():
+        if state is not TaskState.NONE:
+            node.resting[TaskState.NONE] = node.resting[TaskState.NONE] - indexes
+    node.numbers = IndexMap.parse(status.get("numbers"))
+    node.lost, node.tries_before = IndexMap.parse(status.get("lostTries")), IndexMap.parse(status.get("rerunFrom"))
     details = {each["index"]: each for each in status.get("instances", ())}
-    for index, each in details.items():
-        if TaskState(each["state"]) in FINISHED_STATES:
-            node.remembered[index] = each
-    for index in under_way:
-        instance = node.get(index)
-        if instance is None:
+    node.remembered = {index: each for index, each in details.items() if TaskState(each["state"]) in FINISHED_STATES}
+    pokes, due = _by_index(status.get("pokeNumbers")), _by_index(status.get("dueAt"))
+    for state, indexes in list(node.resting.items()):
+        if state is TaskState.NONE or state in FINISHED_STATES:
             continue
-        state, number = instance.state, max(instance.number, 1)
-        if index in details:
-            instance.restore(details[index])
-        instance.state, instance.number = state, number
-        instance.lost, instance.tries_before = node.lost.pop(index, 0), node.tries_before.pop(index, 0)
-        node.numbers.pop(index, None)
-        instance.pokes = int(pokes.get(index, instance.pokes))
-        moment = parse_time(due.get(index))
-        if state is TaskState.UP_FOR_RETRY:
-            instance.retry_at = instance.retry_at or moment
-        elif node.task.sensor is not None and state is not TaskState.SCHEDULED:
-            instance.next_poke_at = instance.next_poke_at or moment
+        told = indexes if state is not TaskState.SCHEDULED else [*(indexes & IndexSet((*pokes, *details)))]
+        for index in list(told):
+            _restore_live(node, index, details.get(index), pokes.get(index), due.get(index))
+
+
+def _restore_live(
+    node: "TaskNode", index: int, detail: dict[str, Any] | None, pokes: str | None, due: str | None
+) -> None:
+    """An instance under way, as far as status tells of it."""
+    instance = node.get(index)
+    if instance is None:
+        return
+    state, number = instance.state, max(instance.number, 1)
+    lost, tries_before = instance.lost, instance.tries_before
+    if detail is not None:
+        instance.restore(detail)
+    instance.state, instance.number = state, number
+    instance.lost, instance.tries_before = lost, tries_before
+    instance.pokes = int(pokes or instance.pokes)
+    if state is TaskState.UP_FOR_RETRY:
+        instance.retry_at = instance.retry_at or parse_time(due)
+    elif node.task.sensor is not None:
+        instance.next_poke_at = instance.next_poke_at or parse_time(due)
+        if instance.pokes > 1 or instance.next_poke_at is not None:
             instance.first_poke_at = instance.first_poke_at or node.started_at
 
 
 def _by_index(ranges: Mapping[str, str] | None) -> dict[int, str]:
     return {index: key for key, text in (ranges or {}).items() for index in IndexSet.parse(text)}
-
-
-def ended_by_state(node: "TaskNode") -> dict[TaskState, IndexSet]:
-    """Instances that have ended."""
-    return {state: indexes for state, indexes in node.resting.items() if state in FINISHED_STATES and indexes}

@@ -16,6 +16,8 @@ from tradewind.api.duration import format_duration
 from tradewind.api.resolve import ResolvedDag
 from tradewind.api.variables import Variables
 from tradewind.engine import start, try_life
+from tradewind.engine.counting import count_ended, count_more, pair
+from tradewind.engine.early_reports import EarlyReports
 from tradewind.engine.graph import Graph, positions
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.mapping import ForEachError, NoItems, for_each_of, items_of
@@ -29,7 +31,7 @@ from tradewind.engine.slot_queue import SlotQueue
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
 from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance
-from tradewind.engine.task_node import TaskNode
+from tradewind.engine.task_node import DETAILS_BUDGET, MAX_DETAILED, TaskNode
 from tradewind.engine.tries import StopReason, TryKey, TryReport
 from tradewind.engine.trigger_rules import UpstreamCounts
 
@@ -67,6 +69,8 @@ class RunState:
         self.changed = False
         """Whether status() would say something new since `changed` was last cleared."""
         tries_kept = max(1, min(MAX_TRIES_KEPT, TRIES_BUDGET // len(dag.tasks)))
+        mapped = sum(task.for_each is not None or task.mapped_group is not None for task in dag.tasks)
+        details_kept = max(1, min(MAX_DETAILED, DETAILS_BUDGET // max(1, mapped)))
         self.nodes = [
             TaskNode(
                 task,
@@ -77,6 +81,7 @@ class RunState:
                     setups=sum(dag.tasks[other].setup for other in self.graph.upstream[position]),
                 ),
                 TaskInstance(task, position, tries_kept=tries_kept),
+                details_kept=details_kept,
             )
             for position, task in enumerate(dag.tasks)
         ]
@@ -86,9 +91,8 @@ class RunState:
         """What templates see as `tasks`: by name (also with _ for -) the output of each task that has one."""
         self.output_bytes = 0
         self.group_sizes: dict[str, int] = {}
-        """Instances of each task of the mapped groups whose items are known."""
-        self.early: dict[TryKey, TryReport] = {}
-        """Reports on tries that this state does not know yet."""
+        """Items of the mapped groups that know theirs."""
+        self.early = EarlyReports()
         self._dirty: dict[tuple[int, int | None], None] = {}
         self._timers: list[tuple[datetime, int, int, tuple[int, int]]] = []
         self.queue = SlotQueue(self)
@@ -172,9 +176,12 @@ class RunState:
         position = self.graph.position.get(key.task)
         if position is None or self.finished:
             return True
-        instance = self.nodes[position].peek(key.index)
+        node = self.nodes[position]
+        instance = node.peek(key.index)
         if instance is None:
-            return True
+            return not node.awaits_items
+        if instance.finished:
+            return key.number <= instance.number
         waits = instance.state in (TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING)
         if (key.number, key.poke) != instance.attempt:
             return (key.number, key.poke) < instance.attempt
@@ -194,7 +201,7 @@ class RunState:
             skipped = Outcome(TaskState.SKIPPED, reason, message)
             for state in (TaskState.NONE, TaskState.SCHEDULED):
                 if indexes := node.resting.get(state):
-                    self.finish_resting(node, IndexSet.parse(str(indexes)), skipped, now, before=state)
+                    self.finish_resting(node, indexes.copy(), skipped, now, before=state)
             for instance in list(node.live.values()) if node.count else [node.whole]:
                 if instance.finished:
                     continue
@@ -282,12 +289,15 @@ class RunState:
         instance.output, instance.has_output = outcome.output, outcome.has_output
         instance.finished_at, instance.retry_at, instance.next_poke_at = when, None, None
         self.mark(instance)
+        self.early.forget(instance.task.name, instance.index)
         if outcome.state is TaskState.FAILED:
-            note = f"failed after try {instance.number}: {outcome.why()}"
-            self.note(instance, "TaskFailed", note, outcome.reason or "Error")
+            after = f"failed after try {instance.number}: " if instance.number else "failed: "
+            self.note(instance, "TaskFailed", after + outcome.why(), outcome.reason or "Error")
         if node.count:
             node.rest(instance)
-        self._ended(node, instance.state, instance.index, 1, when)
+        elif node.mapped:
+            self.early.forget_from(node.task.name, 0)
+        self._ended(node, instance.state, instance.index, when)
         if outcome.state is TaskState.FAILED and self.dag.fail_fast:
             self._fail_fast(instance, when)
 
@@ -306,55 +316,29 @@ class RunState:
         if before is TaskState.SCHEDULED:
             self.queue.discard_all(node)
         self.changed = True
-        if any(node.position in self.graph.paired[position] for position in self.graph.downstream[node.position]):
-            for index in indexes:
-                self._ended(node, outcome.state, index, 1, when)
-        else:
-            self._ended(node, outcome.state, None, len(indexes), when)
+        self._ended(node, outcome.state, indexes, when)
 
     def expanded(self, node: TaskNode, count: int) -> None:
         """A mapped task has that many instances (one or more)."""
         node.expand(count)
         self.total += count - 1
         self.unfinished += count - 1
-        for position in self.graph.downstream[node.position]:
-            if node.position not in self.graph.paired[position]:
-                after = self.nodes[position].upstream
-                after.total += count - 1
-                after.setups += (count - 1) * node.task.setup
-        self._pair(node)
+        count_more(self, node, count - 1)
+        pair(self, node)
+        self.early.forget_from(node.task.name, count)
         self.changed = True
 
-    def _pair(self, node: TaskNode) -> None:
-        """From now on edges inside the mapped group are counted by index, but for tasks that ended before that."""
-        paired = [other for other in self.graph.paired[node.position] if not self.nodes[other].whole.finished]
-        node.paired_total = len(paired)
-        node.paired_setups = sum(self.dag.tasks[other].setup for other in paired)
-        node.upstream.total -= node.paired_total
-        node.upstream.setups -= node.paired_setups
-
-    def _ended(self, node: TaskNode, state: TaskState, index: int | None, count: int, when: datetime) -> None:
-        """`count` instances have ended: tell what comes after them."""
-        self.unfinished -= count
+    def _ended(self, node: TaskNode, state: TaskState, ended: IndexSet | int | None, when: datetime) -> None:
+        """Instances have ended: tell what comes after them."""
+        self.unfinished -= len(ended) if isinstance(ended, IndexSet) else 1
         node.finished_at = when
         if node.finished:
             self.publish_output(node)
-        self.count_downstream(node, state, index, count)
+        count_ended(self, node, state, ended)
         if node.task.short_circuit:
+            index = ended if isinstance(ended, int) else None
             for position in positions(self.graph.descendants[node.position]):
                 self.recheck(position, index if self._shares_index(node, self.nodes[position]) else None)
-
-    def count_downstream(self, node: TaskNode, state: TaskState, index: int | None, count: int = 1) -> None:
-        """Count ended instances with all that comes right after them."""
-        setup = node.task.setup
-        for position in self.graph.downstream[node.position]:
-            after = self.nodes[position]
-            if index is not None and after.count and node.position in self.graph.paired[position]:
-                after.count_paired(index, state, setup=setup)
-                self.recheck(position, index)
-            else:
-                after.upstream.add(state, count, setup=setup)
-                self.recheck(position)
 
     def _shares_index(self, node: TaskNode, other: TaskNode) -> bool:
         return (

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tradewind.engine import node_status, sensors, wait_for
+from tradewind.engine.counting import count_ended
 from tradewind.engine.outcome import output_size
 from tradewind.engine.states import RunPhase, TaskState
 from tradewind.engine.task_instance import parse_time
@@ -46,10 +47,9 @@ def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> N
         _restore_whole(run, node)
         return
     node_status.restore(node, entry)
-    for state, indexes in node_status.ended_by_state(node).items():
+    for state, indexes in node.ended().items():
         run.unfinished -= len(indexes)
-        for index in indexes:
-            run.count_downstream(node, state, index)
+        count_ended(run, node, state, indexes)
     run.output_bytes += sum(output_size(output) for output in node.outputs.values())
     if node.finished:
         run.publish_output(node)
@@ -65,7 +65,7 @@ def _restore_whole(run: "RunState", node: "TaskNode") -> None:
     node.finished_at = instance.finished_at
     if instance.finished:
         run.unfinished -= 1
-        run.count_downstream(node, instance.state, None)
+        count_ended(run, node, instance.state, None)
         if instance.has_output:
             run.output_bytes += output_size(instance.output)
         run.publish_output(node)
@@ -76,7 +76,9 @@ def _restore_whole(run: "RunState", node: "TaskNode") -> None:
 def _resume(run: "RunState", instance: "TaskInstance") -> None:
     """Go on with an instance that is under way."""
     task = instance.task
-    if instance.state in (TaskState.QUEUED, TaskState.RUNNING):
+    if instance.state is TaskState.SCHEDULED:
+        run.queue.add(instance)
+    elif instance.state in (TaskState.QUEUED, TaskState.RUNNING):
         run.hold(instance)
         if instance.queued_at:
             run.set_timer(instance.queued_at + task.queued_timeout, instance)
@@ -84,8 +86,6 @@ def _resume(run: "RunState", instance: "TaskInstance") -> None:
             run.set_timer(instance.container_started_at + task.timeout, instance)
         if task.sensor is not None:
             sensors.set_timers(run, instance)
-    elif instance.state is TaskState.SCHEDULED:
-        run.queue.add(instance)
     elif instance.state is TaskState.UP_FOR_RETRY:
         instance.retry_at = instance.retry_at or instance.finished_at or run.started_at
         if instance.retry_at:

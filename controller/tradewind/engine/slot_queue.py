@@ -89,11 +89,13 @@ class SlotQueue:
 
     def add_all(self, node: TaskNode, indexes: Iterable[int]) -> None:
         """Instances that wait for nothing but slots."""
-        if node.ready:
+        if node.ready and isinstance(indexes, IndexSet):
+            node.ready |= indexes
+        elif node.ready:
             for index in indexes:
                 node.ready.add(index)
         else:
-            node.ready = IndexSet.parse(str(indexes)) if isinstance(indexes, IndexSet) else IndexSet(indexes)
+            node.ready = indexes.copy() if isinstance(indexes, IndexSet) else IndexSet(indexes)
         self._ready.add(node.task.pool, node.weight, node.position)
 
     def discard(self, instance: TaskInstance) -> None:

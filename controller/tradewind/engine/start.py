@@ -1,17 +1,17 @@
 """What moves a task that waits: a decision upstream, its trigger rule, an earlier run, the items it is mapped over."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tradewind.engine import try_life
+from tradewind.engine.counting import alike, counts_of
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.mapping import ForEachError, NoItems, for_each_of, items_of
 from tradewind.engine.outcome import Outcome
 from tradewind.engine.rendering import item_values
 from tradewind.engine.skips import skipped_by
 from tradewind.engine.states import TaskState
-from tradewind.engine.trigger_rules import UpstreamCounts, evaluate
-from tradewind.engine.trigger_rules.upstream import End, Run, Verdict
+from tradewind.engine.trigger_rules import End, Run, UpstreamCounts, Wait, evaluate
 
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def consider(run: "RunState", node: "TaskNode", index: int | None, now: datetime) -> None:
     """Move a task, or one instance of it, if what it waits for has come."""
-    if node.mapped and not node.expanded and not node.whole.finished:
+    if node.awaits_items:
         _consider_unexpanded(run, node, now)
     if not node.count:
         if not node.mapped:
@@ -32,33 +32,24 @@ def consider(run: "RunState", node: "TaskNode", index: int | None, now: datetime
         _consider_all(run, node, now)
 
 
-def rule_of(node: "TaskNode", counts: UpstreamCounts) -> Verdict:
-    """What the task's trigger rule says of these counts."""
-    return evaluate(node.task.trigger_rule, counts)
-
-
 def _consider_one(run: "RunState", node: "TaskNode", instance: "TaskInstance", now: datetime) -> None:
     try_life.catch_up(run, instance, now)
     if instance.state is not TaskState.NONE:
         return
-    outcome = _end_without_running(run, node, instance.index)
-    if outcome is not None:
-        run.finish(instance, outcome, now)
-    elif _may_start(run, node, instance.index):
+    verdict = _verdict(run, node, instance.index, counts_of(run, node, instance.index))
+    if isinstance(verdict, Outcome):
+        run.finish(instance, verdict, now)
+    elif isinstance(verdict, Run) and not _held_by_past(run, node):
         begin(run, instance, now)
 
 
-def _end_without_running(run: "RunState", node: "TaskNode", index: int | None) -> Outcome | None:
-    """The end of an instance that will never start, or None."""
+def _verdict(run: "RunState", node: "TaskNode", index: int | None, counts: UpstreamCounts) -> Outcome | Run | Wait:
+    """What is to become of an instance that has not begun; an Outcome is the end of one that never will."""
     skipped = skipped_by(run, node, index)
     if skipped is not None:
         return skipped
-    verdict = rule_of(node, node.counts_of(index))
-    return Outcome(verdict.state, "TriggerRule", verdict.reason) if isinstance(verdict, End) else None
-
-
-def _may_start(run: "RunState", node: "TaskNode", index: int | None) -> bool:
-    return isinstance(rule_of(node, node.counts_of(index)), Run) and not _held_by_past(run, node)
+    verdict = evaluate(node.task.trigger_rule, counts)
+    return Outcome(verdict.state, "TriggerRule", verdict.reason) if isinstance(verdict, End) else verdict
 
 
 def _held_by_past(run: "RunState", node: "TaskNode") -> bool:
@@ -72,12 +63,15 @@ def _held_by_past(run: "RunState", node: "TaskNode") -> bool:
 def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     """All that the instance waited for has come."""
     node = run.nodes[instance.position]
-    node.started_at = node.started_at or now
     if instance.task.noop:
+        node.started_at = node.started_at or now
         instance.started_at = now
         run.finish(instance, Outcome(TaskState.SUCCEEDED), now)
-    else:
-        try_life.schedule(run, instance, now)
+        return
+    if instance.task.wait_for is not None:
+        node.started_at = node.started_at or now
+    node.scheduled_at = node.scheduled_at or now
+    try_life.schedule(run, instance, now)
 
 
 # Mapped tasks -------------------------------------------------------------------------------------------------------
@@ -85,23 +79,21 @@ def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
 
 def _consider_unexpanded(run: "RunState", node: "TaskNode", now: datetime) -> None:
     """End a mapped task before it has instances, or make them."""
-    whole = node.whole
-    outcome = _end_without_running(run, node, None)
-    if outcome is not None:
-        run.finish(whole, outcome, now)
+    verdict = _verdict(run, node, None, node.upstream)
+    if isinstance(verdict, Outcome):
+        run.finish(node.whole, verdict, now)
         return
+    may_start = isinstance(verdict, Run)
     group = node.task.mapped_group
-    may_start = isinstance(rule_of(node, node.upstream), Run)
     if group is None:
         if may_start and not _held_by_past(run, node):
-            _expand(run, node, [node], now)
-    elif group not in run.group_sizes:
-        if _sources_ready(run, node, may_start=may_start):
-            members = [run.node(name) for name in run.dag.groups[group].tasks]
-            _expand(run, node, [member for member in members if not member.whole.finished], now)
-    elif may_start:
-        # The group has no items, or they could not be known.
-        run.finish(whole, Outcome(TaskState.SKIPPED, "NoItems", f"group {group!r} has no items"), now)
+            _expand(run, [node], now)
+        return
+    if group not in run.group_sizes and _sources_ready(run, node, may_start=may_start):
+        members = [run.node(name) for name in run.dag.groups[group].tasks]
+        run.group_sizes[group] = _expand(run, [node, *(other for other in members if other is not node)], now)
+    if run.group_sizes.get(group) == 0 and may_start:
+        run.finish(node.whole, _make_items(run, node)[1], now)
 
 
 def _sources_ready(run: "RunState", node: "TaskNode", *, may_start: bool) -> bool:
@@ -113,81 +105,98 @@ def _sources_ready(run: "RunState", node: "TaskNode", *, may_start: bool) -> boo
     return may_start or all(source.state is TaskState.SUCCEEDED for source in sources)
 
 
-def _expand(run: "RunState", node: "TaskNode", nodes: list["TaskNode"], now: datetime) -> None:
-    """Make the instances of a task, or of all tasks of a mapped group."""
-    group = node.task.mapped_group
+def _make_items(run: "RunState", node: "TaskNode") -> tuple[list[Any], Outcome]:
+    """The items of a mapped task, and how it ends if there are none."""
     try:
         items = items_of(run, for_each_of(run, node.task), item_values(run, node.task))
-        none = Outcome(TaskState.SKIPPED, "NoItems", "forEach has no items")
     except NoItems as error:
-        items, none = [], Outcome(TaskState.SKIPPED, "NoItems", f"forEach has no items: {error}")
+        return [], Outcome(TaskState.SKIPPED, "NoItems", f"forEach has no items: {error}")
     except ForEachError as error:
-        items, none = [], Outcome(TaskState.FAILED, "InvalidForEach", f"forEach: {error}")
-    if group is not None:
-        run.group_sizes[group] = len(items)
-    if not items and none.state is TaskState.FAILED:
-        run.finish(node.whole, none, now)
-        return
+        return [], Outcome(TaskState.FAILED, "InvalidForEach", f"forEach: {error}")
+    return items, Outcome(TaskState.SKIPPED, "NoItems", "forEach has no items")
+
+
+def _expand(run: "RunState", nodes: list["TaskNode"], now: datetime) -> int:
+    """Make the instances of a task, or of all tasks of a mapped group; how many there are of each.
+
+    Where there are none, a task ends; those of a group each wait for what they come after before they do.
+    """
+    items, none = _make_items(run, nodes[0])
+    if not items and nodes[0].task.mapped_group is None:
+        run.finish(nodes[0].whole, none, now)
+    if not items:
+        for each in nodes:
+            run.recheck(each.position)
+        return 0
     for each in nodes:
-        if items:
+        if not each.whole.finished:
             each.items = items
             run.expanded(each, len(items))
             run.recheck(each.position)
-        else:
-            each.count = 0
-            run.finish(each.whole, none, now)
+    return len(items)
 
 
 def _consider_all(run: "RunState", node: "TaskNode", now: datetime) -> None:
-    """All instances of a mapped task that have not begun."""
-    for index in [index for index in node.paired if index in node.resting.get(TaskState.NONE, ())]:
+    """All instances of a mapped task that have not begun, and those that there are early reports on."""
+    for index in run.early.indexes_of(node.task.name) if run.early else ():
         _consider_index(run, node, index, now)
-    for instance in list(node.live.values()):
-        _consider_one(run, node, instance, now)
-    untouched = node.resting.get(TaskState.NONE)
-    if not untouched:
+    for index in _decided(run, node):
+        _consider_index(run, node, index, now)
+    for indexes, counts in alike(run, node, node.untouched):
+        # What happened to others may have ended these.
+        _consider_alike(run, node, indexes & node.untouched, counts, now)
+
+
+def _decided(run: "RunState", node: "TaskNode") -> IndexSet:
+    """Instances that a branch or short circuit of the same mapped group may have decided about, each for itself."""
+    found = IndexSet()
+    for position in run.graph.deciders[node.position]:
+        decider = run.nodes[position]
+        if decider.count and decider.task.mapped_group == node.task.mapped_group:
+            found |= node.untouched & decider.ended().get(TaskState.SUCCEEDED, IndexSet())
+    return found
+
+
+def _consider_alike(
+    run: "RunState", node: "TaskNode", indexes: IndexSet, counts: UpstreamCounts, now: datetime
+) -> None:
+    """Instances that have not begun, and of which holds for all what holds for one."""
+    if not indexes:
         return
-    if _decided_by_index(run, node) or node.paired:
-        for index in list(untouched):
-            _consider_index(run, node, index, now)
+    verdict = _verdict(run, node, indexes.first, counts)
+    if isinstance(verdict, Outcome):
+        run.finish_resting(node, indexes, verdict, now)
+    elif not isinstance(verdict, Run) or _held_by_past(run, node):
         return
-    # Nothing has happened to any of them yet: what holds for one holds for all.
-    indexes = IndexSet.parse(str(untouched))
-    outcome = _end_without_running(run, node, indexes.first)
-    if outcome is not None:
-        run.finish_resting(node, indexes, outcome, now)
-    elif _may_start(run, node, indexes.first):
+    elif node.task.noop:
         node.started_at = node.started_at or now
-        if node.task.noop:
-            run.finish_resting(node, indexes, Outcome(TaskState.SUCCEEDED), now)
-        elif node.task.wait_for is not None or run.early:
-            for index in indexes:
-                _consider_index(run, node, index, now)
-        else:
-            node.scheduled_at = now
-            node.move(indexes, TaskState.NONE, TaskState.SCHEDULED)
-            run.queue.add_all(node, indexes)
-            run.changed = True
-
-
-def _decided_by_index(run: "RunState", node: "TaskNode") -> bool:
-    """Whether a branch or short circuit in the same mapped group decides about each instance by itself."""
-    return any(
-        run.nodes[position].task.mapped_group == node.task.mapped_group and node.task.mapped_group is not None
-        for position in run.graph.deciders[node.position]
-    )
+        run.finish_resting(node, indexes, Outcome(TaskState.SUCCEEDED), now)
+    elif node.task.wait_for is not None:
+        for index in indexes:
+            _consider_index(run, node, index, now)
+    else:
+        node.scheduled_at = node.scheduled_at or now
+        node.move(indexes, TaskState.NONE, TaskState.SCHEDULED)
+        run.queue.add_all(node, indexes)
+        run.changed = True
 
 
 def _consider_index(run: "RunState", node: "TaskNode", index: int, now: datetime) -> None:
     """One instance of a mapped task; it stays a number if it only goes on waiting."""
     instance = node.live.get(index)
-    if instance is None:
-        if node.state_of(index) is not TaskState.NONE:
-            return
-        outcome = _end_without_running(run, node, index)
-        if outcome is None and not _may_start(run, node, index):
+    if instance is None and node.state_of(index) is TaskState.NONE:
+        verdict = _verdict(run, node, index, counts_of(run, node, index))
+        if isinstance(verdict, Wait) or (isinstance(verdict, Run) and _held_by_past(run, node)):
             return
         instance = node.get(index)
         if instance is None:
             return
-    _consider_one(run, node, instance, now)
+        if isinstance(verdict, Outcome):
+            run.finish(instance, verdict, now)
+        else:
+            begin(run, instance, now)
+        return
+    if instance is None and run.early and node.state_of(index) is TaskState.SCHEDULED:
+        instance = node.get(index)
+    if instance is not None:
+        try_life.catch_up(run, instance, now)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
+from tradewind.engine.index_map import IndexMap
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.states import FINISHED_STATES, TaskState
 from tradewind.engine.task_instance import TaskInstance
@@ -17,14 +18,16 @@ from tradewind.engine.trigger_rules import UpstreamCounts
 
 MESSAGE_KEPT = 1024
 """Bytes of a message that are kept of an instance that has ended."""
-MAX_REMEMBERED = 100
-"""Instances of a mapped task that ended otherwise than well, of which status keeps the reason."""
+MAX_DETAILED = 50
+"""Instances of a mapped task under way of which status has an entry, and as many of those that did not end well."""
+DETAILS_BUDGET = 250
+"""The same for all mapped tasks of a run together, as far as each can have one."""
 
 
 @dataclass(slots=True)
 class TaskNode:
-    """The instances of one task. `upstream` counts all that is upstream of a task that is not mapped; of one in a
-    mapped group only what lies outside the group, once there are instances (`paired` has the rest, by index)."""
+    """The instances of one task. `upstream` counts all that is upstream, but for what a task in a mapped group has
+    `paired_with` it: that counts by index."""
 
     task: ResolvedTask
     position: int
@@ -38,13 +41,15 @@ class TaskNode:
     """What the instances are about, by index, once it was asked for."""
     live: dict[int, TaskInstance] = field(default_factory=dict)
     resting: dict[TaskState, IndexSet] = field(default_factory=dict)
+    paired_with: tuple[int, ...] = ()
+    """Tasks right upstream in the same mapped group, by position."""
     paired: dict[int, UpstreamCounts] = field(default_factory=dict)
-    paired_total: int = 0
-    paired_setups: int = 0
-    numbers: dict[int, int] = field(default_factory=dict)
-    """Tries of resting instances, where that is not 1 (or 0 of one that has not begun)."""
-    lost: dict[int, int] = field(default_factory=dict)
-    tries_before: dict[int, int] = field(default_factory=dict)
+    """How those have ended, by index, as far as it was asked for (see counting.py)."""
+    numbers: IndexMap = field(default_factory=IndexMap)
+    """Tries of resting instances, where that is not the usual number for their state."""
+    lost: IndexMap = field(default_factory=IndexMap)
+    tries_before: IndexMap = field(default_factory=IndexMap)
+    details_kept: int = MAX_DETAILED
     remembered: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Status entries of instances that have ended and are worth a word."""
     outputs: dict[int, Any] = field(default_factory=dict)
@@ -67,14 +72,14 @@ class TaskNode:
         return self.task.for_each is not None or self.task.mapped_group is not None
 
     @property
-    def expanded(self) -> bool:
-        """Whether the instances of a mapped task are known."""
-        return self.count is not None
+    def awaits_items(self) -> bool:
+        """Whether it is not known yet if there will be instances."""
+        return self.mapped and self.count is None and not self.whole.finished
 
     @property
-    def size(self) -> int:
-        """Instances, as far as is known: what it counts for downstream."""
-        return self.count or 1
+    def untouched(self) -> IndexSet:
+        """The instances of a mapped task that have not begun."""
+        return self.resting.get(TaskState.NONE) or IndexSet()
 
     @property
     def unfinished(self) -> int:
@@ -88,7 +93,7 @@ class TaskNode:
     def expand(self, count: int) -> None:
         """There are `count` instances (one or more), none of which has begun."""
         self.count = count
-        self.resting[TaskState.NONE] = IndexSet.range(count)
+        self.resting = {TaskState.NONE: IndexSet.range(count)}
 
     def get(self, index: int | None) -> TaskInstance | None:
         """The instance, made an object if it was none; None where there is no such index."""
@@ -99,8 +104,11 @@ class TaskNode:
         found = self.live.get(index)
         if found is None:
             found = self.live[index] = self._object(index)
+            # From now on the object knows.
             self.resting[found.state].discard(index)
             self.remembered.pop(index, None)
+            for numbers in (self.numbers, self.lost, self.tries_before):
+                numbers.set(index, None)
         return found
 
     def peek(self, index: int | None) -> TaskInstance | None:
@@ -116,39 +124,45 @@ class TaskNode:
         index = instance.index
         if index is None:
             return
-        self._keep(index, instance.state, instance.number)
-        for kept, value in ((self.lost, instance.lost), (self.tries_before, instance.tries_before)):
-            if value:
-                kept[index] = value
-            else:
-                kept.pop(index, None)
+        self.resting.setdefault(instance.state, IndexSet()).add(index)
+        usual = self._usual_number(instance.state)
+        self.numbers.set(index, instance.number if instance.number != usual else None)
+        self.lost.set(index, instance.lost or None)
+        self.tries_before.set(index, instance.tries_before or None)
         if instance.has_output:
             self.outputs[index] = instance.output
         else:
             self.outputs.pop(index, None)
-        if instance.state is not TaskState.SUCCEEDED and len(self.remembered) < MAX_REMEMBERED:
-            self.remembered[index] = instance.entry(MESSAGE_KEPT, None)
+        self._remember(index, instance)
         self.live.pop(index, None)
+        self.paired.pop(index, None)
+
+    def _remember(self, index: int, instance: TaskInstance) -> None:
+        """Keep what people want to know of an instance that did not end well; failures come before skips."""
+        if instance.state is TaskState.SUCCEEDED:
+            return
+        if len(self.remembered) >= self.details_kept:
+            passed_over = [other for other, entry in self.remembered.items() if entry["state"] != TaskState.FAILED]
+            if instance.state is not TaskState.FAILED or not passed_over:
+                return
+            del self.remembered[max(passed_over)]
+        self.remembered[index] = instance.entry(MESSAGE_KEPT, None)
 
     def move(self, indexes: IndexSet, before: TaskState, after: TaskState) -> None:
         """Resting instances that were never tried are ready now (and so in their next try), or have ended."""
-        source = self.resting[before]
         begun = after is TaskState.SCHEDULED
-        alike = self._usual_number(before) + begun == self._usual_number(after)
-        if alike and len(indexes) == len(source) and not self.numbers and not self.resting.get(after):
-            self.resting[after] = self.resting.pop(before)
-            return
-        for index in list(indexes):
-            number = self.numbers.get(index, self._usual_number(before)) + begun
-            source.discard(index)
-            self._keep(index, after, number)
-
-    def _keep(self, index: int, state: TaskState, number: int) -> None:
-        self.resting.setdefault(state, IndexSet()).add(index)
-        if number == self._usual_number(state):
-            self.numbers.pop(index, None)
-        else:
-            self.numbers[index] = number
+        usual, expected = self._usual_number(before), self._usual_number(after)
+        numbered = [(number, part) for number, known in self.numbers.items() if (part := known & indexes)]
+        if numbered or usual + begun != expected:
+            rest = indexes
+            for _, part in numbered:
+                rest = rest - part
+            for number, part in [*numbered, (usual, rest)]:
+                self.numbers.set_all(part, number + begun if number + begun != expected else None)
+        self.resting[before] = self.resting[before] - indexes
+        self.resting[after] = self.resting.get(after, IndexSet()) | indexes
+        for index in [index for index in self.paired if index in indexes]:
+            del self.paired[index]
 
     def _usual_number(self, state: TaskState) -> int:
         """Tries of an instance in this state of which nothing else is noted."""
@@ -169,21 +183,9 @@ class TaskNode:
             return self.whole.has_output, self.whole.output
         return index in self.outputs, self.outputs.get(index)
 
-    def counts_of(self, index: int | None) -> UpstreamCounts:
-        """How things upstream of an instance have ended."""
-        if not self.count or index is None or not self.paired_total:
-            return self.upstream
-        return self.upstream.plus(self.paired.get(index) or self._no_counts())
-
-    def count_paired(self, index: int, state: TaskState, *, setup: bool) -> None:
-        """The instance of the same index of a task right upstream in the group has ended."""
-        counts = self.paired.get(index)
-        if counts is None:
-            counts = self.paired[index] = self._no_counts()
-        counts.add(state, setup=setup)
-
-    def _no_counts(self) -> UpstreamCounts:
-        return UpstreamCounts(self.paired_total, setups=self.paired_setups)
+    def ended(self) -> dict[TaskState, IndexSet]:
+        """The instances that have ended, by how."""
+        return {state: indexes for state, indexes in self.resting.items() if state in FINISHED_STATES and indexes}
 
     def _object(self, index: int) -> TaskInstance:
         """A resting instance as an object."""
@@ -193,8 +195,7 @@ class TaskNode:
             found.restore(self.remembered[index])
         found.state = state
         found.number = self.numbers.get(index, self._usual_number(state))
-        found.lost = self.lost.get(index, 0)
-        found.tries_before = self.tries_before.get(index, 0)
+        found.lost, found.tries_before = self.lost.get(index), self.tries_before.get(index)
         if state is TaskState.SCHEDULED:
             found.scheduled_at = self.scheduled_at
             if self.task.sensor is not None:
@@ -240,10 +241,11 @@ class TaskNode:
 
     @property
     def output(self) -> tuple[bool, Any]:
-        """(whether there is one, output): of a mapped task the outputs of those instances that have one, by index."""
-        if not self.count:
+        """(whether there is one, output): of a mapped task a list of what its instances wrote, in the order of their
+        indexes; an empty one where it was skipped, as one without items is."""
+        if not self.mapped:
             return self.whole.has_output, self.whole.output
-        there = bool(self.outputs) or self.state is TaskState.SUCCEEDED
+        there = bool(self.count) or self.whole.state is TaskState.SKIPPED
         return there, [self.outputs[index] for index in sorted(self.outputs)]
 
 

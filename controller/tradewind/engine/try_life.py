@@ -10,7 +10,7 @@ from tradewind.engine.outcome import Outcome, judge, output_size
 from tradewind.engine.retries import postpone_delay, retry_delay
 from tradewind.engine.run_status import OUTPUT_BUDGET
 from tradewind.engine.skips import check_decision
-from tradewind.engine.states import TaskState
+from tradewind.engine.states import FINISHED_STATES, TaskState
 from tradewind.engine.time_limits import limit_reached, overdue
 from tradewind.engine.tries import TryEvent, TryReport
 
@@ -28,14 +28,16 @@ def report(run: "RunState", told: TryReport, now: datetime) -> None:
         return
     node = run.nodes[position]
     attempt = (told.number, told.poke)
+    if node.state_of(told.index) in FINISHED_STATES:
+        return
     known = node.peek(told.index)
     if known is None:
         # An instance of a mapped task whose items are not known again yet.
-        if node.mapped and not node.expanded and not node.whole.finished and told.index is not None:
-            _keep_early(run, told)
+        if node.awaits_items and told.index is not None:
+            run.early.keep(told)
             run.recheck(position)
         return
-    if known.finished or attempt < known.attempt:
+    if attempt < known.attempt:
         return
     waits_for = known.task.wait_for is not None and known.state is TaskState.UP_FOR_RESCHEDULE
     waiting = (known.state in _WAITING and not waits_for) or known.next_poke_at is not None
@@ -43,7 +45,7 @@ def report(run: "RunState", told: TryReport, now: datetime) -> None:
         # A try that this state does not know yet: its Pod was made by a controller that died before it wrote
         # status. It is kept until the run comes to that try, and then taken for what it is.
         if attempt > known.attempt:
-            _keep_early(run, told)
+            run.early.keep(told)
             run.recheck(position, told.index)
         return
     instance = node.get(told.index)
@@ -51,30 +53,14 @@ def report(run: "RunState", told: TryReport, now: datetime) -> None:
         _apply(run, instance, told, now)
 
 
-def _keep_early(run: "RunState", told: TryReport) -> None:
-    known = run.early.get(told.key)
-    if known is None or known.event.order <= told.event.order:
-        run.early[told.key] = told
-
-
-def _next_is_known(run: "RunState", instance: "TaskInstance") -> bool:
-    """Whether there was a report on a later attempt than the current one."""
-    return bool(run.early) and any(attempt > instance.attempt for attempt in _early_attempts(run, instance))
-
-
-def _early_attempts(run: "RunState", instance: "TaskInstance") -> set[tuple[int, int]]:
-    own = (instance.task.name, instance.index)
-    return {(key.number, key.poke) for key in run.early if (key.task, key.index) == own}
-
-
 def catch_up(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     """Reports on a later attempt show that the current one is over, whatever status says."""
-    if not run.early or not _next_is_known(run, instance):
+    if not run.early.later_than(instance.key):
         return
     if instance.state is TaskState.UP_FOR_RETRY:
         schedule(run, instance, now)
     elif instance.next_poke_at is not None and instance.task.wait_for is None:
-        sensors.look(run, instance, now, known=(instance.number, instance.pokes + 1) in _early_attempts(run, instance))
+        sensors.look(run, instance, now, known=run.early.has(replace(instance.key, poke=instance.pokes + 1)))
         _take_early(run, instance, now)
     elif instance.state is TaskState.SCHEDULED and not instance.holds_slots:
         _make_way(run, instance, now)
@@ -88,12 +74,12 @@ def schedule(run: "RunState", instance: "TaskInstance", now: datetime, *, last_t
         wait_for.begin(run, instance, now)
     elif not _take_early(run, instance, now):
         run.queue.add(instance)
-        if _next_is_known(run, instance):
+        if run.early.later_than(instance.key):
             _make_way(run, instance, now)
 
 
 def _take_early(run: "RunState", instance: "TaskInstance", now: datetime) -> bool:
-    early = run.early.pop(instance.key, None)
+    early = run.early.take(instance.key)
     if early is not None:
         _apply(run, instance, early, now)
     return early is not None

@@ -1,7 +1,7 @@
 """What a trigger rule is given and what it may answer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tradewind.engine.states import FINISHED_STATES, TaskState
 
@@ -38,6 +38,10 @@ class UpstreamCounts:
                 self.setups_skipped += count * setup
             case _:
                 self.removed += count
+
+    def copy(self) -> "UpstreamCounts":
+        """The same counts, to go on with."""
+        return replace(self)
 
     def plus(self, other: "UpstreamCounts") -> "UpstreamCounts":
         """Both together."""
