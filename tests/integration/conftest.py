@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import kubernetes
 import pytest
 
-from cluster import CLUSTER
-from localkube import Cluster
 from tradewind.kube.client import KubeClient
 from tradewind.kube.writer import Writer
 
@@ -21,38 +17,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if str(item.path).startswith(here):
             item.add_marker(pytest.mark.integration)
-
-
-@dataclass(frozen=True, slots=True)
-class ApiServer:
-    """A real API server; `etcd` is the URL of what is behind it."""
-
-    kubeconfig: Path
-    etcd: str
-
-
-@pytest.fixture(scope="session")
-def api_server() -> Iterator[ApiServer]:
-    """`$TRADEWIND_TEST_KUBECONFIG` and `$TRADEWIND_TEST_ETCD`, or a cluster of localkube; no node is needed."""
-    given, etcd = os.environ.get("TRADEWIND_TEST_KUBECONFIG"), os.environ.get("TRADEWIND_TEST_ETCD")
-    if given and etcd:
-        yield ApiServer(Path(given), etcd)
-        return
-    with Cluster(f"{CLUSTER}-kube", profile="kwok") as cluster:
-        # An API server answers from memory what happened since its start; the tests need a past that it has not seen.
-        cluster.kill_component("kube-apiserver")
-        cluster.start_component("kube-apiserver")
-        yield ApiServer(cluster.kubeconfig, cluster.etcd_url)
-
-
-@pytest.fixture(scope="session")
-def kubeconfig(api_server: ApiServer) -> Path:
-    return api_server.kubeconfig
-
-
-@pytest.fixture(scope="session")
-def etcd(api_server: ApiServer) -> str:
-    return api_server.etcd
 
 
 @pytest.fixture(scope="session")
