@@ -65,6 +65,22 @@ def test_a_dag_runs(space: Space) -> None:
     assert status["done"] == "2/2"
 
 
+def test_variables_and_connections_need_no_right_to_read_secrets(release: Release, space: Space) -> None:
+    config_map = {"metadata": {"name": "settings", "labels": {"tradewind.dev/variables": "true"}}}
+    space.kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", **config_map, "data": {"region": "eu"}})
+    secret = {"metadata": {"name": "warehouse"}, "stringData": {"USER": "reader"}}
+    space.kubectl.apply({"apiVersion": "v1", "kind": "Secret", **secret})
+    space.dag("data", task("tell", 'echo "{{ vars.settings.region }} $WAREHOUSE_USER"', connections=["warehouse"]))
+    run = space.run("data")
+    space.wait_succeeded(run)
+    assert space.log(space.pods_of(run)[0].metadata.name) == "eu reader\n"
+    controller = f"--as=system:serviceaccount:{release.namespace}:tradewind"
+    for verb in ("get", "list", "watch"):
+        assert space.kubectl.attempt("auth", "can-i", verb, "secrets", controller).stdout.strip() == "no"
+        assert space.kubectl.attempt("auth", "can-i", verb, "configmaps", controller).stdout.strip() == "yes"
+    assert space.kubectl.attempt("auth", "can-i", "patch", "configmaps", controller).stdout.strip() == "no"
+
+
 def test_the_webhook_refuses_a_bad_dag_in_the_words_of_its_condition(release: Release, space: Space) -> None:
     webhooks = "validatingwebhookconfigurations/tradewind." + release.namespace
     ca = ("get", webhooks, "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tradewind.api.names import LABEL_VARIABLES
-from tradewind.api.templates import MAX_RENDERED, QUOTED, expressions
+from tradewind.api.templates import MAX_RENDERED, QUOTED, TemplateError, expressions
 
 MAX_BYTES = MAX_RENDERED
 """Bytes of data that a ConfigMap of variables may have: more could not be rendered, and the controller keeps them."""
@@ -24,6 +24,10 @@ _KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _ACCESS = r"\s*(?:\.\s*(\w+)|\[\s*(" + QUOTED + r")\s*\])"
 _OPTIONAL = r"(\s*\|\s*d(?:efault)?\b|\s+is\s+(?:not\s+)?(?:un)?defined\b)?"
 _USE = re.compile(QUOTED + r"|(?<![\w.])vars\b" + _ACCESS + _ACCESS + _OPTIONAL, re.DOTALL)
+
+
+class MissingVariableError(TemplateError):
+    """A template names a variable that is not there."""
 
 
 class Variables:

@@ -13,11 +13,12 @@ import msgspec
 
 from tradewind.api import names
 from tradewind.api.templates import TemplateError
+from tradewind.api.variables import MissingVariableError
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.pods.manifest import pod_manifest, pod_name
 from tradewind.controller.pods.observation import observe, run_uid_of, try_of
 from tradewind.controller.resources import PodObject
-from tradewind.engine.rendering import render_task
+from tradewind.engine.rendering import RenderedTask, render_task
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo, Stop
 from tradewind.engine.scheduler import Start
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 STOP_AGAIN = 5.0
 """Seconds until a stop that failed is tried again."""
 SETTLE = 3.0
-"""Seconds that a Pod which the API server no longer has is given for its last words to arrive by watch."""
+"""Seconds in which news arrive by watch: the last words of a Pod which the API server no longer has, a variable."""
 
 
 class Tries:
@@ -58,7 +59,9 @@ class Tries:
         """Make the Pod of a try, or find out why there will be none."""
         info, task, key = start.run, start.task, start.key
         try:
-            rendered = render_task(run, task, key.number, key.index)
+            rendered = await self._render(run, start)
+            if rendered is None:
+                return
             manifest = pod_manifest(info, run.dag, task, key, rendered)
         except TemplateError as error:
             self._refuse(info.uid, key, "InvalidTemplate", str(error))
@@ -81,6 +84,21 @@ class Tries:
             # A watch event that was faster than this answer says more: why the Pod waits, or that it runs.
             if self._cluster.pod(info.uid, manifest["metadata"]["name"]) is None:
                 self._report(info.uid, _report(key, TryEvent.CREATED))
+
+    async def _render(self, run: RunState, start: Start) -> RenderedTask | None:
+        """The try's templates filled in, or None if the try was given up meanwhile. Raises TemplateError.
+
+        A variable that is missing may have been made a moment ago, and is given time to arrive by watch.
+        """
+        task, key = start.task, start.key
+        try:
+            return render_task(run, task, key.number, key.index)
+        except MissingVariableError:
+            await asyncio.sleep(SETTLE)
+        instance = run.instance(key.task, key.index)
+        if instance is None or instance.key != key or instance.finished or instance.stop is not None:
+            return None
+        return render_task(run, task, key.number, key.index)
 
     async def stop(self, stop: Stop) -> None:
         """End a try that is under way; its end is then reported by its Pod."""

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from tradewind.api.resolve import ResolvedTask, argv
 from tradewind.api.templates import TemplateError, render
-from tradewind.api.variables import explain_missing
+from tradewind.api.variables import MissingVariableError, explain_missing
 from tradewind.engine.run_info import PreviousRuns, RunInfo
 from tradewind.engine.task_instance import format_time
 from tradewind.engine.tries import TryKey
@@ -151,5 +151,8 @@ def _render(text: str, values: Mapping[str, Any], field: str) -> str:
     try:
         return render(text, values)
     except TemplateError as error:
-        why = _NO_PREVIOUS if "`prev" in str(error) else explain_missing(values["vars"], str(error))
+        missing = explain_missing(values["vars"], str(error))
+        if missing:
+            raise MissingVariableError(f"{field}: {error}{missing}") from error
+        why = _NO_PREVIOUS if "`prev" in str(error) else ""
         raise TemplateError(f"{field}: {error}{why}") from error

@@ -1,0 +1,77 @@
+"""Starting a try whose variables are not there: they may arrive a moment later, the try may be given up meanwhile."""
+
+import asyncio
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.resolve import resolve
+from tradewind.api.variables import Variables
+from tradewind.controller import tries
+from tradewind.controller.tries import Tries
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import RunInfo
+from tradewind.engine.scheduler import Scheduler, Start
+from tradewind.engine.tries import TryEvent, TryReport
+
+pytestmark = pytest.mark.unit
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Bench:
+    """One run with a task that needs a variable, and what the starts of its tries come to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tries, "SETTLE", 0.05)
+        self.config_maps: dict[str, dict[str, str]] = {}
+        self.created: list[dict[str, Any]] = []
+        self.reports: list[TryReport] = []
+        self.scheduler = Scheduler()
+        spec = {"tasks": [{"name": "a", "image": "busybox", "command": ["echo"], "args": ["{{ vars.settings.x }}"]}]}
+        info = RunInfo("ns", "r", "uid", "d", "Manual", NOW, NOW, NOW)
+        dag = resolve(DagSpec.model_validate(spec))
+        variables = lambda: Variables(self.config_maps, "ns")  # noqa: E731
+        self.run = RunState(info, dag, self.scheduler.slots, variables=variables)
+        self.scheduler.add_run(self.run)
+        [self.start] = self.scheduler.plan(NOW).starts
+
+    async def go(self, start: Start) -> None:
+        async def create(_resource: object, _namespace: str, manifest: dict[str, Any]) -> None:
+            self.created.append(manifest)
+
+        writer: Any = SimpleNamespace(create=create)
+        cluster: Any = SimpleNamespace(pod=lambda *_: None)
+        nothing: Any = None
+        starter = Tries(nothing, writer, cluster, lambda _, report: self.reports.append(report), nothing)
+        await starter.start(self.run, start)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+async def test_a_variable_that_arrives_a_moment_later(bench: Bench) -> None:
+    asyncio.get_running_loop().call_later(0.01, bench.config_maps.update, {"settings": {"x": "here"}})
+    await bench.go(bench.start)
+    assert [pod["spec"]["containers"][0]["args"] for pod in bench.created] == [["here"]]
+    assert [report.event for report in bench.reports] == [TryEvent.CREATED]
+
+
+async def test_one_that_does_not(bench: Bench) -> None:
+    await bench.go(bench.start)
+    assert bench.created == []
+    [report] = bench.reports
+    assert (report.event, report.reason, report.retry) == (TryEvent.REFUSED, "InvalidTemplate", False)
+    assert "kubectl -n ns create configmap settings --from-literal=x=VALUE" in (report.message or "")
+
+
+async def test_nothing_is_made_for_a_try_that_was_given_up_meanwhile(bench: Bench) -> None:
+    asyncio.get_running_loop().call_later(0.01, bench.run.fail, "RunTimeout", "too late", NOW)
+    asyncio.get_running_loop().call_later(0.02, bench.config_maps.update, {"settings": {"x": "here"}})
+    await bench.go(bench.start)
+    assert (bench.created, bench.reports) == ([], [])
