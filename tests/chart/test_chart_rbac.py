@@ -40,7 +40,9 @@ SECRET = """
 HOOK_WORK = """
 - {apiGroups: [""], resources: [pods], verbs: [list, patch]}
 """
-HOOK_LEASE = """
+HOOK_OWN = """
+- {apiGroups: [apps], resources: [deployments/scale], resourceNames: [tradewind], verbs: [patch]}
+- {apiGroups: [""], resources: [pods], verbs: [list]}
 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [tradewind-controller],
    verbs: [get, delete]}
 """
@@ -129,13 +131,13 @@ class TestController:
 
 class TestUninstallHook:
     def test_cluster_scope(self, helm: Helm) -> None:
-        assert rights(helm.template(), "tradewind-uninstall") == {None: rules(HOOK_WORK), NAMESPACE: rules(HOOK_LEASE)}
+        assert rights(helm.template(), "tradewind-uninstall") == {None: rules(HOOK_WORK), NAMESPACE: rules(HOOK_OWN)}
 
     def test_namespaces_scope(self, helm: Helm) -> None:
         assert rights(helm.template(NAMESPACES), "tradewind-uninstall") == {
             "team-a": rules(HOOK_WORK),
             "team-b": rules(HOOK_WORK),
-            NAMESPACE: rules(HOOK_LEASE),
+            NAMESPACE: rules(HOOK_OWN),
         }
 
 

@@ -101,7 +101,7 @@ class TestEveryRendering:
             *(
                 found["spec"]["podSelector"]["matchLabels"]
                 for found in rendered.of_kind("NetworkPolicy")
-                if "helm.sh/hook" not in found["metadata"].get("annotations", {})
+                if found["metadata"]["labels"].get("app.kubernetes.io/component") != "uninstall"
             ),
         ]
         hooks = [job["spec"]["template"]["metadata"]["labels"] for job in rendered.of_kind("Job")]
@@ -180,8 +180,9 @@ class TestEnvironment:
         for values in ({}, NAMESPACES):
             rendered = helm.template(values)
             [hook] = rendered.one("Job")["spec"]["template"]["spec"]["containers"]
-            assert hook["env"] == rendered.container["env"][: len(hook["env"])]
-            assert {"TRADEWIND_NAMESPACES", "TRADEWIND_LEASE_NAME"} <= {entry["name"] for entry in hook["env"]}
+            shared = [entry for entry in hook["env"] if entry["name"] != "TRADEWIND_DEPLOYMENT"]
+            assert shared == rendered.container["env"][: len(shared)]
+            assert {"TRADEWIND_NAMESPACES", "TRADEWIND_LEASE_NAME"} <= {entry["name"] for entry in shared}
 
 
 class TestCrds:
@@ -388,33 +389,47 @@ class TestServiceMonitor:
         assert [found["metadata"]["name"] for found in selected] == ["tradewind-metrics"]
 
 
-class TestUninstallHook:
-    def test_everything_in_it_runs_after_the_controller_and_goes_away(self, helm: Helm) -> None:
-        for values in ({}, NAMESPACES):
-            hooks = [
-                found
-                for found in helm.template(values).objects
-                if "helm.sh/hook" in found["metadata"].get("annotations", {})
-            ]
-            assert {found["kind"] for found in hooks} >= {
-                "Job",
-                "ServiceAccount",
-                "Role",
-                "RoleBinding",
-                "NetworkPolicy",
-            }
-            for hook in hooks:
-                annotations = hook["metadata"]["annotations"]
-                assert annotations["helm.sh/hook"] == "post-delete"
-                assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
-                assert (int(annotations["helm.sh/hook-weight"]) < 0) == (hook["kind"] != "Job")
+def hook_labels(job: Manifest) -> dict[str, str]:
+    """The labels of the hook's Pod."""
+    labels: dict[str, str] = job["spec"]["template"]["metadata"]["labels"]
+    return labels
 
-    def test_needs_nothing_that_the_uninstall_has_deleted(self, helm: Helm) -> None:
-        rendered = helm.template()
-        pod = rendered.one("Job")["spec"]["template"]["spec"]
-        account = rendered.one("ServiceAccount", pod["serviceAccountName"])
-        assert account["metadata"]["annotations"]["helm.sh/hook"] == "post-delete"
-        assert pod["containers"][0]["args"] == ["release-finalizers"]
+
+class TestUninstallHook:
+    def test_only_its_job_is_a_hook(self, helm: Helm) -> None:
+        """What the Job needs is there from the start: a Role cannot be made in a namespace that is gone by then."""
+        for values in ({}, NAMESPACES):
+            rendered = helm.template(values)
+            [hook] = [found for found in rendered.objects if "helm.sh/hook" in found["metadata"].get("annotations", {})]
+            assert hook["kind"] == "Job"
+            assert hook["metadata"]["annotations"] == {
+                "helm.sh/hook": "pre-delete",
+                "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded",
+                "helm.sh/hook-output-log-policy": "hook-succeeded,hook-failed",
+            }
+            pod = hook["spec"]["template"]["spec"]
+            assert rendered.one("ServiceAccount", pod["serviceAccountName"])
+            policy = rendered.one("NetworkPolicy", hook["metadata"]["name"])
+            assert policy["spec"]["podSelector"]["matchLabels"].items() <= hook_labels(hook).items()
+
+    def test_it_stops_the_controllers_of_its_release(self, helm: Helm) -> None:
+        for release in ("tradewind", "blue"):
+            rendered = helm.template(release=release)
+            [container] = rendered.one("Job")["spec"]["template"]["spec"]["containers"]
+            environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+            deployment = rendered.one("Deployment")
+            assert environment["TRADEWIND_DEPLOYMENT"] == deployment["metadata"]["name"]
+            assert environment["TRADEWIND_LEASE_NAME"] == rendered.environment["TRADEWIND_LEASE_NAME"]
+            selector = deployment["spec"]["selector"]["matchLabels"]
+            assert not selector.items() <= hook_labels(rendered.one("Job")).items(), "it would wait for itself"
+
+    @pytest.mark.parametrize("create", [True, False])
+    def test_a_namespace_that_it_may_not_look_into_is_taken_for_gone_only_if_the_chart_makes_the_roles(
+        self, helm: Helm, create: bool
+    ) -> None:
+        job = helm.template(NAMESPACES | {"rbac": {"create": create}}).one("Job")
+        [container] = job["spec"]["template"]["spec"]["containers"]
+        assert container["args"] == ["release-finalizers", *(["--skip-forbidden"] if create else [])]
 
     def test_off(self, helm: Helm) -> None:
         assert "helm.sh/hook" not in helm.template({"uninstallHook": {"enabled": False}}).text

@@ -3,6 +3,7 @@
 The tests of the first release build on each other's cluster but not on each other's results; the last one uninstalls.
 """
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -10,12 +11,16 @@ import pytest
 import yaml
 from built_images import project_image
 from ledger import CLAIM, MOUNT, read_ledger, sleeper
-from release import Release
+from release import CHART, IMAGE, NAME, Release
 from spaces import API_VERSION, Space, stay, task
 
-from cluster import Manifest, RealCluster, Witness
+from cluster import REPOSITORY, Manifest, RealCluster, Witness
 
 LINKS = 6
+UNINSTALL_SECONDS = 8.0
+"""What an uninstall may take once the controllers have stopped."""
+TAKE_OVER = ("--take-ownership", "--force-conflicts")
+INSTALLING = (REPOSITORY / "docs" / "installing.md").read_text()
 CYCLE: Manifest = {
     "apiVersion": API_VERSION,
     "kind": "Dag",
@@ -48,6 +53,27 @@ def space(real: RealCluster, witness: Witness, release: Release, ended_spaces: l
     yield space
     space.delete()
     space.wait_gone()
+
+
+def test_crds_that_kubectl_applied_are_taken_over_only_if_asked(
+    real: RealCluster, witness: Witness, image: None
+) -> None:
+    """As docs/installing.md says. They are older ones: helm would not mind what is as it would have it."""
+    assert f"helm install tradewind helm/tradewind {' '.join(TAKE_OVER)}" in INSTALLING.replace("\\\n ", "")
+    release = Release(real, witness)
+    try:
+        older = yaml.safe_load((REPOSITORY / "crds" / "tradewind.dev_pools.yaml").read_text())
+        older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"] = "As it was."
+        release.kubectl.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump(older))
+        for flags, refusal in (((), "invalid ownership metadata"), (TAKE_OVER[:1], 'conflict with "kubectl"')):
+            done = release.attempt("install", NAME, str(CHART), *flags, *IMAGE, "--set=replicas=0")
+            assert done.returncode != 0
+            assert refusal in done.stderr
+            release.attempt("uninstall", NAME, "--no-hooks")
+        release.helm("install", NAME, str(CHART), *TAKE_OVER, *IMAGE, "--set=replicas=0")
+        assert "As it was." not in release.kubectl.run("get", "crd", "pools.tradewind.dev", "-o", "yaml")
+    finally:
+        release.clear()
 
 
 def test_two_replicas_are_ready_and_one_leads(release: Release) -> None:
@@ -147,13 +173,23 @@ def test_uninstall_leaves_the_dags_and_nothing_in_the_way(release: Release, spac
     space.wait_state(run, "long", "Running")
     [pod] = space.pods_of(run)
     assert pod.metadata.finalizers == ["tradewind.dev/result"]
+    many = [task(f"t-{i}", "sleep 1") for i in range(100)]
+    space.dag("busy", *many, resultProtection="Finalizer", maxActiveTasks=6)
+    busy = space.run("busy")
+    space.wait_state(busy, "t-3", "Succeeded")
 
-    release.uninstall()
+    seconds = release.uninstall()
 
+    assert seconds < UNINSTALL_SECONDS
+    released = re.search(r"Pods released: (\d+)", release.hook_log)
+    assert released, release.hook_log
+    assert int(released[1]) > 0
+    assert len(space.pods_of(busy)) < len(many), "there was more to start"
+    assert not [pod.metadata.name for pod in space.pods() if pod.metadata.finalizers]
     [pod] = space.pods_of(run)
-    assert not pod.metadata.finalizers
+    assert pod.metadata.deletion_timestamp is None
     space.eventually(lambda: not release.remains(), f"nothing is left: {release.remains()}", 30)
-    assert space.witness.get(space.name, "dags", "hello")
+    assert space.witness.get(space.name, "dags", "guarded")
     assert space.witness.get(space.name, "dagruns", run)["status"]["phase"] == "Running"
     crds = release.kubectl.run("get", "crds", "-o", "name")
     assert crds.count(".tradewind.dev") >= 3
@@ -163,9 +199,10 @@ def test_uninstall_leaves_the_dags_and_nothing_in_the_way(release: Release, spac
 
 def test_a_release_for_some_namespaces(real: RealCluster, witness: Witness, image: None) -> None:
     release = Release(real, witness)
-    ours, theirs = Space(real, witness, release, "ours"), Space(real, witness, release, "theirs")
+    ours, theirs, gone = (Space(real, witness, release, label) for label in ("ours", "theirs", "gone"))
     try:
-        release.install("--set=scope=namespaces", f"--set=namespaces={{{ours.name}}}", "--set=crds.install=false")
+        watched = f"--set=namespaces={{{ours.name},{gone.name}}}"
+        release.install("--set=scope=namespaces", watched, "--set=crds.install=false")
         for space in (ours, theirs):
             space.dag("hello", task("hello", "true"))
             space.run("hello", "hello")
@@ -173,9 +210,23 @@ def test_a_release_for_some_namespaces(real: RealCluster, witness: Witness, imag
         stay(2, lambda: not theirs.status("hello"), "the other namespace is none of its business")
         cluster_wide = release.kubectl.run("get", "clusterroles,clusterrolebindings", "-o", "name")
         assert "tradewind" not in cluster_wide
+        ours.dag("guarded", task("long", "sleep 600"), resultProtection="Finalizer")
+        ours.wait_state(ours.run("guarded", "guarded"), "long", "Running")
+        gone.delete()
+        gone.wait_gone()
+
+        assert release.uninstall() < UNINSTALL_SECONDS
+
+        assert "Pods released: 1" in release.hook_log
+        assert f"passed over namespace {gone.name}: " in release.hook_log
+        [pod] = ours.pods_of("guarded")
+        assert not pod.metadata.finalizers
+        ours.eventually(lambda: not release.remains(), f"nothing is left: {release.remains()}", 30)
+        roles = ours.kubectl.run("get", "roles,rolebindings", "-o", "name")
+        assert "tradewind" not in roles
     finally:
         release.clear()
-        for space in (ours, theirs):
+        for space in (ours, theirs, gone):
             space.delete()
-    for space in (ours, theirs):
+    for space in (ours, theirs, gone):
         space.wait_gone()

@@ -1,7 +1,8 @@
-"""`tradewind release-finalizers`: let go of every Pod that holds our finalizer, after the controller is uninstalled.
+"""`tradewind release-finalizers`: let go of every Pod that holds our finalizer, as the controller is uninstalled.
 
-Without a controller nobody would remove it, and the namespaces of those Pods could never be deleted. It waits for the
-controller's Lease to be free, so that no controller still puts the finalizer on new Pods, and deletes the Lease.
+Without a controller nobody would remove it, and the namespaces of those Pods could never be deleted. The chart runs
+this before helm deletes anything. It stops the controllers first, while they still have their rights: they record what
+they know and give back their Lease, and when none is left, none puts the finalizer on yet another Pod.
 """
 
 import asyncio
@@ -13,43 +14,73 @@ import click
 from tradewind.api import names
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.resources import LEASES, PODS
+from tradewind.kube.resources import DEPLOYMENTS, LEASES, PODS
+from tradewind.kube.writes import MERGE_PATCH
 
-WAIT_FOR_LEASE = 120.0
-POLL = 1.0
-
-
-async def release(client: KubeClient, namespaces: tuple[str, ...]) -> int:
-    """Remove the finalizer from all Pods of ours; how many had it."""
-    released = 0
-    for namespace in namespaces or (None,):
-        for pod in await client.list(PODS, namespace, label_selector=names.LABEL_RUN, partial=True):
-            metadata = pod["metadata"]
-            finalizers = metadata.get("finalizers", [])
-            if names.FINALIZER_RESULT in finalizers:
-                others = [name for name in finalizers if name != names.FINALIZER_RESULT]
-                released += await _patch(client, metadata, others)
-    return released
+STOP_WITHIN = 150.0
+"""Seconds for the controllers to stop; their Pods' grace period is 40 s by default."""
+LEASE_DURATION = 15.0
+POLL = 0.5
 
 
-async def retire_lease(client: KubeClient, namespace: str, name: str) -> None:
-    """Wait until nobody holds the Lease, then delete it. A holder that no longer renews it is not waited for long."""
-    seen: tuple[str, float] = ("", 0.0)
-    until = time.monotonic() + WAIT_FOR_LEASE
+class StillRunning(Exception):  # noqa: N818
+    """A controller is left that may put the finalizer on new Pods."""
+
+
+async def stop_controllers(client: KubeClient, namespace: str, deployment: str, lease: str) -> None:
+    """Scale the Deployment to nothing and wait for the end of its Pods.
+
+    A Pod that never goes, as on a node that is lost, is not waited for once nobody has renewed the Lease for as long as
+    that is valid: no leader is left then. StillRunning if there is one after `STOP_WITHIN`.
+    """
+    selector = await _scale_down(client, namespace, deployment)
+    silence = _Silence(client, namespace, lease)
+    until = time.monotonic() + STOP_WITHIN
     while time.monotonic() < until:
-        try:
-            spec = (await client.get(LEASES, namespace, name)).get("spec", {})
-        except ApiError as error:
-            if error.is_not_found:
-                return
-            raise
-        renewed = str(spec.get("renewTime"))
-        if renewed != seen[0]:
-            seen = (renewed, time.monotonic())
-        silent = time.monotonic() - seen[1]
-        if not spec.get("holderIdentity") or silent > float(spec.get("leaseDurationSeconds") or 15):
-            break
+        left = await client.list(PODS, namespace, label_selector=selector, partial=True) if selector else None
+        if left == [] or await silence.is_long():
+            return
         await asyncio.sleep(POLL)
+    raise StillRunning(f"a controller still renews the Lease {namespace}/{lease} after {STOP_WITHIN:g} s")
+
+
+async def _scale_down(client: KubeClient, namespace: str, deployment: str) -> str | None:
+    """The selector of its Pods; None if there is no such Deployment."""
+    path = DEPLOYMENTS.path(namespace, deployment, "scale")
+    try:
+        scale = await client.request("PATCH", path, body={"spec": {"replicas": 0}}, content_type=MERGE_PATCH)
+    except ApiError as error:
+        if error.is_not_found:
+            return None
+        raise
+    return str(scale["status"]["selector"])
+
+
+class _Silence:
+    """How long a Lease has not changed, by our own clock."""
+
+    def __init__(self, client: KubeClient, namespace: str, name: str) -> None:
+        self._client, self._namespace, self._name = client, namespace, name
+        self._seen: Any = None
+        self._since = time.monotonic()
+
+    async def is_long(self) -> bool:
+        """Whether whoever held it has lost it, and nobody else has taken it."""
+        try:
+            spec = (await self._client.get(LEASES, self._namespace, self._name)).get("spec", {})
+        except ApiError as error:
+            if not error.is_not_found:
+                raise
+            spec = {}
+        if spec != self._seen:
+            self._seen, self._since = spec, time.monotonic()
+        # One that was given back is valid for a second only, which is less than a standby takes to notice.
+        duration = max(LEASE_DURATION, float(spec.get("leaseDurationSeconds") or 0))
+        return time.monotonic() - self._since > duration
+
+
+async def delete_lease(client: KubeClient, namespace: str, name: str) -> None:
+    """Delete the Lease: the controllers made it, so the release does not know of it."""
     try:
         await client.request("DELETE", LEASES.path(namespace, name))
     except ApiError as error:
@@ -57,37 +88,77 @@ async def retire_lease(client: KubeClient, namespace: str, name: str) -> None:
             raise
 
 
-async def _patch(client: KubeClient, metadata: dict[str, Any], finalizers: list[str]) -> int:
-    body = {"metadata": {"uid": metadata["uid"], "finalizers": finalizers or None}}
+async def release(
+    client: KubeClient, namespaces: tuple[str, ...], *, skip_forbidden: bool = False
+) -> tuple[int, list[str]]:
+    """Remove the finalizer from all Pods of ours, everywhere if no namespaces are given.
+
+    How many Pods had it, and with `skip_forbidden` the namespaces in which we may not look for them.
+    """
+    released, skipped = 0, []
+    for namespace in namespaces or (None,):
+        try:
+            pods = await client.list(PODS, namespace, label_selector=names.LABEL_RUN, partial=True)
+        except ApiError as error:
+            if not (skip_forbidden and namespace and error.is_forbidden):
+                raise
+            skipped.append(namespace)
+            continue
+        held = [pod["metadata"] for pod in pods if names.FINALIZER_RESULT in pod["metadata"].get("finalizers", [])]
+        released += sum(await asyncio.gather(*(_let_go(client, metadata) for metadata in held)))
+    return released, skipped
+
+
+async def _let_go(client: KubeClient, metadata: dict[str, Any]) -> bool:
+    others = [name for name in metadata["finalizers"] if name != names.FINALIZER_RESULT]
+    body = {"metadata": {"uid": metadata["uid"], "finalizers": others or None}}
     path = PODS.path(metadata["namespace"], metadata["name"])
     try:
-        await client.request("PATCH", path, body=body, content_type="application/merge-patch+json", partial=True)
+        await client.request("PATCH", path, body=body, content_type=MERGE_PATCH, partial=True)
     except ApiError as error:
         if not (error.is_not_found or error.is_conflict):
             raise
-        return 0
-    return 1
+        return False
+    return True
 
 
-async def _main(namespaces: tuple[str, ...], lease_namespace: str, lease_name: str) -> int:
+async def _main(
+    namespaces: tuple[str, ...], own_namespace: str, deployment: str, lease: str, skip_forbidden: bool
+) -> None:
     async with KubeClient.from_environment() as client:
-        if lease_namespace and lease_name:
-            await retire_lease(client, lease_namespace, lease_name)
-        return await release(client, namespaces)
+        if deployment:
+            await stop_controllers(client, own_namespace, deployment, lease)
+            click.echo("the controllers have stopped")
+        released, skipped = await release(client, namespaces, skip_forbidden=skip_forbidden)
+        click.echo(f"Pods released: {released}")
+        for namespace in skipped:
+            click.echo(f"passed over namespace {namespace}: forbidden, as when it has been deleted", err=True)
+        if deployment:
+            await delete_lease(client, own_namespace, lease)
 
 
 @click.command("release-finalizers")
 @click.option("--namespace", "-n", "namespaces", multiple=True, help="Only in this namespace; may be repeated.")
 @click.option("--namespaces", "listed", envvar="TRADEWIND_NAMESPACES", default="", help="The same, comma-separated.")
-@click.option("--lease-namespace", envvar="TRADEWIND_POD_NAMESPACE", default="", help="Namespace of the Lease.")
+@click.option("--skip-forbidden", is_flag=True, help="Pass over namespaces whose Pods we may not list.")
+@click.option("--deployment", envvar="TRADEWIND_DEPLOYMENT", default="", help="Stop the controllers of this first.")
+@click.option("--pod-namespace", envvar="TRADEWIND_POD_NAMESPACE", default="default", help="Namespace of that.")
 @click.option(
-    "--lease-name", envvar="TRADEWIND_LEASE_NAME", default="", help="Lease to wait for and delete; empty: none."
+    "--lease-name", envvar="TRADEWIND_LEASE_NAME", default="tradewind-controller", help="Their Lease, to be deleted."
 )
-def release_command(namespaces: tuple[str, ...], listed: str, lease_namespace: str, lease_name: str) -> None:
+def release_command(
+    namespaces: tuple[str, ...],
+    listed: str,
+    skip_forbidden: bool,
+    deployment: str,
+    pod_namespace: str,
+    lease_name: str,
+) -> None:
     """Remove Tradewind's finalizer from all Pods, as the chart does when it is uninstalled."""
     wanted = {*namespaces, *(name.strip() for name in listed.split(",") if name.strip())}
     try:
-        count = asyncio.run(_main(tuple(sorted(wanted)), lease_namespace, lease_name))
+        asyncio.run(_main(tuple(sorted(wanted)), pod_namespace, deployment, lease_name, skip_forbidden))
+    except StillRunning as error:
+        raise click.ClickException(str(error)) from error
     except KubeError as error:
         raise click.ClickException(f"the Kubernetes API: {error}") from error
-    click.echo(f"released {count} Pods")

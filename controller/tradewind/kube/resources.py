@@ -56,6 +56,7 @@ SERVICEACCOUNTS = Resource("", "v1", "serviceaccounts")
 EVENTS = Resource("events.k8s.io", "v1", "events")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 CONTROLLERREVISIONS = Resource("apps", "v1", "controllerrevisions")
+DEPLOYMENTS = Resource("apps", "v1", "deployments")
 CUSTOMRESOURCEDEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
 VALIDATINGWEBHOOKCONFIGURATIONS = Resource(
     "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", namespaced=False
