@@ -70,8 +70,8 @@ class DagSpec(Model):
     max_map_length: Annotated[int, Field(ge=1, le=MAX_MAP_LENGTH)] | None = None
     """How many instances forEach may make of one task or group; with more the task fails. Default: 1024."""
     fail_fast: bool | None = None
-    """Whether the first task that fails ends the run: tasks that run are stopped, the others are skipped. Default:
-    false."""
+    """Whether the first task that fails ends the run: tasks that run are stopped, the others are skipped, and only
+    teardowns still run. Default: false."""
     run_timeout: Duration | None = None
     """Longest time a run may take; then it fails and what has not finished is skipped."""
     successful_runs_history_limit: Annotated[int, Field(ge=0, le=100000)] | None = None

@@ -215,8 +215,8 @@ class Task(TaskSettings):
     """How several sources of forEach make items. Product: every combination. Zip: position by position. Default:
     Product."""
     branch: bool | None = None
-    """Whether the task's output names what to follow: a task or group right after it, or a list of them. The others
-    right after it are skipped."""
+    """Whether the task's output names what to follow: a task or group right after it, or a list of them. The other
+    tasks right after it are skipped, unless they come after a chosen one too."""
     short_circuit: ShortCircuit | None = None
     """Whether an output of false ends the work here: what comes after the task is skipped. `{respectTriggerRules:
     true}` skips only the tasks right after it."""
