@@ -1,5 +1,6 @@
 """A Dag's spec with every default filled in: what the engine and the Pod builder work with."""
 
+import re
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -32,6 +33,7 @@ DEFAULT_HISTORY_LIMIT = 25
 DEFAULT_QUEUED_TIMEOUT = timedelta(minutes=10)
 DEFAULT_SKIP_EXIT_CODES = frozenset({99})
 
+_PREVIOUS = re.compile(r"\bprev(LogicalDate|DataInterval|StartDate|EndDate)")
 _CODE_OPTION = {"node": "-e", "perl": "-e", "ruby": "-e", "Rscript": "-e"}
 _SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ash"}
 
@@ -65,9 +67,10 @@ def resolve(spec: DagSpec) -> ResolvedDag:
     """Fill in the defaults of a spec that validation accepted."""
     defaults = spec.task_defaults or TaskDefaults()
     groups = Groups(spec)
+    tasks = tuple(resolve_task(task, defaults, groups) for task in spec.tasks)
     return ResolvedDag(
         spec=spec,
-        tasks=tuple(resolve_task(task, defaults, groups) for task in spec.tasks),
+        tasks=tasks,
         groups={name: _resolve_group(name, groups) for name in groups.named},
         max_active_runs=spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS,
         max_active_tasks=spec.max_active_tasks or DEFAULT_MAX_ACTIVE_TASKS,
@@ -77,7 +80,14 @@ def resolve(spec: DagSpec) -> ResolvedDag:
         run_timeout=parse_duration(spec.run_timeout) if spec.run_timeout else None,
         protect_results=spec.result_protection == "Finalizer",
         pod_template=spec.pod_template or {},
+        asks_for_past=any(task.depends_on_past for task in tasks) or _speaks_of_past(spec),
     )
+
+
+def _speaks_of_past(spec: DagSpec) -> bool:
+    """Whether a template may say prevLogicalDate or the like; a text that only looks so does no harm."""
+    texts = spec.model_dump_json(include={"tasks", "task_defaults", "groups"}, exclude_unset=True)
+    return _PREVIOUS.search(texts) is not None
 
 
 def resolve_task(task: Task, defaults: TaskDefaults, groups: Groups) -> ResolvedTask:

@@ -106,7 +106,8 @@ class ResolvedGroup:
 @dataclass(frozen=True, slots=True)
 class ResolvedDag:
     """A whole Dag as it will run. `tasks` and `groups` keep the order of the spec. `max_consecutive_failed_runs` is 0
-    where failures never suspend the Dag."""
+    where failures never suspend the Dag. `asks_for_past`: a task depends on earlier runs, or a template speaks of
+    them."""
 
     spec: DagSpec
     tasks: tuple[ResolvedTask, ...]
@@ -119,3 +120,4 @@ class ResolvedDag:
     max_map_length: int = DEFAULT_MAX_MAP_LENGTH
     groups: dict[str, ResolvedGroup] = field(default_factory=dict)
     pod_template: dict[str, Any] = field(default_factory=dict)
+    asks_for_past: bool = False

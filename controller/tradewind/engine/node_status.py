@@ -31,7 +31,8 @@ _WORST_TRIES = 1
 def entry(node: "TaskNode", message_limit: int, waiting_for: str | None) -> dict[str, Any]:
     """The task in DagRun.status.tasks, JSON-ready. `waiting_for`: why its ready instances have no slots."""
     if not node.count:
-        return node.whole.entry(message_limit, waiting_for)
+        found = node.whole.entry(message_limit, waiting_for)
+        return {**found, "message": shorten(node.past, message_limit)} if node.past else found
     facts: dict[str, Any] = {"name": node.task.name, "state": node.state.value, "count": node.count}
     if node.reason and not node.ready:
         facts["reason"] = node.reason

@@ -62,6 +62,10 @@ class RunState:
         self.finished_at: datetime | None = None
         self.past: PastRuns | None = None
         """Earlier runs of the Dag, where a task depends on them."""
+        self.held: set[int] = set()
+        """Tasks that could begin but for an earlier run."""
+        self.moved: set[int] | None = None
+        """Where a later run may wait for tasks of this one: those to which something has happened."""
         self.suspended = False
         """While true no task instance gets slots."""
         self.active = 0
@@ -145,11 +149,7 @@ class RunState:
 
     def _waiting(self) -> bool:
         """Whether some time, or something outside of the run, will yet move a task."""
-        return (
-            bool(self.early)
-            or any(timer[1] != _RUN for timer in self._timers)
-            or any(node.past is not None for node in self.nodes)
-        )
+        return bool(self.early or self.held) or any(timer[1] != _RUN for timer in self._timers)
 
     def recheck(self, position: int, index: int | None = None) -> None:
         """Something that a task (or one instance of it) waits for may have come."""
@@ -278,7 +278,23 @@ class RunState:
     def mark(self, instance: TaskInstance) -> None:
         """The instance has changed."""
         instance.touch()
+        self.moves(self.nodes[instance.position])
+
+    def moves(self, node: TaskNode) -> None:
+        """Something has happened to instances of the task."""
         self.changed = True
+        if self.moved is not None:
+            self.moved.add(node.position)
+
+    def hold_back(self, node: TaskNode, why: str | None) -> None:
+        """An earlier run keeps the task from starting, or (None) does not."""
+        if node.past != why:
+            node.past = why
+            self.changed = True
+            if why is None:
+                self.held.discard(node.position)
+            else:
+                self.held.add(node.position)
 
     def finish(self, instance: TaskInstance, outcome: Outcome, when: datetime) -> None:
         """An instance has ended for good."""
@@ -315,7 +331,7 @@ class RunState:
         node.reason, node.message = outcome.reason, outcome.message
         if before is TaskState.SCHEDULED:
             self.queue.discard_all(node)
-        self.changed = True
+        self.moves(node)
         self._ended(node, outcome.state, indexes, when)
 
     def expanded(self, node: TaskNode, count: int) -> None:
@@ -334,6 +350,7 @@ class RunState:
         node.finished_at = when
         if node.finished:
             self.publish_output(node)
+            self.hold_back(node, None)
         count_ended(self, node, state, ended)
         if node.task.short_circuit:
             index = ended if isinstance(ended, int) else None

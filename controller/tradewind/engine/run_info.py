@@ -23,7 +23,7 @@ class PreviousRuns:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What does not change about a run."""
+    """What does not change about a run, but for `previous`: other runs may end or come in between."""
 
     namespace: str
     name: str
@@ -35,6 +35,7 @@ class RunInfo:
     interval_end: datetime
     params: Mapping[str, Any] = field(default_factory=dict)
     revision: str | None = None
+    created_at: datetime | None = None
     previous: PreviousRuns | None = None
 
 

@@ -51,7 +51,7 @@ def run_status(run: "RunState") -> dict[str, Any]:
 
 
 def _has_begun(node: "TaskNode") -> bool:
-    return bool(node.count) or node.whole.state is not TaskState.NONE
+    return bool(node.count) or node.whole.state is not TaskState.NONE or node.past is not None
 
 
 def _complete(run: "RunState") -> dict[str, Any]:

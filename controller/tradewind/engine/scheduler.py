@@ -5,10 +5,12 @@ happened to, or whose time has come, or that wait for slots when some have becom
 """
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS, ResolvedTask
+from tradewind.engine.past_index import Follow, PastIndex
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Note, RunInfo, Stop, Wait
 from tradewind.engine.slots import Slots
@@ -38,14 +40,19 @@ class Plan:
     changed: list[RunState] = field(default_factory=list)
     """Runs whose status() says something new."""
     notes: list[Note] = field(default_factory=list)
+    lookups: list[RunInfo] = field(default_factory=list)
+    """Runs for which it is to be found out again which runs ended before them (PastIndex.unknown)."""
+    follows: list[Follow] = field(default_factory=list)
     wake_at: datetime | None = None
 
 
 class Scheduler:
     """Every run that has not finished, and the slots they share."""
 
-    def __init__(self, parallelism: int = 0) -> None:
+    def __init__(self, parallelism: int = 0, *, past: PastIndex | None = None) -> None:
+        """Without `past` no run has one before it."""
         self.slots = Slots(parallelism=parallelism)
+        self._past = past
         self.runs: dict[str, RunState] = {}
         self._dirty: dict[str, None] = {}
         self._wakes: list[tuple[datetime, str]] = []
@@ -75,6 +82,8 @@ class Scheduler:
         """Schedule a run that has not finished."""
         info = run.info
         self.runs[info.uid] = run
+        if self._past is not None:
+            self._past.attach(run)
         key = (info.namespace, info.dag)
         group = self._queued if run.phase is RunPhase.QUEUED else self._running
         group.setdefault(key, set()).add(info.uid)
@@ -87,6 +96,8 @@ class Scheduler:
         if run is None:
             return
         run.release()
+        if self._past is not None:
+            self._past.detach(run)
         key = (run.info.namespace, run.info.dag)
         for group in (self._queued, self._running):
             members = group.get(key)
@@ -123,10 +134,10 @@ class Scheduler:
                 del self._wake_of[uid]
                 self._dirty[uid] = None
         touched: dict[str, RunState] = {}
-        while self._dirty or self._dirty_dags:
-            for uid in list(self._dirty):
+        while self._dirty or self._dirty_dags or self._touched_by_the_past():
+            dirty, self._dirty = self._dirty, {}
+            for uid in dirty:
                 touched[uid] = self._advance(uid, plan, now)
-            self._dirty.clear()
             for key in list(self._dirty_dags):
                 self._start_runs(key, now)
             self._dirty_dags.clear()
@@ -136,12 +147,19 @@ class Scheduler:
                 changed[uid] = run
             self._note_wake(uid, run)
         plan.changed = list(changed.values())
+        if self._past is not None:
+            plan.lookups, plan.follows = self._past.take()
         plan.wake_at = self._next_wake()
         return plan
 
     def _advance(self, uid: str, plan: Plan, now: datetime) -> RunState:
         run = self.runs[uid]
         run.advance(now)
+        if self._past is not None:
+            self._past.advanced(run)
+            before = self._past.queued_before(run)
+            if before is not None:
+                self._dirty_dags.add((before.info.namespace, before.info.dag))
         plan.stops += run.take_stops()
         plan.notes += run.take_notes()
         plan.waits += run.take_waits()
@@ -163,9 +181,10 @@ class Scheduler:
             return
         limit = self._max_active_runs.get(key, DEFAULT_MAX_ACTIVE_RUNS)
         running = self._running.setdefault(key, set())
+        awaited = self._awaited(running)
         for uid in sorted(queued, key=self._order):
             run = self.runs[uid]
-            if len(running) < limit:
+            if len(running) < limit or uid in awaited:
                 queued.discard(uid)
                 running.add(uid)
                 run.begin(now)
@@ -174,6 +193,21 @@ class Scheduler:
                 run.wait(f"waits for maxActiveRuns of the Dag ({limit})")
                 if run.changed:
                     self._dirty[uid] = None
+
+    def _touched_by_the_past(self) -> bool:
+        """Whether there are runs for which something has happened in an earlier one; they are looked at next."""
+        if self._past is None or not self._past.touched:
+            return False
+        self._dirty |= dict.fromkeys(uid for uid in self._past.touched if uid in self.runs)
+        self._past.touched.clear()
+        return bool(self._dirty)
+
+    def _awaited(self, running: Iterable[str]) -> set[str]:
+        """Queued runs that a running one waits for: were they held back until that one ends, neither ever would."""
+        if self._past is None:
+            return set()
+        before = [self._past.queued_before(self.runs[uid]) for uid in running]
+        return {run.info.uid for run in before if run is not None}
 
     def _grant(self, plan: Plan, touched: dict[str, RunState]) -> None:
         """Hand out slots in order. Without freed slots only the runs that changed can have a use for any.

@@ -54,10 +54,9 @@ def _verdict(run: "RunState", node: "TaskNode", index: int | None, counts: Upstr
 
 def _held_by_past(run: "RunState", node: "TaskNode") -> bool:
     """Whether dependsOnPast keeps the task from starting."""
-    before = node.past
-    node.past = run.past.why_not(node.task) if run.past is not None and node.task.depends_on_past else None
-    run.changed = run.changed or before != node.past
-    return node.past is not None
+    why = run.past.why_not(node.task) if run.past is not None and node.task.depends_on_past else None
+    run.hold_back(node, why)
+    return why is not None
 
 
 def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
@@ -178,7 +177,7 @@ def _consider_alike(
         node.scheduled_at = node.scheduled_at or now
         node.move(indexes, TaskState.NONE, TaskState.SCHEDULED)
         run.queue.add_all(node, indexes)
-        run.changed = True
+        run.moves(node)
 
 
 def _consider_index(run: "RunState", node: "TaskNode", index: int, now: datetime) -> None:

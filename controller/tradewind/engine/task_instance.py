@@ -128,7 +128,7 @@ class TaskInstance:
         self.tries_before = entry.get("triesBefore", 0)
         self.pokes = entry.get("pokes", 0)
         self.reason = entry.get("reason")
-        self.message = entry.get("message") if self.state is not TaskState.SCHEDULED else None
+        self.message = entry.get("message") if self.state not in (TaskState.NONE, TaskState.SCHEDULED) else None
         self.exit_code = entry.get("exitCode")
         for field_name, key in _TIMES:
             setattr(self, field_name, parse_time(entry.get(key)))

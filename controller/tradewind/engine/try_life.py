@@ -69,7 +69,7 @@ def catch_up(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
 def schedule(run: "RunState", instance: "TaskInstance", now: datetime, *, last_try: str = "Failed") -> None:
     """Ready for its next try, or already in it when a report on that try came early."""
     instance.begin_try(now, last_try)
-    run.changed = True
+    run.moves(run.nodes[instance.position])
     if instance.task.wait_for is not None:
         wait_for.begin(run, instance, now)
     elif not _take_early(run, instance, now):

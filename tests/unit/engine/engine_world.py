@@ -10,6 +10,7 @@ from typing import Any
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.validation import validate_dag_spec
+from tradewind.engine.past_index import PastIndex
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Note, RunInfo
 from tradewind.engine.scheduler import Plan, Scheduler, Start
@@ -50,10 +51,12 @@ def run_info(name: str = "r1", *, logical_date: datetime = START, dag_name: str 
 class World:
     """A scheduler with one run (more can be added), its clock, and all that it asked for."""
 
-    def __init__(self, *tasks: Mapping[str, Any], parallelism: int = 0, **spec: Any) -> None:
+    def __init__(
+        self, *tasks: Mapping[str, Any], parallelism: int = 0, past: PastIndex | None = None, **spec: Any
+    ) -> None:
         self.now = START
         self.dag = dag(*tasks, **spec)
-        self.scheduler = Scheduler(parallelism)
+        self.scheduler = Scheduler(parallelism, past=past)
         self.scheduler.set_max_active_runs("ns", "d", self.dag.max_active_runs)
         self.starts: list[Start] = []
         self.stops: list[tuple[str, int, str]] = []
