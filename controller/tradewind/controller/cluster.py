@@ -5,8 +5,8 @@ that have been deleted since, for as long as their run has not finished.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from tradewind.api import names
 from tradewind.api.variables import Variables
@@ -28,6 +28,9 @@ from tradewind.kube.informer import Change, ChangeKind, Informer
 from tradewind.kube.objects import Key
 from tradewind.kube.resources import CONFIGMAPS, PODS
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 ACTIVE_RUNS = "status.phase!=Succeeded,status.phase!=Failed"
 OF_VARIABLES = f"{names.LABEL_VARIABLES}=true"
 
@@ -41,15 +44,17 @@ class Cluster:
         scopes: tuple[str | None, ...],
         *,
         on_dag: Callable[[Key], None],
-        on_run: Callable[[Key], None],
+        on_run: Callable[[Key, Change[DagRunObject]], None],
         on_pod: Callable[[str, PodObject, bool], None],
         on_pool: Callable[[Key], None],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`on_pod(run_uid, pod, gone)`; the others get the key of what changed and look it up."""
+        """`on_pod(run_uid, pod, gone)`, `on_run(key, change)`; the others get the key of what changed, and look it
+        up."""
         self.dags: dict[Key, DagObject] = {}
         self.runs: dict[Key, DagRunObject] = {}
         """DagRuns that have not finished."""
+        self._runs_of: dict[Key, dict[str, DagRunObject]] = {}
         self.pools: dict[Key, PoolObject] = {}
         self.pods: dict[str, dict[str, PodObject]] = {}
         """Pods by UID of their run, then by name."""
@@ -123,6 +128,10 @@ class Cluster:
         """What templates may read of the ConfigMaps of a namespace, as they are now."""
         return Variables(self._config_maps.get(namespace), namespace)
 
+    def runs_of(self, dag: Key) -> Mapping[str, DagRunObject]:
+        """The DagRuns of a Dag that have not finished, by name."""
+        return self._runs_of.get(dag, {})
+
     def is_active(self, run_uid: str) -> bool:
         """Whether a DagRun has not finished, as far as we have heard."""
         return run_uid in self._active
@@ -133,14 +142,17 @@ class Cluster:
 
     def _run(self, change: Change[DagRunObject]) -> None:
         _update(self.runs, change)
-        uid = change.object.metadata.uid
+        key, run = _key(change), change.object
+        uid, dag = run.metadata.uid, (key[0], run.dag)
         if change.kind is ChangeKind.DELETED:
+            _discard(self._runs_of, dag, key[1])
             # Finished or deleted: what its deleted Pods said is of no more use.
             self._active.discard(uid)
             self._gone.pop(uid, None)
         else:
             self._active.add(uid)
-        self._on_run(_key(change))
+            self._runs_of.setdefault(dag, {})[key[1]] = run
+        self._on_run(key, change)
 
     def _pool(self, change: Change[PoolObject]) -> None:
         _update(self.pools, change)
@@ -150,10 +162,8 @@ class Cluster:
         namespace, name = _key(change)
         if change.kind is not ChangeKind.DELETED:
             self._config_maps.setdefault(namespace, {})[name] = change.object.data
-        elif (known := self._config_maps.get(namespace)) is not None:
-            known.pop(name, None)
-            if not known:
-                del self._config_maps[namespace]
+        else:
+            _discard(self._config_maps, namespace, name)
 
     def _pod(self, change: Change[PodObject]) -> None:
         pod = change.object
@@ -182,6 +192,15 @@ class Cluster:
 def _key(change: Change[Any]) -> Key:
     metadata = change.object.metadata
     return metadata.namespace, metadata.name
+
+
+def _discard(stores: dict[K, dict[str, V]], key: K, name: str) -> None:
+    """Take something out of one of several stores, and the store if it was the last."""
+    store = stores.get(key)
+    if store is not None:
+        store.pop(name, None)
+        if not store:
+            del stores[key]
 
 
 def _update(store: dict[Key, Any], change: Change[Any]) -> None:

@@ -7,11 +7,12 @@ import logging
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.leader import Leader
 from tradewind.controller.metrics import Metrics
-from tradewind.controller.resources import PodObject
+from tradewind.controller.resources import DagRunObject, PodObject
 from tradewind.controller.settings import Settings, default_identity
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import BOOT_CLOCK, SYSTEM_CLOCK, Clock
 from tradewind.kube.events import EventRecorder
+from tradewind.kube.informer import Change
 from tradewind.kube.lease import LeaderElection
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer
@@ -140,9 +141,9 @@ class Controller:
         if self.leader is not None:
             self.leader.dag_changed(key)
 
-    def _run_changed(self, key: Key) -> None:
+    def _run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
         if self.leader is not None:
-            self.leader.run_changed(key)
+            self.leader.run_changed(key, change)
 
     def _pool_changed(self, key: Key) -> None:
         if self.leader is not None:

@@ -17,13 +17,16 @@ from tradewind.controller.dags import Dags
 from tradewind.controller.history import History
 from tradewind.controller.leftovers import Leftovers
 from tradewind.controller.metrics import Metrics
+from tradewind.controller.object_watches import ObjectWatches
+from tradewind.controller.past import Past
 from tradewind.controller.pods.observation import observe
-from tradewind.controller.resources import PodObject, regarding
+from tradewind.controller.resources import DagRunObject, PodObject, regarding
 from tradewind.controller.revisions import Revisions
 from tradewind.controller.runs import Runs
 from tradewind.controller.settings import Settings
 from tradewind.controller.tries import Tries
 from tradewind.engine.ended_run import EndedRun
+from tradewind.engine.past_index import PastIndex
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Note
 from tradewind.engine.scheduler import Scheduler
@@ -32,6 +35,7 @@ from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
 from tradewind.kube.errors import KubeError
 from tradewind.kube.events import EventRecorder
+from tradewind.kube.informer import Change
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer
 
@@ -57,7 +61,8 @@ class Leader:
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        self.scheduler = Scheduler(settings.parallelism)
+        past = PastIndex()
+        self.scheduler = Scheduler(settings.parallelism, past=past)
         self._cluster, self._recorder, self._metrics, self._clock = cluster, recorder, metrics, clock
         self.last_step = clock.monotonic()
         self._news = asyncio.Event()
@@ -65,6 +70,10 @@ class Leader:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready = False
         self.revisions = Revisions(client, writer)
+        self.objects = ObjectWatches(client, spawn=self.spawn, clock=clock)
+        self.past = Past(
+            client, cluster, past, self.scheduler.runs, self.objects, spawn=self.spawn, wake=self._news.set
+        )
         self.tries = Tries(client, writer, cluster, self._reported, clock)
         self.history = History(client, writer, settings.scopes, self.revisions, spawn=self.spawn, clock=clock)
         self.dags = Dags(
@@ -92,6 +101,7 @@ class Leader:
             on_loaded=self.dags.run_loaded,
             on_finished=self._run_finished,
             on_refused=self._run_refused,
+            find_previous=self.past.prepare,
             clock=clock,
         )
         self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=self.spawn, clock=clock)
@@ -169,10 +179,11 @@ class Leader:
         if self._ready:
             self.dags.changed(key)
 
-    def run_changed(self, key: Key) -> None:
+    def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
         """A DagRun came, changed, finished or went."""
         if self._ready:
             self.runs.changed(key)
+            self.past.run_changed(key, change)
             if key not in self._cluster.runs:
                 self.dags.run_gone(key)
 
@@ -253,6 +264,7 @@ class Leader:
             self._tell(note)
         for run in plan.changed:
             self.runs.mark(run)
+        self.past.carry_out(plan)
         self._wake_at(min((moment for moment in (plan.wake_at, dags_wake) if moment), default=None))
         self.last_step = self._clock.monotonic()
         self._metrics.loop_seconds.observe(time.perf_counter() - began)

@@ -29,6 +29,11 @@ class DagRunObject(KubeObject, rename="camel"):
     spec: dict[str, Any] = msgspec.field(default_factory=dict)
     status: msgspec.Raw = msgspec.Raw(b"{}")
 
+    @property
+    def dag(self) -> str:
+        """Name of its Dag, whatever is wrong with the rest of its spec."""
+        return str(self.spec.get("dag", ""))
+
     def decoded_status(self) -> dict[str, Any]:
         """The status as a dict."""
         decoded = msgspec.json.decode(self.status) if bytes(self.status) else {}

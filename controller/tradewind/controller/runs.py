@@ -7,7 +7,7 @@ dealt with. Status is written with an optimistic lock, a few times a second at m
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -91,13 +91,14 @@ class Runs:
         on_loaded: Callable[[RunState], None],
         on_finished: Callable[[RunState], None],
         on_refused: Callable[[EndedRun], None],
+        find_previous: Callable[[RunInfo], Awaitable[None]],
         clock: Clock,
     ) -> None:
         self.records: dict[str, Record] = {}
         self._client, self._writer, self._cluster = client, writer, cluster
         self._scheduler, self._revisions, self._tries = scheduler, revisions, tries
         self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
-        self._on_loaded, self._on_refused = on_loaded, on_refused
+        self._on_loaded, self._on_refused, self._find_previous = on_loaded, on_refused, find_previous
         self._recorder, self._clock = recorder, clock
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._refusing: set[str] = set()
@@ -187,7 +188,10 @@ class Runs:
             if problems:
                 await self._reject(key, found, problems)
                 return
-        self._add(key, found, _run_info(key, found, spec, revision, self._clock.now()), revision, status)
+        info = _run_info(key, found, spec, revision, self._clock.now())
+        if revision.dag.asks_for_past:
+            await self._find_previous(info)
+        self._add(key, found, info, revision, status)
 
     def _add(self, key: Key, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]) -> None:
         now = self._clock.now()
@@ -199,6 +203,7 @@ class Runs:
             graph=revision.graph,
             variables=partial(self._cluster.variables, info.namespace),
         )
+        self._scheduler.introduce(state)
         reports = list(self._cluster.reports(info.uid))
         if reports and not state.started_at:
             # Its Pods are there, so it had started: that status was never written.
@@ -449,4 +454,5 @@ def _run_info(key: Key, found: DagRunObject, spec: DagRunSpec, revision: Revisio
         interval_end=interval.end if interval else logical,
         params=with_defaults(revision.spec.params or {}, spec.params or {}),
         revision=revision.name,
+        created_at=created,
     )

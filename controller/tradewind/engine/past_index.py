@@ -183,18 +183,14 @@ class PastIndex:
             self._refresh(follower)
 
     def detach(self, state: "RunState") -> None:
-        """A run is not scheduled any more: it has ended, or nobody knows yet what is to become of it."""
+        """A run is not scheduled any more, and nobody knows yet what is to become of it (unless it has ended)."""
         member = self._members.get((state.info.namespace, state.info.name))
         if member is None or member.state is not state:
             return
         self._follow(member, None)
-        if state.finished:
-            self._remove(member)
-            self.ended(member.run.dag, PastRun.of(state))
-        else:
-            member.state = None
-            for follower in _followers(member):
-                self._refresh(follower)
+        member.state = None
+        for follower in _followers(member):
+            self._refresh(follower)
 
     def left(self, key: RunKey) -> None:
         """A run that had not ended is gone, or somebody else has ended it."""
@@ -248,6 +244,10 @@ class PastIndex:
         """Things may have happened in a run: tell those that wait for it, and follow what it waits for."""
         member = self._members.get((state.info.namespace, state.info.name))
         if member is None or member.state is not state:
+            return
+        if state.finished:
+            self._remove(member)
+            self.ended(member.run.dag, PastRun.of(state))
             return
         if state.moved:
             names = [state.graph.names[position] for position in state.moved]

@@ -82,13 +82,17 @@ class Scheduler:
         """Schedule a run that has not finished."""
         info = run.info
         self.runs[info.uid] = run
-        if self._past is not None:
-            self._past.attach(run)
+        self.introduce(run)
         key = (info.namespace, info.dag)
         group = self._queued if run.phase is RunPhase.QUEUED else self._running
         group.setdefault(key, set()).add(info.uid)
         self._dirty[info.uid] = None
         self._dirty_dags.add(key)
+
+    def introduce(self, run: RunState) -> None:
+        """Let a run see the runs before it: to be called before anything in it moves."""
+        if self._past is not None:
+            self._past.attach(run)
 
     def remove_run(self, uid: str) -> None:
         """Forget a run (finished, deleted, or no longer ours) and free what it holds."""

@@ -75,13 +75,15 @@ class Informer(Generic[T]):
         page_limit: int = PAGE_LIMIT,
         watch_timeout: float = 300.0,
         idle_timeout: float = 90.0,
+        on_health: Callable[[KubeError | MalformedStream | None], None] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         rng: random.Random | None = None,
     ) -> None:
         """`watch_timeout`: seconds after which the server ends a watch (spread by up to a third).
 
         `idle_timeout`: seconds of silence after which a stream counts as stalled and is reopened. API
-        servers send a bookmark about every minute, so 90 s of silence are more than a lack of news.
+        servers send a bookmark about every minute, so 90 s of silence are more than a lack of news. `on_health` is told
+        of every interruption, and None each time that a watch is open; the informer goes on by itself.
         """
         self.resource = resource
         self.namespace = namespace
@@ -93,7 +95,7 @@ class Informer(Generic[T]):
         self.malformed = self.callback_errors = 0
         self._client = client
         self._decoder = decoder_for(decode)
-        self._on_change = on_change
+        self._on_change, self._on_health = on_change, on_health
         self._path = resource.path(namespace)
         self._selectors: dict[str, str | int] = {}
         if label_selector:
@@ -130,6 +132,8 @@ class Informer(Generic[T]):
     async def _recover(self, error: KubeError | MalformedStream) -> None:
         self.last_error = error
         self.restarts += 1
+        if self._on_health is not None:
+            self._on_health(error)
         if isinstance(error, MalformedStream):
             self.malformed += 1
             log.warning("%s: malformed answer, listing again: %s", self._path, error)
@@ -205,6 +209,8 @@ class Informer(Generic[T]):
         async with self._client.stream(self._path, params=params, idle_timeout=self._idle_timeout) as pieces:
             self.watches += 1
             self.last_activity = self._stream_opened = self._clock.monotonic()
+            if self._on_health is not None:
+                self._on_health(None)
             rest = b""
             async for piece in pieces:
                 self.last_activity = self._clock.monotonic()

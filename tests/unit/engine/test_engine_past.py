@@ -57,6 +57,7 @@ class PastWorld(World):
     def load(
         self, name: str, date: datetime, *, dag: ResolvedDag | None = None, status: Mapping[str, Any] | None = None
     ) -> RunState:
+        self.history.pop(name, None)
         return self.add(run_info(name, logical_date=date), dag, status)
 
     def plan(self) -> Plan:

@@ -1,0 +1,141 @@
+"""The runs before a run: found in the cluster when it is loaded, and followed while a task waits for one of them.
+
+What decides is engine/past_index.py; here it is told which runs there are.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.ended_runs import EndedRow, list_ended, past_run, place_of_object, read_ended
+from tradewind.controller.object_watches import ObjectWatches, Seen
+from tradewind.controller.resources import DAGRUNS, DagRunObject
+from tradewind.engine.past import PastRun
+from tradewind.engine.past_index import ActiveRun, Follow, PastIndex
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import RunInfo
+from tradewind.engine.scheduler import Plan
+from tradewind.kube.backoff import Backoff
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import KubeError
+from tradewind.kube.informer import Change, ChangeKind
+from tradewind.kube.objects import Key
+
+log = logging.getLogger(__name__)
+
+
+class Past:
+    """Tells a PastIndex which runs there are."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        cluster: Cluster,
+        index: PastIndex,
+        runs: Mapping[str, RunState],
+        objects: ObjectWatches,
+        *,
+        spawn: Callable[[Any, str], asyncio.Task[None]],
+        wake: Callable[[], None],
+    ) -> None:
+        """`runs` are those that are scheduled, by UID."""
+        self._client, self._cluster, self._index, self._objects = client, cluster, index, objects
+        self._runs = runs
+        self._spawn, self._wake = spawn, wake
+        self._looking: set[Key] = set()
+        self._followed: dict[str, Callable[[], None]] = {}
+        """How to end what was begun for a run, by its UID."""
+
+    async def prepare(self, info: RunInfo) -> None:
+        """Find out which runs come before one that is about to be scheduled. Raises KubeError."""
+        run = ActiveRun.of(info)
+        self._index.asks(run)
+        for other in self._cluster.runs_of(run.dag).values():
+            known = self._runs.get(other.metadata.uid)
+            if known is not None and known.finished:
+                # Its status may not be written yet.
+                self._index.ended(run.dag, PastRun.of(known))
+            else:
+                self._note(other)
+        await self._find(run)
+
+    def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
+        """A DagRun came, changed, finished or went."""
+        if change.kind is ChangeKind.ADDED:
+            self._note(change.object)
+        elif change.kind is ChangeKind.DELETED:
+            self._index.left(key)
+        if self._index.touched or self._index.lookups:
+            self._wake()
+
+    def carry_out(self, plan: Plan) -> None:
+        """Find out and follow what the engine asks for."""
+        for info in plan.lookups:
+            run = ActiveRun.of(info)
+            if run.key not in self._looking:
+                self._looking.add(run.key)
+                self._spawn(self._look_up(run), f"look up the runs before {info.name}")
+        for follow in plan.follows:
+            self._follow(follow)
+
+    def _note(self, run: DagRunObject) -> None:
+        dag, place = (run.metadata.namespace, run.dag), place_of_object(run)
+        if place is not None and self._index.tracks(dag):
+            self._index.note(ActiveRun(dag, run.metadata.uid, place))
+
+    # Finding ------------------------------------------------------------------------------------------------------
+
+    async def _look_up(self, run: ActiveRun) -> None:
+        backoff = Backoff(0.5, 30.0)
+        try:
+            while True:
+                try:
+                    await self._find(run)
+                except KubeError as error:
+                    log.warning("cannot read the runs before DagRun %s/%s: %s", *run.key, error)
+                    await asyncio.sleep(backoff.next())
+                    continue
+                return
+        finally:
+            self._looking.discard(run.key)
+            self._wake()
+
+    async def _find(self, run: ActiveRun) -> None:
+        """Read until the answer holds: runs may end, come back or go meanwhile."""
+        while (question := self._index.unknown(run.key)) is not None:
+            before = [row for row in await list_ended(self._client, run.dag) if row.place[0] < run.place[0]]
+            last = before[-1] if before else None
+            success = next((row for row in reversed(before) if row.phase == "Succeeded"), None)
+            read: dict[str, PastRun | None] = {}
+            for row in {row.name: row for row in (last, success) if row is not None}.values():
+                read[row.name] = await read_ended(self._client, row, run.key[0])
+            if None not in read.values():
+                self._index.told(run.key, question, _of(read, last), _of(read, success))
+
+    # Following ----------------------------------------------------------------------------------------------------
+
+    def _follow(self, follow: Follow) -> None:
+        run, past = follow.run, follow.past
+        end = self._followed.pop(run.uid, None)
+        if end is not None:
+            end()
+        if past is None:
+            return
+        dag = run.namespace, run.dag
+
+        def tell(seen: Seen) -> None:
+            if seen.error is not None:
+                return
+            if seen.found is None or seen.found["metadata"]["uid"] != past.uid:
+                self._index.gone(dag, past.uid)
+            elif (now := past_run(seen.found)) is not None:
+                self._index.ended(dag, now)
+            self._wake()
+
+        self._followed[run.uid] = self._objects.subscribe(DAGRUNS, run.namespace, past.name, tell)
+
+
+def _of(read: dict[str, PastRun | None], row: EndedRow | None) -> PastRun | None:
+    return read[row.name] if row is not None else None

@@ -1,0 +1,192 @@
+"""A run finds the runs before it in the cluster, whatever happened to them and whenever; without polling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from memory_api import Json
+from memory_cluster import MemoryCluster
+
+from tradewind.kube.errors import Unreachable
+
+pytestmark = pytest.mark.unit
+
+LOAD: Json = {"name": "load", "image": "busybox", "args": ["load"], "dependsOnPast": True}
+FAILED = "waits for task 'load' of the previous run 'monday' (Failed)"
+
+
+def day(number: int) -> str:
+    return f"2026-03-0{number}T06:00:00Z"
+
+
+def task(cluster: MemoryCluster, run: str, name: str = "load") -> Json:
+    entries = cluster.api.status("dagruns", run).get("tasks", ())
+    return next((entry for entry in entries if entry["name"] == name), {})
+
+
+async def wait_task(cluster: MemoryCluster, run: str, message: str) -> None:
+    await cluster.eventually(lambda: task(cluster, run).get("message") == message, f"{run}: {message}")
+    assert task(cluster, run)["state"] == "None"
+
+
+def watches(cluster: MemoryCluster) -> int:
+    leader: Any = cluster.controller.leader
+    return len(leader.objects)
+
+
+async def monday_failed(cluster: MemoryCluster, **spec: Any) -> None:
+    cluster.dag("sales", tasks=[LOAD], **spec)
+    cluster.run("sales", "monday", fails=True, logicalDate=day(2))
+    await cluster.wait_phase("monday", "Failed")
+    cluster.run("sales", "tuesday", logicalDate=day(3))
+    await wait_task(cluster, "tuesday", FAILED)
+
+
+async def test_runs_go_one_after_the_other(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", tasks=[LOAD])
+    for number, name in enumerate(("monday", "tuesday", "wednesday"), start=2):
+        cluster.run("sales", name, logicalDate=day(number))
+    for name in ("monday", "tuesday", "wednesday"):
+        await cluster.wait_phase(name, "Succeeded")
+    ends = [task(cluster, name)["queuedAt"] for name in ("monday", "tuesday", "wednesday")]
+    assert ends == sorted(ends)
+
+
+async def test_a_run_that_failed_keeps_the_next_until_its_task_is_marked(cluster: MemoryCluster) -> None:
+    await monday_failed(cluster)
+    await cluster.eventually(lambda: watches(cluster) == 1, "the failed run is watched")
+    cluster.run("sales", "wednesday", logicalDate=day(4))
+    await wait_task(
+        cluster,
+        "wednesday",
+        "waits for task 'load' of the previous run 'tuesday' (not started)",
+    )
+    assert watches(cluster) == 1, "one that goes on needs no watch of its own"
+
+    status = cluster.api.status("dagruns", "monday")
+    tasks = [{**status["tasks"][0], "state": "Succeeded"}]
+    cluster.api.patch("dagruns", "monday", subresource="status", status={"tasks": tasks, "phase": "Succeeded"})
+
+    for name in ("tuesday", "wednesday"):
+        assert "message" not in (await cluster.wait_phase(name, "Succeeded"))["tasks"][0]
+    assert watches(cluster) == 0
+
+
+async def test_it_is_run_again(cluster: MemoryCluster) -> None:
+    await monday_failed(cluster, maxActiveRuns=1)
+    again = {"phase": "Queued", "startedAt": None, "finishedAt": None, "reason": None, "tasks": None}
+    for pod in cluster.api.all("pods"):
+        cluster.api.delete("pods", pod["metadata"]["name"])
+    cluster.api.objects["outcomes", "ns", "monday"]["fails"] = False
+    cluster.api.patch("dagruns", "monday", subresource="status", status=again)
+    await cluster.wait_phase("monday", "Succeeded")
+    await cluster.wait_phase("tuesday", "Succeeded")
+    assert watches(cluster) == 0
+
+
+async def test_it_is_deleted(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", tasks=[LOAD])
+    cluster.run("sales", "sunday", logicalDate=day(1))
+    await cluster.wait_phase("sunday", "Succeeded")
+    await monday_failed_after(cluster)
+    cluster.api.delete("dagruns", "monday")
+    await cluster.wait_phase("tuesday", "Succeeded")
+
+
+async def monday_failed_after(cluster: MemoryCluster) -> None:
+    cluster.run("sales", "monday", fails=True, logicalDate=day(2))
+    await cluster.wait_phase("monday", "Failed")
+    cluster.run("sales", "tuesday", logicalDate=day(3))
+    await wait_task(cluster, "tuesday", FAILED)
+
+
+async def test_the_one_that_goes_on_is_deleted(cluster: MemoryCluster) -> None:
+    await monday_failed(cluster)
+    cluster.run("sales", "wednesday", logicalDate=day(4))
+    waits = "waits for task 'load' of the previous run 'tuesday' (not started)"
+    await wait_task(cluster, "wednesday", waits)
+    cluster.api.delete("dagruns", "tuesday")
+    await wait_task(cluster, "wednesday", FAILED)
+
+
+async def test_a_restart(cluster: MemoryCluster) -> None:
+    await monday_failed(cluster)
+    await cluster.kill()
+    await cluster.start()
+    await cluster.eventually(lambda: watches(cluster) == 1, "the failed run is watched again")
+    assert task(cluster, "tuesday")["message"] == FAILED
+    cluster.api.delete("dagruns", "monday")
+    await cluster.wait_phase("tuesday", "Succeeded")
+
+
+async def test_it_ended_while_no_controller_watched(cluster: MemoryCluster) -> None:
+    await monday_failed(cluster)
+    await cluster.kill()
+    tasks = [{**task(cluster, "monday"), "state": "Skipped"}]
+    cluster.api.patch("dagruns", "monday", subresource="status", status={"tasks": tasks})
+    await cluster.start()
+    await cluster.wait_phase("tuesday", "Succeeded")
+
+
+async def test_one_that_was_refused_is_passed_over(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", tasks=[LOAD], params={"region": {"enum": ["eu"], "default": "eu"}})
+    cluster.run("sales", "monday", params={"region": "mars"}, logicalDate=day(2))
+    cluster.run("sales", "tuesday", logicalDate=day(3))
+    await cluster.wait_phase("monday", "Failed")
+    await cluster.wait_phase("tuesday", "Succeeded")
+
+
+async def test_an_api_server_that_does_not_answer_is_asked_again(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await monday_failed(cluster)
+    answer, left = cluster.api.answer, [1, 2]
+
+    def broken(method: str, path: str, params: Json, body: Json) -> Json:
+        if left and "spec.dag=" in str(params.get("fieldSelector")):
+            left.pop()
+            raise Unreachable("no answer")
+        return answer(method, path, params, body)
+
+    monkeypatch.setattr(cluster.api, "answer", broken)
+    cluster.api.delete("dagruns", "monday")
+    await cluster.wait_phase("tuesday", "Succeeded")
+    assert not left
+
+
+async def test_templates_see_the_runs_before(cluster: MemoryCluster) -> None:
+    text = "{{ prevLogicalDate | d('none') }} {{ prevDataIntervalEndSuccess | d('none') }}"
+    cluster.dag("sales", tasks=[{"name": "load", "image": "busybox", "args": [text]}], maxActiveRuns=1)
+    for number, fails in ((2, False), (3, True), (4, False)):
+        interval = {"start": day(number - 1), "end": day(number)}
+        cluster.run("sales", f"run-{number}", fails=fails, logicalDate=day(number), dataInterval=interval)
+    for number in (2, 3, 4):
+        await cluster.eventually(
+            lambda number=number: "finishedAt" in cluster.api.status("dagruns", f"run-{number}"), "it has ended"
+        )
+    args = {pod["metadata"]["labels"]["tradewind.dev/run"]: args_of(pod) for pod in cluster.api.all("pods")}
+    assert args == {
+        "run-2": ["none none"],
+        "run-3": [f"{day(2)} {day(2)}"],
+        "run-4": [f"{day(3)} {day(2)}"],
+    }
+
+
+def args_of(pod: Json) -> list[str]:
+    args: list[str] = pod["spec"]["containers"][0]["args"]
+    return args
+
+
+async def test_a_dag_that_does_not_ask_costs_nothing(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, asked = cluster.api.answer, []
+
+    def noting(method: str, path: str, params: Json, body: Json) -> Json:
+        asked.append((method, str(params.get("fieldSelector", ""))))
+        return answer(method, path, params, body)
+
+    monkeypatch.setattr(cluster.api, "answer", noting)
+    cluster.dag("plain")
+    cluster.run("plain", "monday", logicalDate=day(2))
+    await cluster.wait_phase("monday", "Succeeded")
+    assert not [each for each in asked if each[0] == "GET" and "spec.dag=" in each[1]]
