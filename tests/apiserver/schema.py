@@ -1,6 +1,7 @@
 """Structural schemas of custom resources: unknown fields pruned, defaults filled in, the rest checked.
 
-Of CEL rules only those that limit a name or forbid a change are understood; the others are not enforced.
+Of CEL rules only those that limit a name or forbid a change are understood, in the words our CRDs put them; the others
+are not enforced.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
 }
+_UNCHANGED = re.compile(r"has\((?:self|dyn\(self\))\.(\w+)\) == has\((?:oldSelf|dyn\(oldSelf\))\.\1\)")
+_UNCHANGED_ONCE_SET = re.compile(r"!has\(self\.(\w+)\) \|\| !has\(oldSelf\.\1\) \|\| self\.\1 == oldSelf\.\1")
 _NAME_SIZE = re.compile(r"self\.metadata\.name\.size\(\) <= (\d+)")
 
 
@@ -178,6 +181,14 @@ def _has_rules(schema: Mapping[str, Any]) -> bool:
     return own or any(_has_rules(each) for each in below if isinstance(each, dict))
 
 
+def _is_broken(rule: str, before: Json, after: Json) -> bool:
+    """Whether a change breaks a rule about fields that stay, or stay while they are there."""
+    if found := _UNCHANGED_ONCE_SET.fullmatch(rule):
+        name = found.group(1)
+        return name in before and name in after and before[name] != after[name]
+    return any(before.get(name) != after.get(name) for name in _UNCHANGED.findall(rule))
+
+
 def _broken_rules(kind: Kind, document: Json, old: Json | None) -> list[Problem]:
     assert kind.schema is not None
     problems = []
@@ -186,7 +197,9 @@ def _broken_rules(kind: Kind, document: Json, old: Json | None) -> list[Problem]
         if size and len(document["metadata"]["name"]) > int(size.group(1)):
             problems.append(Problem("<nil>", f"Invalid value: {rule['message']}"))
     for name, field in kind.schema["properties"].items():
-        changed = old is not None and old.get(name) != document.get(name)
-        rules = [rule for rule in field.get("x-kubernetes-validations", ()) if rule["rule"] == "self == oldSelf"]
-        problems += [Problem(name, f"Invalid value: {rule['message']}") for rule in rules if changed]
+        before, after = (old or {}).get(name), document.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            rules = field.get("x-kubernetes-validations", ())
+            broken = [rule for rule in rules if _is_broken(rule["rule"], before, after)]
+            problems += [Problem(name, f"Invalid value: {rule['message']}") for rule in broken]
     return problems

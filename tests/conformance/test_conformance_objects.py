@@ -207,7 +207,12 @@ async def test_custom_resources_are_pruned_defaulted_and_checked(calls: Calls) -
     assert (error.status, causes(error)) == (422, [("spec.slots", "FieldValueTypeInvalid")]), "a Pool has no rules"
     error = await refused(calls.patch(DAGRUNS, "a", {"status": {"phase": "Nonsense"}}, subresource="status"))
     assert (error.status, causes(error)) == (422, [("status.phase", "FieldValueNotSupported"), NOT_CHECKED])
-    error = await refused(calls.patch(DAGRUNS, "a", {"spec": {"dag": "e"}}))
+    for change in ({"dag": "e"}, {"params": None}):
+        error = await refused(calls.patch(DAGRUNS, "a", {"spec": change}))
+        assert (error.status, causes(error)) == (422, [("spec", "FieldValueInvalid")])
+    assert (await calls.patch(DAGRUNS, "a", {"spec": {"suspend": True}}))["spec"]["suspend"] is True
+    await calls.patch(DAGRUNS, "a", {"spec": {"request": {"id": "1", "type": "Stop"}}})
+    error = await refused(calls.patch(DAGRUNS, "a", {"spec": {"request": {"id": "2", "type": "Stop"}}}))
     assert (error.status, causes(error)) == (422, [("spec", "FieldValueInvalid")])
     patched = await calls.patch(DAGRUNS, "a", {"status": {"phase": "Queued", "unknown": 1}}, subresource="status")
     assert patched["status"] == {"phase": "Queued"}
