@@ -12,6 +12,9 @@ from tradewind.api.mapping import output_tasks
 from tradewind.api.task import Task
 from tradewind.api.task_group import TaskGroup
 
+MAX_NESTING = 20
+"""Groups inside each other."""
+
 
 @dataclass(frozen=True, slots=True)
 class GroupTasks:
@@ -32,25 +35,31 @@ def own_dependencies(item: Task | TaskGroup) -> list[str]:
 
 
 class Groups:
-    """The groups of a spec, expanded. Validation uses it before it knows that the spec is sound: groups that do not
-    exist count for nothing, and groups that are inside themselves are taken to be inside no group."""
+    """The groups of a spec, expanded: `by_name`; `inside` names the groups in each one, at any depth, `parent` the
+    one that each is directly in.
+
+    Validation uses it before it knows that the spec is sound: groups that do not exist count for nothing, and groups
+    that are inside themselves, or inside too many others, are taken to be inside no group.
+    """
 
     def __init__(self, spec: DagSpec) -> None:
         self.named = {group.name: group for group in spec.groups or ()}
         self.by_name: dict[str, GroupTasks] = {}
         self._tasks = {task.name: task for task in spec.tasks}
-        self._parent = _parents(self.named)
+        self.parent = _parents(self.named)
         tasks: dict[str, list[str]] = {name: [] for name in self.named}
         for task in spec.tasks:
             for name in self.enclosing(task.group):
                 tasks[name].append(task.name)
-        inside: dict[str, list[str]] = {name: [] for name in self.named}
+        self.inside: dict[str, list[str]] = {name: [] for name in self.named}
         for name in self.named:
-            for outer in self.enclosing(self._parent[name]):
-                inside[outer].append(name)
+            for outer in self.enclosing(self.parent[name]):
+                self.inside[outer].append(name)
+        items: list[Task | TaskGroup] = [*spec.tasks, *self.named.values()]
+        before = {item.name: frozenset(own_dependencies(item)) for item in items}
         # Those further inside first: the ends of a group follow from the ends of the groups in it.
         for name in sorted(self.named, key=lambda name: -len(self.enclosing(name))):
-            self.by_name[name] = self._ends(tasks[name], inside[name])
+            self.by_name[name] = self._ends(tasks[name], self.inside[name], before)
         self._roots = {name: frozenset(group.roots) for name, group in self.by_name.items()}
 
     def dependencies(self, task: Task) -> tuple[str, ...]:
@@ -64,9 +73,9 @@ class Groups:
     def enclosing(self, group: str | None) -> list[str]:
         """The group and all groups around it, innermost first."""
         found: list[str] = []
-        while group in self._parent:
+        while group in self.parent:
             found.append(group)
-            group = self._parent[group]
+            group = self.parent[group]
         return found
 
     def mapped(self, group: str | None) -> str | None:
@@ -81,21 +90,20 @@ class Groups:
             else:
                 yield name
 
-    def _ends(self, tasks: list[str], inside: list[str]) -> GroupTasks:
-        """The roots and leaves of a group of `tasks`, in which the groups of `inside` are done already."""
+    def _ends(self, tasks: list[str], inside: list[str], before: Mapping[str, frozenset[str]]) -> GroupTasks:
+        """The roots and leaves of a group of `tasks`, in which the groups of `inside` are done already. `before` is
+        what each task and group names as coming before it."""
         members = {*tasks, *inside}
         preceded: set[str] = set()
         followed: set[str] = set()
-        edges: list[tuple[Task | TaskGroup, tuple[str, ...]]] = [
-            *((self._tasks[name], (name,)) for name in tasks),
-            *((self.named[name], self.by_name[name].roots) for name in inside),
-        ]
-        for item, after in edges:
-            before = tuple(self._expand(name for name in own_dependencies(item) if name in members))
-            if before:
-                preceded.update(after)
-            if not all(self._tasks[name].teardown for name in after):
-                followed.update(before)
+        ends = [*((name, (name,)) for name in tasks), *((name, self.by_name[name].roots) for name in inside)]
+        for name, first in ends:
+            within = before[name] & members
+            if any(self._expand(within)):
+                preceded.update(first)
+            if not all(self._tasks[task].teardown for task in first):
+                followed |= within
+        followed = set(self._expand(followed))
         leaves = tuple(name for name in tasks if name not in followed and not self._tasks[name].teardown)
         return GroupTasks(
             tasks=tuple(tasks),
@@ -106,13 +114,13 @@ class Groups:
 
 
 def _parents(groups: Mapping[str, TaskGroup]) -> dict[str, str | None]:
-    """The group that each one is directly inside of; None too for those that are inside themselves."""
+    """The group that each one is directly inside of; None too for those inside themselves or too many others."""
     found: dict[str, str | None] = {}
     for name, group in groups.items():
         around = [name]
         outer = group.group
-        while outer is not None and outer in groups and outer not in around:
+        while outer is not None and outer in groups and outer not in around and len(around) <= MAX_NESTING:
             around.append(outer)
             outer = groups[outer].group
-        found[name] = None if outer == name else group.group
+        found[name] = None if outer == name or len(around) > MAX_NESTING else group.group
     return found

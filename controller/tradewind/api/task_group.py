@@ -17,7 +17,7 @@ class TaskGroup(Model):
             "x-kubernetes-validations": [
                 cel(
                     "!has(self.dependsOn) || !(self.name in self.dependsOn)",
-                    "a group cannot depend on itself",
+                    "a group cannot name itself in dependsOn",
                 ),
                 cel("!has(self.group) || self.group != self.name", "a group cannot be inside itself"),
             ]

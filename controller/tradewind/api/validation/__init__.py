@@ -25,14 +25,14 @@ from tradewind.api.validation.requests import check_request
 from tradewind.api.validation.schedule import check_schedule
 from tradewind.api.validation.sensors import check_sensors
 from tradewind.api.validation.setups import check_setups
-from tradewind.api.validation.shape import check_name, parse
+from tradewind.api.validation.shape import MAX_DEPTH, check_name, nested_deeper, parse
 from tradewind.api.validation.tasks import check_duration, check_tasks
 from tradewind.api.validation.templates import check_templates
 
 MAX_SPEC_BYTES = 900 * 1024
 """etcd takes 1.5 MiB in one request, and the object carries more than its spec."""
-
 __all__ = [
+    "MAX_DEPTH",
     "MAX_SPEC_BYTES",
     "Problem",
     "check_request",
@@ -47,6 +47,8 @@ __all__ = [
 
 def validate_dag(manifest: Mapping[str, Any]) -> tuple[Dag | None, list[Problem]]:
     """The Dag in `manifest` and everything that is wrong with it. The Dag is None when it cannot even be read."""
+    if nested_deeper(manifest.get("spec"), MAX_DEPTH):
+        return None, [Problem("TooLarge", "spec", f"is nested deeper than {MAX_DEPTH} levels")]
     size = len(json.dumps(manifest.get("spec"), default=str, ensure_ascii=False).encode(errors="replace"))
     if size > MAX_SPEC_BYTES:
         message = f"has {size} bytes, at most {MAX_SPEC_BYTES} fit; move scripts into an image"

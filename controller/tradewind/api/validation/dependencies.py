@@ -1,12 +1,12 @@
 """Whether the edges between tasks and groups make a graph that can be run: known ends, no duplicates, no cycle."""
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.groups import Groups, own_dependencies
 from tradewind.api.task import Task
 from tradewind.api.task_group import TaskGroup
+from tradewind.api.validation.known import Known
 from tradewind.api.validation.order import spoken, waits
 from tradewind.api.validation.problem import Problem
 
@@ -18,30 +18,23 @@ _SHOWN = 5
 
 def check_dependencies(spec: DagSpec, groups: Groups) -> list[Problem]:
     """Unknown and repeated dependencies, and one cycle, spelled out."""
-    names = [*dict.fromkeys([*(task.name for task in spec.tasks), *groups.named])]
-    what = "task or group" if groups.named else "task"
+    names = [*(task.name for task in spec.tasks), *groups.named]
+    known = Known("task or group" if groups.named else "task", names)
     problems: list[Problem] = []
     for task in spec.tasks:
-        problems += _check_names(task.depends_on, f"spec.tasks[{task.name}].dependsOn", names, what)
+        problems += _check_names(task.depends_on, f"spec.tasks[{task.name}].dependsOn", known)
     for name, group in groups.named.items():
-        problems += _check_names(group.depends_on, f"spec.groups[{name}].dependsOn", names, what)
+        problems += _check_names(group.depends_on, f"spec.groups[{name}].dependsOn", known)
     around = list(_check_own_group(spec, groups))
     # What is around something and before it at once is a cycle too, and is said more plainly.
     return [*problems, *(around or _check_cycle(spec, groups) or _check_size(spec, groups))]
 
 
-def unknown(name: str, names: Iterable[str], what: str) -> str:
-    """The message for a name that does not exist, with the nearest one that does."""
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f"there is no {what} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-
-
-def _check_names(depends_on: Sequence[str] | None, field: str, names: Sequence[str], what: str) -> Iterator[Problem]:
+def _check_names(depends_on: Sequence[str] | None, field: str, known: Known) -> Iterator[Problem]:
     seen: set[str] = set()
-    known = set(names) if depends_on else set()
     for dependency in depends_on or ():
         if dependency not in known:
-            yield Problem("UnknownDependency", field, unknown(dependency, names, what))
+            yield Problem("UnknownDependency", field, known.unknown(dependency))
         elif dependency in seen:
             yield Problem("DuplicateDependency", field, f"{dependency!r} is listed twice")
         seen.add(dependency)
@@ -50,16 +43,17 @@ def _check_names(depends_on: Sequence[str] | None, field: str, names: Sequence[s
 def _check_own_group(spec: DagSpec, groups: Groups) -> Iterator[Problem]:
     """Tasks that depend on a group they are in, groups that depend on what is in them."""
     for task in spec.tasks:
+        around = set(groups.enclosing(task.group))
         for dependency in own_dependencies(task):
-            if dependency in groups.enclosing(task.group):
+            if dependency in around:
                 message = f"the task is in group {dependency!r} itself: name tasks of the group, or leave it away"
                 yield Problem("Cycle", f"spec.tasks[{task.name}].dependsOn", message)
-    inner = {task.name: task.group for task in spec.tasks}
     for name, group in groups.named.items():
+        around, inside = set(groups.enclosing(name)), {*groups.by_name[name].tasks, *groups.inside[name]}
         for dependency in own_dependencies(group):
-            if dependency in groups.enclosing(name):
+            if dependency in around:
                 message = f"the group is {dependency!r}, or inside it: name what comes before"
-            elif name in groups.enclosing(dependency if dependency in groups.named else inner.get(dependency)):
+            elif dependency in inside:
                 message = f"{dependency!r} is in the group itself: only what is outside can come before it"
             else:
                 continue
@@ -72,10 +66,8 @@ def _check_cycle(spec: DagSpec, groups: Groups) -> list[Problem]:
     if not cycle:
         return []
     cycle = spoken(cycle, groups)
-    middle = [f"… {len(cycle) - 1 - 2 * _SHOWN} more …"] if len(cycle) > 2 * _SHOWN + 2 else []
-    path = " → ".join([*cycle[:_SHOWN], *middle, *cycle[-_SHOWN:]] if middle else cycle)
     what = "tasks and groups" if groups.named.keys() & set(cycle) else "tasks"
-    return [Problem("Cycle", "spec.tasks", f"{what} wait for each other in a cycle: {path}")]
+    return [Problem("Cycle", "spec.tasks", f"{what} wait for each other in a cycle: {path_text(cycle)}")]
 
 
 def _check_size(spec: DagSpec, groups: Groups) -> list[Problem]:
@@ -92,6 +84,12 @@ def _check_size(spec: DagSpec, groups: Groups) -> list[Problem]:
         "put a task with noop: true between them"
     )
     return [Problem("TooLarge", "spec.groups", message)]
+
+
+def path_text(path: Sequence[str]) -> str:
+    """`a → b → a`; of a long path the beginning and the end."""
+    middle = [f"… {len(path) - 1 - 2 * _SHOWN} more …"] if len(path) > 2 * _SHOWN + 2 else []
+    return " → ".join([*path[:_SHOWN], *middle, *path[-_SHOWN:]] if middle else path)
 
 
 def find_cycle(upstream: Mapping[str, Sequence[str]]) -> list[str]:

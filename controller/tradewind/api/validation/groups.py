@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from tradewind.api.dag import DagSpec
-from tradewind.api.groups import Groups
-from tradewind.api.validation.dependencies import find_cycle, unknown
+from tradewind.api.groups import MAX_NESTING, Groups
+from tradewind.api.validation.dependencies import find_cycle, path_text
+from tradewind.api.validation.known import Known
 from tradewind.api.validation.problem import Problem
 
 
@@ -28,22 +29,27 @@ def _check_names(spec: DagSpec) -> Iterator[Problem]:
 
 def _check_places(spec: DagSpec, groups: Groups) -> Iterator[Problem]:
     tasks = {task.name for task in spec.tasks}
+    known = Known("group", groups.named)
     places = [(f"spec.tasks[{task.name}].group", task.group) for task in spec.tasks]
     places += [(f"spec.groups[{name}].group", group.group) for name, group in groups.named.items()]
     for field, group in places:
-        if group is not None and group not in groups.named:
-            message = unknown(group, groups.named, "group")
+        if group is not None and group not in known:
+            message = known.unknown(group)
             if group in tasks:
                 message = f"{group!r} is a task; a group is declared in spec.groups"
-            elif not groups.named:
+            elif not known:
                 message = f"there is no group {group!r}: declare it in spec.groups"
             yield Problem("UnknownGroup", field, message)
     inside = {name: [group.group] if group.group in groups.named else [] for name, group in groups.named.items()}
     cycle = find_cycle({name: [str(outer) for outer in around] for name, around in inside.items()})
     if cycle:
-        message = f"groups are inside each other: {' → '.join(cycle)}"
+        message = f"groups are inside each other: {path_text(cycle)}"
         yield Problem("Cycle", "spec.groups", message)
         return
+    deep = [name for name, group in groups.named.items() if group.group in groups.named and not groups.parent[name]]
+    if deep:
+        message = f"is inside more than {MAX_NESTING - 1} groups: put it into one further out"
+        yield Problem("TooLarge", f"spec.groups[{deep[0]}].group", message)
     filled = {task.group for task in spec.tasks} | {group.group for group in groups.named.values()}
     for name in groups.named:
         if name not in filled:

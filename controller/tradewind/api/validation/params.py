@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from tradewind.api.validation.problem import Problem
+from tradewind.api.validation.shape import MAX_DEPTH, nested_deeper
 
 _IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
@@ -38,6 +39,8 @@ def check_param_schemas(schemas: Mapping[str, Any]) -> list[Problem]:
 
 def check_params(schemas: Mapping[str, Any], given: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the params of a run of a Dag that declares `schemas`."""
+    if nested_deeper(given, MAX_DEPTH):
+        return [Problem("InvalidParams", "spec.params", f"are nested deeper than {MAX_DEPTH} levels")]
     problems = []
     for name, value in given.items():
         if name not in schemas:

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_LONGEST = 1000
+"""Characters of one problem in a summary; a condition's message takes 32,768 in all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -21,6 +24,10 @@ class Problem:
 
 
 def summary(problems: Sequence[Problem], most: int = 10) -> str:
-    """All problems in one text, as shown by admission, conditions and the CLI alike."""
-    shown = "; ".join(str(problem) for problem in problems[:most])
+    """All problems in one text, as shown by admission, conditions and the CLI alike; it fits into a condition."""
+    shown = "; ".join(_cut(str(problem)) for problem in problems[:most])
     return shown if len(problems) <= most else f"{shown}; and {len(problems) - most} more"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -3,7 +3,7 @@
 from tradewind.api.dag import DagSpec
 from tradewind.api.groups import Groups
 from tradewind.api.run_request import RunRequest
-from tradewind.api.validation.dependencies import unknown
+from tradewind.api.validation.known import Known
 from tradewind.api.validation.problem import Problem
 
 
@@ -20,10 +20,11 @@ def check_request(request: RunRequest, dag: DagSpec | None = None) -> list[Probl
         return problems
     groups = Groups(dag)
     tasks = {task.name: task for task in dag.tasks}
+    known = Known("task or group", [*tasks, *groups.named])
     for named in request.tasks or ():
         name, _, index = named.partition("[")
-        if name not in tasks and name not in groups.named:
-            message = unknown(name, [*tasks, *groups.named], "task or group")
+        if name not in known:
+            message = known.unknown(name)
         elif index and name in groups.named:
             message = f"{named!r}: a group has no instances to choose from: name a task of it, as in task[{index}"
         elif index and not (tasks[name].for_each or groups.mapped(tasks[name].group)):

@@ -4,20 +4,21 @@ from collections.abc import Iterator
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.task import Task
-from tradewind.api.validation.dependencies import unknown
+from tradewind.api.validation.known import Known
 from tradewind.api.validation.problem import Problem
 
 
 def check_setups(spec: DagSpec) -> list[Problem]:
     """Everything about `setup` and `teardown`."""
     tasks = {task.name: task for task in spec.tasks}
+    known = Known("task", tasks)
     problems: list[Problem] = []
     for task in spec.tasks:
-        problems += _check(task, tasks, f"spec.tasks[{task.name}]")
+        problems += _check(task, tasks, known, f"spec.tasks[{task.name}]")
     return problems
 
 
-def _check(task: Task, tasks: dict[str, Task], field: str) -> Iterator[Problem]:
+def _check(task: Task, tasks: dict[str, Task], known: Known, field: str) -> Iterator[Problem]:
     if task.teardown is None:
         return
     if task.setup:
@@ -26,7 +27,7 @@ def _check(task: Task, tasks: dict[str, Task], field: str) -> Iterator[Problem]:
         )
     for name in task.teardown.setups:
         if name not in tasks:
-            message = unknown(name, tasks, "task")
+            message = known.unknown(name)
         elif not tasks[name].setup:
             message = f"{name!r} is not a setup: write `setup: true` on it, or leave it away here"
         else:

@@ -14,11 +14,14 @@ from tradewind.api.validation.problem import Problem
 
 M = TypeVar("M", bound=BaseModel)
 
+MAX_DEPTH = 100
+"""Lists and objects inside each other. The API server takes thousands, what writes and walks them here does not."""
+
 
 def parse(model: type[M], manifest: Mapping[str, Any]) -> tuple[M | None, list[Problem]]:
     """`manifest` as a `model`, or what keeps it from being one."""
     if not isinstance(manifest, Mapping):
-        return None, [Problem("InvalidSpec", "", f"is {_kind_of(manifest)}, must be an object")]
+        return None, [Problem("InvalidSpec", "", f"is {kind_of(manifest)}, must be an object")]
     try:
         return model.model_validate(manifest), []
     except ValidationError as error:
@@ -56,6 +59,19 @@ def path_of(location: tuple[int | str, ...], manifest: Any = None) -> str:
     return path
 
 
+def nested_deeper(value: Any, depth: int) -> bool:
+    """Whether lists and objects are nested deeper than so many levels."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | Mapping)
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+    return bool(level)
+
+
 def _problem(model: type[BaseModel], detail: dict[str, Any], manifest: Any) -> Problem:
     location = tuple(detail["loc"])
     # Unions add the name of the branch to the path, which no one finds in a YAML file.
@@ -72,7 +88,7 @@ def _problem(model: type[BaseModel], detail: dict[str, Any], manifest: Any) -> P
     if kind == "literal_error":
         return Problem("InvalidSpec", field, f"{given!r} must be {context.get('expected')}")
     if kind in ("string_type", "int_type", "float_type", "bool_type", "list_type", "dict_type", "model_type"):
-        return Problem("InvalidSpec", field, f"must be {_WANTED[kind]}, not {_kind_of(given)}")
+        return Problem("InvalidSpec", field, f"must be {_WANTED[kind]}, not {kind_of(given)}")
     message = str(detail["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     shown = "" if isinstance(given, dict | list) or repr(given) in message else f" (it is {_short(given)})"
@@ -97,7 +113,8 @@ _WANTED = {
 }
 
 
-def _kind_of(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a value is, in words: `the string 'x'`, `a list`."""
     if value is None:
         return "empty"
     for types, name in (

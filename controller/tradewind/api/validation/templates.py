@@ -1,6 +1,5 @@
 """Whether every template can be read and uses only what there will be when its task starts."""
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +10,7 @@ from tradewind.api.mapping import source_list
 from tradewind.api.task import Task
 from tradewind.api.task_group import TaskGroup
 from tradewind.api.templates import TOP_LEVEL, TemplateError, references
+from tradewind.api.validation.known import Known
 from tradewind.api.validation.mapping import source_fields
 from tradewind.api.validation.order import Upstream, beginning, waits
 from tradewind.api.validation.problem import Problem
@@ -18,14 +18,20 @@ from tradewind.api.validation.problem import Problem
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What templates of one place may use. `node` is the task or beginning of a group before which tasks upstream have
-    ended. `mapped` is whether there is an item, and `item_names` its fields where they are known. In taskDefaults both
-    `node` and `mapped` are None: not known."""
+    """What templates of one place may use.
+
+    `node` is the task or beginning of a group before which tasks upstream have ended; `outputs` is whether theirs can
+    be used. `mapped` is whether there is an item, and `item_names` its fields where they are known. In taskDefaults
+    both `node` and `mapped` are None: not known. `variables` is whether there are vars.
+    """
 
     params: Collection[str]
     tasks: Mapping[str, str]
+    known_tasks: Known
+    known_values: Known
     upstream: Upstream
     node: str | None = None
+    outputs: bool = True
     mapped: bool | None = None
     item_names: tuple[str, ...] = ()
     variables: bool = True
@@ -34,7 +40,8 @@ class _Scope:
 def check_templates(spec: DagSpec, groups: Groups) -> list[Problem]:
     """Syntax, names that do not exist, outputs of tasks that may not have run yet, items where nothing is mapped."""
     tasks = {alias: task.name for task in spec.tasks for alias in (task.name, task.name.replace("-", "_"))}
-    shared = _Scope(spec.params or {}, tasks, Upstream(waits(spec, groups)))
+    upstream = Upstream(waits(spec, groups))
+    shared = _Scope(spec.params or {}, tasks, Known("task", tasks), Known("value", TOP_LEVEL), upstream)
     problems: list[Problem] = []
     for variable in (spec.task_defaults.env if spec.task_defaults else None) or ():
         problems += _check(variable.value or "", f"spec.taskDefaults.env[{variable.name}]", shared)
@@ -47,7 +54,7 @@ def check_templates(spec: DagSpec, groups: Groups) -> list[Problem]:
         for field, text in _item_templates(task):
             problems += _check(text, f"spec.tasks[{task.name}].{field}", replace(inside, mapped=False, variables=False))
     for name, group in groups.named.items():
-        before = replace(shared, node=beginning(name), mapped=False, variables=False)
+        before = replace(shared, node=beginning(name), outputs=False, mapped=False, variables=False)
         for field, text in _item_templates(group):
             problems += _check(text, f"spec.groups[{name}].{field}", before)
     return problems
@@ -95,11 +102,14 @@ def _check(text: str, field: str, scope: _Scope) -> Iterator[Problem]:
     for name in sorted(used):
         top, *rest = name.split(".")
         if top not in TOP_LEVEL:
-            near = difflib.get_close_matches(top, TOP_LEVEL, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(TOP_LEVEL)}"
+            near = scope.known_values.near(top)
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(TOP_LEVEL)}"
             yield Problem("InvalidTemplate", field, f"{top!r} is unknown; {hint}")
         elif top == "params" and rest and rest[0] not in scope.params:
             yield Problem("InvalidTemplate", field, f"the Dag has no param {rest[0]!r}")
+        elif top == "tasks" and not scope.outputs:
+            message = "the items of a group are known before tasks have run: map over {output: <task>.<field>} instead"
+            yield Problem("InvalidTemplate", field, message)
         elif top == "tasks" and rest and scope.node is not None:
             yield from _check_task_reference(rest[0], field, scope, scope.node)
         elif top == "vars" and not scope.variables:
@@ -111,9 +121,7 @@ def _check(text: str, field: str, scope: _Scope) -> Iterator[Problem]:
 
 def _check_task_reference(name: str, field: str, scope: _Scope, node: str) -> Iterator[Problem]:
     if name not in scope.tasks:
-        near = difflib.get_close_matches(name, scope.tasks, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        yield Problem("InvalidTemplate", field, f"there is no task {name!r}{hint}")
+        yield Problem("InvalidTemplate", field, scope.known_tasks.unknown(name))
     elif not scope.upstream.has(node, scope.tasks[name]):
         message = f"uses the output of {scope.tasks[name]!r}, which is not upstream: add it to dependsOn"
         yield Problem("InvalidTemplate", field, message)
