@@ -5,26 +5,39 @@ What the cluster knows is the truth: the controller hears of it late, twice and 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from scenarios import START, Case, Scenario, logical_date
+from reference import Reference
+from scenarios import NOT_YET, START, Case, Scenario, logical_date
 
 from tradewind.api.dagrun import DagRunStatus
+from tradewind.engine.index_set import IndexSet
+from tradewind.engine.rendering import template_values
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
-from tradewind.engine.scheduler import Scheduler, Start
+from tradewind.engine.scheduler import Plan, Scheduler, Start
 from tradewind.engine.states import FINISHED_STATES, TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.task_instance import TaskInstance
+from tradewind.engine.tries import TryEvent, TryKey, TryReport
+from tradewind.engine.trigger_rules import Run
 
-PodKey = tuple[str, str, int]
-"""(run, task, try)"""
+PodKey = tuple[str, TryKey]
+"""(run, try)"""
 
 _ANSWERS = (TryEvent.POSTPONED, TryEvent.REFUSED)
 """What only the answer to a request to make a Pod says, and says once."""
-_PROGRESS = [TaskState.NONE, TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING, TaskState.UP_FOR_RETRY]
+_PROGRESS = [
+    TaskState.NONE,
+    TaskState.SCHEDULED,
+    TaskState.QUEUED,
+    TaskState.RUNNING,
+    TaskState.UP_FOR_RETRY,
+    TaskState.UP_FOR_RESCHEDULE,
+]
 
 
 def require(holds: bool, message: str) -> None:
@@ -32,34 +45,81 @@ def require(holds: bool, message: str) -> None:
         raise AssertionError(message)
 
 
+def report(key: TryKey, event: TryEvent, **facts: Any) -> TryReport:
+    return TryReport(key.task, key.number, event, index=key.index, poke=key.poke, **facts)
+
+
 @dataclass
 class Pod:
-    """One try, as the cluster sees it."""
+    """One try, or one look of a sensor, as the cluster sees it."""
 
     case: Case
-    number: int
+    key: TryKey
     event: TryEvent = TryEvent.CREATED
 
     @property
     def over(self) -> bool:
         return self.event in (TryEvent.ENDED, TryEvent.LOST)
 
+    @property
+    def result(self) -> tuple[str, Any]:
+        return self.case.result(self.key.index, self.key.number, self.key.poke)
+
     def go_on(self) -> None:
         if self.event is TryEvent.CREATED:
             self.event = TryEvent.RUNNING
         else:
-            self.event = TryEvent.LOST if self.case.outcome(self.number) == "lose" else TryEvent.ENDED
+            self.event = TryEvent.LOST if self.result[0] == "lose" else TryEvent.ENDED
 
     def report(self) -> TryReport:
-        name, number = self.case.name, self.number
         if self.event is TryEvent.LOST:
-            return TryReport(name, number, TryEvent.LOST, reason="Evicted")
+            return report(self.key, TryEvent.LOST, reason="Evicted")
         if self.event is not TryEvent.ENDED:
-            return TryReport(name, number, self.event)
-        outcome = self.case.outcome(number)
-        exit_code = {"fail": 1, "skip": 99}.get(outcome, 0)
-        output = f'{{"try": {number}}}' if outcome == "output" else None
-        return TryReport(name, number, TryEvent.ENDED, exit_code=exit_code, output=output)
+            return report(self.key, self.event)
+        outcome, output = self.result
+        exit_code = {"fail": 1, "skip": 99, "not yet": NOT_YET}.get(outcome, 0)
+        text = json.dumps(output) if output is not None else None
+        return report(self.key, TryEvent.ENDED, exit_code=exit_code, output=text)
+
+
+class Controller:
+    """The scheduler with all runs, from what is stored and what the Pods say."""
+
+    def __init__(self, world: World) -> None:
+        scenario = world.scenario
+        self.scheduler = Scheduler(scenario.parallelism)
+        self.scheduler.set_max_active_runs("ns", "d", scenario.max_active_runs)
+        for pool, slots in scenario.pools.items():
+            self.scheduler.set_pool("ns", pool, slots)
+        self.runs: dict[str, RunState] = {}
+        for index, name in enumerate(world.names):
+            date = logical_date(index)
+            info = RunInfo("ns", name, name, "d", "Manual", date, date, date)
+            run = RunState(info, world.dag, self.scheduler.slots, status=world.stored[name])
+            self.runs[name] = run
+            if run.finished:
+                continue
+            reports = [pod.report() for key, pod in world.pods.items() if key[0] == name]
+            if reports and not run.started_at:
+                run.begin(world.now)
+            for each in reports:
+                run.report(each, world.now)
+            require(not run.missing(each.key for each in reports), "a Pod of ours is missing")
+            run.advance(world.now)
+            self.scheduler.add_run(run)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that must not depend on whether there was a restart."""
+        return {
+            name: [
+                (run.phase, run.total, run.unfinished, run.active, run.output_bytes, run.outputs),
+                *(
+                    (each.name, each.state, each.attempt, each.lost, each.has_output, each.output, each.holds_slots)
+                    for each in run
+                ),
+            ]
+            for name, run in self.runs.items()
+        }
 
 
 @dataclass
@@ -74,81 +134,112 @@ class World:
     stored: dict[str, dict[str, Any]] = field(default_factory=dict)
     """DagRun.status as last written."""
     log: list[str] = field(default_factory=list)
+    twin: Controller | None = None
+    """A controller that came later and hears the same: it must do the same."""
 
     def __post_init__(self) -> None:
-        self.dag = self.scenario.dag()
-        self.cases = {case.name: case for case in self.scenario.cases}
+        self.reference = Reference(self.scenario)
+        self.dag, self.cases = self.reference.dag, self.reference.cases
         self.names = [f"run{index}" for index in range(self.scenario.runs)]
         self.stored = {name: {} for name in self.names}
         self.take_over()
 
     # The controller -----------------------------------------------------------------------------------------------
 
+    @property
+    def runs(self) -> dict[str, RunState]:
+        return self.controller.runs
+
+    @property
+    def scheduler(self) -> Scheduler:
+        return self.controller.scheduler
+
     def take_over(self) -> None:
         """A controller that knows nothing but the stored status and the Pods."""
         # What Pods say may still come, though the new controller has read it; answers go to who asked.
-        self.mail = [(run, report) for run, report in self.mail if report.event not in _ANSWERS]
-        self.scheduler = Scheduler(self.scenario.parallelism)
-        self.scheduler.set_max_active_runs("ns", "d", self.scenario.max_active_runs)
-        for pool, slots in self.scenario.pools.items():
-            self.scheduler.set_pool("ns", pool, slots)
-        self.seen: dict[tuple[str, str], tuple[int, TaskState]] = {}
+        self.mail = [(run, told) for run, told in self.mail if told.event not in _ANSWERS]
+        self.seen: dict[tuple[str, str], tuple[tuple[int, int], TaskState]] = {}
         self.started: set[PodKey] = set()
-        self.runs: dict[str, RunState] = {}
-        for index, name in enumerate(self.names):
-            date = logical_date(index)
-            info = RunInfo("ns", name, name, "d", "Manual", date, date, date)
-            run = RunState(info, self.dag, self.scheduler.slots, status=self.stored[name])
-            self.runs[name] = run
-            if run.finished:
-                continue
-            reports = [pod.report() for key, pod in self.pods.items() if key[0] == name]
-            if reports and not run.started_at:
-                run.begin(self.now)
-            for report in reports:
-                run.report(report, self.now)
-            require(not run.missing(report.key for report in reports), "a Pod of ours is missing")
-            run.advance(self.now)
-            self.scheduler.add_run(run)
+        self.controller = Controller(self)
         self.plan()
 
     def plan(self) -> None:
         plan = self.scheduler.plan(self.now)
+        if self.twin is not None:
+            self._compare(plan)
         for start in plan.starts:
             self.start(start)
         require(not plan.stops, f"nothing here takes too long, but {plan.stops} is to be stopped")
         self.wake_at = plan.wake_at
         self.check()
 
-    def start(self, start: Start) -> None:
-        key = (start.run.name, start.task.name, start.key.number)
-        require(key not in self.started, f"{key} was started twice")
-        self.started.add(key)
-        for name in start.task.depends_on:
-            require(self.runs[key[0]][name].state is TaskState.SUCCEEDED, f"{key} was started before {name} succeeded")
-            require(self.truth(key[0], name) == "Succeeded", f"{key} was started, but {name} did not succeed")
-        case, report = self.cases[start.task.name], None
-        if key in self.pods:
-            report = self.pods[key].report()
-        elif self.postponed.get(key, 0) < case.postponed:
-            self.postponed[key] = self.postponed.get(key, 0) + 1
-            self.started.discard(key)
-            report = TryReport(case.name, start.key.number, TryEvent.POSTPONED, reason="QuotaExceeded")
-        elif case.outcome(start.key.number) == "refuse":
-            report = TryReport(case.name, start.key.number, TryEvent.REFUSED, reason="InvalidPod", retry=False)
-        else:
-            self.pods[key] = Pod(case, start.key.number)
-            report = self.pods[key].report()
-        self.mail.append((key[0], report))
+    def fork(self) -> None:
+        """A second controller comes, when the first has heard and done all that there is."""
+        while self.mail:
+            self.happen("deliver", 0)
+        self.write()
+        self.twin = Controller(self)
+        plan = self.twin.scheduler.plan(self.now)
+        starts = [start.key for start in plan.starts]
+        require(not starts, f"after a restart {starts} would start, which had no slots before")
+        self._same_state()
 
-    def truth(self, run: str, name: str) -> str | None:
-        """How a task ended, by its Pods alone."""
-        case = self.cases[name]
-        if case.noop:
-            return "Succeeded"
-        pods = [pod for key, pod in self.pods.items() if key[:2] == (run, name)]
-        ended = pods and pods[-1].event is TryEvent.ENDED and case.outcome(pods[-1].number) in ("succeed", "output")
-        return "Succeeded" if ended else None
+    def _compare(self, plan: Plan) -> None:
+        if self.twin is None:
+            return
+        other = self.twin.scheduler.plan(self.now)
+        mine, theirs = ([(start.run.name, start.key) for start in each.starts] for each in (plan, other))
+        require(mine == theirs, f"starts {mine}, after a restart {theirs}")
+        self._same_state()
+
+    def _same_state(self) -> None:
+        if self.twin is not None:
+            mine, theirs = self.controller.snapshot(), self.twin.snapshot()
+            require(mine == theirs, f"state is {mine}, after a restart {theirs}")
+
+    def start(self, start: Start) -> None:
+        name, key, run = start.run.name, start.key, self.runs[start.run.name]
+        require((name, key) not in self.started, f"{key} was started twice")
+        self.started.add((name, key))
+        self._check_may_start(run, key)
+        case = self.cases[key.task]
+        if (name, key) in self.pods:
+            told = self.pods[name, key].report()
+        elif self.postponed.get((name, key), 0) < case.postponed:
+            self.postponed[name, key] = self.postponed.get((name, key), 0) + 1
+            self.started.discard((name, key))
+            told = report(key, TryEvent.POSTPONED, reason="QuotaExceeded")
+        elif case.result(key.index, key.number, key.poke)[0] == "refuse":
+            told = report(key, TryEvent.REFUSED, reason="InvalidPod", retry=False)
+        else:
+            self.pods[name, key] = Pod(case, key)
+            told = self.pods[name, key].report()
+        self.mail.append((name, told))
+
+    def _check_may_start(self, run: RunState, key: TryKey) -> None:
+        """By its rule, by every single instance before it, and by their Pods."""
+        first = key.number == 1 and key.poke <= 1
+        if first:
+            verdict = self.reference.verdict(run, key.task, key.index)
+            # What has ended since it was ready does not matter any more: it may only have waited for slots.
+            waits = self.reference.tasks[key.task].trigger_rule in ("AllSuccess", "AllDone", "NoneFailed")
+            require(not waits or isinstance(verdict, Run), f"{key} was started, but its rule says {verdict}")
+        for name, index in self.reference.upstream(run, key.task, key.index):
+            said = run.node(name).state_of(index)
+            require(said is not TaskState.SUCCEEDED or self.truth(run.info.name, name, index), f"{name}[{index}]")
+        if key.index is not None:
+            items = self.reference.items(run, self.cases[key.task])
+            require(items is not None and run.node(key.task).count == len(items), f"{key}: there are {items}")
+            values = template_values(run, run.node(key.task).task, key.number, key.index)
+            require(items is not None and values["item"] == items[key.index], f"{key}: {values['item']} of {items}")
+
+    def truth(self, run: str, name: str, index: int | None) -> bool:
+        """Whether an instance succeeded, by its Pods alone."""
+        if self.cases[name].noop:
+            return True
+        pods = [pod for (of, key), pod in self.pods.items() if (of, key.task, key.index) == (run, name, index)]
+        last = max(pods, key=lambda pod: (pod.key.number, pod.key.poke), default=None)
+        return last is not None and last.event is TryEvent.ENDED and last.result[0] == "succeed"
 
     # What may happen ----------------------------------------------------------------------------------------------
 
@@ -166,12 +257,12 @@ class World:
         self.log.append(f"{what} {which}" if which is not None else what)
         match what:
             case "deliver":
-                run, report = self.mail.pop(which)
-                self.tell(run, report)
+                run, told = self.mail.pop(which)
+                self.tell(run, told)
             case "repeat":
-                run, report = self.mail[which]
-                if report.event not in _ANSWERS:
-                    self.tell(run, report)
+                run, told = self.mail[which]
+                if told.event not in _ANSWERS:
+                    self.tell(run, told)
             case "go on":
                 pod = self.pods[which]
                 pod.go_on()
@@ -187,20 +278,23 @@ class World:
             case "die":
                 self.take_over()
 
-    def tell(self, run: str, report: TryReport) -> None:
-        self.scheduler.report(run, report, self.now)
+    def tell(self, run: str, told: TryReport) -> None:
+        self.scheduler.report(run, told, self.now)
+        if self.twin is not None:
+            self.twin.scheduler.report(run, told, self.now)
         self.plan()
 
     def write(self) -> None:
+        """Store the status of every run; what was stored is never taken back."""
         for name, run in self.runs.items():
             before, after = self.stored[name], run.status()
             DagRunStatus.model_validate(after)
             require(done(before) <= done(after), f"{name}: done went from {before.get('done')} to {after['done']}")
-            ended = {entry["name"]: entry["state"] for entry in after["tasks"]}
+            ended = {entry["name"]: ends(entry) for entry in after["tasks"]}
             for entry in before.get("tasks", ()):
-                if entry["state"] in FINISHED_STATES:
-                    require(ended[entry["name"]] == entry["state"], f"{entry['name']} had ended {entry['state']}")
-            self.stored[name] = after
+                for state, indexes in ends(entry).items():
+                    require(indexes <= ended[entry["name"]].get(state, set()), f"{entry['name']} had ended {state}")
+            self.stored[name] = json.loads(json.dumps(after))
 
     # What must always hold ----------------------------------------------------------------------------------------
 
@@ -208,31 +302,43 @@ class World:
         self._check_limits()
         for name, run in self.runs.items():
             for instance in run:
-                self._check_transition(name, instance.task.name, instance.number, instance.state)
+                self._check_transition(name, instance)
 
     def _check_limits(self) -> None:
         active = [key for key, pod in self.pods.items() if not pod.over]
         limit = self.scenario.parallelism
         require(not limit or len(active) <= limit, f"{len(active)} Pods, parallelism {limit}")
         for pool, slots in {"default": 128, **self.scenario.pools}.items():
-            used = sum(self.cases[task].slots for _, task, _ in active if self.cases[task].pool == pool)
+            used = sum(self.cases[key.task].slots for _, key in active if self.cases[key.task].pool == pool)
             require(slots < 0 or used <= slots, f"{used} of {slots} slots of pool {pool} are used")
         for name in self.names:
-            mine = sum(key[0] == name for key in active)
-            require(mine <= self.scenario.max_active_tasks, f"{mine} Pods of {name}")
+            mine = [key.task for run, key in active if run == name]
+            require(len(mine) <= self.scenario.max_active_tasks, f"{len(mine)} Pods of {name}")
+            for task in set(mine):
+                limit = self.cases[task].per_run
+                require(not limit or mine.count(task) <= limit, f"{mine.count(task)} Pods of {name}/{task}")
         running = sum(run.phase.value == "Running" for run in self.runs.values())
         require(running <= self.scenario.max_active_runs, f"{running} runs are Running")
 
-    def _check_transition(self, run: str, task: str, number: int, state: TaskState) -> None:
-        before_number, before = self.seen.get((run, task), (0, TaskState.NONE))
-        self.seen[run, task] = number, state
-        change = f"{run}/{task}: from {before} (try {before_number}) to {state} (try {number})"
-        if before in FINISHED_STATES:
-            require((before_number, before) == (number, state), change)
-        elif state not in FINISHED_STATES:
-            later = (before_number, _PROGRESS.index(before)) <= (number, _PROGRESS.index(state))
+    def _check_transition(self, run: str, instance: TaskInstance) -> None:
+        now = instance.attempt, instance.state
+        before = self.seen.get((run, instance.name), ((0, 0), TaskState.NONE))
+        self.seen[run, instance.name] = now
+        change = f"{run}/{instance.name}: from {before[1]} (try {before[0]}) to {now[1]} (try {now[0]})"
+        if before[1] in FINISHED_STATES:
+            # Of an instance that has ended it is not known any more how often it looked.
+            require((before[0][0], before[1]) == (now[0][0], now[1]), change)
+        elif now[1] not in FINISHED_STATES:
+            later = (before[0], _PROGRESS.index(before[1])) <= (now[0], _PROGRESS.index(now[1]))
             require(later, change)
 
 
 def done(status: dict[str, Any]) -> int:
     return int(str(status.get("done", "0/0")).split("/")[0])
+
+
+def ends(entry: dict[str, Any]) -> dict[str, set[int]]:
+    """The instances in an entry of status that have ended, by how; 0 stands for a task that has none."""
+    if "indexes" not in entry:
+        return {entry["state"]: {0}} if entry["state"] in FINISHED_STATES else {}
+    return {state: set(IndexSet.parse(text)) for state, text in entry["indexes"].items() if state in FINISHED_STATES}

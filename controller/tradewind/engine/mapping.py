@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.api.resolve import ForEach, ResolvedTask, Source
 from tradewind.api.templates import TemplateError, render
+from tradewind.engine.outcome import Outcome
 from tradewind.engine.states import TaskState
 
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
+    from tradewind.engine.task_node import TaskNode
 
 
 class ForEachError(ValueError):
     """The items cannot be known; the message says why."""
-
-
-class NoItems(Exception):  # noqa: N818 - not an error: there is nothing to do
-    """There are none, and the message says why."""
 
 
 def for_each_of(run: "RunState", task: ResolvedTask) -> ForEach:
@@ -29,11 +27,32 @@ def for_each_of(run: "RunState", task: ResolvedTask) -> ForEach:
     return found
 
 
+def sources_of(run: "RunState", task: ResolvedTask) -> list["TaskNode"]:
+    """The tasks whose outputs a mapped task or its group is mapped over."""
+    return [run.node(source.output_task) for source in for_each_of(run, task).sources if source.output_task]
+
+
+def end_without_items(run: "RunState", task: ResolvedTask) -> Outcome | None:
+    """The end of a mapped task whose items will never be known, since a task that was to give them did not succeed.
+
+    Whatever the trigger rule; of a mapped source it takes what those instances gave that succeeded.
+    """
+    skipped = None
+    for source in sources_of(run, task):
+        if source.count or not source.finished or source.state is TaskState.SUCCEEDED:
+            continue
+        if source.state in (TaskState.FAILED, TaskState.UPSTREAM_FAILED):
+            message = f"forEach: {source.task.name!r} failed, and so gave no items"
+            return Outcome(TaskState.UPSTREAM_FAILED, "NoItems", message)
+        message = f"forEach: {source.task.name!r} was skipped, and so gave no items"
+        skipped = Outcome(TaskState.SKIPPED, "NoItems", message)
+    return skipped
+
+
 def items_of(run: "RunState", for_each: ForEach, values: Mapping[str, Any]) -> list[Any]:
     """The items in the order of their indexes. `values` is what templates see.
 
-    Of several sources each item is an object by their names, or a list where they have none. Raises ForEachError, and
-    NoItems where a source has nothing to give.
+    Of several sources each item is an object by their names, or a list where they have none. Raises ForEachError.
     """
     lists = [_items(run, source, values) for source in for_each.sources]
     limit = run.dag.max_map_length
@@ -62,8 +81,6 @@ def _output(run: "RunState", source: Source) -> Sequence[Any]:
     there, found = node.output
     label = f"the output of {source.output_task!r}"
     if not there:
-        if node.state in (TaskState.SKIPPED, TaskState.REMOVED):
-            raise NoItems(f"{source.output_task!r} was skipped")
         raise ForEachError(f"{source.output_task!r} has no output to take items from")
     for step in source.output_path:
         if isinstance(found, Mapping) and step in found:

@@ -85,9 +85,7 @@ def _outputs(run: "RunState", task: ResolvedTask, index: int | None) -> dict[str
         node = run.node(name)
         there, output = node.output_of(index if node.count else None)
         for alias in (name, name.replace("-", "_")):
-            outputs.pop(alias, None)
-            if there:
-                outputs[alias] = {"output": output}
+            outputs[alias] = {"output": output} if there else {}
     return outputs
 
 

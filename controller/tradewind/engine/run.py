@@ -20,7 +20,7 @@ from tradewind.engine.counting import count_ended, count_more, pair
 from tradewind.engine.early_reports import EarlyReports
 from tradewind.engine.graph import Graph, positions
 from tradewind.engine.index_set import IndexSet
-from tradewind.engine.mapping import ForEachError, NoItems, for_each_of, items_of
+from tradewind.engine.mapping import ForEachError, for_each_of, items_of
 from tradewind.engine.outcome import Outcome
 from tradewind.engine.past import PastRuns
 from tradewind.engine.rendering import item_values
@@ -92,7 +92,7 @@ class RunState:
         self.total = self.unfinished = len(self.nodes)
         """Task instances, as far as is known, and those that have not ended."""
         self.outputs: dict[str, dict[str, Any]] = {}
-        """What templates see as `tasks`: by name (also with _ for -) the output of each task that has one."""
+        """What templates see as `tasks`: by name (also with _ for -) the output of each task that has ended."""
         self.output_bytes = 0
         self.group_sizes: dict[str, int] = {}
         """Items of the mapped groups that know theirs."""
@@ -367,9 +367,8 @@ class RunState:
     def publish_output(self, node: TaskNode) -> None:
         """Let templates see the output of a task that has ended."""
         there, output = node.output
-        if there:
-            entry = {"output": output}
-            self.outputs[node.task.name] = self.outputs[node.task.name.replace("-", "_")] = entry
+        entry = {"output": output} if there else {}
+        self.outputs[node.task.name] = self.outputs[node.task.name.replace("-", "_")] = entry
 
     def _fail_fast(self, instance: TaskInstance, now: datetime) -> None:
         """The first failure stops the run, but for its teardowns (whose own failures only count if they say so)."""
@@ -445,7 +444,7 @@ class RunState:
         if node.items is None:
             try:
                 node.items = items_of(self, for_each_of(self, node.task), item_values(self, node.task))
-            except (ForEachError, NoItems):
+            except ForEachError:
                 node.items = []
         return node.items
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.engine import try_life
 from tradewind.engine.counting import alike, counts_of
 from tradewind.engine.index_set import IndexSet
-from tradewind.engine.mapping import ForEachError, NoItems, for_each_of, items_of
+from tradewind.engine.mapping import ForEachError, end_without_items, for_each_of, items_of, sources_of
 from tradewind.engine.outcome import Outcome
 from tradewind.engine.rendering import item_values
 from tradewind.engine.skips import skipped_by
@@ -77,10 +77,14 @@ def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
 
 
 def _consider_unexpanded(run: "RunState", node: "TaskNode", now: datetime) -> None:
-    """End a mapped task before it has instances, or make them."""
+    """End a mapped task before it has instances, or make them: those of a group as soon as their items are known, lest
+    a task of it that does not wait for the first ones begins without."""
     verdict = _verdict(run, node, None, node.upstream)
-    if isinstance(verdict, Outcome):
-        run.finish(node.whole, verdict, now)
+    outcome = verdict if isinstance(verdict, Outcome) else end_without_items(run, node.task)
+    if outcome is not None:
+        run.finish(node.whole, outcome, now)
+        return
+    if not all(source.finished for source in sources_of(run, node.task)):
         return
     may_start = isinstance(verdict, Run)
     group = node.task.mapped_group
@@ -88,28 +92,17 @@ def _consider_unexpanded(run: "RunState", node: "TaskNode", now: datetime) -> No
         if may_start and not _held_by_past(run, node):
             _expand(run, [node], now)
         return
-    if group not in run.group_sizes and _sources_ready(run, node, may_start=may_start):
+    if group not in run.group_sizes:
         members = [run.node(name) for name in run.dag.groups[group].tasks]
         run.group_sizes[group] = _expand(run, [node, *(other for other in members if other is not node)], now)
-    if run.group_sizes.get(group) == 0 and may_start:
+    if run.group_sizes[group] == 0 and may_start:
         run.finish(node.whole, _make_items(run, node)[1], now)
-
-
-def _sources_ready(run: "RunState", node: "TaskNode", *, may_start: bool) -> bool:
-    """Whether the items of the task's group can be known: at once, but for those that are outputs."""
-    names = [source.output_task for source in for_each_of(run, node.task).sources if source.output_task]
-    sources = [run.node(name) for name in names]
-    if not all(source.finished for source in sources):
-        return False
-    return may_start or all(source.state is TaskState.SUCCEEDED for source in sources)
 
 
 def _make_items(run: "RunState", node: "TaskNode") -> tuple[list[Any], Outcome]:
     """The items of a mapped task, and how it ends if there are none."""
     try:
         items = items_of(run, for_each_of(run, node.task), item_values(run, node.task))
-    except NoItems as error:
-        return [], Outcome(TaskState.SKIPPED, "NoItems", f"forEach has no items: {error}")
     except ForEachError as error:
         return [], Outcome(TaskState.FAILED, "InvalidForEach", f"forEach: {error}")
     return items, Outcome(TaskState.SKIPPED, "NoItems", "forEach has no items")
