@@ -76,7 +76,7 @@ def spelling(names: Mapping[str, Any], name: str) -> str:
     """The name that is meant by one in which `_` stands for `-` or `.`; `name` itself where none is."""
     if name in names or "_" not in name:
         return name
-    return next((known for known in sorted(names) if re.sub(r"[-.]", "_", known) == name), name)
+    return min((known for known in names if known.replace("-", "_").replace(".", "_") == name), default=name)
 
 
 def explain_missing(variables: Variables, error: str) -> str:

@@ -88,12 +88,12 @@ def _name(document: Document, secret: Mapping[str, Any]) -> str:
 
 
 def _secret(document: Document, secret: Mapping[str, Any]) -> dict[str, str]:
-    decoded = {}
+    decoded, name = {}, (secret.get("metadata") or {}).get("name", "")
     for key, value in _entries(document, "data", secret.get("data") or {}).items():
         try:
             content = base64.b64decode(re.sub(r"[\r\n]", "", value), validate=True)
         except ValueError:
-            where = f"{document.file}:{document.line_of(f'data.{key}')}: Secret {document.name}: data.{key}"
+            where = f"{document.file}:{document.line_of(f'data.{key}')}: Secret {name}: data.{key}"
             raise CliError(f"{where}: is not base64; plain text goes into stringData") from None
         decoded[key] = content.decode(errors="surrogateescape")  # what is no text reaches the process as it is
     return decoded | _entries(document, "stringData", secret.get("stringData") or {})
