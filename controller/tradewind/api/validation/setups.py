@@ -25,14 +25,15 @@ def _check(task: Task, tasks: dict[str, Task], known: Known, field: str) -> Iter
         yield Problem(
             "InvalidTask", f"{field}.teardown", "the task has setup: true too: it is either of them, not both"
         )
+    seen: set[str] = set()
     for name in task.teardown.setups:
         if name not in tasks:
             message = known.unknown(name)
         elif not tasks[name].setup:
             message = f"{name!r} is not a setup: write `setup: true` on it, or leave it away here"
+        elif name in seen:
+            message = f"{name!r} is listed twice"
         else:
+            seen.add(name)
             continue
         yield Problem("InvalidTask", f"{field}.teardown.setups", message)
-    twice = [name for name in dict.fromkeys(task.teardown.setups) if task.teardown.setups.count(name) > 1]
-    if twice:
-        yield Problem("InvalidTask", f"{field}.teardown.setups", f"{twice[0]!r} is listed twice")
