@@ -12,6 +12,7 @@ NAMESPACES = {"scope": "namespaces", "namespaces": ["team-a", "team-b"]}
 
 WORK = """
 - {apiGroups: [tradewind.dev], resources: [dags, pools], verbs: [get, list, watch]}
+- {apiGroups: [tradewind.dev], resources: [dags], verbs: [patch]}
 - {apiGroups: [tradewind.dev], resources: [dagruns],
    verbs: [get, list, watch, create, patch, delete, deletecollection]}
 - {apiGroups: [tradewind.dev], resources: [dags/status, dagruns/status, pools/status], verbs: [patch]}

@@ -107,6 +107,12 @@ def test_variables_and_connections_need_no_right_to_read_secrets(release: Releas
     assert space.kubectl.attempt("auth", "can-i", "patch", "configmaps", controller).stdout.strip() == "no"
 
 
+def test_its_rights_suffice_to_suspend_a_dag(space: Space) -> None:
+    space.dag("failing", task("fail", "exit 1"), maxConsecutiveFailedRuns=1)
+    space.run("failing")
+    space.eventually(lambda: space.witness.get(space.name, "dags", "failing")["spec"].get("suspend"), "it is suspended")
+
+
 def test_the_webhook_refuses_a_bad_dag_in_the_words_of_its_condition(release: Release, space: Space) -> None:
     webhooks = "validatingwebhookconfigurations/tradewind." + release.namespace
     ca = ("get", webhooks, "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")

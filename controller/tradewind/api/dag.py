@@ -127,6 +127,9 @@ class DagStatus(Model):
     """How that run ended: Succeeded or Failed."""
     last_run_finish_time: Timestamp | None = None
     """When that run ended."""
+    consecutive_failed_runs: int | None = None
+    """Runs that failed in a row, with maxConsecutiveFailedRuns: since the last that succeeded, and since the Dag was
+    last resumed."""
 
 
 class Dag(Model):

@@ -3,9 +3,9 @@
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tradewind.api import API_VERSION, names
@@ -13,9 +13,11 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
 from tradewind.api.validation import Problem, summary, validate_dag
 from tradewind.controller.cluster import Cluster
+from tradewind.controller.failure_limits import FailureLimits, limit_of
 from tradewind.controller.history import History
 from tradewind.controller.resources import DAGRUNS, DAGS, DagObject, owner_reference, regarding
 from tradewind.controller.revisions import content_hash
+from tradewind.engine.consecutive_failures import SUSPENDED, TOO_MANY_FAILED_RUNS
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.schedule import due_ticks, first_moment, max_active_runs
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 
 WRITE_EVERY = 1.0
 """Seconds in which changes of a Dag's status are gathered."""
+CLOCKS_AGREE = timedelta(minutes=1)
+"""Runs end by the clocks of controllers and nodes, which may differ by this."""
 TRY_AGAIN = 5.0
 """Seconds until runs that could not be made are tried again."""
 
@@ -92,6 +96,31 @@ class Dags:
         self._wakes: list[tuple[datetime, Key]] = []
         self._ended: dict[Key, list[EndedRun]] = {}
         """Runs that have ended, until their Dag is next worked on: a new leader may not have understood it yet."""
+        self._failure_limits = FailureLimits(writer, recorder, spawn=spawn, changed=self.changed)
+        self.catching_up: dict[Key, int] = {}
+        """Dags with a failure limit of which runs may have ended that the last leader could not count any more, with
+        the resourceVersion of what it wrote last. Until those are known nothing is done about the Dag."""
+
+    def take_over(self) -> None:
+        """Start with the Dags there are."""
+        for key, dag in self._cluster.dags.items():
+            if limit_of(dag) and "consecutiveFailedRuns" in dag.status:
+                self.catching_up[key] = int(dag.metadata.resource_version)
+            self.changed(key)
+
+    def caught_up(self, key: Key, runs: Iterable[EndedRun]) -> None:
+        """The runs of a Dag in `catching_up` that have ended since; some of them we may have seen end ourselves."""
+        if self.catching_up.pop(key, None) is not None and key in self._cluster.dags:
+            seen = self._ended.setdefault(key, [])
+            counted = {run.name for run in seen}
+            status = self._cluster.dags[key].status
+            last, last_run = parse_time(status.get("lastRunFinishTime")), status.get("lastRun")
+            for run in sorted(runs, key=lambda run: (run.finished_at, run.name), reverse=True):
+                # One that ended long before was counted then, and has only been written to since.
+                written_to = last is not None and run.finished_at < last - CLOCKS_AGREE
+                if run.name not in counted and not written_to and (run.name, run.finished_at) != (last_run, last):
+                    seen.insert(0, run)
+            self.changed(key)
 
     def changed(self, key: Key) -> None:
         """A Dag, or the number of its active runs, is new."""
@@ -144,6 +173,8 @@ class Dags:
         found = self._cluster.dags.get(key)
         if found is None:
             self._ended.pop(key, None)
+            self.catching_up.pop(key, None)
+            self._failure_limits.forget(key)
             if self.entries.pop(key, None) is not None:
                 self._scheduler.set_max_active_runs(*key, None)
                 self._history.forget(key)
@@ -151,16 +182,27 @@ class Dags:
         entry = self.entries.get(key)
         if entry is None or entry.uid != found.metadata.uid or entry.generation != found.metadata.generation:
             entry = self.entries[key] = self._understand(key, found, entry)
+            self._failure_limits.understand(key, found)
             if entry.spec is not None:
                 self._scheduler.set_max_active_runs(*key, max_active_runs(entry.spec))
                 self._on_accepted(key)
         entry.resource_version = found.metadata.resource_version
-        for run in self._ended.pop(key, ()):
-            entry.last_run, entry.last_run_phase, entry.last_run_ended = run.name, run.phase.value, run.finished_at
+        if key in self.catching_up:
+            return
+        self._note_ended(entry)
         self._schedule(entry, now)
-        self._history.prune(key, entry.spec)
+        if self._failure_limits.recorded(key, found.status):
+            # A run that is pruned before status counts it would be unknown to the next leader.
+            self._history.prune(key, entry.spec)
+        if entry.spec is not None:
+            self._failure_limits.enforce(key, found)
         if self._wanted_status(entry) != _without_times(found.status) and entry.status_task is None:
             entry.status_task = self._spawn(self._write_status(entry), f"status of Dag {key[1]}")
+
+    def _note_ended(self, entry: Entry) -> None:
+        for run in self._ended.pop(entry.key, ()):
+            entry.last_run, entry.last_run_phase, entry.last_run_ended = run.name, run.phase.value, run.finished_at
+            self._failure_limits.note_ended(entry.key, run)
 
     def _understand(self, key: Key, found: DagObject, before: Entry | None) -> Entry:
         """Validate the Dag and take over what is known of it."""
@@ -208,7 +250,7 @@ class Dags:
         """Make the runs that are due, unless some are being made already."""
         spec, timetable = entry.spec, entry.timetable
         entry.wake_at = None
-        if spec is None or timetable is None or spec.suspend:
+        if spec is None or timetable is None or spec.suspend or self._failure_limits.too_many(entry.key):
             entry.next, entry.after_run = None, False
             return
         if entry.creating:
@@ -294,6 +336,7 @@ class Dags:
             "lastRun": entry.last_run,
             "lastRunPhase": entry.last_run_phase,
             "lastRunFinishTime": format_time(entry.last_run_ended) if entry.last_run_ended else None,
+            "consecutiveFailedRuns": self._failure_limits.count(entry.key),
         }
         return status | {name: value for name, value in optional.items() if value is not None}
 
@@ -306,10 +349,12 @@ class Dags:
         spec = entry.spec
         if spec is None:
             return _condition("Scheduled", False, "NotAccepted", "the Dag is not accepted", entry)
+        if too_many := self._failure_limits.too_many(entry.key):
+            return _condition("Scheduled", False, TOO_MANY_FAILED_RUNS, too_many, entry)
         if entry.timetable is None:
             return _condition("Scheduled", False, "NoSchedule", "runs only when asked", entry)
         if spec.suspend:
-            return _condition("Scheduled", False, "Suspended", "spec.suspend is true", entry)
+            return _condition("Scheduled", False, SUSPENDED, "spec.suspend is true", entry)
         if entry.next is None and not entry.creating and not entry.after_run:
             return _condition("Scheduled", False, "Ended", "no tick is left", entry)
         message = f"runs by its schedule: {schedule_text(spec.all_schedules)}"
@@ -325,6 +370,7 @@ class Dags:
             found = self._cluster.dags.get(entry.key)
             if current is None or found is None or current.uid != entry.uid:
                 return
+            self._note_ended(current)
             wanted = self._wanted_status(current)
             if wanted == _without_times(found.status):
                 current.status_task = None

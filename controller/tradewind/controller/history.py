@@ -7,7 +7,7 @@ end; only a Dag that seems to have too many is looked at closely.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tradewind.api import names
@@ -15,6 +15,7 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import DEFAULT_HISTORY_LIMIT
 from tradewind.controller.resources import DAGRUNS
 from tradewind.controller.revisions import Revisions
+from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.history import FinishedRun, surplus_runs
 from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import parse_time
@@ -52,18 +53,50 @@ class History:
         self._spawn, self._clock = spawn, clock
         self._pruning: set[Key] = set()
 
-    async def count(self) -> list[Key]:
-        """Count what there is; the Dags that have finished runs."""
+    async def count(self, versions: Mapping[Key, int]) -> tuple[list[Key], dict[Key, list[str]]]:
+        """Count what there is. The Dags that have finished runs, and for those in `versions`, resourceVersions, the
+        names of the runs that were written since: all that have ended since are among them."""
         self.counts.clear()
+        later: dict[Key, list[str]] = {}
         for scope in self._scopes:
             for phase in PHASES:
-                selector = f"status.phase={phase}"
-                for run in await self._client.list(DAGRUNS, scope, field_selector=selector, partial=True):
-                    metadata = run["metadata"]
+                for metadata in await self._finished(scope, phase):
                     dag = metadata.get("labels", {}).get(names.LABEL_DAG)
                     if dag:
-                        self.counts[(metadata["namespace"], dag), phase] += 1
-        return list({key for key, _ in self.counts})
+                        key = (metadata["namespace"], dag)
+                        self.counts[key, phase] += 1
+                        if key in versions and int(metadata["resourceVersion"]) > versions[key]:
+                            later.setdefault(key, []).append(metadata["name"])
+        return list({key for key, _ in self.counts}), later
+
+    async def _finished(self, scope: str | None, phase: str) -> list[dict[str, Any]]:
+        """Metadata of the runs that have ended like that."""
+        try:
+            runs = await self._client.list(DAGRUNS, scope, field_selector=f"status.phase={phase}", partial=True)
+        except ApiError as error:
+            if scope is None or not error.is_forbidden:
+                raise
+            # Our rights in a namespace go with it; the others are to be counted all the same.
+            log.warning("cannot count the finished runs in namespace %s: %s", scope, error)
+            return []
+        return [run["metadata"] for run in runs]
+
+    async def ended_runs(self, dag: Key, run_names: Iterable[str]) -> list[EndedRun]:
+        """How runs of a Dag have ended; those that have not, or are gone, are left out."""
+        ended = []
+        for name in run_names:
+            try:
+                run = await self._client.get(DAGRUNS, dag[0], name)
+            except ApiError as error:
+                if not error.is_not_found:
+                    raise
+                continue
+            status, finished_at = run.get("status") or {}, parse_time((run.get("status") or {}).get("finishedAt"))
+            if status.get("phase") in PHASES and finished_at is not None:
+                phase, run_type = RunPhase(status["phase"]), run["spec"].get("type", "Manual")
+                started = bool(status.get("startedAt"))
+                ended.append(EndedRun(*dag, name, run_type, phase, finished_at, started=started))
+        return ended
 
     def finished(self, dag: Key, phase: RunPhase) -> None:
         """One more run of a Dag has ended."""

@@ -143,7 +143,7 @@ class Leader:
             # Validating all Dags takes a while; how many of their runs may be active is needed at once.
             limit = dag.spec.get("maxActiveRuns")
             self.scheduler.set_max_active_runs(*key, limit if isinstance(limit, int) else DEFAULT_MAX_ACTIVE_RUNS)
-            self.dags.changed(key)
+        self.dags.take_over()
         for key in list(self._cluster.runs):
             self.runs.changed(key)
         self.spawn(self._count_history(), "count history")
@@ -167,7 +167,10 @@ class Leader:
     async def _count_history(self) -> None:
         while True:
             with contextlib.suppress(KubeError):
-                for key in await self.history.count():
+                dags, later = await self.history.count(self.dags.catching_up)
+                for key in list(self.dags.catching_up):
+                    self.dags.caught_up(key, await self.history.ended_runs(key, later.get(key, ())))
+                for key in dags:
                     self.dags.changed(key)
                 return
             await asyncio.sleep(5)

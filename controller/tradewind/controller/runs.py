@@ -293,7 +293,7 @@ class Runs:
         if await self._patch_status(key, found, body):
             self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
             dag, run_type = str(found.spec.get("dag")), str(found.spec.get("type", "Manual"))
-            self._on_refused(EndedRun(key[0], dag, key[1], run_type, RunPhase.FAILED, ended_at))
+            self._on_refused(EndedRun(key[0], dag, key[1], run_type, RunPhase.FAILED, ended_at, started=False))
 
     async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> bool:
         """False if the run is gone. A conflict is raised: the run has to be looked at anew."""
@@ -424,7 +424,7 @@ class Runs:
             return True
         log.info("DagRun %s/%s was changed by another controller: loading it anew", *record.key)
         self._scheduler.remove_run(uid)
-        del self.records[uid]
+        self.records.pop(uid, None)
         self._uids.pop(record.key, None)
         if status.get("phase") not in ("Succeeded", "Failed"):
             self.changed(record.key)

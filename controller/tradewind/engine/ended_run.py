@@ -17,3 +17,5 @@ class EndedRun:
     """What made it: Manual, Scheduled, …"""
     phase: RunPhase
     finished_at: datetime
+    started: bool = True
+    """False: it was refused."""

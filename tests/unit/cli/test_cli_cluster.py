@@ -64,6 +64,9 @@ def test_pause_and_resume(tradewind: Setup) -> None:
     assert tradewind("pause", "sales").out == "sales is paused\n"
     assert tradewind.fake.dags["sales"]["spec"]["suspend"] is True
     assert "paused" in tradewind("list").out
+    too_many = {"type": "Scheduled", "status": "False", "reason": "TooManyFailedRuns"}
+    tradewind.fake.dags["sales"]["status"]["conditions"].append(too_many)
+    assert "paused (TooManyFailedRuns)" in tradewind("list").out
     assert tradewind("resume", "sales").code == 0
     assert tradewind.fake.dags["sales"]["spec"]["suspend"] is False
 

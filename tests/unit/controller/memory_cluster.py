@@ -5,42 +5,64 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
-from memory_api import Json, MemoryApi, MemoryClient
+import orjson
 
+from apiserver import ApiServer, MemoryClient, Request, Response
+from apiserver.kinds import ALL, place_of
 from tradewind.controller.controller import Controller
 from tradewind.controller.settings import Settings
+from tradewind.kube.errors import ApiError, Unreachable
+
+Json = dict[str, Any]
+Hook = Callable[[str, str, str, Json], None]
+"""(method, plural, name, body); what it raises is the answer."""
 
 SECONDS = 10.0
-ENDED = {"startedAt": "2026-03-01T06:00:05Z", "finishedAt": "2026-03-01T06:00:50Z"}
+KINDS = {kind.plural: kind for kind in ALL.values()}
+MERGE_PATCH = "application/merge-patch+json"
+
+
+def nothing(method: str, plural: str, name: str, body: Json) -> None:
+    """A hook that lets everything pass."""
 
 
 class MemoryCluster:
-    """Dags with one task; whether the Pods of a run fail is said with the run."""
+    """The namespace `ns`, with Dags of one task; whether the Pods of a run fail is said with the run."""
 
     def __init__(self) -> None:
-        self.api = MemoryApi()
-        self.api.after_write = self._kubelet
+        self.server = ApiServer(now=lambda: datetime.now(UTC), new_uid=lambda: str(uuid.uuid4()))
+        self.before_request: Callable[[Request], None] = lambda request: None
+        """Called with each request of the controller; what it raises is the answer."""
+        self.before_write: Hook = nothing
+        """Called with each write of the controller before it takes effect."""
+        self.after_write: Hook = nothing
+        """Called once it has."""
         self.controller: Controller
-        self._client: MemoryClient
+        self._client: _Client
         self._task: asyncio.Task[None] | None = None
+        self._fails: set[str] = set()
+        self._ask("POST", "namespaces", "", {"metadata": {"name": "ns"}})
 
     # ---- the controller
 
     async def start(self) -> None:
         """Start a controller, and return once it leads."""
-        self._client = MemoryClient(self.api)
-        self.controller = Controller(Settings(pod_namespace="ns", identity=f"controller-{id(self)}"), self._client)
+        self._client = _Client(self)
+        settings = Settings(pod_namespace="ns", identity=f"controller-{uuid.uuid4()}")
+        self.controller = Controller(settings, self._client)
         self._task = asyncio.create_task(self.controller.run())
         await self.eventually(lambda: self.controller.leader is not None, "a controller leads")
 
     async def kill(self) -> None:
-        """Its process is lost: it writes nothing more, and does not release its lease."""
+        """Its process is lost: it writes nothing more. The time until another may lead passes."""
         self._client.dead = True
         await self.stop()
-        self.api.objects.pop(("leases", "ns", "tradewind-controller"), None)
+        self.delete("leases", "tradewind-controller")
 
     async def stop(self) -> None:
         """End it well."""
@@ -55,39 +77,108 @@ class MemoryCluster:
     def dag(self, name: str, **spec: Any) -> None:
         """Make a Dag of one task."""
         tasks = [{"name": "load", "image": "busybox", "args": ["load"]}]
-        self.api.create("dags", name, spec={"tasks": tasks, **spec})
+        self._ask("POST", "dags", "", {"metadata": {"name": name}, "spec": {"tasks": tasks, **spec}})
 
     def run(self, dag: str, name: str, *, fails: bool = False, **spec: Any) -> None:
         """Make a DagRun whose Pod succeeds or fails at once."""
-        annotations = {"fails": "yes"} if fails else {}
-        self.api.objects["outcomes", "ns", name] = {"fails": fails, "metadata": annotations}
-        self.api.create("dagruns", name, spec={"type": "Manual", "dag": dag, **spec})
+        if fails:
+            self._fails.add(name)
+        self._ask("POST", "dagruns", "", {"metadata": {"name": name}, "spec": {"dag": dag, **spec}})
+
+    def mend(self, run: str) -> None:
+        """From now on the Pods of a run succeed."""
+        self._fails.discard(run)
+
+    def patch(self, plural: str, name: str, *, subresource: str = "", **fields: Any) -> None:
+        """Merge something into an object."""
+        self._ask("PATCH", plural, name, fields, subresource)
+
+    def delete(self, plural: str, name: str) -> None:
+        """Delete an object."""
+        self._ask("DELETE", plural, name)
+
+    def get(self, plural: str, name: str) -> Json:
+        """An object, {} if there is none."""
+        return self.server.find(KINDS[plural], "ns", name) or {}
+
+    def status(self, plural: str, name: str) -> Json:
+        """Its status, {} before there is one."""
+        return self.get(plural, name).get("status") or {}
+
+    def all(self, plural: str) -> list[Json]:
+        """The objects of a kind."""
+        return self.server.all(KINDS[plural], "ns")
+
+    def names(self, plural: str) -> list[str]:
+        """Names of all objects of a kind."""
+        return [found["metadata"]["name"] for found in self.all(plural)]
 
     def events(self, kind: str, name: str) -> list[Json]:
         """Events about an object."""
-        about = [event for event in self.api.all("events") if event["regarding"]["name"] == name]
+        about = [event for event in self.all("events") if event["regarding"]["name"] == name]
         return [event for event in about if event["regarding"]["kind"] == kind]
 
     async def eventually(self, holds: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
         """The first true value of `holds()`."""
         deadline = time.monotonic() + seconds
         while not (value := holds()):
-            assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}\n{self.api.all('dags')}"
+            dags = self.server.all(KINDS["dags"])
+            assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}\n{dags}"
             await asyncio.sleep(0.01)
         return value
 
     async def wait_phase(self, run: str, phase: str) -> Json:
         """The status of a run, once it is in a phase."""
-        await self.eventually(lambda: self.api.status("dagruns", run).get("phase") == phase, f"{run} is {phase}")
-        return self.api.status("dagruns", run)
+        await self.eventually(lambda: self.status("dagruns", run).get("phase") == phase, f"{run} is {phase}")
+        return self.status("dagruns", run)
 
-    def _kubelet(self, method: str, place: tuple[str, str, str], body: Json) -> None:
-        if method == "POST" and place[0] == "pods":
-            run = body["metadata"]["labels"]["tradewind.dev/run"]
-            fails = self.api.get("outcomes", run).get("fails", False)
-            state = {"terminated": {**ENDED, "exitCode": int(fails), "reason": "Error" if fails else "Completed"}}
-            status = {
-                "phase": "Failed" if fails else "Succeeded",
-                "containerStatuses": [{"name": "task", "state": state}],
-            }
-            self.api.patch("pods", place[2], subresource="status", status=status)
+    # ---- below
+
+    def _ask(self, method: str, plural: str, name: str, body: Json | None = None, subresource: str = "") -> None:
+        kind = KINDS[plural]
+        path = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+        path += f"/namespaces/ns/{plural}" if kind.namespaced else f"/{plural}"
+        path += "".join(f"/{part}" for part in (name, subresource) if part)
+        data = orjson.dumps(body) if body is not None else None
+        content_type = MERGE_PATCH if method == "PATCH" else None
+        answer = self.server.handle(Request(method=method, path=path, body=data, content_type=content_type))
+        assert answer.status < 400 or method == "DELETE", answer.document
+
+    def kubelet(self, pod: str, run: str) -> None:
+        """A Pod runs to its end."""
+        now, fails = self.server.timestamp(), run in self._fails
+        ended = {"exitCode": int(fails), "reason": "Error" if fails else "Completed"}
+        state = {"terminated": {**ended, "startedAt": now, "finishedAt": now}}
+        phase = "Failed" if fails else "Succeeded"
+        status = {"phase": phase, "containerStatuses": [{"name": "task", "state": state}]}
+        self._ask("PATCH", "pods", pod, {"status": status}, "status")
+
+
+class _Client(MemoryClient):
+    """The client of one controller; once `dead`, nothing of what it asks arrives."""
+
+    def __init__(self, cluster: MemoryCluster) -> None:
+        super().__init__(cluster.server)
+        self._cluster = cluster
+        self.dead = False
+
+    async def _exchange_in_memory(self, request: Request, timeout: float) -> Response:
+        await asyncio.sleep(0)
+        if self.dead:
+            raise Unreachable("the process is dead")
+        self._cluster.before_request(request)
+        place = place_of(request.path)
+        if request.method == "GET" or place is None:
+            return self.server.handle(request)
+        body: Json = orjson.loads(request.body) if request.body else {}
+        name = place.name or body.get("metadata", {}).get("name", "")
+        self._cluster.before_write(request.method, place.kind.plural, name, body)
+        answer = self.server.handle(request)
+        if answer.status < 400:
+            if request.method == "POST" and place.kind.plural == "pods":
+                self._cluster.kubelet(name, body["metadata"]["labels"]["tradewind.dev/run"])
+            self._cluster.after_write(request.method, place.kind.plural, name, body)
+        return answer
+
+
+__all__ = ["ApiError", "Hook", "Json", "MemoryCluster", "Unreachable", "nothing"]

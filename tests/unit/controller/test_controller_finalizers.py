@@ -3,125 +3,164 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
-from memory_api import ApiError, Json, MemoryApi, MemoryClient
 
+from apiserver import ApiServer, MemoryClient, Request, Response
+from apiserver.kinds import LEASES, PODS
 from tradewind.controller import finalizers
 from tradewind.controller.finalizers import StillRunning, delete_lease, release, stop_controllers
+from tradewind.kube.errors import ApiError
 
 pytestmark = pytest.mark.unit
 
+Json = dict[str, Any]
 OURS, OTHER = "tradewind.dev/result", "example.com/other"
 LABELS = {"app": "tradewind", "component": "controller"}
-SELECTOR = "app=tradewind,component=controller"
+SPEC = {"containers": [{"name": "controller", "image": "tradewind"}]}
+LEASE_PATH = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+PODS_PATH = "/api/v1/namespaces/default/pods"
+SCALE_PATH = "/apis/apps/v1/namespaces/default/deployments/tradewind/scale"
+
+
+class Namespace:
+    """The namespace of a release: a Deployment of `replicas` controllers (None: there is none), their Pods and Lease;
+    and what may not be looked into."""
+
+    def __init__(self) -> None:
+        self.server = ApiServer(now=lambda: datetime.now(UTC), new_uid=lambda: str(uuid.uuid4()))
+        self.replicas: int | None = 2
+        self.forbidden = ""
+
+    def client(self) -> MemoryClient:
+        return _Client(self)
+
+    def ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        content_type = "application/merge-patch+json" if method == "PATCH" else None
+        data = orjson.dumps(body) if body is not None else None
+        answer = self.server.handle(Request(method=method, path=path, body=data, content_type=content_type))
+        assert answer.status < 400, answer.document
+        return dict(answer.document)
+
+    def pod(self, name: str, labels: Json, finalizers: list[str] | None = None) -> None:
+        metadata = {"name": name, "labels": labels, "finalizers": finalizers or []}
+        self.ask("POST", PODS_PATH, {"metadata": metadata, "spec": SPEC})
+
+    def delete_pod(self, name: str) -> None:
+        self.ask("DELETE", f"{PODS_PATH}/{name}")
+
+    def lease(self, **spec: Any) -> None:
+        self.ask("PATCH", f"{LEASE_PATH}/lease", {"spec": spec})
+
+    def finalizers(self) -> dict[str, list[str]]:
+        return {pod["metadata"]["name"]: pod["metadata"].get("finalizers", []) for pod in self.server.all(PODS)}
+
+
+class _Client(MemoryClient):
+    """Knows Deployments, of which the server knows nothing."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        super().__init__(namespace.server)
+        self._namespace = namespace
+
+    async def _exchange_in_memory(self, request: Request, timeout: float) -> Response:
+        if self._namespace.forbidden and f"/namespaces/{self._namespace.forbidden}/" in request.path:
+            raise ApiError(403, "Forbidden", "pods is forbidden")
+        if request.path == SCALE_PATH:
+            assert request.method == "PATCH"
+            if self._namespace.replicas is None:
+                raise ApiError(404, "NotFound", "deployments.apps not found")
+            self._namespace.replicas = orjson.loads(request.body or b"")["spec"]["replicas"]
+            selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
+            return Response(200, orjson.dumps({"kind": "Scale", "status": {"selector": selector}}))
+        return await super()._exchange_in_memory(request, timeout)
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> MemoryApi:
-    """A namespace with a Deployment of two controllers, one of which leads; waits are shorter."""
+def namespace(monkeypatch: pytest.MonkeyPatch) -> Namespace:
+    """Two controllers, one of which leads; waits are shorter."""
     monkeypatch.setattr(finalizers, "POLL", 0.005)
     monkeypatch.setattr(finalizers, "STOP_WITHIN", 1.5)
     monkeypatch.setattr(finalizers, "LEASE_DURATION", 0.5)
-    api = MemoryApi()
-    api.create("deployments", "tradewind", spec={"replicas": 2}, status={"selector": SELECTOR})
+    namespace = Namespace()
     for name in ("one", "two"):
-        api.create("pods", name)
-        api.patch("pods", name, metadata={"labels": LABELS})
-    renew(api, 0)
-    return api
+        namespace.pod(name, LABELS)
+    spec = {"holderIdentity": "one", "leaseDurationSeconds": 1}
+    namespace.ask("POST", LEASE_PATH, {"metadata": {"name": "lease"}, "spec": spec})
+    return namespace
 
 
-def renew(api: MemoryApi, number: int) -> None:
-    spec = {"holderIdentity": "one", "leaseDurationSeconds": 0.5, "renewTime": str(number)}
-    api.objects.pop(("leases", "ns", "lease"), None)
-    api.create("leases", "lease", spec=spec)
+def stop(namespace: Namespace) -> asyncio.Task[None]:
+    return asyncio.create_task(stop_controllers(namespace.client(), "default", "tradewind", "lease"))
 
 
-def stop(api: MemoryApi) -> asyncio.Task[None]:
-    return asyncio.create_task(stop_controllers(MemoryClient(api), "ns", "tradewind", "lease"))
-
-
-async def keep_renewing(api: MemoryApi) -> None:
-    for number in range(1000):
-        renew(api, number)
+async def keep_renewing(namespace: Namespace) -> None:
+    while True:
+        namespace.lease(renewTime=datetime.now(UTC).isoformat())
         await asyncio.sleep(0.02)
 
 
-async def test_it_waits_for_the_last_controller_whatever_the_lease_says(api: MemoryApi) -> None:
-    stopping = stop(api)
-    renewing = asyncio.create_task(keep_renewing(api))
+async def test_it_waits_for_the_last_controller_whatever_the_lease_says(namespace: Namespace) -> None:
+    stopping = stop(namespace)
     await asyncio.sleep(0.05)
-    assert api.get("deployments", "tradewind")["spec"]["replicas"] == 0
-    api.delete("pods", "one")
-    renewing.cancel()
+    assert namespace.replicas == 0
+    namespace.delete_pod("one")
     # The leader has given it back, and the one that is left may take it.
-    api.patch("leases", "lease", spec={"holderIdentity": None, "leaseDurationSeconds": 0.01})
+    namespace.lease(holderIdentity=None)
     await asyncio.sleep(0.05)
     assert not stopping.done()
-    api.delete("pods", "two")
+    namespace.delete_pod("two")
     await asyncio.wait_for(stopping, 5)
 
 
-async def test_pods_that_hang_are_not_waited_for_when_none_leads(api: MemoryApi) -> None:
-    await asyncio.wait_for(stop(api), 5)
-    assert len(api.all("pods")) == 2
+async def test_pods_that_hang_are_not_waited_for_when_none_leads(namespace: Namespace) -> None:
+    await asyncio.wait_for(stop(namespace), 5)
+    assert len(namespace.finalizers()) == 2
 
 
-async def test_a_leader_that_does_not_stop_is_an_error(api: MemoryApi) -> None:
-    renewing = asyncio.create_task(keep_renewing(api))
-    with pytest.raises(StillRunning, match="still renews the Lease ns/lease"):
-        await stop(api)
+async def test_a_leader_that_does_not_stop_is_an_error(namespace: Namespace) -> None:
+    renewing = asyncio.create_task(keep_renewing(namespace))
+    with pytest.raises(StillRunning, match="still renews the Lease default/lease"):
+        await stop(namespace)
     renewing.cancel()
 
 
-async def test_without_its_deployment_the_lease_tells(api: MemoryApi) -> None:
-    api.delete("deployments", "tradewind")
-    stopping = stop(api)
+async def test_without_its_deployment_the_lease_tells(namespace: Namespace) -> None:
+    namespace.replicas = None
+    stopping = stop(namespace)
     await asyncio.sleep(0.05)
     assert not stopping.done()
     await asyncio.wait_for(stopping, 5)
 
 
-async def test_a_lease_that_never_was_is_no_trouble(api: MemoryApi) -> None:
-    await delete_lease(MemoryClient(api), "ns", "lease")
-    await delete_lease(MemoryClient(api), "ns", "lease")
-    assert not api.all("leases")
+async def test_the_lease_is_deleted_if_there_is_one(namespace: Namespace) -> None:
+    for _ in range(2):
+        await delete_lease(namespace.client(), "default", "lease")
+        assert not namespace.server.all(LEASES)
 
 
 async def test_it_takes_off_our_finalizer_and_no_other() -> None:
-    api = MemoryApi()
-    label = {"tradewind.dev/run": "sales-1"}
-    for name, labels, held in (
-        ("held", label, [OURS]),
-        ("shared", label, [OTHER, OURS]),
-        ("free", label, []),
-        ("foreign", {}, [OURS]),
-    ):
-        api.create("pods", name)
-        api.patch("pods", name, metadata={"labels": labels, **({"finalizers": held} if held else {})})
+    namespace, label = Namespace(), {"tradewind.dev/run": "sales-1"}
+    namespace.pod("held", label, [OURS])
+    namespace.pod("shared", label, [OTHER, OURS])
+    namespace.pod("free", label)
+    namespace.pod("foreign", {}, [OURS])
 
-    assert await release(MemoryClient(api), ()) == (2, [])
+    assert await release(namespace.client(), ()) == (2, [])
 
-    left = {pod["metadata"]["name"]: pod["metadata"].get("finalizers") for pod in api.all("pods")}
-    assert left == {"held": None, "shared": [OTHER], "free": None, "foreign": [OURS]}
-
-
-class Gone(MemoryClient):
-    """A client that may not look into one namespace, as nobody may whose Role has gone with it."""
-
-    async def request(self, method: str, path: str, **options: Any) -> Json:
-        if "/namespaces/gone/" in path:
-            raise ApiError(403, "Forbidden", "pods is forbidden")
-        return await super().request(method, path, **options)
+    assert namespace.finalizers() == {"held": [], "shared": [OTHER], "free": [], "foreign": [OURS]}
 
 
 async def test_a_namespace_that_is_gone_is_passed_over_if_asked() -> None:
-    api = MemoryApi()
-    api.create("pods", "held")
-    api.patch("pods", "held", metadata={"labels": {"tradewind.dev/run": "sales-1"}, "finalizers": [OURS]})
+    """Nobody may look into it: the Role has gone with it."""
+    namespace = Namespace()
+    namespace.forbidden = "gone"
+    namespace.pod("held", {"tradewind.dev/run": "sales-1"}, [OURS])
     with pytest.raises(ApiError, match="forbidden"):
-        await release(Gone(api), ("gone", "ns"))
-    assert await release(Gone(api), ("gone", "ns"), skip_forbidden=True) == (1, ["gone"])
-    assert "finalizers" not in api.get("pods", "held")["metadata"]
+        await release(namespace.client(), ("gone", "default"))
+    assert await release(namespace.client(), ("gone", "default"), skip_forbidden=True) == (1, ["gone"])
+    assert namespace.finalizers() == {"held": []}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from memory_api import Json
-from memory_cluster import MemoryCluster
+from memory_cluster import Json, MemoryCluster
 
+from apiserver import Request
 from tradewind.kube.errors import Unreachable
 
 pytestmark = pytest.mark.unit
@@ -21,7 +21,7 @@ def day(number: int) -> str:
 
 
 def task(cluster: MemoryCluster, run: str, name: str = "load") -> Json:
-    entries = cluster.api.status("dagruns", run).get("tasks", ())
+    entries = cluster.status("dagruns", run).get("tasks", ())
     return next((entry for entry in entries if entry["name"] == name), {})
 
 
@@ -64,9 +64,9 @@ async def test_a_run_that_failed_keeps_the_next_until_its_task_is_marked(cluster
     )
     assert watches(cluster) == 1, "one that goes on needs no watch of its own"
 
-    status = cluster.api.status("dagruns", "monday")
+    status = cluster.status("dagruns", "monday")
     tasks = [{**status["tasks"][0], "state": "Succeeded"}]
-    cluster.api.patch("dagruns", "monday", subresource="status", status={"tasks": tasks, "phase": "Succeeded"})
+    cluster.patch("dagruns", "monday", subresource="status", status={"tasks": tasks, "phase": "Succeeded"})
 
     for name in ("tuesday", "wednesday"):
         assert "message" not in (await cluster.wait_phase(name, "Succeeded"))["tasks"][0]
@@ -76,10 +76,10 @@ async def test_a_run_that_failed_keeps_the_next_until_its_task_is_marked(cluster
 async def test_it_is_run_again(cluster: MemoryCluster) -> None:
     await monday_failed(cluster, maxActiveRuns=1)
     again = {"phase": "Queued", "startedAt": None, "finishedAt": None, "reason": None, "tasks": None}
-    for pod in cluster.api.all("pods"):
-        cluster.api.delete("pods", pod["metadata"]["name"])
-    cluster.api.objects["outcomes", "ns", "monday"]["fails"] = False
-    cluster.api.patch("dagruns", "monday", subresource="status", status=again)
+    for pod in cluster.all("pods"):
+        cluster.delete("pods", pod["metadata"]["name"])
+    cluster.mend("monday")
+    cluster.patch("dagruns", "monday", subresource="status", status=again)
     await cluster.wait_phase("monday", "Succeeded")
     await cluster.wait_phase("tuesday", "Succeeded")
     assert watches(cluster) == 0
@@ -90,7 +90,7 @@ async def test_it_is_deleted(cluster: MemoryCluster) -> None:
     cluster.run("sales", "sunday", logicalDate=day(1))
     await cluster.wait_phase("sunday", "Succeeded")
     await monday_failed_after(cluster)
-    cluster.api.delete("dagruns", "monday")
+    cluster.delete("dagruns", "monday")
     await cluster.wait_phase("tuesday", "Succeeded")
 
 
@@ -106,7 +106,7 @@ async def test_the_one_that_goes_on_is_deleted(cluster: MemoryCluster) -> None:
     cluster.run("sales", "wednesday", logicalDate=day(4))
     waits = "waits for task 'load' of the previous run 'tuesday' (not started)"
     await wait_task(cluster, "wednesday", waits)
-    cluster.api.delete("dagruns", "tuesday")
+    cluster.delete("dagruns", "tuesday")
     await wait_task(cluster, "wednesday", FAILED)
 
 
@@ -116,7 +116,7 @@ async def test_a_restart(cluster: MemoryCluster) -> None:
     await cluster.start()
     await cluster.eventually(lambda: watches(cluster) == 1, "the failed run is watched again")
     assert task(cluster, "tuesday")["message"] == FAILED
-    cluster.api.delete("dagruns", "monday")
+    cluster.delete("dagruns", "monday")
     await cluster.wait_phase("tuesday", "Succeeded")
 
 
@@ -124,7 +124,7 @@ async def test_it_ended_while_no_controller_watched(cluster: MemoryCluster) -> N
     await monday_failed(cluster)
     await cluster.kill()
     tasks = [{**task(cluster, "monday"), "state": "Skipped"}]
-    cluster.api.patch("dagruns", "monday", subresource="status", status={"tasks": tasks})
+    cluster.patch("dagruns", "monday", subresource="status", status={"tasks": tasks})
     await cluster.start()
     await cluster.wait_phase("tuesday", "Succeeded")
 
@@ -137,20 +137,17 @@ async def test_one_that_was_refused_is_passed_over(cluster: MemoryCluster) -> No
     await cluster.wait_phase("tuesday", "Succeeded")
 
 
-async def test_an_api_server_that_does_not_answer_is_asked_again(
-    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_api_server_that_does_not_answer_is_asked_again(cluster: MemoryCluster) -> None:
     await monday_failed(cluster)
-    answer, left = cluster.api.answer, [1, 2]
+    left = [1, 2]
 
-    def broken(method: str, path: str, params: Json, body: Json) -> Json:
-        if left and "spec.dag=" in str(params.get("fieldSelector")):
+    def broken(request: Request) -> None:
+        if left and "spec.dag=" in str(request.params.get("fieldSelector")):
             left.pop()
             raise Unreachable("no answer")
-        return answer(method, path, params, body)
 
-    monkeypatch.setattr(cluster.api, "answer", broken)
-    cluster.api.delete("dagruns", "monday")
+    cluster.before_request = broken
+    cluster.delete("dagruns", "monday")
     await cluster.wait_phase("tuesday", "Succeeded")
     assert not left
 
@@ -163,9 +160,9 @@ async def test_templates_see_the_runs_before(cluster: MemoryCluster) -> None:
         cluster.run("sales", f"run-{number}", fails=fails, logicalDate=day(number), dataInterval=interval)
     for number in (2, 3, 4):
         await cluster.eventually(
-            lambda number=number: "finishedAt" in cluster.api.status("dagruns", f"run-{number}"), "it has ended"
+            lambda number=number: "finishedAt" in cluster.status("dagruns", f"run-{number}"), "it has ended"
         )
-    args = {pod["metadata"]["labels"]["tradewind.dev/run"]: args_of(pod) for pod in cluster.api.all("pods")}
+    args = {pod["metadata"]["labels"]["tradewind.dev/run"]: args_of(pod) for pod in cluster.all("pods")}
     assert args == {
         "run-2": ["none none"],
         "run-3": [f"{day(2)} {day(2)}"],
@@ -178,15 +175,11 @@ def args_of(pod: Json) -> list[str]:
     return args
 
 
-async def test_a_dag_that_does_not_ask_costs_nothing(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer, asked = cluster.api.answer, []
-
-    def noting(method: str, path: str, params: Json, body: Json) -> Json:
-        asked.append((method, str(params.get("fieldSelector", ""))))
-        return answer(method, path, params, body)
-
-    monkeypatch.setattr(cluster.api, "answer", noting)
+async def test_a_dag_that_does_not_ask_costs_nothing(cluster: MemoryCluster) -> None:
+    asked: list[Request] = []
+    cluster.before_request = asked.append
     cluster.dag("plain")
     cluster.run("plain", "monday", logicalDate=day(2))
     await cluster.wait_phase("monday", "Succeeded")
-    assert not [each for each in asked if each[0] == "GET" and "spec.dag=" in each[1]]
+    selectors = [str(request.params.get("fieldSelector")) for request in asked if request.method == "GET"]
+    assert not [selector for selector in selectors if "spec.dag=" in selector]

@@ -49,7 +49,7 @@ def test_the_dags_run(manifest: dict[str, Any]) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert (len(MANIFESTS), len(TICKS)) == (4, 8)
+    assert (len(MANIFESTS), len(TICKS)) == (5, 8)
 
 
 @pytest.mark.parametrize(("schedule", "zone", "after", "ticks"), TICKS, ids=lambda text: text[:25])

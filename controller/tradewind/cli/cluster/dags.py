@@ -51,6 +51,8 @@ def _row(dag: dict[str, Any]) -> list[str]:
     spec, status = dag["spec"], dag.get("status") or {}
     accepted = next((each for each in status.get("conditions") or () if each["type"] == "Accepted"), None)
     state = "paused" if spec.get("suspend") else "ready"
+    if spec.get("suspend") and any(each["reason"] == "TooManyFailedRuns" for each in status.get("conditions") or ()):
+        state = "paused (TooManyFailedRuns)"
     if accepted is None:
         state = "not seen yet"
     elif accepted["status"] != "True":

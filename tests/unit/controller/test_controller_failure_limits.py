@@ -1,0 +1,284 @@
+"""A Dag is suspended after too many failed runs in a row: once, whatever happens to the controller meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from memory_cluster import ApiError, Json, MemoryCluster, Unreachable, nothing
+
+from tradewind.controller import dags, failure_limits
+
+pytestmark = pytest.mark.unit
+
+TOO_MANY = "TooManyFailedRuns"
+LIMIT = {"maxConsecutiveFailedRuns": 2}
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failure_limits, "AFTER_CONFLICT", 0.02)
+    monkeypatch.setattr(failure_limits, "TRY_AGAIN", 0.05)
+
+
+def status(cluster: MemoryCluster) -> Json:
+    return cluster.status("dags", "sales")
+
+
+def suspended(cluster: MemoryCluster) -> bool:
+    return cluster.get("dags", "sales")["spec"].get("suspend") is True
+
+
+def reason(cluster: MemoryCluster) -> str:
+    reasons = [each["reason"] for each in status(cluster).get("conditions", ()) if each["type"] == "Scheduled"]
+    return str(reasons[0]) if reasons else ""
+
+
+def told(cluster: MemoryCluster) -> list[str]:
+    return [event["note"] for event in cluster.events("Dag", "sales") if event["reason"] == TOO_MANY]
+
+
+async def end(cluster: MemoryCluster, name: str, *, fails: bool = True, **spec: Any) -> None:
+    """Make a run; returns once the Dag's status names it as the last."""
+    cluster.run("sales", name, fails=fails, **spec)
+    await cluster.eventually(lambda: status(cluster).get("lastRun") == name, f"{name} has ended and was counted")
+
+
+async def wait_suspended(cluster: MemoryCluster) -> None:
+    await cluster.eventually(
+        lambda: suspended(cluster) and reason(cluster) == TOO_MANY and told(cluster), "it is suspended, and says so"
+    )
+
+
+async def never(cluster: MemoryCluster, happens: Callable[[], Any], what: str) -> None:
+    for _ in range(30):
+        assert not happens(), what
+        await asyncio.sleep(0.01)
+
+
+class Gate:
+    """Refuses writes of Dags as if the API server were gone: of their status, or of their spec."""
+
+    def __init__(self, cluster: MemoryCluster, part: str, error: Exception | None = None) -> None:
+        self.refused = 0
+        self._part, self._error = part, error or Unreachable("no answer")
+        self._cluster = cluster
+        cluster.before_write = self._check
+
+    def _check(self, method: str, plural: str, name: str, body: Json) -> None:
+        if method == "PATCH" and plural == "dags" and self._part in body:
+            self.refused += 1
+            raise self._error
+
+    def open(self) -> None:
+        self._cluster.before_write = nothing
+
+
+async def test_after_too_many_in_a_row(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", schedule="0 0 1 1 *", **LIMIT)
+    await end(cluster, "a")
+    assert status(cluster)["consecutiveFailedRuns"] == 1
+    await end(cluster, "b", fails=False)
+    assert status(cluster)["consecutiveFailedRuns"] == 0
+    await end(cluster, "c")
+    await end(cluster, "d", type="Backfill")
+    await never(cluster, lambda: suspended(cluster), "one in a row is not too many")
+    assert reason(cluster) == "Scheduled"
+
+    await end(cluster, "e")
+
+    await wait_suspended(cluster)
+    assert status(cluster)["consecutiveFailedRuns"] == 2
+    assert "nextScheduleTime" not in status(cluster)
+    [note] = told(cluster)
+    assert note == (
+        "suspended after 2 failed runs in a row (the last: e); "
+        "`tradewind resume sales`, or spec.suspend: false, resumes it"
+    )
+
+
+async def test_without_a_limit_nothing_is_counted(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", maxConsecutiveFailedRuns=0)
+    await end(cluster, "a")
+    await end(cluster, "b")
+    assert "consecutiveFailedRuns" not in status(cluster)
+    assert not suspended(cluster)
+
+
+async def test_no_scheduled_run_starts_between_the_failure_and_the_suspension(cluster: MemoryCluster) -> None:
+    gate = Gate(cluster, "spec")
+    params = {"region": {"enum": ["eu"]}}
+    schedule = {"schedule": "* * * * *", "startDate": "2026-03-01T00:00:00Z", "endDate": "2026-03-01T00:09:00Z"}
+    cluster.dag("sales", catchup=True, maxActiveRuns=1, params=params, **schedule, **LIMIT)
+    await cluster.eventually(lambda: gate.refused, "its suspension was tried")
+    await never(cluster, lambda: len(cluster.names("dagruns")) != 2, "only two runs were made")
+    assert reason(cluster) == TOO_MANY
+    gate.open()
+    await cluster.eventually(lambda: suspended(cluster), "it is suspended", 20)
+    assert len(cluster.names("dagruns")) == 2
+
+
+async def test_it_counts_anew_after_it_was_resumed(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", **LIMIT)
+    await end(cluster, "a")
+    await end(cluster, "b")
+    await wait_suspended(cluster)
+    await end(cluster, "while-suspended", fails=False)
+    assert reason(cluster) == TOO_MANY, "until it is resumed"
+
+    cluster.patch("dags", "sales", spec={"suspend": False})
+
+    await cluster.eventually(lambda: status(cluster).get("consecutiveFailedRuns") == 0, "it counts anew")
+    assert reason(cluster) == "NoSchedule"
+    await end(cluster, "c")
+    await never(cluster, lambda: suspended(cluster), "failures before it was resumed do not count")
+    await end(cluster, "d")
+    await wait_suspended(cluster)
+    await cluster.eventually(lambda: len(told(cluster)) == 2, "each time is told")
+
+
+async def test_the_number_outlives_the_controller_and_the_runs(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", failedRunsHistoryLimit=0, **LIMIT)
+    await end(cluster, "a")
+    await cluster.eventually(lambda: not cluster.names("dagruns"), "the run was pruned")
+    await cluster.kill()
+    await cluster.start()
+    await never(cluster, lambda: suspended(cluster), "one is not too many")
+    await end(cluster, "b")
+    await wait_suspended(cluster)
+
+
+@pytest.mark.parametrize("ends_well", [True, False], ids=["stopped", "killed"])
+@pytest.mark.parametrize("fails", [True, False], ids=["failed", "succeeded"])
+async def test_what_had_ended_before_the_controller_did_is_counted_by_the_next(
+    cluster: MemoryCluster, fails: bool, ends_well: bool
+) -> None:
+    cluster.dag("sales", successfulRunsHistoryLimit=0, **LIMIT)
+    await end(cluster, "a")
+    gate = Gate(cluster, "status")
+    cluster.run("sales", "b", fails=fails)
+    await cluster.wait_phase("b", "Failed" if fails else "Succeeded")
+    await cluster.eventually(lambda: gate.refused, "it cannot be written into the Dag's status")
+    await (cluster.stop() if ends_well else cluster.kill())
+    assert status(cluster)["lastRun"] == "a"
+    cluster.delete("leases", "tradewind-controller")
+    gate.open()
+
+    await cluster.start()
+
+    if fails:
+        await wait_suspended(cluster)
+    else:
+        await cluster.eventually(lambda: status(cluster).get("consecutiveFailedRuns") == 0, "the success is counted")
+    assert status(cluster)["lastRun"] == "b"
+    await never(cluster, lambda: suspended(cluster) != fails, "each was counted once")
+
+
+async def test_a_run_that_was_only_written_to_is_not_counted_again(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dags, "CLOCKS_AGREE", timedelta())
+    cluster.dag("sales", maxConsecutiveFailedRuns=3)
+    await end(cluster, "a")
+    await asyncio.sleep(1.1)
+    await end(cluster, "b")
+    await cluster.kill()
+    for run in ("a", "b"):
+        cluster.patch("dagruns", run, metadata={"labels": {"looked": "at"}})
+    await cluster.start()
+    await never(cluster, lambda: status(cluster)["consecutiveFailedRuns"] != 2, "each was counted once")
+    await end(cluster, "c")
+    await wait_suspended(cluster)
+
+
+async def test_the_next_leader_suspends_what_was_due(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", **LIMIT)
+    gate = Gate(cluster, "spec")
+    await end(cluster, "a")
+    await end(cluster, "b")
+    await cluster.eventually(lambda: gate.refused, "its suspension was tried")
+    await cluster.kill()
+    gate.open()
+    assert not suspended(cluster)
+    await cluster.start()
+    await wait_suspended(cluster)
+
+
+async def test_the_next_leader_does_not_undo_a_resumption(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", **LIMIT)
+    await end(cluster, "a")
+    gate: list[Gate] = []
+
+    def close(method: str, plural: str, name: str, body: Json) -> None:
+        if plural == "dags" and "spec" in body:
+            gate.append(Gate(cluster, "status"))
+
+    cluster.after_write = close
+    cluster.run("sales", "b", fails=True)
+    await cluster.eventually(lambda: suspended(cluster), "it is suspended, which its status cannot say")
+    await cluster.kill()
+    cluster.after_write = nothing
+    cluster.patch("dags", "sales", spec={"suspend": False})
+    gate[0].open()
+
+    await cluster.start()
+
+    await cluster.eventually(lambda: status(cluster).get("consecutiveFailedRuns") == 0, "it counts anew")
+    await never(cluster, lambda: suspended(cluster), "it was resumed")
+
+
+async def test_an_edit_at_the_same_moment_is_kept(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", **LIMIT)
+    await end(cluster, "a")
+    left = ["edit"]
+
+    def edit(method: str, plural: str, name: str, body: Json) -> None:
+        if method == "PATCH" and plural == "dags" and "spec" in body and left:
+            left.pop()
+            cluster.patch("dags", "sales", spec={"description": "Mended"})
+
+    cluster.before_write = edit
+    await end(cluster, "b")
+    await wait_suspended(cluster)
+    assert cluster.get("dags", "sales")["spec"]["description"] == "Mended"
+
+
+async def test_one_that_was_done_though_nobody_answered_is_told(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", **LIMIT)
+    await end(cluster, "a")
+    left = ["lost"]
+
+    def lose(method: str, plural: str, name: str, body: Json) -> None:
+        if method == "PATCH" and plural == "dags" and "spec" in body and left:
+            left.pop()
+            raise Unreachable("no answer")
+
+    cluster.after_write = lose
+    await end(cluster, "b")
+    await wait_suspended(cluster)
+    assert len(told(cluster)) == 1
+
+
+async def test_a_controller_that_may_not_suspend_says_so(
+    cluster: MemoryCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    Gate(cluster, "spec", ApiError(403, "Forbidden", "may not patch dags"))
+    cluster.dag("sales", **LIMIT)
+    await end(cluster, "a")
+    await end(cluster, "b")
+    await cluster.eventually(lambda: "cannot suspend Dag ns/sales" in caplog.text, "it is logged")
+    [message] = [each["message"] for each in status(cluster)["conditions"] if each["type"] == "Scheduled"]
+    assert message.startswith("held back after 2 failed runs in a row")
+
+
+async def test_a_limit_that_is_set_later_counts_from_then_on(cluster: MemoryCluster) -> None:
+    cluster.dag("sales")
+    await end(cluster, "a")
+    await end(cluster, "b")
+    cluster.patch("dags", "sales", spec=LIMIT)
+    await cluster.eventually(lambda: status(cluster).get("consecutiveFailedRuns") == 0, "it counts")
+    await end(cluster, "c")
+    await never(cluster, lambda: suspended(cluster), "one is not too many")

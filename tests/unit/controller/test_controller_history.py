@@ -1,0 +1,35 @@
+"""Counting finished runs, where the controller may not look into every namespace any more."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tradewind.controller.history import History
+from tradewind.kube.errors import ApiError
+
+pytestmark = pytest.mark.unit
+
+
+class OneNamespaceIsGone:
+    """A client that finds a failed run in every namespace but one, where our rights have gone with it."""
+
+    async def list(self, resource: Any, scope: str, *, field_selector: str, partial: bool) -> list[dict[str, Any]]:
+        if scope == "gone":
+            raise ApiError(403, "Forbidden", "dagruns is forbidden")
+        if field_selector != "status.phase=Failed":
+            return []
+        labels = {"tradewind.dev/dag": "sales"}
+        return [{"metadata": {"name": "run", "namespace": scope, "labels": labels, "resourceVersion": "12"}}]
+
+
+async def test_a_namespace_that_is_gone_does_not_keep_the_others_from_being_counted() -> None:
+    client: Any = OneNamespaceIsGone()
+    nothing: Any = None
+    history = History(client, nothing, ("gone", "ours"), nothing, spawn=asyncio.create_task, clock=nothing)
+    key = ("ours", "sales")
+    assert await history.count({key: 11}) == ([key], {key: ["run"]})
+    assert await history.count({key: 12}) == ([key], {})
+    assert history.counts[key, "Failed"] == 1
