@@ -128,3 +128,14 @@ def test_kubectl_says_what_is_wrong(stage: Stage) -> None:
     refused = space.kubectl.attempt("apply", "-f", "-", stdin=yaml.safe_dump(dag))
     assert refused.returncode == 1
     assert "a task cannot depend on itself" in refused.stderr
+
+
+def test_a_run_nested_too_deeply_holds_nobody_up(space: Space) -> None:
+    """The API server takes what no decoder of ours can: it is passed over, by a controller that sees it come and by
+    one that finds it there."""
+    deep = '{"a":' * 2000 + "1" + "}" * 2000
+    head = f'"apiVersion":"{API_VERSION}","kind":"DagRun","metadata":{{"name":"deep"}}'
+    space.kubectl.run("create", "-f", "-", stdin=f'{{{head},"spec":{{"dag":"good","params":{{"x":{deep}}}}}}}')
+    space.wait_succeeded(space.run("good"))
+    assert space.kubectl.run("get", "dagrun", "deep", "-o", "jsonpath={.status.phase}") == ""
+    space.kubectl.run("delete", "dagrun", "deep")

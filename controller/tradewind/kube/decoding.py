@@ -6,6 +6,7 @@ nothing else is kept); any other callable gets the object as a dict.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
@@ -16,6 +17,11 @@ from tradewind.kube.errors import ApiError
 from tradewind.kube.objects import Key, RawMeta, RawObject, raw_meta
 
 T = TypeVar("T")
+S = TypeVar("S")
+
+DEEPEST = 10_000
+"""How deeply the API server lets JSON be nested (Go's encoding/json)."""
+_UNDECODABLE = (msgspec.DecodeError, RecursionError)
 
 
 class MalformedStream(Exception):  # noqa: N818
@@ -113,17 +119,14 @@ class _StructDecoder(Generic[T]):
             return self._unusual_event(line)
         try:
             event = self._event.decode(line)
-        except msgspec.DecodeError:
+        except _UNDECODABLE:
             return self._unusual_event(line)
         if event.type not in ("ADDED", "MODIFIED", "DELETED"):
             return self._unusual_event(line)
         return Event(event.type, _identified(event.object.metadata, event.object))
 
     def _unusual_event(self, line: bytes) -> Event[T]:
-        try:
-            event = _raw_event.decode(line)
-        except msgspec.DecodeError as error:
-            raise MalformedStream(str(error)) from error
+        event = _skim(_raw_event, line)
         if event.type == "ERROR":
             raise _watch_error(event.object)
         if event.type == "BOOKMARK":
@@ -133,7 +136,7 @@ class _StructDecoder(Generic[T]):
     def _item(self, raw: msgspec.Raw) -> Item[T]:
         try:
             decoded = self._object.decode(raw)
-        except msgspec.DecodeError as error:
+        except _UNDECODABLE as error:
             return _identified(_meta_of(raw), None, error)
         return _identified(decoded.metadata, decoded)
 
@@ -145,7 +148,7 @@ class _DictDecoder(Generic[T]):
     def page(self, body: bytes) -> Page[T]:
         listed = _decode_list(body)
         return Page(
-            [self._item(orjson.loads(bytes(raw))) for raw in listed.items or ()],
+            [self._raw_item(raw) for raw in listed.items or ()],
             listed.metadata.resource_version,
             listed.metadata.continue_,
         )
@@ -154,7 +157,10 @@ class _DictDecoder(Generic[T]):
         try:
             event = orjson.loads(line)
             kind, document = event["type"], event["object"]
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        except orjson.JSONDecodeError:
+            skimmed = _skim(_raw_event, line)
+            return Event(skimmed.type, self._raw_item(skimmed.object))
+        except (KeyError, TypeError) as error:
             raise MalformedStream(str(error)) from error
         if not isinstance(document, dict):
             raise MalformedStream(f"the object of a {kind} event is no object")
@@ -163,6 +169,13 @@ class _DictDecoder(Generic[T]):
         if kind == "BOOKMARK":
             return Event(kind, _identified(_converted_meta(document), None))
         return Event(kind, self._item(document))
+
+    def _raw_item(self, raw: msgspec.Raw) -> Item[T]:
+        try:
+            document = orjson.loads(bytes(raw))
+        except orjson.JSONDecodeError as error:
+            return _identified(_meta_of(raw), None, error)
+        return self._item(document)
 
     def _item(self, document: dict[str, Any]) -> Item[T]:
         meta = _converted_meta(document)
@@ -178,16 +191,27 @@ def _identified(meta: Any, decoded: T | None, error: Exception | None = None) ->
 
 
 def _decode_list(body: bytes) -> _RawList:
-    try:
-        return _raw_list.decode(body)
-    except msgspec.DecodeError as error:
-        raise MalformedStream(str(error)) from error
+    return _skim(_raw_list, body)
 
 
 def _meta_of(raw: msgspec.Raw) -> RawMeta:
+    return _skim(_raw_object, raw).metadata
+
+
+def _skim(decoder: msgspec.json.Decoder[S], data: bytes | msgspec.Raw) -> S:
+    """Decode something most of which is passed over, however deeply that is nested: one object of a list that is
+    nested more deeply than can be decoded is no reason to lose all others."""
     try:
-        return _raw_object.decode(raw).metadata
-    except msgspec.DecodeError as error:
+        try:
+            return decoder.decode(data)
+        except RecursionError:
+            limit = sys.getrecursionlimit()
+            sys.setrecursionlimit(limit + DEEPEST)
+            try:
+                return decoder.decode(data)
+            finally:
+                sys.setrecursionlimit(limit)
+    except _UNDECODABLE as error:
         raise MalformedStream(str(error)) from error
 
 
