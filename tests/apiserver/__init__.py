@@ -6,6 +6,7 @@ does is checked against the real server by tests/conformance: the same tests run
 server.py      requests and answers: lists in pages, writes, optimistic locks, deletion
 store.py       objects, versions, history
 watching.py    watches with selectors, bookmarks, 410
+discovery.py   which kinds there are; tables.py: lists as kubectl asks for them
 deletion.py    grace periods, finalizers, preconditions
 admission.py   namespaces that end, quotas, webhooks
 garbage.py     what the controller manager does: owners, namespaces

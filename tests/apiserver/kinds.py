@@ -32,6 +32,8 @@ class Kind:
     fields: tuple[str, ...] = _ALWAYS
     schema: Mapping[str, Any] | None = None
     """The structural schema of a custom resource."""
+    columns: tuple[Json, ...] = ()
+    """The printer columns of a custom resource."""
 
     @property
     def api_version(self) -> str:
@@ -82,6 +84,7 @@ def _custom() -> list[Kind]:
                 needs_version=True,
                 fields=(*_ALWAYS, *selectable),
                 schema=version["schema"]["openAPIV3Schema"],
+                columns=tuple(version.get("additionalPrinterColumns", ())),
             )
         )
     return kinds

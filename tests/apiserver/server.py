@@ -15,11 +15,13 @@ from apiserver import behaviours, refusals
 from apiserver import metadata as meta
 from apiserver.admission import Attributes, admit
 from apiserver.deletion import Deletion
+from apiserver.discovery import api_resources
 from apiserver.kinds import PODS, Kind, Place, place_of
 from apiserver.merging import merged
 from apiserver.refusals import Refusal
 from apiserver.selectors import selection
 from apiserver.store import Store, Stored
+from apiserver.tables import table
 from apiserver.watching import Watch, open_watch
 
 Json = dict[str, Any]
@@ -134,6 +136,9 @@ class ApiServer:
         return place
 
     def _serve(self, request: Request) -> Response:
+        served = api_resources(request.path) if request.method == "GET" else None
+        if served is not None:
+            return Response(200, orjson.dumps(served))
         place = self._place(request)
         if unknown := set(request.params) - _KNOWN_PARAMS[request.method]:
             raise Unmodelled(f"{request.method} {request.path} with {unknown}")
@@ -176,8 +181,12 @@ class ApiServer:
         if request.partial is True:
             raise refusals.not_acceptable(place.kind, is_list=True)
         listed, head = self._page(place, request.params)
-        kind, partial = place.kind, request.partial == "list"
-        if partial:
+        kind = place.kind
+        if request.partial == "table":
+            if not kind.is_custom:
+                raise Unmodelled(f"a table of {kind.plural}")
+            return Response(200, orjson.dumps(table(kind, listed, head)))
+        if request.partial == "list":
             head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": head}
             items = [_partial(stored) for stored in listed]
         else:
