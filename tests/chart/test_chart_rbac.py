@@ -22,6 +22,12 @@ WORK = """
 - {apiGroups: [apps], resources: [controllerrevisions], verbs: [get, list, create, delete]}
 - {apiGroups: ["", events.k8s.io], resources: [events], verbs: [create, patch]}
 """
+WAIT_FOR = """
+- {apiGroups: [batch], resources: [jobs], verbs: [list, watch]}
+- {apiGroups: [""], resources: [pods], verbs: [list, watch]}
+- {apiGroups: [apps], resources: [deployments], verbs: [list, watch]}
+"""
+WORK += WAIT_FOR
 CLUSTER = f"""{WORK}
 - {{apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: [get],
    resourceNames: [dags.tradewind.dev, dagruns.tradewind.dev, pools.tradewind.dev]}}
@@ -124,6 +130,17 @@ class TestController:
                     assert rule["resourceNames"] == ["tradewind-webhook-tls"]
                 if "configmaps" in rule["resources"]:
                     assert rule["verbs"] == ["get", "list", "watch"]
+
+    @pytest.mark.parametrize("scope", [{}, NAMESPACES], ids=["", "namespaces"])
+    def test_what_tasks_may_wait_for(self, helm: Helm, scope: dict[str, Any]) -> None:
+        resources = [{"apiGroups": ["example.com"], "resources": ["databases", "queues"]}]
+        more = "- {apiGroups: [example.com], resources: [databases, queues], verbs: [list, watch]}"
+        for kinds, expected in (([], ""), (resources, more)):
+            given = rights(helm.template(scope | {"waitFor": {"resources": kinds}}), "tradewind")
+            for namespace in scope.get("namespaces", [None]):
+                wanted = rules(WORK.removesuffix(WAIT_FOR), expected)
+                assert [rule for rule in given[namespace] if rule in wanted] == wanted
+                assert not [rule for rule in given[namespace] if rule["verbs"] == ["list", "watch"] and not kinds]
 
     def test_none_are_made_if_not_wanted(self, helm: Helm) -> None:
         rendered = helm.template({"rbac": {"create": False, "aggregate": False}})

@@ -97,6 +97,10 @@ class TestSchema:
             ({"webhook": {"failurePolicy": "ignore"}}, "failurePolicy"),
             ({"podLabels": {"a": 1}}, "podLabels"),
             ({"topologySpreadConstraints": [{"topologyKey": "zone"}]}, "topologySpreadConstraints"),
+            ({"waitFor": {"resources": [{"apiGroups": [""], "resources": ["secrets"]}]}}, "resources"),
+            ({"waitFor": {"resources": [{"apiGroups": [""], "resources": ["*"]}]}}, "resources"),
+            ({"waitFor": {"resources": [{"apiGroups": ["*"], "resources": ["jobs"]}]}}, "apiGroups"),
+            ({"waitFor": {"resources": [{"resources": ["jobs"]}]}}, "apiGroups"),
         ],
         ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
     )

@@ -173,6 +173,33 @@ def test_runs_survive_an_upgrade_and_the_loss_of_a_leader(release: Release, spac
     assert read_ledger(space) == {(task["name"], 1): 1 for task in [*chain, {"name": "beside"}]}
 
 
+def test_tasks_wait_for_the_kinds_that_the_values_allow(release: Release, space: Space) -> None:
+    service: Manifest = {"apiVersion": "v1", "kind": "Service", "name": "db", "jsonPath": ".spec.type"}
+    deployment: Manifest = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "db", "condition": {"type": "x"}}
+    space.dag(
+        "waits",
+        {"name": "service", "waitFor": {"object": {**service, "value": "ClusterIP"}}},
+        {"name": "deployment", "waitFor": {"object": deployment}},
+        {"name": "secret", "waitFor": {"object": {**service, "kind": "Secret", "value": "x"}}},
+    )
+    run = space.run("waits")
+    why = "but the controller may not read services: add them to waitFor.resources of the Helm chart"
+    told = {
+        "service": f"waits for Service 'db', {why}",
+        "deployment": "waits for Deployment 'db', which does not exist",
+        "secret": "waitFor.object: a Secret cannot be waited for: the controller reads none",
+    }
+    for name, message in told.items():
+        space.eventually(lambda n=name, m=message: space.task(run, n).get("message") == m, f"{name}: {message}", 30)
+    assert space.task(run, "secret")["state"] == "Failed"
+
+    space.kubectl.run("create", "service", "clusterip", "db", "--tcp=5432")
+    release.upgrade('--set-json=waitFor.resources=[{"apiGroups": [""], "resources": ["services"]}]')
+
+    space.wait_state(run, "service", "Succeeded")
+    space.witness.delete(space.name, "dagruns", run)
+
+
 def test_uninstall_leaves_the_dags_and_nothing_in_the_way(release: Release, space: Space) -> None:
     space.dag("guarded", task("long", "sleep 600"), resultProtection="Finalizer")
     run = space.run("guarded")

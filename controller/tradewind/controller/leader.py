@@ -25,6 +25,7 @@ from tradewind.controller.revisions import Revisions
 from tradewind.controller.runs import Runs
 from tradewind.controller.settings import Settings
 from tradewind.controller.tries import Tries
+from tradewind.controller.waits import Waits
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.past_index import PastIndex
 from tradewind.engine.run import RunState
@@ -74,6 +75,7 @@ class Leader:
         self.past = Past(
             client, cluster, past, self.scheduler.runs, self.objects, spawn=self.spawn, wake=self._news.set
         )
+        self.waits = Waits(client, cluster, self.scheduler.runs, self.objects, spawn=self.spawn, report=self._reported)
         self.tries = Tries(client, writer, cluster, self._reported, clock)
         self.history = History(client, writer, settings.scopes, self.revisions, spawn=self.spawn, clock=clock)
         self.dags = Dags(
@@ -181,12 +183,14 @@ class Leader:
         """A Dag came, changed or went."""
         if self._ready:
             self.dags.changed(key)
+            self.waits.dag_changed(key)
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
         """A DagRun came, changed, finished or went."""
         if self._ready:
             self.runs.changed(key)
             self.past.run_changed(key, change)
+            self.waits.run_changed(key, change)
             if key not in self._cluster.runs:
                 self.dags.run_gone(key)
 
@@ -268,6 +272,9 @@ class Leader:
         for run in plan.changed:
             self.runs.mark(run)
         self.past.carry_out(plan)
+        for wait in plan.waits:
+            self.waits.begin(wait)
+        self.waits.runs_changed(plan.changed)
         self._wake_at(min((moment for moment in (plan.wake_at, dags_wake) if moment), default=None))
         self.last_step = self._clock.monotonic()
         self._metrics.loop_seconds.observe(time.perf_counter() - began)

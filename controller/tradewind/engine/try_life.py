@@ -194,7 +194,7 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
         note = f"try {instance.number} failed ({outcome.why()}); the next is due in {wait}"
         run.note(instance, "TryFailed", note, outcome.reason or "Error")
         return
-    run.finish(instance, outcome, instance.finished_at)
+    run.finish(instance, wait_for.softened(task, outcome), instance.finished_at)
 
 
 def _within_budget(run: "RunState", outcome: Outcome) -> Outcome:

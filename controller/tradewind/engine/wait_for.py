@@ -4,10 +4,12 @@ They hold no slots. Times are the engine's own business; of all else it asks onc
 told by a report that the try has ended.
 """
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.api.duration import parse_duration
+from tradewind.api.resolve import ResolvedTask
 from tradewind.api.templates import TemplateError
 from tradewind.engine import sensors
 from tradewind.engine.outcome import Outcome
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     """Start to wait."""
-    instance.state, instance.started_at, instance.first_poke_at = TaskState.UP_FOR_RESCHEDULE, now, now
+    instance.state, instance.started_at = TaskState.UP_FOR_RESCHEDULE, now
+    instance.first_poke_at = instance.first_poke_at or now
     try:
         instance.next_poke_at = due_at(run, instance)
     except (TemplateError, ValueError) as error:
@@ -50,11 +53,24 @@ def due_at(run: "RunState", instance: "TaskInstance") -> datetime | None:
         return run.info.interval_end + parse_duration(wait.duration)
     if wait is None or wait.time is None:
         return None
-    text = render_field(run, instance.task, instance.number, instance.index, wait.time, "waitFor.time")
-    moment = parse_time(text.strip())
+    return parse_moment(render_field(run, instance.task, instance.number, instance.index, wait.time, "waitFor.time"))
+
+
+def parse_moment(text: str) -> datetime:
+    """The moment that a template gave, in UTC. Raises ValueError with an example."""
+    try:
+        moment = parse_time(text.strip())
+    except ValueError:
+        moment = None
     if moment is None or moment.tzinfo is None:
         raise ValueError(f"{text!r} is not a time with a zone, as in 2026-01-31T06:00:00Z")
-    return moment
+    return moment.astimezone(UTC)
+
+
+def softened(task: ResolvedTask, outcome: Outcome) -> Outcome:
+    """How a waitFor task ends: with softFail it is Skipped where it would fail."""
+    soft = task.wait_for is not None and task.sensor is not None and task.sensor.soft_fail
+    return replace(outcome, state=TaskState.SKIPPED) if soft and outcome.state is TaskState.FAILED else outcome
 
 
 def progress(run: "RunState", instance: "TaskInstance", told: "TryReport") -> None:

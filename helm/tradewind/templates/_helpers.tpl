@@ -122,6 +122,11 @@ true
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- range .Values.waitFor.resources }}
+- apiGroups: {{ toJson .apiGroups }}
+  resources: {{ toJson .resources }}
+  verbs: [list, watch]
+{{- end }}
 {{- end -}}
 
 {{/* What the uninstall hook may do in each of those namespaces. */}}

@@ -25,9 +25,9 @@ def test_example(cli: Cli, example: Path) -> None:
 
 
 def test_all_examples_are_valid(cli: Cli) -> None:
-    result = cli("validate", EXAMPLES, EXAMPLES / "weather")
+    result = cli("validate", EXAMPLES, EXAMPLES / "weather", EXAMPLES / "wait-for")
     assert (result.code, result.err) == (0, "")
-    assert result.out.count("ok  ") == len(FILES) + 2  # pool.yaml has a Pool, too
+    assert result.out.count("ok  ") == len(FILES) + 4  # those of weather and wait-for, and the Pool of pool.yaml
 
 
 def test_diamond_runs_its_sides_together(cli: Cli) -> None:

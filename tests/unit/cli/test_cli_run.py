@@ -36,6 +36,26 @@ def test_logs_are_shown_when_wanted(cli: Cli) -> None:
     assert "hello, try 1:\n  │ Hello from Tradewind\n" in result.out
 
 
+def test_times_are_waited_for_and_nothing_else(cli: Cli, dag_file: DagFile) -> None:
+    object_wanted = {"apiVersion": "batch/v1", "kind": "Job", "name": "x", "condition": {"type": "Complete"}}
+    waits = {
+        "past": {"time": "{{ ds }}T00:00:00Z"},
+        "soon": {"duration": "1s"},
+        "run": {"dagRun": {"dag": "other"}},
+        "object": {"object": object_wanted},
+    }
+    tasks: list[dict[str, object]] = [{"name": name, "waitFor": wait} for name, wait in waits.items()]
+    result = cli("run", dag_file(*tasks, sh("after", "true", dependsOn=["past", "soon"], dependsOnPast=True)))
+    assert result.code == 1
+    found = cli.tasks()
+    for name in ("past", "soon", "after"):
+        assert found[name].state == "Succeeded"
+    for name in ("run", "object"):
+        assert (found[name].state, found[name].reason) == ("Failed", "NotOnThisMachine")
+        assert "this needs a cluster" in str(found[name].message)
+    assert "this needs a cluster" in result.out
+
+
 def test_status_file_is_the_dag_run(cli: Cli, dag_file: DagFile) -> None:
     file = dag_file(sh("a", "true"), params={"rows": {"type": "integer", "default": 3}}, name="sales")
     cli("run", file, "--logical-date", "2026-01-31T07:00:00+01:00")

@@ -89,6 +89,10 @@ class MemoryCluster:
         """From now on the Pods of a run succeed."""
         self._fails.discard(run)
 
+    def create(self, plural: str, name: str, **fields: Any) -> None:
+        """Make an object."""
+        self._ask("POST", plural, "", {"metadata": {"name": name}, **fields})
+
     def patch(self, plural: str, name: str, *, subresource: str = "", **fields: Any) -> None:
         """Merge something into an object."""
         self._ask("PATCH", plural, name, fields, subresource)

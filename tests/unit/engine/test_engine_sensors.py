@@ -243,5 +243,25 @@ def test_waiting_for_something_outside_ends_at_its_timeout() -> None:
     assert (world.state("w"), world.entry("w")["reason"]) == (TaskState.SKIPPED, "SensorTimeout")
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_what_it_waits_for_will_never_come(soft: bool) -> None:
+    world = World(_waiting({"dagRun": {"dag": "other"}}, sensor={"softFail": soft}))
+    world.refuse("w", "WaitedForEnded", message="the run ended Failed")
+    entry = world.entry("w")
+    assert (entry["state"], entry["reason"]) == ("Skipped" if soft else "Failed", "WaitedForEnded")
+
+
+def test_another_try_to_wait_has_no_more_time() -> None:
+    sensor = {"timeout": "1h", "softFail": True}
+    world = World(_waiting({"dagRun": {"dag": "other"}}, sensor=sensor, retries={"limit": 1, "delay": "40m"}))
+    world.wait(minutes=10)
+    world.refuse("w", "WaitedForEnded", retry=True)
+    assert world.state("w") is TaskState.UP_FOR_RETRY
+    world.wait(minutes=40)
+    assert (world.state("w"), world.entry("w")["try"]) == (TaskState.UP_FOR_RESCHEDULE, 2)
+    world.wait(minutes=10)
+    assert (world.state("w"), world.entry("w")["reason"]) == (TaskState.SKIPPED, "SensorTimeout")
+
+
 def _waiting(what: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"name": "w", "waitFor": what, **fields}

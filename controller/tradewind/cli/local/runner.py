@@ -190,7 +190,7 @@ class LocalRun:
 
     def _wait(self, wait: Wait) -> None:
         """Nothing on this machine tells what a waitFor task waits for (but for times, which the engine knows)."""
-        message = "waitFor: a local run has no other Dags' runs and no Kubernetes objects to wait for"
+        message = "waitFor: there are no runs of other Dags and no Kubernetes objects here: this needs a cluster"
         self._report(wait.key, TryEvent.REFUSED, reason="NotOnThisMachine", message=message, retry=False)
 
     def _report(self, key: TryKey, event: TryEvent, **facts: Any) -> None:

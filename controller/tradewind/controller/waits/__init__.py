@@ -1,0 +1,101 @@
+"""waitFor: tasks that wait, without a Pod, for a run of a Dag or for something about a Kubernetes object.
+
+The engine says who waits (run_info.Wait) and is told how far it is by reports on the try: Created with a message, Ended
+once it has come, Refused when it never will. Nothing is polled, and nothing is kept: after a restart the engine asks
+anew.
+
+    dag_runs.py  runs of Dags, and their tasks
+    objects.py   conditions and fields of objects
+    kinds.py     where a kind lives in the API
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.object_watches import ObjectWatches
+from tradewind.controller.resources import DagRunObject
+from tradewind.controller.waits.dag_runs import DagRunWaits
+from tradewind.controller.waits.objects import ObjectWaits
+from tradewind.controller.waits.waiter import Waiter
+from tradewind.engine.run import RunState
+from tradewind.engine.run_info import Wait
+from tradewind.engine.states import TaskState
+from tradewind.engine.tries import TryKey, TryReport
+from tradewind.kube.client import KubeClient
+from tradewind.kube.informer import Change, ChangeKind
+from tradewind.kube.objects import Key
+
+
+class Waits:
+    """Finds out when what waitFor tasks wait for has come."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        cluster: Cluster,
+        runs: Mapping[str, RunState],
+        objects: ObjectWatches,
+        *,
+        spawn: Callable[[Any, str], asyncio.Task[None]],
+        report: Callable[[str, TryReport], None],
+    ) -> None:
+        """`runs` are those that are scheduled, by UID; `report(run_uid, report)` is called with what is found out."""
+        self._runs, self._report = runs, report
+        self._dag_runs = DagRunWaits(client, cluster, runs, spawn=spawn)
+        self._objects = ObjectWaits(client, objects, spawn=spawn)
+        self._waiters: dict[str, dict[TryKey, Waiter]] = {}
+        """Who waits, by UID of the run."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiters.values()))
+
+    def begin(self, wait: Wait) -> None:
+        """A task has begun to wait, or goes on to after a restart."""
+        run, wanted = self._runs.get(wait.run.uid), wait.task.wait_for
+        if run is None or wanted is None:
+            return
+        before = self._waiters.get(wait.run.uid, {}).get(wait.key)
+        waiter = Waiter(run, wait, self._report)
+        self._waiters.setdefault(wait.run.uid, {})[wait.key] = waiter
+        if wanted.dag_run is not None:
+            self._dag_runs.begin(waiter, wanted.dag_run)
+        elif wanted.object is not None:
+            self._objects.begin(waiter, wanted.object)
+        if before is not None:
+            # Only now, lest a watch that both want ends in between.
+            before.end()
+
+    def runs_changed(self, changed: Iterable[RunState]) -> None:
+        """Something happened in these runs, after a plan."""
+        for run in changed:
+            for key, waiter in list(self._waiters.get(run.info.uid, {}).items()):
+                if not _waits(run, key):
+                    self._end(run.info.uid, key, waiter)
+            self._dag_runs.run_moved(run)
+
+    def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
+        """A DagRun came, changed, finished or went."""
+        self._dag_runs.run_changed(key, change)
+        if change.kind is ChangeKind.DELETED:
+            uid = change.object.metadata.uid
+            for waiting, waiter in list(self._waiters.get(uid, {}).items()):
+                self._end(uid, waiting, waiter)
+
+    def dag_changed(self, dag: Key) -> None:
+        """A Dag came or went."""
+        self._dag_runs.dag_changed(dag)
+
+    def _end(self, run_uid: str, key: TryKey, waiter: Waiter) -> None:
+        waiter.end()
+        waiters = self._waiters[run_uid]
+        del waiters[key]
+        if not waiters:
+            del self._waiters[run_uid]
+
+
+def _waits(run: RunState, key: TryKey) -> bool:
+    """Whether a task still waits in this try."""
+    instance = run.instance(key.task, key.index)
+    return instance is not None and instance.key == key and instance.state is TaskState.UP_FOR_RESCHEDULE

@@ -1,0 +1,43 @@
+"""Where a kind lives in the API: the plural for `batch/v1`, `Job`, as the API server tells."""
+
+from typing import Any
+
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError
+from tradewind.kube.resources import Resource
+
+
+class NoSuchKind(Exception):  # noqa: N818 - not an error of ours
+    """There is no such kind, or none that could be waited for; the message says which."""
+
+
+class Kinds:
+    """What the API server serves; what is known is not asked again."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self._client = client
+        self._known: dict[tuple[str, str], Resource] = {}
+
+    async def find(self, api_version: str, kind: str) -> Resource:
+        """The resource of a namespaced kind that can be watched. Raises NoSuchKind, KubeError."""
+        known = self._known.get((api_version, kind))
+        if known is not None:
+            return known
+        group, _, version = api_version.rpartition("/")
+        path = f"/apis/{api_version}" if group else f"/api/{version}"
+        try:
+            served = await self._client.request("GET", path)
+        except ApiError as error:
+            if error.is_not_found:
+                raise NoSuchKind(f"the cluster has no API {api_version!r}") from error
+            raise
+        resources: list[dict[str, Any]] = served.get("resources") or []
+        for each in resources:
+            if each["kind"] == kind and "/" not in each["name"]:
+                if not each.get("namespaced"):
+                    raise NoSuchKind(f"{kind} is not a kind of object that is in a namespace")
+                if not {"list", "watch"} <= set(each.get("verbs") or ()):
+                    raise NoSuchKind(f"{kind} is not a kind of object that can be watched")
+                found = self._known[api_version, kind] = Resource(group, version, each["name"])
+                return found
+        raise NoSuchKind(f"the cluster has no kind {kind!r} in {api_version!r}")

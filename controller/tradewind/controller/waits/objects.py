@@ -1,0 +1,139 @@
+"""waitFor.object: a condition or a field of a Kubernetes object in the namespace of the run.
+
+Which kinds may be read is up to the controller's rights (the chart's `waitFor.resources`); Secrets never are.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tradewind.api.json_path import parse_json_path
+from tradewind.api.sensor import WaitForObject
+from tradewind.controller.object_watches import ObjectWatches, Seen
+from tradewind.controller.waits.kinds import Kinds, NoSuchKind
+from tradewind.controller.waits.waiter import CannotWait, Waiter
+from tradewind.kube.backoff import Backoff
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.resources import Resource
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.:]{0,251}[a-z0-9])?")
+_SHOWN = 100
+"""Most characters of a value in a message."""
+
+
+class ObjectWaits:
+    """Who waits for objects."""
+
+    def __init__(
+        self, client: KubeClient, objects: ObjectWatches, *, spawn: Callable[[Any, str], asyncio.Task[None]]
+    ) -> None:
+        self._kinds, self._objects, self._spawn = Kinds(client), objects, spawn
+
+    def begin(self, waiter: Waiter, wanted: WaitForObject) -> None:
+        """Find the object, and hear of it from then on."""
+        try:
+            name = _name(waiter, wanted)
+        except CannotWait as error:
+            waiter.never(error.reason, str(error))
+            return
+        info = waiter.wait.run
+        task = self._spawn(self._begin(waiter, wanted, name), f"wait {info.name}/{waiter.wait.key.instance}")
+        waiter.cleanups.append(lambda: _cancel(task))
+
+    async def _begin(self, waiter: Waiter, wanted: WaitForObject, name: str) -> None:
+        resource = await self._find(waiter, wanted)
+        if resource is None or waiter.over:
+            return
+
+        def tell(seen: Seen) -> None:
+            if not waiter.over:
+                _look(waiter, wanted, name, resource, seen)
+
+        end = self._objects.subscribe(resource, waiter.wait.run.namespace, name, tell)
+        if waiter.over:
+            end()
+        else:
+            # This task ends now, and must not be ended instead of the watch.
+            waiter.cleanups = [end]
+
+    async def _find(self, waiter: Waiter, wanted: WaitForObject) -> Resource | None:
+        backoff = Backoff(0.5, 30.0)
+        while True:
+            try:
+                return await self._kinds.find(wanted.api_version, wanted.kind)
+            except NoSuchKind as error:
+                waiter.never("NoSuchKind", f"waitFor.object: {error}")
+                return None
+            except KubeError as error:
+                waiter.not_yet("ApiUnavailable", f"cannot find out about {wanted.kind}: {error}")
+            await asyncio.sleep(backoff.next())
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+
+
+def _name(waiter: Waiter, wanted: WaitForObject) -> str:
+    """The object's name. Raises CannotWait."""
+    if wanted.kind == "Secret" and wanted.api_version == "v1":
+        raise CannotWait("Forbidden", "waitFor.object: a Secret cannot be waited for: the controller reads none")
+    name = waiter.rendered(wanted.name, "object.name")
+    if not _NAME.fullmatch(name):
+        # It becomes part of a selector: nothing that means something there may get in.
+        raise CannotWait("InvalidName", f"waitFor.object.name: {name[:_SHOWN]!r} cannot be the name of an object")
+    return name
+
+
+def _look(waiter: Waiter, wanted: WaitForObject, name: str, resource: Resource, seen: Seen) -> None:
+    label = f"{wanted.kind} {name!r}"
+    if seen.error is not None:
+        if isinstance(seen.error, ApiError) and seen.error.is_forbidden:
+            where = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+            fix = "add them to waitFor.resources of the Helm chart"
+            waiter.not_yet("Forbidden", f"waits for {label}, but the controller may not read {where}: {fix}")
+        elif isinstance(seen.error, ApiError) and seen.error.is_not_found:
+            waiter.never("NoSuchKind", f"waitFor.object: the cluster has no {resource.plural} any more")
+        else:
+            waiter.not_yet("ApiUnavailable", f"waits for {label}, which cannot be read: {seen.error}")
+    elif seen.found is None:
+        waiter.not_yet("ObjectNotFound", f"waits for {label}, which does not exist")
+    elif wanted.condition is not None:
+        status = wanted.condition.status or "True"
+        now = condition_of(seen.found, wanted.condition.type)
+        if now == status:
+            waiter.come()
+        else:
+            waiter.not_yet("ConditionNotMet", f"waits for {label}: {wanted.condition.type} is {now or 'not there yet'}")
+    elif wanted.json_path is not None and wanted.value is not None:
+        there, value = value_at(seen.found, parse_json_path(wanted.json_path))
+        if there and value == wanted.value:
+            waiter.come()
+        else:
+            shown = f"{value[:_SHOWN]!r}, not {wanted.value[:_SHOWN]!r}" if there else "not there yet"
+            waiter.not_yet("ValueNotMet", f"waits for {label}: {wanted.json_path} is {shown}")
+
+
+def condition_of(found: Mapping[str, Any], kind: str) -> str | None:
+    """The status of a condition; None where there is none, or it speaks of an older generation of the object."""
+    status = found.get("status")
+    conditions = status.get("conditions") if isinstance(status, Mapping) else None
+    for condition in conditions if isinstance(conditions, Sequence) else ():
+        if isinstance(condition, Mapping) and condition.get("type") == kind:
+            observed = condition.get("observedGeneration")
+            if isinstance(observed, int) and observed < (found["metadata"].get("generation") or 0):
+                return None
+            return str(condition.get("status"))
+    return None
+
+
+def value_at(found: Any, path: Sequence[str | int]) -> tuple[bool, str]:
+    """(whether there is something at a path, its text): strings as they are, all else as JSON writes it."""
+    for step in path:
+        there = step in found if isinstance(found, Mapping) else isinstance(found, list) and step in range(len(found))
+        if not there:
+            return False, ""
+        found = found[step]
+    return True, found if isinstance(found, str) else json.dumps(found, separators=(",", ":"))
