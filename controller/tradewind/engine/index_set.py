@@ -19,7 +19,7 @@ class IndexSet:
         """The last index of each range."""
         self._size = 0
         self._text: str | None = None
-        for index in sorted(indexes):
+        for index in sorted(indexes) if indexes else ():
             if not self._ends or index > self._ends[-1] + 1:
                 self._starts.append(index)
                 self._ends.append(index)

@@ -108,6 +108,8 @@ def _ranges(node: "TaskNode") -> dict[str, Any]:
         texts = _together(resting, more)
         if texts:
             facts[field] = {str(number): texts[number] for number in sorted(texts)}
+    for moment, together in node.due.moments.items():
+        due[math.ceil(moment.timestamp())] += together
     if due:
         facts["dueAt"] = _due(due)
     return facts
@@ -147,14 +149,35 @@ def restore(node: "TaskNode", status: dict[str, Any]) -> None:
     node.numbers = IndexMap.parse(status.get("numbers"))
     node.lost, node.tries_before = IndexMap.parse(status.get("lostTries")), IndexMap.parse(status.get("rerunFrom"))
     details = {each["index"]: each for each in status.get("instances", ())}
-    node.remembered = {index: each for index, each in details.items() if TaskState(each["state"]) in FINISHED_STATES}
-    pokes, due = _by_index(status.get("pokeNumbers")), _by_index(status.get("dueAt"))
+    at_rest = FINISHED_STATES if node.task.sensor is not None else FINISHED_STATES | {TaskState.UP_FOR_RETRY}
+    node.remembered = {index: each for index, each in details.items() if each["state"] in at_rest}
+    pokes, due = _by_index(status.get("pokeNumbers")), {}
+    if node.task.sensor is not None:
+        due = _by_index(status.get("dueAt"))
+    else:
+        _restore_due(node, status)
     for state, indexes in list(node.resting.items()):
-        if state is TaskState.NONE or state in FINISHED_STATES:
+        if state is TaskState.NONE or state in at_rest:
             continue
         told = indexes if state is not TaskState.SCHEDULED else [*(indexes & IndexSet((*pokes, *details)))]
         for index in list(told):
             _restore_live(node, index, details.get(index), pokes.get(index), due.get(index))
+
+
+def _restore_due(node: "TaskNode", status: dict[str, Any]) -> None:
+    """When resting instances are due: to the second, and those with an entry of their own exactly."""
+    for text, ranges in status.get("dueAt", {}).items():
+        moment = parse_time(text)
+        if moment is not None:
+            node.due.set_all(IndexSet.parse(ranges), moment)
+    for index, entry in node.remembered.items():
+        moment = parse_time(entry.get("retryAt"))
+        if moment is not None:
+            node.due.set(index, moment)
+    told = IndexSet([index for indexes in node.due.moments.values() for index in indexes])
+    untold = node.resting.get(TaskState.UP_FOR_RETRY, IndexSet()) - told
+    if untold:
+        node.due.set_all(untold, node.started_at or datetime.fromtimestamp(0, UTC))
 
 
 def _restore_live(
@@ -173,7 +196,7 @@ def _restore_live(
     instance.pokes = int(pokes or instance.pokes)
     if state is TaskState.UP_FOR_RETRY:
         instance.retry_at = instance.retry_at or parse_time(due)
-    elif node.task.sensor is not None:
+    else:
         instance.next_poke_at = instance.next_poke_at or parse_time(due)
         if instance.pokes > 1 or instance.next_poke_at is not None:
             instance.first_poke_at = instance.first_poke_at or node.started_at

@@ -76,10 +76,10 @@ def _judge_output(text: str | None) -> Outcome:
     return Outcome(TaskState.SUCCEEDED, output=output, has_output=True)
 
 
-def output_size(output: Any) -> int:
-    """Bytes of an output in status. Raises TypeError for one that cannot be written there: broken surrogates, or
-    nested more than some 250 levels deep."""
-    return len(orjson.dumps(output))
+def output_size(output: Any, index: int | None = None) -> int:
+    """Bytes of an output in status; of an instance of a mapped task its index is written too. Raises TypeError for one
+    that cannot be written there: broken surrogates, or nested more than some 250 levels deep."""
+    return len(orjson.dumps(output)) + (len(f'"{index}":,') if index is not None else 0)
 
 
 def _no_constant(name: str) -> Any:

@@ -199,7 +199,7 @@ class RunState:
             if node.finished or (node.task.teardown and not teardowns):
                 continue
             skipped = Outcome(TaskState.SKIPPED, reason, message)
-            for state in (TaskState.NONE, TaskState.SCHEDULED):
+            for state in (TaskState.NONE, TaskState.SCHEDULED, TaskState.UP_FOR_RETRY):
                 if indexes := node.resting.get(state):
                     self.finish_resting(node, indexes.copy(), skipped, now, before=state)
             for instance in list(node.live.values()) if node.count else [node.whole]:
@@ -390,6 +390,20 @@ class RunState:
         index = _NO_INDEX if instance.index is None else instance.index
         heapq.heappush(self._timers, (when, instance.position, index, instance.attempt))
 
+    def wait_for_retry(self, instance: TaskInstance, when: datetime) -> None:
+        """The next try of an instance is due then."""
+        node = self.nodes[instance.position]
+        if instance.index is None or instance.task.sensor is not None:
+            self.set_timer(when, instance)
+            return
+        node.rest(instance)
+        if node.due.set(instance.index, when):
+            self.set_due_timer(node, when)
+
+    def set_due_timer(self, node: TaskNode, when: datetime) -> None:
+        """Resting instances of a mapped task go on at that time."""
+        heapq.heappush(self._timers, (when, node.position, _DUE, (0, 0)))
+
     def restore_run_timer(self) -> None:
         """Wake when a run that had started before has had its time."""
         if self.started_at and self.dag.run_timeout:
@@ -400,7 +414,7 @@ class RunState:
 
     def _fire_timers(self, now: datetime) -> None:
         while self._timers and self._timers[0][0] <= now:
-            _, position, index, attempt = heapq.heappop(self._timers)
+            when, position, index, attempt = heapq.heappop(self._timers)
             if position == _RUN:
                 if self.dag.run_timeout and self.unfinished:
                     limit = format_duration(self.dag.run_timeout)
@@ -408,6 +422,9 @@ class RunState:
                     return
                 continue
             node = self.nodes[position]
+            if index == _DUE:
+                try_life.schedule_all(self, node, node.due.take(when), now)
+                continue
             instance = node.live.get(index) if node.count else node.whole
             if instance is not None and instance.attempt == attempt:
                 try_life.fire(self, instance, now)
@@ -461,3 +478,5 @@ class RunState:
 _RUN = -1
 """Position of the timer of the run itself."""
 _NO_INDEX = -1
+_DUE = -2
+"""Index of the timer of all resting instances that are due together."""

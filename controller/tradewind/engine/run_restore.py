@@ -50,13 +50,15 @@ def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> N
     for state, indexes in node.ended().items():
         run.unfinished -= len(indexes)
         count_ended(run, node, state, indexes)
-    run.output_bytes += sum(output_size(output) for output in node.outputs.values())
+    run.output_bytes += sum(output_size(output, index) for index, output in node.outputs.items())
     if node.finished:
         run.publish_output(node)
     ready = node.resting.get(TaskState.SCHEDULED)
     if ready:
         run.queue.add_all(node, ready)
-    for instance in node.live.values():
+    for moment in node.due.moments:
+        run.set_due_timer(node, moment)
+    for instance in list(node.live.values()):
         _resume(run, instance)
 
 

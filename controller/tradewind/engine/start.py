@@ -188,7 +188,8 @@ def _consider_index(run: "RunState", node: "TaskNode", index: int, now: datetime
         else:
             begin(run, instance, now)
         return
-    if instance is None and run.early and node.state_of(index) is TaskState.SCHEDULED:
+    known = node.peek(index) if instance is None and run.early else None
+    if known is not None and run.early.later_than(known.key):
         instance = node.get(index)
     if instance is not None:
         try_life.catch_up(run, instance, now)

@@ -47,6 +47,7 @@ class TaskInstance:
     holds_slots: bool = False
     postponed: int = 0
     """How often in a row the Pod of this try could not be made."""
+    postponed_since: datetime | None = None
     postponed_until: datetime | None = None
     stop: StopReason | None = None
     """Set once the end of the current try was asked for."""
@@ -101,7 +102,7 @@ class TaskInstance:
 
     def begin_attempt(self) -> None:
         """Another Pod is to be made: for the next try, or for the next poke of a sensor."""
-        self.stop = self.postponed_until = None
+        self.stop = self.postponed_since = self.postponed_until = None
         self.queued_at = self.container_started_at = self.finished_at = self.retry_at = self.next_poke_at = None
         self.postponed = 0
         if self.task.sensor is not None and not self.task.wait_for:

@@ -1,7 +1,8 @@
 """One task of a run and its instances: one, or as many as its forEach has items.
 
-Of a mapped task only instances under way are objects of their own. The rest, which have not begun or have ended, are
-numbers in ranges by state: a run of 10,000 instances costs what is going on in it, in memory and in status.
+Of a mapped task only instances under way are objects of their own. The rest, which have not begun, wait for their next
+try or have ended, are numbers in ranges by state: a run of 10,000 instances costs what is going on in it, in memory and
+in status.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
+from tradewind.engine.due_times import DueTimes
 from tradewind.engine.index_map import IndexMap
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.states import FINISHED_STATES, TaskState
@@ -49,9 +51,11 @@ class TaskNode:
     """Tries of resting instances, where that is not the usual number for their state."""
     lost: IndexMap = field(default_factory=IndexMap)
     tries_before: IndexMap = field(default_factory=IndexMap)
+    due: DueTimes = field(default_factory=DueTimes)
+    """When resting instances that are UpForRetry go on."""
     details_kept: int = MAX_DETAILED
     remembered: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """Status entries of instances that have ended and are worth a word."""
+    """Status entries of resting instances that failed or were skipped."""
     outputs: dict[int, Any] = field(default_factory=dict)
     ready: IndexSet = field(default_factory=IndexSet)
     """Instances that wait for nothing but slots; 0 stands for a task that is not mapped."""
@@ -107,6 +111,7 @@ class TaskNode:
             # From now on the object knows.
             self.resting[found.state].discard(index)
             self.remembered.pop(index, None)
+            self.due.discard(index)
             for numbers in (self.numbers, self.lost, self.tries_before):
                 numbers.set(index, None)
         return found
@@ -120,7 +125,7 @@ class TaskNode:
         return self.live.get(index) or self._object(index)
 
     def rest(self, instance: TaskInstance) -> None:
-        """An instance has ended: nothing but its state, its tries and its output stays."""
+        """An instance has ended or waits for its next try: nothing but its state, its tries and its output stays."""
         index = instance.index
         if index is None:
             return
@@ -138,18 +143,19 @@ class TaskNode:
         self.paired.pop(index, None)
 
     def _remember(self, index: int, instance: TaskInstance) -> None:
-        """Keep what people want to know of an instance that did not end well; failures come before skips."""
+        """Keep what people want to know of an instance that did not end well, those that failed before others."""
         if instance.state is TaskState.SUCCEEDED:
             return
         if len(self.remembered) >= self.details_kept:
-            passed_over = [other for other, entry in self.remembered.items() if entry["state"] != TaskState.FAILED]
-            if instance.state is not TaskState.FAILED or not passed_over:
+            least = max((_worth(entry["state"]), other) for other, entry in self.remembered.items())
+            if least[0] <= _worth(instance.state):
                 return
-            del self.remembered[max(passed_over)]
+            del self.remembered[least[1]]
         self.remembered[index] = instance.entry(MESSAGE_KEPT, None)
 
     def move(self, indexes: IndexSet, before: TaskState, after: TaskState) -> None:
-        """Resting instances that were never tried are ready now (and so in their next try), or have ended."""
+        """Resting instances that have not begun, or are UpForRetry, are ready now (and so in their next try), or have
+        ended."""
         begun = after is TaskState.SCHEDULED
         usual, expected = self._usual_number(before), self._usual_number(after)
         numbered = [(number, part) for number, known in self.numbers.items() if (part := known & indexes)]
@@ -161,8 +167,11 @@ class TaskNode:
                 self.numbers.set_all(part, number + begun if number + begun != expected else None)
         self.resting[before] = self.resting[before] - indexes
         self.resting[after] = self.resting.get(after, IndexSet()) | indexes
-        for index in [index for index in self.paired if index in indexes]:
-            del self.paired[index]
+        if before is TaskState.UP_FOR_RETRY:
+            self.due.discard_all(indexes)
+        for known in (self.paired, self.remembered):
+            for index in [index for index in known if index in indexes]:
+                del known[index]
 
     def _usual_number(self, state: TaskState) -> int:
         """Tries of an instance in this state of which nothing else is noted."""
@@ -196,8 +205,10 @@ class TaskNode:
         found.state = state
         found.number = self.numbers.get(index, self._usual_number(state))
         found.lost, found.tries_before = self.lost.get(index), self.tries_before.get(index)
-        if state is TaskState.SCHEDULED:
-            found.scheduled_at = self.scheduled_at
+        if state is TaskState.UP_FOR_RETRY:
+            found.retry_at = self.due.get(index)
+        elif state is TaskState.SCHEDULED:
+            found.scheduled_at = self.scheduled_at if found.number == 1 else None
             if self.task.sensor is not None:
                 found.pokes = 1
         elif state in _NEVER_TRIED and state in FINISHED_STATES and index not in self.remembered:
@@ -249,6 +260,12 @@ class TaskNode:
         return there, [self.outputs[index] for index in sorted(self.outputs)]
 
 
+def _worth(state: str) -> int:
+    """What is told of an instance before others: the lowest first."""
+    return _TOLD_FIRST.index(state) if state in _TOLD_FIRST else len(_TOLD_FIRST)
+
+
+_TOLD_FIRST = (TaskState.FAILED, TaskState.UP_FOR_RETRY)
 _NEVER_TRIED = frozenset({TaskState.NONE, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED, TaskState.REMOVED})
 _LOUDEST = (
     TaskState.RUNNING,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tradewind.api.duration import format_duration
 from tradewind.engine import sensors, wait_for
+from tradewind.engine.index_set import IndexSet
 from tradewind.engine.outcome import Outcome, judge, output_size
 from tradewind.engine.retries import postpone_delay, retry_delay
 from tradewind.engine.run_status import OUTPUT_BUDGET
@@ -17,6 +18,7 @@ from tradewind.engine.tries import TryEvent, TryReport
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
     from tradewind.engine.task_instance import TaskInstance
+    from tradewind.engine.task_node import TaskNode
 
 _WAITING = frozenset({TaskState.NONE, TaskState.UP_FOR_RETRY, TaskState.UP_FOR_RESCHEDULE})
 
@@ -55,7 +57,7 @@ def report(run: "RunState", told: TryReport, now: datetime) -> None:
 
 def catch_up(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     """Reports on a later attempt show that the current one is over, whatever status says."""
-    if not run.early.later_than(instance.key):
+    if not run.early or not run.early.later_than(instance.key):
         return
     if instance.state is TaskState.UP_FOR_RETRY:
         schedule(run, instance, now)
@@ -76,6 +78,22 @@ def schedule(run: "RunState", instance: "TaskInstance", now: datetime, *, last_t
         run.queue.add(instance)
         if run.early.later_than(instance.key):
             _make_way(run, instance, now)
+
+
+def schedule_all(run: "RunState", node: "TaskNode", indexes: IndexSet, now: datetime) -> None:
+    """Many instances of a mapped task are ready for their next try."""
+    alone = IndexSet([index for index in indexes if index in node.remembered])
+    if run.early:
+        alone |= indexes & IndexSet(run.early.indexes_of(node.task.name))
+    for index in alone:
+        instance = node.get(index)
+        if instance is not None:
+            schedule(run, instance, now)
+    together = (indexes - alone) & node.resting.get(TaskState.UP_FOR_RETRY, IndexSet())
+    if together:
+        node.move(together, TaskState.UP_FOR_RETRY, TaskState.SCHEDULED)
+        run.queue.add_all(node, together)
+        run.changed = True
 
 
 def _take_early(run: "RunState", instance: "TaskInstance", now: datetime) -> bool:
@@ -143,8 +161,8 @@ def _progress(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
 def _postpone(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
     if instance.queued_at is not None:
         return
-    since = instance.scheduled_at or now
-    if not told.retry and since + instance.task.queued_timeout <= now:
+    instance.postponed_since = instance.postponed_since or now
+    if not told.retry and instance.postponed_since + instance.task.queued_timeout <= now:
         _end_try(run, instance, replace(told, event=TryEvent.REFUSED), now)
         return
     if instance.state is TaskState.SCHEDULED:
@@ -174,7 +192,7 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
     outcome = judge(task, told, stopped)
     if stopped is not None and stopped.reason == sensors.TIMEOUT and outcome.state is TaskState.FAILED:
         outcome = sensors.end_of(instance, stopped)
-    outcome = check_decision(run, instance, _within_budget(run, outcome))
+    outcome = check_decision(run, instance, _within_budget(run, instance, outcome))
     if outcome.lost and instance.lost < task.retries.on_lost:
         instance.reason, instance.message = outcome.reason, outcome.message
         instance.lost += 1
@@ -187,9 +205,9 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
         instance.state, instance.reason, instance.message = TaskState.UP_FOR_RETRY, outcome.reason, outcome.message
         identity = f"{run.info.uid}/{instance.name}"
         instance.retry_at = instance.finished_at + retry_delay(task.retries, identity, instance.failures)
-        run.set_timer(instance.retry_at, instance)
-        run.recheck(instance.position, instance.index)
         run.mark(instance)
+        run.wait_for_retry(instance, instance.retry_at)
+        run.recheck(instance.position, instance.index)
         wait = format_duration(instance.retry_at - instance.finished_at)
         note = f"try {instance.number} failed ({outcome.why()}); the next is due in {wait}"
         run.note(instance, "TryFailed", note, outcome.reason or "Error")
@@ -197,10 +215,10 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
     run.finish(instance, wait_for.softened(task, outcome), instance.finished_at)
 
 
-def _within_budget(run: "RunState", outcome: Outcome) -> Outcome:
+def _within_budget(run: "RunState", instance: "TaskInstance", outcome: Outcome) -> Outcome:
     if not outcome.has_output:
         return outcome
-    size = output_size(outcome.output)
+    size = output_size(outcome.output, instance.index)
     if run.output_bytes + size > OUTPUT_BUDGET:
         message = f"the outputs of all tasks of a run may have {OUTPUT_BUDGET} bytes together; use storage"
         return Outcome(TaskState.FAILED, "OutputTooLarge", message, retry=False)

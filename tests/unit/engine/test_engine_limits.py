@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 from engine_world import START, World, dag, run_info, task
 
+from tradewind.engine.states import TaskState
+
 pytestmark = pytest.mark.unit
 
 DAY = timedelta(days=1)
@@ -325,6 +327,14 @@ def test_what_will_hardly_change_is_waited_for_as_long_as_queued_timeout() -> No
     world.postpone("a", reason="Forbidden", message="admission webhook denied", retry=False)
     entry = world.entry("a")
     assert (entry["state"], entry["reason"], entry["message"]) == ("Failed", "Forbidden", "admission webhook denied")
+
+
+def test_the_time_in_which_a_task_had_no_slots_does_not_count() -> None:
+    world = World(task("a"), task("b", queuedTimeout="1m"), maxActiveTasks=1)
+    world.wait(hours=1)
+    world.succeed("a")
+    world.postpone("b", reason="Forbidden", message="admission webhook denied", retry=False)
+    assert world.state("b") is TaskState.SCHEDULED
 
 
 def test_a_pod_that_exists_after_all_ends_the_wait() -> None:
