@@ -9,7 +9,7 @@ from calls import Calls, refused
 
 from apiserver.kinds import ALL
 from tradewind.controller.resources import DAGRUNS, POOLS
-from tradewind.kube.resources import PODS, Resource
+from tradewind.kube.resources import CONFIGMAPS, Resource
 
 Json = dict[str, Any]
 
@@ -73,13 +73,12 @@ async def test_an_api_that_there_is_not(calls: Calls, path: str) -> None:
 
 
 async def test_a_watch_of_one_object_by_its_name(calls: Calls) -> None:
-    container = {"name": "main", "image": "busybox"}
-    await calls.create(PODS, "other", spec={"containers": [container]})
-    listed = await calls.list(PODS, fieldSelector="metadata.name=one")
+    await calls.create(CONFIGMAPS, "other")
+    listed = await calls.list(CONFIGMAPS, fieldSelector="metadata.name=one")
     assert listed["items"] == []
-    watching = await calls.watch(PODS, listed, fieldSelector="metadata.name=one")
-    await calls.create(PODS, "third", spec={"containers": [container]})
-    await calls.create(PODS, "one", spec={"containers": [container]})
+    watching = await calls.watch(CONFIGMAPS, listed, fieldSelector="metadata.name=one")
+    for name in ("third", "one"):
+        await calls.create(CONFIGMAPS, name)
     [event] = await watching.next()
     assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "one")
     await watching.none()

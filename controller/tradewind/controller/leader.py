@@ -100,7 +100,7 @@ class Leader:
             recorder,
             spawn=self.spawn,
             wake=self._news.set,
-            on_loaded=self.dags.run_loaded,
+            on_loaded=self._run_loaded,
             on_finished=self._run_finished,
             on_refused=self._run_refused,
             find_previous=self.past.prepare,
@@ -222,6 +222,10 @@ class Leader:
 
     def _dag_accepted(self, key: Key) -> None:
         self.runs.dag_changed(key)
+
+    def _run_loaded(self, run: RunState) -> None:
+        self.dags.run_loaded(run)
+        self.waits.run_loaded(run)
 
     def _run_finished(self, run: RunState) -> None:
         info = run.info

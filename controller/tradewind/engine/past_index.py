@@ -264,6 +264,14 @@ class PastIndex:
         found = before.state if isinstance(before, _Member) else None
         return found if found is not None and found.phase is RunPhase.QUEUED else None
 
+    def awaited(self, state: "RunState") -> bool:
+        """Whether tasks of a running run wait for this one."""
+        member = self._members.get((state.info.namespace, state.info.name))
+        return member is not None and any(
+            follower.state is not None and follower.state.held and follower.before is member
+            for follower in _followers(member)
+        )
+
     # Members ------------------------------------------------------------------------------------------------------
 
     def _member(self, run: ActiveRun) -> _Member:

@@ -5,7 +5,6 @@ happened to, or whose time has come, or that wait for slots when some have becom
 """
 
 import heapq
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -185,10 +184,10 @@ class Scheduler:
             return
         limit = self._max_active_runs.get(key, DEFAULT_MAX_ACTIVE_RUNS)
         running = self._running.setdefault(key, set())
-        awaited = self._awaited(running)
         for uid in sorted(queued, key=self._order):
             run = self.runs[uid]
-            if len(running) < limit or uid in awaited:
+            # Were a run that a running one waits for held back until that one ends, neither ever would.
+            if len(running) < limit or (self._past is not None and self._past.awaited(run)):
                 queued.discard(uid)
                 running.add(uid)
                 run.begin(now)
@@ -205,13 +204,6 @@ class Scheduler:
         self._dirty |= dict.fromkeys(uid for uid in self._past.touched if uid in self.runs)
         self._past.touched.clear()
         return bool(self._dirty)
-
-    def _awaited(self, running: Iterable[str]) -> set[str]:
-        """Queued runs that a running one waits for: were they held back until that one ends, neither ever would."""
-        if self._past is None:
-            return set()
-        before = [self._past.queued_before(self.runs[uid]) for uid in running]
-        return {run.info.uid for run in before if run is not None}
 
     def _grant(self, plan: Plan, touched: dict[str, RunState]) -> None:
         """Hand out slots in order. Without freed slots only the runs that changed can have a use for any.

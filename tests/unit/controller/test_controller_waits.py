@@ -9,6 +9,7 @@ import pytest
 from memory_cluster import Json, MemoryCluster
 
 from apiserver import Request
+from tradewind.controller import leader as leading
 from tradewind.controller.waits.kinds import Kinds, NoSuchKind
 from tradewind.controller.waits.objects import condition_of, value_at
 from tradewind.kube.errors import ApiError, Unreachable
@@ -37,14 +38,14 @@ def waiting(cluster: MemoryCluster, *, date: str = MONDAY, sensor: Json | None =
     cluster.run("report", "report", logicalDate=date)
 
 
-def entry(cluster: MemoryCluster, run: str = "report") -> Json:
-    tasks = cluster.status("dagruns", run).get("tasks") or [{}]
-    return dict(tasks[0])
+def entry(cluster: MemoryCluster, run: str = "report", place: int = 0) -> Json:
+    tasks = cluster.status("dagruns", run).get("tasks") or []
+    return dict(tasks[place]) if place < len(tasks) else {}
 
 
-async def says(cluster: MemoryCluster, message: str, run: str = "report") -> Json:
-    await cluster.eventually(lambda: entry(cluster, run).get("message") == message, message)
-    return entry(cluster, run)
+async def says(cluster: MemoryCluster, message: str, run: str = "report", place: int = 0) -> Json:
+    await cluster.eventually(lambda: entry(cluster, run, place).get("message") == message, message)
+    return entry(cluster, run, place)
 
 
 async def waits_as(cluster: MemoryCluster, reason: str, message: str) -> None:
@@ -52,9 +53,10 @@ async def waits_as(cluster: MemoryCluster, reason: str, message: str) -> None:
     assert (found["state"], found["reason"]) == ("UpForReschedule", reason)
 
 
-async def ended(cluster: MemoryCluster, state: str) -> Json:
+async def ended(cluster: MemoryCluster, state: str, *, watched: int = 0) -> Json:
+    """The task has ended, and nothing is waited for any more but for `watched` objects."""
     await cluster.eventually(lambda: entry(cluster).get("state") == state, f"it is {state}")
-    await cluster.eventually(lambda: not held(cluster), "nothing is waited for any more")
+    await cluster.eventually(lambda: held(cluster) == 2 * watched, "nothing is waited for any more")
     return entry(cluster)
 
 
@@ -196,6 +198,28 @@ async def test_after_a_restart(cluster: MemoryCluster) -> None:
     cluster.patch("dagruns", "monday", subresource="status", status=status)
     await cluster.start()
     await ended(cluster, "Succeeded")
+
+
+async def test_one_that_is_loaded_late(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing happens in it when it is, so nothing else would tell that its task had ended before."""
+    monkeypatch.setattr(leading, "FIRST_LOADS_WITHIN", 0.05)
+    load = {"name": "load", "image": "busybox", "args": ["load"]}
+    cluster.dag("sales", tasks=[load, {"name": "gate", "waitFor": {"object": READY}}])
+    cluster.run("sales", "monday", logicalDate=MONDAY)
+    await says(cluster, "waits for Pod 'import', which does not exist", "monday", 1)
+    await cluster.kill()
+    waiting(cluster, dagRun={"dag": "sales", "task": "load"})
+    broken = [True]
+
+    def failing(request: Request) -> None:
+        if "/controllerrevisions/sales" in request.path and request.method == "GET" and broken:
+            raise Unreachable("no answer")
+
+    cluster.before_request = failing
+    await cluster.start()
+    await says(cluster, "waits for task 'load' of run 'monday' of Dag 'sales': Running")
+    broken.clear()
+    await ended(cluster, "Succeeded", watched=1)
 
 
 async def test_many_who_begin_together_read_once(cluster: MemoryCluster) -> None:

@@ -75,6 +75,10 @@ class Waits:
                     self._end(run.info.uid, key, waiter)
             self._dag_runs.run_moved(run)
 
+    def run_loaded(self, run: RunState) -> None:
+        """A run is scheduled from now on."""
+        self._dag_runs.run_moved(run)
+
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
         """A DagRun came, changed, finished or went."""
         self._dag_runs.run_changed(key, change)

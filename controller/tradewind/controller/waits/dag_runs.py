@@ -98,7 +98,8 @@ class DagRunWaits:
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
         """A DagRun came, changed, finished or went."""
         place = place_of_object(change.object)
-        if place is None:
+        if place is None or (change.kind is ChangeKind.MODIFIED and change.object.metadata.uid in self._runs):
+            # What moves in a run that is scheduled is known before it is in status.
             return
         for wanted in self._who_wants((key[0], change.object.dag), place[0]):
             if change.kind is not ChangeKind.DELETED or change.object.metadata.uid in wanted.ended:
