@@ -155,14 +155,14 @@ class DagRunWaits:
         states: dict[str, Mapping[str, TaskState] | None] = {}
         for wanted in batch:
             found: dict[str, _Candidate] = {}
-            for row in rows:
-                if not wanted.fits(row.place[0]):
-                    continue
+            for row in reversed([row for row in rows if wanted.fits(row.place[0])]):
                 if wanted.task is not None and row.uid not in states:
                     past = await read_ended(self._client, row, dag[0])
                     states[row.uid] = past.states if past is not None else None
                 if wanted.task is None or states[row.uid] is not None:
                     found[row.uid] = _ended(wanted, row, states.get(row.uid) or {})
+                    if found[row.uid].state in wanted.states:
+                        break
             wanted.ended = found | wanted.ended
             wanted.read = True
             self._look(wanted)
