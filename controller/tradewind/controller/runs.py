@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from functools import partial
 from typing import Any
 
@@ -63,6 +64,16 @@ class Record:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     ours: list[Mapping[str, Any]] = field(default_factory=list)
     """The status as last read or acknowledged, and as last sent: what a conflict is compared with."""
+
+
+class Written(Enum):
+    """What became of a write of a status."""
+
+    YES = auto()
+    NOT_YET = auto()
+    """Something else of the object was changed meanwhile: the write is to be tried again."""
+    NEVER = auto()
+    """The run is not ours to write any more."""
 
 
 class Waiting(Exception):  # noqa: N818 - not an error: the run waits
@@ -329,7 +340,8 @@ class Runs:
         for record in list(self.records.values()):
             if record.news.is_set() or record.state.changed:
                 try:
-                    await self._write(record)
+                    while await self._write(record) is Written.NOT_YET:
+                        pass
                 except KubeError as error:
                     log.warning("cannot write the status of DagRun %s/%s: %s", *record.key, error)
 
@@ -360,12 +372,15 @@ class Runs:
                 await asyncio.sleep(backoff.next())
                 continue
             backoff.reset()
-            if not written:
+            if written is Written.NOT_YET:
+                record.news.set()
+            elif written is Written.NEVER:
                 return
-            if last:
+            elif last:
                 self._end(record)
                 return
-            await self._pause(record)
+            else:
+                await self._pause(record)
 
     async def _pause(self, record: Record) -> None:
         """Gather further changes; the end of the run does not wait."""
@@ -373,8 +388,8 @@ class Runs:
             async with asyncio.timeout(WRITE_EVERY):
                 await record.ended.wait()
 
-    async def _write(self, record: Record) -> bool:
-        """One write. False when the run is not ours to write any more."""
+    async def _write(self, record: Record) -> Written:
+        """One write."""
         state, over = record.state, self._recorded(record)
         state.changed = False
         status = state.status()
@@ -385,7 +400,7 @@ class Runs:
         except ApiError as error:
             if error.is_not_found:
                 self._drop(record.key, state.info.uid)
-                return False
+                return Written.NEVER
             if error.is_conflict:
                 return await self._after_conflict(record)
             raise
@@ -398,7 +413,7 @@ class Runs:
             pod = self._cluster.pod(state.info.uid, name)
             if pod is not None:
                 self._spawn(self._tries.let_go(pod), f"let go {name}")
-        return True
+        return Written.YES
 
     def _recorded(self, record: Record) -> set[str]:
         """Those of `record.over` whose result is in status(): not what came before the run knew of the try."""
@@ -410,25 +425,24 @@ class Runs:
                 recorded.add(name)
         return recorded
 
-    async def _after_conflict(self, record: Record) -> bool:
+    async def _after_conflict(self, record: Record) -> Written:
         """Somebody else changed the object. If it was its status, what we know is out of date: load the run anew."""
         fresh = await self._client.get(DAGRUNS, *record.key)
         metadata, status = fresh["metadata"], fresh.get("status") or {}
         uid = record.state.info.uid
         if metadata["uid"] != uid:
             self._drop(record.key, uid)
-            return False
+            return Written.NEVER
         record.resource_version = metadata["resourceVersion"]
         if status in record.ours:
-            record.news.set()
-            return True
+            return Written.NOT_YET
         log.info("DagRun %s/%s was changed by another controller: loading it anew", *record.key)
         self._scheduler.remove_run(uid)
         self.records.pop(uid, None)
         self._uids.pop(record.key, None)
         if status.get("phase") not in ("Succeeded", "Failed"):
             self.changed(record.key)
-        return False
+        return Written.NEVER
 
     def _end(self, record: Record) -> None:
         state = record.state
