@@ -170,15 +170,16 @@ def test_the_clusters_roles_get_rights_on_dags(installed: Operator) -> None:
         role: {
             f"{verb} {resource}"
             for verb in ("get", "patch")
-            for resource in ("dags", "dagruns", "pools")
+            for resource in ("dags", "dagruns", "pools", "backfills")
             if may(f"a-{role}", verb, resource)
         }
         for role in ("view", "edit", "admin")
     }
-    read = {"get dags", "get dagruns", "get pools"}
+    read = {"get dags", "get dagruns", "get pools", "get backfills"}
     assert allowed["view"] == read
-    assert allowed["edit"] == read | {"patch dags", "patch dagruns"}
-    assert allowed["admin"] == read | {"patch dags", "patch dagruns", "patch pools"}
+    edit = read | {"patch dags", "patch dagruns", "patch backfills"}
+    assert allowed["edit"] == edit
+    assert allowed["admin"] == edit | {"patch pools"}
     for role in ("view", "edit", "admin"):
         assert may(f"a-{role}", "get", "dags", "status")
         assert not may(f"a-{role}", "patch", "dags", "status")

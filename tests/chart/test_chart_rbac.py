@@ -13,9 +13,11 @@ NAMESPACES = {"scope": "namespaces", "namespaces": ["team-a", "team-b"]}
 WORK = """
 - {apiGroups: [tradewind.dev], resources: [dags, pools], verbs: [get, list, watch]}
 - {apiGroups: [tradewind.dev], resources: [dags], verbs: [patch]}
+- {apiGroups: [tradewind.dev], resources: [backfills], verbs: [get, list, watch, patch]}
 - {apiGroups: [tradewind.dev], resources: [dagruns],
    verbs: [get, list, watch, create, patch, delete, deletecollection]}
-- {apiGroups: [tradewind.dev], resources: [dags/status, dagruns/status, pools/status], verbs: [patch]}
+- {apiGroups: [tradewind.dev], resources: [dags/status, dagruns/status, pools/status, backfills/status],
+   verbs: [patch]}
 - {apiGroups: [tradewind.dev], resources: [dags/finalizers, dagruns/finalizers], verbs: [update]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, create, patch, delete, deletecollection]}
 - {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch]}
@@ -30,7 +32,7 @@ WAIT_FOR = """
 WORK += WAIT_FOR
 CLUSTER = f"""{WORK}
 - {{apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: [get],
-   resourceNames: [dags.tradewind.dev, dagruns.tradewind.dev, pools.tradewind.dev]}}
+   resourceNames: [dags.tradewind.dev, dagruns.tradewind.dev, pools.tradewind.dev, backfills.tradewind.dev]}}
 """
 INJECT_CA = f"""
 - {{apiGroups: [admissionregistration.k8s.io], resources: [validatingwebhookconfigurations],
@@ -169,11 +171,11 @@ class TestUsers:
     def test_view_reads_edit_writes_dags_and_admin_writes_pools(self, helm: Helm) -> None:
         rendered = helm.template()
         assert self.aggregated(rendered, "view")["rules"] == rules("""
-- {apiGroups: [tradewind.dev], resources: [dags, dagruns, pools], verbs: [get, list, watch]}
-- {apiGroups: [tradewind.dev], resources: [dags/status, dagruns/status, pools/status], verbs: [get]}
+- {apiGroups: [tradewind.dev], resources: [dags, dagruns, pools, backfills], verbs: [get, list, watch]}
+- {apiGroups: [tradewind.dev], resources: [dags/status, dagruns/status, pools/status, backfills/status], verbs: [get]}
 """)
         assert self.aggregated(rendered, "edit")["rules"] == rules("""
-- {apiGroups: [tradewind.dev], resources: [dags, dagruns], verbs: [create, update, patch, delete]}
+- {apiGroups: [tradewind.dev], resources: [dags, dagruns, backfills], verbs: [create, update, patch, delete]}
 """)
         assert self.aggregated(rendered, "admin")["rules"] == rules("""
 - {apiGroups: [tradewind.dev], resources: [pools], verbs: [create, update, patch, delete]}

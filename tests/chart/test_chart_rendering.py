@@ -271,7 +271,7 @@ class TestWebhook:
             {
                 "apiGroups": ["tradewind.dev"],
                 "apiVersions": ["v1alpha1"],
-                "resources": ["dags", "dagruns", "pools"],
+                "resources": ["dags", "dagruns", "pools", "backfills"],
                 "operations": ["CREATE", "UPDATE"],
                 "scope": "Namespaced",
             }

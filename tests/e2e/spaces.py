@@ -191,7 +191,7 @@ class Space:
 
     def explain(self) -> str:
         """What a person would look at: runs, Pods, the ends of the controllers' logs."""
-        words = ("get", "dags,dagruns,pods,pools", "-o", "wide")
+        words = ("get", "dags,dagruns,pods,pools,backfills", "-o", "wide")
         shown = [self.kubectl.attempt(*words).stdout]
         runs = self.kubectl.attempt("get", "dagruns", "-o", "jsonpath={range .items[*]}{.status}{'\\n'}{end}").stdout
         namespace = self.kubectl.attempt("get", "namespace", self.name, "-o", "jsonpath={.status}").stdout

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tradewind.api.validation import summary, validate_dag, validate_dag_run, validate_pool
+from tradewind.api.validation import summary, validate_backfill, validate_dag, validate_dag_run, validate_pool
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-VALIDATORS = {"Dag": validate_dag, "DagRun": validate_dag_run, "Pool": validate_pool}
+VALIDATORS = {"Backfill": validate_backfill, "Dag": validate_dag, "DagRun": validate_dag_run, "Pool": validate_pool}
 
 pytestmark = pytest.mark.unit
 

@@ -61,8 +61,8 @@ class DagSpec(Model):
     suspend: bool | None = None
     """While true no scheduled run starts; runs that have started go on. Default: false."""
     max_active_runs: Annotated[int, Field(ge=1, le=10000)] | None = None
-    """How many runs of this Dag may be running at once; others wait as Queued. Default: 16; with @continuous always
-    1."""
+    """How many runs of this Dag may be running at once; others wait as Queued. Those of a Backfill do not count:
+    it has a limit of its own. Default: 16; with @continuous always 1."""
     max_active_tasks: Annotated[int, Field(ge=1, le=100000)] | None = None
     """How many tasks of one run may be queued or running at once. Default: 16."""
     max_consecutive_failed_runs: Annotated[int, Field(ge=0, le=10000)] | None = None
@@ -116,7 +116,7 @@ class DagStatus(Model):
     schedule: str | None = None
     """The schedule in words."""
     active_runs: int | None = None
-    """Runs that are Queued or Running."""
+    """Runs that are Queued or Running, those of Backfills left out."""
     last_schedule_time: Timestamp | None = None
     """Logical date of the last tick that got a run (or was passed over)."""
     next_schedule_time: Timestamp | None = None

@@ -17,6 +17,9 @@ LABEL_TRY = PREFIX + "try"
 LABEL_POKE = PREFIX + "poke"
 LABEL_VARIABLES = PREFIX + "variables"
 """On ConfigMaps whose data templates may read; its value is then "true"."""
+LABEL_BACKFILL = PREFIX + "backfill"
+ANNOTATION_BACKFILL_UID = PREFIX + "backfill-uid"
+"""Tells the runs of a Backfill from those of an earlier one of that name."""
 ANNOTATION_REVISION = PREFIX + "revision"
 FINALIZER_RESULT = PREFIX + "result"
 
@@ -30,7 +33,8 @@ MAX_DAG_NAME = MAX_LABEL - RUN_SUFFIX
 
 
 def run_name(dag: str, logical_date: datetime) -> str:
-    """Name of the scheduled run of `dag` at `logical_date`: the same for every controller that computes it."""
+    """Name of the run of a tick of `dag`'s schedule, whether the schedule or a Backfill makes it: the same for every
+    controller that computes it."""
     return f"{dag}-{logical_date.astimezone(UTC):%Y%m%dt%H%M%S}"
 
 

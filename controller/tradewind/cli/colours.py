@@ -13,11 +13,13 @@ PHASES = {
     "Running": "cyan",
     "Queued": "blue",
     "Scheduled": "blue",
+    "Pending": "blue",
+    "Paused": "yellow",
     "UpForRetry": "yellow",
     "Skipped": "magenta",
     "Removed": "magenta",
 }
-"""The colour of each state of a task and each phase of a run."""
+"""The colour of each state of a task and each phase of a run or Backfill."""
 
 
 def wanted(*, err: bool = False) -> bool:

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from tradewind.api import API_VERSION, GROUP
-from tradewind.api.validation import Problem, validate_dag, validate_dag_run, validate_pool
+from tradewind.api.validation import Problem, validate_backfill, validate_dag, validate_dag_run, validate_pool
 from tradewind.cli.documents import Document
 from tradewind.cli.errors import CliError
 
@@ -15,6 +15,7 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], list[Problem]]] = {
     "Dag": lambda manifest: validate_dag(manifest)[1],
     "DagRun": lambda manifest: validate_dag_run(manifest)[1],
     "Pool": lambda manifest: validate_pool(manifest)[1],
+    "Backfill": lambda manifest: validate_backfill(manifest)[1],
 }
 
 
@@ -102,10 +103,14 @@ def _type(value: Any) -> str:
     return "string"
 
 
-def parse_moment(text: str) -> datetime:
-    """A moment in time from `2026-01-31` or RFC 3339; without an offset it is UTC. Raises CliError otherwise."""
+def parse_moment(text: str, zone: tzinfo = UTC) -> datetime:
+    """A moment in time, in UTC, from `2026-01-31` or RFC 3339; without an offset in `zone`. Raises CliError for what is
+    none."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise CliError(f"{text!r} is not a moment: write 2026-01-31 or 2026-01-31T06:00:00Z") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment).astimezone(UTC)
+    except OverflowError as error:
+        raise CliError(f"{text!r} is too far from now for a calendar") from error

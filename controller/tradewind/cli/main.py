@@ -23,6 +23,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("tradewind.cli.cluster.runs:status", "Show a run and each of its tasks."),
         "explain": ("tradewind.cli.cluster.explain:explain_command", "Say why a task of a run does not run."),
         "logs": ("tradewind.cli.cluster.logs:logs", "Print the log of a task of a run."),
+        "backfill": ("tradewind.cli.cluster.backfill:backfill", "Make runs of a Dag for a span of the past."),
         "pause": ("tradewind.cli.cluster.dags:pause", "Hold back the scheduled runs of a Dag."),
         "resume": ("tradewind.cli.cluster.dags:resume", "Let a paused Dag run by its schedule again."),
     },

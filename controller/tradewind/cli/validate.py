@@ -31,14 +31,14 @@ class _Row:
 def validate(context: click.Context, files: tuple[str, ...], variables: tuple[str, ...], output: Format) -> None:
     """Check Dag files and list everything that is wrong.
 
-    FILE is a YAML file, a folder of them, or - for standard input. Dags, DagRuns and Pools are checked as the cluster
-    checks them; of ConfigMaps only those with variables count; other kinds are passed over. Exits 2 when anything is
-    wrong.
+    FILE is a YAML file, a folder of them, or - for standard input. Dags, DagRuns, Pools and Backfills are checked as
+    the cluster checks them; of ConfigMaps only those with variables count; other kinds are passed over. Exits 2 when
+    anything is wrong.
     """
     documents, unreadable = read_documents(files)
     given, findings = read_variables(documents, variables)
     findings = [*check_documents(documents), *findings, *check_variables(documents, given)]
-    checked = [document for document in documents if document.kind in ("Dag", "DagRun", "Pool")]
+    checked = [document for document in documents if document.kind in ("Dag", "DagRun", "Pool", "Backfill")]
     wrong = bool(unreadable or findings)
     if output != "table":
         print_data(
@@ -54,7 +54,7 @@ def validate(context: click.Context, files: tuple[str, ...], variables: tuple[st
         for finding in findings:
             click.echo(f"{paint('error', 'red')}  {finding}")
     elif not checked:
-        raise CliError(f"nothing to check: no Dag, DagRun or Pool in {', '.join(files)}")
+        raise CliError(f"nothing to check: no Dag, DagRun, Pool or Backfill in {', '.join(files)}")
     else:
         for document in checked:
             click.echo(f"{paint('ok', 'green')}  {document.file}: {document.kind} {document.name}")

@@ -12,14 +12,17 @@ from tradewind.api import names
 from tradewind.api.variables import Variables
 from tradewind.controller.pods.observation import observe, run_uid_of, try_of
 from tradewind.controller.resources import (
+    BACKFILLS,
     DAGRUNS,
     DAGS,
     POOLS,
+    BackfillObject,
     ConfigMapObject,
     DagObject,
     DagRunObject,
     PodObject,
     PoolObject,
+    backfill_of,
 )
 from tradewind.engine.tries import TryKey, TryReport
 from tradewind.kube.client import KubeClient
@@ -47,6 +50,7 @@ class Cluster:
         on_run: Callable[[Key, Change[DagRunObject]], None],
         on_pod: Callable[[str, PodObject, bool], None],
         on_pool: Callable[[Key], None],
+        on_backfill: Callable[[Key], None],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`on_pod(run_uid, pod, gone)`, `on_run(key, change)`; the others get the key of what changed, and look it
@@ -56,6 +60,7 @@ class Cluster:
         """DagRuns that have not finished."""
         self._runs_of: dict[Key, dict[str, DagRunObject]] = {}
         self.pools: dict[Key, PoolObject] = {}
+        self.backfills: dict[Key, BackfillObject] = {}
         self.pods: dict[str, dict[str, PodObject]] = {}
         """Pods by UID of their run, then by name."""
         self._config_maps: dict[str, dict[str, dict[str, str] | None]] = {}
@@ -63,6 +68,7 @@ class Cluster:
         self._gone: dict[str, dict[TryKey, TryReport]] = {}
         self._active: set[str] = set()
         self._on_dag, self._on_run, self._on_pod, self._on_pool = on_dag, on_run, on_pod, on_pool
+        self._on_backfill = on_backfill
         self.informers: list[Informer[Any]] = []
         for scope in scopes:
             self.informers += [
@@ -77,6 +83,14 @@ class Cluster:
                 ),
                 Informer(client, DAGS, namespace=scope, decode=DagObject, on_change=self._dag, clock=clock),
                 Informer(client, POOLS, namespace=scope, decode=PoolObject, on_change=self._pool, clock=clock),
+                Informer(
+                    client,
+                    BACKFILLS,
+                    namespace=scope,
+                    decode=BackfillObject,
+                    on_change=self._backfill,
+                    clock=clock,
+                ),
                 Informer(
                     client,
                     DAGRUNS,
@@ -136,6 +150,14 @@ class Cluster:
         """Whether a DagRun has not finished, as far as we have heard."""
         return run_uid in self._active
 
+    def backfill_is_gone(self, run: DagRunObject) -> bool:
+        """Whether a run names a Backfill that is not there any more, or is about to go."""
+        metadata = run.metadata
+        if names.LABEL_BACKFILL not in metadata.labels or names.ANNOTATION_BACKFILL_UID not in metadata.annotations:
+            return False
+        found = backfill_of(self.backfills, metadata.namespace, metadata.labels, metadata.annotations)
+        return found is None or found.metadata.deletion_timestamp is not None
+
     def _dag(self, change: Change[DagObject]) -> None:
         _update(self.dags, change)
         self._on_dag(_key(change))
@@ -164,6 +186,10 @@ class Cluster:
             self._config_maps.setdefault(namespace, {})[name] = change.object.data
         else:
             _discard(self._config_maps, namespace, name)
+
+    def _backfill(self, change: Change[BackfillObject]) -> None:
+        _update(self.backfills, change)
+        self._on_backfill(_key(change))
 
     def _pod(self, change: Change[PodObject]) -> None:
         pod = change.object

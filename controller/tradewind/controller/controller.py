@@ -58,6 +58,7 @@ class Controller:
             on_run=self._run_changed,
             on_pod=self._pod_changed,
             on_pool=self._pool_changed,
+            on_backfill=self._backfill_changed,
             clock=clock,
         )
         self.metrics.mirror(self.cluster, lambda: self.leader, self.writer)
@@ -148,6 +149,10 @@ class Controller:
     def _pool_changed(self, key: Key) -> None:
         if self.leader is not None:
             self.leader.pool_changed(key)
+
+    def _backfill_changed(self, key: Key) -> None:
+        if self.leader is not None:
+            self.leader.backfill_changed(key)
 
     def _pod_changed(self, run_uid: str, pod: PodObject, gone: bool) -> None:
         if self.leader is not None:

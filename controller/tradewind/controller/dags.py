@@ -12,10 +12,12 @@ from tradewind.api import API_VERSION, names
 from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
 from tradewind.api.validation import Problem, summary, validate_dag
+from tradewind.controller import tick_runs
 from tradewind.controller.cluster import Cluster
+from tradewind.controller.conditions import with_times
 from tradewind.controller.failure_limits import FailureLimits, limit_of
 from tradewind.controller.history import History
-from tradewind.controller.resources import DAGRUNS, DAGS, DagObject, owner_reference, regarding
+from tradewind.controller.resources import DAGRUNS, DAGS, DagObject, regarding
 from tradewind.controller.revisions import content_hash
 from tradewind.engine.consecutive_failures import SUSPENDED, TOO_MANY_FAILED_RUNS
 from tradewind.engine.ended_run import EndedRun
@@ -146,7 +148,7 @@ class Dags:
         """A run of a Dag has ended."""
         key = (run.namespace, run.dag)
         if key in self._cluster.dags:
-            self._history.finished(key, run.phase)
+            self._history.finished(key, run.phase, run.backfill)
             self._ended.setdefault(key, []).append(run)
             self.changed(key)
 
@@ -292,22 +294,8 @@ class Dags:
     async def _create_run(self, entry: Entry, tick: Tick) -> None:
         """The run of a tick. Its name is fixed by the tick: however often this is tried, there is one."""
         namespace, dag = entry.key
-        name = names.run_name(dag, tick.logical_date)
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": "DagRun",
-            "metadata": {
-                "name": name,
-                "labels": {names.LABEL_DAG: dag},
-                "ownerReferences": [owner_reference("Dag", dag, entry.uid)],
-            },
-            "spec": {
-                "dag": dag,
-                "type": "Scheduled",
-                "logicalDate": format_time(tick.logical_date),
-                "dataInterval": {"start": format_time(tick.interval_start), "end": format_time(tick.logical_date)},
-            },
-        }
+        body = tick_runs.manifest(dag, entry.uid, tick, "Scheduled")
+        name = body["metadata"]["name"]
         # Its watch event may be here before the answer.
         entry.unseen.add(name)
         try:
@@ -375,7 +363,7 @@ class Dags:
             if wanted == _without_times(found.status):
                 current.status_task = None
                 return
-            current.conditions = _with_times(wanted["conditions"], current.conditions, self._clock.now())
+            current.conditions = with_times(wanted["conditions"], current.conditions, self._clock.now())
             status = {**dict.fromkeys(found.status), **wanted, "conditions": current.conditions}
             body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
             try:
@@ -405,16 +393,3 @@ def _without_times(status: dict[str, Any]) -> dict[str, Any]:
         for condition in status.get("conditions") or ()
     ]
     return {**status, "conditions": conditions}
-
-
-def _with_times(wanted: list[dict[str, Any]], before: list[dict[str, Any]], moment: datetime) -> list[dict[str, Any]]:
-    """Conditions with the time of their last change of status."""
-    now = format_time(moment.replace(microsecond=0))
-    known = {condition["type"]: condition for condition in before}
-    dated = []
-    for condition in wanted:
-        old = known.get(condition["type"])
-        same = old is not None and old["status"] == condition["status"]
-        since = old["lastTransitionTime"] if same and old and "lastTransitionTime" in old else now
-        dated.append({**condition, "lastTransitionTime": since})
-    return dated

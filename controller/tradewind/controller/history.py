@@ -6,15 +6,17 @@ end; only a Dag that seems to have too many is looked at closely.
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tradewind.api import names
+from tradewind.api.backfill import UNFINISHED_PHASES
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import DEFAULT_HISTORY_LIMIT
-from tradewind.controller.resources import DAGRUNS
+from tradewind.controller.resources import DAGRUNS, BackfillObject, backfill_of
 from tradewind.controller.revisions import Revisions
+from tradewind.engine.backfill import is_recorded
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.history import FinishedRun, surplus_runs
 from tradewind.engine.states import RunPhase
@@ -36,7 +38,11 @@ TRY_AGAIN = 30.0
 
 
 class History:
-    """Finished runs, by Dag and phase."""
+    """Finished runs, by Dag and phase.
+
+    The limits count for the runs of each Backfill apart, while that exists: else one Backfill would push all other runs
+    of its Dag out.
+    """
 
     def __init__(
         self,
@@ -45,10 +51,14 @@ class History:
         scopes: tuple[str | None, ...],
         revisions: Revisions,
         *,
+        backfills: Mapping[Key, BackfillObject],
         spawn: Callable[[Any, str], asyncio.Task[None]],
         clock: Clock,
     ) -> None:
         self.counts: Counter[tuple[Key, str]] = Counter()
+        self._groups: defaultdict[Key, Counter[tuple[str, str]]] = defaultdict(Counter)
+        """The same for each Dag by Backfill (or "") and phase."""
+        self._backfills = backfills
         self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
         self._spawn, self._clock = spawn, clock
         self._pruning: set[Key] = set()
@@ -57,6 +67,7 @@ class History:
         """Count what there is. The Dags that have finished runs, and for those in `versions`, resourceVersions, the
         names of the runs that were written since: all that have ended since are among them."""
         self.counts.clear()
+        self._groups.clear()
         later: dict[Key, list[str]] = {}
         for scope in self._scopes:
             for phase in PHASES:
@@ -65,6 +76,7 @@ class History:
                     if dag:
                         key = (metadata["namespace"], dag)
                         self.counts[key, phase] += 1
+                        self._groups[key][self._backfill(metadata), phase] += 1
                         if key in versions and int(metadata["resourceVersion"]) > versions[key]:
                             later.setdefault(key, []).append(metadata["name"])
         return list({key for key, _ in self.counts}), later
@@ -98,26 +110,38 @@ class History:
                 ended.append(EndedRun(*dag, name, run_type, phase, finished_at, started=started))
         return ended
 
-    def finished(self, dag: Key, phase: RunPhase) -> None:
+    def finished(self, dag: Key, phase: RunPhase, backfill: str | None = None) -> None:
         """One more run of a Dag has ended."""
         self.counts[dag, phase.value] += 1
+        group = backfill if backfill and (dag[0], backfill) in self._backfills else ""
+        self._groups[dag][group, phase.value] += 1
 
     def forget(self, dag: Key) -> None:
         """The Dag is gone, and its runs with it."""
         for phase in PHASES:
             self.counts.pop((dag, phase), None)
+        self._groups.pop(dag, None)
+
+    def backfill_gone(self, backfill: Key) -> None:
+        """A Backfill was deleted: what is left of its runs counts with those of its Dag."""
+        for dag, groups in self._groups.items():
+            if dag[0] == backfill[0]:
+                for phase in PHASES:
+                    groups["", phase] += groups.pop((backfill[1], phase), 0)
 
     def prune(self, dag: Key, spec: DagSpec | None) -> None:
         """Delete what is more than the Dag's limits keep."""
         if spec is None or dag in self._pruning:
             return
-        if any(self.counts[dag, phase] > limit for phase, limit in _limits(spec)):
+        limits = dict(_limits(spec))
+        if any(number > limits[phase] for (_, phase), number in self._groups[dag].items()):
             self._pruning.add(dag)
             self._spawn(self._prune(dag, spec), f"prune {dag[1]}")
 
     async def _prune(self, dag: Key, spec: DagSpec) -> None:
         try:
             finished: list[FinishedRun] = []
+            held: set[str] = set()
             for phase in PHASES:
                 selector = f"spec.dag={dag[1]},status.phase={phase}"
                 found = await self._client.list(DAGRUNS, dag[0], field_selector=selector, partial=True)
@@ -127,15 +151,20 @@ class History:
                         run["metadata"]["name"],
                         phase == "Succeeded",
                         parse_time(run["metadata"]["creationTimestamp"]) or self._clock.now(),
+                        self._backfill(run["metadata"]),
                     )
                     for run in found
                     if "deletionTimestamp" not in run["metadata"]
                 ]
-            surplus = surplus_runs(spec, finished)
+                held.update(run["metadata"]["name"] for run in found if self._is_held(run["metadata"]))
+            surplus = [name for name in surplus_runs(spec, finished) if name not in held]
             await asyncio.gather(*(self._delete(dag[0], name) for name in surplus))
             left = [run for run in finished if run.name not in set(surplus)]
-            for phase in PHASES:
-                self.counts[dag, phase] = sum(run.succeeded is (phase == "Succeeded") for run in left)
+            self.forget(dag)
+            for run in left:
+                phase = "Succeeded" if run.succeeded else "Failed"
+                self.counts[dag, phase] += 1
+                self._groups[dag][run.backfill, phase] += 1
             if surplus:
                 await self._prune_revisions(dag)
         except (NotLeader, WriterStopped):
@@ -145,6 +174,22 @@ class History:
             await asyncio.sleep(TRY_AGAIN)
         finally:
             self._pruning.discard(dag)
+
+    def _backfill(self, metadata: Mapping[str, Any]) -> str:
+        """The name of the Backfill that a run belongs to, if that is there."""
+        found = self._backfill_of(metadata)
+        return found.metadata.name if found else ""
+
+    def _backfill_of(self, metadata: Mapping[str, Any]) -> BackfillObject | None:
+        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+        return backfill_of(self._backfills, metadata["namespace"], labels, annotations)
+
+    def _is_held(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether a run must stay because its Backfill has not written down yet how it ended."""
+        found = self._backfill_of(metadata)
+        if found is None or found.status.get("phase") not in UNFINISHED_PHASES:
+            return False
+        return not is_recorded(found.spec, found.status, metadata["name"])
 
     async def _delete(self, namespace: str, name: str) -> None:
         try:

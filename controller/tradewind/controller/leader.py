@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
+from tradewind.controller.backfills import Backfills
+from tradewind.controller.backfills.worker import Surroundings
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.dags import Dags
 from tradewind.controller.history import History
@@ -77,7 +79,15 @@ class Leader:
         )
         self.waits = Waits(client, cluster, self.scheduler.runs, self.objects, spawn=self.spawn, report=self._reported)
         self.tries = Tries(client, writer, cluster, self._reported, clock)
-        self.history = History(client, writer, settings.scopes, self.revisions, spawn=self.spawn, clock=clock)
+        self.history = History(
+            client,
+            writer,
+            settings.scopes,
+            self.revisions,
+            backfills=cluster.backfills,
+            spawn=self.spawn,
+            clock=clock,
+        )
         self.dags = Dags(
             writer,
             cluster,
@@ -105,6 +115,13 @@ class Leader:
             on_refused=self._run_refused,
             find_previous=self.past.prepare,
             clock=clock,
+        )
+        self.backfills = Backfills(
+            Surroundings(client, writer, cluster, recorder, clock, self.dags.entries.get),
+            self.scheduler,
+            spawn=self.spawn,
+            wake=self._news.set,
+            on_ended=self.dags.changed,
         )
         self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=self.spawn, clock=clock)
 
@@ -146,8 +163,10 @@ class Leader:
             limit = dag.spec.get("maxActiveRuns")
             self.scheduler.set_max_active_runs(*key, limit if isinstance(limit, int) else DEFAULT_MAX_ACTIVE_RUNS)
         self.dags.take_over()
+        self.backfills.take_over()
         for key in list(self._cluster.runs):
-            self.runs.changed(key)
+            if not self.backfills.drops(key):
+                self.runs.changed(key)
         self.spawn(self._count_history(), "count history")
         self.spawn(self.leftovers.take_over(), "take over leftovers")
         for run_uid, pods in list(self._cluster.pods.items()):
@@ -187,12 +206,13 @@ class Leader:
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
         """A DagRun came, changed, finished or went."""
-        if self._ready:
+        if self._ready and not self.backfills.drops(key):
             self.runs.changed(key)
             self.past.run_changed(key, change)
             self.waits.run_changed(key, change)
             if key not in self._cluster.runs:
                 self.dags.run_gone(key)
+                self.backfills.run_left(key)
 
     def pool_changed(self, key: Key) -> None:
         """A Pool came, changed or went."""
@@ -200,6 +220,13 @@ class Leader:
             pool = self._cluster.pools.get(key)
             self.scheduler.set_pool(*key, pool.spec.slots if pool else None)
             self._news.set()
+
+    def backfill_changed(self, key: Key) -> None:
+        """A Backfill came, changed or went."""
+        if self._ready:
+            self.backfills.changed(key)
+            if key not in self._cluster.backfills:
+                self.history.backfill_gone(key)
 
     def pod_changed(self, run_uid: str, pod: PodObject, gone: bool) -> None:
         """A Pod came, changed or went."""
@@ -222,6 +249,7 @@ class Leader:
 
     def _dag_accepted(self, key: Key) -> None:
         self.runs.dag_changed(key)
+        self.backfills.dag_changed(key)
 
     def _run_loaded(self, run: RunState) -> None:
         self.dags.run_loaded(run)
@@ -231,7 +259,9 @@ class Leader:
         info = run.info
         self._metrics.run_finished(run)
         ended_at = run.finished_at or self._clock.now()
-        self.dags.run_finished(EndedRun(info.namespace, info.dag, info.name, info.type, run.phase, ended_at))
+        self.dags.run_finished(
+            EndedRun(info.namespace, info.dag, info.name, info.type, run.phase, ended_at, backfill=info.backfill)
+        )
         self.leftovers.run_finished(run)
 
     def _run_refused(self, run: EndedRun) -> None:

@@ -169,6 +169,11 @@ class _Mirror:
         dags: Tally[tuple[str, str]] = Tally()
         for entry in leader.dags.entries.values():
             dags[entry.key[0], "Rejected" if entry.problems else "Accepted"] += 1
+        backfills: Tally[tuple[str, str, str]] = Tally()
+        for (namespace, _), found in self._cluster.backfills.items():
+            phase = str(found.status.get("phase") or "Pending")
+            backfills[namespace, str(found.spec.get("dag")), phase] += 1
+        yield _gauge("tradewind_backfills", "Backfills", labels, backfills)
         yield _gauge("tradewind_dags", "Dags, by whether they are accepted", ["namespace", "state"], dags)
 
 

@@ -1,19 +1,21 @@
 """Our kinds, and narrow shapes of what the informers keep."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from tradewind.api import API_VERSION, GROUP, VERSION
+from tradewind.api import API_VERSION, GROUP, VERSION, names
 from tradewind.api.variables import MAX_BYTES
 from tradewind.kube.events import Regarding
-from tradewind.kube.objects import KubeObject, OwnerReference
+from tradewind.kube.objects import Key, KubeObject, OwnerReference
 from tradewind.kube.resources import Resource
 
 DAGS = Resource(GROUP, VERSION, "dags")
 DAGRUNS = Resource(GROUP, VERSION, "dagruns")
 POOLS = Resource(GROUP, VERSION, "pools")
+BACKFILLS = Resource(GROUP, VERSION, "backfills")
 
 
 class DagObject(KubeObject, rename="camel"):
@@ -38,6 +40,13 @@ class DagRunObject(KubeObject, rename="camel"):
         """The status as a dict."""
         decoded = msgspec.json.decode(self.status) if bytes(self.status) else {}
         return decoded if isinstance(decoded, dict) else {}
+
+
+class BackfillObject(KubeObject, rename="camel"):
+    """A Backfill; spec and status are read where they are needed."""
+
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)
+    status: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class _PoolSpec(msgspec.Struct):
@@ -151,6 +160,15 @@ class PodObject(msgspec.Struct, rename="camel"):
     metadata: PodMeta
     spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
     status: PodStatus = msgspec.field(default_factory=PodStatus)
+
+
+def backfill_of(
+    backfills: Mapping[Key, BackfillObject], namespace: str, labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> BackfillObject | None:
+    """The Backfill that made a run with these labels and annotations, or had it run again, while that is there."""
+    found = backfills.get((namespace, labels.get(names.LABEL_BACKFILL, "")))
+    ours = found is not None and found.metadata.uid == annotations.get(names.ANNOTATION_BACKFILL_UID)
+    return found if ours else None
 
 
 def regarding(kind: str, namespace: str, name: str, uid: str) -> Regarding:

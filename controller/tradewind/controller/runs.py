@@ -304,7 +304,9 @@ class Runs:
         if await self._patch_status(key, found, body):
             self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
             dag, run_type = str(found.spec.get("dag")), str(found.spec.get("type", "Manual"))
-            self._on_refused(EndedRun(key[0], dag, key[1], run_type, RunPhase.FAILED, ended_at, started=False))
+            backfill = found.metadata.labels.get(names.LABEL_BACKFILL)
+            ended = EndedRun(key[0], dag, key[1], run_type, RunPhase.FAILED, ended_at, started=False, backfill=backfill)
+            self._on_refused(ended)
 
     async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> bool:
         """False if the run is gone. A conflict is raised: the run has to be looked at anew."""
@@ -469,4 +471,5 @@ def _run_info(key: Key, found: DagRunObject, spec: DagRunSpec, revision: Revisio
         params=with_defaults(revision.spec.params or {}, spec.params or {}),
         revision=revision.name,
         created_at=created,
+        backfill=found.metadata.labels.get(names.LABEL_BACKFILL),
     )

@@ -14,6 +14,7 @@ very same code. The cost of an event is in proportion to what it changes.
     retries.py       when the next try is due
     timetables/      the ticks of each kind of schedule
     schedule.py      which ticks of a Dag get a run now
+    backfill.py      which runs a Backfill makes, and how far it is
     history.py       which finished runs are too many
     rendering.py     what templates see, and a task with them filled in
     graph.py         tasks and edges by position

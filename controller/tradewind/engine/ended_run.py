@@ -19,3 +19,5 @@ class EndedRun:
     finished_at: datetime
     started: bool = True
     """False: it was refused."""
+    backfill: str | None = None
+    """The Backfill that it belongs to."""

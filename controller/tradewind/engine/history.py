@@ -15,17 +15,19 @@ class FinishedRun:
     name: str
     succeeded: bool
     finished_at: datetime
+    backfill: str = ""
+    """The Backfill whose runs are counted apart with it; empty for the Dag's own."""
 
 
 def surplus_runs(spec: DagSpec, finished: Iterable[FinishedRun]) -> list[str]:
-    """Names of the runs to delete, oldest first: succeeded and failed ones have a limit each."""
-    runs = sorted(finished, key=lambda run: (run.finished_at, run.name))
+    """Names of the runs to delete, oldest first: succeeded and failed ones have a limit each, those of each Backfill
+    are counted apart."""
+    groups: dict[tuple[str, bool], list[str]] = {}
+    for run in sorted(finished, key=lambda run: (run.finished_at, run.name)):
+        groups.setdefault((run.backfill, not run.succeeded), []).append(run.name)
     surplus: list[str] = []
-    for succeeded, limit in (
-        (True, spec.successful_runs_history_limit),
-        (False, spec.failed_runs_history_limit),
-    ):
-        same = [run.name for run in runs if run.succeeded is succeeded]
+    for (_, failed), same in sorted(groups.items()):
+        limit = spec.failed_runs_history_limit if failed else spec.successful_runs_history_limit
         keep = DEFAULT_HISTORY_LIMIT if limit is None else limit
         surplus += same[: max(0, len(same) - keep)]
     return surplus

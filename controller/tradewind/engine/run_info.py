@@ -37,6 +37,8 @@ class RunInfo:
     revision: str | None = None
     created_at: datetime | None = None
     previous: PreviousRuns | None = None
+    backfill: str | None = None
+    """Name of the Backfill that it belongs to: such runs count against its maxActiveRuns, not against the Dag's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from tradewind.engine.slots import Slots
 from tradewind.engine.states import RunPhase
 from tradewind.engine.tries import TryKey, TryReport
 
-DagKey = tuple[str, str]
-"""(namespace, Dag name)"""
+QueueKey = tuple[str, str, str | None]
+"""(namespace, Dag name, Backfill name): runs that share a maxActiveRuns; no Backfill for those of the Dag itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ class Scheduler:
         self._wakes: list[tuple[datetime, str]] = []
         self._wake_of: dict[str, datetime] = {}
         self._ready: set[str] = set()
-        self._max_active_runs: dict[DagKey, int] = {}
-        self._queued: dict[DagKey, set[str]] = {}
-        self._running: dict[DagKey, set[str]] = {}
-        self._dirty_dags: set[DagKey] = set()
+        self._max_active_runs: dict[QueueKey, int] = {}
+        self._queued: dict[QueueKey, set[str]] = {}
+        self._running: dict[QueueKey, set[str]] = {}
+        self._dirty_dags: set[QueueKey] = set()
 
     # What the caller tells ----------------------------------------------------------------------------------------
 
@@ -68,9 +68,9 @@ class Scheduler:
         """A Pool has come, changed or (None) gone."""
         self.slots.set_limit(namespace, name, slots)
 
-    def set_max_active_runs(self, namespace: str, dag: str, limit: int | None) -> None:
-        """How many runs of a Dag may be Running; None forgets the Dag."""
-        key = (namespace, dag)
+    def set_max_active_runs(self, namespace: str, dag: str, limit: int | None, *, backfill: str | None = None) -> None:
+        """How many runs of a Dag, or of one of its Backfills, may be Running; None forgets it."""
+        key = (namespace, dag, backfill)
         if limit is None:
             self._max_active_runs.pop(key, None)
         elif self._max_active_runs.get(key) != limit:
@@ -82,7 +82,7 @@ class Scheduler:
         info = run.info
         self.runs[info.uid] = run
         self.introduce(run)
-        key = (info.namespace, info.dag)
+        key = _queue_of(info)
         group = self._queued if run.phase is RunPhase.QUEUED else self._running
         group.setdefault(key, set()).add(info.uid)
         self._dirty[info.uid] = None
@@ -101,7 +101,7 @@ class Scheduler:
         run.release()
         if self._past is not None:
             self._past.detach(run)
-        key = (run.info.namespace, run.info.dag)
+        key = _queue_of(run.info)
         for group in (self._queued, self._running):
             members = group.get(key)
             if members is not None:
@@ -121,8 +121,8 @@ class Scheduler:
             self._dirty[uid] = None
 
     def active_runs(self, namespace: str, dag: str) -> int:
-        """Runs of a Dag that are Queued or Running."""
-        key = (namespace, dag)
+        """Runs of a Dag that are Queued or Running, those of Backfills left out."""
+        key = (namespace, dag, None)
         return len(self._queued.get(key, ())) + len(self._running.get(key, ()))
 
     # What is to be done -------------------------------------------------------------------------------------------
@@ -162,12 +162,12 @@ class Scheduler:
             self._past.advanced(run)
             before = self._past.queued_before(run)
             if before is not None:
-                self._dirty_dags.add((before.info.namespace, before.info.dag))
+                self._dirty_dags.add(_queue_of(before.info))
         plan.stops += run.take_stops()
         plan.notes += run.take_notes()
         plan.waits += run.take_waits()
         plan.starts += [Start(run.info, poke.task, poke.key) for poke in run.take_pokes()]
-        key = (run.info.namespace, run.info.dag)
+        key = _queue_of(run.info)
         if run.finished and uid in self._running.get(key, ()):
             self._running[key].discard(uid)
             self._dirty_dags.add(key)
@@ -177,7 +177,7 @@ class Scheduler:
             self._ready.discard(uid)
         return run
 
-    def _start_runs(self, key: DagKey, now: datetime) -> None:
+    def _start_runs(self, key: QueueKey, now: datetime) -> None:
         """Let runs leave the queue of their Dag, oldest logical date first, as far as maxActiveRuns allows."""
         queued = self._queued.get(key)
         if not queued:
@@ -193,7 +193,8 @@ class Scheduler:
                 run.begin(now)
                 self._dirty[uid] = None
             else:
-                run.wait(f"waits for maxActiveRuns of the Dag ({limit})")
+                whose = "the Dag" if key[2] is None else f"Backfill {key[2]}"
+                run.wait(f"waits for maxActiveRuns of {whose} ({limit})")
                 if run.changed:
                     self._dirty[uid] = None
 
@@ -263,3 +264,7 @@ class Scheduler:
                 return when
             heapq.heappop(self._wakes)
         return None
+
+
+def _queue_of(info: RunInfo) -> QueueKey:
+    return info.namespace, info.dag, info.backfill

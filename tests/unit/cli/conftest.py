@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from cluster_setup import Setup, kubeconfig
 from commandline import Cli, DagFile
+from fake_cluster import FakeCluster, served
 
 
 @pytest.fixture
@@ -35,3 +37,12 @@ def dag_file(tmp_path: Path) -> DagFile:
         return path
 
     return write
+
+
+@pytest.fixture
+def tradewind(cli: Cli) -> Iterator[Setup]:
+    """The program on a fake cluster."""
+    fake = FakeCluster()
+    with served(fake) as server:
+        kubeconfig(cli.folder / "kubeconfig", server)
+        yield Setup(cli, fake, server)

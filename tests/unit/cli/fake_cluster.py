@@ -1,4 +1,4 @@
-"""A few paths of an API server, enough for the cluster commands: Dags, DagRuns, Pods, and the ways to say no."""
+"""A few paths of an API server, enough for the cluster commands: our kinds, Pods, and the ways to say no."""
 
 import json
 import threading
@@ -33,12 +33,13 @@ class FakeCluster:
     def __init__(self) -> None:
         self.dags: dict[str, Any] = {"sales": json.loads(json.dumps(DAG))}
         self.runs: dict[str, Any] = {}
+        self.backfills: dict[str, Any] = {}
         self.pods: list[Any] = []
         self.namespaces = {"default"}
         self.requests: list[tuple[str, str, Any]] = []
         self.refuse: tuple[int, str] | None = None
         self.steps: list[dict[str, Any]] = []
-        """Statuses that a DagRun takes, one with each GET."""
+        """Statuses that a DagRun or Backfill takes, one with each GET."""
 
     def answer(self, method: str, url: str, body: Any) -> tuple[int, Any]:
         """The answer to one request."""
@@ -50,20 +51,21 @@ class FakeCluster:
         if parts[:2] == ["api", "v1"]:
             return self._core(parts[2:], parse_qs(split.query))
         if "namespaces" not in parts:
-            return 200, {"items": list((self.dags if parts[-1] == "dags" else self.runs).values())}
+            return 200, {"items": list(self._objects(parts[-1]).values())}
         namespace, plural, *rest = parts[4:]
         return self._own(method, namespace, plural, rest, body, parse_qs(split.query))
 
     def _own(
         self, method: str, namespace: str, plural: str, rest: list[str], body: Any, query: dict[str, list[str]]
     ) -> tuple[int, Any]:
-        objects = self.dags if plural == "dags" else self.runs
+        objects = self._objects(plural)
         if namespace not in self.namespaces:
             objects = {}
         if method == "POST":
             if namespace not in self.namespaces:
                 return _status(404, f'namespaces "{namespace}" not found')
-            body["metadata"]["name"] = body["metadata"].pop("generateName") + "x7k2p"
+            if "generateName" in body["metadata"]:
+                body["metadata"]["name"] = body["metadata"].pop("generateName") + "x7k2p"
             body["metadata"]["namespace"] = namespace
             objects[body["metadata"]["name"]] = body
             return 201, body
@@ -76,9 +78,14 @@ class FakeCluster:
             return _status(404, f'{plural}.tradewind.dev "{rest[0]}" not found')
         if method == "PATCH":
             objects[rest[0]]["spec"].update(body["spec"])
-        elif plural == "dagruns" and self.steps:
+        elif method == "DELETE":
+            return 200, objects.pop(rest[0])
+        elif plural != "dags" and self.steps:
             objects[rest[0]]["status"] = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
         return 200, objects[rest[0]]
+
+    def _objects(self, plural: str) -> dict[str, Any]:
+        return {"dags": self.dags, "dagruns": self.runs, "backfills": self.backfills}[plural]
 
     def _core(self, parts: list[str], query: dict[str, list[str]]) -> tuple[int, Any]:
         if len(parts) == 2:
@@ -111,7 +118,7 @@ def served(cluster: FakeCluster) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PATCH = _handle  # noqa: N815 - the base class's names
+        do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815 - the base class's names
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: the output is the tests'."""

@@ -1,47 +1,14 @@
 """The cluster commands against a fake API server: what they ask, what they show, and how they fail."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from commandline import Cli, Result
-from fake_cluster import FakeCluster, served
+from cluster_setup import Setup, kubeconfig
+from commandline import Cli
 
 pytestmark = pytest.mark.unit
-
-
-@dataclass
-class Setup:
-    cli: Cli
-    fake: FakeCluster
-    server: str
-
-    def __call__(self, *args: str, **env: str) -> Result:
-        return self.cli(*args, **{"KUBECONFIG": str(self.cli.folder / "kubeconfig"), **env})
-
-
-def kubeconfig(path: Path, server: str, **user: Any) -> None:
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "test",
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "users": [{"name": "u", "user": user or {"token": "t"}}],
-        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}],
-    }
-    path.write_text(yaml.safe_dump(document))
-
-
-@pytest.fixture
-def tradewind(cli: Cli) -> Iterator[Setup]:
-    fake = FakeCluster()
-    with served(fake) as server:
-        kubeconfig(cli.folder / "kubeconfig", server)
-        yield Setup(cli, fake, server)
 
 
 def run_status(phase: str, *tasks: dict[str, Any], **more: Any) -> dict[str, Any]:

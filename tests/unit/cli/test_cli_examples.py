@@ -27,7 +27,8 @@ def test_example(cli: Cli, example: Path) -> None:
 def test_all_examples_are_valid(cli: Cli) -> None:
     result = cli("validate", EXAMPLES, EXAMPLES / "weather", EXAMPLES / "wait-for")
     assert (result.code, result.err) == (0, "")
-    assert result.out.count("ok  ") == len(FILES) + 4  # those of weather and wait-for, and the Pool of pool.yaml
+    # Those of weather and wait-for, the Pool of pool.yaml and the Backfill of backfill.yaml.
+    assert result.out.count("ok  ") == len(FILES) + 5
 
 
 def test_diamond_runs_its_sides_together(cli: Cli) -> None:

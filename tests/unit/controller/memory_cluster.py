@@ -85,13 +85,13 @@ class MemoryCluster:
             self._fails.add(name)
         self._ask("POST", "dagruns", "", {"metadata": {"name": name}, "spec": {"dag": dag, **spec}})
 
+    def create(self, plural: str, name: str, *, metadata: Json | None = None, **fields: Any) -> None:
+        """Make an object of any kind."""
+        self._ask("POST", plural, "", {"metadata": {"name": name, **(metadata or {})}, **fields})
+
     def mend(self, run: str) -> None:
         """From now on the Pods of a run succeed."""
         self._fails.discard(run)
-
-    def create(self, plural: str, name: str, **fields: Any) -> None:
-        """Make an object."""
-        self._ask("POST", plural, "", {"metadata": {"name": name}, **fields})
 
     def patch(self, plural: str, name: str, *, subresource: str = "", **fields: Any) -> None:
         """Merge something into an object."""

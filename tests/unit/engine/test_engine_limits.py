@@ -345,3 +345,30 @@ def test_a_pod_that_exists_after_all_ends_the_wait() -> None:
     assert world.started() == ["a", "b"]
     assert "reason" not in world.entry("a")
     assert world.run.active == 2
+
+
+def test_runs_of_a_backfill_have_a_limit_of_their_own() -> None:
+    world = World(task("a"), maxActiveRuns=1)
+    world.scheduler.set_max_active_runs("ns", "d", 2, backfill="b")
+    made = [world.add(run_info(f"b{n}", logical_date=START - timedelta(days=n), backfill="b")) for n in (1, 2, 3)]
+    own = world.add(run_info("r2"))
+    assert [run.phase for run in made] == ["Running", "Running", "Queued"]
+    assert made[2].message == "waits for maxActiveRuns of Backfill b (2)"
+    assert own.message == "waits for maxActiveRuns of the Dag (1)"
+    assert world.scheduler.active_runs("ns", "d") == 2
+    world.scheduler.remove_run("b1")
+    world.plan()
+    assert (made[2].phase, own.phase) == ("Running", "Queued")
+    world.succeed("a")
+    assert own.phase == "Running"
+
+
+def test_the_runs_of_a_backfill_can_be_held_back_and_let_go() -> None:
+    world = World(task("a"))
+    world.scheduler.set_max_active_runs("ns", "d", 0, backfill="b")
+    run = world.add(run_info("b1", backfill="b"))
+    assert run.phase == "Queued"
+    world.scheduler.set_max_active_runs("ns", "d", 1, backfill="b")
+    world.scheduler.set_max_active_runs("ns", "d", None, backfill="b")
+    world.plan()
+    assert run.phase == "Running"

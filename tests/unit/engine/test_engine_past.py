@@ -368,6 +368,15 @@ def test_one_that_comes_in_between_leaves_the_queue_too() -> None:
     assert world.waits(world.run) == "waits for task 'a' of the previous run 'r0-1' (not started)"
 
 
+def test_a_run_of_a_backfill_that_one_of_the_dag_waits_for_leaves_its_queue() -> None:
+    world = PastWorld(*CHAIN, history=(past_run("r0", day(0), a="Failed"),), maxActiveRuns=1)
+    world.scheduler.set_max_active_runs("ns", "d", 1, backfill="b")
+    later = world.add(run_info("b3", logical_date=day(3), backfill="b"))
+    between = world.add(run_info("b0", logical_date=day(0) + timedelta(hours=1), backfill="b"))
+    assert world.waits(later) == "waits for task 'a' of the previous run 'r1' (not started)"
+    assert (later.phase, between.phase) == (RunPhase.RUNNING, RunPhase.RUNNING)
+
+
 def test_dags_of_which_no_run_asks_are_not_kept() -> None:
     world = PastWorld(task("a"), task("b", "a"))
     assert not world.index.tracks(("ns", "d"))

@@ -1,5 +1,6 @@
 """Which ticks of a Dag get a run now, and which finished runs are too many."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -209,3 +210,8 @@ def test_runs_of_the_same_time_go_by_name() -> None:
     runs = [finished(name, True, 1) for name in "cab"]
     assert surplus_runs(spec(successfulRunsHistoryLimit=1), runs) == ["a", "b"]
     assert surplus_runs(spec(), []) == []
+
+
+def test_the_runs_of_each_backfill_are_counted_apart() -> None:
+    runs = [replace(finished(f"{name}{hour}", True, hour), backfill=name) for name in ("", "b", "c") for hour in (1, 2)]
+    assert surplus_runs(spec(successfulRunsHistoryLimit=1), runs) == ["1", "b1", "c1"]

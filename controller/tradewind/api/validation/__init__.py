@@ -1,4 +1,4 @@
-"""Whether a Dag, DagRun or Pool can be used, and if not, what to change: the one place that decides it.
+"""Whether a Dag, DagRun, Pool or Backfill can be used, and if not, what to change: the one place that decides it.
 
 The admission webhook, the controller (condition Accepted) and the CLI call these functions, so all give the same
 reasons and messages. Nothing is raised for bad input: every problem found is returned. One file per subject.
@@ -6,13 +6,16 @@ reasons and messages. Nothing is raised for bad input: every problem found is re
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from tradewind.api.backfill import Backfill
 from tradewind.api.dag import Dag, DagSpec
 from tradewind.api.dagrun import DagRun
 from tradewind.api.groups import Groups
 from tradewind.api.names import MAX_DAG_NAME, MAX_LABEL
 from tradewind.api.pool import Pool
+from tradewind.api.validation.backfill import check_against_dag, check_span
 from tradewind.api.validation.branches import check_branches
 from tradewind.api.validation.connections import check_connections
 from tradewind.api.validation.dependencies import check_dependencies
@@ -37,6 +40,7 @@ __all__ = [
     "Problem",
     "check_request",
     "summary",
+    "validate_backfill",
     "validate_dag",
     "validate_dag_run",
     "validate_dag_spec",
@@ -100,3 +104,17 @@ def validate_pool(manifest: Mapping[str, Any]) -> tuple[Pool | None, list[Proble
     """The Pool in `manifest` and what is wrong with it."""
     pool, problems = parse(Pool, manifest)
     return pool, problems + check_name("Pool", manifest, MAX_LABEL)
+
+
+def validate_backfill(
+    manifest: Mapping[str, Any], dag: DagSpec | None = None, *, now: datetime | None = None
+) -> tuple[Backfill | None, list[Problem]]:
+    """The Backfill in `manifest` and what is wrong with it: what its Dag does not allow only where that is given, dates
+    in the future only where `now` is (when the Backfill was made)."""
+    backfill, problems = parse(Backfill, manifest)
+    problems += check_name("Backfill", manifest, MAX_LABEL)
+    if backfill is not None:
+        problems += check_span(backfill.spec, now)
+        if dag is not None:
+            problems += check_against_dag(backfill.spec, dag)
+    return backfill, problems

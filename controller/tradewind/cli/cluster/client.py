@@ -37,7 +37,7 @@ class Cluster:
             self._api.session.proxies = {"http": config.cluster["proxy-url"], "https": config.cluster["proxy-url"]}
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
-        """One Dag or DagRun."""
+        """One object of ours."""
         return self._object("get", kind, name, url=f"{_plural(kind)}/{name}")
 
     def list_all(self, kind: str, *, everywhere: bool = False, fields: str | None = None) -> list[dict[str, Any]]:
@@ -66,6 +66,10 @@ class Cluster:
         """Change an object by a merge patch."""
         headers = {"Content-Type": "application/merge-patch+json"}
         return self._object("patch", kind, name, url=f"{_plural(kind)}/{name}", data=json.dumps(patch), headers=headers)
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object."""
+        self._object("delete", kind, name, url=f"{_plural(kind)}/{name}")
 
     def pods(self, selector: str) -> list[dict[str, Any]]:
         """The Pods with these labels."""
@@ -147,16 +151,27 @@ class Cluster:
 def cluster_options(command: F) -> F:
     """The options that every cluster command takes; the command gets a `Cluster` as its argument `cluster`."""
 
+    @lazy_cluster_options
+    @wraps(command)
+    def with_cluster(*args: Any, connect: Callable[[], Cluster], **rest: Any) -> Any:
+        return command(*args, cluster=connect(), **rest)
+
+    return with_cluster  # type: ignore[return-value]
+
+
+def lazy_cluster_options(command: F) -> F:
+    """The same for a command that may do without a cluster: its argument `connect` gives one."""
+
     @click.option("-n", "--namespace", metavar="NAME", help="Namespace. Default: the one of the context.")
     @click.option("--context", "context_name", metavar="NAME", help="Context of the kubeconfig.")
     @click.option("--kubeconfig", type=click.Path(dir_okay=False), metavar="FILE", help="Default: $KUBECONFIG.")
     @wraps(command)
-    def with_cluster(
+    def with_connect(
         *args: Any, namespace: str | None, context_name: str | None, kubeconfig: str | None, **rest: Any
     ) -> Any:
-        return command(*args, cluster=Cluster(kubeconfig, context_name, namespace), **rest)
+        return command(*args, connect=lambda: Cluster(kubeconfig, context_name, namespace), **rest)
 
-    return with_cluster  # type: ignore[return-value]
+    return with_connect  # type: ignore[return-value]
 
 
 def _plural(kind: str) -> str:

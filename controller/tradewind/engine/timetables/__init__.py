@@ -8,6 +8,7 @@ continuous.py   @continuous
 union.py        several of them
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tradewind.api.cron import cron_expression, time_zone
@@ -29,24 +30,32 @@ __all__ = [
     "Tick",
     "Timetable",
     "UnionTimetable",
+    "joined_timetable",
     "timetable_of",
 ]
 
 
 def timetable_of(spec: DagSpec, created_at: datetime) -> Timetable | None:
     """The timetable of an accepted Dag that was made at `created_at`; None for one without schedule."""
-    parts = tuple(_timetable(schedule, spec, created_at.astimezone(UTC)) for schedule in spec.all_schedules)
+    created_at = created_at.astimezone(UTC)
+    return joined_timetable(spec.all_schedules, spec.time_zone, spec.start_date or created_at, created_at)
+
+
+def joined_timetable(
+    schedules: Sequence[str | Every], zone: str | None, start: datetime, created_at: datetime
+) -> Timetable | None:
+    """The timetable of these schedules together; `start` (in UTC) is startDate or `created_at`. None without any."""
+    parts = tuple(_timetable(schedule, zone, start, created_at) for schedule in schedules)
     if not parts:
         return None
     return parts[0] if len(parts) == 1 else UnionTimetable(parts)
 
 
-def _timetable(schedule: str | Every, spec: DagSpec, created_at: datetime) -> Timetable:
-    start = spec.start_date or created_at
+def _timetable(schedule: str | Every, zone: str | None, start: datetime, created_at: datetime) -> Timetable:
     if isinstance(schedule, Every):
         return EveryTimetable(start, parse_duration(schedule.every))
     if schedule.strip() == ONCE:
         return OnceTimetable(start)
     if schedule.strip() == CONTINUOUS:
         return ContinuousTimetable(max(start, created_at))
-    return CronTimetable(cron_expression(schedule), time_zone(spec.time_zone or "UTC"))
+    return CronTimetable(cron_expression(schedule), time_zone(zone or "UTC"))

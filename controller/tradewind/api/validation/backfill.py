@@ -1,0 +1,54 @@
+"""Whether a Backfill can be done: its span, and what it asks of its Dag. engine/backfill.py counts its ticks."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from tradewind.api.backfill import BackfillSpec
+from tradewind.api.dag import DagSpec
+from tradewind.api.schedule import CONTINUOUS
+from tradewind.api.validation.params import check_params
+from tradewind.api.validation.problem import Problem
+
+CLOCK_SKEW = timedelta(seconds=2)
+"""Kubernetes writes when an object was made in whole seconds, and not every clock shows the same."""
+
+
+def check_span(spec: BackfillSpec, now: datetime | None) -> Iterator[Problem]:
+    """Whether the span lies in the past; `now` is when the Backfill was made, None where that is not known."""
+    if spec.from_ > spec.to:
+        yield Problem("InvalidSpan", "spec.from", f"is after spec.to ({spec.to:%Y-%m-%dT%H:%M:%SZ})")
+    if now is not None and spec.to > now + CLOCK_SKEW:
+        message = (
+            f"{spec.to:%Y-%m-%dT%H:%M:%SZ} is in the future; it is {now:%Y-%m-%dT%H:%M:%SZ}, and the schedule itself "
+            "makes the runs that are to come"
+        )
+        yield Problem("FutureDates", "spec.to", message)
+
+
+def check_against_dag(spec: BackfillSpec, dag: DagSpec) -> Iterator[Problem]:
+    """What the Dag does not allow."""
+    if not dag.all_schedules:
+        message = f"the Dag {spec.dag!r} has no schedule, and so no ticks to make runs for; use a DagRun"
+        yield Problem("NoSchedule", "spec.dag", message)
+    elif any(isinstance(each, str) and each.strip() == CONTINUOUS for each in dag.all_schedules):
+        message = f"the Dag {spec.dag!r} runs {CONTINUOUS}: its ticks follow from the ends of its runs"
+        yield Problem("NoSchedule", "spec.dag", message)
+    waiting = tasks_that_depend_on_past(dag)
+    if spec.reverse and waiting:
+        more = f" and {len(waiting) - 3} more" if len(waiting) > 3 else ""
+        message = f"cannot be true: tasks wait for the run before theirs ({', '.join(waiting[:3])}{more})"
+        yield Problem("DependsOnPast", "spec.reverse", message)
+    yield from check_params(dag.params or {}, spec.params or {})
+
+
+def tasks_that_depend_on_past(dag: DagSpec) -> list[str]:
+    """Names of the tasks with dependsOnPast or waitForDownstream, their own or by taskDefaults."""
+    return [task.name for task in dag.tasks if any(_setting(dag, task, name) for name in _PAST)]
+
+
+_PAST = ("depends_on_past", "wait_for_downstream")
+
+
+def _setting(dag: DagSpec, task: object, name: str) -> object:
+    own = getattr(task, name, None)
+    return own if own is not None else getattr(dag.task_defaults, name, None)

@@ -1,0 +1,22 @@
+"""`tradewind backfill`: runs of a Dag for a span of time that has passed."""
+
+import click
+
+from tradewind.cli.cluster.backfill_create import create
+from tradewind.cli.cluster.backfills import delete, list_backfills, pause, resume, status
+
+EXAMPLES = """\b
+Examples:
+  tradewind backfill create daily-sales --from 2026-01-01 --to 2026-01-31 --dry-run
+  tradewind backfill create daily-sales --from 2026-01-01 --to 2026-01-31 --follow
+  tradewind backfill create daily-sales --from 2026-01-01 --to 2026-01-31 --reprocess failed
+"""
+
+
+@click.group(epilog=EXAMPLES)
+def backfill() -> None:
+    """Make runs of a Dag for a span of time that has passed."""
+
+
+for _command in (create, list_backfills, status, pause, resume, delete):
+    backfill.add_command(_command)

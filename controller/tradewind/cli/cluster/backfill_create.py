@@ -1,0 +1,177 @@
+"""`tradewind backfill create`: make a Backfill, or list what it would do."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from tradewind.api import API_VERSION
+from tradewind.api.backfill import BackfillSpec
+from tradewind.api.cron import time_zone
+from tradewind.api.dag import DagSpec
+from tradewind.api.names import MAX_LABEL
+from tradewind.api.validation import Problem, validate_backfill
+from tradewind.api.validation.shape import parse
+from tradewind.cli.cluster.backfills import follow_backfill, summary
+from tradewind.cli.cluster.client import Cluster, lazy_cluster_options
+from tradewind.cli.dag_files import read_dag_files
+from tradewind.cli.errors import EXIT_FAILED, CliError
+from tradewind.cli.inputs import parse_moment, parse_params
+from tradewind.cli.output import Format, output_option, print_data, print_table
+from tradewind.engine.backfill import ExistingRun, Step, check_ticks, outline, outlook, pinned, ticks_in, unpinned
+from tradewind.engine.task_instance import format_time, parse_time
+from tradewind.engine.timetables import Tick
+
+_GENERATED = "-x7k2p"
+"""As long as what the API server adds to a generateName."""
+_OPTIONS = {"spec.dag": "DAG", "spec.from": "--from", "spec.to": "--to", "spec.reverse": "--reverse"}
+
+
+@click.command()
+@click.argument("dag", required=False)
+@click.option("--from", "start", required=True, metavar="TIME", help="First moment: a tick at this very moment counts.")
+@click.option("--to", "end", required=True, metavar="TIME", help="Last moment: a tick at this very moment counts.")
+@click.option(
+    "--reprocess",
+    type=click.Choice(["None", "Failed", "Completed"], case_sensitive=False),
+    default="None",
+    show_default=True,
+    help="Which runs that exist are run again.",
+)
+@click.option("--max-active-runs", type=click.IntRange(1, 1000), default=10, show_default=True, help="Runs at once.")
+@click.option("--reverse", is_flag=True, help="The newest run first.")
+@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
+@click.option("--name", help="Name of the Backfill. Default: the Dag's and five characters more.")
+@click.option("--dry-run", is_flag=True, help="Make nothing: list the ticks, and what would become of each.")
+@click.option("-f", "--filename", "files", multiple=True, metavar="FILE", help="With --dry-run: a Dag from a file.")
+@click.option("--wait", is_flag=True, help="Wait for the end; exit 1 if a run failed.")
+@click.option("--follow", is_flag=True, help="Wait, and show what happens on the way.")
+@lazy_cluster_options
+@output_option("table", "json", "yaml")
+@click.pass_context
+def create(
+    context: click.Context,
+    connect: Callable[[], Cluster],
+    dag: str | None,
+    start: str,
+    end: str,
+    reprocess: str,
+    max_active_runs: int,
+    reverse: bool,
+    params: tuple[str, ...],
+    name: str | None,
+    dry_run: bool,
+    files: tuple[str, ...],
+    wait: bool,
+    follow: bool,
+    output: Format,
+) -> None:
+    """Make runs of a Dag for the ticks of its schedule in the past.
+
+    TIME is 2026-01-31 (midnight) or 2026-01-31T06:00; without an offset in the time zone of the Dag. Prints the name of
+    the Backfill. Exits 0 when it was made or, with --wait or --follow, when all its runs succeeded; 1 when one failed;
+    2 when it cannot be done.
+    """
+    if files:
+        if not dry_run:
+            raise CliError("-f is for --dry-run: the runs are those of the Dag that is on the cluster")
+        dag, dag_spec, made_at = _dag_of_files(files, dag, start)
+        runs: list[dict[str, Any]] = []
+        cluster = None
+    else:
+        if dag is None:
+            raise CliError("name the Dag: tradewind backfill create DAG --from TIME --to TIME")
+        cluster = connect()
+        dag_spec, made_at = _dag_on(cluster, dag)
+        runs = cluster.list_all("DagRun", fields=f"spec.dag={dag}") if dry_run else []
+    manifest = {
+        "apiVersion": API_VERSION,
+        "kind": "Backfill",
+        "metadata": {"name": name} if name else {"generateName": f"{dag[: MAX_LABEL - len(_GENERATED)]}-"},
+        "spec": _spec(dag, dag_spec, start, end, params)
+        | {"reprocess": reprocess, "maxActiveRuns": max_active_runs, "reverse": reverse},
+    }
+    spec, ticks = _check(manifest, dag_spec, made_at)
+    if cluster is None or dry_run:
+        _print_outline(dag, outline(dag, spec, ticks, _existing(runs).get), output)
+        return
+    made = cluster.create("Backfill", manifest)
+    name = str(made["metadata"]["name"])
+    if output == "table":
+        click.echo(name)
+    if wait or follow:
+        made = follow_backfill(cluster, name, quiet=not follow)
+        click.echo(summary(made), err=output != "table")
+    if output != "table":
+        print_data(made, output)
+    if (wait or follow) and made["status"]["phase"] != "Succeeded":
+        context.exit(EXIT_FAILED)
+
+
+def _dag_of_files(files: Sequence[str], name: str | None, start: str) -> tuple[str, DagSpec, datetime]:
+    """The Dag in files, taken to be made at --from, since `every` counts from there."""
+    dags = read_dag_files(files, name).dags
+    if len(dags) > 1:
+        raise CliError(f"there are several Dags in {', '.join(files)}: name one of {', '.join(dags)}")
+    [(found, dag)] = dags.items()
+    return found, dag.spec, parse_moment(start, time_zone(dag.spec.time_zone or "UTC"))
+
+
+def _dag_on(cluster: Cluster, name: str) -> tuple[DagSpec, datetime]:
+    """The Dag on the cluster, and when it was made. Raises CliError for one that cannot run."""
+    found = cluster.get("Dag", name)
+    for condition in (found.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "Accepted" and condition["status"] == "False":
+            raise CliError(f"the Dag {name!r} cannot run: {condition['message']}")
+    spec, problems = parse(DagSpec, found["spec"])
+    if spec is None:
+        raise CliError("\n       ".join(f"the Dag {name!r}: spec.{problem}" for problem in problems))
+    return spec, parse_time(found["metadata"].get("creationTimestamp")) or datetime.now(UTC)
+
+
+def _spec(dag: str, dag_spec: DagSpec, start: str, end: str, params: Sequence[str]) -> dict[str, Any]:
+    zone = time_zone(dag_spec.time_zone or "UTC")
+    spec: dict[str, Any] = {
+        "dag": dag,
+        "from": format_time(parse_moment(start, zone)),
+        "to": format_time(parse_moment(end, zone)),
+    }
+    given = parse_params(params, dag_spec.params or {})
+    return spec | ({"params": given} if given else {})
+
+
+def _check(manifest: dict[str, Any], dag: DagSpec, made_at: datetime) -> tuple[BackfillSpec, list[Tick]]:
+    """The Backfill and its ticks. Raises CliError with all that is wrong, in terms of the options."""
+    backfill, problems = validate_backfill(manifest, dag, now=datetime.now(UTC))
+    ticks: list[Tick] = []
+    if backfill is not None and not problems:
+        kept = pinned(dag, made_at)
+        ticks = list(ticks_in(unpinned(kept), backfill.spec))
+        problems = check_ticks(ticks, backfill.spec, kept)
+    if backfill is None or problems:
+        raise CliError("\n       ".join(map(_in_options, problems)))
+    return backfill.spec, ticks
+
+
+def _in_options(problem: Problem) -> str:
+    if problem.field.startswith("spec.params."):
+        return f"--param {problem.field.removeprefix('spec.params.')}: {problem.message}"
+    option = _OPTIONS.get(problem.field, "" if problem.field == "spec" else problem.field)
+    return f"{option}: {problem.message}" if option else problem.message
+
+
+def _existing(runs: Sequence[dict[str, Any]]) -> dict[str, ExistingRun]:
+    return {run["metadata"]["name"]: ExistingRun((run.get("status") or {}).get("phase") or "Queued") for run in runs}
+
+
+def _print_outline(dag: str, steps: Sequence[Step], output: Format) -> None:
+    if output != "table":
+        actions = [step.action.value for step in steps]
+        counts = {action.lower(): actions.count(action) for action in ("Create", "Rerun", "Skip")}
+        numbers = {"total": len(steps), **counts}
+        print_data({"dag": dag, **numbers, "ticks": [step.to_dict() for step in steps]}, output)
+        return
+    rows = [[format_time(step.tick.logical_date), step.run, step.action.value, step.reason] for step in steps]
+    print_table(["LOGICAL DATE", "RUN", "ACTION", "REASON"], rows)
+    click.echo(f"{len(steps)} tick{'' if len(steps) == 1 else 's'}: {outlook(steps)}", err=True)

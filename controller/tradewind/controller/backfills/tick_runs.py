@@ -1,0 +1,171 @@
+"""The DagRuns of one Backfill: what there is, and what it makes or asks to run again."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from tradewind.api import names
+from tradewind.api.backfill import BackfillSpec
+from tradewind.controller import tick_runs
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.resources import DAGRUNS
+from tradewind.engine.backfill import ExistingRun, Step
+from tradewind.engine.states import FINISHED_PHASES
+from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock
+from tradewind.kube.errors import ApiError
+from tradewind.kube.objects import Key
+from tradewind.kube.writer import Writer
+
+LIST_AGAIN = 300.0
+"""Seconds for which a list of the Dag's finished runs is good. It is only asked what a tick has already: that it has no
+run is found out by making one."""
+WAIT_FOR_DELETION = 1.0
+
+
+class TickRuns:
+    """The runs that have the name of a tick's run. `existing` tells what is known of them."""
+
+    def __init__(self, key: Key, uid: str, client: KubeClient, writer: Writer, cluster: Cluster, clock: Clock) -> None:
+        self._namespace, self._backfill = key
+        self._uid = uid
+        self._client, self._writer, self._cluster, self._clock = client, writer, cluster, clock
+        self._finished: dict[str, ExistingRun] = {}
+        self._listed_at: float | None = None
+
+    # What there is ------------------------------------------------------------------------------------------------
+
+    def existing(self, name: str) -> ExistingRun | None:
+        """The run of that name: from the cache while it has not ended, else from the last list."""
+        run = self._cluster.runs.get((self._namespace, name))
+        if run is None:
+            return self._finished.get(name)
+        ours = run.metadata.annotations.get(names.ANNOTATION_BACKFILL_UID) == self._uid
+        return ExistingRun(str(run.decoded_status().get("phase") or "Queued"), ours)
+
+    def is_active(self, name: str) -> bool:
+        """Whether there is a run of that name that has not ended, as far as we have heard."""
+        return (self._namespace, name) in self._cluster.runs
+
+    def forget(self) -> None:
+        """What was known may be out of date."""
+        self._finished, self._listed_at = {}, None
+
+    async def list_finished(self, dag: str) -> None:
+        """Find out which runs of the Dag have ended, unless that was done a short while ago."""
+        now = self._clock.monotonic()
+        if self._listed_at is not None and now - self._listed_at < LIST_AGAIN:
+            return
+        found: dict[str, ExistingRun] = {}
+        for phase in FINISHED_PHASES:
+            selector = f"spec.dag={dag},status.phase={phase}"
+            for run in await self._client.list(DAGRUNS, self._namespace, field_selector=selector, partial=True):
+                found[run["metadata"]["name"]] = ExistingRun(phase, self._is_ours(run))
+        self._finished, self._listed_at = found, now
+
+    async def ends(self, runs: Iterable[str]) -> dict[str, str | None]:
+        """How those of `runs` that have ended did; None: they are gone."""
+        asked = list(runs)
+        found = await asyncio.gather(*(self._get(name) for name in asked))
+        ends: dict[str, str | None] = {}
+        for name, run in zip(asked, found, strict=True):
+            if run is None:
+                ends[name] = None
+            elif (phase := self._end_of(run)) is not None:
+                ends[name] = phase
+        return ends
+
+    def _end_of(self, run: dict[str, Any]) -> str | None:
+        """How a run of ours ended; None while it has not, or has not begun to run again."""
+        status = run.get("status") or {}
+        pending = (run["spec"].get("request") or {}).get("id") == self._request_id
+        if pending or status.get("phase") not in FINISHED_PHASES:
+            return None
+        for request in status.get("requests") or ():
+            if request["id"] == self._request_id and request["state"] == "Rejected":
+                return "Failed"
+        return str(status["phase"])
+
+    # What is done -------------------------------------------------------------------------------------------------
+
+    async def create(self, step: Step, spec: BackfillSpec, dag_uid: str) -> bool:
+        """Make the run of a tick; False if there is one already."""
+        body = tick_runs.manifest(
+            spec.dag,
+            dag_uid,
+            step.tick,
+            "Backfill",
+            labels={names.LABEL_BACKFILL: self._backfill},
+            annotations={names.ANNOTATION_BACKFILL_UID: self._uid},
+            params=spec.params,
+        )
+        try:
+            await self._writer.create(DAGRUNS, self._namespace, body)
+        except ApiError as error:
+            if not error.is_already_exists:
+                raise
+            await self._look_up(step.run, spec.dag)
+            return False
+        return True
+
+    async def rerun(self, step: Step, spec: BackfillSpec) -> bool:
+        """Ask for a run to be run again; False if it is not any more what it was when that was decided."""
+        run = await self._get(step.run)
+        ended = run is not None and (run.get("status") or {}).get("phase") in FINISHED_PHASES
+        if run is None or not ended or run["spec"].get("request"):
+            await self._look_up(step.run, spec.dag)
+            return False
+        body = {
+            "metadata": {
+                "resourceVersion": run["metadata"]["resourceVersion"],
+                "labels": {names.LABEL_BACKFILL: self._backfill},
+                "annotations": {names.ANNOTATION_BACKFILL_UID: self._uid},
+            },
+            "spec": {
+                "request": {
+                    "id": self._request_id,
+                    "type": "Rerun",
+                    "requestedBy": f"Backfill {self._backfill}",
+                    # As the runs that are made: with the Dag as it is now.
+                    "revision": "Latest",
+                    "message": step.reason,
+                }
+            },
+        }
+        try:
+            await self._writer.patch(DAGRUNS, self._namespace, step.run, body)
+        except ApiError as error:
+            if not (error.is_conflict or error.is_not_found):
+                raise
+            await self._look_up(step.run, spec.dag)
+            return False
+        return True
+
+    async def _look_up(self, name: str, dag: str) -> None:
+        """Find out what the run of a name really is."""
+        run = await self._get(name)
+        if run is None or run["metadata"].get("deletionTimestamp"):
+            # Gone, or about to be: then there is room for another one.
+            self._finished.pop(name, None)
+            await asyncio.sleep(WAIT_FOR_DELETION)
+            return
+        phase = str((run.get("status") or {}).get("phase") or "Queued")
+        if run["spec"].get("request") and phase in FINISHED_PHASES:
+            phase = "about to run again"
+        other = run["spec"].get("dag")
+        self._finished[name] = ExistingRun(phase, self._is_ours(run), other if other != dag else None)
+
+    @property
+    def _request_id(self) -> str:
+        return f"backfill-{self._uid}"
+
+    def _is_ours(self, run: dict[str, Any]) -> bool:
+        return bool(run["metadata"].get("annotations", {}).get(names.ANNOTATION_BACKFILL_UID) == self._uid)
+
+    async def _get(self, name: str) -> dict[str, Any] | None:
+        try:
+            return await self._client.get(DAGRUNS, self._namespace, name)
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise

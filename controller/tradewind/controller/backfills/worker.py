@@ -1,0 +1,337 @@
+"""One Backfill at work: it makes runs as its limit leaves room, sees them end, and writes how far it is.
+
+A run is made first and written down after. A controller that dies in between leaves a run that carries the UID of its
+Backfill: the next one finds the name taken, and the run to be its own. The schedule is written down before the first
+run is made, and the status once more before anything is done after a takeover: when that does not fit what the API has
+(optimistic lock), another controller has gone on, and everything is read anew.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tradewind.api import API_VERSION, names
+from tradewind.api.backfill import UNFINISHED_PHASES, BackfillSpec, BackfillTimetable
+from tradewind.api.dag import DagSpec
+from tradewind.api.validation import summary, validate_backfill
+from tradewind.controller.backfills.interruptions import Gone, Outdated, Refused, Waits
+from tradewind.controller.backfills.status import StatusKeeper
+from tradewind.controller.backfills.tick_runs import TickRuns
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.dags import Entry as DagEntry
+from tradewind.controller.resources import BackfillObject, owner_reference, regarding
+from tradewind.engine.backfill import (
+    Action,
+    BackfillState,
+    Step,
+    check_ticks,
+    dry_run_status,
+    outline,
+    pinned,
+    ticks_in,
+    unpinned,
+)
+from tradewind.engine.task_instance import format_time, parse_time
+from tradewind.engine.timetables import Tick
+from tradewind.kube.backoff import Backoff
+from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.events import EventRecorder
+from tradewind.kube.lease import NotLeader
+from tradewind.kube.objects import Key
+from tradewind.kube.writer import Writer, WriterStopped
+
+log = logging.getLogger(__name__)
+
+GATHER = 0.1
+"""Seconds in which changes are gathered before they are followed up."""
+LOOK_AGAIN = 30.0
+"""Seconds after which runs are looked at though nothing was heard of them."""
+LOOK_FOR_DAG = 5.0
+"""The same for the Dag, while it is not there or not accepted."""
+TICKS_IN_A_ROW = 30
+"""Ticks that are worked out (some 0.3 ms each) before others get their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every worker uses."""
+
+    client: KubeClient
+    writer: Writer
+    cluster: Cluster
+    recorder: EventRecorder
+    clock: Clock
+    dag_entry: Callable[[Key], DagEntry | None]
+    """What is worked out about a Dag."""
+
+
+TakeTurn = Callable[["Worker", BackfillSpec, bool], str | None]
+"""Takes the turn of the Dag for a worker, whose backfill has begun or not; the name of the Backfill that has it."""
+
+
+class Worker:
+    """What is done for one Backfill, in one task."""
+
+    def __init__(self, key: Key, uid: str, around: Surroundings, take_turn: TakeTurn) -> None:
+        self.key, self.uid = key, uid
+        self.news = asyncio.Event()
+        self._around, self._take_turn = around, take_turn
+        self._status = StatusKeeper(key, uid, around.client, around.writer, around.clock)
+        self._runs = TickRuns(key, uid, around.client, around.writer, around.cluster, around.clock)
+        self._state: BackfillState | None = None
+        self._look_at: set[str] = set()
+        """Active runs that may have ended."""
+        self._all_looked_at = around.clock.monotonic()
+        self._ticks: tuple[BackfillTimetable, list[Tick]] | None = None
+
+    async def work(self) -> None:
+        """Go on until the backfill has ended. Raises Gone."""
+        backoff = Backoff(0.5, 30.0)
+        while True:
+            self.news.clear()
+            try:
+                pause = await self._round()
+            except (NotLeader, WriterStopped):
+                return
+            except Outdated:
+                log.info("Backfill %s/%s was changed by another controller: loading it anew", *self.key)
+                self._state = None
+                continue
+            except KubeError as error:
+                log.warning("cannot go on with Backfill %s/%s: %s", *self.key, error)
+                await asyncio.sleep(backoff.next())
+                continue
+            if pause is None:
+                return
+            backoff.reset()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self.news.wait()
+            await asyncio.sleep(GATHER)
+
+    def run_left(self, run: str) -> None:
+        """A run has ended or was deleted."""
+        if self._state is not None and run in self._state.active:
+            self._look_at.add(run)
+            self.news.set()
+
+    async def _round(self) -> float | None:
+        """Follow up on everything; the seconds until the next time, None when the backfill has ended."""
+        try:
+            if self._state is None and not await self._begin():
+                return None
+            return await self._go_on()
+        except Waits as waits:
+            if str(waits):
+                await self._write({"phase": waits.phase, "reason": waits.reason, "message": str(waits)})
+            return waits.look_again
+        except Refused as refused:
+            reason, message = refused.problems[0].reason, summary(refused.problems)
+            self._status.accepted = ("False", reason, message)
+            await self._end({"phase": "Failed", "reason": reason, "message": message})
+            return None
+
+    # Beginning ----------------------------------------------------------------------------------------------------
+
+    async def _begin(self) -> bool:
+        """Load it, or begin it; False if there is nothing to go on with."""
+        stored = await self._status.read()
+        status = stored.get("status") or {}
+        if status.get("phase") not in (None, *UNFINISHED_PHASES):
+            return False
+        manifest = {
+            "apiVersion": API_VERSION,
+            "kind": "Backfill",
+            "metadata": {"name": self.key[1]},
+            "spec": stored["spec"],
+        }
+        backfill, problems = validate_backfill(manifest, now=parse_time(stored["metadata"]["creationTimestamp"]))
+        if backfill is None or problems:
+            raise Refused(problems)
+        spec = backfill.spec
+        if status.get("startedAt") and status.get("timetable"):
+            await self._resume(spec, status)
+            return True
+        dag, dag_spec = self._dag(spec.dag)
+        problems = validate_backfill(manifest, dag_spec)[1]
+        timetable = pinned(dag_spec, dag.created_at)
+        ticks = [] if problems else await self._ticks_of(timetable, spec)
+        problems = problems or check_ticks(ticks, spec, timetable)
+        if problems:
+            raise Refused(problems)
+        self._accept(ticks)
+        if spec.dry_run:
+            await self._dry_run(spec, ticks)
+            return False
+        await self._claim(stored["metadata"], dag)
+        await self._start(spec, ticks, timetable)
+        return True
+
+    async def _resume(self, spec: BackfillSpec, status: dict[str, Any]) -> None:
+        ticks = await self._ticks_of(BackfillTimetable.model_validate(status["timetable"]), spec)
+        self._take_turn(self, spec, True)
+        self._runs.forget()
+        self._accept(ticks)
+        self._status.fixed = {name: status[name] for name in ("startedAt", "timetable")}
+        state = BackfillState(spec, ticks, status=status)
+        self._look_at.update(state.active)
+        await self._write(state.status(), always=True)
+        self._state = state
+
+    async def _start(self, spec: BackfillSpec, ticks: list[Tick], timetable: BackfillTimetable) -> None:
+        if self._found().spec.get("suspend"):
+            message = "paused before it began; set spec.suspend to false to begin"
+            raise Waits("Paused", message, look_again=LOOK_AGAIN, phase="Paused")
+        other = self._take_turn(self, spec, False)
+        if other is not None:
+            message = f"waits for Backfill {other}: a Dag has one at a time"
+            raise Waits("AnotherBackfill", message, look_again=LOOK_AGAIN)
+        self._status.fixed = {
+            "startedAt": format_time(self._around.clock.now()),
+            "timetable": timetable.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+        state = BackfillState(spec, ticks)
+        await self._write(state.status(), always=True)
+        self._state = state
+        self._tell("Normal", "Started", f"makes runs of {len(ticks)} ticks, at most {spec.max_active_runs} at once")
+
+    async def _dry_run(self, spec: BackfillSpec, ticks: list[Tick]) -> None:
+        await self._runs.list_finished(spec.dag)
+        await self._end(dry_run_status(outline(spec.dag, spec, ticks, self._runs.existing)))
+
+    async def _ticks_of(self, timetable: BackfillTimetable, spec: BackfillSpec) -> list[Tick]:
+        if self._ticks is None or self._ticks[0] != timetable:
+            ticks = []
+            for tick in ticks_in(unpinned(timetable), spec):
+                ticks.append(tick)
+                if len(ticks) % TICKS_IN_A_ROW == 0:
+                    await asyncio.sleep(0)
+            self._ticks = (timetable, ticks)
+        return self._ticks[1]
+
+    def _accept(self, ticks: list[Tick]) -> None:
+        self._status.accepted = ("True", "Valid", f"{len(ticks)} tick{'' if len(ticks) == 1 else 's'} in the span")
+
+    def _dag(self, name: str) -> tuple[DagEntry, DagSpec]:
+        """The Dag, accepted; raises Waits otherwise."""
+        key = (self.key[0], name)
+        found, entry = self._around.cluster.dags.get(key), self._around.dag_entry(key)
+        if found is None:
+            message = f"waits: there is no Dag {name!r} in namespace {key[0]!r}"
+            raise Waits("DagNotFound", message, look_again=LOOK_FOR_DAG)
+        if entry is None or (entry.uid, entry.generation) != (found.metadata.uid, found.metadata.generation):
+            raise Waits("DagNotSeen", "", look_again=0.5)
+        if entry.spec is None:
+            message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
+            raise Waits("DagNotAccepted", message, look_again=LOOK_FOR_DAG)
+        return entry, entry.spec
+
+    async def _claim(self, metadata: dict[str, Any], dag: DagEntry) -> None:
+        """It belongs to its Dag, as runs do: it goes when the Dag does."""
+        name, owned = dag.key[1], bool(metadata.get("ownerReferences"))
+        if owned and metadata.get("labels", {}).get(names.LABEL_DAG) == name:
+            return
+        owners = {} if owned else {"ownerReferences": [owner_reference("Dag", name, dag.uid)]}
+        await self._status.patch_metadata({"labels": {names.LABEL_DAG: name}, **owners})
+
+    # Going on -----------------------------------------------------------------------------------------------------
+
+    async def _go_on(self) -> float | None:
+        state = self._state
+        assert state is not None
+        self._update(state)
+        await self._settle(state)
+        held: dict[str, Any] = {}
+        trouble: ApiError | None = None
+        pause = LOOK_AGAIN
+        try:
+            if await self._make_runs(state):
+                pause = 0.0
+        except Waits as waits:
+            pause = waits.look_again
+            held = {"reason": waits.reason, "message": str(waits)} if str(waits) else {}
+        except ApiError as error:
+            trouble = error
+            held = {"reason": "CreateFailed", "message": f"cannot make a run: {error}"}
+            self._tell("Warning", held["reason"], held["message"])
+        if state.finished:
+            await self._end(state.status())
+            return None
+        await self._write(state.status() | held)
+        if trouble is not None:
+            raise trouble
+        return pause
+
+    def _found(self) -> BackfillObject:
+        """The Backfill as it was last heard of. Raises Gone."""
+        found = self._around.cluster.backfills.get(self.key)
+        if found is None or found.metadata.uid != self.uid or found.metadata.deletion_timestamp:
+            raise Gone
+        return found
+
+    def _update(self, state: BackfillState) -> None:
+        """Take over what may be changed at any time."""
+        spec = self._found().spec
+        limit = spec.get("maxActiveRuns", state.spec.max_active_runs)
+        changes = {"suspend": bool(spec.get("suspend")), "max_active_runs": int(limit)}
+        state.spec = state.spec.model_copy(update=changes)
+
+    async def _settle(self, state: BackfillState) -> None:
+        """See which of the active runs have ended."""
+        now = self._around.clock.monotonic()
+        if now - self._all_looked_at >= LOOK_AGAIN:
+            self._look_at.update(state.active)
+            self._all_looked_at = now
+        looked_at = {name for name in self._look_at if name in state.active and not self._runs.is_active(name)}
+        self._look_at -= looked_at
+        try:
+            ends = await self._runs.ends(looked_at)
+        except KubeError:
+            self._look_at |= looked_at
+            raise
+        for name in list(state.active):
+            if name in ends:
+                state.ended(name, ends[name])
+
+    async def _make_runs(self, state: BackfillState) -> bool:
+        """Do what is to be done next; whether there may be more to do at once."""
+        if state.exhausted:
+            return False
+        dag, _ = self._dag(state.spec.dag)
+        await self._runs.list_finished(state.spec.dag)
+        steps = state.steps(self._runs.existing)
+        for step in steps:
+            # Each may take a request: the Backfill may have been suspended or deleted since the one before.
+            suspended = bool(self._found().spec.get("suspend"))
+            if suspended != state.spec.suspend or not await self._do(step, state.spec, dag.uid):
+                return True
+            state.dealt_with(step)
+        return bool(steps)
+
+    async def _do(self, step: Step, spec: BackfillSpec, dag_uid: str) -> bool:
+        """Do one step; False if the run is not what it was thought to be."""
+        if step.action is Action.CREATE:
+            return await self._runs.create(step, spec, dag_uid)
+        if step.action is Action.RERUN:
+            return await self._runs.rerun(step, spec)
+        if step.action is Action.ADOPT:
+            self._look_at.add(step.run)
+        return True
+
+    # Status -------------------------------------------------------------------------------------------------------
+
+    async def _write(self, status: dict[str, Any], *, always: bool = False) -> None:
+        await self._status.write(status, self._found().metadata.generation, always=always)
+
+    async def _end(self, status: dict[str, Any]) -> None:
+        await self._write({**status, "finishedAt": format_time(self._around.clock.now())})
+        kind: Literal["Normal", "Warning"] = "Warning" if status["phase"] == "Failed" else "Normal"
+        self._tell(kind, status["reason"], status["message"])
+
+    def _tell(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        self._around.recorder.record(regarding("Backfill", *self.key, self.uid), kind, reason, message)

@@ -1,0 +1,263 @@
+"""Backfills on a whole controller: what they make, whatever happens to the controller on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from memory_cluster import Json, MemoryCluster
+
+from tradewind.controller.backfills import worker
+from tradewind.kube.errors import ApiError, Unreachable
+
+pytestmark = pytest.mark.unit
+
+HOURS = [f"sales-20260101t{hour:02}0000" for hour in range(8)]
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "GATHER", 0.01)
+
+
+def backfill(cluster: MemoryCluster, name: str = "day", **spec: Any) -> Json:
+    span = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T07:00:00Z"}
+    cluster.create("backfills", name, spec={"dag": "sales", **span, **spec})
+    return cluster.get("backfills", name)
+
+
+def dag(cluster: MemoryCluster, **spec: Any) -> None:
+    cluster.dag("sales", schedule="0 * * * *", suspend=True, **spec)
+
+
+def status(cluster: MemoryCluster, name: str = "day") -> Json:
+    return cluster.status("backfills", name)
+
+
+async def ended(cluster: MemoryCluster, name: str = "day") -> Json:
+    await cluster.eventually(lambda: status(cluster, name).get("phase") in ("Succeeded", "Failed"), f"{name} ends")
+    return status(cluster, name)
+
+
+async def says(cluster: MemoryCluster, text: str, name: str = "day") -> Json:
+    await cluster.eventually(lambda: text in status(cluster, name).get("message", ""), f"{name} says {text}")
+    return status(cluster, name)
+
+
+def runs(cluster: MemoryCluster) -> list[str]:
+    return cluster.names("dagruns")
+
+
+def mark(cluster: MemoryCluster) -> Json:
+    """What tells a run of the Backfill `day`."""
+    uid = cluster.get("backfills", "day")["metadata"]["uid"]
+    return {"labels": {"tradewind.dev/backfill": "day"}, "annotations": {"tradewind.dev/backfill-uid": uid}}
+
+
+def counts(of: Json) -> tuple[int, ...]:
+    return tuple(of[name] for name in ("total", "created", "active", "succeeded", "failed", "skipped"))
+
+
+async def test_a_change_of_the_spec_does_not_disturb_it(
+    cluster: MemoryCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    dag(cluster)
+    backfill(cluster, maxActiveRuns=2)
+    # Each of its writes comes too late.
+    limits = iter(range(3, 10))
+
+    def after_write(method: str, plural: str, name: str, body: Json) -> None:
+        if plural == "dagruns" and (limit := next(limits, None)):
+            cluster.patch("backfills", "day", spec={"maxActiveRuns": limit})
+
+    cluster.after_write = after_write
+    assert counts(await ended(cluster)) == (8, 8, 0, 8, 0, 0)
+    assert runs(cluster) == HOURS
+    assert "changed by another controller" not in caplog.text
+
+
+@pytest.mark.parametrize("writes", range(1, 24))
+async def test_a_controller_that_dies_at_any_write(cluster: MemoryCluster, writes: int) -> None:
+    """And history deletes runs as soon as it may: neither makes a run be made twice."""
+    dag(cluster, successfulRunsHistoryLimit=1)
+    backfill(cluster, maxActiveRuns=3)
+    made: Counter[str] = Counter()
+    left = writes
+
+    def after_write(method: str, plural: str, name: str, body: Json) -> None:
+        nonlocal left
+        if method == "POST" and plural == "dagruns":
+            made[name] += 1
+        if plural in ("dagruns", "backfills"):
+            left -= 1
+            if left == 0:
+                # The write has taken effect, and the controller does not live to hear of it.
+                cluster._client.dead = True
+                raise Unreachable("gone")
+
+    cluster.after_write = after_write
+    await cluster.eventually(lambda: left <= 0 or status(cluster).get("phase") == "Succeeded", "the controller dies")
+    await cluster.kill()
+    await cluster.start()
+    assert counts(await ended(cluster)) == (8, 8, 0, 8, 0, 0)
+    assert made == dict.fromkeys(HOURS, 1)
+
+
+async def test_a_status_that_another_controller_wrote_is_read_anew(cluster: MemoryCluster) -> None:
+    dag(cluster)
+    refused = 0
+
+    def before_write(method: str, plural: str, name: str, body: Json) -> None:
+        nonlocal refused
+        done = int(status(cluster).get("done", "0/").partition("/")[0])
+        if plural == "backfills" and status(cluster).get("created") == 2 and not done and not refused:
+            refused = 1
+            # Another one has gone on, and made one more run.
+            if HOURS[2] not in runs(cluster):
+                cluster.create("dagruns", HOURS[2], metadata=mark(cluster), spec={"dag": "sales", "type": "Backfill"})
+            cluster.patch("backfills", "day", subresource="status", status={"message": "by another"})
+
+    cluster.before_write = before_write
+    backfill(cluster, maxActiveRuns=2)
+    assert counts(await ended(cluster)) == (8, 8, 0, 8, 0, 0)
+    assert refused and runs(cluster) == HOURS
+
+
+async def test_a_run_that_cannot_be_made_is_tried_again(cluster: MemoryCluster) -> None:
+    dag(cluster)
+    over = True
+
+    def before_write(method: str, plural: str, name: str, body: Json) -> None:
+        if over and method == "POST" and plural == "dagruns":
+            raise ApiError(403, "Forbidden", "exceeded quota: runs")
+
+    cluster.before_write = before_write
+    backfill(cluster)
+    said = await says(cluster, "exceeded quota")
+    assert (said["phase"], said["reason"]) == ("Running", "CreateFailed")
+    assert said["message"] == "cannot make a run: 403 Forbidden: exceeded quota: runs"
+    over = False
+    assert counts(await ended(cluster)) == (8, 8, 0, 8, 0, 0)
+
+
+async def test_a_run_that_is_deleted_before_it_has_ended_has_failed(cluster: MemoryCluster) -> None:
+    dag(cluster)
+    # A pool without slots: nothing begins.
+    cluster.create("pools", "default", spec={"slots": 0})
+    backfill(cluster, to="2026-01-01T00:00:00Z")
+    await says(cluster, "1 run going on")
+    cluster.delete("dagruns", HOURS[0])
+    done = await ended(cluster)
+    assert (done["phase"], done["failedRuns"]) == ("Failed", [HOURS[0]])
+
+
+async def test_the_next_one_begins_when_one_is_deleted(cluster: MemoryCluster) -> None:
+    dag(cluster)
+    cluster.create("pools", "default", spec={"slots": 0})
+    backfill(cluster, "one", to="2026-01-01T00:00:00Z")
+    await says(cluster, "1 run going on", "one")
+    backfill(cluster, "paused", suspend=True)
+    backfill(cluster, "two")
+    await says(cluster, "paused before it began", "paused")
+    await says(cluster, "waits for Backfill one", "two")
+    cluster.delete("backfills", "one")
+    cluster.patch("pools", "default", spec={"slots": 10})
+    done = await ended(cluster, "two")
+    # The run of the first one was Running: it went on.
+    assert counts(done)[1:] in ((7, 0, 7, 0, 1), (8, 0, 8, 0, 0))
+    assert runs(cluster) == HOURS
+    assert status(cluster, "paused")["phase"] == "Paused"
+    cluster.patch("backfills", "paused", spec={"suspend": False})
+    assert counts(await ended(cluster, "paused")) == (8, 0, 0, 0, 0, 8)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_deletion_deletes_what_is_queued(cluster: MemoryCluster, restart: bool) -> None:
+    dag(cluster)
+    cluster.create("pools", "default", spec={"slots": 0})
+    backfill(cluster, maxActiveRuns=2)
+    await says(cluster, "2 runs going on")
+    again = {"id": "x", "type": "Rerun"}
+    for name, spec in (
+        ("queued", {"type": "Backfill"}),
+        ("again", {"type": "Backfill", "request": again}),
+        ("earlier", {"type": "Scheduled"}),
+    ):
+        cluster.create("dagruns", name, metadata=mark(cluster), spec={"dag": "sales", **spec})
+    for name in ("queued", "again", "earlier"):
+        waits = "waits for maxActiveRuns of Backfill day (2)"
+        await cluster.eventually(lambda: cluster.status("dagruns", name).get("message") == waits, name)  # noqa: B023
+    if restart:
+        # It is deleted while no controller runs.
+        await cluster.kill()
+    cluster.delete("backfills", "day")
+    if restart:
+        await cluster.start()
+    await cluster.eventually(lambda: "queued" not in runs(cluster), "the queued run is deleted")
+    # Those that were there before, or were asked to run again since, only go on without it.
+    cluster.patch("pools", "default", spec={"slots": 10})
+    for name in ("again", "earlier", *HOURS[:2]):
+        await cluster.wait_phase(name, "Succeeded")
+    assert runs(cluster) == sorted(("again", "earlier", *HOURS[:2]))
+
+
+async def test_one_that_is_made_anew_under_the_same_name(cluster: MemoryCluster) -> None:
+    dag(cluster)
+    backfill(cluster, to="2026-01-01T01:00:00Z")
+    await ended(cluster)
+    cluster.delete("backfills", "day")
+    backfill(cluster)
+    assert counts(await ended(cluster)) == (8, 6, 0, 6, 0, 2)
+    assert runs(cluster) == HOURS
+
+
+async def test_history_counts_the_runs_of_each_backfill_apart(cluster: MemoryCluster) -> None:
+    dag(cluster, successfulRunsHistoryLimit=2)
+    for name in ("a", "b", "c"):
+        cluster.run("sales", name)
+        await cluster.eventually(lambda: cluster.status("dagruns", name).get("phase") == "Succeeded", name)  # noqa: B023
+    await cluster.eventually(lambda: len(runs(cluster)) == 2, "two runs are kept")
+    kept = runs(cluster)
+    backfill(cluster)
+    await ended(cluster)
+    await cluster.eventually(lambda: len(runs(cluster)) == 4, "two of the Backfill's are kept too")
+    assert runs(cluster)[:2] == kept
+    cluster.delete("backfills", "day")
+    cluster.run("sales", "d")
+    await cluster.eventually(lambda: len(runs(cluster)) == 2, "without it they count together")
+
+
+async def test_reprocess_asks_for_the_run_to_be_run_again(cluster: MemoryCluster) -> None:
+    """What becomes of the request is told here as the controller of runs will tell it."""
+    dag(cluster)
+    for hour, fails in ((1, True), (2, False), (3, True)):
+        cluster.run("sales", HOURS[hour], fails=fails)
+        await cluster.wait_phase(HOURS[hour], "Failed" if fails else "Succeeded")
+    uid = backfill(cluster, reprocess="Failed")["metadata"]["uid"]
+    for hour in (1, 3):
+        await cluster.eventually(lambda: cluster.get("dagruns", HOURS[hour])["spec"].get("request"), "a request")  # noqa: B023
+    asked = cluster.get("dagruns", HOURS[1])
+    assert asked["spec"]["request"] == {
+        "id": f"backfill-{uid}",
+        "type": "Rerun",
+        "requestedBy": "Backfill day",
+        "revision": "Latest",
+        "message": "its run failed, and reprocess is Failed",
+    }
+    assert asked["metadata"]["labels"]["tradewind.dev/backfill"] == "day"
+    said = await says(cluster, "2 runs going on, 0 of 8 ticks left")
+    assert counts(said) == (8, 7, 2, 5, 0, 1)
+    for hour, state in ((1, "Applied"), (3, "Rejected")):
+        entry = {"id": f"backfill-{uid}", "type": "Rerun", "state": state}
+        phase = {"phase": "Succeeded"} if state == "Applied" else {}
+        cluster.patch("dagruns", HOURS[hour], subresource="status", status={"requests": [entry], **phase})
+        cluster.patch("dagruns", HOURS[hour], spec={"request": None})
+    cluster.patch("backfills", "day", metadata={"labels": {"look": "again"}})
+    worker_of = cluster.controller.leader.backfills.workers["ns", "day"]  # type: ignore[union-attr]
+    worker_of.run_left(HOURS[1])
+    worker_of.run_left(HOURS[3])
+    done = await ended(cluster)
+    assert counts(done) == (8, 7, 0, 6, 1, 1)
+    assert done["failedRuns"] == [HOURS[3]]
