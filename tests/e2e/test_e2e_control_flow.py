@@ -26,7 +26,7 @@ def test_a_sensor_that_reschedules_has_no_pod_in_between(stage: Stage) -> None:
     third = 'test "$TRADEWIND_POKE" -ge 3'
     space.dag(
         "landing",
-        task("landed", third, sensor={"mode": "Reschedule", "interval": "3s", "timeout": "2m"}),
+        task("landed", third, sensor={"mode": "Reschedule", "interval": "6s", "timeout": "2m"}),
         task("beside", "sleep 4"),
         task("after", "true", dependsOn=["landed"]),
         maxActiveTasks=1,

@@ -49,7 +49,7 @@ def test_get_dags(space: Space) -> None:
         ("dag.spec.tasks.retries", "When and how often a failed try is followed by another"),
         ("dag.spec.tasks.retries.limit", "Default: 0"),
         ("dag.spec.schedule", "cron"),
-        ("dr.status.tasks.state", "Where the task is in its life"),
+        ("dr.status.tasks.state", "Where it is in its life"),
         ("pool.spec.slots", "-1 for no limit"),
     ],
 )
@@ -86,7 +86,7 @@ def refused(kubectl: Kubectl, *words: str, stdin: str = "") -> str:
 
 def test_the_spec_of_a_run_cannot_be_changed(space: Space) -> None:
     patch = ("patch", "dr", "monday", "--type=merge", "-p", '{"spec": {"dag": "other"}}')
-    assert "cannot be changed; make another run instead" in refused(space.kubectl, *patch)
+    assert "cannot be changed, but for suspend and request; make another run instead" in refused(space.kubectl, *patch)
 
 
 def test_an_unknown_field_is_refused_with_its_name(space: Space) -> None:

@@ -127,6 +127,8 @@ class DagStatus(Model):
     """How that run ended: Succeeded or Failed."""
     last_run_finish_time: Timestamp | None = None
     """When that run ended."""
+    last_run_resource_version: str | None = None
+    """Its resourceVersion then, with maxConsecutiveFailedRuns: runs that ended later have a later one."""
     consecutive_failed_runs: int | None = None
     """Runs that failed in a row, with maxConsecutiveFailedRuns: since the last that succeeded, and since the Dag was
     last resumed."""

@@ -85,12 +85,12 @@ def simulate(
 def _outcomes(file: str | None, dags: Mapping[str, ResolvedDag]) -> Outcomes:
     """The outcomes in a file. Raises CliError that lists everything wrong, with file and line."""
     if file is None:
-        return Outcomes()
+        return read_outcomes(None, dags)[0]
     documents, unreadable = read_documents([file])
     if unreadable:
         raise CliError(_NEXT_LINE.join(unreadable))
     if not documents:
-        return Outcomes()
+        return read_outcomes(None, dags)[0]
     if len(documents) > 1:
         raise CliError(f"{file} has {len(documents)} documents; outcomes are one")
     document = documents[0]

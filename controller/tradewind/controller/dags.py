@@ -98,16 +98,16 @@ class Dags:
         self._wakes: list[tuple[datetime, Key]] = []
         self._ended: dict[Key, list[EndedRun]] = {}
         """Runs that have ended, until their Dag is next worked on: a new leader may not have understood it yet."""
-        self._failure_limits = FailureLimits(writer, recorder, spawn=spawn, changed=self.changed)
+        self.failure_limits = FailureLimits(writer, recorder, spawn=spawn, changed=self.changed)
         self.catching_up: dict[Key, int] = {}
         """Dags with a failure limit of which runs may have ended that the last leader could not count any more, with
-        the resourceVersion of what it wrote last. Until those are known nothing is done about the Dag."""
+        the resourceVersion of the last that it did. Until those are known nothing is done about the Dag."""
 
     def take_over(self) -> None:
         """Start with the Dags there are."""
         for key, dag in self._cluster.dags.items():
             if limit_of(dag) and "consecutiveFailedRuns" in dag.status:
-                self.catching_up[key] = int(dag.metadata.resource_version)
+                self.catching_up[key] = int(dag.status.get("lastRunResourceVersion") or dag.metadata.resource_version)
             self.changed(key)
 
     def caught_up(self, key: Key, runs: Iterable[EndedRun]) -> None:
@@ -117,7 +117,7 @@ class Dags:
             counted = {run.name for run in seen}
             status = self._cluster.dags[key].status
             last, last_run = parse_time(status.get("lastRunFinishTime")), status.get("lastRun")
-            for run in sorted(runs, key=lambda run: (run.finished_at, run.name), reverse=True):
+            for run in sorted(runs, key=lambda run: run.version, reverse=True):
                 # One that ended long before was counted then, and has only been written to since.
                 written_to = last is not None and run.finished_at < last - CLOCKS_AGREE
                 if run.name not in counted and not written_to and (run.name, run.finished_at) != (last_run, last):
@@ -176,7 +176,7 @@ class Dags:
         if found is None:
             self._ended.pop(key, None)
             self.catching_up.pop(key, None)
-            self._failure_limits.forget(key)
+            self.failure_limits.forget(key)
             if self.entries.pop(key, None) is not None:
                 self._scheduler.set_max_active_runs(*key, None)
                 self._history.forget(key)
@@ -184,7 +184,7 @@ class Dags:
         entry = self.entries.get(key)
         if entry is None or entry.uid != found.metadata.uid or entry.generation != found.metadata.generation:
             entry = self.entries[key] = self._understand(key, found, entry)
-            self._failure_limits.understand(key, found)
+            self.failure_limits.understand(key, found)
             if entry.spec is not None:
                 self._scheduler.set_max_active_runs(*key, max_active_runs(entry.spec))
                 self._on_accepted(key)
@@ -193,18 +193,18 @@ class Dags:
             return
         self._note_ended(entry)
         self._schedule(entry, now)
-        if self._failure_limits.recorded(key, found.status):
+        if self.failure_limits.recorded(key, found.status):
             # A run that is pruned before status counts it would be unknown to the next leader.
             self._history.prune(key, entry.spec)
         if entry.spec is not None:
-            self._failure_limits.enforce(key, found)
+            self.failure_limits.enforce(key, found)
         if self._wanted_status(entry) != _without_times(found.status) and entry.status_task is None:
             entry.status_task = self._spawn(self._write_status(entry), f"status of Dag {key[1]}")
 
     def _note_ended(self, entry: Entry) -> None:
         for run in self._ended.pop(entry.key, ()):
             entry.last_run, entry.last_run_phase, entry.last_run_ended = run.name, run.phase.value, run.finished_at
-            self._failure_limits.note_ended(entry.key, run)
+            self.failure_limits.note_ended(entry.key, run)
 
     def _understand(self, key: Key, found: DagObject, before: Entry | None) -> Entry:
         """Validate the Dag and take over what is known of it."""
@@ -252,7 +252,7 @@ class Dags:
         """Make the runs that are due, unless some are being made already."""
         spec, timetable = entry.spec, entry.timetable
         entry.wake_at = None
-        if spec is None or timetable is None or spec.suspend or self._failure_limits.too_many(entry.key):
+        if spec is None or timetable is None or spec.suspend or self.failure_limits.too_many(entry.key):
             entry.next, entry.after_run = None, False
             return
         if entry.creating:
@@ -324,7 +324,8 @@ class Dags:
             "lastRun": entry.last_run,
             "lastRunPhase": entry.last_run_phase,
             "lastRunFinishTime": format_time(entry.last_run_ended) if entry.last_run_ended else None,
-            "consecutiveFailedRuns": self._failure_limits.count(entry.key),
+            "lastRunResourceVersion": self.failure_limits.counted_until(entry.key),
+            "consecutiveFailedRuns": self.failure_limits.count(entry.key),
         }
         return status | {name: value for name, value in optional.items() if value is not None}
 
@@ -337,7 +338,7 @@ class Dags:
         spec = entry.spec
         if spec is None:
             return _condition("Scheduled", False, "NotAccepted", "the Dag is not accepted", entry)
-        if too_many := self._failure_limits.too_many(entry.key):
+        if too_many := self.failure_limits.too_many(entry.key):
             return _condition("Scheduled", False, TOO_MANY_FAILED_RUNS, too_many, entry)
         if entry.timetable is None:
             return _condition("Scheduled", False, "NoSchedule", "runs only when asked", entry)

@@ -2,12 +2,16 @@
 
 The number is written into the Dag's status first, then `spec.suspend` is set under an optimistic lock. A leader that
 comes between the two goes on from there; one that comes after a person has resumed the Dag starts counting anew.
+
+The status also says which run was counted last. The ends of a Dag's runs are written one after the other, so those that
+have a later resourceVersion are those that were not counted.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 from tradewind.controller.resources import DAGS, DagObject, regarding
@@ -32,6 +36,9 @@ class _State:
     generation: int
     suspended: bool
     streak: FailureStreak
+    counted_until: int
+    """The resourceVersion of the run that was counted last, or of the Dag when counting began."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     last_failed: str = ""
     asking: bool = False
     """A request to suspend it is under way."""
@@ -63,7 +70,8 @@ class FailureLimits:
             self.forget(key)
         elif before is None or before.uid != metadata.uid:
             streak = streak_in_status(found.status, limit, suspended=suspended, generation=metadata.generation)
-            self._states[key] = _State(metadata.uid, metadata.generation, suspended, streak)
+            version = int(found.status.get("lastRunResourceVersion") or metadata.resource_version)
+            self._states[key] = _State(metadata.uid, metadata.generation, suspended, streak, version)
         else:
             ours = before.suspended_by_us
             resumed = not suspended and (before.suspended or (ours is not None and metadata.generation > ours))
@@ -79,11 +87,24 @@ class FailureLimits:
     def note_ended(self, key: Key, run: EndedRun) -> None:
         """A run of a Dag has ended. While the Dag is suspended that changes nothing: it is counted anew after it."""
         state = self._states.get(key)
-        if state is not None and not state.suspended:
+        if state is None:
+            return
+        state.counted_until = max(state.counted_until, run.version)
+        if not state.suspended:
             streak = state.streak.after(run)
             if streak.count > state.streak.count:
                 state.last_failed = run.name
             state.streak = streak
+
+    def in_turn(self, key: Key) -> AbstractAsyncContextManager[Any]:
+        """To be held while the end of a run is written."""
+        state = self._states.get(key)
+        return state.turn if state is not None else nullcontext()
+
+    def counted_until(self, key: Key) -> str | None:
+        """The resourceVersion of the run that was counted last; None where there is no limit."""
+        state = self._states.get(key)
+        return str(state.counted_until) if state is not None else None
 
     def count(self, key: Key) -> int | None:
         """Runs that failed in a row; None where there is no limit."""

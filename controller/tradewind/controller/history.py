@@ -106,8 +106,8 @@ class History:
             status, finished_at = run.get("status") or {}, parse_time((run.get("status") or {}).get("finishedAt"))
             if status.get("phase") in PHASES and finished_at is not None:
                 phase, run_type = RunPhase(status["phase"]), run["spec"].get("type", "Manual")
-                started = bool(status.get("startedAt"))
-                ended.append(EndedRun(*dag, name, run_type, phase, finished_at, started=started))
+                version, started = int(run["metadata"]["resourceVersion"]), bool(status.get("startedAt"))
+                ended.append(EndedRun(*dag, name, run_type, phase, finished_at, version, started=started))
         return ended
 
     def finished(self, dag: Key, phase: RunPhase, backfill: str | None = None) -> None:

@@ -113,6 +113,7 @@ class Leader:
             on_loaded=self._run_loaded,
             on_finished=self._run_finished,
             on_refused=self._run_refused,
+            in_turn=self.dags.failure_limits.in_turn,
             find_previous=self.past.prepare,
             clock=clock,
         )
@@ -255,12 +256,14 @@ class Leader:
         self.dags.run_loaded(run)
         self.waits.run_loaded(run)
 
-    def _run_finished(self, run: RunState) -> None:
+    def _run_finished(self, run: RunState, version: int) -> None:
         info = run.info
         self._metrics.run_finished(run)
         ended_at = run.finished_at or self._clock.now()
         self.dags.run_finished(
-            EndedRun(info.namespace, info.dag, info.name, info.type, run.phase, ended_at, backfill=info.backfill)
+            EndedRun(
+                info.namespace, info.dag, info.name, info.type, run.phase, ended_at, version, backfill=info.backfill
+            )
         )
         self.leftovers.run_finished(run)
 

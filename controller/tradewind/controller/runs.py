@@ -100,17 +100,19 @@ class Runs:
         spawn: Callable[[Any, str], asyncio.Task[None]],
         wake: Callable[[], None],
         on_loaded: Callable[[RunState], None],
-        on_finished: Callable[[RunState], None],
+        on_finished: Callable[[RunState, int], None],
         on_refused: Callable[[EndedRun], None],
+        in_turn: Callable[[Key], contextlib.AbstractAsyncContextManager[Any]],
         find_previous: Callable[[RunInfo], Awaitable[None]],
         clock: Clock,
     ) -> None:
+        """`on_finished(state, resourceVersion)`: the end of a run is written; meanwhile `in_turn(dag)` is held."""
         self.records: dict[str, Record] = {}
         self._client, self._writer, self._cluster = client, writer, cluster
         self._scheduler, self._revisions, self._tries = scheduler, revisions, tries
         self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
         self._on_loaded, self._on_refused, self._find_previous = on_loaded, on_refused, find_previous
-        self._recorder, self._clock = recorder, clock
+        self._recorder, self._in_turn, self._clock = recorder, in_turn, clock
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._refusing: set[str] = set()
         self._uids: dict[Key, str] = {}
@@ -301,28 +303,32 @@ class Runs:
             "conditions": [{**condition, "lastTransitionTime": now}],
         }
         self._refusing.add(found.metadata.uid)
-        if await self._patch_status(key, found, body):
+        dag, run_type = str(found.spec.get("dag")), str(found.spec.get("type", "Manual"))
+        async with self._in_turn((key[0], dag)):
+            version = await self._patch_status(key, found, body)
+        if version is not None:
             self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
-            dag, run_type = str(found.spec.get("dag")), str(found.spec.get("type", "Manual"))
             backfill = found.metadata.labels.get(names.LABEL_BACKFILL)
-            ended = EndedRun(key[0], dag, key[1], run_type, RunPhase.FAILED, ended_at, started=False, backfill=backfill)
-            self._on_refused(ended)
+            phase, name = RunPhase.FAILED, key[1]
+            self._on_refused(
+                EndedRun(key[0], dag, name, run_type, phase, ended_at, version, started=False, backfill=backfill)
+            )
 
-    async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> bool:
-        """False if the run is gone. A conflict is raised: the run has to be looked at anew."""
+    async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> int | None:
+        """The resourceVersion; None if the run is gone. A conflict is raised: the run has to be looked at anew."""
         body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
         try:
-            await self._writer.patch(DAGRUNS, key[0], key[1], body, subresource="status")
+            answer = await self._writer.patch(DAGRUNS, key[0], key[1], body, subresource="status")
         except ApiError as error:
             if error.is_not_found:
-                return False
+                return None
             if not error.is_conflict:
                 raise
             # The first of several attempts may have taken effect though its answer was lost.
-            fresh = (await self._client.get(DAGRUNS, *key)).get("status") or {}
-            if not status.items() <= fresh.items():
+            answer = await self._client.get(DAGRUNS, *key)
+            if not status.items() <= (answer.get("status") or {}).items():
                 raise
-        return True
+        return int(answer["metadata"]["resourceVersion"])
 
     # Status -------------------------------------------------------------------------------------------------------
 
@@ -364,8 +370,10 @@ class Runs:
             await record.news.wait()
             record.news.clear()
             last = record.state.finished
+            info = record.state.info
             try:
-                written = await self._write(record)
+                async with self._in_turn((info.namespace, info.dag)) if last else contextlib.nullcontext():
+                    written = await self._write(record)
             except (NotLeader, WriterStopped):
                 return
             except KubeError as error:
@@ -451,7 +459,7 @@ class Runs:
         self._scheduler.remove_run(state.info.uid)
         self.records.pop(state.info.uid, None)
         self._uids.pop(record.key, None)
-        self._on_finished(state)
+        self._on_finished(state, int(record.resource_version))
         self._wake()
 
 

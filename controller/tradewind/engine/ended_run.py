@@ -17,6 +17,8 @@ class EndedRun:
     """What made it: Manual, Scheduled, …"""
     phase: RunPhase
     finished_at: datetime
+    version: int
+    """The resourceVersion with which its end was written: the order in which runs have ended."""
     started: bool = True
     """False: it was refused."""
     backfill: str | None = None

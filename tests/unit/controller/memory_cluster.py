@@ -40,6 +40,9 @@ class MemoryCluster:
         """Called with each request of the controller; what it raises is the answer."""
         self.before_write: Hook = nothing
         """Called with each write of the controller before it takes effect."""
+        self.hold: Callable[[str, str, Json], bool] = lambda plural, name, body: False
+        """Whether the answer to a write of the controller is held back until `released`."""
+        self.released = asyncio.Event()
         self.after_write: Hook = nothing
         """Called once it has."""
         self.controller: Controller
@@ -182,6 +185,8 @@ class _Client(MemoryClient):
             if request.method == "POST" and place.kind.plural == "pods":
                 self._cluster.kubelet(name, body["metadata"]["labels"]["tradewind.dev/run"])
             self._cluster.after_write(request.method, place.kind.plural, name, body)
+            if self._cluster.hold(place.kind.plural, name, body):
+                await self._cluster.released.wait()
         return answer
 
 

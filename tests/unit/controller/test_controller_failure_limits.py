@@ -32,6 +32,11 @@ def suspended(cluster: MemoryCluster) -> bool:
     return cluster.get("dags", "sales")["spec"].get("suspend") is True
 
 
+def is_end(body: Json) -> bool:
+    """Whether a write says that a run has failed."""
+    return (body.get("status") or {}).get("phase") == "Failed"
+
+
 def reason(cluster: MemoryCluster) -> str:
     reasons = [each["reason"] for each in status(cluster).get("conditions", ()) if each["type"] == "Scheduled"]
     return str(reasons[0]) if reasons else ""
@@ -175,6 +180,44 @@ async def test_what_had_ended_before_the_controller_did_is_counted_by_the_next(
         await cluster.eventually(lambda: status(cluster).get("consecutiveFailedRuns") == 0, "the success is counted")
     assert status(cluster)["lastRun"] == "b"
     await never(cluster, lambda: suspended(cluster) != fails, "each was counted once")
+
+
+async def test_an_end_of_which_the_controller_had_not_heard_is_counted_by_the_next(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", maxConsecutiveFailedRuns=3)
+    await end(cluster, "a")
+    cluster.hold = lambda plural, name, body: plural == "dagruns" and is_end(body)
+    cluster.run("sales", "b", fails=True)
+    await cluster.wait_phase("b", "Failed")
+    # The Dag's status is written after that, and does not know of it.
+    cluster.patch("dags", "sales", spec={"description": "Edited"})
+    await cluster.eventually(lambda: status(cluster)["observedGeneration"] == 2, "its status is written")
+    assert (status(cluster)["consecutiveFailedRuns"], status(cluster)["lastRun"]) == (1, "a")
+    await cluster.kill()
+    cluster.released.set()
+    await cluster.start()
+    await cluster.eventually(lambda: status(cluster)["consecutiveFailedRuns"] == 2, "it is counted")
+
+
+async def test_runs_end_one_after_the_other(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", params={"region": {"enum": ["eu"], "default": "eu"}}, **LIMIT)
+    await cluster.eventually(lambda: "consecutiveFailedRuns" in status(cluster), "it counts")
+    cluster.hold = lambda plural, name, body: plural == "dagruns" and name == "a" and is_end(body)
+    cluster.run("sales", "a", fails=True)
+    await cluster.wait_phase("a", "Failed")
+    cluster.run("sales", "b", fails=True)
+    cluster.run("sales", "refused", params={"region": "mars"})
+    ended = ("b", "refused")
+    await never(
+        cluster,
+        lambda: [run for run in ended if cluster.status("dagruns", run).get("phase") == "Failed"],
+        "the answer about the one before has to come first",
+    )
+    cluster.released.set()
+    await wait_suspended(cluster)
+    for run in ended:
+        await cluster.wait_phase(run, "Failed")
+    last = str(max(int(cluster.get("dagruns", run)["metadata"]["resourceVersion"]) for run in ("a", *ended)))
+    await cluster.eventually(lambda: status(cluster)["lastRunResourceVersion"] == last, "all are counted")
 
 
 async def test_a_run_that_was_only_written_to_is_not_counted_again(

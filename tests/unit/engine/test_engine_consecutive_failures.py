@@ -21,7 +21,7 @@ def ended(letter: str) -> EndedRun:
     succeeded; R: a scheduled run that was refused; r: a manual one."""
     kind = {"M": "Manual", "r": "Manual", "B": "Backfill", "b": "Backfill"}.get(letter, "Scheduled")
     phase = RunPhase.SUCCEEDED if letter in "Sb" else RunPhase.FAILED
-    return EndedRun("ns", "sales", f"run-{letter}", kind, phase, AT, started=letter not in "Rr")
+    return EndedRun("ns", "sales", f"run-{letter}", kind, phase, AT, 1, started=letter not in "Rr")
 
 
 @pytest.mark.parametrize(
