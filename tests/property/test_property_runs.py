@@ -1,6 +1,7 @@
 """Whatever happens to Pods, reports and controllers, in whatever order: each run ends, and as it must."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import event, given
@@ -95,6 +96,13 @@ def test_controllers_may_die_at_any_moment(scenario: Scenario, numbers: list[int
 @given(scenario=scenarios(most_tasks=5), numbers=choices)
 def test_small_dags_with_many_disturbances(scenario: Scenario, numbers: list[int]) -> None:
     check_end(play(scenario, numbers, disturbances=DISTURBANCES * 5))
+
+
+@given(scenario=scenarios(most_tasks=5), numbers=choices)
+def test_status_need_not_tell_of_single_instances(scenario: Scenario, numbers: list[int]) -> None:
+    """Of most of thousands it does not."""
+    with patch("tradewind.engine.run.MAX_DETAILED", 1):
+        check_end(play(scenario, numbers, disturbances=["write and die"] * 8))
 
 
 @given(scenario=scenarios(most_tasks=8, postponed=False), numbers=choices, fork_after=st.integers(0, 80))
