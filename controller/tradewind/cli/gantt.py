@@ -1,7 +1,10 @@
-"""A simulated run as a chart: a line for each task, a bar for each try, as wide as the terminal."""
+"""A simulated run as a chart: a line for each task, a bar for each try, as wide as the terminal.
+
+A mapped task with many instances has one line for all of them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rich.console import Console
@@ -12,12 +15,15 @@ from tradewind.cli import colours
 from tradewind.engine.simulation import SimulatedRun, SimulatedTry
 from tradewind.engine.states import TaskState
 from tradewind.engine.task_instance import TaskInstance
+from tradewind.engine.task_node import TaskNode
 
 PLAIN_WIDTH = 100
 """Columns where nothing tells how wide a line may be."""
 NARROWEST_BAR = 10
 LONGEST_NAME = 30
 MOST_REASONS = 20
+MOST_INSTANCES = 10
+"""Instances of a mapped task that have a line each; of more there is one line for all, and one for some that failed."""
 MARKS = {"Succeeded": "█", "Failed": "▒", "Lost": "?", "Skipped": "-", "UpForReschedule": "░"}
 NOOP = "|"
 WAITING = "·"
@@ -37,40 +43,77 @@ def print_gantt(run: SimulatedRun) -> None:
         console.print(text, soft_wrap=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of the chart: name, state, try, start and duration, and the tries that make its bar."""
+
+    cells: list[str]
+    instance: TaskInstance | None
+    tries: Sequence[SimulatedTry]
+
+
 def _chart(run: SimulatedRun, width: int) -> list[Text]:
     start = run.state.started_at or run.state.info.logical_date
-    instances = list(run.state)
-    rows = [_cells(run, instance, start) for instance in instances]
-    header = ["TASK", "STATE", "TRY", "START", "TOOK"]
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    room = max(NARROWEST_BAR, width - sum(widths) - 2 * len(widths))
     tries: dict[str, list[SimulatedTry]] = {}
     for each in run.tries:
         tries.setdefault(each.task, []).append(each)
+    rows = [row for node in run.state.nodes for row in _rows(run, node, start, tries)]
+    header = ["TASK", "STATE", "TRY", "START", "TOOK"]
+    widths = [max(len(cells[column]) for cells in [header, *(row.cells for row in rows)]) for column in range(5)]
+    room = max(NARROWEST_BAR, width - sum(widths) - 2 * len(widths))
     scale = _Scale(start, run.makespan, room)
     axis = format_duration(run.makespan)
     lines = [Text(_join(header, widths) + "0s" + axis.rjust(room - 2))]
-    for instance, cells in zip(instances, rows, strict=True):
-        line = Text(_join(cells, widths) + scale.bar(instance, tries.get(instance.name, ())))
-        colour = colours.PHASES.get(cells[1])
+    for row in rows:
+        bar = scale.bar(row.instance, row.tries) if row.instance else scale.bar_of_many(row.tries)
+        line = Text(_join(row.cells, widths) + bar)
+        colour = colours.PHASES.get(row.cells[1])
         if colour:
             begin = widths[0] + 2
-            line.stylize(colour, begin, begin + len(cells[1]))
+            line.stylize(colour, begin, begin + len(row.cells[1]))
             line.stylize(colour, sum(widths) + 2 * len(widths))
         lines.append(line)
     return lines
 
 
+def _rows(
+    run: SimulatedRun, node: TaskNode, start: datetime, tries: Mapping[str, Sequence[SimulatedTry]]
+) -> Iterator[_Row]:
+    instances = list(node)
+    if len(instances) > MOST_INSTANCES:
+        every = [each for instance in instances for each in tries.get(instance.name, ())]
+        yield _Row(_cells_of_many(run, node, instances, start), None, every)
+        instances = [instance for instance in instances if instance.state is TaskState.FAILED][:MOST_INSTANCES]
+    for instance in instances:
+        yield _Row(_cells(run, instance, start), instance, tries.get(instance.name, ()))
+
+
 def _cells(run: SimulatedRun, instance: TaskInstance, start: datetime) -> list[str]:
-    name = instance.name
     began, ended = run.times(instance)
     return [
-        name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…",
+        _short(instance.name),
         instance.state.value if instance.state is not TaskState.NONE else "-",
         str(instance.number or ""),
         format_duration(began - start) if began else "",
         format_duration(ended - began) if began and ended else "",
     ]
+
+
+def _cells_of_many(run: SimulatedRun, node: TaskNode, instances: Sequence[TaskInstance], start: datetime) -> list[str]:
+    times = [run.times(instance) for instance in instances]
+    began = min((first for first, _ in times if first), default=None)
+    ended = max((last for _, last in times if last), default=None)
+    return [
+        f"{_short(node.task.name)} ×{len(instances)}",
+        node.state.value if node.state is not TaskState.NONE else "-",
+        str(max(instance.number for instance in instances) or ""),
+        format_duration(began - start) if began else "",
+        format_duration(ended - began) if began and ended else "",
+    ]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _join(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -98,6 +141,22 @@ class _Scale:
                     columns[column] = WAITING
             columns[first : last + 1] = MARKS.get(each.state, "█") * (last + 1 - first)
             end = last + 1
+        return "".join(columns).rstrip()
+
+    def bar_of_many(self, tries: Sequence[SimulatedTry]) -> str:
+        """The line of many instances: where any of them ran, and when tries failed or were lost."""
+        columns = [" "] * self._width
+        bad = []
+        for each in tries:
+            first = self._column(each.started_at)
+            last = max(first, self._column(each.finished_at, up=True))
+            mark = MARKS.get(each.state, "█")
+            if each.state in ("Failed", "Lost"):
+                bad.append((last, mark))
+                mark = "█"
+            columns[first : last + 1] = mark * (last + 1 - first)
+        for last, mark in bad:
+            columns[last] = mark
         return "".join(columns).rstrip()
 
     def _column(self, moment: datetime, *, up: bool = False) -> int:

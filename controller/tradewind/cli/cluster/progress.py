@@ -11,18 +11,49 @@ from tradewind.api.duration import format_duration
 from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.colours import PHASES, paint
 from tradewind.cli.errors import EXIT_FAILED
+from tradewind.engine.index_set import IndexSet
+from tradewind.engine.tries import instance_name
 
 _POLL_SECONDS = 0.5
-_QUIET = ("Scheduled", "Queued")
+_QUIET = ("None", "Scheduled", "Queued")
+_WORTH_A_ROW = ("Failed", "UpForRetry")
+_MOST_INSTANCES = 10
+_SPOKEN = {"None": "not begun"}
+
+
+def task_rows(task: Mapping[str, Any]) -> list[list[str]]:
+    """The rows of an entry of DagRun.status.tasks: of a mapped task one for all instances, and one for each of some
+    that failed or wait for a retry."""
+    told = [each for each in task.get("instances") or () if each["state"] in _WORTH_A_ROW][:_MOST_INSTANCES]
+    rows = [task_row({**each, "name": f"  {instance_name(task['name'], each['index'])}"}) for each in told]
+    more = sum(number for state, number in tally(task).items() if state in _WORTH_A_ROW) - len(told)
+    return [task_row(task), *rows, *([[f"  and {more} more", "", "", "", ""]] if more > 0 else [])]
+
+
+def tally(task: Mapping[str, Any]) -> dict[str, int]:
+    """Of a mapped task: how many instances are in each state."""
+    found = {state: len(IndexSet.parse(ranges)) for state, ranges in (task.get("indexes") or {}).items()}
+    waiting = int(task.get("count") or 0) - sum(found.values())
+    return {**found, **({"None": waiting} if waiting else {})}
 
 
 def task_row(task: Mapping[str, Any]) -> list[str]:
-    """`[name, state, try, duration, message]` of an entry of DagRun.status.tasks."""
+    """`[name, state, try, duration, message]` of an entry of DagRun.status.tasks, or of an instance in it."""
     end = moment(task.get("finishedAt")) or (datetime.now(UTC) if task["state"] == "Running" else None)
     start = moment(task.get("startedAt"))
     duration = format_duration(end - start) if start and end else ""
     message = str(task.get("message") or "").strip().rsplit("\n", 1)[-1]
+    if task.get("count"):
+        counted = _counted(task)
+        # Of one that failed the message says no more than how many did.
+        message = f"{counted}; {message}" if message and task["state"] != "Failed" else counted
     return [task["name"], task["state"], str(task.get("try", "")), duration, message]
+
+
+def _counted(task: Mapping[str, Any]) -> str:
+    """`20 instances: 17 Succeeded, 2 Running, 1 not begun`."""
+    states = ", ".join(f"{number} {_SPOKEN.get(state, state)}" for state, number in tally(task).items())
+    return f"{task['count']} instances: {states}"
 
 
 def moment(text: str | None) -> datetime | None:
@@ -77,12 +108,19 @@ def _say_changes(status: Mapping[str, Any], seen: dict[str, tuple[str, int]]) ->
     tasks = status.get("tasks") or []
     width = max((len(task["name"]) for task in tasks), default=0)
     for task in tasks:
-        now = (task["state"], task.get("try", 0))
-        if seen.get(task["name"]) == now or task["state"] in _QUIET:
-            continue
-        seen[task["name"]] = now
-        name, state, number, duration, message = task_row(task)
-        shown = paint(f"{state:14}", PHASES.get(state), err=True)
-        tries = f"try {number}" if number else ""
-        line = f"{datetime.now():%H:%M:%S}  {name:{width}}  {shown}  {tries:5}  {duration:6}  {message}"
-        click.echo(line.rstrip(), err=True)
+        _say_change(task, task["name"], seen, width)
+        for each in task.get("instances") or ():
+            if each["state"] in _WORTH_A_ROW:
+                _say_change(each, instance_name(task["name"], each["index"]), seen, width)
+
+
+def _say_change(task: Mapping[str, Any], name: str, seen: dict[str, tuple[str, int]], width: int) -> None:
+    now = (task["state"], task.get("try", 0))
+    if seen.get(name) == now or task["state"] in _QUIET:
+        return
+    seen[name] = now
+    _, state, number, duration, message = task_row({**task, "name": name})
+    shown = paint(f"{state:14}", PHASES.get(state), err=True)
+    tries = f"try {number}" if number else ""
+    line = f"{datetime.now():%H:%M:%S}  {name:{width}}  {shown}  {tries:5}  {duration:6}  {message}"
+    click.echo(line.rstrip(), err=True)

@@ -59,7 +59,8 @@ def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
     if state.get("tasks"):
         click.echo()
         print_table(
-            ["TASK", "STATE", "TRY", "DURATION", "MESSAGE"], [progress.task_row(task) for task in state["tasks"]]
+            ["TASK", "STATE", "TRY", "DURATION", "MESSAGE"],
+            [row for task in state["tasks"] for row in progress.task_rows(task)],
         )
 
 

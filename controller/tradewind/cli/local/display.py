@@ -1,10 +1,6 @@
 """What a person sees of a run: a live table on a terminal, one line per change elsewhere."""
 
-import json
 import time
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -17,26 +13,17 @@ from rich.text import Text
 from tradewind.api.duration import format_duration
 from tradewind.cli.colours import PHASES
 from tradewind.cli.local.folder import last_lines
+from tradewind.cli.local.rows import Row, counted, row_of, row_of_all, rows_of, tally_of
 from tradewind.engine.run import RunState
 from tradewind.engine.states import RunPhase, TaskState
 from tradewind.engine.task_instance import TaskInstance
+from tradewind.engine.task_node import TaskNode
 
 _SHOWN_LOG_LINES = 20
 _SHOWN_LOG_BYTES = 8192
 _FRAME = 0.1
 """Seconds between two drawings of the table: nobody reads faster, and a wide Dag changes a thousand times a second."""
 _QUIET = {TaskState.NONE, TaskState.SCHEDULED, TaskState.QUEUED}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One task as it is shown."""
-
-    name: str
-    state: str
-    tries: str
-    duration: str
-    message: str
 
 
 class Display(Protocol):
@@ -72,24 +59,44 @@ class LineDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._seen: dict[str, tuple[TaskState, int]] = {}
+        self._live: dict[int, dict[int, TaskInstance]] = {}
         self._width = 0
 
     def begin(self, run: RunState, folder: Path) -> None:
-        self._width = max(len(instance.name) for instance in run)
+        self._width = max(len(node.task.name) + (len("[99]") if node.mapped else 0) for node in run.nodes)
         number = len(run.graph.names)
         self._line(f"{run.info.name}: {number} task{'s' if number != 1 else ''}, folder {folder}")
 
     def update(self, run: RunState) -> None:
-        for instance in run:
-            now = (instance.state, instance.number)
-            if instance.state in _QUIET or self._seen.get(instance.name) == now:
-                continue
+        for node in run.nodes:
+            if node.count:
+                self._update_mapped(node, run)
+            else:
+                self._show(node.whole, run)
+
+    def _update_mapped(self, node: TaskNode, run: RunState) -> None:
+        """The instances that are or were under way, and in the end all of them in a line: thousands may have been
+        skipped together."""
+        # What was under way tells more of its end than the number that is left of it.
+        known = self._live.get(node.position, {}) | node.live
+        for index in sorted(known):
+            self._show(known[index], run)
+        self._live[node.position] = dict(node.live)
+        if node.finished and node.task.name not in self._seen:
+            self._seen[node.task.name] = node.state, 0
+            self._show_row(row_of_all(node, run), finished=True)
+
+    def _show(self, instance: TaskInstance, run: RunState) -> None:
+        now = (instance.state, instance.number)
+        if instance.state not in _QUIET and self._seen.get(instance.name) != now:
             self._seen[instance.name] = now
-            row = row_of(instance, run)
-            number = f"try {row.tries}" if row.tries else ""
-            text = Text(f"{_clock()}  {row.name:{self._width}}  ").append(f"{row.state:14}", PHASES.get(row.state))
-            duration = row.duration if instance.finished else ""
-            self._line(text.append(f"  {number:5}  {duration:6}  {_first_line(row.message)}".rstrip()))
+            self._show_row(row_of(instance, run), finished=instance.finished)
+
+    def _show_row(self, row: Row, *, finished: bool) -> None:
+        number = f"try {row.tries}" if row.tries else ""
+        text = Text(f"{_clock()}  {row.name:{self._width}}  ").append(f"{row.state:14}", PHASES.get(row.state))
+        duration = row.duration if finished else ""
+        self._line(text.append(f"  {number:5}  {duration:6}  {_first_line(row.message)}".rstrip()))
 
     def failed(self, task: str, number: int, log: Path) -> None:
         self._console.print(failure_text(task, number, log), soft_wrap=True, highlight=False)
@@ -129,7 +136,7 @@ class LiveDisplay:
 
     def _draw(self, run: RunState) -> None:
         self._drawn = time.monotonic()
-        rows = [row_of(instance, run) for instance in run]
+        rows = rows_of(run)
         room = max(self._console.size.height - 4, 5)
         shown = rows if len(rows) <= room else _most_telling(rows, room - 1)
         table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
@@ -140,7 +147,7 @@ class LiveDisplay:
             state = Text(row.state, PHASES.get(row.state, "dim"))
             table.add_row(row.name, state, row.tries, row.duration, _first_line(row.message))
         hidden = len(rows) - len(shown)
-        more = Text(f"… and {hidden} more: {_counted(row.state for row in rows)}", "dim") if hidden else Text("")
+        more = Text(f"… and {hidden} more: {counted(tally_of(run))}", "dim") if hidden else Text("")
         self._live.update(Group(table, more) if hidden else table, refresh=True)
 
     def failed(self, task: str, number: int, log: Path) -> None:
@@ -156,26 +163,6 @@ class LiveDisplay:
         self._draw(run)
         self._live.stop()
         self._console.print(summary_text(run, folder), soft_wrap=True, highlight=False)
-
-
-def row_of(instance: TaskInstance, run: RunState) -> Row:
-    """A task as it is shown; one that waits says for what."""
-    state = "Waiting" if instance.state is TaskState.NONE else instance.state.value
-    message = instance.message or ""
-    if instance.state is TaskState.NONE and not run.finished:
-        waiting = [name for name in instance.task.depends_on if not run.node(name).finished]
-        message = f"for {', '.join(waiting[:3])}{f' and {len(waiting) - 3} more' if len(waiting) > 3 else ''}"
-    elif instance.state is TaskState.UP_FOR_RETRY and instance.retry_at:
-        delay = format_duration(max(instance.retry_at - datetime.now(UTC), datetime.resolution))
-        message = f"next try in {delay}; {_last_line(message)}"
-    elif instance.state is TaskState.FAILED:
-        code = f" (exit code {instance.exit_code})" if instance.exit_code else ""
-        message = f"{_last_line(message)}{code if f'exit code {instance.exit_code}' not in message else ''}"
-    elif instance.state is TaskState.SUCCEEDED and instance.has_output:
-        message = f"output {json.dumps(instance.output, ensure_ascii=False)}"
-    end = instance.finished_at or (datetime.now(UTC) if instance.state is TaskState.RUNNING else None)
-    duration = format_duration(end - instance.started_at) if end and instance.started_at else ""
-    return Row(instance.name, state, str(instance.number or ""), duration, message)
 
 
 def failure_text(task: str, number: int, log: Path) -> Text:
@@ -201,14 +188,10 @@ def summary_text(run: RunState, folder: Path) -> Text:
     """How the run ended, how long it took, where everything is."""
     took = format_duration((run.finished_at or datetime.now(UTC)) - run.started_at) if run.started_at else "0s"
     text = Text(run.phase.value, f"bold {PHASES.get(run.phase.value)}").append(f" in {took}", "not bold")
-    text.append(f": {_counted(instance.state.value for instance in run)}")
+    text.append(f": {counted(tally_of(run))}")
     if run.message and run.phase is RunPhase.FAILED:
         text.append(f"; {run.message}")
     return text.append(f"\n{folder}/ has status.yaml and the logs", "dim")
-
-
-def _counted(states: Iterable[str]) -> str:
-    return ", ".join(f"{number} {state}" for state, number in Counter(states).most_common())
 
 
 def _most_telling(rows: list[Row], room: int) -> list[Row]:
@@ -220,10 +203,6 @@ def _most_telling(rows: list[Row], room: int) -> list[Row]:
 
 def _first_line(text: str) -> str:
     return text.strip().split("\n", 1)[0]
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rsplit("\n", 1)[-1]
 
 
 def _clock() -> str:

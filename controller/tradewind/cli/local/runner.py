@@ -1,8 +1,9 @@
 """The loop of a local run: what the engine plans is done with processes, what happens to them is reported back."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Wait
 from tradewind.engine.scheduler import Plan, Scheduler, Start
 from tradewind.engine.states import TaskState
+from tradewind.engine.task_instance import TaskInstance
 from tradewind.engine.tries import TryEvent, TryKey, TryReport
 
+MOST_FAILURES = 20
+"""Instances of one mapped task of which the end of the log is shown when they fail."""
 _REDRAW = 0.25
 """Seconds between two looks at the clock while something is shown."""
 _STATUS_EVERY = 2.0
@@ -113,8 +117,8 @@ class LocalRun:
         if changed or now - self._last_redraw >= _REDRAW:
             self._last_redraw = now
             self._display.update(self._run)
-            for instance in self._run:
-                if instance.state is TaskState.FAILED and instance.name not in self._told:
+            for instance in self._failed():
+                if instance.name not in self._told:
                     self._told.add(instance.name)
                     log = self._folder.log(instance.key)
                     if log.exists():
@@ -123,6 +127,15 @@ class LocalRun:
             self._status_written = now
             self._folder.write_status(self._dag_run())
         self._run.changed = False
+
+    def _failed(self) -> Iterator[TaskInstance]:
+        """The instances that have failed for good: of thousands of a mapped task the first."""
+        for node in self._run.nodes:
+            failed = node.resting.get(TaskState.FAILED, ()) if node.count else (None,)
+            for index in islice(failed, MOST_FAILURES):
+                instance = node.peek(index)
+                if instance is not None and instance.state is TaskState.FAILED:
+                    yield instance
 
     # Tries ------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,93 @@
+"""The tasks of a run as a person reads them; of a mapped task with many instances one row, and those that matter."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tradewind.api.duration import format_duration
+from tradewind.engine.run import RunState
+from tradewind.engine.states import TaskState
+from tradewind.engine.task_instance import TaskInstance
+from tradewind.engine.task_node import TaskNode
+
+MOST_INSTANCES = 8
+"""Instances of a mapped task that have a row each, however they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One task, one instance, or all instances of a mapped task."""
+
+    name: str
+    state: str
+    tries: str
+    duration: str
+    message: str
+
+
+def rows_of(run: RunState) -> list[Row]:
+    """All tasks; of one with many instances those that are under way or failed."""
+    return [row for node in run.nodes for row in _rows(run, node)]
+
+
+def row_of(instance: TaskInstance, run: RunState) -> Row:
+    """A task as it is shown; one that waits says for what."""
+    state = _spoken(instance.state)
+    message = instance.message or ""
+    if instance.state is TaskState.NONE and not run.finished:
+        waiting = [name for name in instance.task.depends_on if not run.node(name).finished]
+        message = f"for {', '.join(waiting[:3])}{f' and {len(waiting) - 3} more' if len(waiting) > 3 else ''}"
+    elif instance.state is TaskState.UP_FOR_RETRY and instance.retry_at:
+        delay = format_duration(max(instance.retry_at - datetime.now(UTC), datetime.resolution))
+        message = f"next try in {delay}; {_last_line(message)}"
+    elif instance.state is TaskState.FAILED:
+        code = f" (exit code {instance.exit_code})" if instance.exit_code else ""
+        message = f"{_last_line(message)}{code if f'exit code {instance.exit_code}' not in message else ''}"
+    elif instance.state is TaskState.SUCCEEDED and instance.has_output:
+        message = f"output {json.dumps(instance.output, ensure_ascii=False)}"
+    end = instance.finished_at or (datetime.now(UTC) if instance.state is TaskState.RUNNING else None)
+    duration = format_duration(end - instance.started_at) if end and instance.started_at else ""
+    return Row(instance.name, state, str(instance.number or ""), duration, message)
+
+
+def row_of_all(node: TaskNode, run: RunState) -> Row:
+    """All instances of a mapped task in one row."""
+    end = node.finished_at if node.finished else datetime.now(UTC)
+    duration = format_duration(end - node.started_at) if end and node.started_at else ""
+    why = run.queue.waits_for(node) if node.ready else None
+    message = counted(node.tally()) + (f"; {why}" if why else "")
+    return Row(f"{node.task.name} ×{node.count}", _spoken(node.state), "", duration, message)
+
+
+def tally_of(run: RunState) -> dict[TaskState, int]:
+    """How many task instances are in each state."""
+    total: Counter[TaskState] = Counter()
+    for node in run.nodes:
+        total.update(node.tally())
+    return dict(total.most_common())
+
+
+def counted(tally: Mapping[TaskState, int]) -> str:
+    """`17 Succeeded, 3 Running`."""
+    return ", ".join(f"{number} {_spoken(state)}" for state, number in tally.items())
+
+
+def _rows(run: RunState, node: TaskNode) -> Iterator[Row]:
+    if (node.count or 0) <= MOST_INSTANCES:
+        yield from (row_of(instance, run) for instance in node)
+        return
+    yield row_of_all(node, run)
+    for index in sorted({*node.live, *node.remembered}):
+        instance = node.peek(index)
+        if instance is not None and instance.state is not TaskState.SKIPPED:
+            yield row_of(instance, run)
+
+
+def _spoken(state: TaskState) -> str:
+    return "Waiting" if state is TaskState.NONE else state.value
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rsplit("\n", 1)[-1]
