@@ -73,12 +73,14 @@ lint: $(VENV)/.dev check-generated ## Style, types, layers, generated files
 check-generated: $(VENV)/.dev ## Fail when a generated file is not what `make generate` would write
 	$(BIN)/python -m tradewind.api.crd --check crds helm/tradewind/files/crds
 	$(BIN)/python helm/values.py --check
+	$(BIN)/python examples/golden.py --check
 
 ##@ Work
 .PHONY: generate
-generate: $(VENV)/.dev ## Write the CRDs and the chart's value schema from their sources
+generate: $(VENV)/.dev ## Write the CRDs, the chart's value schema and the simulations of the examples from their sources
 	$(BIN)/python -m tradewind.api.crd crds helm/tradewind/files/crds
 	$(BIN)/python helm/values.py
+	$(BIN)/python examples/golden.py
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code
