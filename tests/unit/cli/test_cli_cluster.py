@@ -145,6 +145,62 @@ def test_logs_that_are_not_there(tradewind: Setup) -> None:
     assert "has not started yet (ImagePullBackOff: no such image)" in tradewind("logs", "r", "extract").err
 
 
+MAPPED = {
+    "name": "load",
+    "state": "Running",
+    "count": 20,
+    "indexes": {"Failed": "3,5", "Running": "12-13", "Succeeded": "0-2,4,6-11", "UpForRetry": "14"},
+    "startedAt": "2026-01-31T06:00:00Z",
+    "instances": [
+        {"index": 3, "state": "Failed", "try": 2, "message": "first\nno route to host", "exitCode": 1},
+        {"index": 12, "state": "Running", "try": 1, "startedAt": "2026-01-31T06:00:00Z"},
+        {"index": 14, "state": "UpForRetry", "try": 1, "message": "timed out"},
+    ],
+}
+
+
+def test_status_has_one_row_for_a_mapped_task_and_one_for_each_that_failed(tradewind: Setup) -> None:
+    run = {"metadata": {"name": "r"}, "spec": {"dag": "sales"}, "status": run_status("Running", EXTRACT, MAPPED)}
+    tradewind.fake.runs["r"] = run
+    lines = tradewind("status", "r").out.splitlines()[-4:]
+    assert lines[0].split("  ")[-1].strip() == (
+        "20 instances: 2 Failed, 2 Running, 10 Succeeded, 1 UpForRetry, 5 not begun"
+    )
+    assert [line.split() for line in lines[1:]] == [
+        ["load[3]", "Failed", "2", "no", "route", "to", "host"],
+        ["load[14]", "UpForRetry", "1", "timed", "out"],
+        ["and", "1", "more"],
+    ]
+
+
+def test_logs_of_an_instance(tradewind: Setup) -> None:
+    def pod_of(index: int, number: int, poke: int = 0) -> dict[str, Any]:
+        labels = {"run": "r", "task": "load", "index": str(index), "try": str(number)}
+        labels |= {"poke": str(poke)} if poke else {}
+        name = f"r-load-{index}-{number}-{poke}"
+        labels = {f"tradewind.dev/{key}": value for key, value in labels.items()}
+        return {"metadata": {"name": name, "labels": labels}, "status": {"phase": "Succeeded"}}
+
+    tradewind.fake.runs["r"] = {
+        "metadata": {"name": "r"},
+        "spec": {"dag": "sales"},
+        "status": run_status("Failed", EXTRACT, MAPPED),
+    }
+    tradewind.fake.pods = [pod_of(3, 2), pod_of(3, 1), pod_of(4, 1, 2), pod_of(4, 1, 10)]
+    assert tradewind("logs", "r", "load[3]").out == "the log of r-load-3-2-0\n"
+    assert tradewind("logs", "r", "load[3]", "--try", "1").out == "the log of r-load-3-1-0\n"
+    assert tradewind("logs", "r", "load[4]").out == "the log of r-load-4-1-10\n"
+    for name, says in (
+        ("load", "'load' is mapped: name one of its instances, as in load[3]; there are Pods of 3-4"),
+        ("load[20]", "the task 'load' of the run 'r' has 20 instances: 0 to 19"),
+        ("load[5]", "the Pod of 'load[5]' is gone, and its log with it"),
+        ("extract[0]", "the task 'extract' of the run 'r' is not mapped, so it has no index"),
+    ):
+        result = tradewind("logs", "r", name)
+        assert (result.code, result.out) == (2, "")
+        assert says in result.err
+
+
 FORBIDDEN = 'dags.tradewind.dev is forbidden: User "jo" cannot list resource "dags" in API group "tradewind.dev"'
 
 
