@@ -53,6 +53,13 @@ def run_pod(kubectl: Kubectl, name: str, *command: str) -> None:
     kubectl("run", name, *image, "--command", "--", *command)
 
 
+def answers(kubectl: Kubectl, pod: str) -> bool:
+    try:
+        return kubectl("exec", pod, "--", "echo", "alive") == "alive"
+    except AssertionError:
+        return False
+
+
 def test_up_is_idempotent_and_knows_its_profile(cluster: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
     before = [component.pid for component in cluster.status()]
     Cluster(cluster.name).up()
@@ -99,14 +106,17 @@ def test_a_component_is_killed_and_started_again(cluster: Cluster, kubectl: Kube
     kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
     healthy = lambda: all(component.healthy for component in cluster.status())  # noqa: E731
     waiting.until(healthy, "all components to be healthy", limit=120, log=cluster.folder / "logs" / "kubelet.log")
-    assert kubectl("exec", pod, "--", "echo", "alive") == "alive"
+    # Ready may be what the API server last heard: a new kubelet takes a while to learn of its Pods again.
+    reached = lambda: answers(kubectl, pod)  # noqa: E731
+    waiting.until(reached, "the Pod to be reached again", limit=120, log=cluster.folder / "logs" / "kubelet.log")
     assert kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == "0"
 
 
 def test_up_after_everything_was_killed(cluster: Cluster, kubectl: Kubectl) -> None:
     """Kills the module's cluster: keep this the last test."""
-    run_pod(kubectl, "orphan", "sleep", "1000")
-    kubectl("wait", "pod/orphan", "--for=condition=Ready", "--timeout=30s")
+    pod = unique_name()
+    run_pod(kubectl, pod, "sleep", "1000")
+    kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
     members = leftovers.CgroupTree(cluster.name).processes()
     assert len(members) > len(cluster.status())
     processes.kill_all(members)
