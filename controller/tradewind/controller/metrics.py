@@ -13,6 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Note
+from tradewind.engine.states import TaskState
+from tradewind.engine.task_node import TaskNode
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer
 
@@ -86,12 +88,11 @@ class Metrics:
         if run.started_at and run.finished_at:
             seconds = (run.finished_at - run.started_at).total_seconds()
             self._run_seconds.labels(info.namespace, info.dag, run.phase.value).observe(seconds)
-        for instance in run:
-            state = instance.state.value
-            self._tasks_finished.labels(info.namespace, info.dag, state).inc()
-            if instance.started_at and instance.finished_at and not instance.task.noop:
-                seconds = (instance.finished_at - instance.started_at).total_seconds()
-                self._task_seconds.labels(info.namespace, info.dag, state).observe(seconds)
+        for node in run.nodes:
+            for state, count in node.tally().items():
+                self._tasks_finished.labels(info.namespace, info.dag, state.value).inc(count)
+            for state, seconds in _durations(node):
+                self._task_seconds.labels(info.namespace, info.dag, state.value).observe(seconds)
 
     def run_refused(self, run: EndedRun) -> None:
         """A run has ended that could never start: it has no duration and no task instances."""
@@ -105,6 +106,18 @@ class Metrics:
     def observe_schedule_delay(self, dag: Key, seconds: float) -> None:
         """The run of a tick was made this long after it."""
         self._schedule_delay.labels(*dag).observe(max(0.0, seconds))
+
+
+def _durations(node: TaskNode) -> list[tuple[TaskState, float]]:
+    """How the instances of a task ended and in how many seconds; those that ran nothing have taken no time."""
+    whole = node.whole
+    if node.task.noop:
+        return []
+    if node.count:
+        return node.took
+    if whole.started_at is None or whole.finished_at is None:
+        return []
+    return [(whole.state, (whole.finished_at - whole.started_at).total_seconds())]
 
 
 class _Mirror:

@@ -57,6 +57,8 @@ class TaskNode:
     remembered: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Status entries of resting instances that failed or were skipped."""
     outputs: dict[int, Any] = field(default_factory=dict)
+    took: list[tuple[TaskState, float]] = field(default_factory=list)
+    """How the last tries of instances ended, and in how many seconds, as far as this process saw it."""
     ready: IndexSet = field(default_factory=IndexSet)
     """Instances that wait for nothing but slots; 0 stands for a task that is not mapped."""
     active: int = 0
@@ -139,6 +141,8 @@ class TaskNode:
         else:
             self.outputs.pop(index, None)
         self._remember(index, instance)
+        if instance.finished and instance.started_at and instance.finished_at:
+            self.took.append((instance.state, (instance.finished_at - instance.started_at).total_seconds()))
         self.live.pop(index, None)
         self.paired.pop(index, None)
 
