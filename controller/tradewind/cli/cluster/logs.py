@@ -105,8 +105,8 @@ def _check(cluster: Cluster, run: str, task: str, number: int | None, *, waiting
 def _entry_of(entry: Mapping[str, Any], index: int, run: str) -> dict[str, Any]:
     """What status says of one instance of a mapped task."""
     name, count = entry["name"], entry.get("count")
-    if not count and entry["state"] in ("Skipped", "UpstreamFailed", "Failed"):
-        return {**entry, "try": None}
+    if not count and not entry.get("try") and entry["state"] in ("Skipped", "UpstreamFailed", "Failed"):
+        return dict(entry)
     if not count:
         raise CliError(f"the task {name!r} of the run {run!r} is not mapped, so it has no index")
     if index >= count:
