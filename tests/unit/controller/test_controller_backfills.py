@@ -105,6 +105,35 @@ async def test_a_controller_that_dies_at_any_write(cluster: MemoryCluster, write
     assert made == dict.fromkeys(HOURS, 1)
 
 
+async def test_after_a_takeover_status_counts_what_the_last_controller_made(cluster: MemoryCluster) -> None:
+    dag(cluster)
+    cluster.create("pools", "default", spec={"slots": 0})
+
+    def dies(method: str, plural: str, name: str, body: Json) -> None:
+        if method == "POST" and name == HOURS[1]:
+            # Two runs are made, and status has none of them.
+            cluster._client.dead = True
+            raise Unreachable("gone")
+
+    cluster.after_write = dies
+    backfill(cluster, maxActiveRuns=2)
+    await cluster.eventually(lambda: len(runs(cluster)) == 2, "the controller dies")
+    await cluster.kill()
+    assert status(cluster)["created"] == 0
+    cluster.patch("backfills", "day", spec={"suspend": True})
+    written: list[str] = []
+
+    def note(method: str, plural: str, name: str, body: Json) -> None:
+        if plural == "backfills" and "status" in body:
+            written.append(body["status"]["message"])
+
+    cluster.after_write = note
+    await cluster.start()
+    said = await says(cluster, "paused")
+    assert said["created"] == said["active"] == 2
+    assert set(written) == {"paused: 6 of 8 ticks are left; set spec.suspend to false to go on"}
+
+
 async def test_a_status_that_another_controller_wrote_is_read_anew(cluster: MemoryCluster) -> None:
     dag(cluster)
     refused = 0

@@ -2,7 +2,7 @@
 
 A run is made first and written down after. A controller that dies in between leaves a run that carries the UID of its
 Backfill: the next one finds the name taken, and the run to be its own. The schedule is written down before the first
-run is made, and the status once more before anything is done after a takeover: when that does not fit what the API has
+run is made, and the status once more before any is made after a takeover: when that does not fit what the API has
 (optimistic lock), another controller has gone on, and everything is read anew.
 """
 
@@ -84,6 +84,8 @@ class Worker:
         self._status = StatusKeeper(key, uid, around.client, around.writer, around.clock)
         self._runs = TickRuns(key, uid, around.client, around.writer, around.cluster, around.clock)
         self._state: BackfillState | None = None
+        self._is_ours = False
+        """Whether the status was written since it was read: if nobody else has since, nobody else goes on with it."""
         self._look_at: set[str] = set()
         """Active runs that may have ended."""
         self._all_looked_at = around.clock.monotonic()
@@ -180,8 +182,7 @@ class Worker:
         self._status.fixed = {name: status[name] for name in ("startedAt", "timetable")}
         state = BackfillState(spec, ticks, status=status)
         self._look_at.update(state.active)
-        await self._write(state.status(), always=True)
-        self._state = state
+        self._state, self._is_ours = state, False
 
     async def _start(self, spec: BackfillSpec, ticks: list[Tick], timetable: BackfillTimetable) -> None:
         if self._found().spec.get("suspend"):
@@ -196,8 +197,8 @@ class Worker:
             "timetable": timetable.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         state = BackfillState(spec, ticks)
-        await self._write(state.status(), always=True)
-        self._state = state
+        await self._write(state.status())
+        self._state, self._is_ours = state, True
         self._tell("Normal", "Started", f"makes runs of {len(ticks)} ticks, at most {spec.max_active_runs} at once")
 
     async def _dry_run(self, spec: BackfillSpec, ticks: list[Tick]) -> None:
@@ -253,8 +254,10 @@ class Worker:
             if await self._make_runs(state):
                 pause = 0.0
         except Waits as waits:
+            if not str(waits):
+                return waits.look_again
             pause = waits.look_again
-            held = {"reason": waits.reason, "message": str(waits)} if str(waits) else {}
+            held = {"reason": waits.reason, "message": str(waits)}
         except ApiError as error:
             trouble = error
             held = {"reason": "CreateFailed", "message": f"cannot make a run: {error}"}
@@ -262,7 +265,9 @@ class Worker:
         if state.finished:
             await self._end(state.status())
             return None
-        await self._write(state.status() | held)
+        await self._write(state.status() | held, always=not self._is_ours)
+        if not self._is_ours:
+            self._is_ours, pause = True, 0.0
         if trouble is not None:
             raise trouble
         return pause
@@ -306,6 +311,8 @@ class Worker:
         await self._runs.list_finished(state.spec.dag)
         steps = state.steps(self._runs.existing)
         for step in steps:
+            if not self._is_ours and step.action is not Action.ADOPT:
+                return True
             # Each may take a request: the Backfill may have been suspended or deleted since the one before.
             suspended = bool(self._found().spec.get("suspend"))
             if suspended != state.spec.suspend or not await self._do(step, state.spec, dag.uid):
