@@ -16,6 +16,7 @@ from scenarios import NOT_YET, START, Case, Scenario, logical_date
 
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.engine.index_set import IndexSet
+from tradewind.engine.known_tries import is_news
 from tradewind.engine.rendering import template_values
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
@@ -100,7 +101,7 @@ class Controller:
             if run.finished:
                 continue
             reports = [pod.report() for key, pod in world.pods.items() if key[0] == name]
-            if reports and not run.started_at:
+            if not run.started_at and any(is_news(run, each.key) for each in reports):
                 run.begin(world.now)
             for each in reports:
                 run.report(each, world.now)

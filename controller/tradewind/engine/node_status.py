@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tradewind.engine.index_map import IndexMap
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.states import FINISHED_STATES, TaskState
-from tradewind.engine.task_instance import format_time, parse_time, shorten
+from tradewind.engine.task_instance import MESSAGE_KEPT, format_time, parse_time, shorten
 
 if TYPE_CHECKING:
     from tradewind.engine.task_instance import TaskInstance
@@ -32,6 +32,8 @@ def entry(node: "TaskNode", message_limit: int, waiting_for: str | None) -> dict
     """The task in DagRun.status.tasks, JSON-ready. `waiting_for`: why its ready instances have no slots."""
     if not node.count:
         found = node.whole.entry(message_limit, waiting_for)
+        if node.removed:
+            found = {**found, **_before_mapped_anew(node)}
         return {**found, "message": shorten(node.past, message_limit)} if node.past else found
     facts: dict[str, Any] = {"name": node.task.name, "state": node.state.value, "count": node.count}
     if node.reason and not node.ready:
@@ -51,12 +53,24 @@ def entry(node: "TaskNode", message_limit: int, waiting_for: str | None) -> dict
     details = {
         instance.index or 0: instance.entry(limit, None)
         for instance in nsmallest(node.details_kept, node.live.values(), key=_told_before)
-    } | node.remembered
+    } | {index: _remembered(node, index) for index in node.remembered}
     if details:
         facts["instances"] = [_detail(details[index], limit) for index in sorted(details)]
     if node.outputs:
         facts["outputs"] = {str(index): node.outputs[index] for index in sorted(node.outputs)}
     return facts
+
+
+def _before_mapped_anew(node: "TaskNode") -> dict[str, Any]:
+    """What is to be known of the instances that there were."""
+    told = [_remembered(node, index) for index in sorted(node.remembered)]
+    facts = {
+        "indexes": {TaskState.REMOVED.value: str(node.removed)},
+        "numbers": node.numbers.texts(),
+        "rerunFrom": node.tries_before.texts(),
+        "instances": told,
+    }
+    return {field: value for field, value in facts.items() if value}
 
 
 def _message(node: "TaskNode", waiting_for: str | None) -> str | None:
@@ -68,6 +82,16 @@ def _message(node: "TaskNode", waiting_for: str | None) -> str | None:
 
 def _told_before(instance: "TaskInstance") -> tuple[int, int]:
     return _FIRST_TOLD.get(instance.state, len(_FIRST_TOLD)), instance.index or 0
+
+
+def _remembered(node: "TaskNode", index: int) -> dict[str, Any]:
+    """What was told of an instance that is at rest: anew, where it is in another state since."""
+    told = node.remembered[index]
+    state = node.state_of(index)
+    if state is None:
+        return {**told, "state": TaskState.REMOVED.value}
+    now = node.peek(index) if told["state"] != state.value else None
+    return told if now is None else now.entry(MESSAGE_KEPT, None)
 
 
 def _detail(found: Mapping[str, Any], limit: int) -> dict[str, Any]:
@@ -96,6 +120,7 @@ def _ranges(node: "TaskNode") -> dict[str, Any]:
             due[math.ceil(moment.timestamp())].append(index)
     tries = {number + 1: indexes for number, indexes in numbers[0].items()}
     known = {state: indexes for state, indexes in node.resting.items() if state is not TaskState.NONE}
+    known[TaskState.REMOVED] = node.removed
     facts: dict[str, Any] = {
         "indexes": {state.value: text for state, text in sorted(_together(known.items(), states).items())}
     }
@@ -142,15 +167,18 @@ def restore(node: "TaskNode", status: dict[str, Any]) -> None:
     if "reason" in status:
         node.reason, node.message = status["reason"], status.get("message")
     node.outputs = {int(index): output for index, output in status.get("outputs", {}).items()}
-    node.resting |= {TaskState(name): IndexSet.parse(ranges) for name, ranges in status.get("indexes", {}).items()}
+    node.resting |= {
+        TaskState(name): IndexSet.parse(ranges)
+        for name, ranges in status.get("indexes", {}).items()
+        if name != TaskState.REMOVED.value
+    }
     for state, indexes in node.resting.items():
         if state is not TaskState.NONE:
             node.resting[TaskState.NONE] = node.resting[TaskState.NONE] - indexes
-    node.numbers = IndexMap.parse(status.get("numbers"))
-    node.lost, node.tries_before = IndexMap.parse(status.get("lostTries")), IndexMap.parse(status.get("rerunFrom"))
-    details = {each["index"]: each for each in status.get("instances", ())}
+    node.lost = IndexMap.parse(status.get("lostTries"))
+    restore_earlier(node, status)
+    details = dict(node.remembered)
     at_rest = FINISHED_STATES if node.task.sensor is not None else FINISHED_STATES | {TaskState.UP_FOR_RETRY}
-    node.remembered = {index: each for index, each in details.items() if each["state"] in at_rest}
     pokes, due = _by_index(status.get("pokeNumbers")), {}
     if node.task.sensor is not None:
         due = _by_index(status.get("dueAt"))
@@ -200,6 +228,14 @@ def _restore_live(
         instance.next_poke_at = instance.next_poke_at or parse_time(due)
         if instance.pokes > 1 or instance.next_poke_at is not None:
             instance.first_poke_at = instance.first_poke_at or node.started_at
+
+
+def restore_earlier(node: "TaskNode", status: dict[str, Any]) -> None:
+    """Take over what an entry of a mapped task says of tries, and of instances that there are not any more."""
+    node.numbers, node.tries_before = IndexMap.parse(status.get("numbers")), IndexMap.parse(status.get("rerunFrom"))
+    removed = IndexSet.parse(status.get("indexes", {}).get(TaskState.REMOVED.value, ""))
+    node.removed = removed - IndexSet.range(node.count or 0)
+    node.remembered = {each["index"]: each for each in status.get("instances", ())}
 
 
 def _by_index(ranges: Mapping[str, str] | None) -> dict[int, str]:

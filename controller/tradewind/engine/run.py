@@ -20,6 +20,7 @@ from tradewind.engine.counting import count_ended, count_more, pair
 from tradewind.engine.early_reports import EarlyReports
 from tradewind.engine.graph import Graph, positions
 from tradewind.engine.index_set import IndexSet
+from tradewind.engine.known_tries import is_to_come
 from tradewind.engine.mapping import ForEachError, for_each_of, items_of
 from tradewind.engine.outcome import Outcome
 from tradewind.engine.past import PastRuns
@@ -67,7 +68,11 @@ class RunState:
         self.moved: set[int] | None = None
         """Where a later run may wait for tasks of this one: those to which something has happened."""
         self.suspended = False
-        """While true no task instance gets slots."""
+        """While true no task starts."""
+        self.requests: list[dict[str, Any]] = []
+        """What was asked of the run so far, and what became of it."""
+        self.removed: list[dict[str, Any]] = []
+        """Status entries of tasks that were in the Dag when the run began, and are not any more."""
         self.active = 0
         """Task instances that hold slots."""
         self.changed = False
@@ -120,6 +125,16 @@ class RunState:
         self.restore_run_timer()
         self.changed = True
 
+    def suspend(self, suspended: bool) -> None:
+        """From now on no task starts, or tasks start again; what runs goes on."""
+        if self.suspended == suspended:
+            return
+        self.suspended, self.changed = suspended, True
+        if not suspended:
+            for node in self.nodes:
+                if not node.finished:
+                    self.recheck(node.position)
+
     def wait(self, message: str) -> None:
         """Say why the run stays in the queue."""
         if self.message != message:
@@ -144,7 +159,7 @@ class RunState:
         if self.unfinished == 0:
             end = run_end(self, now)
             self._end(end.phase, end.reason, end.message, end.when)
-        elif not (self.active or self.queue or self._waiting()):
+        elif not (self.active or self.queue or self.suspended or self._waiting()):
             self.fail("Deadlock", "no task can ever start any more", now)
 
     def _waiting(self) -> bool:
@@ -179,7 +194,9 @@ class RunState:
         node = self.nodes[position]
         instance = node.peek(key.index)
         if instance is None:
-            return not node.awaits_items
+            return not is_to_come(node, key)
+        if key.number <= instance.tries_before:
+            return True
         if instance.finished:
             return key.number <= instance.number
         waits = instance.state in (TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING)

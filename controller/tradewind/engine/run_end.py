@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tradewind.engine.run import RunState
     from tradewind.engine.task_node import TaskNode
 
-ENDING_REASONS = frozenset({"FailFast"})
+ENDING_REASONS = frozenset({"FailFast", "Marked", "Stopped"})
 """Reasons for which a run that still runs its teardowns has failed already."""
 
 

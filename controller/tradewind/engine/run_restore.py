@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.engine import node_status, sensors, wait_for
 from tradewind.engine.counting import count_ended
 from tradewind.engine.outcome import output_size
+from tradewind.engine.run_status import SUSPENDED
 from tradewind.engine.states import RunPhase, TaskState
 from tradewind.engine.task_instance import parse_time
 
@@ -19,9 +20,17 @@ def restore(run: "RunState", status: Mapping[str, Any]) -> None:
     """Take over what DagRun.status says."""
     run.phase = RunPhase(status["phase"])
     run.reason, run.message = status.get("reason"), status.get("message")
+    if run.message == SUSPENDED:
+        run.message = None
     run.started_at = parse_time(status.get("startedAt"))
     run.finished_at = parse_time(status.get("finishedAt"))
     entries = {entry["name"]: entry for entry in status.get("tasks", ())}
+    run.requests = list(status.get("requests", ()))
+    run.removed = [
+        entry
+        for name, entry in entries.items()
+        if name not in run.graph.position and entry["state"] == TaskState.REMOVED.value
+    ]
     # All instances first, then what has ended: it is counted with what comes after it, by index or not.
     for group, resolved in run.dag.groups.items():
         counts = [entries[name]["count"] for name in resolved.tasks if "count" in entries.get(name, {})]
@@ -31,6 +40,7 @@ def restore(run: "RunState", status: Mapping[str, Any]) -> None:
         entry = entries.get(node.task.name)
         if entry is not None and "count" not in entry:
             node.whole.restore(entry)
+            node_status.restore_earlier(node, entry)
     for node in run.nodes:
         count = entries.get(node.task.name, {}).get("count") or run.group_sizes.get(node.task.mapped_group or "")
         if count and not node.whole.finished:

@@ -19,6 +19,10 @@ OUTPUT_BUDGET = 256 * 1024
 """Bytes that the outputs of all tasks of a run may have together in status; etcd takes 1.5 MiB."""
 
 
+SUSPENDED = "suspended: no task starts, and what runs goes on"
+"""Message of a run with spec.suspend, unless it has another."""
+
+
 def message_limit(tasks: int) -> int:
     """Bytes that the message of one task may have in the status of a run of so many."""
     return max(80, min(1024, MESSAGE_BUDGET // (2 * tasks)))
@@ -34,8 +38,9 @@ def run_status(run: "RunState") -> dict[str, Any]:
     }
     if run.reason:
         status["reason"] = run.reason
-    if run.message:
-        status["message"] = run.message
+    message = _message(run)
+    if message:
+        status["message"] = message
     if run.info.revision:
         status["revision"] = run.info.revision
     if run.info.params:
@@ -47,19 +52,33 @@ def run_status(run: "RunState") -> dict[str, Any]:
         status["duration"] = format_duration(run.finished_at - (run.started_at or run.finished_at))
     limit = message_limit(len(run.nodes))
     status["tasks"] = [entry(node, limit, run.queue.waits_for(node)) for node in run.nodes if _has_begun(node)]
+    status["tasks"] += run.removed
+    if run.requests:
+        status["requests"] = run.requests
     return status
 
 
 def _has_begun(node: "TaskNode") -> bool:
-    return bool(node.count) or node.whole.state is not TaskState.NONE or node.past is not None
+    begun = node.count or node.whole.number or node.removed or node.past is not None
+    return bool(begun) or node.whole.state is not TaskState.NONE
+
+
+def _message(run: "RunState") -> str | None:
+    return SUSPENDED if run.suspended and not run.finished and not run.message else run.message
 
 
 def _complete(run: "RunState") -> dict[str, Any]:
-    since = run.finished_at or run.started_at or run.info.interval_end
+    since = run.finished_at or run.started_at
+    moment = format_time(since) if since else _last_request(run) or format_time(run.info.interval_end)
     return {
         "type": "Complete",
         "status": "True" if run.finished else "False",
         "reason": run.reason or run.phase.value,
         "message": run.message or f"the run is {run.phase.value}",
-        "lastTransitionTime": format_time(since),
+        "lastTransitionTime": moment,
     }
+
+
+def _last_request(run: "RunState") -> str | None:
+    """When something was last asked of a run that waits to start again."""
+    return run.requests[-1].get("time") if run.requests else None

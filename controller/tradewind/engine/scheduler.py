@@ -113,6 +113,14 @@ class Scheduler:
         self._wake_of.pop(uid, None)
         self._dirty_dags.add(key)
 
+    def suspend(self, uid: str, suspended: bool) -> None:
+        """DagRun.spec.suspend of a run is this."""
+        run = self.runs.get(uid)
+        if run is not None and run.suspended != suspended:
+            run.suspend(suspended)
+            self._dirty[uid] = None
+            self._dirty_dags.add((run.info.namespace, run.info.dag))
+
     def report(self, uid: str, report: TryReport, now: datetime) -> None:
         """Something happened to a try of a run."""
         run = self.runs.get(uid)
@@ -186,6 +194,8 @@ class Scheduler:
         running = self._running.setdefault(key, set())
         for uid in sorted(queued, key=self._order):
             run = self.runs[uid]
+            if run.suspended:
+                continue
             # Were a run that a running one waits for held back until that one ends, neither ever would.
             if len(running) < limit or (self._past is not None and self._past.awaited(run)):
                 queued.discard(uid)

@@ -69,10 +69,14 @@ def look_again_later(run: "RunState", instance: "TaskInstance", report: TryRepor
     instance.next_poke_at = ended + sensor.interval
     instance.reason = None
     instance.message = f"poke {instance.pokes}: {report.message or 'not yet'}"
+    run.queue.discard(instance)
     if sensor.mode == "Reschedule":
-        run.queue.discard(instance)
         run.give_back(instance)
         instance.state = TaskState.UP_FOR_RESCHEDULE
+    else:
+        # Also where the poke had ended before anybody saw it start.
+        run.hold(instance)
+        instance.state = TaskState.RUNNING
     set_timers(run, instance)
     run.recheck(instance.position, instance.index)
     run.mark(instance)

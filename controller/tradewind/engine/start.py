@@ -39,7 +39,7 @@ def _consider_one(run: "RunState", node: "TaskNode", instance: "TaskInstance", n
     verdict = _verdict(run, node, instance.index, counts_of(run, node, instance.index))
     if isinstance(verdict, Outcome):
         run.finish(instance, verdict, now)
-    elif isinstance(verdict, Run) and not _held_by_past(run, node):
+    elif isinstance(verdict, Run) and not _held_back(run, node):
         begin(run, instance, now)
 
 
@@ -52,8 +52,10 @@ def _verdict(run: "RunState", node: "TaskNode", index: int | None, counts: Upstr
     return Outcome(verdict.state, "TriggerRule", verdict.reason) if isinstance(verdict, End) else verdict
 
 
-def _held_by_past(run: "RunState", node: "TaskNode") -> bool:
-    """Whether dependsOnPast keeps the task from starting."""
+def _held_back(run: "RunState", node: "TaskNode") -> bool:
+    """Whether dependsOnPast keeps the task from starting, or spec.suspend one that needs no slots to start."""
+    if run.suspended and (node.task.noop or node.task.wait_for is not None):
+        return True
     why = run.past.why_not(node.task) if run.past is not None and node.task.depends_on_past else None
     run.hold_back(node, why)
     return why is not None
@@ -89,7 +91,7 @@ def _consider_unexpanded(run: "RunState", node: "TaskNode", now: datetime) -> No
     may_start = isinstance(verdict, Run)
     group = node.task.mapped_group
     if group is None:
-        if may_start and not _held_by_past(run, node):
+        if may_start and not _held_back(run, node):
             _expand(run, [node], now)
         return
     if group not in run.group_sizes:
@@ -158,7 +160,7 @@ def _consider_alike(
     verdict = _verdict(run, node, indexes.first, counts)
     if isinstance(verdict, Outcome):
         run.finish_resting(node, indexes, verdict, now)
-    elif not isinstance(verdict, Run) or _held_by_past(run, node):
+    elif not isinstance(verdict, Run) or _held_back(run, node):
         return
     elif node.task.noop:
         node.started_at = node.started_at or now
@@ -178,7 +180,7 @@ def _consider_index(run: "RunState", node: "TaskNode", index: int, now: datetime
     instance = node.live.get(index)
     if instance is None and node.state_of(index) is TaskState.NONE:
         verdict = _verdict(run, node, index, counts_of(run, node, index))
-        if isinstance(verdict, Wait) or (isinstance(verdict, Run) and _held_by_past(run, node)):
+        if isinstance(verdict, Wait) or (isinstance(verdict, Run) and _held_back(run, node)):
             return
         instance = node.get(index)
         if instance is None:

@@ -10,6 +10,8 @@ from tradewind.engine.tries import StopReason, TryKey, instance_name
 
 MAX_TRIES_KEPT = 10
 """Earlier tries of a task in status; the ones before are only counted."""
+MESSAGE_KEPT = 1024
+"""Bytes of a message that are kept of an instance of a mapped task that has ended."""
 
 
 @dataclass(slots=True)
@@ -90,15 +92,30 @@ class TaskInstance:
 
     def begin_try(self, now: datetime, last_try: str = "Failed") -> None:
         """The next try is ready to start: keep what the last one left (`last_try`: how it ended), and begin anew."""
-        if self.number:
-            self.tries.append(self._past_try(last_try))
-            del self.tries[: -self.tries_kept]
+        if self.number > self.tries_before:
+            self._keep_try(last_try)
         self.number += 1
         self.state = TaskState.SCHEDULED
         self.scheduled_at = now
         self.reason = self.message = self.exit_code = None
         self.started_at = None
         self.begin_attempt()
+
+    def clear(self, why: StopReason, now: datetime) -> None:
+        """As if it had not begun; only its tries so far are kept, and the next one has the next number. `why` is how a
+        try that is under way ends."""
+        if self.number > self.tries_before:
+            if not self.finished and self.state is not TaskState.UP_FOR_RETRY:
+                self.reason, self.message, self.finished_at = why.reason, why.message, now
+            self._keep_try(_PAST_STATES.get(self.state, "Failed"))
+        self.state, self.tries_before, self.lost, self.pokes = TaskState.NONE, self.number, 0, 0
+        self.reason = self.message = self.exit_code = self.stop = None
+        self.output, self.has_output = None, False
+        for field_name, _ in _TIMES:
+            setattr(self, field_name, None)
+        self.container_started_at = self.postponed_until = None
+        self.postponed = 0
+        self.touch()
 
     def begin_attempt(self) -> None:
         """Another Pod is to be made: for the next try, or for the next poke of a sensor."""
@@ -169,6 +186,11 @@ class TaskInstance:
             ]
         return facts
 
+    def _keep_try(self, state: str) -> None:
+        """The current try is one of the earlier ones."""
+        self.tries.append(self._past_try(state))
+        del self.tries[: -self.tries_kept]
+
     def _past_try(self, state: str) -> dict[str, Any]:
         past: dict[str, Any] = {"number": self.number, "state": state}
         if self.reason:
@@ -184,6 +206,7 @@ class TaskInstance:
         return past
 
 
+_PAST_STATES = {TaskState.SUCCEEDED: "Succeeded", TaskState.SKIPPED: "Skipped"}
 _MOST_BYTES = 6
 _ESCAPED = {**dict.fromkeys('"\\\n\r\t', 2), **dict.fromkeys("<>&\u2028\u2029", _MOST_BYTES)}
 _ELLIPSIS_BYTES = len("…".encode())

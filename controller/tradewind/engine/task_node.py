@@ -15,11 +15,10 @@ from tradewind.engine.due_times import DueTimes
 from tradewind.engine.index_map import IndexMap
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.states import FINISHED_STATES, TaskState
-from tradewind.engine.task_instance import TaskInstance
+from tradewind.engine.task_instance import MESSAGE_KEPT, TaskInstance
+from tradewind.engine.tries import StopReason
 from tradewind.engine.trigger_rules import UpstreamCounts
 
-MESSAGE_KEPT = 1024
-"""Bytes of a message that are kept of an instance that has ended."""
 MAX_DETAILED = 50
 """Instances of a mapped task under way of which status has an entry, and as many of those that did not end well."""
 DETAILS_BUDGET = 250
@@ -55,7 +54,9 @@ class TaskNode:
     """When resting instances that are UpForRetry go on."""
     details_kept: int = MAX_DETAILED
     remembered: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """Status entries of resting instances that failed or were skipped."""
+    """Status entries of instances that are not under way and are worth a word."""
+    removed: IndexSet = field(default_factory=IndexSet)
+    """Indexes that there were before the task was mapped anew, and that there are not any more."""
     outputs: dict[int, Any] = field(default_factory=dict)
     took: list[tuple[TaskState, float]] = field(default_factory=list)
     """How the last tries of instances ended, and in how many seconds, as far as this process saw it."""
@@ -100,6 +101,23 @@ class TaskNode:
         """There are `count` instances (one or more), none of which has begun."""
         self.count = count
         self.resting = {TaskState.NONE: IndexSet.range(count)}
+        self.removed -= IndexSet.range(count)
+
+    def clear(self, indexes: IndexSet, why: StopReason, now: datetime) -> None:
+        """As if these instances had not begun; their tries so far are kept."""
+        for index in list(indexes):
+            instance = self.get(index)
+            if instance is not None:
+                instance.clear(why, now)
+                self.rest(instance)
+        self.started_at = self.finished_at = self.scheduled_at = self.reason = self.message = None
+
+    def unexpand(self, why: StopReason, now: datetime) -> None:
+        """How many instances there are is not known any more, nor that any of them has begun."""
+        indexes = IndexSet.range(self.count or 0)
+        self.clear(indexes, why, now)
+        self.removed |= indexes
+        self.count, self.items, self.resting = None, None, {}
 
     def get(self, index: int | None) -> TaskInstance | None:
         """The instance, made an object if it was none; None where there is no such index."""
@@ -127,7 +145,8 @@ class TaskNode:
         return self.live.get(index) or self._object(index)
 
     def rest(self, instance: TaskInstance) -> None:
-        """An instance has ended or waits for its next try: nothing but its state, its tries and its output stays."""
+        """An instance has ended, was cleared or waits for its next try: only its state, its tries and its output
+        stay."""
         index = instance.index
         if index is None:
             return
@@ -147,8 +166,9 @@ class TaskNode:
         self.paired.pop(index, None)
 
     def _remember(self, index: int, instance: TaskInstance) -> None:
-        """Keep what people want to know of an instance that did not end well, those that failed before others."""
-        if instance.state is TaskState.SUCCEEDED:
+        """Keep what people want to know of an instance that did not end well, those that failed before others; and the
+        earlier tries of one that is run again."""
+        if not _is_told(instance):
             return
         if len(self.remembered) >= self.details_kept:
             least = max((_worth(entry["state"]), other) for other, entry in self.remembered.items())
@@ -173,9 +193,11 @@ class TaskNode:
         self.resting[after] = self.resting.get(after, IndexSet()) | indexes
         if before is TaskState.UP_FOR_RETRY:
             self.due.discard_all(indexes)
-        for known in (self.paired, self.remembered):
-            for index in [index for index in known if index in indexes]:
-                del known[index]
+        for index in [index for index in self.paired if index in indexes]:
+            del self.paired[index]
+        # Of one that was cleared the earlier tries are told for good.
+        for index in [each for each, told in self.remembered.items() if each in indexes and told["state"] != "None"]:
+            del self.remembered[index]
 
     def _usual_number(self, state: TaskState) -> int:
         """Tries of an instance in this state of which nothing else is noted."""
@@ -204,8 +226,12 @@ class TaskNode:
         """A resting instance as an object."""
         state = self.state_of(index) or TaskState.NONE
         found = TaskInstance(self.task, self.position, index, tries_kept=self.whole.tries_kept)
-        if index in self.remembered:
-            found.restore(self.remembered[index])
+        told = self.remembered.get(index, {})
+        is_told = told.get("state") == state.value
+        if is_told:
+            found.restore(told)
+        else:
+            found.tries = list(told.get("tries", ()))
         found.state = state
         found.number = self.numbers.get(index, self._usual_number(state))
         found.lost, found.tries_before = self.lost.get(index), self.tries_before.get(index)
@@ -215,7 +241,7 @@ class TaskNode:
             found.scheduled_at = self.scheduled_at if found.number == 1 else None
             if self.task.sensor is not None:
                 found.pokes = 1
-        elif state in _NEVER_TRIED and state in FINISHED_STATES and index not in self.remembered:
+        elif state in _NEVER_TRIED and state in FINISHED_STATES and not is_told:
             found.reason, found.message, found.finished_at = self.reason, self.message, self.finished_at
         found.has_output, found.output = self.output_of(index)
         return found
@@ -270,6 +296,15 @@ def _worth(state: str) -> int:
 
 
 _TOLD_FIRST = (TaskState.FAILED, TaskState.UP_FOR_RETRY)
+
+
+def _is_told(instance: TaskInstance) -> bool:
+    """Whether there is something to be said of an instance that is not under way."""
+    if instance.state is TaskState.NONE or (instance.state is TaskState.SUCCEEDED and instance.tries_before):
+        return any("message" in past or "startedAt" in past for past in instance.tries)
+    return instance.state is not TaskState.SUCCEEDED
+
+
 _NEVER_TRIED = frozenset({TaskState.NONE, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED, TaskState.REMOVED})
 _LOUDEST = (
     TaskState.RUNNING,

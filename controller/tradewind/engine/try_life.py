@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tradewind.api.duration import format_duration
 from tradewind.engine import sensors, wait_for
 from tradewind.engine.index_set import IndexSet
+from tradewind.engine.known_tries import is_to_come
 from tradewind.engine.outcome import Outcome, judge, output_size
 from tradewind.engine.retries import postpone_delay, retry_delay
 from tradewind.engine.run_status import OUTPUT_BUDGET
@@ -35,11 +36,11 @@ def report(run: "RunState", told: TryReport, now: datetime) -> None:
     known = node.peek(told.index)
     if known is None:
         # An instance of a mapped task whose items are not known again yet.
-        if node.awaits_items and told.index is not None:
+        if is_to_come(node, told.key):
             run.early.keep(told)
             run.recheck(position)
         return
-    if attempt < known.attempt:
+    if attempt < known.attempt or told.number <= known.tries_before:
         return
     waits_for = known.task.wait_for is not None and known.state is TaskState.UP_FOR_RESCHEDULE
     waiting = (known.state in _WAITING and not waits_for) or known.next_poke_at is not None

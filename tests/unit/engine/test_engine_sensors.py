@@ -175,6 +175,22 @@ def test_a_restart_that_has_not_heard_of_a_poke(mode: str) -> None:
     assert world.phase() == "Succeeded"
 
 
+@pytest.mark.parametrize("status", [None, {}], ids=["seen", "before the first status"])
+def test_a_poke_that_ended_before_anybody_saw_it_start(status: dict[str, Any] | None) -> None:
+    world = World(sensor("Poke"))
+    world.starts.clear()
+    told = TryReport("s", 1, TryEvent.ENDED, exit_code=1, finished_at=world.now, poke=1)
+    world.restart([told], status)
+    world.wait(seconds=1)
+    assert (world.state("s"), world.run.active, world.starts) == (TaskState.RUNNING, 1, [])
+    world.restart()
+    world.wait(minutes=1)
+    assert pokes(world) == [2]
+    assert world.phase() == "Running"
+    world.succeed("s")
+    assert world.phase() == "Succeeded"
+
+
 def test_late_reports_on_an_earlier_poke_change_nothing() -> None:
     world = World(sensor())
     not_yet(world)

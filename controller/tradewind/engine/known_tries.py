@@ -1,0 +1,38 @@
+"""What a run knows of the tries that there are in the cluster."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+    from tradewind.engine.task_node import TaskNode
+    from tradewind.engine.tries import TryKey
+
+
+def is_to_come(node: "TaskNode", key: "TryKey") -> bool:
+    """Whether a try may be one of an instance that a mapped task does not have yet."""
+    return node.awaits_items and key.index is not None and key.number > node.tries_before.get(key.index)
+
+
+def is_news(run: "RunState", key: "TryKey") -> bool:
+    """Whether status does not tell of a try: it was made after status was last written."""
+    position = run.graph.position.get(key.task)
+    if position is None:
+        return False
+    node = run.nodes[position]
+    known = node.peek(key.index)
+    if known is None:
+        return is_to_come(node, key)
+    return not known.finished and key.number > known.tries_before and (key.number, key.poke) > known.attempt
+
+
+def is_over(run: "RunState", key: "TryKey") -> bool:
+    """Whether nobody waits for a try any more, even if its container still runs: its task was run again, or marked, or
+    is no longer there."""
+    position = run.graph.position.get(key.task)
+    if position is None or run.finished:
+        return True
+    node = run.nodes[position]
+    known = node.peek(key.index)
+    if known is None:
+        return not is_to_come(node, key)
+    return known.finished or key.number <= known.tries_before or (key.number, key.poke) < known.attempt

@@ -1,0 +1,47 @@
+"""status.requests: what was asked of a run, by whom, and what became of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from tradewind.api.run_request import RunRequest
+from tradewind.engine.task_instance import format_time, shorten
+
+REQUESTS_BUDGET = 64 * 1024
+"""Bytes that the requests of a run may have together in status; the oldest are forgotten."""
+MAX_NAMED = 100
+MESSAGE_BYTES = 1024
+
+
+def is_known(status: Mapping[str, Any], request_id: str) -> bool:
+    """Whether a request was dealt with before."""
+    return any(entry["id"] == request_id for entry in status.get("requests", ()))
+
+
+def with_record(
+    requests: Sequence[Mapping[str, Any]], request: RunRequest, *, applied: bool, message: str, now: datetime
+) -> list[dict[str, Any]]:
+    """`requests` and what became of one more."""
+    names = request.tasks or []
+    more = [f"and {len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
+    facts: dict[str, Any] = {
+        "id": request.id,
+        "type": request.type,
+        "requestedBy": request.requested_by,
+        "tasks": [*names[:MAX_NAMED], *more] or None,
+        "onlyFailed": request.only_failed,
+        "upstream": request.upstream,
+        "downstream": request.downstream,
+        "revision": request.revision,
+        "requestedState": request.state,
+        "requestMessage": request.message,
+        "state": "Applied" if applied else "Rejected",
+        "message": shorten(message, MESSAGE_BYTES),
+        "time": format_time(now),
+    }
+    entries = [*map(dict, requests), {name: value for name, value in facts.items() if value is not None}]
+    while len(entries) > 1 and len(orjson.dumps(entries)) > REQUESTS_BUDGET:
+        del entries[0]
+    return entries

@@ -1,0 +1,66 @@
+"""Rerun: tasks are cleared, and the run goes on with what there is to do then."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tradewind.api.run_request import RunRequest
+from tradewind.engine.requests import select
+from tradewind.engine.requests.change import TriesMade, clear, under_way
+from tradewind.engine.requests.refusal import Refused
+from tradewind.engine.requests.select import Choice
+from tradewind.engine.run_end import ENDING_REASONS
+from tradewind.engine.states import RunPhase
+from tradewind.engine.tries import StopReason, TryKey
+
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+
+CLEARED = "Cleared"
+"""Reason of a try that was ended since its task is to run again."""
+
+
+def check(run: "RunState", request: RunRequest) -> None:
+    """Raises Refused for what cannot be asked of a run that is under way."""
+    if run.phase is not RunPhase.RUNNING:
+        return
+    if request.revision == "Latest":
+        raise Refused("the run is Running and goes on with the Dag it began with: stop it first, or leave Latest away")
+    if not request.tasks and not request.only_failed:
+        raise Refused("the run is Running: name the tasks to run again, ask for the failed ones only, or stop it first")
+    if run.reason in ENDING_REASONS and run.reason != "FailFast":
+        raise Refused(f"the run is about to end ({run.message}): ask again when it has")
+
+
+def choose(run: "RunState", request: RunRequest) -> Choice:
+    """The instances that are to run again. Raises Refused where there are none, and nothing else to be run."""
+    choice = select.named(run, request.tasks) if request.tasks else select.everything(run)
+    choice = select.reach(run, choice, upstream=bool(request.upstream), downstream=bool(request.downstream))
+    choice = select.failed(run, choice) if request.only_failed else select.begun(run, choice)
+    # A setup that did well runs again too, and what is mapped anew has all its instances back.
+    choice = select.begun(run, select.with_scope(run, choice))
+    new_tasks = run.finished and run.unfinished > 0
+    if not choice and not new_tasks:
+        raise Refused(
+            f"nothing to run again: none of the tasks meant has {'failed' if request.only_failed else 'begun'}"
+        )
+    return choice
+
+
+def rerun(run: "RunState", choice: Choice, anew: set[int], made: TriesMade, why: str, now: datetime) -> list[TryKey]:
+    """Clear a choice; `anew` are the tasks among it whose items have to be found out again. Returns what to stop."""
+    stops = under_way(run, choice)
+    reason = StopReason(CLEARED, f"its task is to run again: {why}")
+    for position in anew:
+        run.nodes[position].unexpand(reason, now)
+    kept = {position: None if position in anew else indexes for position, indexes in choice.items()}
+    clear(run, kept, reason, made, now)
+    requeue(run, why)
+    return stops
+
+
+def requeue(run: "RunState", why: str) -> None:
+    """A run that has ended waits for its turn again; one that goes on does so."""
+    if run.finished:
+        run.phase, run.started_at, run.finished_at = RunPhase.QUEUED, None, None
+    if run.phase is RunPhase.QUEUED or run.reason in ENDING_REASONS:
+        run.reason, run.message = None, why if run.phase is RunPhase.QUEUED else None
