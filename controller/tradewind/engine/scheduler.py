@@ -119,7 +119,7 @@ class Scheduler:
         if run is not None and run.suspended != suspended:
             run.suspend(suspended)
             self._dirty[uid] = None
-            self._dirty_dags.add((run.info.namespace, run.info.dag))
+            self._dirty_dags.add(_queue_of(run.info))
 
     def report(self, uid: str, report: TryReport, now: datetime) -> None:
         """Something happened to a try of a run."""

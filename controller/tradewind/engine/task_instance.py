@@ -113,7 +113,7 @@ class TaskInstance:
         self.output, self.has_output = None, False
         for field_name, _ in _TIMES:
             setattr(self, field_name, None)
-        self.container_started_at = self.postponed_until = None
+        self.container_started_at = self.postponed_since = self.postponed_until = None
         self.postponed = 0
         self.touch()
 
