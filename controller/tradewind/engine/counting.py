@@ -87,6 +87,18 @@ def count_ended(run: "RunState", node: "TaskNode", state: TaskState, ended: Inde
             if ended in after.paired:
                 after.paired[ended].add(state, setup=setup)
             run.recheck(position, ended)
+    if node.finished:
+        _tell_groups(run, node)
+
+
+def _tell_groups(run: "RunState", node: "TaskNode") -> None:
+    """The items of groups that are mapped over the output of a task are known: to tasks, too, that do not come right
+    after it."""
+    for group in run.dag.groups.values():
+        sources = group.for_each.sources if group.for_each else ()
+        if any(source.output_task == node.task.name for source in sources):
+            for name in group.tasks:
+                run.recheck(run.graph.position[name])
 
 
 def _none_yet(run: "RunState", node: "TaskNode") -> UpstreamCounts:

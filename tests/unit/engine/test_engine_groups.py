@@ -335,6 +335,21 @@ def test_a_first_task_that_ends_before_the_items_are_known() -> None:
     assert world.run.status()["done"] == "6/7"
 
 
+def test_what_comes_after_a_first_task_that_ended_early_hears_when_the_items_are_known() -> None:
+    """The first task is skipped with the first instance of its source, before the last has ended."""
+    world = World(
+        task("look", forEach={"items": [1, 2]}),
+        task("first", group="g"),
+        task("cleanup", "first", group="g", triggerRule="AllDone"),
+        groups=[group("g", forEach={"output": "look"})],
+    )
+    world.skip("look[0]")
+    assert (world.state("first"), world.state("cleanup")) == (TaskState.SKIPPED, TaskState.NONE)
+    world.skip("look[1]")
+    assert world.state("cleanup") is TaskState.SKIPPED
+    assert world.phase() == "Succeeded"
+
+
 # Templates ------------------------------------------------------------------------------------------------------------
 
 
