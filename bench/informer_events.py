@@ -45,7 +45,7 @@ class Pod(KubeObject):
 
 def pod(number: int, version: int, phase: str) -> dict[str, Any]:
     """As large as a finished Pod of a task really is, about 4 kB."""
-    owned = {f"f:{field}": {".": {}, f"k:{field}": {}} for field in map(str, range(40))}
+    owned: dict[str, Any] = {f"f:{field}": {".": {}, f"k:{field}": {}} for field in map(str, range(40))}
     return {
         "kind": "Pod",
         "apiVersion": "v1",

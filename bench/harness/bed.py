@@ -1,0 +1,140 @@
+"""The test bed: a cluster of localkube's profile kwok with our CRDs, and what can be asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.harness import processes, requests
+from bench.harness.controller import ControllerProcess
+from bench.harness.waiting import until
+from localkube import Cluster
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.resources import CUSTOMRESOURCEDEFINITIONS, NAMESPACES, Resource
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NAME = f"bench-{hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:6]}"
+NODES = 10
+
+READY_SECONDS = 60.0
+SETTLE_SECONDS = 30.0
+IDLE_SHARE = 0.25
+"""Of a core: a control plane that uses less has nothing left to do."""
+AT_ONCE = 32
+
+
+class Bed:
+    """A cluster that runs. Everything is done in namespaces of their own, which go with the cluster."""
+
+    def __init__(self, cluster: Cluster, client: KubeClient, logs: Path) -> None:
+        self.cluster, self.client = cluster, client
+        self._logs = logs
+        self._numbers = iter(range(1, 10**6))
+        self._controllers: list[ControllerProcess] = []
+        self._pids = {status.name: status.pid for status in cluster.status() if status.pid is not None}
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def on(cls, cluster: Cluster, logs: Path) -> AsyncIterator[Bed]:
+        """The bed on a cluster that is up; controllers that are left in the end are ended."""
+        async with KubeClient.from_environment(cluster.kubeconfig, max_requests=64, timeout=60.0) as client:
+            bed = cls(cluster, client, logs)
+            await bed.ready()
+            await bed._make_crds()
+            try:
+                yield bed
+            finally:
+                for controller in bed._controllers:
+                    controller.kill()
+
+    async def ready(self) -> None:
+        """Return once the API server answers."""
+
+        async def answers() -> bool:
+            with contextlib.suppress(KubeError):
+                return await self.client.request_bytes("GET", "/readyz", timeout=5) == b"ok"
+            return False
+
+        await until(answers, "the API server is ready", READY_SECONDS)
+
+    async def settle(self) -> None:
+        """Return once the API server is ready and the control plane has nothing more to do, lest what one round leaves
+        behind weighs on the next. Gives up after a while: others may use this machine."""
+        await self.ready()
+        for _ in range(int(SETTLE_SECONDS)):
+            before = sum(self.usage().values())
+            await asyncio.sleep(1)
+            if sum(self.usage().values()) - before < IDLE_SHARE:
+                return
+
+    async def namespace(self, label: str) -> str:
+        """A new namespace in which Pods can be made."""
+        name = f"{label}-{next(self._numbers)}"
+        await self.client.request("POST", NAMESPACES.path(None), body={"metadata": {"name": name}})
+
+        async def usable() -> bool:
+            try:
+                await self.client.request("GET", f"/api/v1/namespaces/{name}/serviceaccounts/default")
+            except ApiError as error:
+                if error.is_not_found:
+                    return False
+                raise
+            return True
+
+        await until(usable, f"namespace {name} has its service account", READY_SECONDS)
+        return name
+
+    async def controller(self, namespace: str, *options: str) -> ControllerProcess:
+        """A controller of its own for one namespace, that leads."""
+        controller = await self.launch(namespace, *options)
+        await controller.leading()
+        return controller
+
+    async def launch(self, namespace: str, *options: str) -> ControllerProcess:
+        """A controller for one namespace, that has just been started."""
+        log = self._logs / f"controller-{next(self._numbers)}.log"
+        controller = await ControllerProcess.start(self.cluster.kubeconfig, namespace, log, *options)
+        self._controllers.append(controller)
+        return controller
+
+    async def create_all(self, resource: Resource, namespace: str, bodies: Iterable[Any]) -> list[dict[str, Any]]:
+        """Create objects, as many at once as goes well; their metadata in the same order."""
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def create(body: Any) -> dict[str, Any]:
+            async with slots:
+                return await self.client.request("POST", resource.path(namespace), body=body, partial=True)
+
+        return await asyncio.gather(*(create(body) for body in bodies))
+
+    def usage(self) -> dict[str, float]:
+        """Processor seconds so far of each component, and of the bench itself."""
+        return {name: processes.cpu_seconds(pid) for name, pid in self._pids.items()} | {
+            "bench": processes.cpu_seconds(os.getpid())
+        }
+
+    async def requests(self) -> requests.Requests:
+        """Writes that the API server has answered so far."""
+        page = await self.client.request_bytes("GET", "/metrics")
+        return requests.parse(page.decode())
+
+    async def _make_crds(self) -> None:
+        for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
+            crd = yaml.safe_load(path.read_text())
+            await self.client.request("POST", CUSTOMRESOURCEDEFINITIONS.path(None), body=crd)
+            name = crd["metadata"]["name"]
+
+            async def established(name: str = name) -> bool:
+                found = await self.client.get(CUSTOMRESOURCEDEFINITIONS, None, name)
+                conditions = (found.get("status") or {}).get("conditions") or ()
+                return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+            await until(established, f"{name} is established", READY_SECONDS)

@@ -1,0 +1,120 @@
+"""The controller as a process of its own, as it is deployed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+
+from bench.harness import processes
+from bench.harness.waiting import until
+
+TRADEWIND = Path(sys.executable).with_name("tradewind")
+LEADING_SECONDS = 120.0
+STOP_SECONDS = 30.0
+
+
+class ControllerProcess:
+    """One replica, for one namespace."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, metrics_port: int) -> None:
+        self.pid = process.pid
+        self.log = log
+        self.started_at = time.perf_counter()
+        self._process, self._metrics_port = process, metrics_port
+
+    @classmethod
+    async def start(cls, kubeconfig: Path, namespace: str, log: Path, *options: str) -> ControllerProcess:
+        """Start one and do not wait; replicas for the same namespace elect a leader."""
+        metrics_port, probe_port = _free_ports(2)
+        command = [
+            str(TRADEWIND),
+            "controller",
+            f"--namespaces={namespace}",
+            f"--pod-namespace={namespace}",
+            f"--metrics-port={metrics_port}",
+            f"--probe-port={probe_port}",
+            *options,
+        ]
+        env = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+
+        def launch() -> subprocess.Popen[bytes]:
+            with log.open("wb") as output:
+                return subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
+
+        return cls(await asyncio.to_thread(launch), log, metrics_port)
+
+    async def leading(self) -> None:
+        """Return once it leads."""
+        await until(self._leads, f"the controller leads; see {self.log}", LEADING_SECONDS)
+
+    async def ready(self) -> None:
+        """Return once it answers: its caches may still be filling."""
+        await until(self._page, f"the controller answers; see {self.log}", LEADING_SECONDS)
+
+    async def metric(self, series: str) -> float | None:
+        """The value of a series, written as on the page of metrics: `name{label="value"}`."""
+        for line in (await self._page()).splitlines():
+            name, _, value = line.rpartition(" ")
+            if name == series:
+                return float(value)
+        return None
+
+    def cpu_seconds(self) -> float:
+        """Processor time so far."""
+        return processes.cpu_seconds(self.pid)
+
+    def resident_megabytes(self) -> float:
+        """Memory now."""
+        return processes.resident_bytes(self.pid) / 1e6
+
+    def peak_megabytes(self) -> float:
+        """The most memory so far."""
+        return processes.peak_resident_bytes(self.pid) / 1e6
+
+    async def stop(self) -> None:
+        """SIGTERM, and wait for its end."""
+        self._process.terminate()
+        await asyncio.to_thread(self._process.wait, STOP_SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    async def _leads(self) -> bool:
+        if self._process.poll() is not None:
+            raise RuntimeError(f"the controller ended with {self._process.returncode}: {_tail(self.log)}")
+        return await self.metric("tradewind_leader") == 1
+
+    async def _page(self) -> str:
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{self._metrics_port}/metrics") as answer,
+            ):
+                return await answer.text()
+        except (aiohttp.ClientError, OSError):
+            return ""
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for opened in sockets:
+            opened.bind(("127.0.0.1", 0))
+        return [int(opened.getsockname()[1]) for opened in sockets]
+    finally:
+        for opened in sockets:
+            opened.close()

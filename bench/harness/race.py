@@ -1,0 +1,147 @@
+"""The raw path and the controller on the same Pods, by turns: what the controller costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+
+from bench.harness import raw
+from bench.harness.accepting import accepted
+from bench.harness.bed import Bed
+from bench.harness.dags import Manifest, run, unlimited_pool
+from bench.harness.observer import watching_results
+from bench.harness.requests import Requests, of_controller
+from bench.harness.results import Result
+from tradewind.controller.resources import DAGRUNS, DAGS, POOLS
+from tradewind.kube.client import KubeClient
+
+SLOWEST = 10.0
+"""Pods a second: a round that is slower has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """One round of one side."""
+
+    pods: int
+    seconds: float
+    cpu: Mapping[str, float]
+    """Processor seconds by process."""
+    requests: Requests
+    megabytes: float = 0.0
+    """Most memory of the controller."""
+
+    @property
+    def rate(self) -> float:
+        """Pods a second, from the first request to the last result."""
+        return self.pods / self.seconds
+
+
+@dataclass(slots=True)
+class Race:
+    """`runs` runs of a Dag that has `pods` task instances in each."""
+
+    bed: Bed
+    name: str
+    dag: Manifest
+    runs: int
+    pods: int
+    laps: list[tuple[Lap, Lap]] = field(default_factory=list)
+
+    @property
+    def _total(self) -> int:
+        return self.runs * self.pods
+
+    @property
+    def _limit(self) -> float:
+        return 60 + self._total / SLOWEST
+
+    async def round(self) -> None:
+        """The raw path, then the controller."""
+        slow = await self.raw()
+        self.laps.append((slow, await self.controller()))
+
+    async def raw(self) -> Lap:
+        """The Pods by a bare client."""
+        bed = self.bed
+        await bed.settle()
+        namespace = await bed.namespace(f"{self.name}-raw")
+        body = run(self.dag["metadata"]["name"], "owner")
+        owner = await bed.client.request("POST", DAGRUNS.path(namespace), body=body)
+        bodies = list(raw.pods(self.dag, self._run_names, namespace, owner["metadata"]["uid"]))
+        assert len(bodies) == self._total
+        # A client of its own, so that observing does not wait for creating.
+        async with (
+            KubeClient.from_environment(bed.cluster.kubeconfig) as client,
+            watching_results(bed.client, namespace) as (pods, _),
+        ):
+            cpu, requests, began = bed.usage(), await bed.requests(), time.perf_counter()
+            await raw.create(client, namespace, bodies)
+            await pods.number(self._total, "Pods of the raw path succeed", self._limit)
+            return Lap(self._total, pods.last - began, _less(bed.usage(), cpu), await bed.requests() - requests)
+
+    async def controller(self) -> Lap:
+        """The same by runs of the Dag, until the last run has succeeded."""
+        bed = self.bed
+        await bed.settle()
+        namespace = await bed.namespace(self.name)
+        controller = await bed.controller(namespace)
+        try:
+            await bed.create_all(POOLS, namespace, [unlimited_pool()])
+            await bed.create_all(DAGS, namespace, [self.dag])
+            await accepted(bed, namespace, 1)
+            async with watching_results(bed.client, namespace) as (pods, runs):
+                own = controller.cpu_seconds()
+                cpu, requests, began = bed.usage(), await bed.requests(), time.perf_counter()
+                await bed.create_all(
+                    DAGRUNS, namespace, [run(self.dag["metadata"]["name"], name) for name in self._run_names]
+                )
+                await pods.number(self._total, "Pods of the controller succeed", self._limit)
+                await runs.number(self.runs, "runs succeed", self._limit)
+                used = _less(bed.usage(), cpu) | {"controller": controller.cpu_seconds() - own}
+                return Lap(
+                    self._total, runs.last - began, used, await bed.requests() - requests, controller.peak_megabytes()
+                )
+        finally:
+            await controller.stop()
+
+    @property
+    def _run_names(self) -> list[str]:
+        return [f"{self.dag['metadata']['name']}-{number}" for number in range(self.runs)]
+
+    # What came of it ----------------------------------------------------------------------------------------------
+
+    def results(self, *, writes: bool = False) -> list[Result]:
+        """The ratio of the rates; with `writes` also the API writes for each task instance."""
+        made = self.name
+        raws, ours = zip(*self.laps, strict=True)
+        more = f"{median(lap.rate for lap in ours):.0f} of {median(lap.rate for lap in raws):.0f} Pods/s"
+        ratio = Result(
+            made, "of the raw path's Pods/s", [our.rate / slow.rate for slow, our in self.laps], more, self._details()
+        )
+        if not writes:
+            return [ratio]
+        each = [_writes(slow, our, self.runs) for slow, our in self.laps]
+        last = of_controller(self.laps[-1][1].requests, self.laps[-1][0].requests, by_bench=self.runs)
+        said = ", ".join(f"{verb} {resource} {number}" for (verb, resource), number in last.most_common())
+        return [ratio, Result(f"{made}-writes", "API writes per task instance", each, said)]
+
+    def _details(self) -> dict[str, float]:
+        """Milliseconds of each process for each Pod, and memory."""
+        found = {}
+        for side, laps in (("raw", [lap for lap, _ in self.laps]), ("", [lap for _, lap in self.laps])):
+            for process in laps[0].cpu:
+                name = f"{side} {process} CPU ms/Pod".strip()
+                found[name] = round(median(lap.cpu[process] / lap.pods * 1000 for lap in laps), 2)
+        found["controller peak RSS MB"] = round(max(lap.megabytes for _, lap in self.laps))
+        return found
+
+
+def _writes(slow: Lap, our: Lap, runs: int) -> float:
+    return of_controller(our.requests, slow.requests, by_bench=runs).total() / our.pods
+
+
+def _less(after: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    return {name: value - before[name] for name, value in after.items()}

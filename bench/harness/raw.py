@@ -1,0 +1,67 @@
+"""The raw path: the Pods that the controller would make, made by a bare client as fast as it can."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from bench.harness.dags import Manifest
+from tradewind.api import names
+from tradewind.api.dag import DagSpec
+from tradewind.api.resolve import argv, resolve
+from tradewind.controller.pods.manifest import pod_manifest
+from tradewind.engine.rendering import RenderedTask
+from tradewind.engine.run_info import RunInfo
+from tradewind.engine.tries import TryKey
+from tradewind.kube.client import KubeClient
+from tradewind.kube.resources import PODS
+
+IN_FLIGHT = 64
+
+
+def pods(dag: Manifest, runs: list[str], namespace: str, owner_uid: str) -> Iterator[bytes]:
+    """The Pods of all task instances of runs of a Dag, serialised. They belong to a DagRun that nobody runs."""
+    resolved = resolve(DagSpec.model_validate(dag["spec"]))
+    now = datetime.now(UTC)
+    revision = names.revision_name(dag["metadata"]["name"], "0" * 64)
+    for run in runs:
+        info = RunInfo(namespace, run, owner_uid, dag["metadata"]["name"], "Manual", now, now, now, revision=revision)
+        for task in resolved.tasks:
+            items = dag_items(dag, task.name)
+            rendered = RenderedTask(*argv(task), [])
+            for index in range(items) if items is not None else (None,):
+                body = pod_manifest(info, resolved, task, TryKey(task.name, index, 1), rendered)
+                # Nobody would remove it: the same Pod otherwise.
+                body["metadata"].pop("finalizers", None)
+                yield orjson.dumps(body)
+
+
+def dag_items(dag: Manifest, task: str) -> int | None:
+    """How many instances a mapped task has; None for one that is not mapped."""
+    for manifest in dag["spec"]["tasks"]:
+        if manifest["name"] == task and "forEach" in manifest:
+            return len(manifest["forEach"]["items"])
+    return None
+
+
+async def create(client: KubeClient, namespace: str, bodies: list[bytes]) -> None:
+    """Create Pods as fast as it goes."""
+    waiting = iter(bodies)
+    path = PODS.path(namespace)
+
+    async def work() -> None:
+        for body in waiting:
+            await client.request("POST", path, body=body, partial=True)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(IN_FLIGHT):
+            group.create_task(work())
+
+
+def owner_of(created: dict[str, Any]) -> str:
+    """UID in the answer to a create."""
+    return str(created["metadata"]["uid"])
