@@ -75,6 +75,13 @@ check-generated: $(VENV)/.dev ## Fail when a generated file is not what `make ge
 	$(BIN)/python helm/values.py --check
 	$(BIN)/python examples/golden.py --check
 
+##@ Numbers
+SIZE ?= full
+WORKLOADS ?=
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure on fake nodes, beside the raw path (WORKLOADS="fan hop" SIZE=small|full; full takes over an hour)
+	$(BIN)/python -m bench $(WORKLOADS) --size $(SIZE) --chart docs/bench.svg
+
 ##@ Work
 .PHONY: generate
 generate: $(VENV)/.dev ## Write the CRDs, the chart's value schema and the simulations of the examples from their sources

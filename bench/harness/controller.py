@@ -23,11 +23,11 @@ STOP_SECONDS = 30.0
 class ControllerProcess:
     """One replica, for one namespace."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, metrics_port: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, metrics_port: int, probe_port: int) -> None:
         self.pid = process.pid
         self.log = log
         self.started_at = time.perf_counter()
-        self._process, self._metrics_port = process, metrics_port
+        self._process, self._metrics_port, self._probe_port = process, metrics_port, probe_port
 
     @classmethod
     async def start(cls, kubeconfig: Path, namespace: str, log: Path, *options: str) -> ControllerProcess:
@@ -48,15 +48,19 @@ class ControllerProcess:
             with log.open("wb") as output:
                 return subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
 
-        return cls(await asyncio.to_thread(launch), log, metrics_port)
+        return cls(await asyncio.to_thread(launch), log, metrics_port, probe_port)
 
     async def leading(self) -> None:
         """Return once it leads."""
         await until(self._leads, f"the controller leads; see {self.log}", LEADING_SECONDS)
 
     async def ready(self) -> None:
-        """Return once it answers: its caches may still be filling."""
-        await until(self._page, f"the controller answers; see {self.log}", LEADING_SECONDS)
+        """Return once its caches are filled: it could take over."""
+
+        async def says_so() -> bool:
+            return await _get(f"http://127.0.0.1:{self._probe_port}/readyz") == "ok"
+
+        await until(says_so, f"the controller is ready; see {self.log}", LEADING_SECONDS)
 
     async def metric(self, series: str) -> float | None:
         """The value of a series, written as on the page of metrics: `name{label="value"}`."""
@@ -95,14 +99,16 @@ class ControllerProcess:
         return await self.metric("tradewind_leader") == 1
 
     async def _page(self) -> str:
-        try:
-            async with (
-                aiohttp.ClientSession() as session,
-                session.get(f"http://127.0.0.1:{self._metrics_port}/metrics") as answer,
-            ):
-                return await answer.text()
-        except (aiohttp.ClientError, OSError):
-            return ""
+        return await _get(f"http://127.0.0.1:{self._metrics_port}/metrics")
+
+
+async def _get(url: str) -> str:
+    """The text of a page; empty when nothing answers."""
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return await answer.text()
+    except (aiohttp.ClientError, OSError):
+        return ""
 
 
 def _tail(log: Path) -> str:

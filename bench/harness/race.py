@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -38,6 +38,11 @@ class Lap:
         """Pods a second, from the first request to the last result."""
         return self.pods / self.seconds
 
+    @property
+    def milliseconds(self) -> float:
+        """Processor time of all processes for each Pod."""
+        return sum(self.cpu.values()) / self.pods * 1000
+
 
 @dataclass(slots=True)
 class Race:
@@ -68,9 +73,8 @@ class Race:
         bed = self.bed
         await bed.settle()
         namespace = await bed.namespace(f"{self.name}-raw")
-        body = run(self.dag["metadata"]["name"], "owner")
-        owner = await bed.client.request("POST", DAGRUNS.path(namespace), body=body)
-        bodies = list(raw.pods(self.dag, self._run_names, namespace, owner["metadata"]["uid"]))
+        owners = await bed.create_all(DAGRUNS, namespace, self._runs)
+        bodies = list(raw.pods(self.dag, namespace, owners))
         assert len(bodies) == self._total
         # A client of its own, so that observing does not wait for creating.
         async with (
@@ -95,9 +99,7 @@ class Race:
             async with watching_results(bed.client, namespace) as (pods, runs):
                 own = controller.cpu_seconds()
                 cpu, requests, began = bed.usage(), await bed.requests(), time.perf_counter()
-                await bed.create_all(
-                    DAGRUNS, namespace, [run(self.dag["metadata"]["name"], name) for name in self._run_names]
-                )
+                await bed.create_all(DAGRUNS, namespace, self._runs)
                 await pods.number(self._total, "Pods of the controller succeed", self._limit)
                 await runs.number(self.runs, "runs succeed", self._limit)
                 used = _less(bed.usage(), cpu) | {"controller": controller.cpu_seconds() - own}
@@ -108,8 +110,9 @@ class Race:
             await controller.stop()
 
     @property
-    def _run_names(self) -> list[str]:
-        return [f"{self.dag['metadata']['name']}-{number}" for number in range(self.runs)]
+    def _runs(self) -> list[Manifest]:
+        name = self.dag["metadata"]["name"]
+        return [run(name, f"{name}-{number}") for number in range(self.runs)]
 
     # What came of it ----------------------------------------------------------------------------------------------
 
@@ -121,12 +124,16 @@ class Race:
         ratio = Result(
             made, "of the raw path's Pods/s", [our.rate / slow.rate for slow, our in self.laps], more, self._details()
         )
+        # Who else uses the machine changes the rates from round to round, but hardly what a Pod costs.
+        costs = [slow.milliseconds / our.milliseconds for slow, our in self.laps]
+        more = f"{median(lap.milliseconds for lap in ours):.0f} ms of all processes, {_own(ours):.1f} of the controller"
+        cost = Result(f"{made}-cpu", "raw path's CPU for a Pod / ours", costs, more)
         if not writes:
-            return [ratio]
+            return [ratio, cost]
         each = [_writes(slow, our, self.runs) for slow, our in self.laps]
         last = of_controller(self.laps[-1][1].requests, self.laps[-1][0].requests, by_bench=self.runs)
         said = ", ".join(f"{verb} {resource} {number}" for (verb, resource), number in last.most_common())
-        return [ratio, Result(f"{made}-writes", "API writes per task instance", each, said)]
+        return [ratio, cost, Result(f"{made}-writes", "API writes per task instance", each, said)]
 
     def _details(self) -> dict[str, float]:
         """Milliseconds of each process for each Pod, and memory."""
@@ -141,6 +148,11 @@ class Race:
 
 def _writes(slow: Lap, our: Lap, runs: int) -> float:
     return of_controller(our.requests, slow.requests, by_bench=runs).total() / our.pods
+
+
+def _own(laps: Sequence[Lap]) -> float:
+    """The controller's milliseconds for each Pod."""
+    return median(lap.cpu["controller"] / lap.pods * 1000 for lap in laps)
 
 
 def _less(after: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:

@@ -23,13 +23,15 @@ from tradewind.kube.resources import PODS
 IN_FLIGHT = 64
 
 
-def pods(dag: Manifest, runs: list[str], namespace: str, owner_uid: str) -> Iterator[bytes]:
-    """The Pods of all task instances of runs of a Dag, serialised. They belong to a DagRun that nobody runs."""
+def pods(dag: Manifest, namespace: str, runs: list[dict[str, Any]]) -> Iterator[bytes]:
+    """The Pods of all task instances of runs of a Dag, serialised. `runs` are objects that are there and that nobody
+    runs: Kubernetes would delete Pods without their owner."""
     resolved = resolve(DagSpec.model_validate(dag["spec"]))
     now = datetime.now(UTC)
     revision = names.revision_name(dag["metadata"]["name"], "0" * 64)
     for run in runs:
-        info = RunInfo(namespace, run, owner_uid, dag["metadata"]["name"], "Manual", now, now, now, revision=revision)
+        name, uid = run["metadata"]["name"], run["metadata"]["uid"]
+        info = RunInfo(namespace, name, uid, dag["metadata"]["name"], "Manual", now, now, now, revision=revision)
         for task in resolved.tasks:
             items = dag_items(dag, task.name)
             rendered = RenderedTask(*argv(task), [])
@@ -60,8 +62,3 @@ async def create(client: KubeClient, namespace: str, bodies: list[bytes]) -> Non
     async with asyncio.TaskGroup() as group:
         for _ in range(IN_FLIGHT):
             group.create_task(work())
-
-
-def owner_of(created: dict[str, Any]) -> str:
-    """UID in the answer to a create."""
-    return str(created["metadata"]["uid"])

@@ -11,5 +11,18 @@ from bench.harness.results import Result
 Size = Literal["tiny", "small", "full"]
 Workload = Callable[[Bed, Size, int], Awaitable[list[Result]]]
 
-NAMES = ("fan", "mapped", "protected", "chains", "many", "hop")
+NAMES = (
+    "fan",
+    "mapped",
+    "protected",
+    "chains",
+    "many",
+    "hop",
+    "schedule",
+    "idle",
+    "memory",
+    "restart",
+    "shapes",
+    "curve",
+)
 ROUNDS: dict[Size, int] = {"tiny": 1, "small": 2, "full": 3}

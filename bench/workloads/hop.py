@@ -10,6 +10,7 @@ from bench.harness.dags import chain, dag
 from bench.harness.dags import run as run_of
 from bench.harness.observer import Seen, watching
 from bench.harness.results import Result
+from bench.harness.statistics import percentile
 from bench.workloads import Size
 from tradewind.api import names
 from tradewind.controller.resources import DAGRUNS, DAGS
@@ -23,8 +24,8 @@ async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
     length = LENGTH[size]
     found = [await _hops(bed, length) for _ in range(rounds)]
     return [
-        Result("hop-p50", "ms", [_percentile(hops, 0.5) for hops in found], f"{length - 1} hops a round"),
-        Result("hop-p99", "ms", [_percentile(hops, 0.99) for hops in found]),
+        Result("hop-p50", "ms", [percentile(hops, 0.5) for hops in found], f"{length - 1} hops a round"),
+        Result("hop-p99", "ms", [percentile(hops, 0.99) for hops in found]),
     ]
 
 
@@ -48,8 +49,3 @@ def _between(pods: Seen, length: int) -> list[float]:
     of_task = {labels[names.LABEL_TASK]: name for name, labels in pods.labels.items()}
     chained = [of_task[f"t{number}"] for number in range(length)]
     return [(pods.at[after] - pods.succeeded[before]) * 1000 for before, after in pairwise(chained)]
-
-
-def _percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

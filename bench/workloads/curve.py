@@ -1,0 +1,62 @@
+"""Whether the controller's cost of a task instance grows with the size of the run, or with what else there is."""
+
+from __future__ import annotations
+
+from bench.harness.accepting import accepted
+from bench.harness.bed import Bed
+from bench.harness.controller import ControllerProcess
+from bench.harness.dags import dag, mapped, unlimited_pool
+from bench.harness.dags import run as run_of
+from bench.harness.observer import watching_results
+from bench.harness.population import add_finished_runs, yearly_dags
+from bench.harness.results import Result
+from bench.workloads import Size
+from tradewind.controller.resources import DAGRUNS, DAGS, POOLS
+
+INSTANCES: dict[Size, tuple[int, ...]] = {"tiny": (10, 20), "small": (200, 600, 2000), "full": (500, 1500, 5000)}
+CROWDS: dict[Size, tuple[int, ...]] = {"tiny": (0, 20), "small": (0, 300, 1000), "full": (0, 1500, 5000)}
+"""Dags that are there, with two finished runs each."""
+
+
+async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
+    """Processor time for each task instance at the largest size, in units of that at the smallest. One round."""
+    namespace = await bed.namespace("curve")
+    controller = await bed.controller(namespace)
+    await bed.create_all(POOLS, namespace, [unlimited_pool()])
+    await bed.create_all(
+        DAGS, namespace, [dag(f"mapped-{count}", mapped(count), maxMapLength=count) for count in INSTANCES[size]]
+    )
+    await accepted(bed, namespace, len(INSTANCES[size]))
+    by_size = {count: await _milliseconds(bed, controller, namespace, count, "size") for count in INSTANCES[size]}
+    by_crowd, there, count = {}, 0, INSTANCES[size][0]
+    for crowd in CROWDS[size]:
+        if crowd > there:
+            manifests = yearly_dags(crowd - there, there)
+            await bed.create_all(DAGS, namespace, manifests)
+            names = [one["metadata"]["name"] for one in manifests]
+            await add_finished_runs(bed, namespace, names, 2 * len(names))
+            await accepted(bed, namespace, len(INSTANCES[size]) + crowd)
+        there = crowd
+        by_crowd[crowd] = await _milliseconds(bed, controller, namespace, count, f"crowd-{crowd}")
+    await controller.stop()
+    return [
+        _growth("curve-instances", by_size, "instances in the run"),
+        _growth("curve-crowd", by_crowd, "Dags, with two finished runs each"),
+    ]
+
+
+async def _milliseconds(bed: Bed, controller: ControllerProcess, namespace: str, count: int, label: str) -> float:
+    """Of the controller for each instance of a run."""
+    await bed.settle()
+    async with watching_results(bed.client, namespace) as (_, runs):
+        before, there = controller.cpu_seconds(), len(runs.at)
+        await bed.create_all(DAGRUNS, namespace, [run_of(f"mapped-{count}", f"{label}-{count}")])
+        await runs.number(there + 1, f"a run of {count} succeeds", 60 + count / 5)
+        return (controller.cpu_seconds() - before) / count * 1000
+
+
+def _growth(name: str, points: dict[int, float], what: str) -> Result:
+    costs = list(points.values())
+    said = ", ".join(f"{point}: {cost:.2f} ms" for point, cost in points.items())
+    details = {f"ms at {point}": round(cost, 3) for point, cost in points.items()}
+    return Result(name, "× the smallest's cost", [costs[-1] / costs[0]], f"{what}: {said}", details)
