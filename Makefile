@@ -13,6 +13,8 @@ LOCALKUBE := $(BIN)/python -m localkube
 PYTEST := $(BIN)/python -m pytest
 # On a real cluster on a busy machine a time limit can be missed; a test that fails twice is broken. Reruns are reported.
 RERUN := --reruns 1
+# These tests mostly wait: two workers at a time, each with a cluster of its own, unless there is one to use.
+WORKERS := $(if $(TRADEWIND_TEST_KUBECONFIG),0,2)
 
 .PHONY: help
 help: ## List the targets
@@ -60,7 +62,7 @@ test-integration: $(VENV)/.dev ## Against a real API server
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/.dev ## Real containers on a real node
-	$(PYTEST) -m e2e $(RERUN)
+	$(PYTEST) -m e2e $(RERUN) -n $(WORKERS) --dist loadfile
 
 .PHONY: lint
 lint: $(VENV)/.dev check-generated ## Style, types, layers, generated files

@@ -1,8 +1,8 @@
 """A real cluster for tests, kubectl as a person uses it, and the official client as the witness of what is so.
 
-`$TRADEWIND_TEST_KUBECONFIG` names a cluster to use. Without it localkube makes one, named after the checkout so that
-the tests of two checkouts do not meet, anew for each test session; `$TRADEWIND_TEST_KEEP=1` uses one that runs, and
-leaves it running.
+`$TRADEWIND_TEST_KUBECONFIG` names a cluster to use. Without it localkube makes one, named after the checkout and the
+worker of pytest-xdist so that the tests of two of them do not meet, anew for each test session;
+`$TRADEWIND_TEST_KEEP=1` uses one that runs, and leaves it running.
 """
 
 import hashlib
@@ -22,7 +22,8 @@ import yaml
 from localkube import Cluster, tools
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CLUSTER = f"test-{hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:6]}"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+CLUSTER = "-".join(filter(None, ["test", hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:6], WORKER]))
 GROUP, VERSION = "tradewind.dev", "v1alpha1"
 Manifest = dict[str, Any]
 
@@ -113,6 +114,15 @@ class Witness:
         found = self._custom.list_namespaced_custom_object(GROUP, VERSION, namespace, plural, **selectors)
         items: list[Manifest] = found["items"]
         return items
+
+    def watch(self, namespace: str, plural: str, name: str, seconds: float) -> Iterator[Manifest]:
+        """One of our objects as it is now, and then after each change, for so long."""
+        watch: Any = kubernetes.watch.Watch()  # type: ignore[no-untyped-call]
+        listing = self._custom.list_namespaced_custom_object
+        selector = f"metadata.name={name}"
+        words = {"field_selector": selector, "timeout_seconds": round(seconds)}
+        for event in watch.stream(listing, GROUP, VERSION, namespace, plural, **words):
+            yield event["object"]
 
     def patch(self, namespace: str, plural: str, name: str, body: Manifest) -> Manifest:
         """Merge something into one of our objects."""

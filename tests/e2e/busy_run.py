@@ -17,7 +17,7 @@ def make_busy(space: Space, name: str = "busy") -> str:
         *(sleeper(task, seconds) for task, seconds in zip(SHORT, (0.5, 1, 2), strict=True)),
         *(sleeper(task, seconds) for task, seconds in zip(LONG, (3.5, 5), strict=True)),
         *(sleeper(task, 1, fails=1) for task in FLAKY),
-        sleeper("join", 2, *FIRST),
+        sleeper("join", 4, *FIRST),
         task("tell", "test '{{ tasks.one.output }} {{ tasks.five.output }}' = 'one five'", "join"),
         podTemplate=MOUNT,
     )
@@ -29,9 +29,9 @@ def finished(space: Space, run: str) -> int:
     return sum(entry["state"] == "Succeeded" for entry in space.tasks(run).values())
 
 
-def assert_undisturbed(space: Space, run: str, seconds: float = 90) -> None:
+def assert_undisturbed(space: Space, run: str) -> None:
     """The run succeeded, every try of it ran exactly once, and no result was lost."""
-    space.wait_succeeded(run, seconds)
+    space.wait_succeeded(run)
     assert read_ledger(space) == dict.fromkeys(TRIES, 1), space.explain()
     entries = space.tasks(run)
     for name in [*FIRST, "join"]:

@@ -16,8 +16,8 @@ from cluster import eventually
 
 TRADEWIND = Path(sys.executable).with_name("tradewind")
 LEASE_SECONDS = 3
-START_SECONDS = 90.0
-STOP_SECONDS = 15.0
+START_SECONDS = 240.0
+STOP_SECONDS = 90.0
 TAIL_LINES = 40
 
 

@@ -31,7 +31,7 @@ def read_ledger(space: Space) -> Counter[tuple[str, int]]:
     """How often each (task, try) has started; asks a Pod of its own, which needs no controller."""
     name = "read-ledger"
     space.witness.core.create_namespaced_pod(space.name, _reader(name))
-    space.eventually(lambda: _phase(space, name) == "Succeeded", "the ledger is read", 30)
+    space.eventually(lambda: _phase(space, name) == "Succeeded", "the ledger is read")
     lines = space.log(name).splitlines()
     space.witness.core.delete_namespaced_pod(name, space.name, grace_period_seconds=0)
     return Counter((task, int(number)) for task, number in map(str.split, lines))

@@ -7,7 +7,7 @@ import kubernetes
 import urllib3
 from spaces import Space
 
-LONGEST_SECONDS = 120
+LONGEST_SECONDS = 600
 
 
 class PodWatch(threading.Thread):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from spaces import GONE_SECONDS, RESTRICTED
+from spaces import PATIENCE_SECONDS, RESTRICTED
 
 from cluster import REPOSITORY, Kubectl, RealCluster, Witness, eventually
 from localkube import tools
@@ -18,7 +18,7 @@ NAME = "tradewind"
 LEASE = "tradewind-controller"
 SELECTOR = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component=controller"
 IMAGE = ("--set=image.tag=e2e", "--set=image.pullPolicy=Never")
-HELM_SECONDS = 180
+HELM_SECONDS = 400
 
 
 class Release:
@@ -84,7 +84,7 @@ class Release:
         holder: str | None = lease.spec.holder_identity
         return holder.partition("_")[0] if holder else None
 
-    def wait_leader(self, *, other_than: str = "", seconds: float = 30) -> str:
+    def wait_leader(self, *, other_than: str = "", seconds: float = PATIENCE_SECONDS) -> str:
         """Name of the Pod that leads, once one does."""
         leads = eventually(
             lambda: (found := self.leader()) != other_than and found, "a controller leads", seconds, self.tails
@@ -101,9 +101,8 @@ class Release:
 
     def delete_namespace(self) -> None:
         """Delete the namespace; fails unless it is gone soon."""
-        self.kubectl.run(
-            "delete", "namespace", self.namespace, f"--timeout={GONE_SECONDS:g}s", timeout=GONE_SECONDS + 5
-        )
+        limit = PATIENCE_SECONDS
+        self.kubectl.run("delete", "namespace", self.namespace, f"--timeout={limit:g}s", timeout=limit + 5)
 
     def tails(self) -> str:
         """The Pods, and the end of every controller's log."""

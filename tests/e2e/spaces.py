@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -16,8 +16,8 @@ RESTRICTED = {
     "pod-security.kubernetes.io/enforce-version": "latest",
 }
 FINISHED = ("Succeeded", "Failed")
-RUN_SECONDS = 90.0
-GONE_SECONDS = 90.0
+PATIENCE_SECONDS = 240.0
+"""After so long nothing comes any more: much longer than anything takes, so that a busy machine fails no test."""
 
 
 class HasLogs(Protocol):
@@ -121,25 +121,28 @@ class Space:
 
     # Waiting ------------------------------------------------------------------------------------------------------
 
-    def eventually(self, holds: Callable[[], Any], what: str, seconds: float = RUN_SECONDS) -> Any:
+    def eventually(self, holds: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
         """The first true value of `holds()`; AssertionError that shows the namespace when there is none."""
         return eventually(holds, what, seconds, self.explain)
 
-    def wait_finished(self, run: str, seconds: float = RUN_SECONDS) -> Manifest:
+    def wait_finished(self, run: str, seconds: float = PATIENCE_SECONDS) -> Manifest:
         """The status of a run that has ended."""
         self.eventually(lambda: self.status(run).get("phase") in FINISHED, f"run {run} ends", seconds)
         return self.status(run)
 
-    def wait_succeeded(self, run: str, seconds: float = RUN_SECONDS) -> Manifest:
+    def wait_succeeded(self, run: str, seconds: float = PATIENCE_SECONDS) -> Manifest:
         """The status of a run that has succeeded; any other end fails at once."""
         status = self.wait_finished(run, seconds)
         assert status["phase"] == "Succeeded", f"run {run} is {status['phase']}\n{self.explain()}"
         return status
 
-    def wait_state(self, run: str, task: str, state: str, seconds: float = RUN_SECONDS) -> Manifest:
+    def wait_state(self, run: str, task: str, state: str, seconds: float = PATIENCE_SECONDS) -> Manifest:
         """The entry of a task once it is in a state."""
-        self.eventually(lambda: self.task(run, task).get("state") == state, f"{run}/{task} is {state}", seconds)
-        return self.task(run, task)
+        for status in self.statuses(run, f"{run}/{task} is {state}", seconds):
+            for entry in status.get("tasks", ()):
+                if (entry["name"], entry["state"]) == (task, state):
+                    return dict(entry)
+        raise AssertionError("not reached")
 
     def wait_accepted(self, dag: str, status: str = "True") -> Manifest:
         """The condition Accepted of a Dag, once it speaks of the Dag as it is."""
@@ -152,21 +155,27 @@ class Space:
                     return dict(condition)
             return None
 
-        condition: Manifest = self.eventually(accepted, f"Dag {dag} is Accepted={status}", 20)
+        condition: Manifest = self.eventually(accepted, f"Dag {dag} is Accepted={status}")
         return condition
 
-    def history_of(self, run: str, seconds: float = RUN_SECONDS) -> list[Manifest]:
-        """Every status of a run that was seen until it ended."""
+    def history_of(self, run: str, seconds: float = PATIENCE_SECONDS) -> list[Manifest]:
+        """Every status of a run until it ended."""
         seen: list[Manifest] = []
-
-        def ended() -> bool:
-            status = self.status(run)
-            if not seen or seen[-1] != status:
-                seen.append(status)
-            return status.get("phase") in FINISHED
-
-        self.eventually(ended, f"run {run} ends", seconds)
+        for status in self.statuses(run, f"run {run} ends", seconds):
+            seen.append(status)
+            if status.get("phase") in FINISHED:
+                break
         return seen
+
+    def statuses(self, run: str, what: str, seconds: float = PATIENCE_SECONDS) -> Iterator[Manifest]:
+        """A run's status now, and then each that is written: none is missed, however short it lasts. AssertionError
+        when somebody still asks for more after so long."""
+        deadline = time.monotonic() + seconds
+        for found in self.witness.watch(self.name, "dagruns", run, seconds):
+            yield found.get("status", {})
+            if time.monotonic() > deadline:
+                break
+        raise AssertionError(f"waited {seconds:g} s in vain: {what}\n{self.explain()}")
 
     # The end ------------------------------------------------------------------------------------------------------
 
@@ -175,7 +184,7 @@ class Space:
         if self.exists():
             self.witness.core.delete_namespace(self.name)
 
-    def wait_gone(self, seconds: float = GONE_SECONDS) -> None:
+    def wait_gone(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Return once the namespace is gone; fails with what keeps it."""
         self.eventually(lambda: not self.exists(), f"namespace {self.name} goes", seconds)
 

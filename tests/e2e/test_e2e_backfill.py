@@ -67,7 +67,7 @@ def test_its_limit_is_its_own(stage: Stage) -> None:
     space.dag("sales", task("load", "sleep 4"), maxActiveRuns=1, **HOURLY)
     first, second = space.run("sales", "first"), space.run("sales", "second")
     backfill(space, "week", "sales", "2026-01-01T00:00:00Z", "2026-01-01T05:00:00Z", maxActiveRuns=3)
-    space.eventually(lambda: status_of(space, "week").get("active") == 3, "three runs of the Backfill are active", 20)
+    space.eventually(lambda: status_of(space, "week").get("active") == 3, "three runs of the Backfill are active")
     status = wait_ended(space, "week")
     assert counts(status)["succeeded"] == 6
     runs = {run["metadata"]["name"]: run for run in space.runs("sales")}
@@ -83,7 +83,7 @@ def test_pause_and_resume(stage: Stage) -> None:
     space = stage.watched_space("pause")
     space.dag("sales", task("load", "sleep 3"), **HOURLY)
     backfill(space, "week", "sales", "2026-01-01T00:00:00Z", "2026-01-01T04:00:00Z", maxActiveRuns=2)
-    space.eventually(lambda: len(space.runs("sales")) == 2, "two runs are made", 20)
+    space.eventually(lambda: len(space.runs("sales")) == 2, "two runs are made")
 
     space.witness.patch(space.name, "backfills", "week", {"spec": {"suspend": True}})
 
@@ -105,7 +105,7 @@ def test_deletion_stops_what_has_not_started(stage: Stage) -> None:
     space = stage.watched_space("delete")
     space.dag("sales", task("load", "sleep 6"), **HOURLY)
     made = backfill(space, "week", "sales", "2026-01-01T00:00:00Z", "2026-01-01T23:00:00Z", maxActiveRuns=2)
-    space.eventually(lambda: status_of(space, "week").get("active") == 2, "two runs are active", 20)
+    space.eventually(lambda: status_of(space, "week").get("active") == 2, "two runs are active")
     # Two are all that it makes; that a run of it waits takes a push.
     waiting = {
         "apiVersion": API_VERSION,
@@ -119,11 +119,11 @@ def test_deletion_stops_what_has_not_started(stage: Stage) -> None:
     }
     space.witness.create(space.name, "dagruns", waiting)
     says = "waits for maxActiveRuns of Backfill week (2)"
-    space.eventually(lambda: space.status("waiting").get("message") == says, "a run waits", 10)
+    space.eventually(lambda: space.status("waiting").get("message") == says, "a run waits")
 
     space.kubectl.run("delete", "bf", "week")
 
-    space.eventually(lambda: "waiting" not in run_names(space, "sales"), "the run that waited is gone", 10)
+    space.eventually(lambda: "waiting" not in run_names(space, "sales"), "the run that waited is gone")
     started = run_names(space, "sales")
     assert len(started) == 2
     for run in started:
@@ -199,7 +199,7 @@ def test_one_at_a_time(stage: Stage) -> None:
     space = stage.watched_space("turns")
     space.dag("sales", task("load", "sleep 2"), **HOURLY)
     backfill(space, "one", "sales", "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z")
-    space.eventually(lambda: status_of(space, "one").get("phase") == "Running", "the first begins", 20)
+    space.eventually(lambda: status_of(space, "one").get("phase") == "Running", "the first begins")
     backfill(space, "two", "sales", "2026-01-02T00:00:00Z", "2026-01-02T00:00:00Z")
     status = wait_reason(space, "two", "AnotherBackfill")
     assert (status["phase"], status["message"]) == ("Pending", "waits for Backfill one: a Dag has one at a time")

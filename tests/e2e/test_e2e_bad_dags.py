@@ -56,7 +56,7 @@ def test_a_person_sees_which_are_bad(space: Space) -> None:
     shown = space.kubectl.run("get", "dag", "cycle-of-two", "good", "-o", "wide")
     assert "extract → load → extract" in shown
     assert "the Dag can run" in shown
-    events = space.eventually(lambda: space.events("Dag", "cycle-of-two"), "there is an Event", 10)
+    events = space.eventually(lambda: space.events("Dag", "cycle-of-two"), "there is an Event")
     assert [(event.type, event.reason) for event in events] == [("Warning", "Cycle")]
     assert "extract → load → extract" in events[0].message
 
@@ -67,7 +67,7 @@ def test_a_run_waits_until_its_dag_is_mended(stage: Stage) -> None:
     space.dag("bent", task("a", "true", "b"), task("b", "true", "a"))
     space.wait_accepted("bent", "False")
     run = space.run("bent")
-    space.eventually(lambda: space.status(run).get("reason") == "DagNotAccepted", "the run says why it waits", 20)
+    space.eventually(lambda: space.status(run).get("reason") == "DagNotAccepted", "the run says why it waits")
     assert space.status(run)["phase"] == "Queued"
     assert "'bent' is not accepted" in space.status(run)["message"]
 
@@ -81,7 +81,7 @@ def test_a_run_waits_until_its_dag_is_mended(stage: Stage) -> None:
 def test_a_run_waits_until_its_dag_exists(stage: Stage) -> None:
     space = stage.watched_space("late")
     run = space.run("late")
-    space.eventually(lambda: space.status(run).get("reason") == "DagNotFound", "the run says why it waits", 20)
+    space.eventually(lambda: space.status(run).get("reason") == "DagNotFound", "the run says why it waits")
     assert "there is no Dag 'late'" in space.status(run)["message"]
     space.dag("late", task("late", "true"))
     space.wait_succeeded(run)

@@ -54,7 +54,7 @@ def test_a_schedule_whose_runs_fail_is_suspended_until_it_is_resumed(stage: Stag
 
     assert len(space.runs("sales")) == 2
     last = space.dag_status("sales")["lastRun"]
-    [message] = space.eventually(lambda: told(space), "there is an Event", 10)
+    [message] = space.eventually(lambda: told(space), "there is an Event")
     assert message.startswith(f"suspended after 2 failed runs in a row (the last: {last}); `tradewind resume")
     stay(3, lambda: len(space.runs("sales")) == 2, "no scheduled run starts")
     space.wait_finished(space.run("sales", "z-by-hand"))
@@ -62,15 +62,15 @@ def test_a_schedule_whose_runs_fail_is_suspended_until_it_is_resumed(stage: Stag
 
     space.edit_dag("sales", suspend=False)
 
-    space.eventually(lambda: len(space.runs("sales")) == 2 + 1 + 2, "the next two runs are made", 40)
+    space.eventually(lambda: len(space.runs("sales")) == 2 + 1 + 2, "the next two runs are made")
     wait_suspended(space)
     stay(2, lambda: len(space.runs("sales")) == 5, "those before it was resumed do not count, those after it do")
-    space.eventually(lambda: len(told(space)) == 2, "each time is told", 10)
+    space.eventually(lambda: len(told(space)) == 2, "each time is told")
 
     space.edit_dag("sales", suspend=False, tasks=[task("load", "true")])
 
-    space.eventually(lambda: scheduled(space).get("reason") == "Ended", "the last two runs are made", 40)
-    space.eventually(lambda: space.dag_status("sales").get("activeRuns") == 0, "and end", 40)
+    space.eventually(lambda: scheduled(space).get("reason") == "Ended", "the last two runs are made")
+    space.eventually(lambda: space.dag_status("sales").get("activeRuns") == 0, "and end")
     assert space.dag_status("sales")["consecutiveFailedRuns"] == 0
     assert len(space.runs("sales")) == 7
 
@@ -80,8 +80,8 @@ def test_the_count_outlives_controllers(stage: Stage) -> None:
     space, controller = stage.space_and_controller("restarts")
     space.dag("sales", task("load", "exit 1"), maxConsecutiveFailedRuns=2, failedRunsHistoryLimit=0)
     space.run("sales", "first")
-    space.eventually(lambda: space.dag_status("sales").get("consecutiveFailedRuns") == 1, "one is counted", 40)
-    space.eventually(lambda: not space.runs("sales"), "and pruned", 20)
+    space.eventually(lambda: space.dag_status("sales").get("consecutiveFailedRuns") == 1, "one is counted")
+    space.eventually(lambda: not space.runs("sales"), "and pruned")
     controller.kill()
     controller = stage.controllers.launch_for(space.name).wait_leading()
     stay(2, lambda: not is_suspended(space), "one is not too many")
@@ -92,7 +92,7 @@ def test_the_count_outlives_controllers(stage: Stage) -> None:
     space.edit_dag("sales", suspend=False)
     stage.controllers.launch_for(space.name).wait_leading()
 
-    space.eventually(lambda: space.dag_status("sales").get("consecutiveFailedRuns") == 0, "it counts anew", 20)
+    space.eventually(lambda: space.dag_status("sales").get("consecutiveFailedRuns") == 0, "it counts anew")
     stay(2, lambda: not is_suspended(space), "what a person resumed stays resumed")
 
 
@@ -100,14 +100,14 @@ def test_the_count_outlives_controllers(stage: Stage) -> None:
 def test_an_end_that_was_not_counted_any_more_is_counted_by_the_next_controller(stage: Stage) -> None:
     space, controller = stage.space_and_controller("uncounted")
     space.dag("sales", task("load", "exit 1"), maxConsecutiveFailedRuns=3)
-    space.eventually(lambda: "consecutiveFailedRuns" in space.dag_status("sales"), "it counts", 20)
+    space.eventually(lambda: "consecutiveFailedRuns" in space.dag_status("sales"), "it counts")
     for name in ("first", "second"):
         space.run("sales", name)
         # Its end is in its own status at once, and in that of the Dag up to a second later.
-        space.eventually(lambda name=name: space.status(name).get("phase") == "Failed", f"{name} has ended", 40)
+        space.eventually(lambda name=name: space.status(name).get("phase") == "Failed", f"{name} has ended")
         controller.kill()
         controller = stage.controllers.launch_for(space.name).wait_leading()
-    space.eventually(lambda: space.dag_status("sales").get("consecutiveFailedRuns") == 2, "each is counted once", 20)
+    space.eventually(lambda: space.dag_status("sales").get("consecutiveFailedRuns") == 2, "each is counted once")
     stay(2, lambda: space.dag_status("sales")["consecutiveFailedRuns"] == 2, "and only once")
     space.run("sales", "third")
     wait_suspended(space)

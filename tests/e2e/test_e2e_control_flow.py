@@ -133,10 +133,10 @@ def test_fail_fast_deletes_what_runs(stage: Stage) -> None:
         failFast=True,
     )
     run = space.run("fast")
-    status = space.wait_finished(run, 60)
+    status = space.wait_finished(run)
     assert (status["phase"], status["reason"]) == ("Failed", "FailFast")
     assert states(space, run) == {"long": "Skipped", "bad": "Failed", "later": "Skipped"}
-    space.eventually(lambda: not space.pods_of(run, "long"), "the Pod of what ran is gone", 40)
+    space.eventually(lambda: not space.pods_of(run, "long"), "the Pod of what ran is gone")
 
 
 @side_by_side
@@ -150,7 +150,7 @@ def test_a_pool_of_two_with_ten_tasks_and_a_limit_of_its_own(stage: Stage) -> No
     )
     watch = PodWatch(space)
     run = space.run("ten")
-    space.wait_succeeded(run, 120)
+    space.wait_succeeded(run)
     watch.end()
     assert watch.most_at_once() <= 2
     queued = sorted(space.tasks(run).values(), key=lambda entry: moment(entry["queuedAt"]))

@@ -77,10 +77,10 @@ def test_only_labelled_config_maps_are_readable(stage: Stage) -> None:
 
     # What the message says helps.
     space.kubectl.run(*message.rpartition("`kubectl ")[2].partition("`")[0].split())
-    space.eventually(lambda: "eu" in read_or_nothing(space), "the labelled ConfigMap is readable", 20)
+    space.eventually(lambda: "eu" in read_or_nothing(space), "the labelled ConfigMap is readable")
     assert read() == "eu\n"
     change(space, "settings", metadata={"labels": {LABEL: None}})
-    space.eventually(lambda: "eu" not in read_or_nothing(space), "without the label it is not", 20)
+    space.eventually(lambda: "eu" not in read_or_nothing(space), "without the label it is not")
     assert "namespace" in refused("read")
 
 
@@ -167,7 +167,7 @@ def test_a_secret_that_does_not_exist(stage: Stage) -> None:
     failed = space.task("load", "load")
     assert (failed["state"], failed["reason"]) == ("Failed", "CreateContainerConfigError")
     assert failed["message"] == 'did not start within queuedTimeout (8s): secret "warehouse" not found'
-    assert 8 <= (moment(failed["finishedAt"]) - moment(failed["queuedAt"])).total_seconds() < 18
+    assert 8 <= (moment(failed["finishedAt"]) - moment(failed["queuedAt"])).total_seconds() < 60
 
 
 @side_by_side

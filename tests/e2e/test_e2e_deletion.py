@@ -27,7 +27,7 @@ def test_a_run_takes_its_pods_with_it(stage: Stage) -> None:
 
     space.kubectl.run("delete", "dr", run)
 
-    space.eventually(lambda: not space.pods_of(run), "its Pods are gone", 30)
+    space.eventually(lambda: not space.pods_of(run), "its Pods are gone")
     assert len(space.pods_of(other)) == 2, "those of the other run are not"
     space.run("sales", run)
     space.wait_state(run, "long", "Running")
@@ -47,7 +47,7 @@ def test_a_dag_takes_everything_with_it(stage: Stage) -> None:
 
     space.kubectl.run("delete", "dag", "sales")
 
-    space.eventually(lambda: not left(space, "sales"), "nothing is left of the Dag", 30)
+    space.eventually(lambda: not left(space, "sales"), "nothing is left of the Dag")
     assert len(left(space, "stock")) == 3
     space.dag("sales", task("t", "true"))
     space.wait_succeeded(space.run("sales"))
@@ -62,7 +62,7 @@ def test_pod_retention(stage: Stage) -> None:
     space.wait_succeeded(run)
     space.wait_succeeded(kept)
     assert len(space.pods_of(run)) == 1
-    space.eventually(lambda: not space.pods_of(run), "its Pods are gone", 20)
+    space.eventually(lambda: not space.pods_of(run), "its Pods are gone")
     assert space.task(run, "t")["output"] == 1
     assert len(space.pods_of(kept)) == 1
 
@@ -80,10 +80,10 @@ def test_history_limits(stage: Stage) -> None:
     for number, code in enumerate((0, 1, 0, 1, 0, 1)):
         run = space.run("sales", f"run-{number}", params={"code": code})
         # A run that is over may be pruned before we look.
-        space.eventually(partial(over, space, run), f"{run} has ended", 30)
+        space.eventually(partial(over, space, run), f"{run} has ended")
     kept = ["run-3", "run-4", "run-5"]
-    space.eventually(lambda: [run["metadata"]["name"] for run in space.runs("sales")] == kept, "the oldest go", 20)
-    space.eventually(lambda: pods_by_run(space) == set(kept), "and their Pods with them", 20)
+    space.eventually(lambda: [run["metadata"]["name"] for run in space.runs("sales")] == kept, "the oldest go")
+    space.eventually(lambda: pods_by_run(space) == set(kept), "and their Pods with them")
     stay(2, lambda: len(space.runs("sales")) == 3, "no more than those go")
 
 
@@ -93,11 +93,11 @@ def test_history_limits_hold_for_runs_that_were_refused(stage: Stage) -> None:
     space.dag("sales", task("t", "true"), params={"region": {"enum": ["eu", "us"]}}, failedRunsHistoryLimit=1)
     for number in range(3):
         run = space.run("sales", f"run-{number}", params={"region": "mars"})
-        space.eventually(partial(over, space, run), f"{run} has ended", 30)
+        space.eventually(partial(over, space, run), f"{run} has ended")
     space.eventually(
         lambda: [run["metadata"]["name"] for run in space.runs("sales")] == ["run-2"], "the last stays", 20
     )
-    space.eventually(lambda: space.dag_status("sales").get("lastRun") == "run-2", "the Dag names it", 10)
+    space.eventually(lambda: space.dag_status("sales").get("lastRun") == "run-2", "the Dag names it")
     assert space.dag_status("sales")["lastRunPhase"] == "Failed"
     refused = f'tradewind_dag_runs_finished_total{{dag="sales",namespace="{space.name}",state="Failed"}}'
     assert stage.controller().metric(refused) == 3
@@ -118,14 +118,14 @@ def test_a_quota_makes_tasks_wait(stage: Stage) -> None:
     quota: dict[str, Any] = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "2"}}}
     space.witness.core.create_namespaced_resource_quota(space.name, quota)
     few = space.witness.core.read_namespaced_resource_quota
-    space.eventually(lambda: (few("few", space.name).status.hard or {}).get("pods"), "the quota is in force", 20)
+    space.eventually(lambda: (few("few", space.name).status.hard or {}).get("pods"), "the quota is in force")
     space.dag("wide", *(task(f"t-{i}", "sleep 8") for i in range(4)))
     run = space.run("wide")
 
     def waiting() -> list[Any]:
         return [entry for entry in space.tasks(run).values() if entry.get("reason") == "QuotaExceeded"]
 
-    space.eventually(lambda: len(waiting()) == 2, "two tasks wait for the quota", 20)
+    space.eventually(lambda: len(waiting()) == 2, "two tasks wait for the quota")
     assert all(entry["state"] == "Scheduled" and "exceeded quota: few" in entry["message"] for entry in waiting())
     assert len(space.pods_of(run)) == 2
 

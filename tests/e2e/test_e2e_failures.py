@@ -27,8 +27,8 @@ def test_an_image_that_does_not_exist(stage: Stage) -> None:
     assert failed["state"] == "Failed"
     assert failed["reason"] in ("ErrImagePull", "ImagePullBackOff")
     assert "did not start within queuedTimeout (5s)" in failed["message"]
-    assert 5 <= (moment(failed["finishedAt"]) - moment(failed["queuedAt"])).total_seconds() < 15
-    space.eventually(lambda: not space.pods_of("absent"), "the Pod is gone", 40)
+    assert 5 <= (moment(failed["finishedAt"]) - moment(failed["queuedAt"])).total_seconds() < 60
+    space.eventually(lambda: not space.pods_of("absent"), "the Pod is gone")
 
 
 @side_by_side
@@ -73,7 +73,7 @@ def test_a_timeout_leaves_time_to_clean_up_and_keeps_the_log(stage: Stage) -> No
         entry = space.task(run, name)
         assert (entry["state"], entry["reason"]) == ("Failed", "Timeout"), entry
         assert "ran longer than timeout (2s)" in entry["message"]
-        assert 2 <= (moment(entry["finishedAt"]) - moment(entry["startedAt"])).total_seconds() <= 12
+        assert 2 <= (moment(entry["finishedAt"]) - moment(entry["startedAt"])).total_seconds() < 60
     [pod] = space.pods_of(run, "polite")
     assert space.kubectl.run("logs", pod.metadata.name) == "started\ncleaning up\ncleaned up\n"
     [pod] = space.pods_of(run, "stubborn")
@@ -100,7 +100,7 @@ def test_a_run_that_takes_too_long_is_ended(stage: Stage) -> None:
     status = space.wait_finished(run)
     assert (status["phase"], status["reason"]) == ("Failed", "RunTimeout")
     assert {entry["state"] for entry in status["tasks"]} == {"Skipped"}
-    space.eventually(lambda: all_over(space, run), "its Pod has ended", 20)
+    space.eventually(lambda: all_over(space, run), "its Pod has ended")
 
 
 def all_over(space: Space, run: str) -> bool:

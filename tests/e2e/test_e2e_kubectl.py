@@ -35,7 +35,7 @@ def test_get_dag_runs(space: Space) -> None:
 
 
 def test_get_dags(space: Space) -> None:
-    space.eventually(lambda: space.dag_status("sales").get("lastRunPhase"), "the Dag's status has the last run", 10)
+    space.eventually(lambda: space.dag_status("sales").get("lastRunPhase"), "the Dag's status has the last run")
     lines = space.kubectl.run("get", "dag").splitlines()
     assert lines[0].split() == ["NAME", "SCHEDULE", "SUSPENDED", "ACCEPTED", "ACTIVE", "LAST", "NEXT", "OWNER", "AGE"]
     # Nobody has said whether it is suspended: that cell is empty.

@@ -27,7 +27,7 @@ class DeleteTheFinished(threading.Thread):
     def run(self) -> None:
         core, name = self._space.witness.core, self._space.name
         selector = f"tradewind.dev/run={self._run}"
-        for event in self._watch.stream(core.list_namespaced_pod, name, label_selector=selector, timeout_seconds=60):
+        for event in self._watch.stream(core.list_namespaced_pod, name, label_selector=selector, timeout_seconds=600):
             pod = event["object"]
             if pod.metadata.name not in self.deleted and has_ended(pod):
                 self.deleted.add(pod.metadata.name)
@@ -80,7 +80,7 @@ def test_pods_deleted_the_moment_they_finish_lose_nothing(stage: Stage) -> None:
 
     space.wait_succeeded("quick")
 
-    space.eventually(lambda: not space.pods_of("quick"), "all Pods are gone", 20)
+    space.eventually(lambda: not space.pods_of("quick"), "all Pods are gone")
     deleter.end()
     assert len(deleter.deleted) == QUICK_TASKS
     entries = space.tasks("quick")
@@ -107,7 +107,7 @@ def finish_while_no_controller_runs(space: Space, controllers: Controllers, end:
     space.wait_state("alone", "alone", "Running")
     controller.kill()
     [pod] = space.pods_of("alone")
-    space.eventually(lambda: has_ended(space.pods_of("alone")[0]), "the Pod ends", 20)
+    space.eventually(lambda: has_ended(space.pods_of("alone")[0]), "the Pod ends")
     space.witness.core.delete_namespaced_pod(pod.metadata.name, space.name)
 
 
@@ -125,7 +125,7 @@ def test_the_finalizer_keeps_a_result_that_no_controller_saw(stage: Stage) -> No
     space.wait_succeeded("alone")
     entry = space.task("alone", "alone")
     assert (entry["try"], entry["output"], "lost" in entry) == (1, 7, False)
-    space.eventually(lambda: not space.pods_of("alone"), "the Pod is really gone", 20)
+    space.eventually(lambda: not space.pods_of("alone"), "the Pod is really gone")
 
 
 @side_by_side
@@ -137,14 +137,14 @@ def test_the_finalizer_keeps_a_failure_too(stage: Stage) -> None:
     assert space.wait_finished("alone")["phase"] == "Failed"
     entry = space.task("alone", "alone")
     assert (entry["try"], entry["reason"], entry["exitCode"], "lost" in entry) == (1, "Error", 3, False)
-    space.eventually(lambda: not space.pods_of("alone"), "the Pod is really gone", 20)
+    space.eventually(lambda: not space.pods_of("alone"), "the Pod is really gone")
 
 
 @side_by_side
 def test_without_the_finalizer_such_a_try_is_lost(stage: Stage) -> None:
     space = stage.space("no-finalizer")
     finish_while_no_controller_runs(space, stage.controllers, OUTPUT_SEVEN)
-    space.eventually(lambda: not space.pods_of("alone"), "the Pod is gone", 20)
+    space.eventually(lambda: not space.pods_of("alone"), "the Pod is gone")
 
     stage.controllers.launch_for(space.name)
 
@@ -160,7 +160,7 @@ def test_finalizers_go_once_the_result_is_recorded(stage: Stage) -> None:
     space.dag("guarded", task("first", "true"), task("second", "exit 3", "first"), resultProtection="Finalizer")
     run = space.run("guarded")
     assert space.wait_finished(run)["phase"] == "Failed"
-    space.eventually(lambda: not any(p.metadata.finalizers for p in space.pods_of(run)), "no finalizer is left", 20)
+    space.eventually(lambda: not any(p.metadata.finalizers for p in space.pods_of(run)), "no finalizer is left")
     assert len(space.pods_of(run)) == 2
 
 
@@ -172,7 +172,7 @@ def test_deleting_a_run_under_way_leaves_no_guarded_pod(stage: Stage) -> None:
     space.wait_state(run, "long", "Running")
     assert space.pods_of(run)[0].metadata.finalizers == [FINALIZER]
     space.witness.delete(space.name, "dagruns", run)
-    space.eventually(lambda: not space.pods_of(run), "its Pod is gone", 30)
+    space.eventually(lambda: not space.pods_of(run), "its Pod is gone")
 
 
 @side_by_side

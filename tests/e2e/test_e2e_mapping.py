@@ -34,7 +34,7 @@ def test_twenty_instances_share_a_pool_of_three_and_one_is_tried_again(stage: St
         'if [ "{{ index }}" = 7 ] && [ "$TRADEWIND_TRY" = 1 ]; then echo "no luck" >&2; exit 3; fi; '
         "sleep 0.3; echo $(({{ item }} * {{ item }})) > $TRADEWIND_OUTPUT"
     )
-    retries = {"limit": 1, "delay": "1s"}
+    retries = {"limit": 1, "delay": "5s"}
     space.dag(
         "squares",
         LIST,
@@ -108,7 +108,7 @@ def test_a_controller_that_dies_in_the_middle_of_a_mapped_run(stage: Stage) -> N
         space.eventually(lambda least=least: ended(space, run, "each") >= least, f"{least} instances have ended")
         controller.kill()
         controller = stage.controllers.launch_for(space.name).wait_leading()
-    status = space.wait_succeeded(run, 120)
+    status = space.wait_succeeded(run)
     assert status["done"] == f"{1 + 20 + 6 + 6 + 1}/34"
     expected = [*((f"each-{index}", 1) for index in INDEXES)]
     expected += [(f"{name}-{index}", 1) for name in ("one", "two") for index in range(6)]

@@ -38,7 +38,7 @@ def test_a_try_on_a_lost_node_is_not_used_up(space: Space) -> None:
     # What is done to a node that is not to come back.
     space.kubectl.run("cordon", pod.spec.node_name)
     space.kubectl.run("taint", "node", pod.spec.node_name, f"{LOST}:NoExecute")
-    space.eventually(lambda: space.task(run, "work").get("try") == 2, "a second try", 60)
+    space.eventually(lambda: space.task(run, "work").get("try") == 2, "a second try")
     again = space.wait_state(run, "work", "Running")
     assert (again["try"], again["lost"]) == (2, 1)
     [first] = again["tries"]

@@ -40,7 +40,7 @@ def test_metrics(stage: Stage) -> None:
         "tradewind_leader": 1,
         "tradewind_loop_failures_total": 0,
     }
-    space.eventually(lambda: controller.metric(next(iter(expected))) == 1, "the run is counted", 10)
+    space.eventually(lambda: controller.metric(next(iter(expected))) == 1, "the run is counted")
     assert {name: controller.metric(name) for name in expected} == expected
     page = controller.metrics()
     for forbidden in ("long-", "sales-", 'task="', 'pod="', 'run="'):
@@ -81,13 +81,13 @@ def test_events(stage: Stage) -> None:
         ("Warning", "TryFailed", "t: try 1 failed (Error: no luck); the next is due in 1s"),
         ("Warning", "TaskFailed", "t: failed after try 2: Error: no luck"),
     ]
-    space.eventually(lambda: len(space.events("DagRun", run)) >= 3, "there are Events about the run", 10)
+    space.eventually(lambda: len(space.events("DagRun", run)) >= 3, "there are Events about the run")
     told = [(event.type, event.reason, event.message) for event in space.events("DagRun", run)]
     for event in expected:
         assert event in told
     [ended] = [text for kind, reason, text in told if reason == "Failed"]
     assert "failed: t" in ended
-    space.eventually(lambda: space.events("Dag", "flaky"), "there is an Event about the Dag", 10)
+    space.eventually(lambda: space.events("Dag", "flaky"), "there is an Event about the Dag")
     [about_dag] = space.events("Dag", "flaky")
     assert about_dag.reason == "RunFailed"
     assert run in about_dag.message

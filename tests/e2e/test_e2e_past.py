@@ -24,7 +24,7 @@ def message(space: Space, run: str, name: str = "load") -> str:
 
 
 def wait_message(space: Space, run: str, expected: str) -> None:
-    space.eventually(lambda: message(space, run) == expected, f"{run} says: {expected}", 30)
+    space.eventually(lambda: message(space, run) == expected, f"{run} says: {expected}")
     assert space.task(run, "load")["state"] == "None"
 
 

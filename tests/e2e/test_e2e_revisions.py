@@ -70,7 +70,7 @@ def test_a_revision_that_does_not_exist(stage: Stage) -> None:
     space = stage.watched_space("lost-revision")
     space.dag("calm", task("calm", "true"))
     run = space.run("calm", revision="calm-nowhere")
-    space.eventually(lambda: space.status(run).get("reason") == "RevisionUnusable", "the run says what is missing", 20)
+    space.eventually(lambda: space.status(run).get("reason") == "RevisionUnusable", "the run says what is missing")
     assert "calm-nowhere" in space.status(run)["message"]
 
 

@@ -60,7 +60,7 @@ def test_catchup_makes_a_run_of_every_tick(stage: Stage) -> None:
         assert run["spec"]["dataInterval"] == {"start": start, "end": end}
         assert space.task(run["metadata"]["name"], "load")["output"] == [end.replace("Z", "+00:00"), start, end]
     assert most_at_once([span(run) for run in runs]) == 2, [span(run) for run in runs]
-    status = space.eventually(lambda: ended(space, "sales"), "the Dag says that no tick is left", 10)
+    status = space.eventually(lambda: ended(space, "sales"), "the Dag says that no tick is left")
     assert status["lastScheduleTime"] == stamp(ticks[-1])
     assert "nextScheduleTime" not in status
 
@@ -116,9 +116,9 @@ def test_runs_that_are_refused_do_not_block_those_after_them(stage: Stage) -> No
     params = {"region": {"type": "string"}}
     space.dag("sales", task("load", "true"), catchup=True, maxActiveRuns=1, params=params, **schedule)
     expected = names("sales", ticks)
-    space.eventually(lambda: found(space, "sales") == expected, "all runs are made", 20)
+    space.eventually(lambda: found(space, "sales") == expected, "all runs are made")
     for run in expected:
-        status = space.wait_finished(run, 10)
+        status = space.wait_finished(run)
         assert (status["phase"], status["reason"]) == ("Failed", "InvalidParams")
 
 
@@ -127,15 +127,15 @@ def test_a_tick_of_the_clock(stage: Stage) -> None:
     space = stage.watched_space("tick")
     space.dag("clock", task("strike", "true"), schedule=EVERY_MINUTE)
     following = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-    space.eventually(lambda: space.dag_status("clock").get("nextScheduleTime"), "the Dag says when it runs next", 10)
+    space.eventually(lambda: space.dag_status("clock").get("nextScheduleTime"), "the Dag says when it runs next")
     # The minute may have changed since.
     due = moment(space.dag_status("clock")["nextScheduleTime"])
     assert due in (following, following + timedelta(minutes=1))
     [name] = names("clock", [due])
-    space.eventually(lambda: found(space, "clock"), "the tick makes a run", 75)
+    space.eventually(lambda: found(space, "clock"), "the tick makes a run")
     assert found(space, "clock") == [name]
     made = moment(space.runs("clock")[0]["metadata"]["creationTimestamp"])
-    assert timedelta() <= made - due <= timedelta(seconds=5)
+    assert timedelta() <= made - due < timedelta(minutes=1)
     space.wait_succeeded(name)
 
 

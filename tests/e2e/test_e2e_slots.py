@@ -23,7 +23,7 @@ def test_a_pool_is_shared_by_dags_and_never_exceeded(stage: Stage) -> None:
     space.dag("whole", task("both", "sleep 1", poolSlots=2), taskDefaults=defaults)
     runs = [space.run(dag) for dag in ("sales", "stock", "whole")]
     waits = "waits for a slot of pool 'warehouse' (2 slots)"
-    space.eventually(lambda: message(space, runs[1], "stock-3") == waits, "a task says what it waits for", 20)
+    space.eventually(lambda: message(space, runs[1], "stock-3") == waits, "a task says what it waits for")
     for run in runs:
         space.wait_succeeded(run)
     assert watch.most_at_once({"both": 2}) == 2
@@ -38,7 +38,7 @@ def test_max_active_tasks_of_a_run(stage: Stage) -> None:
     space.dag("wide", *(task(f"t-{i}", "sleep 1") for i in range(7)), maxActiveTasks=3)
     run = space.run("wide")
     waits = "waits for maxActiveTasks of the Dag (3)"
-    space.eventually(lambda: message(space, run, "t-6") == waits, "a task says what it waits for", 20)
+    space.eventually(lambda: message(space, run, "t-6") == waits, "a task says what it waits for")
     space.wait_succeeded(run)
     assert watch.most_at_once() == 3
     created = watch.created()
@@ -67,7 +67,7 @@ def test_limits_hold_when_the_controller_is_replaced(stage: Stage) -> None:
     space.pool("warehouse", 2)
     space.dag("sales", *(task(f"s-{i}", "sleep 3", pool="warehouse") for i in range(6)), maxActiveTasks=5)
     run = space.run("sales")
-    space.eventually(lambda: len(space.pods_of(run)) == 2, "two tasks have started", 20)
+    space.eventually(lambda: len(space.pods_of(run)) == 2, "two tasks have started")
     controller.kill()
     stage.controllers.launch_for(space.name)
     space.wait_succeeded(run)
@@ -81,10 +81,10 @@ def test_a_pool_that_does_not_exist_yet(stage: Stage) -> None:
     space.dag("early", task("early", "true", pool="later"), task("other", "true"))
     run = space.run("early")
     waits = f"waits for pool 'later', which does not exist in namespace '{space.name}'"
-    space.eventually(lambda: message(space, run, "early") == waits, "the task says what is missing", 20)
+    space.eventually(lambda: message(space, run, "early") == waits, "the task says what is missing")
     space.wait_state(run, "other", "Succeeded")
     space.pool("later", 0)
-    space.eventually(lambda: "'later' (0 slots)" in message(space, run, "early"), "the task says that it is full", 20)
+    space.eventually(lambda: "'later' (0 slots)" in message(space, run, "early"), "the task says that it is full")
     space.witness.patch(space.name, "pools", "later", {"spec": {"slots": 1}})
     space.wait_succeeded(run)
     assert "message" not in space.task(run, "early")

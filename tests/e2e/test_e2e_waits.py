@@ -42,7 +42,7 @@ def wait(name: str, **wait_for: Any) -> Manifest:
 
 
 def says(space: Space, run: str, name: str, message: str) -> None:
-    space.eventually(lambda: space.task(run, name).get("message") == message, f"{run}/{name} says: {message}", 30)
+    space.eventually(lambda: space.task(run, name).get("message") == message, f"{run}/{name} says: {message}")
     assert space.task(run, name)["state"] == "UpForReschedule"
 
 
@@ -71,7 +71,7 @@ def test_a_dag_waits_for_the_run_of_another_while_controllers_come_and_go(stage:
     says(space, run, "sold", "waits for run 'sales' of Dag 'sales': Running")
     # It ends with nobody watching.
     second.wait_leading().kill()
-    space.eventually(lambda: ended(space, "sales", "check"), "the last Pod of the run ends", 60)
+    space.eventually(lambda: ended(space, "sales", "check"), "the last Pod of the run ends")
     stage.controllers.launch_for(space.name)
 
     status = space.wait_succeeded(run)

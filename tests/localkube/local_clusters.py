@@ -19,7 +19,7 @@ def kubectl_for(cluster: Cluster) -> Kubectl:
     program, env = tools.ensure("kubectl"), {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
 
     def kubectl(*words: str, stdin: str = "") -> str:
-        done = subprocess.run([program, *words], input=stdin, env=env, capture_output=True, text=True, timeout=90)
+        done = subprocess.run([program, *words], input=stdin, env=env, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}"
         return done.stdout.strip()
 

@@ -45,7 +45,7 @@ def read(file: Path) -> str:
 
 
 def run(*words: str) -> str:
-    return subprocess.run(words, capture_output=True, text=True, timeout=20, check=True).stdout
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def run_pod(kubectl: Kubectl, name: str, *command: str) -> None:
@@ -74,12 +74,12 @@ def test_clusters_side_by_side_and_nothing_left_after_down(cluster: Cluster, kub
     other = Cluster(unique_name())
     up = threading.Thread(target=other.up)
     up.start()
-    up.join(90)
+    up.join(300)
     other_kubectl = kubectl_for(other)
     for each in (kubectl, other_kubectl):
         run_pod(each, "twin", "sleep", "1000")
     for each in (kubectl, other_kubectl):
-        each("wait", "pod/twin", "--for=condition=Ready", "--timeout=30s")
+        each("wait", "pod/twin", "--for=condition=Ready", "--timeout=180s")
     assert all(component.healthy for component in [*cluster.status(), *other.status()])
     assert any(traces_of(other.name).values())
 
@@ -94,16 +94,16 @@ def test_a_component_is_killed_and_started_again(cluster: Cluster, kubectl: Kube
     # A name of its own each time: the test may be run again on the same cluster.
     pod = unique_name()
     run_pod(kubectl, pod, "sleep", "1000")
-    kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
+    kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=180s")
     for component in ("kube-apiserver", "etcd", "kubelet", "containerd"):
         cluster.kill_component(component)
         assert next(found for found in cluster.status() if found.name == component).pid is None
         cluster.start_component(component)
         with pytest.raises(LocalkubeError, match="runs already"):
             cluster.start_component(component)
-    kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=60s")
+    kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=180s")
     # The kubelet needs a moment to find its containers again.
-    kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
+    kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=180s")
     healthy = lambda: all(component.healthy for component in cluster.status())  # noqa: E731
     waiting.until(healthy, "all components to be healthy", limit=120, log=cluster.folder / "logs" / "kubelet.log")
     # Ready may be what the API server last heard: a new kubelet takes a while to learn of its Pods again.
@@ -116,7 +116,7 @@ def test_up_after_everything_was_killed(cluster: Cluster, kubectl: Kubectl) -> N
     """Kills the module's cluster: keep this the last test."""
     pod = unique_name()
     run_pod(kubectl, pod, "sleep", "1000")
-    kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
+    kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=180s")
     members = leftovers.CgroupTree(cluster.name).processes()
     assert len(members) > len(cluster.status())
     processes.kill_all(members)
@@ -136,8 +136,8 @@ def test_fake_nodes_run_pods_to_their_end() -> None:
         assert sorted(cluster.nodes().values()) == [True, True]
         run_pod(kubectl, "short", "true")
         kubectl("run", "long", "--image=any")
-        kubectl("wait", "pod/short", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s")
-        kubectl("wait", "pod/long", "--for=condition=Ready", "--timeout=30s")
-        kubectl("delete", "pod", "long", "--timeout=20s")
+        kubectl("wait", "pod/short", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s")
+        kubectl("wait", "pod/long", "--for=condition=Ready", "--timeout=180s")
+        kubectl("delete", "pod", "long", "--timeout=180s")
         name = cluster.name
     assert traces_of(name) == {kind: [] for kind in traces_of(name)}
