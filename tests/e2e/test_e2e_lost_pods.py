@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import kubernetes
+import urllib3
 from controller_process import Controllers
 from pod_watch import has_ended
 from spaces import Space, task
@@ -22,9 +23,17 @@ class DeleteTheFinished(threading.Thread):
         super().__init__(daemon=True)
         self.deleted: set[str] = set()
         self._space, self._run = space, run
+        self._ended = False
         self._watch: Any = kubernetes.watch.Watch()  # type: ignore[no-untyped-call]
 
     def run(self) -> None:
+        try:
+            self._delete()
+        except urllib3.exceptions.HTTPError:
+            if not self._ended:
+                raise
+
+    def _delete(self) -> None:
         core, name = self._space.witness.core, self._space.name
         selector = f"tradewind.dev/run={self._run}"
         for event in self._watch.stream(core.list_namespaced_pod, name, label_selector=selector, timeout_seconds=600):
@@ -34,6 +43,7 @@ class DeleteTheFinished(threading.Thread):
                 core.delete_namespaced_pod(pod.metadata.name, name, grace_period_seconds=0)
 
     def end(self) -> None:
+        self._ended = True
         self._watch.stop()
 
 
