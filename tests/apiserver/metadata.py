@@ -69,7 +69,7 @@ def problems_of_change(new: Json, old: Json) -> list[Problem]:
 def kept(new: Json, old: Json) -> Json:
     """The metadata of an update: what only the server writes stays as it was."""
     metadata = {name: value for name, value in new.items() if name not in OWN and value not in (None, [], {})}
-    return metadata | {name: old[name] for name in OWN if name in old}
+    return metadata | {name: old[name] for name in (*OWN, "name", "namespace") if name in old}
 
 
 def without_empty(metadata: Json) -> Json:

@@ -106,9 +106,11 @@ async def test_an_optimistic_lock(calls: Calls, resource: object) -> None:
 
 
 async def test_replacing_without_a_version(calls: Calls) -> None:
-    await calls.create(CONFIGMAPS, "a", **config_map())
+    made = await calls.create(CONFIGMAPS, "a", **config_map())
     replaced = await calls.replace(CONFIGMAPS, "a", {"metadata": {"name": "a"}, "data": {"n": "2"}})
     assert replaced["data"] == {"n": "2"}
+    made["metadata"]["resourceVersion"] = replaced["metadata"]["resourceVersion"]
+    assert replaced["metadata"] == made["metadata"], "namespace, UID and age are not up to whoever replaces it"
     made = await calls.create(POOLS, "a", spec={"slots": 1})
     del made["metadata"]["resourceVersion"]
     error = await refused(calls.replace(POOLS, "a", made))
