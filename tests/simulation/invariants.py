@@ -1,0 +1,324 @@
+"""What must hold after every step, and what must hold in the end; told of Kubernetes objects and of the truth only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from apiserver import Commit
+from apiserver.kinds import DAGRUNS, DAGS, PODS, POOLS
+from simulation.kubelet import Truth, TryId
+from tradewind.api import names
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+Json = dict[str, Any]
+
+FINISHED = ("Succeeded", "Failed")
+_PHASES = {None: 0, "Queued": 1, "Running": 2, "Succeeded": 3, "Failed": 3}
+_ENDS = ("Succeeded", "Failed", "Skipped", "UpstreamFailed", "Removed")
+_ORDER = {"None": 0, "Scheduled": 1, "Queued": 2, "Running": 3, "UpForRetry": 4, "UpForReschedule": 4}
+_ORDER |= dict.fromkeys(_ENDS, 5)
+LARGEST_STATUS = 1_000_000
+UNLIMITED = 1_000_000
+STOPPED_WITHIN = 70.0
+"""Seconds within which a Pod ends of which that was asked: a request may have to be repeated for a minute."""
+RECENTLY = 60.0
+"""Seconds for which a limit that was lowered may still be followed as it was."""
+
+
+class Invariants:
+    """Told of every commit; `world.fail(…)` when something does not hold."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.started: dict[TryId, Truth] = {}
+        self.lost_to_standby = 0
+        """Results that only a replica which did not lead had seen."""
+        self.runs: dict[str, Json] = {}
+        """Every run there ever was, by UID, as it was last."""
+        self._contested: dict[str, None] = {}
+        """UIDs of Pods made while two replicas led: somebody had deleted the Lease."""
+        self._limits: dict[str, list[tuple[float, int]]] = {}
+        """Limits by name, with the times at which they were set."""
+        world.server.store.on_commit.append(self._seen)
+        world.kubelet.on_start.append(self._pod_starts)
+
+    # Every step ---------------------------------------------------------------------------------------------------
+
+    def _seen(self, commit: Commit) -> None:
+        if commit.kind is PODS and commit.old is None:
+            assert commit.new is not None
+            self._pod_made(commit.new.document)
+        elif commit.kind is DAGRUNS and commit.new is not None:
+            before = commit.old.document if commit.old is not None else {}
+            self.runs[commit.new.metadata["uid"]] = commit.new.document
+            self._run_changed(before.get("status") or {}, commit.new.document)
+        elif commit.kind is DAGRUNS:
+            assert commit.old is not None
+            ended = {"deletionTimestamp": self.world.server.timestamp(), **commit.old.metadata}
+            self.runs[commit.old.metadata["uid"]] = {**commit.old.document, "metadata": ended}
+        elif commit.kind is POOLS:
+            stored = commit.new or commit.old
+            assert stored is not None
+            slots = stored.document["spec"]["slots"] if commit.new is not None else 0
+            self._note_limit(f"pool {stored.metadata['name']}", UNLIMITED if slots < 0 else slots)
+        elif commit.kind is DAGS and commit.new is not None:
+            spec, name = commit.new.document["spec"], commit.new.metadata["name"]
+            self._note_limit(f"runs {name}", spec.get("maxActiveRuns", 16))
+
+    def _note_limit(self, name: str, limit: int) -> None:
+        self._limits.setdefault(name, []).append((self.world.loop.time(), limit))
+
+    def _limit(self, name: str) -> int | None:
+        """The highest that a limit has been lately; None if it was never set."""
+        known = self._limits.get(name)
+        if not known:
+            return None
+        now = self.world.loop.time()
+        ends = [moment for moment, _ in known[1:]] + [now]
+        return max(limit for (_, limit), end in zip(known, ends, strict=True) if end >= now - RECENTLY)
+
+    def _pod_starts(self, truth: Truth) -> None:
+        other = self.started.setdefault(truth.id, truth)
+        if other is not truth and not self._is_unknowable(other):
+            self.world.fail(f"two Pods ran for {truth.id}: {other.uid} and {truth.uid}")
+        for earlier in self.started.values():
+            same = (earlier.id.run_uid, earlier.id.task, earlier.id.index) == (
+                truth.id.run_uid,
+                truth.id.task,
+                truth.id.index,
+            )
+            if same and earlier.id.number < truth.id.number and earlier.ended_by == "" and not earlier.vanished:
+                self.world.fail(f"{truth.id} runs while {earlier.id} still does")
+        self._result_was_not_lost(truth)
+
+    def _is_unknowable(self, truth: Truth) -> bool:
+        """Whether a Pod came and went without a trace that whoever leads now could have seen. The finalizer is what
+        keeps that from happening."""
+        leaders = [replica.life for replica in self.world.replicas if replica.life is not None and replica.leads]
+        return truth.vanished and not truth.protected and not any(truth.uid in life.known for life in leaders)
+
+    def _result_was_not_lost(self, truth: Truth) -> None:
+        """A try runs: no earlier one had succeeded, as far as anybody could know."""
+        for earlier in self.started.values():
+            if not _same_instance(earlier.id, truth.id) or earlier.id.number >= truth.id.number:
+                continue
+            if earlier.ended_by == "itself" and earlier.told and earlier.exit_code == 0:
+                self._lost(earlier, f"{earlier.id} succeeded, and yet {truth.id} runs")
+
+    def _lost(self, truth: Truth, what: str) -> None:
+        """A result was lost: always wrong with the finalizer, else if whoever decided had seen it. Two who lead at once
+        may come to different conclusions; what the one starts then, the other does not know."""
+        if truth.uid in self._contested:
+            return
+        if truth.protected:
+            self.world.fail(f"{what}; its Pod had the finalizer")
+            return
+        if truth.uid in self._writers_seen(truth):
+            self.world.fail(f"{what}; the replica that leads had seen it")
+        elif any(truth.uid in life.seen for life in self.world.lives()):
+            self.lost_to_standby += 1
+
+    def _writers_seen(self, truth: Truth) -> dict[str, None]:
+        life = self.world.last_writer.get(truth.id.run_uid)
+        return life.seen if life is not None and not life.ended else {}
+
+    def _pod_made(self, document: Json) -> None:
+        try_id = TryId.of(document["metadata"])
+        if try_id is None:
+            return
+        if sum(replica.leads for replica in self.world.replicas) > 1:
+            self._contested[_uid(document)] = None
+        active = [pod for pod in self.world.server.all(PODS, document["metadata"]["namespace"]) if self._counts(pod)]
+        parallelism = self.world.scenario.parallelism
+        if parallelism:
+            self._check_limit("parallelism", parallelism, document, dict.fromkeys(map(_uid, active), 1))
+        in_run = [_uid(pod) for pod in active if _run_uid(pod) == try_id.run_uid]
+        most = self.world.spec_of(document).get("maxActiveTasks", 16)
+        self._check_limit("maxActiveTasks", most, document, dict.fromkeys(in_run, 1))
+        dag = document["metadata"]["labels"][names.LABEL_DAG]
+        of_dag = [pod for pod in active if pod["metadata"]["labels"][names.LABEL_DAG] == dag]
+        runs = {_run_uid(pod): _uid(pod) for pod in [*of_dag, document]}
+        self._check_limit("maxActiveRuns", self._limit(f"runs {dag}"), document, dict.fromkeys(runs.values(), 1))
+        pool, _ = self.world.pool_of(document)
+        slots = {_uid(pod): self.world.pool_of(pod)[1] for pod in active if self.world.pool_of(pod)[0] == pool}
+        self._check_limit(f"pool {pool}", self._limit(f"pool {pool}"), document, slots)
+
+    def _check_limit(self, what: str, limit: int | None, made: Json, slots: dict[str, int]) -> None:
+        """`slots` of Pods by UID, the one just made among them."""
+        if limit is None or sum(slots.values()) <= limit:
+            return
+        when = f"{what} of {limit} exceeded at {self.world.loop.time():.3f} by {made['metadata']['name']}"
+        self.world.later(STOPPED_WITHIN, self._confirm_excess, when, limit, _uid(made), slots)
+
+    def _confirm_excess(self, when: str, limit: int, newest: str, slots: dict[str, int]) -> None:
+        """Who frees slots by ending a run or a try asks for the end of its Pod at the same time: those do not count."""
+        counted = {uid: number for uid, number in slots.items() if uid == newest or not self._was_stopped(uid)}
+        if sum(counted.values()) > limit:
+            self.world.fail(f"{when}: {', '.join(self.world.kubelet.truths[uid].name for uid in counted)}")
+
+    def _was_stopped(self, uid: str) -> bool:
+        truth = self.world.kubelet.truths[uid]
+        if truth.ended_by and truth.ended_by != "itself":
+            return True
+        run = self.runs.get(truth.id.run_uid, {})
+        return "deletionTimestamp" in run["metadata"] or (run.get("status") or {}).get("reason") == "RunTimeout"
+
+    def _counts(self, pod: Json) -> bool:
+        """Whether a Pod takes slots: not one that has ended, or is to be deleted, or whose run is over."""
+        if pod["status"].get("phase") in FINISHED or "deletionTimestamp" in pod["metadata"]:
+            return False
+        statuses = pod["status"].get("containerStatuses") or ()
+        if any("terminated" in status["state"] for status in statuses if status["name"] == names.TASK_CONTAINER):
+            return False
+        run = self.world.server.find(DAGRUNS, pod["metadata"]["namespace"], pod["metadata"]["labels"][names.LABEL_RUN])
+        alive = (
+            run is not None and run["metadata"]["uid"] == _run_uid(pod) and "deletionTimestamp" not in run["metadata"]
+        )
+        return alive and run is not None and (run.get("status") or {}).get("phase") not in FINISHED
+
+    def _run_changed(self, before: Json, document: Json) -> None:
+        status, metadata = document.get("status") or {}, document["metadata"]
+        if status == before:
+            return
+        what = f"status of {metadata['name']}"
+        old, new = before.get("phase"), status.get("phase")
+        if _PHASES[new] < _PHASES[old] or (old in FINISHED and new != old):
+            self.world.fail(f"{what}: phase from {old} to {new}")
+        for name in ("startedAt", "finishedAt", "revision") if before.get("startedAt") else ():
+            if before.get(name) and before[name] != status.get(name):
+                self.world.fail(f"{what}: {name} from {before[name]} to {status.get(name)}")
+        tasks = {entry["name"]: entry for entry in status.get("tasks") or ()}
+        for entry in before.get("tasks") or ():
+            self._task_changed(what, entry, tasks.get(entry["name"]))
+        if len(str(status)) > LARGEST_STATUS:
+            self.world.fail(f"{what} has {len(str(status))} bytes")
+
+    def _task_changed(self, what: str, old: Json, new: Json | None) -> None:
+        if new is None:
+            self.world.fail(f"{what}: task {old['name']} ({old['state']}) is gone")
+            return
+        then, now = (old.get("try", 0), old.get("lost", 0)), (new.get("try", 0), new.get("lost", 0))
+        told = f"{what}: task {old['name']} from {_told(old)} to {_told(new)}"
+        if now[0] < then[0] or now[1] < then[1]:
+            self.world.fail(f"{told}: tries are forgotten")
+        elif old["state"] in _ENDS and (old["state"], old.get("exitCode")) != (new["state"], new.get("exitCode")):
+            self.world.fail(f"{told}: it had ended")
+        elif now[0] == then[0] and _goes_back(old["state"], new["state"]):
+            self.world.fail(f"{told}: backwards")
+        known = {past["number"]: past for past in new.get("tries") or ()}
+        for past in old.get("tries") or ():
+            if past["number"] in known and known[past["number"]] != past:
+                self.world.fail(f"{told}: try {past['number']} was {past}, is {known[past['number']]}")
+
+    # The end ------------------------------------------------------------------------------------------------------
+
+    def unfinished(self) -> list[str]:
+        """Runs that have not ended."""
+        runs = self.world.server.all(DAGRUNS)
+        return [run["metadata"]["name"] for run in runs if (run.get("status") or {}).get("phase") not in FINISHED]
+
+    def check_end(self) -> None:
+        """Called a while after the last run ended, with nothing going wrong any more."""
+        runs = {run["metadata"]["uid"]: run for run in self.world.server.all(DAGRUNS)}
+        for run in runs.values():
+            self._check_results(run)
+        for pod in self.world.server.all(PODS):
+            metadata, run_uid = pod["metadata"], _run_uid(pod)
+            if run_uid is None:
+                continue
+            if run_uid not in runs:
+                self.world.fail(f"Pod {metadata['name']} is left of a run that is gone")
+            if pod["status"].get("phase") not in FINISHED:
+                self.world.fail(f"Pod {metadata['name']} still is {pod['status'].get('phase')}, its run has ended")
+            if names.FINALIZER_RESULT in (metadata.get("finalizers") or ()):
+                self.world.fail(f"Pod {metadata['name']} still has the finalizer")
+        for kind in (DAGS, DAGRUNS, PODS):
+            for document in self.world.server.all(kind):
+                if "deletionTimestamp" in document["metadata"]:
+                    self.world.fail(f"{kind.name} {document['metadata']['name']} is deleted and does not go")
+        self._check_dags()
+        self._check_replicas()
+
+    def _check_dags(self) -> None:
+        for dag in self.world.server.all(DAGS):
+            name, status, spec = dag["metadata"]["name"], dag.get("status") or {}, dag["spec"]
+            if status.get("activeRuns") != 0:
+                self.world.fail(f"Dag {name} says it has {status.get('activeRuns')} active runs")
+            if status.get("observedGeneration") != dag["metadata"]["generation"]:
+                self.world.fail(f"the status of Dag {name} is of generation {status.get('observedGeneration')}")
+            runs = [run for run in self.world.server.all(DAGRUNS) if run["spec"]["dag"] == name]
+            phases = Counter(run["status"]["phase"] for run in runs)
+            for phase, limit in (("Succeeded", "successfulRunsHistoryLimit"), ("Failed", "failedRunsHistoryLimit")):
+                if limit in spec and phases[phase] > spec[limit]:
+                    self.world.fail(f"Dag {name} has {phases[phase]} {phase} runs, {limit} is {spec[limit]}")
+
+    def _check_replicas(self) -> None:
+        leaders = [replica.name for replica in self.world.replicas if replica.leads]
+        if len(leaders) != 1:
+            self.world.fail(f"there are {len(leaders)} leaders: {leaders}")
+        for replica in self.world.replicas:
+            life = replica.life
+            if life is not None and life.controller is not None and (trouble := life.controller.unready()):
+                self.world.fail(f"{life.name} is not ready: {trouble}")
+
+    def _check_results(self, run: Json) -> None:
+        """Status says of each try what its Pod said."""
+        status, uid = run["status"], run["metadata"]["uid"]
+        entries = {entry["name"]: entry for entry in status.get("tasks") or ()}
+        for truth in self.started.values():
+            if (
+                truth.id.run_uid != uid
+                or truth.ended_by != "itself"
+                or not truth.told
+                or truth.id.index
+                or truth.id.poke
+            ):
+                continue
+            entry = entries.get(truth.id.task)
+            what = f"{run['metadata']['name']}: {truth.id} ended by itself with {truth.exit_code}"
+            if entry is None or entry.get("try", 0) < truth.id.number:
+                if status.get("reason") != "RunTimeout":
+                    self._lost(truth, f"{what}, status says {_told(entry) if entry else 'nothing'}")
+                continue
+            if entry["try"] == truth.id.number:
+                said = entry
+            else:
+                past = [each for each in entry.get("tries") or () if each["number"] == truth.id.number]
+                if not past:
+                    continue
+                said = past[0]
+            if said.get("reason") == status.get("reason") == "RunTimeout":
+                continue
+            if said.get("exitCode") != truth.exit_code:
+                self._lost(truth, f"{what}, status says {_told(said)}")
+            elif truth.exit_code == 0 and said["state"] != "Succeeded":
+                self.world.fail(f"{what}, status says {_told(said)}")
+
+
+def _same_instance(one: TryId, other: TryId) -> bool:
+    return (one.run_uid, one.task, one.index, one.poke) == (other.run_uid, other.task, other.index, other.poke)
+
+
+def _run_uid(pod: Json) -> str | None:
+    owners = [owner for owner in pod["metadata"].get("ownerReferences") or () if owner["kind"] == "DagRun"]
+    return owners[0]["uid"] if owners else None
+
+
+def _uid(document: Json) -> str:
+    return str(document["metadata"]["uid"])
+
+
+def _goes_back(old: str, new: str) -> bool:
+    """Within one try; a Pod that cannot be made after all, or has to be looked after anew, is Scheduled again."""
+    if new == "Scheduled":
+        return old in ("Running", "UpForRetry", *_ENDS)
+    return _ORDER[new] < _ORDER[old]
+
+
+def _told(entry: Json) -> str:
+    facts = [entry["state"], f"try {entry.get('try', entry.get('number', 0))}"]
+    facts += [f"{name} {entry[name]}" for name in ("lost", "reason", "exitCode") if name in entry]
+    return " ".join(facts)
