@@ -46,6 +46,11 @@ class EarlyReports:
         attempts = self._by_instance.get((key.task, key.index))
         return attempts is not None and max(attempts) > (key.number, key.poke)
 
+    def later_try_than(self, key: TryKey) -> bool:
+        """Whether there is a report on a later try, not only on a later poke."""
+        attempts = self._by_instance.get((key.task, key.index))
+        return attempts is not None and max(attempts)[0] > key.number
+
     def forget(self, task: str, index: int | None) -> None:
         """The instance has ended: what was said of tries it never came to means nothing."""
         self._by_instance.pop((task, index), None)

@@ -65,8 +65,11 @@ def catch_up(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     elif instance.next_poke_at is not None and instance.task.wait_for is None:
         sensors.look(run, instance, now, known=run.early.has(replace(instance.key, poke=instance.pokes + 1)))
         _take_early(run, instance, now)
-    elif instance.state is TaskState.SCHEDULED and not instance.holds_slots:
-        _make_way(run, instance, now)
+    else:
+        waits_for_slots = instance.state is TaskState.SCHEDULED and not instance.holds_slots
+        under_way = instance.state in (TaskState.QUEUED, TaskState.RUNNING)
+        if waits_for_slots or (under_way and run.early.later_try_than(instance.key)):
+            _make_way(run, instance, now)
 
 
 def schedule(run: "RunState", instance: "TaskInstance", now: datetime, *, last_try: str = "Failed") -> None:
@@ -105,14 +108,18 @@ def _take_early(run: "RunState", instance: "TaskInstance", now: datetime) -> boo
 
 
 def _make_way(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
-    """A later try was made, so this one has ended, though status does not have it and its Pod is gone."""
+    """A later try was made, so this one has ended, though status does not have it and its Pod is gone. However it ended
+    (it may also have had its time), another one was to follow."""
+    run.queue.discard(instance)
+    run.give_back(instance)
+    instance.exit_code, instance.finished_at, instance.stop = None, now, None
     message = f"its Pod is gone, and try {instance.number + 1} was made"
-    _end_try(run, instance, _report_on(instance, TryEvent.LOST, reason="PodVanished", message=message), now)
-
-
-def _report_on(instance: "TaskInstance", event: TryEvent, *, reason: str, message: str) -> TryReport:
-    key = instance.key
-    return TryReport(key.task, key.number, event, reason=reason, message=message, index=key.index, poke=key.poke)
+    outcome = Outcome(TaskState.FAILED, "PodVanished", message, lost=True)
+    if instance.lost < instance.task.retries.on_lost:
+        _try_again(run, instance, outcome, now)
+        return
+    instance.reason, instance.message = outcome.reason, outcome.message
+    schedule(run, instance, now)
 
 
 def _apply(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
@@ -195,12 +202,7 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
         outcome = sensors.end_of(instance, stopped)
     outcome = check_decision(run, instance, _within_budget(run, instance, outcome))
     if outcome.lost and instance.lost < task.retries.on_lost:
-        instance.reason, instance.message = outcome.reason, outcome.message
-        instance.lost += 1
-        unknown = outcome.message or "its result is unknown"
-        note = f"try {instance.number} was lost ({outcome.reason}): {unknown}"
-        run.note(instance, "TryLost", note, outcome.reason or "Lost")
-        schedule(run, instance, now, last_try="Lost")
+        _try_again(run, instance, outcome, now)
         return
     if outcome.state is TaskState.FAILED and outcome.retry and instance.failures <= task.retries.limit:
         instance.state, instance.reason, instance.message = TaskState.UP_FOR_RETRY, outcome.reason, outcome.message
@@ -214,6 +216,16 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
         run.note(instance, "TryFailed", note, outcome.reason or "Error")
         return
     run.finish(instance, wait_for.softened(task, outcome), instance.finished_at)
+
+
+def _try_again(run: "RunState", instance: "TaskInstance", outcome: Outcome, now: datetime) -> None:
+    """A try was lost: the next begins at once, and does not use up a try."""
+    instance.reason, instance.message = outcome.reason, outcome.message
+    instance.lost += 1
+    unknown = outcome.message or "its result is unknown"
+    note = f"try {instance.number} was lost ({outcome.reason}): {unknown}"
+    run.note(instance, "TryLost", note, outcome.reason or "Lost")
+    schedule(run, instance, now, last_try="Lost")
 
 
 def _within_budget(run: "RunState", instance: "TaskInstance", outcome: Outcome) -> Outcome:

@@ -92,11 +92,10 @@ def test_the_count_survives_a_restart() -> None:
 
 
 def test_two_lost_tries_that_are_heard_of_at_once() -> None:
-    """A new leader finds the first by its absence and the second by its last words."""
+    """A new leader finds the first by the second, and that by its last words."""
     world = World(task("a"))
     world.created("a")
     world.restart([TryReport("a", 2, TryEvent.LOST, reason="Evicted")])
-    world.lose("a", "PodVanished")
     assert [(past["number"], past["state"]) for past in world.entry("a")["tries"]] == [(1, "Lost"), (2, "Lost")]
     assert [message.split(":")[0] for message in world.said("TryLost")] == [
         "try 1 was lost (PodVanished)",

@@ -179,6 +179,19 @@ def test_a_later_try_means_that_the_earlier_ones_have_ended(state: str, later: i
     assert [past["state"] for past in world.entry("a")["tries"]] == ["Lost"] * (later - 1)
 
 
+def test_a_later_try_is_taken_over_though_the_one_in_status_had_had_its_time() -> None:
+    """Found by simulation: the try was lost, the next was made, and the controller died before it wrote status."""
+    for limits in ({"timeout": "5s"}, {"queuedTimeout": "5s"}):
+        world = World(task("a", retries={"limit": 0, "onLost": 1}, **limits))
+        world.running("a", started_at=START) if "timeout" in limits else world.created("a")
+        status = world.run.status()
+        world.now += timedelta(minutes=1)
+        world.restart([TryReport("a", 2, TryEvent.ENDED, exit_code=0, finished_at=world.now)], status)
+        assert world.state("a") is TaskState.SUCCEEDED
+        assert [past["reason"] for past in world.entry("a")["tries"]] == ["PodVanished"]
+        assert world.plan().stops == []
+
+
 def test_early_reports_in_any_order_mean_the_same() -> None:
     reports = [
         TryReport("a", 1, TryEvent.CREATED),
