@@ -126,6 +126,12 @@ class Cluster:
         for informer in self.informers:
             await informer.synced.wait()
 
+    async def catch_up(self) -> None:
+        """Return once what decides about slots is known as it is now, whatever the watches have not brought yet.
+        KubeError if the server cannot be asked."""
+        behind = [informer for informer in self.informers if informer.resource in (PODS, DAGRUNS, POOLS)]
+        await asyncio.gather(*(informer.catch_up() for informer in behind))
+
     def reports(self, run_uid: str) -> Iterator[TryReport]:
         """What is known of each try of a run, from its Pods and from those that are gone."""
         yield from self._gone.get(run_uid, {}).values()

@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 DAG_BUDGET = 0.02
 """Seconds of work on Dags (validation above all) between two looks at the runs."""
 FAILURES_BEFORE_EXIT = 20
+CATCH_UP_WITHIN = 15.0
+"""Seconds after which a new leader begins though it could not ask how things are."""
 FIRST_LOADS_WITHIN = 15.0
 """Seconds after which scheduling begins though some run could still not be loaded."""
 
@@ -78,7 +80,7 @@ class Leader:
             client, cluster, past, self.scheduler.runs, self.objects, spawn=self.spawn, wake=self._news.set
         )
         self.waits = Waits(client, cluster, self.scheduler.runs, self.objects, spawn=self.spawn, report=self._reported)
-        self.tries = Tries(client, writer, cluster, self._reported, clock)
+        self.tries = Tries(client, writer, cluster, self.scheduler.runs, self._reported, clock)
         self.history = History(
             client,
             writer,
@@ -132,6 +134,7 @@ class Leader:
         """Lead until cancelled."""
         try:
             await self._cluster.wait_synced()
+            await self._catch_up()
             self._take_over()
             await self._first_loads()
             await self._loop()
@@ -141,6 +144,18 @@ class Leader:
                 self._timer.cancel()
             for task in list(self._tasks):
                 task.cancel()
+
+    async def _catch_up(self) -> None:
+        """A watch that hangs shows the past: by that, slots are free that are not. Not to lead for long is worse."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP_WITHIN):
+                while True:
+                    try:
+                        await self._cluster.catch_up()
+                        return
+                    except KubeError as error:
+                        log.info("cannot ask how things are: %s", error)
+                    await asyncio.sleep(0.5)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run something beside the loop; it ends with the term, and what goes wrong in it is logged."""

@@ -8,6 +8,7 @@ change means: an object that leaves the selection (labels, fields) arrives as DE
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import logging
 import random
@@ -28,6 +29,9 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+CATCH_UP_POLL = 0.05
+HANGS_AFTER = 1.0
+"""Seconds for which catch_up() waits for a watch to bring what is missing before it opens another, at first."""
 HEALTHY_AFTER = 10.0
 """Seconds that a stream must have lived for what ends it to count as a new trouble."""
 
@@ -114,6 +118,8 @@ class Informer(Generic[T]):
         self._stream_opened = clock.monotonic()
         self._versions: dict[Key, tuple[str, str]] = {}  # (uid, resourceVersion) of what is in the store
         self._resource_version = ""  # where the next watch starts; empty: list first
+        self._unreadable: dict[Key, tuple[str, str]] = {}  # the same of what could not be decoded
+        self._stream_limit: asyncio.Timeout | None = None  # ends the stream that is open, or was last
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -121,13 +127,52 @@ class Informer(Generic[T]):
             try:
                 if not self._resource_version:
                     await self._list()
-                await self._watch()
+                async with asyncio.timeout(None) as self._stream_limit:
+                    await self._watch()
             except (KubeError, MalformedStream) as error:
                 await self._recover(error)
             except Exception as error:
+                if self._stream_limit is not None and self._stream_limit.expired():
+                    continue  # catch_up() wants it opened anew
                 # A bug here must not silence a kind for good while the process looks healthy.
                 log.exception("%s: unexpected failure; listing again", self._path)
                 await self._recover(MalformedStream(repr(error)))
+
+    async def catch_up(self) -> None:
+        """Return once the copy is as new as the server is now. KubeError if the server cannot be asked.
+
+        Asks for the versions of all objects. A watch that does not bring what is missing may hang: it is opened anew.
+        """
+        versions, revision = await self._ask_versions()
+        waited, patience = 0.0, HANGS_AFTER
+        while self._lags_behind(versions, revision):
+            await self._clock.sleep(CATCH_UP_POLL)
+            waited += CATCH_UP_POLL
+            if waited >= patience and self._stream_limit is not None:
+                waited, patience = 0.0, patience * 2  # a server under load may take longer to open one
+                with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                    self._stream_limit.reschedule(asyncio.get_running_loop().time())
+
+    async def _ask_versions(self) -> tuple[dict[Key, tuple[str, str]], int]:
+        """(uid, resourceVersion) of every object, and the version of the list."""
+        versions: dict[Key, tuple[str, str]] = {}
+        params = self._selectors | {"limit": self._page_limit}
+        while True:
+            page = await self._client.request("GET", self._path, params=params, partial="list")
+            for item in page.get("items") or ():
+                metadata = item["metadata"]
+                key = (metadata.get("namespace", ""), metadata["name"])
+                versions[key] = (metadata["uid"], metadata["resourceVersion"])
+            token = page["metadata"].get("continue")
+            if not token:
+                return versions, int(page["metadata"]["resourceVersion"])
+            params = params | {"continue": token}
+
+    def _lags_behind(self, versions: dict[Key, tuple[str, str]], revision: int) -> bool:
+        """Whether the copy is older than a list, of which these are the objects."""
+        if int(self._resource_version or 0) >= revision:
+            return False
+        return self._versions | self._unreadable != versions
 
     async def _recover(self, error: KubeError | MalformedStream) -> None:
         self.last_error = error
@@ -155,6 +200,7 @@ class Informer(Generic[T]):
     async def _list(self) -> None:
         """Fetch everything, report what differs from the store, and note where to watch from."""
         seen: set[Key] = set()
+        self._unreadable.clear()
         params = self._selectors | {"limit": self._page_limit}
         expired = False
         while True:
@@ -249,6 +295,7 @@ class Informer(Generic[T]):
             self._remove(key)
         old = self.store.get(key)
         self.store[key] = new
+        self._unreadable.pop(key, None)
         self._versions[key] = (item.uid, item.resource_version)
         kind = ChangeKind.ADDED if old is None else ChangeKind.MODIFIED
         self._emit(Change(kind, new, old, synthetic))
@@ -259,6 +306,7 @@ class Informer(Generic[T]):
         self._versions.pop(key, None)
         if event is not None and event.error is not None:
             self._note_undecodable(event)
+        self._unreadable.pop(key, None)
         last = event.object if event is not None else None
         if last is not None:
             self._emit(Change(ChangeKind.DELETED, last, old))
@@ -274,6 +322,7 @@ class Informer(Generic[T]):
 
     def _note_undecodable(self, item: Item[T]) -> None:
         self.malformed += 1
+        self._unreadable[item.key] = (item.uid, item.resource_version)
         log.warning("%s: cannot decode %s/%s, ignored: %s", self._path, *item.key, item.error)
 
 

@@ -15,6 +15,7 @@ from fake_apiserver import FakeApiServer, failure, status
 from virtual_time import HastyClock
 
 from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError
 from tradewind.kube.informer import Change, ChangeKind, Informer
 from tradewind.kube.objects import KubeObject
 from tradewind.kube.resources import PODS
@@ -255,6 +256,51 @@ async def test_one_undecodable_object_spoils_no_other(server: FakeApiServer, wat
     server.cut()
     await w.until(lambda: w.informer.lists == 2)
     assert ("ns", "good") in w.informer.store
+
+
+async def test_catching_up_waits_for_what_the_watch_is_about_to_bring(
+    server: FakeApiServer, watch: Callable[..., Watching]
+) -> None:
+    server.put("a")
+    w = watch()
+    await w.until(lambda: server.open_watches)
+    server.stalled = True
+    server.put("b")
+    server.remove("a")
+    catching_up = asyncio.create_task(w.informer.catch_up())
+    await w.until(lambda: len(server.asked(watch=False)) == 2)
+    assert not catching_up.done()
+    server.stalled = False
+    for _, line in server.history[1:]:
+        server.send(line)
+    await asyncio.wait_for(catching_up, 60)
+    assert list(w.informer.store) == [("ns", "b")]
+
+
+async def test_catching_up_opens_a_watch_that_hangs_anew(server: FakeApiServer, watch: Callable[..., Watching]) -> None:
+    server.put("a")
+    w = watch()
+    await w.until(lambda: server.open_watches)
+    server.stalled = True
+    server.put("b")
+    await asyncio.wait_for(w.informer.catch_up(), 60)
+    assert ("ns", "b") in w.informer.store
+    assert len(server.asked(watch=True)) >= 2
+    assert w.informer.lists == 1
+
+
+async def test_there_is_nothing_to_catch_up_with(server: FakeApiServer, watch: Callable[..., Watching]) -> None:
+    """Versions that others have made, and an object that cannot be read, are not waited for."""
+    for number in range(5):
+        server.put(str(number), phase=["not", "a", "string"] if number == 3 else "x")
+    w = watch(page_limit=2)
+    await w.until(lambda: server.open_watches)
+    server.version += 10
+    await asyncio.wait_for(w.informer.catch_up(), 60)
+    assert len(server.asked(watch=True)) == 1
+    server.fail_next(503)
+    with pytest.raises(ApiError):
+        await w.informer.catch_up()
 
 
 async def test_handler_errors_do_not_stop_the_watch(server: FakeApiServer, watch: Callable[..., Watching]) -> None:

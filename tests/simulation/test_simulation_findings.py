@@ -1,0 +1,102 @@
+"""What random faults have found, one by one. The invariants hold in each of these stories too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from apiserver import Attributes, Refusal, Request
+from apiserver.kinds import DAGRUNS, DAGS, PODS
+from simulation.dags import Scenario
+from simulation.kubelet import Script, TryId
+from simulation.world import World, simulate
+
+pytestmark = pytest.mark.simulation
+
+Json = dict[str, Any]
+
+SECOND = Script(start_after=0.2, duration=1.0)
+
+
+def task(name: str, *after: str, **fields: Any) -> Json:
+    return {"name": name, "image": "busybox", **({"dependsOn": list(after)} if after else {}), **fields}
+
+
+def play(
+    story: Callable[[World], None],
+    *tasks: Json,
+    runs: int = 1,
+    script: Script = SECOND,
+    scripts: dict[str, Script] | None = None,
+    parallelism: int = 0,
+    **spec: Any,
+) -> World:
+    """Runs of a Dag on a cluster in which only what the story arranges goes wrong. `scripts` are of single tasks."""
+
+    def script_of(try_id: TryId, document: Json) -> Script:
+        return (scripts or {}).get(try_id.task, script)
+
+    scenario = Scenario(
+        {"d": {"tasks": list(tasks), **spec}},
+        [(f"run{number}", "d") for number in range(runs)],
+        parallelism=parallelism,
+    )
+    return simulate(
+        "story",
+        lambda loop: World("story", loop, scenario=scenario, faults=[], script_of=script_of, story=story),
+    )
+
+
+def status_of(world: World, run: str = "run0") -> Json:
+    found = world.server.find(DAGRUNS, "ns", run)
+    assert found is not None
+    status: Json = found["status"]
+    return status
+
+
+def entry_of(world: World, name: str, run: str = "run0") -> Json:
+    return next(entry for entry in status_of(world, run)["tasks"] if entry["name"] == name)
+
+
+def is_write(request: Request, method: str, plural: str) -> bool:
+    return request.method == method and f"/{plural}" in request.path
+
+
+def leader(world: World) -> Any:
+    return next(replica for replica in world.replicas if replica.leads)
+
+
+def standby(world: World) -> Any:
+    return next(replica for replica in world.replicas if not replica.leads)
+
+
+def deny(attributes: Attributes) -> None:
+    """A webhook that wants no Pods."""
+    if attributes.kind is PODS and attributes.operation == "CREATE":
+        raise Refusal(400, "BadRequest", 'admission webhook "pods.example.dev" denied the request: no')
+
+
+def stall(world: World, name: str, plural: str, seconds: float) -> None:
+    for stream in world.streams(name):
+        if stream.plural == plural:
+            stream.stall(seconds)
+
+
+def test_a_new_leader_whose_watches_hang_keeps_to_the_limits() -> None:
+    def story(world: World) -> None:
+        def strike() -> None:
+            for plural in ("pods", "dagruns"):
+                stall(world, standby(world).name, plural, 60.0)
+            world.later(2.0, leader(world).kill, None)
+            world.later(50.0, revive, world)
+
+        world.later(0.02, strike)
+
+    play(story, task("a"), runs=3, script=Script(duration=40.0), parallelism=1)
+
+
+def revive(world: World) -> None:
+    for replica in world.replicas:
+        replica.start()
