@@ -84,6 +84,70 @@ def stall(world: World, name: str, plural: str, seconds: float) -> None:
             stream.stall(seconds)
 
 
+def test_a_pod_whose_creation_was_not_answered_is_not_refused() -> None:
+    """A webhook that denies the second attempt does not undo the first."""
+
+    def story(world: World) -> None:
+        def interfere(request: Request) -> str:
+            if not is_write(request, "POST", "pods"):
+                return ""
+            world.network.interfere = lambda request: ""
+            world.later(0.005, world.server.admission.append, deny)
+            return "unanswered"
+
+        world.network.interfere = interfere
+
+    world = play(story, task("a"))
+    assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 1)
+
+
+def test_a_pod_whose_creation_was_not_answered_is_not_made_again_when_it_is_gone() -> None:
+    """The next try runs by then."""
+
+    def story(world: World) -> None:
+        def interfere(request: Request) -> str:
+            if not is_write(request, "POST", "pods"):
+                return ""
+            world.network.interfere = lambda request: ""
+            world.later(0.02, lambda: world.kubelet.delete(*world.kubelet.truths, 0))
+            return "unanswered"
+
+        world.network.interfere = interfere
+
+    world = play(story, task("a"))
+    assert [truth.id.number for truth in world.kubelet.truths.values()] == [1, 2]
+
+
+def test_a_finalizer_is_removed_though_that_was_refused() -> None:
+    def story(world: World) -> None:
+        def refuse(attributes: Attributes) -> None:
+            request = attributes.request
+            ours = request is not None and "-" in request.client and request.client != "controller-manager"
+            if ours and attributes.kind is PODS and attributes.operation == "UPDATE" and world.loop.time() < 8:
+                raise Refusal(403, "Forbidden", "rights are being changed")
+
+        world.server.admission.append(refuse)
+
+    play(story, task("a"), resultProtection="Finalizer")
+
+
+def test_a_try_that_has_ended_is_not_stopped_for_its_time_limit() -> None:
+    """The watch never shows its Pod: it hangs, and then the history is gone."""
+
+    def story(world: World) -> None:
+        def forget() -> None:
+            for stream in world.streams():
+                if stream.plural == "pods":
+                    stream.cut()
+            world.server.store.compact()
+
+        world.later(0.005, stall, world, "", "pods", 20.0)
+        world.later(5.6, forget)
+
+    world = play(story, task("a", queuedTimeout="5s"), script=Script(start_after=0.2, duration=3.0))
+    assert entry_of(world, "a")["state"] == "Succeeded"
+
+
 def test_a_new_leader_whose_watches_hang_keeps_to_the_limits() -> None:
     def story(world: World) -> None:
         def strike() -> None:

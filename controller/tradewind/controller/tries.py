@@ -6,7 +6,7 @@ A Pod's name is fixed by the try, so making it twice is harmless: the second att
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from tradewind.api.templates import TemplateError
 from tradewind.api.variables import MissingVariableError
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.pods.manifest import pod_manifest, pod_name
-from tradewind.controller.pods.observation import observe, run_uid_of, try_of
+from tradewind.controller.pods.observation import is_over, observe, run_uid_of, try_of
 from tradewind.controller.resources import PodObject
 from tradewind.engine.rendering import RenderedTask, render_task
 from tradewind.engine.run import RunState
@@ -28,7 +28,7 @@ from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.resources import PODS
-from tradewind.kube.writer import Writer, WriterStopped
+from tradewind.kube.writer import NotWanted, Writer, WriterStopped
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +39,22 @@ SETTLE = 3.0
 
 
 class Tries:
-    """Carries out starts and stops. `report(run_uid, report)` is called with what comes of them."""
+    """Carries out starts and stops. `report(run_uid, report)` is called with what comes of them. `runs` are those that
+    are scheduled, by UID."""
 
     def __init__(
         self,
         client: KubeClient,
         writer: Writer,
         cluster: Cluster,
+        runs: Mapping[str, RunState],
         report: Callable[[str, TryReport], None],
         clock: Clock,
     ) -> None:
         self._client = client
         self._writer = writer
         self._cluster = cluster
+        self._runs = runs
         self._report = report
         self._clock = clock
 
@@ -70,14 +73,20 @@ class Tries:
             self._refuse(info.uid, key, "InvalidPodTemplate", str(error))
             return
         try:
-            await self._writer.create(PODS, info.namespace, manifest)
+            await self._writer.create(PODS, info.namespace, manifest, wanted=lambda: self._is_wanted(info.uid, key))
         except ApiError as error:
+            refusal = _refusal(key, error)
             if error.is_already_exists:
                 await self._adopt(info.uid, info.namespace, manifest["metadata"]["name"], key)
+            elif refusal.event is TryEvent.REFUSED:
+                # Not if an earlier attempt made it and was not answered: a webhook may be of another opinion now.
+                await self._adopt(info.uid, info.namespace, manifest["metadata"]["name"], key, otherwise=refusal)
             else:
-                self._report(info.uid, _refusal(key, error))
+                self._report(info.uid, refusal)
         except (NotLeader, WriterStopped):
             return  # the next leader starts it, or finds its Pod
+        except NotWanted:
+            return  # an attempt that was not answered made it, and it has ended since; or the run has
         except KubeError as error:
             self._report(info.uid, _postponed(key, "ApiUnavailable", str(error)))
         else:
@@ -95,100 +104,149 @@ class Tries:
             return render_task(run, task, key.number, key.index)
         except MissingVariableError:
             await asyncio.sleep(SETTLE)
-        instance = run.instance(key.task, key.index)
-        if instance is None or instance.key != key or instance.finished or instance.stop is not None:
+        if not self._is_wanted(run.info.uid, key):
             return None
         return render_task(run, task, key.number, key.index)
+
+    def _is_wanted(self, run_uid: str, key: TryKey) -> bool:
+        """Whether a try has still to be started."""
+        run = self._runs.get(run_uid)
+        instance = run.instance(key.task, key.index) if run is not None else None
+        return instance is not None and instance.key == key and not instance.finished and instance.stop is None
 
     async def stop(self, stop: Stop) -> None:
         """End a try that is under way; its end is then reported by its Pod."""
         info, name = stop.run, pod_name(stop.run, stop.key)
         while True:
             try:
-                if stop.why.reason == "Timeout" and await self._expire(info.uid, info.namespace, name):
+                found = await self._find_try(info, stop.key)
+                if found is None or is_over(found):
+                    # It is too late. What it says is worth more than that its time was up, by a cache that lags behind.
+                    await self._settle(info, stop.key, found)
                     return
-                await self._writer.delete(PODS, info.namespace, name)
-                return
+                if stop.why.reason == "Timeout" and await self._expire(found):
+                    return
+                await self._writer.delete(PODS, info.namespace, name, uid=found.metadata.uid)
+                break
             except ApiError as error:
-                if error.is_not_found:
-                    await asyncio.sleep(SETTLE)
-                    self._report(info.uid, _lost(stop.key))
-                    return
-                log.warning("cannot stop Pod %s/%s: %s", info.namespace, name, error)
+                if not error.is_not_found:
+                    log.warning("cannot stop Pod %s/%s: %s", info.namespace, name, error)
             except (NotLeader, WriterStopped):
                 return
             except Unreachable as error:
                 log.warning("cannot stop Pod %s/%s: %s", info.namespace, name, error)
             await asyncio.sleep(STOP_AGAIN)
+        if self._cluster.pod(info.uid, name) is None:
+            # The watch may never show a Pod that goes before it is caught up.
+            await self.confirm_missing(info, stop.key)
 
     async def confirm_missing(self, info: RunInfo, key: TryKey) -> None:
-        """A try is under way by status and has no Pod in our cache: ask, and report it lost if there is none."""
-        namespace, name = info.namespace, pod_name(info, key)
+        """A try is under way by status and has no Pod in our cache: ask, until the watch has it or it has ended, and
+        report it lost if there is none."""
+        name = pod_name(info, key)
         while True:
             try:
-                await self._client.get(PODS, namespace, name)
-                return  # the watch is about to deliver it
-            except ApiError as error:
-                if error.is_not_found:
-                    break
-                log.warning("cannot read Pod %s/%s: %s", namespace, name, error)
-            except Unreachable as error:
-                log.warning("cannot read Pod %s/%s: %s", namespace, name, error)
+                found = await self._find_try(info, key)
+                if found is None or is_over(found):
+                    await self._settle(info, key, found)
+                    return
+                self._report_pod(info.uid, found)
+            except KubeError as error:
+                log.warning("cannot read Pod %s/%s: %s", info.namespace, name, error)
             await asyncio.sleep(STOP_AGAIN)
+            if self._cluster.pod(info.uid, name) is not None:
+                return
+
+    async def _find(self, namespace: str, name: str) -> PodObject | None:
+        try:
+            return msgspec.convert(await self._client.get(PODS, namespace, name), PodObject)
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise
+
+    async def _find_try(self, info: RunInfo, key: TryKey) -> PodObject | None:
+        """The Pod of a try, as it is now."""
+        found = await self._find(info.namespace, pod_name(info, key))
+        return found if found is not None and _is_of(found, info.uid, key) else None
+
+    async def _settle(self, info: RunInfo, key: TryKey, found: PodObject | None) -> None:
+        """Report the end of a try: as its Pod says, or as lost if that is gone and the watch does not say more."""
+        if found is not None:
+            self._report_pod(info.uid, found)
+            return
         # Its last state may be on its way: what was seen, here or by watch, counts before what is missing.
         await asyncio.sleep(SETTLE)
         self._report(info.uid, _lost(key))
 
-    async def let_go(self, pod: PodObject) -> None:
-        """Remove our finalizer: the result is in status, or nobody wants it any more."""
-        metadata = pod.metadata
-        if names.FINALIZER_RESULT not in metadata.finalizers:
-            return
-        others = [finalizer for finalizer in metadata.finalizers if finalizer != names.FINALIZER_RESULT]
-        body = {"metadata": {"uid": metadata.uid, "finalizers": others or None}}
-        try:
-            await self._writer.patch(PODS, metadata.namespace, metadata.name, body)
-        except ApiError as error:
-            if not (error.is_not_found or error.is_conflict or error.is_invalid):
-                log.warning("cannot release Pod %s/%s: %s", metadata.namespace, metadata.name, error)
-        except KubeError as error:
-            log.warning("cannot release Pod %s/%s: %s", metadata.namespace, metadata.name, error)
-
-    async def _adopt(self, run_uid: str, namespace: str, name: str, key: TryKey) -> None:
-        """The Pod was there already: made by us and unanswered, or by a controller before us."""
-        try:
-            found = msgspec.convert(await self._client.get(PODS, namespace, name), PodObject)
-        except ApiError as error:
-            if error.is_not_found:
-                await asyncio.sleep(SETTLE)
-                self._report(run_uid, _lost(key))
-            else:
-                self._report(run_uid, _postponed(key, "ApiUnavailable", str(error)))
-            return
-        except Unreachable as error:
-            self._report(run_uid, _postponed(key, "ApiUnavailable", str(error)))
-            return
-        if run_uid_of(found) != run_uid or try_of(found) != key:
-            message = f"there is a Pod {name!r} that is not of this try; delete it"
-            self._report(run_uid, _postponed(key, "NameTaken", message, bounded=True))
-            return
-        report = observe(found, gone=False)
+    def _report_pod(self, run_uid: str, pod: PodObject) -> None:
+        report = observe(pod, gone=False)
         if report is not None:
             self._report(run_uid, report)
 
-    async def _expire(self, run_uid: str, namespace: str, name: str) -> bool:
+    async def let_go(self, pod: PodObject) -> None:
+        """Remove our finalizer, however long that takes: the result is in status, or nobody wants it any more."""
+        uid, namespace, name = pod.metadata.uid, pod.metadata.namespace, pod.metadata.name
+        while names.FINALIZER_RESULT in pod.metadata.finalizers and pod.metadata.uid == uid:
+            others = [finalizer for finalizer in pod.metadata.finalizers if finalizer != names.FINALIZER_RESULT]
+            # By its version, lest a finalizer that somebody else adds or removes meanwhile is lost or comes back.
+            version = {"uid": uid, "resourceVersion": pod.metadata.resource_version}
+            try:
+                await self._writer.patch(PODS, namespace, name, {"metadata": {**version, "finalizers": others or None}})
+                return
+            except (NotLeader, WriterStopped):
+                return  # the next leader lets it go
+            except KubeError as error:
+                if isinstance(error, ApiError) and error.is_not_found:
+                    return
+                if not (isinstance(error, ApiError) and error.is_conflict):
+                    log.warning("cannot release Pod %s/%s: %s", namespace, name, error)
+                    await asyncio.sleep(STOP_AGAIN)
+            try:
+                found = await self._find(namespace, name)
+            except KubeError:
+                await asyncio.sleep(STOP_AGAIN)
+                continue
+            if found is None:
+                return
+            pod = found
+
+    async def _adopt(
+        self, run_uid: str, namespace: str, name: str, key: TryKey, *, otherwise: TryReport | None = None
+    ) -> None:
+        """The Pod was there already: made by us and unanswered, or by a controller before us. `otherwise` is what holds
+        where there is none."""
+        try:
+            found = await self._find(namespace, name)
+        except KubeError as error:
+            self._report(run_uid, _postponed(key, "ApiUnavailable", str(error)))
+            return
+        if found is None and otherwise is None:
+            await asyncio.sleep(SETTLE)
+            self._report(run_uid, _lost(key))
+        elif found is not None and _is_of(found, run_uid, key):
+            self._report_pod(run_uid, found)
+        elif otherwise is not None:
+            self._report(run_uid, otherwise)
+        else:
+            message = f"there is a Pod {name!r} that is not of this try; delete it"
+            self._report(run_uid, _postponed(key, "NameTaken", message, bounded=True))
+
+    async def _expire(self, pod: PodObject) -> bool:
         """Let the kubelet end the Pod, which keeps its logs. False where that cannot be done."""
-        pod = self._cluster.pod(run_uid, name)
-        if pod is None or pod.status.start_time is None:
+        if pod.status.start_time is None:
             return False
         elapsed = (self._clock.now() - pod.status.start_time).total_seconds()
-        await self._writer.patch(
-            PODS, namespace, name, {"spec": {"activeDeadlineSeconds": max(1, math.floor(elapsed))}}
-        )
+        body = {"spec": {"activeDeadlineSeconds": max(1, math.floor(elapsed))}}
+        await self._writer.patch(PODS, pod.metadata.namespace, pod.metadata.name, body)
         return True
 
     def _refuse(self, run_uid: str, key: TryKey, reason: str, message: str) -> None:
         self._report(run_uid, _report(key, TryEvent.REFUSED, reason=reason, message=message, retry=False))
+
+
+def _is_of(pod: PodObject, run_uid: str, key: TryKey) -> bool:
+    return run_uid_of(pod) == run_uid and try_of(pod) == key
 
 
 def _report(key: TryKey, event: TryEvent, **facts: Any) -> TryReport:

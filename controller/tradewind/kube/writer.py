@@ -34,6 +34,10 @@ class WriterStopped(KubeError):  # noqa: N818
     """The writer takes no more, or was stopped before the write was answered."""
 
 
+class NotWanted(KubeError):  # noqa: N818 - not an error: what was to be written is of no use any more
+    """`Write.wanted` said no before the write was sent, or before it was sent again."""
+
+
 class Writer:
     """Bounded, ordered, prioritised writes. Needs no task of its own: it works while there is work."""
 
@@ -261,6 +265,8 @@ class Writer:
         write = pending.write
         if self._before_send is not None:
             self._before_send()
+        if write.wanted is not None and not write.wanted():
+            raise NotWanted(f"{write.verb} {write.path}: given up")
         started = self._clock.monotonic()
         if pending.give_up_at is None:
             retry_for = self._retry_for if write.retry_for is None else write.retry_for
@@ -322,4 +328,4 @@ class _Pending:
             self.future.set_exception(error)
 
 
-__all__ = ["MERGE_PATCH", "Priority", "Write", "Writer", "WriterStopped"]
+__all__ = ["MERGE_PATCH", "NotWanted", "Priority", "Write", "Writer", "WriterStopped"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypedDict
@@ -54,6 +54,8 @@ class Write:
     """Seconds after the first attempt in which transient failures are retried; None: the writer's."""
     timeout: float | None = None
     """Seconds for one attempt; None: the client's."""
+    wanted: Callable[[], bool] | None = None
+    """Asked before every attempt: what waits to be sent, or to be sent again, may be of no use any more."""
 
 
 def create(
@@ -64,6 +66,7 @@ def create(
     partial: Partial = True,
     priority: int = Priority.CREATE,
     retry_for: float | None = None,
+    wanted: Callable[[], bool] | None = None,
 ) -> Write:
     """POST. With `generateName` it is not repeated blindly: a second attempt could make a second object."""
     name = body.get("metadata", {}).get("name")
@@ -78,6 +81,7 @@ def create(
         partial=partial,
         repeatable=name is not None,
         retry_for=retry_for,
+        wanted=wanted,
     )
 
 
@@ -208,6 +212,7 @@ class CreateOptions(TypedDict, total=False):
     partial: Partial
     priority: int
     retry_for: float | None
+    wanted: Callable[[], bool] | None
 
 
 class PatchOptions(TypedDict, total=False):

@@ -40,13 +40,15 @@ class Bench:
         [self.start] = self.scheduler.plan(NOW).starts
 
     async def go(self, start: Start) -> None:
-        async def create(_resource: object, _namespace: str, manifest: dict[str, Any]) -> None:
+        async def create(_resource: object, _namespace: str, manifest: dict[str, Any], **options: Any) -> None:
             self.created.append(manifest)
 
         writer: Any = SimpleNamespace(create=create)
         cluster: Any = SimpleNamespace(pod=lambda *_: None)
         nothing: Any = None
-        starter = Tries(nothing, writer, cluster, lambda _, report: self.reports.append(report), nothing)
+        starter = Tries(
+            nothing, writer, cluster, self.scheduler.runs, lambda _, report: self.reports.append(report), nothing
+        )
         await starter.start(self.run, start)
 
 

@@ -12,7 +12,7 @@ from virtual_time import VirtualClock, settle
 from tradewind.kube import writes
 from tradewind.kube.errors import ApiError, Unreachable
 from tradewind.kube.resources import CONFIGMAPS, PODS
-from tradewind.kube.writer import Priority, Writer, WriterStopped
+from tradewind.kube.writer import NotWanted, Priority, Writer, WriterStopped
 
 
 @pytest.fixture
@@ -168,6 +168,24 @@ async def test_unanswered_create_that_took_effect_is_told_as_already_exists(
         await future
     assert caught.value.is_already_exists
     assert writer.writes == {("create", "pods", "Unreachable"): 1, ("create", "pods", "409"): 1}
+
+
+async def test_what_is_not_wanted_any_more_is_not_sent_again(
+    client: ScriptedClient, writer: Writer, clock: VirtualClock
+) -> None:
+    wanted = [True]
+    write = writes.create(PODS, "ns", {"metadata": {"name": "a"}}, wanted=lambda: wanted[0])
+    future, after = writer.submit(write), writer.submit(writes.delete(PODS, "ns", "a"))
+    await settle()
+    client.open[0].fail(Unreachable("reset"))
+    wanted.clear()
+    wanted.append(False)
+    await clock.advance(1)
+    assert isinstance(future.exception(), NotWanted)
+    assert [call.method for call in client.open] == ["DELETE"]
+    client.open[0].succeed()
+    await after
+    assert writer.queued == 0
 
 
 async def test_generated_names_are_not_created_twice(
