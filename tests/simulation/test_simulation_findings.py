@@ -131,6 +131,36 @@ def test_a_finalizer_is_removed_though_that_was_refused() -> None:
     play(story, task("a"), resultProtection="Finalizer")
 
 
+def test_a_dag_that_comes_while_its_run_says_that_it_waits() -> None:
+    def story(world: World) -> None:
+        world.later(1.0, world.make_run, "early", "late")
+
+        def interfere(request: Request) -> str:
+            if is_write(request, "PATCH", "dagruns/early/status"):
+                world.network.interfere = lambda request: ""
+                world.make_dag("late", {"tasks": [task("a")]})
+                return "lost"
+            return ""
+
+        world.network.interfere = interfere
+
+    assert status_of(play(story, task("a")), "early")["phase"] == "Succeeded"
+
+
+def test_a_run_that_has_ended_is_not_brought_back_by_old_news() -> None:
+    """Its Pod was denied, for good; when the watch still tells of the time before, it would be allowed."""
+
+    def story(world: World) -> None:
+        world.server.admission.append(deny)
+        world.later(0.008, stall, world, "", "dagruns", 3.0)
+        world.later(1.0, stall, world, "", "dagruns", 5.0)
+        world.later(2.5, world.server.admission.clear)
+
+    world = play(story, task("a"))
+    assert world.kubelet.truths == {}
+    assert entry_of(world, "a")["reason"] == "InvalidPod"
+
+
 def test_a_try_that_has_ended_is_not_stopped_for_its_time_limit() -> None:
     """The watch never shows its Pod: it hangs, and then the history is gone."""
 
@@ -159,6 +189,31 @@ def test_a_new_leader_whose_watches_hang_keeps_to_the_limits() -> None:
         world.later(0.02, strike)
 
     play(story, task("a"), runs=3, script=Script(duration=40.0), parallelism=1)
+
+
+def test_a_new_leader_reads_what_another_one_wrote_only_once() -> None:
+    """Its cache is older than the status: it is told so by a conflict, and then goes by what it was answered."""
+    conflicts: list[str] = []
+
+    def story(world: World) -> None:
+        def strike() -> None:
+            stall(world, standby(world).name, "dagruns", 60.0)
+            world.later(3.0, world.network.down.add, leader(world).name)
+            world.later(20.0, count)
+            world.later(50.0, world.network.down.clear)
+
+        def count() -> None:
+            def interfere(request: Request) -> str:
+                if is_write(request, "PATCH", "dagruns/run0/status"):
+                    conflicts.append(request.path)
+                return ""
+
+            world.network.interfere = interfere
+
+        world.later(0.02, strike)
+
+    play(story, task("a"), task("b", "a"), script=Script(duration=15.0))
+    assert len(conflicts) < 10
 
 
 def revive(world: World) -> None:

@@ -7,12 +7,13 @@ dealt with. Status is written with an optimistic lock, a few times a second at m
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, auto
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from tradewind.api import names
 from tradewind.api.dagrun import DagRunSpec
@@ -23,6 +24,7 @@ from tradewind.controller.cluster import Cluster
 from tradewind.controller.pods.observation import is_over, try_of
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
 from tradewind.controller.revisions import BadRevision, Revision, Revisions
+from tradewind.controller.run_record import Record, Written, keep_up, version_of
 from tradewind.controller.tries import Tries
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
@@ -50,38 +52,13 @@ _PASSING: dict[str, Any] = {"reason": None, "message": None}
 """What status does not always have: a merge patch keeps what it does not name."""
 
 
-@dataclass(slots=True)
-class Record:
-    """One loaded run."""
-
-    key: Key
-    state: RunState
-    resource_version: str
-    writer: asyncio.Task[None] | None = None
-    over: set[str] = field(default_factory=set)
-    """Names of Pods that wait for their result to be in status before they are let go."""
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    ours: list[Mapping[str, Any]] = field(default_factory=list)
-    """The status as last read or acknowledged, and as last sent: what a conflict is compared with."""
-
-
-class Written(Enum):
-    """What became of a write of a status."""
-
-    YES = auto()
-    NOT_YET = auto()
-    """Something else of the object was changed meanwhile: the write is to be tried again."""
-    NEVER = auto()
-    """The run is not ours to write any more."""
-
-
 class Waiting(Exception):  # noqa: N818 - not an error: the run waits
     """The run cannot start yet; the message goes into its status."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, dag: Key | None = None) -> None:
+        """`dag` is what it waits for, if that may come."""
         super().__init__(message)
-        self.reason = reason
+        self.reason, self.dag = reason, dag
 
 
 class Runs:
@@ -118,12 +95,16 @@ class Runs:
         self._uids: dict[Key, str] = {}
         self._waiting: dict[Key, set[Key]] = {}
         """Runs that wait for their Dag, by the key of the Dag."""
+        self._fresh: dict[Key, DagRunObject] = {}
+        """Runs as an answer showed them, where the cache may not have caught up yet."""
+        self._over: dict[Key, tuple[str, float]] = {}
+        """Runs that the cache has though they are over: UID, and version with which they ended."""
 
     # Coming and going ---------------------------------------------------------------------------------------------
 
     def changed(self, key: Key) -> None:
         """Something about a DagRun is new; look at what is in the cache."""
-        found = self._cluster.runs.get(key)
+        found = self._newest(key)
         known = self._uids.get(key)
         if known is not None and (found is None or found.metadata.uid != known):
             self._drop(key, known)
@@ -132,11 +113,24 @@ class Runs:
         uid = found.metadata.uid
         record = self.records.get(uid)
         if record is not None:
-            if int(found.metadata.resource_version) > int(record.resource_version):
-                record.resource_version = found.metadata.resource_version
+            keep_up(record, found)
         elif uid not in self._loading:
             self._uids[key] = uid
             self._loading[uid] = self._spawn(self._load(key, uid), f"load {key[0]}/{key[1]}")
+
+    def _newest(self, key: Key) -> DagRunObject | None:
+        """A run by the cache, or by what we were answered since; None if it is gone, or over."""
+        found, fresh, over = self._cluster.runs.get(key), self._fresh.get(key), self._over.get(key)
+        if over is not None:
+            if found is not None and found.metadata.uid == over[0] and version_of(found) < over[1]:
+                return None
+            del self._over[key]
+        if fresh is None:
+            return found
+        if found is None or found.metadata.uid != fresh.metadata.uid or version_of(found) >= version_of(fresh):
+            del self._fresh[key]
+            return found
+        return fresh
 
     async def loaded(self) -> None:
         """Return once no run is being loaded."""
@@ -146,7 +140,7 @@ class Runs:
     def dag_changed(self, dag: Key) -> None:
         """A Dag came or was accepted: runs that waited for it can be loaded."""
         for key in self._waiting.pop(dag, set()):
-            found = self._cluster.runs.get(key)
+            found = self._newest(key)
             if found is not None and found.metadata.uid not in self.records:
                 self.changed(key)
 
@@ -169,12 +163,15 @@ class Runs:
     async def _load(self, key: Key, uid: str) -> None:
         backoff = Backoff(0.5, 30.0)
         try:
-            while (found := self._cluster.runs.get(key)) is not None and found.metadata.uid == uid:
+            while (found := self._newest(key)) is not None and found.metadata.uid == uid:
                 try:
                     try:
                         await self._load_once(key, found)
                     except Waiting as waiting:
+                        self._scheduler.remove_run(uid)
                         await self._say_waiting(key, found, waiting)
+                        if waiting.dag is not None and key not in self._waiting.get(waiting.dag, ()):
+                            continue  # it came while that was said
                 except (NotLeader, WriterStopped):
                     return
                 except KubeError as error:
@@ -208,6 +205,8 @@ class Runs:
 
     def _add(self, key: Key, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]) -> None:
         now = self._clock.now()
+        # One that is loaded anew was scheduled until now by what was known of it: the slots that it holds are not free.
+        self._scheduler.remove_run(info.uid)
         state = RunState(
             info,
             revision.dag,
@@ -247,17 +246,17 @@ class Runs:
                 raise Waiting("RevisionUnusable", str(error)) from error
         dag = self._cluster.dags.get((key[0], spec.dag))
         if dag is None:
-            self._wait_for(key, spec.dag)
-            raise Waiting("DagNotFound", f"waits: there is no Dag {spec.dag!r} in namespace {key[0]!r}")
+            why = f"waits: there is no Dag {spec.dag!r} in namespace {key[0]!r}"
+            raise Waiting("DagNotFound", why, self._wait_for(key, spec.dag))
         try:
             return await self._revisions.keep(key[0], spec.dag, dag.metadata.uid, dag.spec)
         except BadRevision as error:
-            self._wait_for(key, spec.dag)
-            message = f"waits: Dag {spec.dag!r} is not accepted; see its condition Accepted"
-            raise Waiting("DagNotAccepted", message) from error
+            why = f"waits: Dag {spec.dag!r} is not accepted; see its condition Accepted"
+            raise Waiting("DagNotAccepted", why, self._wait_for(key, spec.dag)) from error
 
-    def _wait_for(self, key: Key, dag: str) -> None:
+    def _wait_for(self, key: Key, dag: str) -> Key:
         self._waiting.setdefault((key[0], dag), set()).add(key)
+        return key[0], dag
 
     async def _claim(self, key: Key, found: DagRunObject, dag_name: str) -> None:
         """A run that a person made gets the label and the owner that the schedule's runs are born with."""
@@ -270,6 +269,8 @@ class Runs:
         body = {
             "metadata": {
                 "uid": metadata.uid,
+                # Of what was read: the status that came with it is written later, in place of this very version.
+                "resourceVersion": metadata.resource_version,
                 "labels": {names.LABEL_DAG: dag_name},
                 **({"ownerReferences": owners} if owners and not metadata.owner_references else {}),
             }
@@ -277,7 +278,7 @@ class Runs:
         try:
             answer = await self._writer.patch(DAGRUNS, key[0], key[1], body)
         except ApiError as error:
-            if not (error.is_not_found or error.is_conflict or error.is_invalid):
+            if not (error.is_not_found or error.is_invalid):
                 raise
         else:
             metadata.resource_version = answer["metadata"]["resourceVersion"]
@@ -404,22 +405,24 @@ class Runs:
         state.changed = False
         status = state.status()
         record.ours = [*record.ours[:1], status]
+        record.writing = True
         body = {"metadata": {"resourceVersion": record.resource_version}, "status": _PASSING | status}
         try:
             answer = await self._writer.patch(DAGRUNS, *record.key, body, subresource="status")
         except ApiError as error:
             if error.is_not_found:
                 self._drop(record.key, state.info.uid)
+                self._is_over(record.key, state.info.uid, math.inf)
                 return Written.NEVER
             if error.is_conflict:
                 return await self._after_conflict(record)
             raise
-        version = answer["metadata"]["resourceVersion"]
-        if int(version) > int(record.resource_version):
-            record.resource_version = version
+        finally:
+            record.writing = False
+        record.resource_version = max(record.resource_version, answer["metadata"]["resourceVersion"], key=int)
         record.ours = [status]
         record.over -= over
-        for name in over:
+        for name in sorted(over):
             pod = self._cluster.pod(state.info.uid, name)
             if pod is not None:
                 self._spawn(self._tries.let_go(pod), f"let go {name}")
@@ -437,25 +440,38 @@ class Runs:
 
     async def _after_conflict(self, record: Record) -> Written:
         """Somebody else changed the object. If it was its status, what we know is out of date: load the run anew."""
-        fresh = await self._client.get(DAGRUNS, *record.key)
-        metadata, status = fresh["metadata"], fresh.get("status") or {}
-        uid = record.state.info.uid
-        if metadata["uid"] != uid:
-            self._drop(record.key, uid)
-            return Written.NEVER
-        record.resource_version = metadata["resourceVersion"]
-        if status in record.ours:
+        key, uid = record.key, record.state.info.uid
+        fresh = msgspec.json.decode(await self._client.request_bytes("GET", DAGRUNS.path(*key)), type=DagRunObject)
+        status = fresh.decoded_status()
+        if fresh.metadata.uid == uid and status in record.ours:
+            record.resource_version = fresh.metadata.resource_version
             return Written.NOT_YET
-        log.info("DagRun %s/%s was changed by another controller: loading it anew", *record.key)
-        self._scheduler.remove_run(uid)
-        self.records.pop(uid, None)
-        self._uids.pop(record.key, None)
-        if status.get("phase") not in ("Succeeded", "Failed"):
-            self.changed(record.key)
+        if self.records.get(uid) is not record:
+            return Written.NEVER
+        if fresh.metadata.uid != uid:
+            self._drop(key, uid)
+            return Written.NEVER
+        log.info("DagRun %s/%s was changed by another controller: loading it anew", *key)
+        del self.records[uid]
+        self._uids.pop(key, None)
+        if status.get("phase") in ("Succeeded", "Failed"):
+            self._is_over(key, uid, version_of(fresh))
+            self._scheduler.remove_run(uid)
+            self._wake()
+        else:
+            self._fresh[key] = fresh
+            self.changed(key)
         return Written.NEVER
+
+    def _is_over(self, key: Key, uid: str, version: float) -> None:
+        """The run has ended or is gone: what the watch still tells of the time before does not bring it back."""
+        found = self._cluster.runs.get(key)
+        if found is not None and found.metadata.uid == uid:
+            self._over[key] = (uid, version)
 
     def _end(self, record: Record) -> None:
         state = record.state
+        self._is_over(record.key, state.info.uid, int(record.resource_version))
         self._scheduler.remove_run(state.info.uid)
         self.records.pop(state.info.uid, None)
         self._uids.pop(record.key, None)

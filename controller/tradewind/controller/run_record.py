@@ -1,0 +1,53 @@
+"""What the leader keeps of a run that it schedules, beside the run itself: how far its status is written."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from tradewind.controller.resources import DagRunObject
+from tradewind.engine.run import RunState
+from tradewind.kube.objects import Key
+
+
+@dataclass(slots=True)
+class Record:
+    """One loaded run."""
+
+    key: Key
+    state: RunState
+    resource_version: str
+    writer: asyncio.Task[None] | None = None
+    over: set[str] = field(default_factory=set)
+    """Names of Pods that wait for their result to be in status before they are let go."""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    writing: bool = False
+    """Whether a write of status is under way."""
+    ours: list[Mapping[str, Any]] = field(default_factory=list)
+    """The status as last read or acknowledged, and as last sent: what a conflict is compared with."""
+
+
+class Written(Enum):
+    """What became of a write of a status."""
+
+    YES = auto()
+    NOT_YET = auto()
+    """Something else of the object was changed meanwhile: the write is to be tried again."""
+    NEVER = auto()
+    """The run is not ours to write any more."""
+
+
+def version_of(run: DagRunObject) -> int:
+    """Its resourceVersion: of two, the higher is the newer."""
+    return int(run.metadata.resource_version)
+
+
+def keep_up(record: Record, found: DagRunObject) -> None:
+    """Write over a newer version only if what is new about it is none of the controller's business: its status is what
+    we know it to be. Of any other a conflict will tell."""
+    # A version that our own write makes is known by its answer; its status need not be read.
+    newer = not record.writing and version_of(found) > int(record.resource_version)
+    if newer and found.decoded_status() in record.ours:
+        record.resource_version = found.metadata.resource_version
