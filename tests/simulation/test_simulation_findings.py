@@ -118,6 +118,33 @@ def test_a_pod_whose_creation_was_not_answered_is_not_made_again_when_it_is_gone
     assert [truth.id.number for truth in world.kubelet.truths.values()] == [1, 2]
 
 
+def test_the_runs_of_a_dag_that_is_deleted_do_not_start() -> None:
+    def story(world: World) -> None:
+        world.later(0.5, world.request, "DELETE", DAGS, "ns", "d")
+
+    world = play(story, task("a"), runs=4, maxActiveRuns=1)
+    assert {truth.name[:4] for truth in world.kubelet.truths.values()} == {"run0"}
+
+
+def test_a_dag_counts_its_runs_when_one_is_deleted() -> None:
+    def story(world: World) -> None:
+        world.later(1.5, world.request, "DELETE", DAGRUNS, "ns", "run0")
+
+    world = play(story, task("a"), script=Script(duration=5.0))
+    dag = world.server.find(DAGS, "ns", "d")
+    assert dag is not None
+    assert dag["status"]["activeRuns"] == 0
+
+
+def test_a_held_pod_goes_though_its_run_is_heard_of_last() -> None:
+    def story(world: World) -> None:
+        world.later(2.0, stall, world, "", "dagruns", 6.0)
+        world.later(2.5, world.request, "DELETE", DAGRUNS, "ns", "run0")
+
+    world = play(story, task("a"), script=Script(duration=20.0), resultProtection="Finalizer")
+    assert world.server.all(PODS) == []
+
+
 def test_a_finalizer_is_removed_though_that_was_refused() -> None:
     def story(world: World) -> None:
         def refuse(attributes: Attributes) -> None:
@@ -129,6 +156,22 @@ def test_a_finalizer_is_removed_though_that_was_refused() -> None:
         world.server.admission.append(refuse)
 
     play(story, task("a"), resultProtection="Finalizer")
+
+
+def test_history_is_pruned_though_that_failed_once() -> None:
+    def story(world: World) -> None:
+        failed: list[str] = []
+
+        def interfere(request: Request) -> str:
+            if "spec.dag=d" in str(request.params.get("fieldSelector")) and not failed:
+                failed.append(request.path)
+                return "429"
+            return ""
+
+        world.network.interfere = interfere
+
+    world = play(story, task("a"), successfulRunsHistoryLimit=0)
+    assert world.server.all(DAGRUNS) == []
 
 
 def test_a_dag_that_comes_while_its_run_says_that_it_waits() -> None:
@@ -219,3 +262,11 @@ def test_a_new_leader_reads_what_another_one_wrote_only_once() -> None:
 def revive(world: World) -> None:
     for replica in world.replicas:
         replica.start()
+
+
+def test_a_replica_may_be_told_to_stop_at_any_await() -> None:
+    def stop_after(steps: int) -> Callable[[World], None]:
+        return lambda world: world.strike_at_any_await(steps, world.replicas[0].stop)
+
+    for steps in range(1, 80):
+        assert status_of(play(stop_after(steps), task("a")))["phase"] == "Succeeded"

@@ -65,6 +65,7 @@ class Controller:
 
     async def run(self) -> None:
         """Run until cancelled, or until something fails that a fresh process would do better."""
+        election: asyncio.Task[None] | None = None
         async with asyncio.TaskGroup() as group:
             informers = group.create_task(self.cluster.run())
             beat = group.create_task(self._keep_beat())
@@ -79,7 +80,7 @@ class Controller:
                 with contextlib.suppress(Exception):
                     await self.writer.drain(10)
                 await self.writer.stop()
-                if self.cluster.synced:
+                if election is not None:
                     election.cancel()
                 informers.cancel()
                 beat.cancel()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tradewind.api import API_VERSION, names
+from tradewind.api import API_VERSION
 from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
 from tradewind.api.validation import Problem, summary, validate_dag
@@ -136,13 +136,12 @@ class Dags:
             entry.unseen.discard(state.info.name)
             self.changed(entry.key)
 
-    def run_gone(self, key: Key) -> None:
+    def run_gone(self, key: Key, dag: str) -> None:
         """A run has ended or was deleted, perhaps without ever having been scheduled."""
-        dag = (key[0], key[1][: -names.RUN_SUFFIX])
-        entry = self.entries.get(dag)
-        if entry is not None and key[1] in entry.unseen:
+        entry = self.entries.get((key[0], dag))
+        if entry is not None:
             entry.unseen.discard(key[1])
-            self.changed(dag)
+            self.changed(entry.key)
 
     def run_finished(self, run: EndedRun) -> None:
         """A run of a Dag has ended."""
@@ -178,7 +177,8 @@ class Dags:
             self.catching_up.pop(key, None)
             self.failure_limits.forget(key)
             if self.entries.pop(key, None) is not None:
-                self._scheduler.set_max_active_runs(*key, None)
+                # Its runs go with it: those that wait must not start before they do.
+                self._scheduler.set_max_active_runs(*key, 0 if self._scheduler.active_runs(*key) else None)
                 self._history.forget(key)
             return
         entry = self.entries.get(key)

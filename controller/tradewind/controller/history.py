@@ -61,7 +61,8 @@ class History:
         self._backfills = backfills
         self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
         self._spawn, self._clock = spawn, clock
-        self._pruning: set[Key] = set()
+        self._pruning: dict[Key, DagSpec | None] = {}
+        """Dags that are being pruned; the spec if that was asked for again meanwhile."""
 
     async def count(self, versions: Mapping[Key, int]) -> tuple[list[Key], dict[Key, list[str]]]:
         """Count what there is. The Dags that have finished runs, and for those in `versions`, resourceVersions, the
@@ -131,49 +132,63 @@ class History:
 
     def prune(self, dag: Key, spec: DagSpec | None) -> None:
         """Delete what is more than the Dag's limits keep."""
-        if spec is None or dag in self._pruning:
+        if spec is None:
             return
         limits = dict(_limits(spec))
         if any(number > limits[phase] for (_, phase), number in self._groups[dag].items()):
-            self._pruning.add(dag)
-            self._spawn(self._prune(dag, spec), f"prune {dag[1]}")
+            if dag in self._pruning:
+                self._pruning[dag] = spec
+                return
+            self._pruning[dag] = None
+            self._spawn(self._keep_pruned(dag, spec), f"prune {dag[1]}")
+
+    async def _keep_pruned(self, dag: Key, spec: DagSpec) -> None:
+        try:
+            while True:
+                self._pruning[dag] = None
+                try:
+                    await self._prune(dag, spec)
+                except (NotLeader, WriterStopped):
+                    return
+                except KubeError as error:
+                    log.warning("cannot prune the runs of Dag %s/%s: %s", *dag, error)
+                    await asyncio.sleep(TRY_AGAIN)
+                    self._pruning[dag] = self._pruning[dag] or spec
+                again = self._pruning[dag]
+                if again is None:
+                    return
+                spec = again
+        finally:
+            del self._pruning[dag]
 
     async def _prune(self, dag: Key, spec: DagSpec) -> None:
-        try:
-            finished: list[FinishedRun] = []
-            held: set[str] = set()
-            for phase in PHASES:
-                selector = f"spec.dag={dag[1]},status.phase={phase}"
-                found = await self._client.list(DAGRUNS, dag[0], field_selector=selector, partial=True)
-                # Runs end about in the order in which they were made; metadata has no better time.
-                finished += [
-                    FinishedRun(
-                        run["metadata"]["name"],
-                        phase == "Succeeded",
-                        parse_time(run["metadata"]["creationTimestamp"]) or self._clock.now(),
-                        self._backfill(run["metadata"]),
-                    )
-                    for run in found
-                    if "deletionTimestamp" not in run["metadata"]
-                ]
-                held.update(run["metadata"]["name"] for run in found if self._is_held(run["metadata"]))
-            surplus = [name for name in surplus_runs(spec, finished) if name not in held]
-            await asyncio.gather(*(self._delete(dag[0], name) for name in surplus))
-            left = [run for run in finished if run.name not in set(surplus)]
-            self.forget(dag)
-            for run in left:
-                phase = "Succeeded" if run.succeeded else "Failed"
-                self.counts[dag, phase] += 1
-                self._groups[dag][run.backfill, phase] += 1
-            if surplus:
-                await self._prune_revisions(dag)
-        except (NotLeader, WriterStopped):
-            return
-        except KubeError as error:
-            log.warning("cannot prune the runs of Dag %s/%s: %s", *dag, error)
-            await asyncio.sleep(TRY_AGAIN)
-        finally:
-            self._pruning.discard(dag)
+        finished: list[FinishedRun] = []
+        held: set[str] = set()
+        for phase in PHASES:
+            selector = f"spec.dag={dag[1]},status.phase={phase}"
+            found = await self._client.list(DAGRUNS, dag[0], field_selector=selector, partial=True)
+            # Runs end about in the order in which they were made; metadata has no better time.
+            finished += [
+                FinishedRun(
+                    run["metadata"]["name"],
+                    phase == "Succeeded",
+                    parse_time(run["metadata"]["creationTimestamp"]) or self._clock.now(),
+                    self._backfill(run["metadata"]),
+                )
+                for run in found
+                if "deletionTimestamp" not in run["metadata"]
+            ]
+            held.update(run["metadata"]["name"] for run in found if self._is_held(run["metadata"]))
+        surplus = [name for name in surplus_runs(spec, finished) if name not in held]
+        await asyncio.gather(*(self._delete(dag[0], name) for name in surplus))
+        left = [run for run in finished if run.name not in set(surplus)]
+        self.forget(dag)
+        for run in left:
+            phase = "Succeeded" if run.succeeded else "Failed"
+            self.counts[dag, phase] += 1
+            self._groups[dag][run.backfill, phase] += 1
+        if surplus:
+            await self._prune_revisions(dag)
 
     def _backfill(self, metadata: Mapping[str, Any]) -> str:
         """The name of the Backfill that a run belongs to, if that is there."""

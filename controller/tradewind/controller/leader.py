@@ -227,8 +227,9 @@ class Leader:
             self.past.run_changed(key, change)
             self.waits.run_changed(key, change)
             if key not in self._cluster.runs:
-                self.dags.run_gone(key)
+                self.dags.run_gone(key, change.object.dag)
                 self.backfills.run_left(key)
+                self._look_after_all(change.object.metadata.uid)
 
     def pool_changed(self, key: Key) -> None:
         """A Pool came, changed or went."""
@@ -253,6 +254,11 @@ class Leader:
             self._reported(run_uid, report)
         self.runs.pod_changed(run_uid, pod)
         if not gone:
+            self._look_after(run_uid, pod)
+
+    def _look_after_all(self, run_uid: str) -> None:
+        """A run is gone: what its Pods say may have been heard before that."""
+        for pod in list(self._cluster.pods.get(run_uid, {}).values()):
             self._look_after(run_uid, pod)
 
     def _look_after(self, run_uid: str, pod: PodObject) -> None:

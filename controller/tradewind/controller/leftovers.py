@@ -2,6 +2,7 @@
 nobody waits for their result, or kept longer than podRetention."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -47,8 +48,7 @@ class Leftovers:
 
     def consider(self, run_uid: str, pod: PodObject) -> None:
         """A Pod of a run that is not loaded: look into it if it runs, or is held by our finalizer."""
-        held = names.FINALIZER_RESULT in pod.metadata.finalizers
-        if (held or not has_stopped(pod)) and run_uid not in self._looking:
+        if _is_left(pod) and run_uid not in self._looking:
             self._looking.add(run_uid)
             self._spawn(self._look(run_uid, pod), f"leftovers of {pod.metadata.labels.get(names.LABEL_RUN)}")
 
@@ -65,21 +65,31 @@ class Leftovers:
     async def _look(self, run_uid: str, pod: PodObject) -> None:
         name = pod.metadata.labels.get(names.LABEL_RUN, "")
         namespace = pod.metadata.namespace
+        wait = LOOK_AFTER
         try:
-            await asyncio.sleep(LOOK_AFTER)
-            if not await self._has_ended(namespace, name, run_uid):
-                return
-            for left in list(self._cluster.pods.get(run_uid, {}).values()):
-                if not has_stopped(left) and left.metadata.deletion_timestamp is None:
-                    await self._delete(left)
-                await self._tries.let_go(left)
-        except (NotLeader, WriterStopped):
-            return
-        except KubeError as error:
-            log.warning("cannot clear up after DagRun %s/%s: %s", namespace, name, error)
-            await asyncio.sleep(LOOK_AFTER * 5)
+            while True:
+                await asyncio.sleep(wait)
+                try:
+                    if not await self._has_ended(namespace, name, run_uid):
+                        return
+                    await self._clear_up(run_uid)
+                    # Others may have come meanwhile.
+                    if not any(_is_left(left) for left in self._cluster.pods.get(run_uid, {}).values()):
+                        return
+                    wait = LOOK_AFTER
+                except (NotLeader, WriterStopped):
+                    return
+                except KubeError as error:
+                    log.warning("cannot clear up after DagRun %s/%s: %s", namespace, name, error)
+                    wait = LOOK_AFTER * 5
         finally:
             self._looking.discard(run_uid)
+
+    async def _clear_up(self, run_uid: str) -> None:
+        for left in list(self._cluster.pods.get(run_uid, {}).values()):
+            if not has_stopped(left) and left.metadata.deletion_timestamp is None:
+                await self._delete(left)
+            await self._tries.let_go(left)
 
     async def _has_ended(self, namespace: str, name: str, uid: str) -> bool:
         try:
@@ -99,12 +109,15 @@ class Leftovers:
 
     async def _expire(self, namespace: str, run: str, when: datetime) -> None:
         await asyncio.sleep(max(0.0, (when - self._clock.now()).total_seconds()))
-        try:
-            await self._writer.delete_collection(PODS, namespace, label_selector=f"{names.LABEL_RUN}={run}")
-        except (NotLeader, WriterStopped):
-            return
-        except KubeError as error:
-            log.warning("cannot delete the Pods of DagRun %s/%s: %s", namespace, run, error)
+        while True:
+            try:
+                await self._writer.delete_collection(PODS, namespace, label_selector=f"{names.LABEL_RUN}={run}")
+                return
+            except (NotLeader, WriterStopped):
+                return
+            except KubeError as error:
+                log.warning("cannot delete the Pods of DagRun %s/%s: %s", namespace, run, error)
+            await asyncio.sleep(LOOK_AFTER * 5)
 
     async def take_over(self) -> None:
         """Keep the appointments that an earlier leader made for podRetention."""
@@ -115,12 +128,26 @@ class Leftovers:
             retention = dag.spec.get("podRetention") if dag else None
             if not retention or self._cluster.is_active(run_uid):
                 continue
-            name = labels.get(names.LABEL_RUN, "")
+            work = self._keep_appointment(namespace, labels.get(names.LABEL_RUN, ""), run_uid, retention)
+            self._spawn(work, f"Pods of {labels.get(names.LABEL_RUN)}")
+
+    async def _keep_appointment(self, namespace: str, name: str, run_uid: str, retention: str) -> None:
+        while True:
             try:
                 run = await self._client.get(DAGRUNS, namespace, name)
-                ended = parse_time(run.get("status", {}).get("finishedAt"))
-                if run["metadata"]["uid"] == run_uid and ended:
-                    when = ended + parse_duration(retention)
-                    self._spawn(self._expire(namespace, name, when), f"Pods of {name}")
-            except (ValueError, KubeError) as error:
+                break
+            except KubeError as error:
+                if isinstance(error, ApiError) and error.is_not_found:
+                    return
                 log.info("cannot look after the Pods of DagRun %s/%s: %s", namespace, name, error)
+            await asyncio.sleep(LOOK_AFTER * 5)
+        ended = parse_time(run.get("status", {}).get("finishedAt"))
+        if run["metadata"]["uid"] == run_uid and ended:
+            with contextlib.suppress(ValueError):
+                await self._expire(namespace, name, ended + parse_duration(retention))
+
+
+def _is_left(pod: PodObject) -> bool:
+    """Whether a Pod of a run that has ended is to be seen to: it runs, or our finalizer holds it."""
+    runs = not has_stopped(pod) and pod.metadata.deletion_timestamp is None
+    return runs or names.FINALIZER_RESULT in pod.metadata.finalizers
