@@ -41,7 +41,7 @@ demo-cluster: $(VENV)/.dev build/tradewind.tar build/weather.tar ## The same on 
 
 ##@ Tests
 .PHONY: test
-test: lint test-unit test-property tools test-chart test-integration test-e2e ## Everything, real clusters included
+test: lint test-unit test-property test-simulation tools test-chart test-integration test-e2e ## Everything, real clusters included
 	@echo "all tests passed"
 
 .PHONY: test-unit
@@ -51,6 +51,14 @@ test-unit: $(VENV)/.dev ## Pure and fast
 .PHONY: test-property
 test-property: $(VENV)/.dev ## Random inputs and orders
 	$(PYTEST) -m property -n auto
+
+.PHONY: test-simulation
+test-simulation: $(VENV)/.dev ## The whole controller in virtual time under random faults; SEED=123 plays one and tells all
+	$(if $(SEED),SEED=$(SEED) )$(PYTEST) -m simulation $(if $(SEED),-s -k one_seed,-n auto)
+
+.PHONY: soak
+soak: $(VENV)/.dev ## The same for long: SEEDS=100000, from FIRST=0 on
+	PYTHONPATH=tests $(BIN)/python -m simulation.play $(or $(SEEDS),100000) --first $(or $(FIRST),0)
 
 .PHONY: test-chart
 test-chart: $(VENV)/.dev ## The chart, rendered and linted
