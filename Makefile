@@ -13,7 +13,7 @@ LOCALKUBE := $(BIN)/python -m localkube
 PYTEST := $(BIN)/python -m pytest
 # On a real cluster on a busy machine a time limit can be missed; a test that fails twice is broken. Reruns are reported.
 RERUN := --reruns 1
-# These tests mostly wait: two workers at a time, each with a cluster of its own, unless there is one to use.
+# Tests on clusters mostly wait: two workers at a time, each with a cluster of its own, unless there is one to use.
 WORKERS := $(if $(TRADEWIND_TEST_KUBECONFIG),0,2)
 
 .PHONY: help
@@ -66,7 +66,7 @@ test-chart: $(VENV)/.dev ## The chart, rendered and linted
 
 .PHONY: test-integration
 test-integration: $(VENV)/.dev ## Against a real API server
-	$(PYTEST) -m integration $(RERUN)
+	$(PYTEST) -m integration $(RERUN) -n $(WORKERS) --dist loadfile
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/.dev ## Real containers on a real node
