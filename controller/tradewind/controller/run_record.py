@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Any
 
 from tradewind.controller.resources import DagRunObject
+from tradewind.controller.status_pace import FIRST_GUESS
 from tradewind.engine.run import RunState
 from tradewind.kube.objects import Key
 
@@ -19,6 +20,8 @@ class Record:
     state: RunState
     resource_version: str
     writer: asyncio.Task[None] | None = None
+    write_took: float = FIRST_GUESS
+    """Seconds from the last write of its status to the answer."""
     over: set[str] = field(default_factory=set)
     """Names of Pods that wait for their result to be in status before they are let go."""
     news: asyncio.Event = field(default_factory=asyncio.Event)

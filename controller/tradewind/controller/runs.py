@@ -25,6 +25,7 @@ from tradewind.controller.pods.observation import is_over, try_of
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
 from tradewind.controller.revisions import BadRevision, Revision, Revisions
 from tradewind.controller.run_record import Record, Written, keep_up, version_of
+from tradewind.controller.status_pace import WRITE_EVERY, StatusPace
 from tradewind.controller.tries import Tries
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
@@ -45,8 +46,6 @@ log = logging.getLogger(__name__)
 
 FIRST_WRITE_AFTER = 0.1
 """Seconds in which changes are gathered before status is written."""
-WRITE_EVERY = 1.0
-"""Seconds between two writes of the status of one run, but for the last."""
 
 _PASSING: dict[str, Any] = {"reason": None, "message": None}
 """What status does not always have: a merge patch keeps what it does not name."""
@@ -90,6 +89,7 @@ class Runs:
         self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
         self._on_loaded, self._on_refused, self._find_previous = on_loaded, on_refused, find_previous
         self._recorder, self._in_turn, self._clock = recorder, in_turn, clock
+        self._pace = StatusPace(clock)
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._refusing: set[str] = set()
         self._uids: dict[Key, str] = {}
@@ -365,7 +365,7 @@ class Runs:
 
     async def _keep_written(self, record: Record) -> None:
         """Write status whenever there is news, until the run has ended or is dropped."""
-        await asyncio.sleep(0 if record.state.finished else FIRST_WRITE_AFTER)
+        await self._pace.wait(FIRST_WRITE_AFTER, record.write_took, record.ended)
         backoff = Backoff(0.5, 15.0)
         while True:
             await record.news.wait()
@@ -391,13 +391,7 @@ class Runs:
                 self._end(record)
                 return
             else:
-                await self._pause(record)
-
-    async def _pause(self, record: Record) -> None:
-        """Gather further changes; the end of the run does not wait."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WRITE_EVERY):
-                await record.ended.wait()
+                await self._pace.wait(WRITE_EVERY, record.write_took, record.ended)
 
     async def _write(self, record: Record) -> Written:
         """One write."""
@@ -407,6 +401,7 @@ class Runs:
         record.ours = [*record.ours[:1], status]
         record.writing = True
         body = {"metadata": {"resourceVersion": record.resource_version}, "status": _PASSING | status}
+        began = self._clock.monotonic()
         try:
             answer = await self._writer.patch(DAGRUNS, *record.key, body, subresource="status")
         except ApiError as error:
@@ -419,6 +414,7 @@ class Runs:
             raise
         finally:
             record.writing = False
+        record.write_took = self._clock.monotonic() - began
         record.resource_version = max(record.resource_version, answer["metadata"]["resourceVersion"], key=int)
         record.ours = [status]
         record.over -= over

@@ -1,0 +1,42 @@
+"""How often status is written: as often as it may, and more rarely the more it takes."""
+
+import pytest
+
+from tradewind.controller.status_pace import LONGEST_PAUSE, SHARE, StatusPace
+from tradewind.kube.clock import Clock
+
+pytestmark = pytest.mark.unit
+
+
+class Stopped(Clock):
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_the_first_write_need_not_wait_and_the_next_waits_for_what_it_took() -> None:
+    pace = StatusPace(Stopped())
+    assert pace.pause(0.05) == 0
+    assert pace.pause(0.05) == pytest.approx(0.05 / SHARE)
+
+
+def test_many_runs_share_the_time() -> None:
+    pace = StatusPace(Stopped())
+    assert [round(pace.pause(0.02), 3) for _ in range(5)] == [0, 0.2, 0.4, 0.6, 0.8]
+
+
+def test_time_that_passes_is_time_to_write_in() -> None:
+    clock = Stopped()
+    pace = StatusPace(clock)
+    pace.pause(0.2)
+    clock.seconds += 5
+    assert pace.pause(0.2) == 0
+
+
+def test_nobody_waits_for_ever() -> None:
+    pace = StatusPace(Stopped())
+    assert max(pace.pause(60) for _ in range(1000)) == LONGEST_PAUSE
