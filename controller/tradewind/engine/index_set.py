@@ -106,6 +106,8 @@ class IndexSet:
 
     def __and__(self, other: "IndexSet") -> "IndexSet":
         """What is in both."""
+        if self == other:
+            return self.copy()
         found = IndexSet()
         mine, theirs = 0, 0
         while mine < len(self._starts) and theirs < len(other._starts):
@@ -122,6 +124,10 @@ class IndexSet:
     def __sub__(self, other: "IndexSet") -> "IndexSet":
         """What is in this one alone."""
         found = IndexSet()
+        if self == other:
+            return found
+        if not other:
+            return self.copy()
         theirs = 0
         for start, end in zip(self._starts, self._ends, strict=True):
             while theirs < len(other._ends) and other._ends[theirs] < start:
@@ -138,6 +144,10 @@ class IndexSet:
 
     def __or__(self, other: "IndexSet") -> "IndexSet":
         """What is in either."""
+        if not other or self == other:
+            return self.copy()
+        if not self:
+            return other.copy()
         found = IndexSet()
         for start, end in sorted((*self._ranges(), *other._ranges())):
             found._append(start, end)
