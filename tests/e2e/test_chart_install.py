@@ -3,6 +3,7 @@
 The tests of the first release build on each other's cluster but not on each other's results; the last one uninstalls.
 """
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -152,6 +153,23 @@ def test_the_webhook_refuses_params_that_do_not_fit(space: Space) -> None:
     run["spec"] = {"dag": "sales", "params": {"region": "eu"}}
     assert refusal(space, yaml.safe_dump(run)) == ""
     space.wait_succeeded("mars")
+
+
+def test_the_webhook_sees_to_it_that_a_request_says_truly_who_asks(space: Space) -> None:
+    space.dag("again", task("t", "true"))
+    run = space.run("again")
+    space.wait_succeeded(run)
+
+    def asked(**request: str) -> str:
+        """What kubectl prints when ann asks."""
+        patch = json.dumps({"spec": {"request": {"id": "1", "type": "Rerun", **request}}})
+        ann = ("--as=ann", "--as-group=system:masters")
+        done = space.kubectl.attempt("patch", "dagrun", run, "--type=merge", "-p", patch, *ann)
+        return done.stdout + done.stderr
+
+    assert "spec.request.requestedBy: is 'bob', must be the user who asks: 'ann'" in asked(requestedBy="bob")
+    assert "spec.request.requestedBy: is not given, must be the user who asks: 'ann'" in asked()
+    assert asked(requestedBy="ann").endswith("patched\n")
 
 
 def test_runs_survive_an_upgrade_and_the_loss_of_a_leader(release: Release, space: Space) -> None:

@@ -9,6 +9,9 @@ from tradewind.api.model import LIST_ATOMIC, LIST_SET, Model, Timestamp, cel
 TASK_OR_INSTANCE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\[[0-9]{1,5}\])?$"
 """A task, a group, or one instance of a mapped task: `load`, `load[3]`."""
 
+MAX_USER = 253
+"""Characters of a user's name that are kept."""
+
 RequestType = Literal["Rerun", "Mark", "Stop"]
 MarkState = Literal["Succeeded", "Failed", "Skipped"]
 RevisionChoice = Literal["Same", "Latest"]
@@ -32,8 +35,8 @@ class RunRequest(Model):
     type: RequestType
     """Rerun: run tasks again, with new tries. Mark: set the state of tasks, or of the run. Stop: end what runs and skip
     the rest."""
-    requested_by: Annotated[str, Field(max_length=253)] | None = None
-    """Who asks."""
+    requested_by: Annotated[str, Field(max_length=MAX_USER)] | None = None
+    """Who asks: their user name, which the webhook checks. Without the webhook it is what they say."""
     tasks: Annotated[list[TaskOrInstance], Field(max_length=2000, json_schema_extra=LIST_SET)] | None = None
     """Tasks, groups or single instances (`load[3]`) that are meant. Default: all tasks; of Mark the run as a whole."""
     only_failed: bool | None = None

@@ -11,15 +11,21 @@ import kopf
 
 from tradewind.api import GROUP, VERSION
 from tradewind.api.dag import DagSpec
+from tradewind.api.names import revision_name
+from tradewind.api.run_request import RunRequest
 from tradewind.api.validation import (
     Problem,
+    check_request,
+    check_requester,
     summary,
     validate_backfill,
     validate_dag,
     validate_dag_run,
     validate_pool,
 )
+from tradewind.api.validation.shape import parse
 from tradewind.controller.cluster import Cluster
+from tradewind.controller.revisions import content_hash
 
 HANDLER = "validate"
 """Also the path that the chart's webhook configuration names: kopf finds handlers by it."""
@@ -32,11 +38,16 @@ def register(registry: kopf.OperatorRegistry, cluster: Callable[[], Cluster | No
     def dag(body: kopf.Body, old: Any = None, **_: Any) -> None:
         _refuse(body, old, validate_dag(_manifest(body))[1])
 
-    @kopf.on.validate(GROUP, VERSION, "dagruns", id=HANDLER, operations=["CREATE"], registry=registry)
-    def dag_run(body: kopf.Body, **_: Any) -> None:
-        manifest = _manifest(body)
-        # A run may be made before its Dag; it then waits, and its params are checked when the Dag is there.
-        _refuse(body, None, validate_dag_run(manifest, _dag_of(manifest, cluster()))[1])
+    @kopf.on.validate(GROUP, VERSION, "dagruns", id=HANDLER, operations=["CREATE", "UPDATE"], registry=registry)
+    def dag_run(body: kopf.Body, userinfo: Mapping[str, Any], old: Any = None, **_: Any) -> None:
+        manifest, before = _manifest(body), dict((old or {}).get("spec") or {}).get("request")
+        # The schema sees to it that nothing but suspend and request is changed later. A run may be made before its Dag;
+        # it then waits, and its params are checked when the Dag is there.
+        problems = [] if old else validate_dag_run(manifest, _dag_of(manifest, cluster()))[1]
+        request = manifest["spec"].get("request")
+        if not problems and request and request != before:
+            problems = _check_request(request, userinfo, _dag_asked_of(body, request, cluster()) if old else None)
+        _refuse(body, None, problems)
 
     @kopf.on.validate(GROUP, VERSION, "backfills", id=HANDLER, operations=["CREATE"], registry=registry)
     def backfill(body: kopf.Body, **_: Any) -> None:
@@ -55,10 +66,35 @@ _ENVELOPE = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Dag"}
 def _dag_of(manifest: Mapping[str, Any], cluster: Cluster | None) -> DagSpec | None:
     """The Dag that a DagRun or Backfill names, as far as it is known and can be read."""
     spec = manifest.get("spec")
-    name = spec.get("dag") if isinstance(spec, dict) else None
+    name = spec.get("dag") if isinstance(spec, Mapping) else None
     found = cluster.dags.get((manifest["metadata"].get("namespace", ""), name)) if cluster and name else None
     dag = validate_dag({**_ENVELOPE, "metadata": {"name": name}, "spec": found.spec})[0] if found else None
     return dag.spec if dag else None
+
+
+def _dag_asked_of(body: kopf.Body, request: Mapping[str, Any], cluster: Cluster | None) -> DagSpec | None:
+    """The Dag that the names in a request are of. None where it is another revision than that of now: only the leader
+    looks that up."""
+    spec, metadata = body["spec"], body["metadata"]
+    found = cluster.dags.get((metadata.get("namespace", ""), spec["dag"])) if cluster else None
+    if found is None:
+        return None
+    pinned = (body.get("status") or {}).get("revision") or spec.get("revision")
+    if (
+        pinned
+        and request.get("revision") != "Latest"
+        and pinned != revision_name(spec["dag"], content_hash(found.spec))
+    ):
+        return None
+    return _dag_of({"spec": spec, "metadata": metadata}, cluster)
+
+
+def _check_request(request: Mapping[str, Any], userinfo: Mapping[str, Any], dag: DagSpec | None) -> list[Problem]:
+    """What is wrong with a request that is new."""
+    parsed, problems = parse(RunRequest, request)
+    if parsed is None:
+        return problems
+    return [*check_requester(parsed, str(userinfo.get("username", ""))), *check_request(parsed, dag)]
 
 
 def _manifest(body: kopf.Body) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.run_request import RunRequest
-from tradewind.api.validation import check_request, summary, validate_dag_run
+from tradewind.api.validation import check_request, check_requester, summary, validate_dag_run
 
 pytestmark = pytest.mark.unit
 
@@ -85,3 +85,24 @@ def test_a_run_with_a_bad_request(request_: dict[str, Any], says: str) -> None:
         "spec": {"dag": "d", "request": request_},
     }
     assert says in summary(validate_dag_run(manifest)[1])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("ann", None),
+        ("bob", "is 'bob', must be the user who asks: 'ann'"),
+        ("Backfill week", "is 'Backfill week', must be the user who asks: 'ann'"),
+        (None, "is not given, must be the user who asks: 'ann'"),
+    ],
+)
+def test_who_asks(given: str | None, says: str | None) -> None:
+    request = RunRequest.model_validate({"id": "1", "type": "Stop", "requestedBy": given})
+    found = [(problem.field, problem.message) for problem in check_requester(request, "ann")]
+    assert found == ([("spec.request.requestedBy", says)] if says else [])
+
+
+def test_a_name_that_is_longer_than_fits() -> None:
+    user = "oidc:" + "x" * 300
+    request = RunRequest.model_validate({"id": "1", "type": "Stop", "requestedBy": user[:253]})
+    assert check_requester(request, user) == []

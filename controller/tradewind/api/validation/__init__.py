@@ -24,7 +24,7 @@ from tradewind.api.validation.mapping import check_mapping
 from tradewind.api.validation.params import check_param_schemas, check_params, with_defaults
 from tradewind.api.validation.pod_template import check_pod_template
 from tradewind.api.validation.problem import Problem, summary
-from tradewind.api.validation.requests import check_request
+from tradewind.api.validation.requests import check_request, check_requester
 from tradewind.api.validation.schedule import check_schedule
 from tradewind.api.validation.sensors import check_sensors
 from tradewind.api.validation.setups import check_setups
@@ -39,6 +39,7 @@ __all__ = [
     "MAX_SPEC_BYTES",
     "Problem",
     "check_request",
+    "check_requester",
     "summary",
     "validate_backfill",
     "validate_dag",

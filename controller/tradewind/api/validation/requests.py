@@ -1,8 +1,8 @@
-"""Whether a request to rerun, mark or stop can be carried out."""
+"""Whether a request to rerun, mark or stop can be carried out, and whether it says who asks."""
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.groups import Groups
-from tradewind.api.run_request import RunRequest
+from tradewind.api.run_request import MAX_USER, RunRequest
 from tradewind.api.validation.known import Known
 from tradewind.api.validation.problem import Problem
 
@@ -33,3 +33,13 @@ def check_request(request: RunRequest, dag: DagSpec | None = None) -> list[Probl
             continue
         problems.append(Problem("InvalidRequest", "spec.request.tasks", message))
     return problems
+
+
+def check_requester(request: RunRequest, user: str) -> list[Problem]:
+    """Whether a request says truly who asks; `user` is who the API server knows it to be."""
+    user = user[:MAX_USER]
+    if request.requested_by == user:
+        return []
+    given = "is not given" if request.requested_by is None else f"is {request.requested_by!r}"
+    message = f"{given}, must be the user who asks: {user!r}"
+    return [Problem("InvalidRequest", "spec.request.requestedBy", message)]

@@ -1,0 +1,93 @@
+"""What admission says of a DagRun: of a new one everything, of a change only what is asked newly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+import pytest
+from memory_cluster import Json, MemoryCluster
+
+from tradewind.api import names
+from tradewind.controller import admission
+from tradewind.controller.revisions import content_hash
+
+pytestmark = pytest.mark.unit
+
+
+def run(request: Json | None = None, status: Json | None = None, **spec: Any) -> Json:
+    asked = {"request": {"id": "1", "type": "Rerun", "requestedBy": "ann", **request}} if request is not None else {}
+    return {
+        "apiVersion": "tradewind.dev/v1alpha1",
+        "kind": "DagRun",
+        "metadata": {"name": "r", "namespace": "ns"},
+        "spec": {"dag": "sales", **spec, **asked},
+        "status": status or {},
+    }
+
+
+@pytest.fixture
+async def sales(cluster: MemoryCluster) -> MemoryCluster:
+    """A cluster with a Dag whose only task is `load`."""
+    cluster.dag("sales", params={"region": {"enum": ["eu"], "default": "eu"}})
+    await cluster.eventually(lambda: ("ns", "sales") in cluster.controller.cluster.dags, "the Dag is seen")
+    return cluster
+
+
+def refusal(cluster: MemoryCluster, body: Json, old: Json | None = None, user: str = "ann") -> str:
+    """What the webhook says; empty if it lets the run pass."""
+    registry = kopf.OperatorRegistry()
+    admission.register(registry, lambda: cluster.controller.cluster)
+    [handler] = [each for each in registry._webhooks.get_all_handlers() if "dagruns" in str(each.selector)]
+    assert handler.operations == ["CREATE", "UPDATE"]
+    try:
+        handler.fn(body=kopf.Body(body), old=old, userinfo={"username": user})  # type: ignore[call-arg]
+    except kopf.AdmissionError as error:
+        assert error.code == 422
+        return str(error)
+    return ""
+
+
+async def test_a_new_run(sales: MemoryCluster) -> None:
+    assert refusal(sales, run()) == ""
+    assert refusal(sales, run({}, params={"region": "eu"})) == ""
+    assert "spec.params" in refusal(sales, run(params={"region": "us"}))
+    assert "did you mean 'load'?" in refusal(sales, run({"tasks": ["laod"]}))
+    assert "is 'ann', must be the user who asks: 'bob'" in refusal(sales, run({}), user="bob")
+
+
+async def test_a_request_is_checked_when_it_is_made(sales: MemoryCluster) -> None:
+    assert refusal(sales, run({"tasks": ["load"]}), run()) == ""
+    for request, says in (
+        ({"requestedBy": "bob"}, "DagRun 'r': spec.request.requestedBy: is 'bob', must be the user who asks: 'ann'"),
+        ({"requestedBy": None}, "is not given, must be the user who asks: 'ann'"),
+        ({"tasks": ["laod"]}, "there is no task or group 'laod'; did you mean 'load'?"),
+        ({"tasks": ["load[0]"]}, "is not mapped"),
+        ({"state": "Failed"}, "is for Mark, Rerun takes none"),
+        ({"type": "Clear"}, "'Clear' must be"),
+    ):
+        assert says in refusal(sales, run(request), run())
+
+
+async def test_what_was_there_before_is_no_concern_of_who_changes_something_else(sales: MemoryCluster) -> None:
+    bad = {"requestedBy": "mallory", "tasks": ["nix"]}
+    assert refusal(sales, run(bad, suspend=True), run(bad)) == ""
+    assert refusal(sales, run(), run(bad)) == ""
+    params = {"region": "us"}
+    assert refusal(sales, run(params=params, suspend=True), run(params=params)) == ""
+    assert "must be the user who asks" in refusal(sales, run(bad), run({"id": "2"}))
+
+
+async def test_names_are_judged_by_the_dag_that_the_run_goes_by(sales: MemoryCluster) -> None:
+    now = sales.get("dags", "sales")["spec"]
+    current = names.revision_name("sales", content_hash(now))
+    gone = {"tasks": ["gone"]}
+    for status, request, refused in (
+        ({"revision": current}, gone, True),
+        ({"revision": "sales-earlier"}, gone, False),
+        ({"revision": "sales-earlier"}, gone | {"revision": "Latest"}, True),
+        ({}, gone, True),
+    ):
+        assert bool(refusal(sales, run(request, status), run())) is refused
+    assert refusal(sales, run(gone, revision="sales-earlier"), run(revision="sales-earlier")) == ""
+    assert refusal(sales, run(gone, dag="other"), run(dag="other")) == ""
