@@ -67,6 +67,8 @@ def _export(buildah: list[str | Path], tag: str, output: Path) -> None:
     with files.appearing(output.absolute()) as temporary:
         run([*buildah, "push", "--quiet", tag, f"docker-archive:{temporary}:{tag}"], limit=300)
     # Images that a tag has been taken from; what a build can still reuse is not dangling.
+    # Builds that were killed have left containers, which keep theirs from being removed.
+    run([*buildah, "rm", "--all"], limit=300)
     run([*buildah, "rmi", "--prune"], limit=120)
 
 
