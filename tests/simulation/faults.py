@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from apiserver import Attributes, Refusal
 from apiserver.kinds import DAGRUNS, DAGS, LEASES, PODS, POOLS, RESOURCEQUOTAS
+from simulation.asking import ask, suspend
 from simulation.dags import POOLS as SLOTS
 from simulation.dags import random_dag
 from simulation.network import QUIET, Trouble
@@ -308,4 +309,6 @@ FAULTS: dict[str, Callable[[World, random.Random], None]] = {
     "pool": _pool,
     "quota": _quota,
     "admission": _admission,
+    "ask": ask,
+    "suspend": suspend,
 }

@@ -20,6 +20,8 @@ _PHASES = {None: 0, "Queued": 1, "Running": 2, "Succeeded": 3, "Failed": 3}
 _ENDS = ("Succeeded", "Failed", "Skipped", "UpstreamFailed", "Removed")
 _ORDER = {"None": 0, "Scheduled": 1, "Queued": 2, "Running": 3, "UpForRetry": 4, "UpForReschedule": 4}
 _ORDER |= dict.fromkeys(_ENDS, 5)
+_BY_REQUEST = ("Stopped", "Marked", "Cleared")
+"""Reasons of what ended because somebody asked for it."""
 LARGEST_STATUS = 1_000_000
 UNLIMITED = 1_000_000
 STOPPED_WITHIN = 70.0
@@ -105,6 +107,8 @@ class Invariants:
         for earlier in self.started.values():
             if not _same_instance(earlier.id, truth.id) or earlier.id.number >= truth.id.number:
                 continue
+            if earlier.id.number <= self._entry(truth.id).get("triesBefore", 0):
+                continue  # it was asked to run again
             if earlier.ended_by == "itself" and earlier.told and earlier.exit_code == 0:
                 self._lost(earlier, f"{earlier.id} succeeded, and yet {truth.id} runs")
 
@@ -125,9 +129,20 @@ class Invariants:
         life = self.world.last_writer.get(truth.id.run_uid)
         return life.seen if life is not None and not life.ended else {}
 
+    def _entry(self, try_id: TryId) -> Json:
+        """What the status of a run says of a task, {} if nothing."""
+        entries: list[Json] = (self.runs.get(try_id.run_uid, {}).get("status") or {}).get("tasks") or []
+        return next((entry for entry in entries if entry["name"] == try_id.task), {})
+
+    def _nobody_waits(self, try_id: TryId) -> bool:
+        """Whether the task of a try was run again since, or marked, or its run stopped."""
+        entry = self._entry(try_id)
+        over = try_id.number <= entry.get("triesBefore", 0)
+        return over or (entry.get("state") in _ENDS and entry.get("reason") in _BY_REQUEST)
+
     def _pod_made(self, document: Json) -> None:
         try_id = TryId.of(document["metadata"])
-        if try_id is None:
+        if try_id is None or self._nobody_waits(try_id):
             return
         if sum(replica.leads for replica in self.world.replicas) > 1:
             self._contested[_uid(document)] = None
@@ -173,6 +188,9 @@ class Invariants:
         statuses = pod["status"].get("containerStatuses") or ()
         if any("terminated" in status["state"] for status in statuses if status["name"] == names.TASK_CONTAINER):
             return False
+        try_id = TryId.of(pod["metadata"])
+        if try_id is not None and self._nobody_waits(try_id):
+            return False
         run = self.world.server.find(DAGRUNS, pod["metadata"]["namespace"], pod["metadata"]["labels"][names.LABEL_RUN])
         alive = (
             run is not None and run["metadata"]["uid"] == _run_uid(pod) and "deletionTimestamp" not in run["metadata"]
@@ -184,6 +202,9 @@ class Invariants:
         if status == before:
             return
         what = f"status of {metadata['name']}"
+        if self._requests_changed(what, before.get("requests") or [], status.get("requests") or []):
+            self._only_go_on(what, before, status)
+            return
         old, new = before.get("phase"), status.get("phase")
         if _PHASES[new] < _PHASES[old] or (old in FINISHED and new != old):
             self.world.fail(f"{what}: phase from {old} to {new}")
@@ -195,6 +216,23 @@ class Invariants:
             self._task_changed(what, entry, tasks.get(entry["name"]))
         if len(str(status)) > LARGEST_STATUS:
             self.world.fail(f"{what} has {len(str(status))} bytes")
+
+    def _requests_changed(self, what: str, old: list[Json], new: list[Json]) -> bool:
+        """Whether a request was carried out; each is on record once, and stays there."""
+        ids = [record["id"] for record in new]
+        if len(set(ids)) < len(ids):
+            self.world.fail(f"{what}: a request is on record twice: {ids}")
+        if new[: len(old)] != old:
+            self.world.fail(f"{what}: the record of requests was {old}, is {new}")
+        return any(record["state"] == "Applied" for record in new[len(old) :])
+
+    def _only_go_on(self, what: str, before: Json, status: Json) -> None:
+        """A request may change anything, but no number of a try is given out twice."""
+        tasks = {entry["name"]: entry for entry in status.get("tasks") or ()}
+        for entry in before.get("tasks") or ():
+            now = tasks.get(entry["name"], {})
+            if now.get("try", 0) < entry.get("try", 0) or now.get("triesBefore", 0) < entry.get("triesBefore", 0):
+                self.world.fail(f"{what}: task {entry['name']} from {_told(entry)} to {now}: tries are forgotten")
 
     def _task_changed(self, what: str, old: Json, new: Json | None) -> None:
         if new is None:
@@ -225,6 +263,8 @@ class Invariants:
         runs = {run["metadata"]["uid"]: run for run in self.world.server.all(DAGRUNS)}
         for run in runs.values():
             self._check_results(run)
+            if "request" in run["spec"]:
+                self.world.fail(f"{run['metadata']['name']} still has the request {run['spec']['request']}")
         for pod in self.world.server.all(PODS):
             metadata, run_uid = pod["metadata"], _run_uid(pod)
             if run_uid is None:
@@ -280,17 +320,19 @@ class Invariants:
             entry = entries.get(truth.id.task)
             what = f"{run['metadata']['name']}: {truth.id} ended by itself with {truth.exit_code}"
             if entry is None or entry.get("try", 0) < truth.id.number:
-                if status.get("reason") != "RunTimeout":
+                if status.get("reason") != "RunTimeout" and not status.get("requests"):
                     self._lost(truth, f"{what}, status says {_told(entry) if entry else 'nothing'}")
                 continue
-            if entry["try"] == truth.id.number:
+            if entry["try"] == truth.id.number and entry.get("triesBefore", 0) < truth.id.number:
                 said = entry
             else:
                 past = [each for each in entry.get("tries") or () if each["number"] == truth.id.number]
                 if not past:
                     continue
                 said = past[0]
-            if said.get("reason") == status.get("reason") == "RunTimeout":
+            reason = said.get("reason")
+            timed_out = reason == "RunTimeout" and (status["reason"] == reason or "requests" in status)
+            if timed_out or reason in _BY_REQUEST:
                 continue
             if said.get("exitCode") != truth.exit_code:
                 self._lost(truth, f"{what}, status says {_told(said)}")

@@ -35,6 +35,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 ACTIVE_RUNS = "status.phase!=Succeeded,status.phase!=Failed"
+WITH_REQUEST = "spec.request.id!="
 OF_VARIABLES = f"{names.LABEL_VARIABLES}=true"
 
 
@@ -48,16 +49,19 @@ class Cluster:
         *,
         on_dag: Callable[[Key], None],
         on_run: Callable[[Key, Change[DagRunObject]], None],
+        on_request: Callable[[Key, str], None],
         on_pod: Callable[[str, PodObject, bool], None],
         on_pool: Callable[[Key], None],
         on_backfill: Callable[[Key], None],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`on_pod(run_uid, pod, gone)`, `on_run(key, change)`; the others get the key of what changed, and look it
-        up."""
+        """`on_pod(run_uid, pod, gone)`, `on_run(key, change)`, `on_request(key, dag)`; the others get the key of what
+        changed, and look it up."""
         self.dags: dict[Key, DagObject] = {}
         self.runs: dict[Key, DagRunObject] = {}
         """DagRuns that have not finished."""
+        self.requested: dict[Key, DagRunObject] = {}
+        """DagRuns that something is asked of, ended or not."""
         self._runs_of: dict[Key, dict[str, DagRunObject]] = {}
         self.pools: dict[Key, PoolObject] = {}
         self.backfills: dict[Key, BackfillObject] = {}
@@ -68,7 +72,7 @@ class Cluster:
         self._gone: dict[str, dict[TryKey, TryReport]] = {}
         self._active: set[str] = set()
         self._on_dag, self._on_run, self._on_pod, self._on_pool = on_dag, on_run, on_pod, on_pool
-        self._on_backfill = on_backfill
+        self._on_backfill, self._on_request = on_backfill, on_request
         self.informers: list[Informer[Any]] = []
         for scope in scopes:
             self.informers += [
@@ -98,6 +102,15 @@ class Cluster:
                     field_selector=ACTIVE_RUNS,
                     decode=DagRunObject,
                     on_change=self._run,
+                    clock=clock,
+                ),
+                Informer(
+                    client,
+                    DAGRUNS,
+                    namespace=scope,
+                    field_selector=WITH_REQUEST,
+                    decode=DagRunObject,
+                    on_change=self._request,
                     clock=clock,
                 ),
                 Informer(
@@ -181,6 +194,10 @@ class Cluster:
             self._active.add(uid)
             self._runs_of.setdefault(dag, {})[key[1]] = run
         self._on_run(key, change)
+
+    def _request(self, change: Change[DagRunObject]) -> None:
+        _update(self.requested, change)
+        self._on_request(_key(change), change.object.dag)
 
     def _pool(self, change: Change[PoolObject]) -> None:
         _update(self.pools, change)

@@ -56,6 +56,7 @@ class Controller:
             settings.scopes,
             on_dag=self._dag_changed,
             on_run=self._run_changed,
+            on_request=self._request_changed,
             on_pod=self._pod_changed,
             on_pool=self._pool_changed,
             on_backfill=self._backfill_changed,
@@ -146,6 +147,10 @@ class Controller:
     def _run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
         if self.leader is not None:
             self.leader.run_changed(key, change)
+
+    def _request_changed(self, key: Key, dag: str) -> None:
+        if self.leader is not None:
+            self.leader.request_changed(key, dag)
 
     def _pool_changed(self, key: Key) -> None:
         if self.leader is not None:

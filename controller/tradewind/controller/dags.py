@@ -24,6 +24,7 @@ from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.schedule import due_ticks, first_moment, max_active_runs
 from tradewind.engine.scheduler import Scheduler
+from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.engine.timetables import Tick, Timetable, timetable_of
 from tradewind.kube.clock import Clock
@@ -150,6 +151,13 @@ class Dags:
             self._history.finished(key, run.phase, run.backfill)
             self._ended.setdefault(key, []).append(run)
             self.changed(key)
+
+    def run_marked(self, dag: Key, name: str, phase: RunPhase) -> None:
+        """A run that had ended was marked: it has ended like this."""
+        entry = self.entries.get(dag)
+        if entry is not None and entry.last_run == name:
+            entry.last_run_phase = phase.value
+        self.changed(dag)
 
     def step(self, now: datetime, budget: float) -> datetime | None:
         """Work on what has changed or come due, for about `budget` seconds; when to be called again."""

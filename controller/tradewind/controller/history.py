@@ -14,7 +14,7 @@ from tradewind.api import names
 from tradewind.api.backfill import UNFINISHED_PHASES
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import DEFAULT_HISTORY_LIMIT
-from tradewind.controller.resources import DAGRUNS, BackfillObject, backfill_of
+from tradewind.controller.resources import DAGRUNS, BackfillObject, DagRunObject, backfill_of
 from tradewind.controller.revisions import Revisions
 from tradewind.engine.backfill import is_recorded
 from tradewind.engine.ended_run import EndedRun
@@ -52,13 +52,15 @@ class History:
         revisions: Revisions,
         *,
         backfills: Mapping[Key, BackfillObject],
+        requested: Mapping[Key, DagRunObject],
         spawn: Callable[[Any, str], asyncio.Task[None]],
         clock: Clock,
     ) -> None:
+        """Of `requested` runs something is asked: they stay until it is carried out."""
         self.counts: Counter[tuple[Key, str]] = Counter()
         self._groups: defaultdict[Key, Counter[tuple[str, str]]] = defaultdict(Counter)
         """The same for each Dag by Backfill (or "") and phase."""
-        self._backfills = backfills
+        self._backfills, self._requested = backfills, requested
         self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
         self._spawn, self._clock = spawn, clock
         self._pruning: dict[Key, DagSpec | None] = {}
@@ -117,6 +119,14 @@ class History:
         group = backfill if backfill and (dag[0], backfill) in self._backfills else ""
         self._groups[dag][group, phase.value] += 1
 
+    def reopened(self, dag: Key, phase: str, backfill: str | None = None) -> None:
+        """A run that had ended so has not any more."""
+        groups = self._groups[dag]
+        # One that a Backfill has run again may have been counted with the Dag's own.
+        group = backfill if backfill and groups[backfill, phase] > 0 else ""
+        self.counts[dag, phase] = max(0, self.counts[dag, phase] - 1)
+        groups[group, phase] = max(0, groups[group, phase] - 1)
+
     def forget(self, dag: Key) -> None:
         """The Dag is gone, and its runs with it."""
         for phase in PHASES:
@@ -163,7 +173,8 @@ class History:
 
     async def _prune(self, dag: Key, spec: DagSpec) -> None:
         finished: list[FinishedRun] = []
-        held: set[str] = set()
+        held = {name for namespace, name in self._requested if namespace == dag[0]}
+        versions: dict[str, str] = {}
         for phase in PHASES:
             selector = f"spec.dag={dag[1]},status.phase={phase}"
             found = await self._client.list(DAGRUNS, dag[0], field_selector=selector, partial=True)
@@ -179,8 +190,9 @@ class History:
                 if "deletionTimestamp" not in run["metadata"]
             ]
             held.update(run["metadata"]["name"] for run in found if self._is_held(run["metadata"]))
+            versions |= {run["metadata"]["name"]: run["metadata"]["resourceVersion"] for run in found}
         surplus = [name for name in surplus_runs(spec, finished) if name not in held]
-        await asyncio.gather(*(self._delete(dag[0], name) for name in surplus))
+        await asyncio.gather(*(self._delete(dag[0], name, versions[name]) for name in surplus))
         left = [run for run in finished if run.name not in set(surplus)]
         self.forget(dag)
         for run in left:
@@ -206,11 +218,12 @@ class History:
             return False
         return not is_recorded(found.spec, found.status, metadata["name"])
 
-    async def _delete(self, namespace: str, name: str) -> None:
+    async def _delete(self, namespace: str, name: str, version: str) -> None:
+        """Delete a run, unless it was changed since it was listed: it may have been asked to run again."""
         try:
-            await self._writer.delete(DAGRUNS, namespace, name, propagation="Background")
+            await self._writer.delete(DAGRUNS, namespace, name, resource_version=version, propagation="Background")
         except ApiError as error:
-            if not error.is_not_found:
+            if not (error.is_not_found or error.is_conflict):
                 raise
 
     async def _prune_revisions(self, dag: Key) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,8 +22,10 @@ from tradewind.controller.metrics import Metrics
 from tradewind.controller.object_watches import ObjectWatches
 from tradewind.controller.past import Past
 from tradewind.controller.pods.observation import observe
+from tradewind.controller.requests import Asked, Requests
 from tradewind.controller.resources import DagRunObject, PodObject, regarding
 from tradewind.controller.revisions import Revisions
+from tradewind.controller.run_versions import RunVersions
 from tradewind.controller.runs import Runs
 from tradewind.controller.settings import Settings
 from tradewind.controller.tries import Tries
@@ -33,6 +35,7 @@ from tradewind.engine.past_index import PastIndex
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Note
 from tradewind.engine.scheduler import Scheduler
+from tradewind.engine.states import RunPhase
 from tradewind.engine.tries import TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
@@ -87,6 +90,7 @@ class Leader:
             settings.scopes,
             self.revisions,
             backfills=cluster.backfills,
+            requested=cluster.requested,
             spawn=self.spawn,
             clock=clock,
         )
@@ -102,12 +106,13 @@ class Leader:
             observe_delay=metrics.observe_schedule_delay,
             clock=clock,
         )
+        versions = RunVersions(cluster, self.revisions)
         self.runs = Runs(
             client,
             writer,
             cluster,
             self.scheduler,
-            self.revisions,
+            versions,
             self.tries,
             recorder,
             spawn=self.spawn,
@@ -117,6 +122,19 @@ class Leader:
             on_refused=self._run_refused,
             in_turn=self.dags.failure_limits.in_turn,
             find_previous=self.past.prepare,
+            clock=clock,
+        )
+        self.requests = Requests(
+            client,
+            writer,
+            cluster,
+            self.runs,
+            versions,
+            recorder,
+            spawn=self.spawn,
+            in_turn=self.dags.failure_limits.in_turn,
+            on_reopened=self._run_reopened,
+            on_marked=self._run_marked,
             clock=clock,
         )
         self.backfills = Backfills(
@@ -183,6 +201,8 @@ class Leader:
         for key in list(self._cluster.runs):
             if not self.backfills.drops(key):
                 self.runs.changed(key)
+        for key in list(self._cluster.requested):
+            self.requests.changed(key)
         self.spawn(self._count_history(), "count history")
         self.spawn(self.leftovers.take_over(), "take over leftovers")
         for run_uid, pods in list(self._cluster.pods.items()):
@@ -231,6 +251,15 @@ class Leader:
                 self.backfills.run_left(key)
                 self._look_after_all(change.object.metadata.uid)
 
+    def request_changed(self, key: Key, dag: str) -> None:
+        """Something is asked of a DagRun, or not any more."""
+        if self._ready:
+            self.requests.changed(key)
+            if key not in self._cluster.requested:
+                self.backfills.run_left(key)
+                # The run was kept for it.
+                self.dags.changed((key[0], dag))
+
     def pool_changed(self, key: Key) -> None:
         """A Pool came, changed or went."""
         if self._ready:
@@ -252,8 +281,9 @@ class Leader:
         report = observe(pod, gone=gone)
         if report is not None:
             self._reported(run_uid, report)
-        self.runs.pod_changed(run_uid, pod)
+        self.tries.pod_changed(run_uid, pod)
         if not gone:
+            self.runs.pod_changed(run_uid, pod)
             self._look_after(run_uid, pod)
 
     def _look_after_all(self, run_uid: str) -> None:
@@ -276,6 +306,7 @@ class Leader:
     def _run_loaded(self, run: RunState) -> None:
         self.dags.run_loaded(run)
         self.waits.run_loaded(run)
+        self.requests.changed((run.info.namespace, run.info.name))
 
     def _run_finished(self, run: RunState, version: int) -> None:
         info = run.info
@@ -287,6 +318,17 @@ class Leader:
             )
         )
         self.leftovers.run_finished(run)
+
+    def _run_reopened(self, run: Asked) -> None:
+        self.history.reopened((run.key[0], run.found.dag), run.status["phase"], run.backfill)
+
+    def _run_marked(self, run: Asked, status: Mapping[str, Any]) -> None:
+        dag, phase = (run.key[0], run.found.dag), RunPhase(status["phase"])
+        self.history.reopened(dag, run.status["phase"], run.backfill)
+        self.history.finished(dag, phase, run.backfill)
+        self.dags.run_marked(dag, run.key[1], phase)
+        self.past.run_marked(run.found, status)
+        self.waits.run_marked(run.found)
 
     def _run_refused(self, run: EndedRun) -> None:
         if (run.namespace, run.dag) in self._cluster.dags:

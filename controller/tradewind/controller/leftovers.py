@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tradewind.api import names
@@ -15,7 +15,7 @@ from tradewind.controller.pods.observation import has_stopped
 from tradewind.controller.resources import DAGRUNS, PodObject
 from tradewind.controller.tries import Tries
 from tradewind.engine.run import RunState
-from tradewind.engine.task_instance import parse_time
+from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
@@ -59,7 +59,7 @@ class Leftovers:
         retention = run.dag.spec.pod_retention
         if retention is not None:
             ended = run.finished_at or self._clock.now()
-            work = self._expire(run.info.namespace, run.info.name, ended + parse_duration(retention))
+            work = self._expire(run.info.namespace, run.info.name, run.info.uid, ended, parse_duration(retention))
             self._spawn(work, f"Pods of {run.info.name}")
 
     async def _look(self, run_uid: str, pod: PodObject) -> None:
@@ -87,6 +87,8 @@ class Leftovers:
 
     async def _clear_up(self, run_uid: str) -> None:
         for left in list(self._cluster.pods.get(run_uid, {}).values()):
+            if self._cluster.is_active(run_uid):
+                return  # it runs again
             if not has_stopped(left) and left.metadata.deletion_timestamp is None:
                 await self._delete(left)
             await self._tries.let_go(left)
@@ -107,15 +109,20 @@ class Leftovers:
             if not (error.is_not_found or error.is_conflict):
                 raise
 
-    async def _expire(self, namespace: str, run: str, when: datetime) -> None:
-        await asyncio.sleep(max(0.0, (when - self._clock.now()).total_seconds()))
+    async def _expire(self, namespace: str, run: str, uid: str, ended: datetime, retention: timedelta) -> None:
+        await asyncio.sleep(max(0.0, (ended + retention - self._clock.now()).total_seconds()))
         while True:
             try:
+                found = await self._client.get(DAGRUNS, namespace, run)
+                if found["metadata"]["uid"] != uid or not _ended_at(found, ended):
+                    return  # it was run again: its Pods stay for as long after its next end
                 await self._writer.delete_collection(PODS, namespace, label_selector=f"{names.LABEL_RUN}={run}")
                 return
             except (NotLeader, WriterStopped):
                 return
             except KubeError as error:
+                if isinstance(error, ApiError) and error.is_not_found:
+                    return  # the run is gone, and its Pods with it
                 log.warning("cannot delete the Pods of DagRun %s/%s: %s", namespace, run, error)
             await asyncio.sleep(LOOK_AFTER * 5)
 
@@ -144,7 +151,13 @@ class Leftovers:
         ended = parse_time(run.get("status", {}).get("finishedAt"))
         if run["metadata"]["uid"] == run_uid and ended:
             with contextlib.suppress(ValueError):
-                await self._expire(namespace, name, ended + parse_duration(retention))
+                await self._expire(namespace, name, run_uid, ended, parse_duration(retention))
+
+
+def _ended_at(run: dict[str, Any], moment: datetime) -> bool:
+    """Whether a run has ended, and last at that time."""
+    ended = parse_time((run.get("status") or {}).get("finishedAt"))
+    return ended is not None and format_time(ended) == format_time(moment)
 
 
 def _is_left(pod: PodObject) -> bool:

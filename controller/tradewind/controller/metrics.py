@@ -82,13 +82,17 @@ class Metrics:
         self.registry.register(_Mirror(cluster, leader, writer))
 
     def run_finished(self, run: RunState) -> None:
-        """A run has ended: count it and its task instances."""
+        """A run has ended: count it, and its tasks that have ended since it last began."""
         info = run.info
         self._runs_finished.labels(info.namespace, info.dag, run.phase.value).inc()
         if run.started_at and run.finished_at:
             seconds = (run.finished_at - run.started_at).total_seconds()
             self._run_seconds.labels(info.namespace, info.dag, run.phase.value).observe(seconds)
+        # What was not run again in a run that had ended before was counted then.
+        again = run.started_at if run.requests else None
         for node in run.nodes:
+            if again is not None and node.finished_at is not None and node.finished_at < again:
+                continue
             for state, count in node.tally().items():
                 self._tasks_finished.labels(info.namespace, info.dag, state.value).inc(count)
             for state, seconds in _durations(node):

@@ -70,6 +70,20 @@ class Past:
         if self._index.touched or self._index.lookups:
             self._wake()
 
+    def run_marked(self, run: DagRunObject, status: Mapping[str, Any]) -> None:
+        """A run that had ended has another end."""
+        dag = run.metadata.namespace, run.dag
+        if self._index.tracks(dag):
+            metadata = {
+                "name": run.metadata.name,
+                "uid": run.metadata.uid,
+                "creationTimestamp": run.metadata.creation_timestamp,
+            }
+            past = past_run({"metadata": metadata, "spec": run.spec, "status": status})
+            if past is not None:
+                self._index.ended(dag, past)
+                self._wake()
+
     def carry_out(self, plan: Plan) -> None:
         """Find out and follow what the engine asks for."""
         for info in plan.lookups:

@@ -36,6 +36,11 @@ class DagRunObject(KubeObject, rename="camel"):
         """Name of its Dag, whatever is wrong with the rest of its spec."""
         return str(self.spec.get("dag", ""))
 
+    @property
+    def suspend(self) -> bool:
+        """Whether it is suspended."""
+        return self.spec.get("suspend") is True
+
     def decoded_status(self) -> dict[str, Any]:
         """The status as a dict."""
         decoded = msgspec.json.decode(self.status) if bytes(self.status) else {}

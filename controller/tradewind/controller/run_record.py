@@ -12,7 +12,7 @@ from tradewind.engine.run import RunState
 from tradewind.kube.objects import Key
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Record:
     """One loaded run."""
 
@@ -22,6 +22,10 @@ class Record:
     writer: asyncio.Task[None] | None = None
     write_took: float = FIRST_GUESS
     """Seconds from the last write of its status to the answer."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while its status is written: by its writer, or by what is asked of the run."""
+    held: bool = False
+    """While true nothing of it starts: what is asked of it is being carried out."""
     over: set[str] = field(default_factory=set)
     """Names of Pods that wait for their result to be in status before they are let go."""
     news: asyncio.Event = field(default_factory=asyncio.Event)

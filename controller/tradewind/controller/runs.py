@@ -9,30 +9,30 @@ import contextlib
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from tradewind.api import names
-from tradewind.api.dagrun import DagRunSpec
 from tradewind.api.validation import Problem, summary
-from tradewind.api.validation.params import check_params, with_defaults
-from tradewind.api.validation.shape import parse
+from tradewind.api.validation.params import check_params
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.pods.observation import is_over, try_of
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
-from tradewind.controller.revisions import BadRevision, Revision, Revisions
+from tradewind.controller.revisions import Revision
 from tradewind.controller.run_record import Record, Written, keep_up, version_of
+from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec, run_info
 from tradewind.controller.status_pace import WRITE_EVERY, StatusPace
-from tradewind.controller.tries import Tries
+from tradewind.controller.tries import Tries, is_stray
+from tradewind.engine import known_tries
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.scheduler import Scheduler
-from tradewind.engine.states import RunPhase
-from tradewind.engine.task_instance import format_time, parse_time
+from tradewind.engine.slots import Slots
+from tradewind.engine.states import FINISHED_PHASES, RunPhase
+from tradewind.engine.task_instance import format_time
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
@@ -51,15 +51,6 @@ _PASSING: dict[str, Any] = {"reason": None, "message": None}
 """What status does not always have: a merge patch keeps what it does not name."""
 
 
-class Waiting(Exception):  # noqa: N818 - not an error: the run waits
-    """The run cannot start yet; the message goes into its status."""
-
-    def __init__(self, reason: str, message: str, dag: Key | None = None) -> None:
-        """`dag` is what it waits for, if that may come."""
-        super().__init__(message)
-        self.reason, self.dag = reason, dag
-
-
 class Runs:
     """The runs that this leader schedules."""
 
@@ -69,7 +60,7 @@ class Runs:
         writer: Writer,
         cluster: Cluster,
         scheduler: Scheduler,
-        revisions: Revisions,
+        versions: RunVersions,
         tries: Tries,
         recorder: EventRecorder,
         *,
@@ -85,7 +76,7 @@ class Runs:
         """`on_finished(state, resourceVersion)`: the end of a run is written; meanwhile `in_turn(dag)` is held."""
         self.records: dict[str, Record] = {}
         self._client, self._writer, self._cluster = client, writer, cluster
-        self._scheduler, self._revisions, self._tries = scheduler, revisions, tries
+        self._scheduler, self._versions, self._tries = scheduler, versions, tries
         self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
         self._on_loaded, self._on_refused, self._find_previous = on_loaded, on_refused, find_previous
         self._recorder, self._in_turn, self._clock = recorder, in_turn, clock
@@ -114,6 +105,7 @@ class Runs:
         record = self.records.get(uid)
         if record is not None:
             keep_up(record, found)
+            self._suspend(record)
         elif uid not in self._loading:
             self._uids[key] = uid
             self._loading[uid] = self._spawn(self._load(key, uid), f"load {key[0]}/{key[1]}")
@@ -131,6 +123,19 @@ class Runs:
             del self._fresh[key]
             return found
         return fresh
+
+    def hold(self, record: Record, held: bool) -> None:
+        """While it is held nothing of a run starts: what is asked of it is being carried out."""
+        record.held = held
+        if self.records.get(record.state.info.uid) is record:
+            self._suspend(record)
+
+    def _suspend(self, record: Record) -> None:
+        found = self._newest(record.key)
+        suspended = record.held or (found is not None and found.suspend)
+        if suspended != record.state.suspended:
+            self._scheduler.suspend(record.state.info.uid, suspended)
+            self._wake()
 
     async def loaded(self) -> None:
         """Return once no run is being loaded."""
@@ -186,19 +191,24 @@ class Runs:
 
     async def _load_once(self, key: Key, found: DagRunObject) -> None:
         status = found.decoded_status()
-        spec, problems = parse(DagRunSpec, found.spec)
+        spec, problems = parse_spec(found)
         if spec is None:
-            await self._claim(key, found, str(found.spec.get("dag")))
+            await self._claim(key, found, found.dag)
             await self._reject(key, found, problems)
             return
-        revision = await self._revision(key, found, spec, status)
+        try:
+            revision = await self._versions.of(found, spec, status)
+        except Waiting as waiting:
+            if waiting.dag is not None:
+                self._waiting.setdefault(waiting.dag, set()).add(key)
+            raise
         if not status.get("startedAt"):
             await self._claim(key, found, spec.dag)
             problems = check_params(revision.spec.params or {}, spec.params or {})
             if problems:
                 await self._reject(key, found, problems)
                 return
-        info = _run_info(key, found, spec, revision, self._clock.now())
+        info = run_info(found, spec, revision, self._clock.now())
         if revision.dag.asks_for_past:
             await self._find_previous(info)
         self._add(key, found, info, revision, status)
@@ -215,10 +225,11 @@ class Runs:
             graph=revision.graph,
             variables=partial(self._cluster.variables, info.namespace),
         )
+        state.suspend((self._newest(key) or found).suspend)
         self._scheduler.introduce(state)
         reports = list(self._cluster.reports(info.uid))
-        if reports and not state.started_at:
-            # Its Pods are there, so it had started: that status was never written.
+        if not state.started_at and any(known_tries.is_news(state, report.key) for report in reports):
+            # A Pod of a try that status does not tell of is there, so it had started: that was never written.
             state.begin(now)
         for report in reports:
             state.report(report, now)
@@ -232,31 +243,27 @@ class Runs:
         self._on_loaded(state)
         self._wake()
 
-    async def _revision(self, key: Key, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any]) -> Revision:
-        """The revision that the run is pinned to: by status, by its Pods, by its spec, or the Dag as it is now."""
-        pinned = status.get("revision") if status.get("startedAt") else None
-        if not pinned:
-            for pod in self._cluster.pods.get(found.metadata.uid, {}).values():
-                pinned = pod.metadata.annotations.get(names.ANNOTATION_REVISION) or pinned
-        pinned = pinned or spec.revision
-        if pinned:
-            try:
-                return await self._revisions.get(key[0], pinned)
-            except BadRevision as error:
-                raise Waiting("RevisionUnusable", str(error)) from error
-        dag = self._cluster.dags.get((key[0], spec.dag))
-        if dag is None:
-            why = f"waits: there is no Dag {spec.dag!r} in namespace {key[0]!r}"
-            raise Waiting("DagNotFound", why, self._wait_for(key, spec.dag))
-        try:
-            return await self._revisions.keep(key[0], spec.dag, dag.metadata.uid, dag.spec)
-        except BadRevision as error:
-            why = f"waits: Dag {spec.dag!r} is not accepted; see its condition Accepted"
-            raise Waiting("DagNotAccepted", why, self._wait_for(key, spec.dag)) from error
-
-    def _wait_for(self, key: Key, dag: str) -> Key:
-        self._waiting.setdefault((key[0], dag), set()).add(key)
-        return key[0], dag
+    def replace(
+        self, record: Record, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]
+    ) -> None:
+        """Go on with a run from a status that somebody who holds its turn has written; `found` has its version."""
+        key, uid = record.key, info.uid
+        if record.writer is not None:
+            record.writer.cancel()
+        # That it has ended, or was deleted, may have been heard before the answer to that write.
+        known = self.records.pop(uid, None)
+        if status["phase"] not in FINISHED_PHASES and known is record:
+            self._add(key, found, info, revision, status)
+            return
+        self._scheduler.remove_run(uid)
+        self._uids.pop(key, None)
+        if status["phase"] not in FINISHED_PHASES:
+            self.changed(key)
+            return
+        self._is_over(key, uid, version_of(found))
+        state = RunState(info, revision.dag, Slots(), status=status, graph=revision.graph)
+        self._on_finished(state, version_of(found))
+        self._wake()
 
     async def _claim(self, key: Key, found: DagRunObject, dag_name: str) -> None:
         """A run that a person made gets the label and the owner that the schedule's runs are born with."""
@@ -349,19 +356,24 @@ class Runs:
         for record in list(self.records.values()):
             if record.news.is_set() or record.state.changed:
                 try:
-                    while await self._write(record) is Written.NOT_YET:
-                        pass
+                    async with record.turn:
+                        while await self._write(record) is Written.NOT_YET:
+                            pass
                 except KubeError as error:
                     log.warning("cannot write the status of DagRun %s/%s: %s", *record.key, error)
 
     def pod_changed(self, run_uid: str, pod: PodObject) -> None:
-        """Note a protected Pod that is over: it is let go once status has its result."""
+        """Note a protected Pod that is over: it is let go once status has its result. Delete one that goes on though
+        nobody waits for its try any more."""
+        record = self.records.get(run_uid)
+        if record is None:
+            return
         if names.FINALIZER_RESULT in pod.metadata.finalizers and is_over(pod):
-            record = self.records.get(run_uid)
-            if record is not None:
-                record.over.add(pod.metadata.name)
-                record.state.changed = True
-                self.mark(record.state)
+            record.over.add(pod.metadata.name)
+            record.state.changed = True
+            self.mark(record.state)
+        elif pod.metadata.deletion_timestamp is None and is_stray(record.state, pod):
+            self._spawn(self._tries.end_stray(pod), f"end {pod.metadata.name}")
 
     async def _keep_written(self, record: Record) -> None:
         """Write status whenever there is news, until the run has ended or is dropped."""
@@ -373,7 +385,8 @@ class Runs:
             last = record.state.finished
             info = record.state.info
             try:
-                async with self._in_turn((info.namespace, info.dag)) if last else contextlib.nullcontext():
+                in_turn = self._in_turn((info.namespace, info.dag)) if last else contextlib.nullcontext()
+                async with in_turn, record.turn:
                     written = await self._write(record)
             except (NotLeader, WriterStopped):
                 return
@@ -447,17 +460,22 @@ class Runs:
         if fresh.metadata.uid != uid:
             self._drop(key, uid)
             return Written.NEVER
+        self.load_anew(record, fresh)
+        return Written.NEVER
+
+    def load_anew(self, record: Record, fresh: DagRunObject) -> None:
+        """Another controller has written the status of a run: what we know of it is out of date."""
+        key, uid = record.key, record.state.info.uid
         log.info("DagRun %s/%s was changed by another controller: loading it anew", *key)
         del self.records[uid]
         self._uids.pop(key, None)
-        if status.get("phase") in ("Succeeded", "Failed"):
+        if fresh.decoded_status().get("phase") in FINISHED_PHASES:
             self._is_over(key, uid, version_of(fresh))
             self._scheduler.remove_run(uid)
             self._wake()
         else:
             self._fresh[key] = fresh
             self.changed(key)
-        return Written.NEVER
 
     def _is_over(self, key: Key, uid: str, version: float) -> None:
         """The run has ended or is gone: what the watch still tells of the time before does not bring it back."""
@@ -473,23 +491,3 @@ class Runs:
         self._uids.pop(record.key, None)
         self._on_finished(state, int(record.resource_version))
         self._wake()
-
-
-def _run_info(key: Key, found: DagRunObject, spec: DagRunSpec, revision: Revision, now: datetime) -> RunInfo:
-    created = parse_time(found.metadata.creation_timestamp) or now
-    logical = spec.logical_date or created
-    interval = spec.data_interval
-    return RunInfo(
-        namespace=key[0],
-        name=key[1],
-        uid=found.metadata.uid,
-        dag=spec.dag,
-        type=spec.type,
-        logical_date=logical,
-        interval_start=interval.start if interval else logical,
-        interval_end=interval.end if interval else logical,
-        params=with_defaults(revision.spec.params or {}, spec.params or {}),
-        revision=revision.name,
-        created_at=created,
-        backfill=found.metadata.labels.get(names.LABEL_BACKFILL),
-    )

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from tradewind.controller.cluster import Cluster
 from tradewind.controller.pods.manifest import pod_manifest, pod_name
 from tradewind.controller.pods.observation import is_over, observe, run_uid_of, try_of
 from tradewind.controller.resources import PodObject
+from tradewind.engine import known_tries
 from tradewind.engine.rendering import RenderedTask, render_task
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo, Stop
@@ -34,6 +36,9 @@ log = logging.getLogger(__name__)
 
 STOP_AGAIN = 5.0
 """Seconds until a stop that failed is tried again."""
+EARLIER_ENDS_WITHIN = 60.0
+"""Seconds that a task which is run again waits, with its slots, for the Pod of an earlier try; then without them."""
+LOOK_AGAIN = 0.2
 SETTLE = 3.0
 """Seconds in which news arrive by watch: the last words of a Pod which the API server no longer has, a variable."""
 
@@ -57,10 +62,34 @@ class Tries:
         self._runs = runs
         self._report = report
         self._clock = clock
+        self._making: dict[tuple[str, str, int | None], asyncio.Task[Any]] = {}
+        """Who makes a Pod of which (run UID, task, index)."""
+        self._unseen: dict[tuple[str, str], TryKey] = {}
+        """Pods that were made, by (run UID, name), and that the cache does not have yet."""
+        self._ending: set[str] = set()
+        """UIDs of Pods that are being ended since nobody waits for their tries."""
 
     async def start(self, run: RunState, start: Start) -> None:
         """Make the Pod of a try, or find out why there will be none."""
+        place = (start.run.uid, start.key.task, start.key.index)
+        # The Pod of a try that was given up may just be being made: it must be known before another is.
+        while (before := self._making.get(place)) is not None:
+            await asyncio.wait([before])
+        current = asyncio.current_task()
+        assert current is not None
+        self._making[place] = current
+        try:
+            await self._start(run, start)
+        finally:
+            del self._making[place]
+
+    async def _start(self, run: RunState, start: Start) -> None:
         info, task, key = start.run, start.task, start.key
+        left = await self._wait_for_earlier(run, key)
+        if left is not None:
+            message = f"waits for the end of Pod {left!r}, which an earlier try left"
+            self._report(info.uid, _postponed(key, "EarlierTryRuns", message))
+            return
         try:
             rendered = await self._render(run, start)
             if rendered is None:
@@ -72,17 +101,21 @@ class Tries:
         except ValueError as error:
             self._refuse(info.uid, key, "InvalidPodTemplate", str(error))
             return
+        name = manifest["metadata"]["name"]
+        self._unseen[info.uid, name] = key
         try:
-            await self._writer.create(PODS, info.namespace, manifest, wanted=lambda: self._is_wanted(info.uid, key))
+            await self._writer.create(PODS, info.namespace, manifest, wanted=lambda: self._is_wanted(run, key))
         except ApiError as error:
             refusal = _refusal(key, error)
             if error.is_already_exists:
-                await self._adopt(info.uid, info.namespace, manifest["metadata"]["name"], key)
+                await self._adopt(info.uid, info.namespace, name, key)
             elif refusal.event is TryEvent.REFUSED:
                 # Not if an earlier attempt made it and was not answered: a webhook may be of another opinion now.
-                await self._adopt(info.uid, info.namespace, manifest["metadata"]["name"], key, otherwise=refusal)
+                await self._adopt(info.uid, info.namespace, name, key, otherwise=refusal)
             else:
                 self._report(info.uid, refusal)
+            if not error.is_transient:
+                self._unseen.pop((info.uid, name), None)
         except (NotLeader, WriterStopped):
             return  # the next leader starts it, or finds its Pod
         except NotWanted:
@@ -91,7 +124,7 @@ class Tries:
             self._report(info.uid, _postponed(key, "ApiUnavailable", str(error)))
         else:
             # A watch event that was faster than this answer says more: why the Pod waits, or that it runs.
-            if self._cluster.pod(info.uid, manifest["metadata"]["name"]) is None:
+            if self._cluster.pod(info.uid, name) is None:
                 self._report(info.uid, _report(key, TryEvent.CREATED))
 
     async def _render(self, run: RunState, start: Start) -> RenderedTask | None:
@@ -104,15 +137,85 @@ class Tries:
             return render_task(run, task, key.number, key.index)
         except MissingVariableError:
             await asyncio.sleep(SETTLE)
-        if not self._is_wanted(run.info.uid, key):
+        if not self._is_wanted(run, key):
             return None
         return render_task(run, task, key.number, key.index)
 
-    def _is_wanted(self, run_uid: str, key: TryKey) -> bool:
-        """Whether a try has still to be started."""
-        run = self._runs.get(run_uid)
-        instance = run.instance(key.task, key.index) if run is not None else None
+    def _is_wanted(self, run: RunState, key: TryKey) -> bool:
+        """Whether a try has still to be started, and by this state of its run: one that is loaded anew does so by
+        itself, when it has slots for it."""
+        instance = run.instance(key.task, key.index) if self._runs.get(run.info.uid) is run else None
         return instance is not None and instance.key == key and not instance.finished and instance.stop is None
+
+    # After a rerun ------------------------------------------------------------------------------------------------
+
+    async def _wait_for_earlier(self, run: RunState, key: TryKey) -> str | None:
+        """Return once no container of a try runs that was made before the task was asked to run again; the name of a
+        Pod that does not end."""
+        instance = run.instance(key.task, key.index)
+        if instance is None or not instance.tries_before:
+            return None
+        deadline = self._clock.monotonic() + EARLIER_ENDS_WITHIN
+        while (name := await self._runs_still(run, key)) is not None and self._is_wanted(run, key):
+            if self._clock.monotonic() > deadline:
+                return name
+            await asyncio.sleep(LOOK_AGAIN)
+        return None
+
+    async def _runs_still(self, run: RunState, key: TryKey) -> str | None:
+        """The Pod of an earlier try of a task instance, if one has not ended."""
+        for name in self._earlier(run, key):
+            pod = self._cluster.pod(run.info.uid, name)
+            if pod is not None:
+                if not is_over(pod):
+                    return name
+            elif (run.info.uid, name) in self._unseen:
+                try:
+                    await self._client.get(PODS, run.info.namespace, name)
+                except KubeError as error:
+                    if isinstance(error, ApiError) and error.is_not_found:
+                        self._unseen.pop((run.info.uid, name), None)
+                        continue
+                return name
+        return None
+
+    def _earlier(self, run: RunState, key: TryKey) -> list[str]:
+        """Names that Pods of earlier tries of a task instance may have."""
+        uid = run.info.uid
+        if run.node(key.task).task.sensor is None:
+            return [pod_name(run.info, replace(key, number=number)) for number in range(1, key.number)]
+        known = {name: try_of(pod) for name, pod in self._cluster.pods.get(uid, {}).items()}
+        known |= {name: made for (run_uid, name), made in self._unseen.items() if run_uid == uid}
+        return [
+            name
+            for name, other in known.items()
+            if other is not None and (other.task, other.index) == (key.task, key.index) and other.number < key.number
+        ]
+
+    def pod_changed(self, run_uid: str, pod: PodObject) -> None:
+        """The cache knows of a Pod."""
+        self._unseen.pop((run_uid, pod.metadata.name), None)
+
+    async def end_stray(self, pod: PodObject) -> None:
+        """End a Pod that nobody waits for any more."""
+        metadata = pod.metadata
+        if metadata.uid in self._ending:
+            return
+        self._ending.add(metadata.uid)
+        try:
+            while True:
+                try:
+                    await self._writer.delete(PODS, metadata.namespace, metadata.name, uid=metadata.uid)
+                    return
+                except (NotLeader, WriterStopped):
+                    return
+                except KubeError as error:
+                    if isinstance(error, ApiError) and (error.is_not_found or error.is_conflict):
+                        return
+                    log.warning("cannot delete Pod %s/%s: %s", metadata.namespace, metadata.name, error)
+                await asyncio.sleep(STOP_AGAIN)
+        finally:
+            self._ending.discard(metadata.uid)
 
     async def stop(self, stop: Stop) -> None:
         """End a try that is under way; its end is then reported by its Pod."""
@@ -243,6 +346,12 @@ class Tries:
 
     def _refuse(self, run_uid: str, key: TryKey, reason: str, message: str) -> None:
         self._report(run_uid, _report(key, TryEvent.REFUSED, reason=reason, message=message, retry=False))
+
+
+def is_stray(run: RunState, pod: PodObject) -> bool:
+    """Whether a Pod goes on though nobody waits for its try any more: its task was run again, or marked."""
+    identity = try_of(pod)
+    return identity is not None and known_tries.is_over(run, identity) and not is_over(pod)
 
 
 def _is_of(pod: PodObject, run_uid: str, key: TryKey) -> bool:

@@ -21,7 +21,7 @@ def restore(run: "RunState", status: Mapping[str, Any]) -> None:
     run.phase = RunPhase(status["phase"])
     run.reason, run.message = status.get("reason"), status.get("message")
     if run.message == SUSPENDED:
-        run.message = None
+        run.message, run.changed = None, True
     run.started_at = parse_time(status.get("startedAt"))
     run.finished_at = parse_time(status.get("finishedAt"))
     entries = {entry["name"]: entry for entry in status.get("tasks", ())}

@@ -64,7 +64,12 @@ def _has_begun(node: "TaskNode") -> bool:
 
 
 def _message(run: "RunState") -> str | None:
-    return SUSPENDED if run.suspended and not run.finished and not run.message else run.message
+    return run.message or (SUSPENDED if _is_held(run) else None)
+
+
+def _is_held(run: "RunState") -> bool:
+    """Whether spec.suspend keeps it from going on."""
+    return run.suspended and not run.finished
 
 
 def _complete(run: "RunState") -> dict[str, Any]:
@@ -73,8 +78,8 @@ def _complete(run: "RunState") -> dict[str, Any]:
     return {
         "type": "Complete",
         "status": "True" if run.finished else "False",
-        "reason": run.reason or run.phase.value,
-        "message": run.message or f"the run is {run.phase.value}",
+        "reason": run.reason or ("Suspended" if _is_held(run) else run.phase.value),
+        "message": _message(run) or f"the run is {run.phase.value}",
         "lastTransitionTime": moment,
     }
 

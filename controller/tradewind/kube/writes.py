@@ -148,12 +148,14 @@ def delete(
     name: str,
     *,
     uid: str | None = None,
+    resource_version: str | None = None,
     grace: int | None = None,
     propagation: str | None = None,
     partial: Partial = True,
     priority: int = Priority.DELETE,
 ) -> Write:
-    """DELETE. `uid` is a precondition: another object of that name is a Conflict.
+    """DELETE. `uid` and `resource_version` are preconditions: another object of that name, or one that was changed
+    since, is a Conflict.
 
     `grace` in seconds; `propagation` is Background, Foreground or Orphan.
     """
@@ -164,7 +166,7 @@ def delete(
         path=resource.path(namespace, name),
         key=_key(resource, namespace, name),
         priority=priority,
-        body=_delete_options(uid, grace, propagation),
+        body=_delete_options(uid, resource_version, grace, propagation),
         partial=partial,
     )
 
@@ -198,7 +200,7 @@ def delete_collection(
         path=resource.path(namespace),
         key=_key(resource, namespace, "", label_selector, field_selector),
         priority=priority,
-        body=_delete_options(None, grace, propagation),
+        body=_delete_options(None, None, grace, propagation),
         params=params,
         partial="list",
         # The server's own limit for a request; a page of slow deletions may well need it.
@@ -238,6 +240,7 @@ class DeleteOptions(TypedDict, total=False):
     """Options of `delete`."""
 
     uid: str | None
+    resource_version: str | None
     grace: int | None
     propagation: str | None
     partial: Partial
@@ -261,10 +264,13 @@ def _key(resource: Resource, namespace: str | None, name: str, *rest: str) -> tu
     return (resource.group, resource.plural, namespace or "", name, *rest)
 
 
-def _delete_options(uid: str | None, grace: int | None, propagation: str | None) -> bytes | None:
+def _delete_options(
+    uid: str | None, resource_version: str | None, grace: int | None, propagation: str | None
+) -> bytes | None:
     options: dict[str, Any] = {}
-    if uid is not None:
-        options["preconditions"] = {"uid": uid}
+    conditions = {"uid": uid, "resourceVersion": resource_version}
+    if uid is not None or resource_version is not None:
+        options["preconditions"] = {name: value for name, value in conditions.items() if value is not None}
     if grace is not None:
         options["gracePeriodSeconds"] = grace
     if propagation is not None:

@@ -49,6 +49,8 @@ class MemoryCluster:
         self._client: _Client
         self._task: asyncio.Task[None] | None = None
         self._fails: set[str] = set()
+        self.stays: set[str] = set()
+        """Runs whose Pods go on until they are let end (`kubelet`)."""
         self._ask("POST", "namespaces", "", {"metadata": {"name": "ns"}})
 
     # ---- the controller
@@ -60,6 +62,11 @@ class MemoryCluster:
         self.controller = Controller(settings, self._client)
         self._task = asyncio.create_task(self.controller.run())
         await self.eventually(lambda: self.controller.leader is not None, "a controller leads")
+
+    def die(self) -> None:
+        """Its process is lost in the middle of what it does, which is not answered any more."""
+        self._client.dead = True
+        raise Unreachable("the process is dead")
 
     async def kill(self) -> None:
         """Its process is lost: it writes nothing more. The time until another may lead passes."""
@@ -78,9 +85,27 @@ class MemoryCluster:
     # ---- what a person does and sees
 
     def dag(self, name: str, **spec: Any) -> None:
-        """Make a Dag of one task."""
+        """Make a Dag, of one task unless told otherwise."""
         tasks = [{"name": "load", "image": "busybox", "args": ["load"]}]
         self._ask("POST", "dags", "", {"metadata": {"name": name}, "spec": {"tasks": tasks, **spec}})
+
+    def ask(self, run: str, kind: str, **fields: Any) -> str:
+        """Ask something of a run; the id of the request."""
+        request = {"id": str(uuid.uuid4()), "type": kind, "requestedBy": "alice", **fields}
+        self.patch("dagruns", run, spec={"request": request})
+        return str(request["id"])
+
+    async def wait_asked(self, run: str, request: str) -> Json:
+        """The record of a request, once it was dealt with and is removed."""
+
+        def record() -> Json | None:
+            if "request" in self.get("dagruns", run)["spec"]:
+                return None
+            records = self.status("dagruns", run).get("requests", ())
+            return next((each for each in records if each["id"] == request), None)
+
+        found: Json = await self.eventually(record, f"the request {request} on {run} is dealt with")
+        return found
 
     def run(self, dag: str, name: str, *, fails: bool = False, **spec: Any) -> None:
         """Make a DagRun whose Pod succeeds or fails at once."""
@@ -111,6 +136,12 @@ class MemoryCluster:
     def status(self, plural: str, name: str) -> Json:
         """Its status, {} before there is one."""
         return self.get(plural, name).get("status") or {}
+
+    def end(self, pod: str, run: str) -> None:
+        """The container of a Pod of `stays` ends; if the Pod is being deleted it goes."""
+        self.kubelet(pod, run)
+        if "deletionTimestamp" in self.get("pods", pod)["metadata"]:
+            self._ask("DELETE", "pods", pod, {"gracePeriodSeconds": 0})
 
     def all(self, plural: str) -> list[Json]:
         """The objects of a kind."""
@@ -151,6 +182,13 @@ class MemoryCluster:
         answer = self.server.handle(Request(method=method, path=path, body=data, content_type=content_type))
         assert answer.status < 400 or method == "DELETE", answer.document
 
+    def begin(self, pod: str) -> None:
+        """A Pod runs."""
+        state = {"running": {"startedAt": self.server.timestamp()}}
+        status = {"phase": "Running", "containerStatuses": [{"name": "task", "state": state}]}
+        self._ask("POST", "pods", pod, {"target": {"kind": "Node", "name": "node"}}, "binding")
+        self._ask("PATCH", "pods", pod, {"status": status}, "status")
+
     def kubelet(self, pod: str, run: str) -> None:
         """A Pod runs to its end."""
         now, fails = self.server.timestamp(), run in self._fails
@@ -183,7 +221,11 @@ class _Client(MemoryClient):
         answer = self.server.handle(request)
         if answer.status < 400:
             if request.method == "POST" and place.kind.plural == "pods":
-                self._cluster.kubelet(name, body["metadata"]["labels"]["tradewind.dev/run"])
+                run = body["metadata"]["labels"]["tradewind.dev/run"]
+                if run in self._cluster.stays:
+                    self._cluster.begin(name)
+                else:
+                    self._cluster.kubelet(name, run)
             self._cluster.after_write(request.method, place.kind.plural, name, body)
             if self._cluster.hold(place.kind.plural, name, body):
                 await self._cluster.released.wait()

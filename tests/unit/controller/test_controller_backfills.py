@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -258,35 +260,72 @@ async def test_history_counts_the_runs_of_each_backfill_apart(cluster: MemoryClu
     await cluster.eventually(lambda: len(runs(cluster)) == 2, "without it they count together")
 
 
-async def test_reprocess_asks_for_the_run_to_be_run_again(cluster: MemoryCluster) -> None:
-    """What becomes of the request is told here as the controller of runs will tell it."""
+@pytest.mark.parametrize("moment", [None, "asked", "reopened"])
+async def test_reprocess_runs_again_what_failed(cluster: MemoryCluster, moment: str | None) -> None:
+    """The controller may die when a run was asked to run again, or when it has begun to."""
     dag(cluster)
     for hour, fails in ((1, True), (2, False), (3, True)):
         cluster.run("sales", HOURS[hour], fails=fails)
         await cluster.wait_phase(HOURS[hour], "Failed" if fails else "Succeeded")
+    cluster.mend(HOURS[1])
+    died: list[str] = []
+
+    def die(method: str, plural: str, name: str, body: Json) -> None:
+        asked = "request" in (body.get("spec") or {}) and body["spec"]["request"]
+        carried_out = (body.get("status") or {}).get("requests")
+        if not died and plural == "dagruns" and (asked if moment == "asked" else carried_out):
+            died.append(name)
+            cluster.die()
+
+    if moment:
+        cluster.after_write = die
     uid = backfill(cluster, reprocess="Failed")["metadata"]["uid"]
-    for hour in (1, 3):
-        await cluster.eventually(lambda: cluster.get("dagruns", HOURS[hour])["spec"].get("request"), "a request")  # noqa: B023
-    asked = cluster.get("dagruns", HOURS[1])
-    assert asked["spec"]["request"] == {
-        "id": f"backfill-{uid}",
-        "type": "Rerun",
-        "requestedBy": "Backfill day",
-        "revision": "Latest",
-        "message": "its run failed, and reprocess is Failed",
-    }
-    assert asked["metadata"]["labels"]["tradewind.dev/backfill"] == "day"
-    said = await says(cluster, "2 runs going on, 0 of 8 ticks left")
-    assert counts(said) == (8, 7, 2, 5, 0, 1)
-    for hour, state in ((1, "Applied"), (3, "Rejected")):
-        entry = {"id": f"backfill-{uid}", "type": "Rerun", "state": state}
-        phase = {"phase": "Succeeded"} if state == "Applied" else {}
-        cluster.patch("dagruns", HOURS[hour], subresource="status", status={"requests": [entry], **phase})
-        cluster.patch("dagruns", HOURS[hour], spec={"request": None})
-    cluster.patch("backfills", "day", metadata={"labels": {"look": "again"}})
-    worker_of = cluster.controller.leader.backfills.workers["ns", "day"]  # type: ignore[union-attr]
-    worker_of.run_left(HOURS[1])
-    worker_of.run_left(HOURS[3])
+    if moment:
+        await cluster.eventually(lambda: died, "the controller has died")
+        await cluster.kill()
+        await cluster.start()
+
     done = await ended(cluster)
+
     assert counts(done) == (8, 7, 0, 6, 1, 1)
     assert done["failedRuns"] == [HOURS[3]]
+    for hour, phase in ((1, "Succeeded"), (3, "Failed")):
+        run = cluster.get("dagruns", HOURS[hour])
+        [record] = run["status"]["requests"]
+        assert (record["id"], record["state"], record["revision"]) == (f"backfill-{uid}", "Applied", "Latest")
+        assert (record["requestedBy"], record["requestMessage"]) == (
+            "Backfill day",
+            "its run failed, and reprocess is Failed",
+        )
+        assert (run["status"]["phase"], run["status"]["tasks"][0]["try"]) == (phase, 2)
+        assert "request" not in run["spec"]
+        assert run["metadata"]["labels"]["tradewind.dev/backfill"] == "day"
+    assert Counter(pod["metadata"]["labels"]["tradewind.dev/run"] for pod in cluster.all("pods")) == {
+        hour: 2 if hour in (HOURS[1], HOURS[3]) else 1 for hour in HOURS
+    }
+
+
+async def test_reprocess_counts_a_run_that_cannot_be_run_again_as_failed(cluster: MemoryCluster) -> None:
+    dag(cluster)
+    cluster.run("sales", HOURS[1], fails=True)
+    await cluster.wait_phase(HOURS[1], "Failed")
+    cluster.patch("dags", "sales", spec={"params": {"region": {"type": "string"}}})
+    backfill(cluster, reprocess="Failed", params={"region": "eu"})
+    done = await ended(cluster)
+    assert counts(done) == (8, 8, 0, 7, 1, 0)
+    assert done["failedRuns"] == [HOURS[1]]
+    assert cluster.status("dagruns", HOURS[1])["requests"][0]["state"] == "Rejected"
+
+
+async def test_reprocess_completed_keeps_to_the_limit(cluster: MemoryCluster) -> None:
+    dag(cluster)
+    backfill(cluster, "first")
+    await ended(cluster, "first")
+    backfill(cluster, reprocess="Completed", maxActiveRuns=1)
+    assert counts(await ended(cluster)) == (8, 8, 0, 8, 0, 0)
+    spans = [
+        (datetime.fromisoformat(run["status"]["startedAt"]), datetime.fromisoformat(run["status"]["finishedAt"]))
+        for run in cluster.all("dagruns")
+    ]
+    assert all(later[0] >= before[1] for before, later in pairwise(spans))
+    assert all(run["status"]["tasks"][0]["try"] == 2 for run in cluster.all("dagruns"))

@@ -29,7 +29,7 @@ async def test_a_namespace_that_is_gone_does_not_keep_the_others_from_being_coun
     client: Any = OneNamespaceIsGone()
     nothing: Any = None
     history = History(
-        client, nothing, ("gone", "ours"), nothing, backfills={}, spawn=asyncio.create_task, clock=nothing
+        client, nothing, ("gone", "ours"), nothing, backfills={}, requested={}, spawn=asyncio.create_task, clock=nothing
     )
     key = ("ours", "sales")
     assert await history.count({key: 11}) == ([key], {key: ["run"]})

@@ -87,6 +87,10 @@ class Waits:
             for waiting, waiter in list(self._waiters.get(uid, {}).items()):
                 self._end(uid, waiting, waiter)
 
+    def run_marked(self, run: DagRunObject) -> None:
+        """A run that had ended has another end."""
+        self._dag_runs.run_marked(run)
+
     def dag_changed(self, dag: Key) -> None:
         """A Dag came or went."""
         self._dag_runs.dag_changed(dag)

@@ -108,6 +108,12 @@ class DagRunWaits:
                 # Deleted, or ended by another controller.
                 self._read_for(wanted)
 
+    def run_marked(self, run: DagRunObject) -> None:
+        """A run that had ended has another end."""
+        place = place_of_object(run)
+        for wanted in self._who_wants((run.metadata.namespace, run.dag), place[0]) if place is not None else ():
+            self._read_for(wanted)
+
     def dag_changed(self, dag: Key) -> None:
         """A Dag came or went."""
         for wanted in list(self._wanted.get(dag, ())):

@@ -1,0 +1,94 @@
+"""Which revision of its Dag a run goes by, and what the engine is told of the run."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from tradewind.api import names
+from tradewind.api.dagrun import DagRunSpec
+from tradewind.api.validation.params import with_defaults
+from tradewind.api.validation.problem import Problem
+from tradewind.api.validation.shape import parse
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.resources import DagRunObject
+from tradewind.controller.revisions import BadRevision, Revision, Revisions
+from tradewind.engine.run_info import RunInfo
+from tradewind.engine.task_instance import parse_time
+from tradewind.kube.objects import Key
+
+
+class Waiting(Exception):  # noqa: N818 - not an error: the run waits
+    """The run cannot start yet; the message goes into its status."""
+
+    def __init__(self, reason: str, message: str, dag: Key | None = None) -> None:
+        """`dag` is what it waits for, if that may come."""
+        super().__init__(message)
+        self.reason, self.dag = reason, dag
+
+
+class RunVersions:
+    """Finds the revision of a run."""
+
+    def __init__(self, cluster: Cluster, revisions: Revisions) -> None:
+        self._cluster, self._revisions = cluster, revisions
+
+    async def of(self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any]) -> Revision:
+        """The revision that the run is pinned to: by status, by its Pods, by its spec, or the Dag as it is now. Raises
+        Waiting."""
+        pinned = _pinned(status)
+        if not pinned:
+            for pod in self._cluster.pods.get(found.metadata.uid, {}).values():
+                pinned = pod.metadata.annotations.get(names.ANNOTATION_REVISION) or pinned
+        pinned = pinned or spec.revision
+        if not pinned:
+            return await self.latest(found.metadata.namespace, spec.dag)
+        try:
+            return await self._revisions.get(found.metadata.namespace, pinned)
+        except BadRevision as error:
+            raise Waiting("RevisionUnusable", str(error)) from error
+
+    async def latest(self, namespace: str, name: str) -> Revision:
+        """The Dag as it is now. Raises Waiting."""
+        dag = self._cluster.dags.get((namespace, name))
+        if dag is None:
+            message = f"waits: there is no Dag {name!r} in namespace {namespace!r}"
+            raise Waiting("DagNotFound", message, (namespace, name))
+        try:
+            return await self._revisions.keep(namespace, name, dag.metadata.uid, dag.spec)
+        except BadRevision as error:
+            message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
+            raise Waiting("DagNotAccepted", message, (namespace, name)) from error
+
+
+def parse_spec(found: DagRunObject) -> tuple[DagRunSpec | None, list[Problem]]:
+    """What a run says of itself, what is asked of it left out: a broken request must not stop the run."""
+    return parse(DagRunSpec, {name: value for name, value in found.spec.items() if name != "request"})
+
+
+def run_info(found: DagRunObject, spec: DagRunSpec, revision: Revision, now: datetime) -> RunInfo:
+    """What does not change about a run while it goes by this revision."""
+    metadata = found.metadata
+    created = parse_time(metadata.creation_timestamp) or now
+    logical = spec.logical_date or created
+    interval = spec.data_interval
+    return RunInfo(
+        namespace=metadata.namespace,
+        name=metadata.name,
+        uid=metadata.uid,
+        dag=spec.dag,
+        type=spec.type,
+        logical_date=logical,
+        interval_start=interval.start if interval else logical,
+        interval_end=interval.end if interval else logical,
+        params=with_defaults(revision.spec.params or {}, spec.params or {}),
+        revision=revision.name,
+        created_at=created,
+        backfill=metadata.labels.get(names.LABEL_BACKFILL),
+    )
+
+
+def _pinned(status: Mapping[str, Any]) -> str | None:
+    """The revision by status of a run that has begun, though it may wait to begin again since a request."""
+    asked = any(request["state"] == "Applied" for request in status.get("requests") or ())
+    revision: str | None = status.get("revision") if asked or status.get("startedAt") else None
+    return revision

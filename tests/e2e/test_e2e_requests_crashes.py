@@ -1,0 +1,69 @@
+"""Each request is carried out once, whoever dies when."""
+
+import time
+
+from asking import ask, wait_asked
+from ledger import CLAIM, MOUNT, read_ledger
+from spaces import task
+from stage import Stage, side_by_side
+
+RUNS = 12
+SIGN = 'echo "$TRADEWIND_RUN $TRADEWIND_TRY" >> /ledger/tries'
+
+
+@side_by_side
+def test_each_rerun_happens_once_however_often_the_controller_is_killed(stage: Stage) -> None:
+    space = stage.space("killed")
+    space.volume(CLAIM)
+    script = f'{SIGN}; [ "$TRADEWIND_TRY" -gt 1 ]'
+    space.dag("sales", task("load", script, retries={"limit": 0}), podTemplate=MOUNT, failedRunsHistoryLimit=RUNS)
+    leader = stage.controllers.launch_for(space.name).wait_leading()
+    runs = [space.run("sales", f"run-{number}") for number in range(RUNS)]
+    for run in runs:
+        assert space.wait_finished(run)["phase"] == "Failed"
+
+    asked = {}
+    for number, run in enumerate(runs):
+        asked[run] = ask(space, run, "Rerun", onlyFailed=True)
+        if number % 3 == 2:
+            # Some have been carried out by now and some not, some are on record and still asked for.
+            time.sleep(0.05 * number)
+            leader.kill()
+            leader = stage.controllers.launch_for(space.name).wait_leading()
+
+    for run in runs:
+        assert wait_asked(space, run, asked[run])["state"] == "Applied"
+        space.wait_succeeded(run)
+        assert [record["id"] for record in space.status(run)["requests"]] == [asked[run]]
+    assert read_ledger(space) == {(run, number): 1 for run in runs for number in (1, 2)}
+
+    # As if the last leader had died between the write of status and the removal of the request.
+    leader.kill()
+    for run in runs:
+        left = {"id": asked[run], "type": "Rerun", "onlyFailed": True}
+        space.witness.patch(space.name, "dagruns", run, {"spec": {"request": left}})
+    stage.controllers.launch_for(space.name).wait_leading()
+    for run in runs:
+        wait_asked(space, run, asked[run])
+        assert space.status(run)["phase"] == "Succeeded"
+    assert len(space.pods_of(runs[0])) == 2
+
+
+@side_by_side
+def test_what_is_asked_while_no_controller_runs(stage: Stage) -> None:
+    space = stage.space("nobody")
+    space.dag("sales", task("load", "sleep 600", retries={"limit": 0}), task("report", "true", "load"))
+    leader = stage.controllers.launch_for(space.name).wait_leading()
+    stopped, marked = space.run("sales", "stopped"), space.run("sales", "marked")
+    for run in (stopped, marked):
+        space.wait_state(run, "load", "Running")
+    leader.kill()
+    first = ask(space, stopped, "Stop")
+    second = ask(space, marked, "Mark", tasks=["load"], state="Succeeded")
+    stage.controllers.launch_for(space.name).wait_leading()
+    assert wait_asked(space, stopped, first)["state"] == "Applied"
+    assert wait_asked(space, marked, second)["state"] == "Applied"
+    assert space.wait_finished(stopped)["reason"] == "Stopped"
+    space.wait_succeeded(marked)
+    space.eventually(lambda: not space.pods_of(stopped), "the Pod of the run that was stopped is gone")
+    space.eventually(lambda: not space.pods_of(marked, "load"), "so is that of the task that was marked")

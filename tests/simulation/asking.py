@@ -1,0 +1,55 @@
+"""People ask something of runs, at any moment, and suspend them."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from apiserver.kinds import DAGRUNS
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+Json = dict[str, Any]
+
+
+def ask(world: World, rng: random.Random) -> None:
+    """Something is asked of some runs, whatever state they are in."""
+    for run in world.server.all(DAGRUNS, "ns"):
+        if rng.random() < 0.6:
+            request = {"id": f"r{rng.randrange(10**9)}", **random_request(rng, run)}
+            world.request("PATCH", DAGRUNS, "ns", run["metadata"]["name"], {"spec": {"request": request}})
+
+
+def random_request(rng: random.Random, run: Json) -> Json:
+    """A request that may make sense or not."""
+    kind = rng.choice(["Rerun", "Rerun", "Rerun", "Rerun", "Mark", "Mark", "Stop"])
+    request: Json = {"type": kind, "requestedBy": "somebody"}
+    if kind == "Stop":
+        return request
+    known = [entry["name"] for entry in (run.get("status") or {}).get("tasks") or ()]
+    if known and rng.random() < 0.6:
+        request["tasks"] = sorted(rng.sample(known, rng.randint(1, min(2, len(known)))))
+    for name in ("onlyFailed", "upstream", "downstream"):
+        if rng.random() < 0.3:
+            request[name] = True
+    if kind == "Mark":
+        request["state"] = rng.choice(["Succeeded", "Failed", "Skipped"])
+    elif rng.random() < 0.2:
+        request["revision"] = "Latest"
+    return request
+
+
+def suspend(world: World, rng: random.Random) -> None:
+    """Some runs are suspended, some are to go on."""
+    for run in world.server.all(DAGRUNS, "ns"):
+        if rng.random() < 0.7:
+            suspended = rng.random() < 0.6
+            world.request("PATCH", DAGRUNS, "ns", run["metadata"]["name"], {"spec": {"suspend": suspended}})
+
+
+def let_go_on(world: World) -> None:
+    """No run is suspended any more."""
+    for run in world.server.all(DAGRUNS, "ns"):
+        if run["spec"].get("suspend"):
+            world.request("PATCH", DAGRUNS, "ns", run["metadata"]["name"], {"spec": {"suspend": None}})
