@@ -178,12 +178,13 @@ class History:
         for phase in PHASES:
             selector = f"spec.dag={dag[1]},status.phase={phase}"
             found = await self._client.list(DAGRUNS, dag[0], field_selector=selector, partial=True)
-            # Runs end about in the order in which they were made; metadata has no better time.
+            # Metadata has no time at which a run ended, but the order: one that was run again ended last.
             finished += [
                 FinishedRun(
                     run["metadata"]["name"],
                     phase == "Succeeded",
                     parse_time(run["metadata"]["creationTimestamp"]) or self._clock.now(),
+                    int(run["metadata"]["resourceVersion"]),
                     self._backfill(run["metadata"]),
                 )
                 for run in found

@@ -135,6 +135,7 @@ class Leader:
             in_turn=self.dags.failure_limits.in_turn,
             on_reopened=self._run_reopened,
             on_marked=self._run_marked,
+            on_refused=self._run_refused,
             clock=clock,
         )
         self.backfills = Backfills(

@@ -30,6 +30,7 @@ from tradewind.controller.revisions import Revision
 from tradewind.controller.run_record import Record
 from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec, run_info
 from tradewind.controller.runs import Runs
+from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.requests import Decision, Version, carry_out, is_known, refuse
 from tradewind.engine.requests.audit import with_record
 from tradewind.engine.requests.stop import STOPPED
@@ -109,12 +110,15 @@ class Requests:
         in_turn: Callable[[Key], AbstractAsyncContextManager[Any]],
         on_reopened: Callable[[Asked], None],
         on_marked: Callable[[Asked, Mapping[str, Any]], None],
+        on_refused: Callable[[EndedRun], None],
         clock: Clock,
     ) -> None:
-        """`on_reopened(run)`: one that had ended goes on; `on_marked(run, status)`: it has ended, but otherwise."""
+        """`on_reopened(run)`: one that had ended goes on; `on_marked(run, status)`: it has ended, but otherwise;
+        `on_refused(run)`: one has ended that could never start."""
         self._client, self._writer, self._cluster, self._runs = client, writer, cluster, runs
         self._versions, self._recorder, self._spawn, self._in_turn = versions, recorder, spawn, in_turn
-        self._on_reopened, self._on_marked, self._clock = on_reopened, on_marked, clock
+        self._on_reopened, self._on_marked, self._on_refused = on_reopened, on_marked, on_refused
+        self._clock = clock
         self._working: set[Key] = set()
 
     def changed(self, key: Key) -> None:
@@ -272,8 +276,13 @@ class Requests:
         record = with_record(asked.status.get("requests", ()), asked.request, applied=True, message="stopped", now=now)
         conditions = [{**condition, "lastTransitionTime": format_time(now)}]
         outcome = Outcome({**asked.status, **ended, "conditions": conditions, "requests": record}, True, "stopped")
-        if await self._write(asked, outcome) is not None:
-            self._tell(asked, outcome)
+        version = await self._write(asked, outcome)
+        if version is None:
+            return
+        dag, run_type = asked.found.dag, str(asked.found.spec.get("type", "Manual"))
+        phase, backfill = RunPhase.FAILED, asked.backfill
+        self._on_refused(EndedRun(asked.key[0], dag, asked.key[1], run_type, phase, now, int(version), False, backfill))
+        self._tell(asked, outcome)
 
     # Writing ------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,9 @@ class FinishedRun:
     name: str
     succeeded: bool
     finished_at: datetime
+    version: int = 0
+    """The resourceVersion with which its end was written, or what was asked of it since: of two runs the one with the
+    lower was over first."""
     backfill: str = ""
     """The Backfill whose runs are counted apart with it; empty for the Dag's own."""
 
@@ -23,7 +26,7 @@ def surplus_runs(spec: DagSpec, finished: Iterable[FinishedRun]) -> list[str]:
     """Names of the runs to delete, oldest first: succeeded and failed ones have a limit each, those of each Backfill
     are counted apart."""
     groups: dict[tuple[str, bool], list[str]] = {}
-    for run in sorted(finished, key=lambda run: (run.finished_at, run.name)):
+    for run in sorted(finished, key=lambda run: (run.version, run.finished_at, run.name)):
         groups.setdefault((run.backfill, not run.succeeded), []).append(run.name)
     surplus: list[str] = []
     for (_, failed), same in sorted(groups.items()):

@@ -296,6 +296,16 @@ async def test_a_run_whose_dag_is_not_there_can_be_stopped(cluster: MemoryCluste
     assert cluster.status("dagruns", "one")["phase"] == "Failed"
 
 
+async def test_so_can_one_whose_dag_cannot_run(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", tasks=[{**TWO[0], "dependsOn": ["report"]}, TWO[1]])
+    cluster.run("sales", "one")
+    await cluster.eventually(lambda: cluster.status("dagruns", "one").get("reason") == "DagNotAccepted", "it waits")
+    await cluster.wait_asked("one", cluster.ask("one", "Stop", message="a mistake"))
+    assert cluster.status("dagruns", "one")["message"] == "stopped by alice: a mistake"
+    await cluster.eventually(lambda: counts(cluster) == {"Succeeded": 0, "Failed": 1}, "it is counted")
+    await cluster.eventually(lambda: cluster.status("dags", "sales").get("lastRun") == "one", "the Dag names it")
+
+
 async def test_what_is_asked_of_a_run_that_waits_for_its_dag_comes_with_the_dag(cluster: MemoryCluster) -> None:
     cluster.run("sales", "one")
     await cluster.eventually(lambda: cluster.status("dagruns", "one").get("reason") == "DagNotFound", "it waits")
@@ -427,6 +437,15 @@ async def test_a_run_that_was_asked_to_run_again_is_not_pruned(cluster: MemoryCl
     await cluster.eventually(lambda: asked, "the first run was to be deleted")
     await cluster.wait_asked("one", asked[0])
     await cluster.wait_phase("one", "Succeeded")
+
+
+async def test_of_the_runs_that_ended_the_one_that_ran_again_is_the_latest(cluster: MemoryCluster) -> None:
+    await failed_run(cluster, successfulRunsHistoryLimit=1)
+    cluster.run("sales", "two")
+    await cluster.wait_phase("two", "Succeeded")
+    await cluster.wait_asked("one", cluster.ask("one", "Rerun"))
+    await cluster.eventually(lambda: "two" not in cluster.names("dagruns"), "history keeps one run")
+    assert cluster.status("dagruns", "one")["phase"] == "Succeeded"
 
 
 async def test_pods_are_kept_for_a_run_that_runs_again(cluster: MemoryCluster) -> None:
