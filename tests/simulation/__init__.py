@@ -8,6 +8,7 @@ kubelet.py      runs the Pods by script, and knows the truth about them
 dags.py         random Dags, and how their tries go
 faults.py       what goes wrong, by seed
 invariants.py   what must hold all the time, and in the end
+instances.py    what status says of each instance of a task
 
 `SEED=123 pytest -m simulation` plays one seed and prints all that happens.
 """

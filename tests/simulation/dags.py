@@ -37,7 +37,7 @@ def random_scenario(rng: random.Random) -> Scenario:
 def random_dag(rng: random.Random) -> Json:
     tasks: list[Json] = []
     for number in range(rng.randint(1, 5)):
-        tasks.append(random_task(rng, f"t{number}", [task["name"] for task in tasks]))
+        tasks.append(random_task(rng, f"t{number}", tasks))
     spec: Json = {"tasks": tasks}
     if rng.random() < 0.3:
         spec["maxActiveTasks"] = rng.choice([1, 2])
@@ -57,7 +57,8 @@ def random_dag(rng: random.Random) -> Json:
     return spec
 
 
-def random_task(rng: random.Random, name: str, earlier: list[str]) -> Json:
+def random_task(rng: random.Random, name: str, before: list[Json]) -> Json:
+    earlier = [task["name"] for task in before]
     task: Json = {"name": name}
     if rng.random() < 0.1:
         task["noop"] = True
@@ -67,6 +68,11 @@ def random_task(rng: random.Random, name: str, earlier: list[str]) -> Json:
         if rng.random() < 0.6:
             retries = {"limit": rng.choice([0, 1, 2]), "delay": rng.choice(["1s", "5s"])}
             task["retries"] = retries | ({"onLost": rng.choice([0, 1, 2])} if rng.random() < 0.5 else {})
+        if rng.random() < 0.2:
+            with_output = [each["name"] for each in before if "image" in each]
+            task["forEach"] = {"items": list(range(rng.randint(1, 4)))}
+            if with_output and rng.random() < 0.4:
+                task["forEach"] = {"output": rng.choice(with_output)}
         if rng.random() < 0.4:
             task["timeout"] = rng.choice(["5s", "15s"])
         if rng.random() < 0.3:

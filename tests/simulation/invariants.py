@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from apiserver import Commit
 from apiserver.kinds import DAGRUNS, DAGS, PODS, POOLS
+from simulation.instances import instances_of
 from simulation.kubelet import Truth, TryId
 from tradewind.api import names
 
@@ -238,6 +239,13 @@ class Invariants:
         if new is None:
             self.world.fail(f"{what}: task {old['name']} ({old['state']}) is gone")
             return
+        before, after = instances_of(old), instances_of(new)
+        for index in before if before.keys() <= after.keys() else ():
+            self._instance_changed(what, before[index], after[index])
+        if not before.keys() <= after.keys() and (_told(old) != "None try 0" or "count" in old):
+            self.world.fail(f"{what}: task {old['name']} from {_told(old)} to {_told(new)}: other instances")
+
+    def _instance_changed(self, what: str, old: Json, new: Json) -> None:
         then, now = (old.get("try", 0), old.get("lost", 0)), (new.get("try", 0), new.get("lost", 0))
         told = f"{what}: task {old['name']} from {_told(old)} to {_told(new)}"
         if now[0] < then[0] or now[1] < then[1]:
@@ -309,15 +317,9 @@ class Invariants:
         status, uid = run["status"], run["metadata"]["uid"]
         entries = {entry["name"]: entry for entry in status.get("tasks") or ()}
         for truth in self.started.values():
-            if (
-                truth.id.run_uid != uid
-                or truth.ended_by != "itself"
-                or not truth.told
-                or truth.id.index
-                or truth.id.poke
-            ):
+            if truth.id.run_uid != uid or truth.ended_by != "itself" or not truth.told or truth.id.poke:
                 continue
-            entry = entries.get(truth.id.task)
+            entry = instances_of(entries[truth.id.task]).get(truth.id.index) if truth.id.task in entries else None
             what = f"{run['metadata']['name']}: {truth.id} ended by itself with {truth.exit_code}"
             if entry is None or entry.get("try", 0) < truth.id.number:
                 if status.get("reason") != "RunTimeout" and not status.get("requests"):
@@ -334,7 +336,12 @@ class Invariants:
             timed_out = reason == "RunTimeout" and (status["reason"] == reason or "requests" in status)
             if timed_out or reason in _BY_REQUEST:
                 continue
-            if said.get("exitCode") != truth.exit_code:
+            if "exitCode" not in said and truth.id.index:
+                # Of a mapped task it is told only how its instances ended, not why.
+                right = (said["state"] == "Succeeded") == (truth.exit_code == 0)
+                if not right and status.get("reason") != "RunTimeout":
+                    self._lost(truth, f"{what}, status says {_told(said)}")
+            elif said.get("exitCode") != truth.exit_code:
                 self._lost(truth, f"{what}, status says {_told(said)}")
             elif truth.exit_code == 0 and said["state"] != "Succeeded":
                 self.world.fail(f"{what}, status says {_told(said)}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apiserver import Attributes, Refusal, Request
+from apiserver import Attributes, Commit, Refusal, Request
 from apiserver.kinds import DAGRUNS, DAGS, PODS
 from simulation.dags import Scenario
 from simulation.kubelet import Script, TryId
@@ -174,6 +174,69 @@ def test_history_is_pruned_though_that_failed_once() -> None:
     assert world.server.all(DAGRUNS) == []
 
 
+def test_a_run_that_ends_while_others_are_pruned_is_pruned_too() -> None:
+    def story(world: World) -> None:
+        def interfere(request: Request) -> str:
+            return "lost" if is_write(request, "DELETE", "dagruns/run0") and world.loop.time() < 6 else ""
+
+        world.network.interfere = interfere
+
+    world = play(story, task("a"), runs=2, parallelism=1, successfulRunsHistoryLimit=0)
+    assert world.server.all(DAGRUNS) == []
+
+
+def when_run0_has_ended(world: World, act: Callable[[], None]) -> None:
+    """Do something at the very moment at which the status of a run says that it has ended."""
+
+    def seen(commit: Commit) -> None:
+        status = commit.new.document.get("status", {}) if commit.kind is DAGRUNS and commit.new else {}
+        if status.get("phase") == "Succeeded":
+            world.server.store.on_commit.remove(seen)
+            act()
+
+    world.server.store.on_commit.append(seen)
+
+
+def test_a_pod_is_let_go_though_its_run_could_not_be_read_at_first() -> None:
+    """The controller dies before it has let it go; what it leaves, the next one clears up."""
+
+    def story(world: World) -> None:
+        def interfere(request: Request) -> str:
+            asks = request.method == "GET" and request.path.endswith("/dagruns/run0")
+            return "429" if asks and world.loop.time() < 30 else ""
+
+        def die() -> None:
+            leader(world).kill()
+            world.network.interfere = interfere
+
+        when_run0_has_ended(world, die)
+
+    play(story, task("a"), resultProtection="Finalizer")
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_pods_go_when_their_time_is_over_though_that_failed_at_first(dies: bool) -> None:
+    def story(world: World) -> None:
+        def refuse(attributes: Attributes) -> None:
+            if attributes.kind is PODS and attributes.operation == "DELETE" and world.loop.time() < 15:
+                raise Refusal(403, "Forbidden", "rights are being changed")
+
+        def interfere(request: Request) -> str:
+            asks = request.method == "GET" and request.path.endswith("/dagruns/run0")
+            return "429" if asks and world.loop.time() < 25 else ""
+
+        def die() -> None:
+            leader(world).kill()
+            world.network.interfere = interfere
+
+        world.server.admission.append(refuse)
+        if dies:
+            when_run0_has_ended(world, die)
+
+    world = play(story, task("a"), podRetention="5s")
+    assert world.server.all(PODS) == []
+
+
 def test_a_dag_that_comes_while_its_run_says_that_it_waits() -> None:
     def story(world: World) -> None:
         world.later(1.0, world.make_run, "early", "late")
@@ -222,16 +285,22 @@ def test_a_try_that_has_ended_is_not_stopped_for_its_time_limit() -> None:
 
 
 def test_a_new_leader_whose_watches_hang_keeps_to_the_limits() -> None:
+    """It has heard of a run that waits for its second try, not of the one that has the only slot meanwhile."""
+
     def story(world: World) -> None:
         def strike() -> None:
             for plural in ("pods", "dagruns"):
                 stall(world, standby(world).name, plural, 60.0)
-            world.later(2.0, leader(world).kill, None)
+            world.make_dag("e", {"tasks": [task("b")]})
+            world.make_run("early", "e")
+            world.later(4.0, leader(world).kill, None)
             world.later(50.0, revive, world)
 
         world.later(0.02, strike)
 
-    play(story, task("a"), runs=3, script=Script(duration=40.0), parallelism=1)
+    retried = task("a", retries={"limit": 1, "delay": "15s"})
+    scripts = {"a": Script(start_after=0.2, duration=1.0, exit_code=1), "b": Script(duration=60.0)}
+    play(story, retried, scripts=scripts, parallelism=1)
 
 
 def test_a_new_leader_reads_what_another_one_wrote_only_once() -> None:
