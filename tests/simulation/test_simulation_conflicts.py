@@ -1,0 +1,190 @@
+"""Somebody else writes to a run, or its news come late: what was written last counts, and what is over stays over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from apiserver import Request
+from apiserver.kinds import DAGRUNS, PODS
+from simulation.kubelet import Script
+from simulation.stories import entry_of, is_write, play, stall, status_of, task
+from simulation.world import World
+
+pytestmark = pytest.mark.simulation
+
+Json = dict[str, Any]
+
+SLOW, FAST = Script(start_after=0.2, duration=20.0), Script(start_after=0.2, duration=6.0)
+
+
+def told_elsewhere(world: World, change: Callable[[Json], None], run: str = "run0") -> None:
+    """Another controller writes the status of a run."""
+    status = orjson.loads(orjson.dumps(status_of(world, run)))
+    change(status)
+    world.request("PATCH", DAGRUNS, "ns", f"{run}/status", {"status": status})
+
+
+def a_succeeded(status: Json) -> None:
+    [entry] = [entry for entry in status["tasks"] if entry["name"] == "a"]
+    entry |= {"state": "Succeeded", "exitCode": 0, "finishedAt": "2026-03-01T06:00:05Z"}
+
+
+def ended(status: Json) -> None:
+    for entry in status["tasks"]:
+        entry |= {"state": "Failed", "finishedAt": "2026-03-01T06:00:05Z"} | (
+            {"exitCode": 1} if entry["name"] == "a" else {}
+        )
+    status |= {"phase": "Failed", "finishedAt": "2026-03-01T06:00:05Z"}
+
+
+def after(world: World, name: str) -> float:
+    """Seconds after which a task began."""
+    minutes, seconds = entry_of(world, name)["startedAt"].rstrip("Z").split(":")[1:]
+    return int(minutes) * 60 + float(seconds)
+
+
+def test_a_status_that_another_one_wrote_is_not_written_over() -> None:
+    def story(world: World) -> None:
+        world.later(5.0, told_elsewhere, world, a_succeeded)
+
+    scripts = {"a": SLOW, "c": FAST}
+    world = play(story, task("a"), task("b", "a"), task("c"), scripts=scripts, parallelism=2)
+    assert after(world, "b") < 15, "it goes on by what the other one wrote"
+
+
+def test_nor_when_the_watch_does_not_show_it() -> None:
+    """It is read once, and then gone by; also where the Dag is one for which more has to be read."""
+    conflicts: list[str] = []
+
+    def story(world: World) -> None:
+        def note(request: Request) -> str:
+            if is_write(request, "PATCH", "dagruns/run0/status"):
+                conflicts.append(request.path)
+            return ""
+
+        world.later(4.0, stall, world, "", "dagruns", 30.0)
+        world.later(5.0, told_elsewhere, world, a_succeeded)
+        world.network.interfere = note
+
+    scripts = {"a": SLOW, "c": FAST}
+    first = task("d", dependsOnPast=True)
+    world = play(story, task("a"), task("b", "a"), task("c"), first, scripts=scripts)
+    assert after(world, "b") < 15
+    assert len(conflicts) < 20
+
+
+def test_what_a_run_holds_is_not_free_while_it_is_read_anew() -> None:
+    """Its Dag is one for which more has to be read, and that is refused for a while."""
+
+    def story(world: World) -> None:
+        def interfere(request: Request) -> str:
+            asks = request.method == "GET" and request.path.endswith("/dagruns") and "watch" not in request.params
+            return "429" if asks and world.loop.time() < 12 else ""
+
+        def annoy() -> None:
+            world.network.interfere = interfere
+            told_elsewhere(world, lambda status: status["tasks"][0].update(message="seen"))
+
+        world.later(5.0, annoy)
+
+    pools = [task("a", pool="narrow"), task("c"), task("d", "a", dependsOnPast=True)]
+    play(story, *pools, scripts={"a": SLOW, "c": FAST}, runs=2)
+
+
+def delete_pod(world: World, name: str) -> None:
+    """Somebody deletes the Pod of a task."""
+    [uid] = [uid for uid, truth in world.kubelet.truths.items() if truth.id.task == name]
+    world.kubelet.delete(uid, 0)
+
+
+def test_a_run_that_another_one_ended_is_not_brought_back_by_old_news() -> None:
+    def story(world: World) -> None:
+        world.later(0.1, stall, world, "", "dagruns", 9.0)
+        world.later(4.0, stall, world, "", "dagruns", 30.0)
+        world.later(5.0, told_elsewhere, world, ended)
+        world.later(6.0, delete_pod, world, "c")
+
+    scripts = {"a": Script(start_after=0.2, duration=0.8, exit_code=1), "c": SLOW}
+    retried = task("a", retries={"limit": 1, "delay": "7s"})
+    world = play(story, retried, task("c", retries={"onLost": 0}), scripts=scripts)
+    assert [truth.id.task for truth in world.kubelet.truths.values()] == ["a", "c"]
+
+
+def test_a_run_that_is_gone_is_not_brought_back_by_old_news() -> None:
+    def story(world: World) -> None:
+        world.later(0.1, stall, world, "", "dagruns", 4.0)
+        world.later(1.49, stall, world, "", "dagruns", 20.0)
+        world.later(1.5, world.request, "DELETE", DAGRUNS, "ns", "run0")
+
+    scripts = {"a": Script(start_after=0.2, duration=0.8, exit_code=1), "c": SLOW}
+    retried = task("a", retries={"limit": 1, "delay": "2s"})
+    world = play(story, retried, task("c", retries={"onLost": 0}), scripts=scripts)
+    assert [truth.id.task for truth in world.kubelet.truths.values()] == ["a", "c"]
+
+
+def test_a_run_that_is_claimed_late_is_not_claimed_back() -> None:
+    """Another controller ends it, just when this one makes itself its controller."""
+
+    def story(world: World) -> None:
+        def interfere(request: Request) -> str:
+            if request.method == "PATCH" and request.path.endswith("/dagruns/run0"):
+                world.network.interfere = lambda request: ""
+                status = {"phase": "Failed", "finishedAt": "2026-03-01T06:00:00Z"}
+                world.request("PATCH", DAGRUNS, "ns", "run0/status", {"status": status})
+            return ""
+
+        world.network.interfere = interfere
+        world.later(0.005, stall, world, "", "dagruns", 5.0)
+
+    world = play(story, task("a"))
+    assert world.kubelet.truths == {}
+
+
+def unseen(world: World) -> None:
+    """The watches of Pods break, and what they did not bring is gone."""
+    for stream in world.streams():
+        if stream.plural == "pods":
+            stream.cut()
+    world.server.store.compact()
+
+
+def test_a_pod_that_is_stopped_and_never_seen_has_ended() -> None:
+    def story(world: World) -> None:
+        world.later(0.005, stall, world, "", "pods", 30.0)
+        world.later(15.0, unseen, world)
+
+    never = Script(start_after=0.2, duration=None)
+    world = play(story, task("a", queuedTimeout="5s"), script=never)
+    assert entry_of(world, "a")["state"] == "Failed"
+
+
+def test_a_pod_that_is_there_and_never_seen_has_ended_when_it_is_gone() -> None:
+    def story(world: World) -> None:
+        world.later(0.005, stall, world, "", "pods", 40.0)
+        world.later(3.0, told_elsewhere, world, lambda status: status["tasks"][0].update(message="seen"))
+        world.later(9.0, lambda: world.kubelet.delete(world.kubelet.running()[0], 0))
+        world.later(14.0, unseen, world)
+
+    world = play(story, task("a"), task("c"), scripts={"a": SLOW, "c": Script(start_after=0.2, duration=3.0)})
+    assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 2)
+
+
+def test_the_finalizer_of_somebody_else_stays() -> None:
+    def story(world: World) -> None:
+        def interfere(request: Request) -> str:
+            if request.method == "PATCH" and "/pods/" in request.path:
+                world.network.interfere = lambda request: ""
+                name = request.path.rpartition("/")[2]
+                both = ["tradewind.dev/result", "example.dev/keep"]
+                world.request("PATCH", PODS, "ns", name, {"metadata": {"finalizers": both}})
+            return ""
+
+        world.network.interfere = interfere
+
+    world = play(story, task("a"), resultProtection="Finalizer")
+    [pod] = world.server.all(PODS)
+    assert pod["metadata"]["finalizers"] == ["example.dev/keep"]
