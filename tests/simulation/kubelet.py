@@ -110,7 +110,8 @@ class Kubelet:
         self.truths: dict[str, Truth] = {}
         """Every Pod that there ever was, by UID."""
         self.on_start: list[Callable[[Truth], None]] = []
-        self._server, self._script_of, self._delay, self._now, self._log = server, script_of, delay, now, log
+        self.script_of = script_of
+        self._server, self._delay, self._now, self._log = server, delay, now, log
         self._loop = asyncio.get_running_loop()
         self._pods: dict[str, _Pod] = {}
         server.store.on_commit.append(self._seen)
@@ -177,7 +178,7 @@ class Kubelet:
         if try_id is None:
             return
         protected = names.FINALIZER_RESULT in (metadata.get("finalizers") or ())
-        script = self._script_of(try_id, document)
+        script = self.script_of(try_id, document)
         truth = self.truths[uid] = Truth(metadata["name"], uid, try_id, protected, script)
         self._pods[uid] = _Pod(truth, metadata["namespace"])
         self._later(uid, self._delay(), self._place)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from apiserver import Attributes, Commit, Refusal, Request
 from apiserver.kinds import DAGRUNS, DAGS, PODS
-from simulation.kubelet import Script
-from simulation.stories import entry_of, is_write, leader, play, stall, standby, status_of, task
+from simulation.kubelet import Script, TryId
+from simulation.stories import SECOND, entry_of, is_write, leader, play, stall, standby, status_of, task
 from simulation.world import World
 
 pytestmark = pytest.mark.simulation
@@ -53,6 +54,29 @@ def test_a_pod_whose_creation_was_not_answered_is_not_made_again_when_it_is_gone
 
     world = play(story, task("a"))
     assert [truth.id.number for truth in world.kubelet.truths.values()] == [1, 2]
+
+
+def test_a_try_that_was_lost_is_not_judged_by_the_time_that_has_passed_since() -> None:
+    """The controller dies before it has written that it was, and that the next one succeeded."""
+
+    def story(world: World) -> None:
+        def script_of(try_id: TryId, document: Any) -> Script:
+            return SECOND if try_id.number == 2 else Script(waits="ContainerCreating")
+
+        def strike() -> None:
+            world.network.interfere = lambda request: "429" if is_write(request, "PATCH", "dagruns") else ""
+            world.kubelet.delete(world.kubelet.waiting()[0], 0)
+            world.later(3.0, die)
+
+        def die() -> None:
+            leader(world).kill()
+            world.network.interfere = lambda request: ""
+
+        world.kubelet.script_of = script_of
+        world.later(2.0, strike)
+
+    world = play(story, task("a", queuedTimeout="5s"))
+    assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 2)
 
 
 def test_the_runs_of_a_dag_that_is_deleted_do_not_start() -> None:
@@ -238,6 +262,25 @@ def test_a_new_leader_whose_watches_hang_keeps_to_the_limits() -> None:
     retried = task("a", retries={"limit": 1, "delay": "15s"})
     scripts = {"a": Script(start_after=0.2, duration=1.0, exit_code=1), "b": Script(duration=60.0)}
     play(story, retried, scripts=scripts, parallelism=1)
+
+
+def test_a_new_leader_whose_watches_hang_starts_nothing_of_a_dag_that_is_gone() -> None:
+    """The revision that it would make goes with the Dag that it has not heard of: no later leader could go on."""
+
+    def story(world: World) -> None:
+        def strike() -> None:
+            stall(world, standby(world).name, "dags", 60.0)
+            world.request("DELETE", DAGS, "ns", "d")
+            world.later(1.0, world.make_run, "late", "d")
+            world.later(2.0, leader(world).kill, None)
+            world.later(40.0, world.make_dag, "d", {"tasks": [task("a")]})
+            world.later(50.0, revive, world)
+
+        world.later(0.02, strike)
+
+    world = play(story, task("a"), script=Script(duration=20.0))
+    [truth] = [truth for truth in world.kubelet.truths.values() if truth.name.startswith("late")]
+    assert (truth.started_at or 0) > 40
 
 
 def test_a_new_leader_reads_what_another_one_wrote_only_once() -> None:

@@ -65,7 +65,7 @@ class World:
         """`faults` come by themselves; a `story` is told of the world when it begins, to arrange what it wants."""
         self.seed, self.loop, self.scenario, self.faults = seed, loop, scenario, faults
         # What a clock that is wrong has written is waited for until it comes true.
-        self.end_within = end_within + 3600 * any(fault.kind == "clock" for fault in faults)
+        self.end_within = end_within + 3600 * sum(fault.kind == "clock" for fault in faults)
         self.trace, self._story = trace, story
         self.calm = False
         """Whether nothing goes wrong any more."""

@@ -5,7 +5,7 @@ that have been deleted since, for as long as their run has not finished.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from tradewind.api import names
@@ -140,18 +140,17 @@ class Cluster:
             await informer.synced.wait()
 
     async def catch_up(self) -> None:
-        """Return once what decides about slots is known as it is now, whatever the watches have not brought yet.
+        """Return once what decides about starts is known as it is now, whatever the watches have not brought yet.
         KubeError if the server cannot be asked."""
-        behind = [informer for informer in self.informers if informer.resource in (PODS, DAGRUNS, POOLS)]
+        behind = [informer for informer in self.informers if informer.resource in (PODS, DAGRUNS, DAGS, POOLS)]
         await asyncio.gather(*(informer.catch_up() for informer in behind))
 
-    def reports(self, run_uid: str) -> Iterator[TryReport]:
-        """What is known of each try of a run, from its Pods and from those that are gone."""
-        yield from self._gone.get(run_uid, {}).values()
-        for pod in self.pods.get(run_uid, {}).values():
-            report = observe(pod, gone=False)
-            if report is not None:
-                yield report
+    def reports(self, run_uid: str) -> list[TryReport]:
+        """What is known of each try of a run, from its Pods and from those that are gone. The later tries first: that
+        there is one tells how to take what is known of those before."""
+        seen = (observe(pod, gone=False) for pod in self.pods.get(run_uid, {}).values())
+        known = [*self._gone.get(run_uid, {}).values(), *(report for report in seen if report is not None)]
+        return sorted(known, key=lambda report: (report.number, report.poke), reverse=True)
 
     def pod(self, run_uid: str, name: str) -> PodObject | None:
         """One Pod of a run."""

@@ -247,7 +247,7 @@ def _stored_bytes(character: str) -> int:
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC; milliseconds only where there are any."""
     utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat(timespec="milliseconds" if utc.microsecond else "seconds") + "Z"
+    return utc.isoformat(timespec="milliseconds" if utc.microsecond >= 1000 else "seconds") + "Z"
 
 
 def parse_time(text: str | None) -> datetime | None:

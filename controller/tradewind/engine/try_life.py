@@ -107,14 +107,16 @@ def _take_early(run: "RunState", instance: "TaskInstance", now: datetime) -> boo
     return early is not None
 
 
-def _make_way(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+def _make_way(
+    run: "RunState", instance: "TaskInstance", now: datetime, reason: str | None = None, message: str | None = None
+) -> None:
     """A later try was made, so this one has ended, though status does not have it and its Pod is gone. However it ended
     (it may also have had its time), another one was to follow."""
     run.queue.discard(instance)
     run.give_back(instance)
     instance.exit_code, instance.finished_at, instance.stop = None, now, None
-    message = f"its Pod is gone, and try {instance.number + 1} was made"
-    outcome = Outcome(TaskState.FAILED, "PodVanished", message, lost=True)
+    message = message or f"its Pod is gone, and try {instance.number + 1} was made"
+    outcome = Outcome(TaskState.FAILED, reason or "PodVanished", message, lost=True)
     if instance.lost < instance.task.retries.on_lost:
         _try_again(run, instance, outcome, now)
         return
@@ -129,6 +131,8 @@ def _apply(run: "RunState", instance: "TaskInstance", told: TryReport, now: date
             _progress(run, instance, told, now)
         case TryEvent.POSTPONED:
             _postpone(run, instance, told, now)
+        case TryEvent.LOST if run.early and run.early.later_try_than(instance.key):
+            _make_way(run, instance, now, told.reason, told.message)
         case _:
             _end_try(run, instance, told, now)
 

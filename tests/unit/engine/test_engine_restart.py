@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 from engine_world import START, World, task
@@ -190,6 +191,19 @@ def test_a_later_try_is_taken_over_though_the_one_in_status_had_had_its_time() -
         assert world.state("a") is TaskState.SUCCEEDED
         assert [past["reason"] for past in world.entry("a")["tries"]] == ["PodVanished"]
         assert world.plan().stops == []
+
+
+@pytest.mark.parametrize("mapped", [{}, {"forEach": {"items": [1]}}])
+def test_a_lost_try_that_another_followed_is_not_judged_by_the_time_that_has_passed_since(mapped: Any) -> None:
+    world = World(task("a", retries={"limit": 0, "onLost": 1}, queuedTimeout="5s", **mapped))
+    index = 0 if mapped else None
+    world.created("a[0]" if mapped else "a")
+    status = world.run.status()
+    world.now += timedelta(minutes=1)
+    lost = TryReport("a", 1, TryEvent.LOST, reason="PodDeleted", index=index)
+    ended = TryReport("a", 2, TryEvent.ENDED, exit_code=0, finished_at=world.now, index=index)
+    world.restart([ended, lost], status)
+    assert world.state("a") is TaskState.SUCCEEDED
 
 
 def test_early_reports_in_any_order_mean_the_same() -> None:
