@@ -82,6 +82,11 @@ def due_ticks(
         if skipped and skipped > after:
             passed_over = after = skipped
     if not spec.catchup:
+        # Asking for the next tick is cheap, and mostly that is still to come.
+        following = timetable.next(after)
+        if following is None or following > latest:
+            following = _within(spec, following)
+            return Due(passed_over=passed_over, next=following, wake_at=following)
         newest = timetable.previous(latest + _JUST_BEFORE)
         if newest and newest > after:
             start = timetable.previous(newest) or newest

@@ -7,6 +7,7 @@ wall clock: a time in the gap moves forward by the gap, a repeated time runs onc
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
@@ -15,6 +16,8 @@ from tradewind.engine.timetables.timetable import Timetable
 
 _NEAR_CHANGE = timedelta(hours=26)
 _LONGEST_GAP = timedelta(days=36525)
+_SECOND = timedelta(seconds=1)
+_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,15 @@ class CronTimetable(Timetable):
 
     def previous(self, before: datetime) -> datetime | None:
         """The last tick before `before`; None where there was none in the last hundred years."""
+        naive = before.astimezone(self.zone).replace(tzinfo=None)
+        likely = self._localise(_matches(self.expression).get_prev(datetime, naive))
+        # So it is unless clocks were changed in between.
+        if likely < before <= self.next(likely) and self.next(likely - _SECOND) == likely:
+            return likely
+        return self._search(before)
+
+    def _search(self, before: datetime) -> datetime | None:
+        """As previous(), by next() alone."""
         span = timedelta(minutes=1)
         while (tick := self.next(before - span)) >= before:
             span *= 2
@@ -39,7 +51,7 @@ class CronTimetable(Timetable):
                 return None
         # There may be very many ticks in the half of the span that has some: come close to the last one first.
         early, late = before - span, before - span / 2
-        while late - early > timedelta(seconds=1):
+        while late - early > _SECOND:
             middle = early + (late - early) / 2
             if self.next(middle) < before:
                 early = middle
@@ -51,11 +63,11 @@ class CronTimetable(Timetable):
         return tick
 
     def _covers_every_hour(self) -> bool:
-        return bool(croniter.expand(self.expression)[0][1] == ["*"])
+        return _covers_every_hour(self.expression)
 
     def _next_by_elapsed_time(self, after: datetime) -> datetime:
         naive = after.astimezone(self.zone).replace(tzinfo=None)
-        following: datetime = croniter(self.expression, naive).get_next(datetime)
+        following: datetime = _matches(self.expression).get_next(datetime, naive)
         return after.astimezone(UTC) + (following - naive)
 
     def _next_by_wall_clock(self, after: datetime) -> datetime:
@@ -63,7 +75,8 @@ class CronTimetable(Timetable):
         # Near a change of clocks naive order and real order differ: look back far enough to see every tick that may
         # be moved past `after`, and on until none can be moved before the one that was found.
         near = self._offset_changes_near(after)
-        ticks = croniter(self.expression, local - _NEAR_CHANGE if near else local)
+        ticks = _matches(self.expression)
+        ticks.set_current(local - _NEAR_CHANGE if near else local, force=True)
         found: datetime | None = None
         while True:
             naive: datetime = ticks.get_next(datetime)
@@ -83,3 +96,15 @@ class CronTimetable(Timetable):
         second = naive.replace(tzinfo=self.zone, fold=1)
         in_gap = first.astimezone(UTC).astimezone(self.zone).replace(tzinfo=None) != naive
         return (first if in_gap else second).astimezone(UTC)
+
+
+@lru_cache(maxsize=1024)
+def _matches(expression: str) -> croniter:
+    """What finds matches from a naive time on; to be set to one before each use. To read an expression takes longer
+    than to find its next match."""
+    return croniter(expression, _EPOCH)
+
+
+@lru_cache(maxsize=1024)
+def _covers_every_hour(expression: str) -> bool:
+    return bool(croniter.expand(expression)[0][1] == ["*"])
