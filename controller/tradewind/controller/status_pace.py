@@ -12,7 +12,7 @@ from tradewind.kube.clock import Clock
 
 WRITE_EVERY = 1.0
 """Seconds between two writes of the status of one run, at least."""
-LONGEST_PAUSE = 10.0
+LONGEST_PAUSE = 30.0
 """Seconds that what people see may be behind on account of this."""
 FIRST_GUESS = 0.02
 """Seconds that a write takes of which nothing is known yet."""
