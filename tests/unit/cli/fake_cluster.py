@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 DAG = {
     "apiVersion": "tradewind.dev/v1alpha1",
     "kind": "Dag",
-    "metadata": {"name": "sales", "namespace": "default", "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "metadata": {"name": "sales", "namespace": "default", "uid": "5a1e5", "creationTimestamp": "2026-01-01T00:00:00Z"},
     "spec": {
         "schedule": "@daily",
         "owner": "analytics",
