@@ -193,7 +193,9 @@ class History:
             held.update(run["metadata"]["name"] for run in found if self._is_held(run["metadata"]))
             versions |= {run["metadata"]["name"]: run["metadata"]["resourceVersion"] for run in found}
         surplus = [name for name in surplus_runs(spec, finished) if name not in held]
-        await asyncio.gather(*(self._delete(dag[0], name, versions[name]) for name in surplus))
+        deleted = await asyncio.gather(*(self._delete(dag[0], name, versions[name]) for name in surplus))
+        if not all(deleted):
+            self._pruning[dag] = spec
         left = [run for run in finished if run.name not in set(surplus)]
         self.forget(dag)
         for run in left:
@@ -219,13 +221,16 @@ class History:
             return False
         return not is_recorded(found.spec, found.status, metadata["name"])
 
-    async def _delete(self, namespace: str, name: str, version: str) -> None:
-        """Delete a run, unless it was changed since it was listed: it may have been asked to run again."""
+    async def _delete(self, namespace: str, name: str, version: str) -> bool:
+        """Delete a run; False if it was changed since it was listed: it may have been asked to run again."""
         try:
             await self._writer.delete(DAGRUNS, namespace, name, resource_version=version, propagation="Background")
         except ApiError as error:
-            if not (error.is_not_found or error.is_conflict):
+            if error.is_conflict:
+                return False
+            if not error.is_not_found:
                 raise
+        return True
 
     async def _prune_revisions(self, dag: Key) -> None:
         selector = f"{names.LABEL_DAG}={dag[1]}"

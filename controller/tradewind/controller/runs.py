@@ -262,6 +262,8 @@ class Runs:
             return
         self._is_over(key, uid, version_of(found))
         state = RunState(info, revision.dag, Slots(), status=status, graph=revision.graph)
+        for pod in list(self._cluster.pods.get(uid, {}).values()):
+            self._end_stray(state, pod)
         self._on_finished(state, version_of(found))
         self._wake()
 
@@ -372,7 +374,11 @@ class Runs:
             record.over.add(pod.metadata.name)
             record.state.changed = True
             self.mark(record.state)
-        elif pod.metadata.deletion_timestamp is None and is_stray(record.state, pod):
+        else:
+            self._end_stray(record.state, pod)
+
+    def _end_stray(self, state: RunState, pod: PodObject) -> None:
+        if is_stray(state, pod):
             self._spawn(self._tries.end_stray(pod), f"end {pod.metadata.name}")
 
     async def _keep_written(self, record: Record) -> None:

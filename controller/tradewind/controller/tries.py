@@ -351,7 +351,9 @@ class Tries:
 def is_stray(run: RunState, pod: PodObject) -> bool:
     """Whether a Pod goes on though nobody waits for its try any more: its task was run again, or marked."""
     identity = try_of(pod)
-    return identity is not None and known_tries.is_over(run, identity) and not is_over(pod)
+    if identity is None or pod.metadata.deletion_timestamp is not None or is_over(pod):
+        return False
+    return known_tries.is_over(run, identity)
 
 
 def _is_of(pod: PodObject, run_uid: str, key: TryKey) -> bool:
