@@ -131,15 +131,18 @@ class Invariants:
         return life.seen if life is not None and not life.ended else {}
 
     def _entry(self, try_id: TryId) -> Json:
-        """What the status of a run says of a task, {} if nothing."""
+        """What the status of a run says of a task instance, {} if nothing."""
         entries: list[Json] = (self.runs.get(try_id.run_uid, {}).get("status") or {}).get("tasks") or []
-        return next((entry for entry in entries if entry["name"] == try_id.task), {})
+        found = next((instances_of(entry) for entry in entries if entry["name"] == try_id.task), {})
+        return found.get(try_id.index, {})
 
     def _nobody_waits(self, try_id: TryId) -> bool:
         """Whether the task of a try was run again since, or marked, or its run stopped."""
         entry = self._entry(try_id)
+        # Of instances of mapped tasks no reason is told.
+        asked = bool(try_id.index and (self.runs[try_id.run_uid].get("status") or {}).get("requests"))
         over = try_id.number <= entry.get("triesBefore", 0)
-        return over or (entry.get("state") in _ENDS and entry.get("reason") in _BY_REQUEST)
+        return over or (entry.get("state") in _ENDS and (asked or entry.get("reason") in _BY_REQUEST))
 
     def _pod_made(self, document: Json) -> None:
         try_id = TryId.of(document["metadata"])
@@ -228,12 +231,17 @@ class Invariants:
         return any(record["state"] == "Applied" for record in new[len(old) :])
 
     def _only_go_on(self, what: str, before: Json, status: Json) -> None:
-        """A request may change anything, but no number of a try is given out twice."""
+        """A request may change anything, but no number of a try is given out twice while its Pod may be there."""
+        if before.get("revision") != status.get("revision"):
+            return  # of a task that is mapped otherwise now nothing is told; its Pods tell
         tasks = {entry["name"]: entry for entry in status.get("tasks") or ()}
         for entry in before.get("tasks") or ():
-            now = tasks.get(entry["name"], {})
-            if now.get("try", 0) < entry.get("try", 0) or now.get("triesBefore", 0) < entry.get("triesBefore", 0):
-                self.world.fail(f"{what}: task {entry['name']} from {_told(entry)} to {now}: tries are forgotten")
+            after = instances_of(tasks[entry["name"]]) if entry["name"] in tasks else {}
+            for index, old in instances_of(entry).items():
+                now = after.get(index, {})
+                last = max(now.get("try", 0), now.get("triesBefore", 0))
+                if max(old.get("try", 0), old.get("triesBefore", 0)) > last:
+                    self.world.fail(f"{what}: task {old['name']} from {_told(old)} to {now}: tries are forgotten")
 
     def _task_changed(self, what: str, old: Json, new: Json | None) -> None:
         if new is None:
@@ -339,7 +347,7 @@ class Invariants:
             if "exitCode" not in said and truth.id.index:
                 # Of a mapped task it is told only how its instances ended, not why.
                 right = (said["state"] == "Succeeded") == (truth.exit_code == 0)
-                if not right and status.get("reason") != "RunTimeout":
+                if not right and status.get("reason") != "RunTimeout" and "requests" not in status:
                     self._lost(truth, f"{what}, status says {_told(said)}")
             elif said.get("exitCode") != truth.exit_code:
                 self._lost(truth, f"{what}, status says {_told(said)}")
