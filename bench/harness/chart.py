@@ -25,7 +25,7 @@ def svg(kept: Iterable[Mapping[str, Any]]) -> str:
     ]
     for place, record in enumerate(shown):
         sign, _, reach = record["reach"].partition(" ")
-        length = min(1.0, record["value"] / float(reach) * 0.6) * WIDTH
+        length = min(1.0, record["value"] / float(reach) * 0.6 if float(reach) else float(record["value"])) * WIDTH
         y = ROW * (place + 1)
         kind = "bar" if record["met"] else "bar missed"
         said = f"{record['value']:.3g} ({sign} {reach}) {record['unit']}"

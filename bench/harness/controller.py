@@ -70,6 +70,12 @@ class ControllerProcess:
                 return float(value)
         return None
 
+    async def events_written(self) -> int:
+        """Requests so far that wrote Events."""
+        lines = (await self._page()).splitlines()
+        counts = [line for line in lines if line.startswith("tradewind_api_writes_total{") and '"events"' in line]
+        return sum(int(float(line.rpartition(" ")[2])) for line in counts)
+
     def cpu_seconds(self) -> float:
         """Processor time so far."""
         return processes.cpu_seconds(self.pid)

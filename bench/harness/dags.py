@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tradewind.api import API_VERSION
+from tradewind.api import API_VERSION, names
+from tradewind.controller.resources import owner_reference
 
 Manifest = dict[str, Any]
 MOST = 10_000
@@ -49,9 +50,13 @@ def lasting(duration: str) -> Manifest:
     return {"metadata": {"annotations": {"localkube/duration": duration}}}
 
 
-def run(dag_name: str, name: str) -> Manifest:
-    """A run of a Dag, as a person asks for it."""
-    return {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": {"name": name}, "spec": {"dag": dag_name}}
+def run(dag_name: str, name: str, dag_uid: str | None = None) -> Manifest:
+    """A run of a Dag: as `kubectl create` makes it, or with `dag_uid` as `tradewind trigger` does."""
+    metadata: dict[str, Any] = {"name": name}
+    if dag_uid is not None:
+        metadata["labels"] = {names.LABEL_DAG: dag_name}
+        metadata["ownerReferences"] = [owner_reference("Dag", dag_name, dag_uid)]
+    return {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": metadata, "spec": {"dag": dag_name}}
 
 
 def unlimited_pool() -> Manifest:

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from bench.harness.bed import Bed
 from bench.harness.dags import Manifest, dag, parallel, run
-from tradewind.api import names
-from tradewind.controller.resources import DAGRUNS, DAGS, owner_reference
+from tradewind.controller.resources import DAGRUNS, DAGS
 from tradewind.engine.task_instance import format_time
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,11 +29,7 @@ async def add_finished_runs(bed: Bed, namespace: str, dags: list[str], count: in
     async def add(number: int) -> None:
         name = dags[number % len(dags)]
         date = LONG_AGO + timedelta(hours=number)
-        body = run(name, f"{name}-{number:05}")
-        body["metadata"] |= {
-            "labels": {names.LABEL_DAG: name},
-            "ownerReferences": [owner_reference("Dag", name, found[name])],
-        }
+        body = run(name, f"{name}-{number:05}", found[name])
         at = format_time(date)
         tasks = [{"name": "t0", "state": "Succeeded", "startedAt": at, "finishedAt": at}]
         status = {"phase": "Succeeded", "startedAt": at, "finishedAt": at, "tasks": tasks}

@@ -32,6 +32,8 @@ class Lap:
     requests: Requests
     megabytes: float = 0.0
     """Most memory of the controller."""
+    events: int = 0
+    """Writes of Events by the controller."""
 
     @property
     def rate(self) -> float:
@@ -73,7 +75,7 @@ class Race:
         bed = self.bed
         await bed.settle()
         namespace = await bed.namespace(f"{self.name}-raw")
-        owners = await bed.create_all(DAGRUNS, namespace, self._runs)
+        owners = await bed.create_all(DAGRUNS, namespace, self._runs())
         bodies = list(raw.pods(self.dag, namespace, owners))
         assert len(bodies) == self._total
         # A client of its own, so that observing does not wait for creating.
@@ -94,25 +96,30 @@ class Race:
         controller = await bed.controller(namespace)
         try:
             await bed.create_all(POOLS, namespace, [unlimited_pool()])
-            await bed.create_all(DAGS, namespace, [self.dag])
+            [dag] = await bed.create_all(DAGS, namespace, [self.dag])
             await accepted(bed, namespace, 1)
             async with watching_results(bed.client, namespace) as (pods, runs):
-                own = controller.cpu_seconds()
+                own, events = controller.cpu_seconds(), await controller.events_written()
                 cpu, requests, began = bed.usage(), await bed.requests(), time.perf_counter()
-                await bed.create_all(DAGRUNS, namespace, self._runs)
+                await bed.create_all(DAGRUNS, namespace, self._runs(dag["metadata"]["uid"]))
                 await pods.number(self._total, "Pods of the controller succeed", self._limit)
                 await runs.number(self.runs, "runs succeed", self._limit)
                 used = _less(bed.usage(), cpu) | {"controller": controller.cpu_seconds() - own}
+                events = await controller.events_written() - events
                 return Lap(
-                    self._total, runs.last - began, used, await bed.requests() - requests, controller.peak_megabytes()
+                    self._total,
+                    runs.last - began,
+                    used,
+                    await bed.requests() - requests,
+                    controller.peak_megabytes(),
+                    events,
                 )
         finally:
             await controller.stop()
 
-    @property
-    def _runs(self) -> list[Manifest]:
+    def _runs(self, dag_uid: str | None = None) -> list[Manifest]:
         name = self.dag["metadata"]["name"]
-        return [run(name, f"{name}-{number}") for number in range(self.runs)]
+        return [run(name, f"{name}-{number}", dag_uid) for number in range(self.runs)]
 
     # What came of it ----------------------------------------------------------------------------------------------
 
@@ -130,9 +137,9 @@ class Race:
         cost = Result(f"{made}-cpu", "raw path's CPU for a Pod / ours", costs, more)
         if not writes:
             return [ratio, cost]
-        each = [_writes(slow, our, self.runs) for slow, our in self.laps]
-        last = of_controller(self.laps[-1][1].requests, self.laps[-1][0].requests, by_bench=self.runs)
-        said = ", ".join(f"{verb} {resource} {number}" for (verb, resource), number in last.most_common())
+        sent = [of_controller(lap.requests, events=lap.events, by_bench=self.runs) for lap in ours]
+        each = [found.total() / lap.pods for found, lap in zip(sent, ours, strict=True)]
+        said = ", ".join(f"{verb} {resource} {number}" for (verb, resource), number in sent[-1].most_common())
         return [ratio, cost, Result(f"{made}-writes", "API writes per task instance", each, said)]
 
     def _details(self) -> dict[str, float]:
@@ -144,10 +151,6 @@ class Race:
                 found[name] = round(median(lap.cpu[process] / lap.pods * 1000 for lap in laps), 2)
         found["controller peak RSS MB"] = round(max(lap.megabytes for _, lap in self.laps))
         return found
-
-
-def _writes(slow: Lap, our: Lap, runs: int) -> float:
-    return of_controller(our.requests, slow.requests, by_bench=runs).total() / our.pods
 
 
 def _own(laps: Sequence[Lap]) -> float:
