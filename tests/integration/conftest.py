@@ -8,6 +8,7 @@ from typing import Any
 import kubernetes
 import pytest
 
+from cluster import REPOSITORY, Kubectl, Witness, eventually
 from tradewind.kube.client import KubeClient
 from tradewind.kube.writer import Writer
 
@@ -23,6 +24,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def witness(kubeconfig: Path) -> Any:
     """The official client: what it sees is so."""
     return kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(str(kubeconfig)))
+
+
+@pytest.fixture(scope="session")
+def resources(kubeconfig: Path) -> Witness:
+    """The official client, with the CRDs of this checkout installed."""
+    kubectl = Kubectl(kubeconfig)
+    kubectl.run("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
+    for kind in ("dags", "dagruns", "pools"):
+        kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.tradewind.dev", "--timeout=60s")
+        eventually(lambda kind=kind: kubectl.attempt("get", kind).returncode == 0, f"{kind} are served", 30)
+    return Witness(kubeconfig)
 
 
 @pytest.fixture

@@ -18,8 +18,10 @@ PHASES = {
     "UpForRetry": "yellow",
     "Skipped": "magenta",
     "Removed": "magenta",
+    "Applied": "green",
+    "Rejected": "red",
 }
-"""The colour of each state of a task and each phase of a run or Backfill."""
+"""The colour of each state of a task or a request, and each phase of a run or Backfill."""
 
 
 def wanted(*, err: bool = False) -> bool:

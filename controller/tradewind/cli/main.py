@@ -23,9 +23,12 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("tradewind.cli.cluster.runs:status", "Show a run and each of its tasks."),
         "explain": ("tradewind.cli.cluster.explain:explain_command", "Say why a task of a run does not run."),
         "logs": ("tradewind.cli.cluster.logs:logs", "Print the log of a task of a run."),
+        "rerun": ("tradewind.cli.cluster.ask:rerun", "Run tasks of a run again."),
+        "mark": ("tradewind.cli.cluster.ask:mark", "Set the state of tasks, or of a run."),
+        "stop": ("tradewind.cli.cluster.ask:stop", "End a run, and skip what has not begun."),
         "backfill": ("tradewind.cli.cluster.backfill:backfill", "Make runs of a Dag for a span of the past."),
-        "pause": ("tradewind.cli.cluster.dags:pause", "Hold back the scheduled runs of a Dag."),
-        "resume": ("tradewind.cli.cluster.dags:resume", "Let a paused Dag run by its schedule again."),
+        "pause": ("tradewind.cli.cluster.pause:pause", "Hold back the schedule of a Dag, or one run."),
+        "resume": ("tradewind.cli.cluster.pause:resume", "Let a paused Dag, or a paused run, go on."),
     },
     "In the cluster (used by the chart)": {
         "controller": ("tradewind.controller.process:main_command", "Run the controller."),
@@ -46,6 +49,7 @@ Examples:
   tradewind validate dags/                     check every Dag file of a folder
   tradewind trigger daily-sales --follow       run a Dag on the cluster and watch it
   tradewind logs daily-sales-x7k2p extract     read a task's log
+  tradewind rerun daily-sales-x7k2p extract    run a task again
 """
 
 

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -40,6 +40,16 @@ class FakeCluster:
         self.refuse: tuple[int, str] | None = None
         self.steps: list[dict[str, Any]] = []
         """Statuses that a DagRun or Backfill takes, one with each GET."""
+        self.revisions: dict[str, Any] = {}
+        """Data of ControllerRevisions by name."""
+        self.user: str | None = "ann"
+        """Who asks; None: that cannot be asked."""
+        self.controller: Callable[[dict[str, Any]], None] = lambda run: None
+        """Called with a DagRun after each GET of it: what it does is seen by the next one."""
+        self.conflicts = 0
+        """So many PATCHes come to the wrong time."""
+        self.lost_answers = 0
+        """So many PATCHes take effect, and the answer is an error."""
 
     def answer(self, method: str, url: str, body: Any) -> tuple[int, Any]:
         """The answer to one request."""
@@ -50,6 +60,12 @@ class FakeCluster:
         parts = split.path.strip("/").split("/")
         if parts[:2] == ["api", "v1"]:
             return self._core(parts[2:], parse_qs(split.query))
+        if parts[-1] == "selfsubjectreviews":
+            who = {"status": {"userInfo": {"username": self.user}}}
+            return (201, who) if self.user else _status(403, "selfsubjectreviews is forbidden: User may not")
+        if parts[-2] == "controllerrevisions":
+            kept = self.revisions.get(parts[-1])
+            return (200, {"data": kept}) if kept else _status(404, f'controllerrevisions "{parts[-1]}" not found')
         if "namespaces" not in parts:
             return 200, {"items": list(self._objects(parts[-1]).values())}
         namespace, plural, *rest = parts[4:]
@@ -77,12 +93,28 @@ class FakeCluster:
         if rest[0] not in objects:
             return _status(404, f'{plural}.tradewind.dev "{rest[0]}" not found')
         if method == "PATCH":
-            objects[rest[0]]["spec"].update(body["spec"])
-        elif method == "DELETE":
+            return self._patch(objects[rest[0]], body)
+        if method == "DELETE":
             return 200, objects.pop(rest[0])
-        elif plural != "dags" and self.steps:
+        if plural != "dags" and self.steps:
             objects[rest[0]]["status"] = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
-        return 200, objects[rest[0]]
+        answer = json.loads(json.dumps(objects[rest[0]]))
+        if plural == "dagruns":
+            self.controller(objects[rest[0]])
+        return 200, answer
+
+    def _patch(self, found: dict[str, Any], body: dict[str, Any]) -> tuple[int, Any]:
+        uid = body.get("metadata", {}).get("uid")
+        if self.conflicts or uid not in (None, found["metadata"].get("uid")):
+            self.conflicts -= 1
+            return _status(409, "the object has been modified", "Conflict")
+        if "request" in body["spec"] and found["spec"].get("request"):
+            return _status(422, "spec: Invalid value: another request is pending: wait until it is applied")
+        found["spec"].update(body["spec"])
+        if self.lost_answers:
+            self.lost_answers -= 1
+            return _status(504, "the server did not answer in time")
+        return 200, found
 
     def _objects(self, plural: str) -> dict[str, Any]:
         return {"dags": self.dags, "dagruns": self.runs, "backfills": self.backfills}[plural]
@@ -97,8 +129,9 @@ class FakeCluster:
         return 200, {"items": [pod for pod in self.pods if wanted.items() <= pod["metadata"]["labels"].items()]}
 
 
-def _status(code: int, message: str) -> tuple[int, Any]:
-    return code, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+def _status(code: int, message: str, reason: str = "") -> tuple[int, Any]:
+    answer = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+    return code, {**answer, "reason": reason}
 
 
 @contextmanager

@@ -178,7 +178,10 @@ def test_help_loads_nothing_slow() -> None:
     assert not loaded & {"aiohttp", "croniter", "jsonschema", "kopf", "kubernetes", "minijinja", "pydantic", "pykube"}
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "trigger", "list", "runs", "status", "logs", "pause", "resume"])
+@pytest.mark.parametrize(
+    "command",
+    ["run", "validate", "trigger", "list", "runs", "status", "logs", "rerun", "mark", "stop", "pause", "resume"],
+)
 def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     result = cli(command, "--help")
     assert result.code == 0
@@ -200,7 +203,8 @@ def test_completion_script(cli: Cli, shell: str, says: str) -> None:
 
 def test_completion_answers(cli: Cli) -> None:
     result = cli(_TRADEWIND_COMPLETE="bash_complete", COMP_WORDS="tradewind r", COMP_CWORD="1")
-    assert {line.split(",")[1] for line in result.out.split()} == {"run", "runs", "resume", "release-finalizers"}
+    offered = {line.split(",")[1] for line in result.out.split()}
+    assert offered == {"run", "runs", "rerun", "resume", "release-finalizers"}
     options = cli(_TRADEWIND_COMPLETE="bash_complete", COMP_WORDS="tradewind run --m", COMP_CWORD="2")
     assert options.out.strip() == "plain,--max-parallel"
 

@@ -25,6 +25,10 @@ class NotFoundError(CliError):
     """There is no such object."""
 
 
+class ConflictError(CliError):
+    """The object was changed by somebody else, or is not the one that was meant."""
+
+
 class Cluster:
     """One namespace of the cluster that the kubeconfig names. Every method raises CliError when it fails."""
 
@@ -71,6 +75,17 @@ class Cluster:
         """Delete an object."""
         self._object("delete", kind, name, url=f"{_plural(kind)}/{name}")
 
+    def user(self) -> str | None:
+        """Who the cluster takes us for; None where it does not say."""
+        version = "authentication.k8s.io/v1"
+        body = {"apiVersion": version, "kind": "SelfSubjectReview"}
+        with self._explained("SelfSubjectReview", ""):
+            response = self._api.post(url="selfsubjectreviews", version=version, json=body)
+            if response.status_code in (requests.codes.not_found, requests.codes.forbidden):
+                return None
+            found = self._json(response).get("status", {}).get("userInfo", {}).get("username")
+            return str(found) if found else None
+
     def pods(self, selector: str) -> list[dict[str, Any]]:
         """The Pods with these labels."""
         with self._explained("Pod", ""):
@@ -110,6 +125,8 @@ class Cluster:
             )
         if response.status_code == requests.codes.forbidden and " is forbidden: User " in message:
             raise CliError(f"you may not do that: {message}")
+        if response.status_code == requests.codes.conflict and _reason_of(response) == "Conflict":
+            raise ConflictError(message)
         raise CliError(message)
 
     def _explain_not_found(self, kind: str, name: str, response: requests.Response) -> None:
@@ -185,6 +202,13 @@ def _message_of(response: requests.Response) -> str:
     except (ValueError, KeyError, TypeError):
         message = response.text.strip()
     return str(message) or f"the cluster answered {response.status_code} {response.reason}"
+
+
+def _reason_of(response: requests.Response) -> str:
+    try:
+        return str(response.json()["reason"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _root(error: BaseException) -> str:

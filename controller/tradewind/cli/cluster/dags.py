@@ -1,4 +1,4 @@
-"""`tradewind list`, `pause` and `resume`: the Dags of a namespace."""
+"""`tradewind list`: the Dags of a namespace."""
 
 from typing import Any
 
@@ -27,24 +27,6 @@ def list_dags(cluster: Cluster, all_namespaces: bool, output: Format) -> None:
             columns = ["NAMESPACE", *columns]
             rows = [[dag["metadata"]["namespace"], *row] for dag, row in zip(dags, rows, strict=True)]
         print_table(columns, rows)
-
-
-@click.command()
-@click.argument("dag")
-@cluster_options
-def pause(cluster: Cluster, dag: str) -> None:
-    """Hold back the scheduled runs of a Dag; runs that have started go on, and `trigger` still works."""
-    cluster.patch("Dag", dag, {"spec": {"suspend": True}})
-    click.echo(f"{dag} is paused")
-
-
-@click.command()
-@click.argument("dag")
-@cluster_options
-def resume(cluster: Cluster, dag: str) -> None:
-    """Let a paused Dag run by its schedule again; its `catchup` decides about the runs that were missed."""
-    cluster.patch("Dag", dag, {"spec": {"suspend": False}})
-    click.echo(f"{dag} runs by its schedule again")
 
 
 def _row(dag: dict[str, Any]) -> list[str]:

@@ -5,18 +5,13 @@ from typing import Any
 
 import click
 
-from tradewind.api.dagrun import DagRunSpec
-from tradewind.api.resolve import resolve
-from tradewind.api.validation import validate_dag, with_defaults
-from tradewind.api.validation.shape import parse
 from tradewind.cli.cluster.client import Cluster, cluster_options
+from tradewind.cli.cluster.run_versions import dag_of_run, version_of
 from tradewind.cli.errors import CliError
 from tradewind.cli.output import Format, output_option, print_data, print_table
 from tradewind.engine.explain import Reason, explain
 from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo
 from tradewind.engine.slots import Slots
-from tradewind.engine.task_instance import parse_time
 
 _INSTANCE = re.compile(r"(.+?)(?:\[(\d+)\])?")
 
@@ -62,30 +57,7 @@ def _data(reason: Reason) -> dict[str, Any]:
 
 def _state(cluster: Cluster, found: dict[str, Any]) -> RunState:
     """The run as the controller has it, made from its status and the Dag that it is pinned to."""
-    spec, problems = parse(DagRunSpec, found["spec"])
-    if spec is None:
-        raise CliError(f"DagRun {found['metadata']['name']!r} cannot be read: {problems[0].message}")
-    status = found.get("status") or {}
-    kept = cluster.revision(status["revision"]) if status.get("revision") else None
-    manifest = cluster.get("Dag", spec.dag) if kept is None else {"kind": "Dag", "metadata": {"name": spec.dag}, **kept}
-    dag, _ = validate_dag(manifest)
-    if dag is None:
-        raise CliError(f"Dag {spec.dag!r} is not accepted: `tradewind list` says why")
-    metadata = found["metadata"]
-    logical = spec.logical_date or parse_time(status.get("logicalDate") or metadata.get("creationTimestamp"))
-    if logical is None:
-        raise CliError(f"DagRun {metadata['name']!r} has no date")
-    info = RunInfo(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        dag=spec.dag,
-        type=spec.type,
-        logical_date=logical,
-        interval_start=spec.data_interval.start if spec.data_interval else logical,
-        interval_end=spec.data_interval.end if spec.data_interval else logical,
-        params=with_defaults(dag.spec.params or {}, spec.params or {}),
-    )
-    state = RunState(info, resolve(dag.spec), Slots(), status=status)
-    state.suspended = bool(spec.suspend)
+    version = version_of(found, dag_of_run(cluster, found))
+    state = RunState(version.info, version.dag, Slots(), status=found.get("status") or {}, graph=version.graph)
+    state.suspended = bool(found["spec"].get("suspend"))
     return state

@@ -1,7 +1,7 @@
 """Runs on the cluster as a person reads them: rows of tasks, and lines as things change."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,9 +67,12 @@ def age(item: Mapping[str, Any]) -> str:
     return format_duration(datetime.now(UTC) - made) if made else ""
 
 
-def follow(cluster: Cluster, name: str, *, quiet: bool = False) -> dict[str, Any]:
-    """Wait for the end of a run, and say what changes on the way. The finished DagRun is returned."""
-    seen: dict[str, tuple[str, int]] = {}
+def follow(
+    cluster: Cluster, name: str, *, quiet: bool = False, since: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Wait for the end of a run, and say what changes on the way. The finished DagRun is returned. What was so in
+    `since`, the run as it was before, is no news."""
+    seen = {name: (each["state"], each.get("try", 0)) for name, each in _told((since or {}).get("status") or {})}
     said = ""
     try:
         while True:
@@ -107,11 +110,17 @@ def _say_phase(status: Mapping[str, Any], said: str) -> str:
 def _say_changes(status: Mapping[str, Any], seen: dict[str, tuple[str, int]]) -> None:
     tasks = status.get("tasks") or []
     width = max((len(task["name"]) for task in tasks), default=0)
-    for task in tasks:
-        _say_change(task, task["name"], seen, width)
+    for name, each in _told(status):
+        _say_change(each, name, seen, width)
+
+
+def _told(status: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What is told of: each task, and instances that failed or wait for a retry, by name."""
+    for task in status.get("tasks") or ():
+        yield task["name"], task
         for each in task.get("instances") or ():
             if each["state"] in _WORTH_A_ROW:
-                _say_change(each, instance_name(task["name"], each["index"]), seen, width)
+                yield instance_name(task["name"], each["index"]), each
 
 
 def _say_change(task: Mapping[str, Any], name: str, seen: dict[str, tuple[str, int]], width: int) -> None:

@@ -7,7 +7,10 @@ import click
 
 from tradewind.cli.cluster import progress
 from tradewind.cli.cluster.client import Cluster, cluster_options
+from tradewind.cli.cluster.requests import in_words, record_row
 from tradewind.cli.output import Format, output_option, print_data, print_table
+
+_MOST_REQUESTS = 10
 
 
 @click.command()
@@ -47,7 +50,11 @@ def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
         return
     state = found.get("status") or {}
     click.echo(f"{found['metadata']['name']} (Dag {found['spec']['dag']}): {progress.summary(found)}")
+    pending = found["spec"].get("request")
+    paused = found["spec"].get("suspend")
     facts = {
+        "paused": f"no task starts before `tradewind resume dagrun/{run}`" if paused else None,
+        "asked for": f"{in_words(pending)} (not answered yet)" if pending else None,
         "logical date": state.get("logicalDate"),
         "params": json.dumps(state["params"], ensure_ascii=False) if state.get("params") else None,
         "started": state.get("startedAt"),
@@ -62,6 +69,13 @@ def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
             ["TASK", "STATE", "TRY", "DURATION", "MESSAGE"],
             [row for task in state["tasks"] for row in progress.task_rows(task)],
         )
+    requests = state.get("requests") or ()
+    if requests:
+        click.echo()
+        latest = [record_row(each) for each in requests[-_MOST_REQUESTS:]]
+        print_table(["ASKED FOR", "BY", "WHEN", "RESULT", "MESSAGE"], latest)
+    if len(requests) > _MOST_REQUESTS:
+        click.echo(f"and {len(requests) - _MOST_REQUESTS} more before: see -o yaml")
 
 
 def _row(run: dict[str, Any]) -> list[str]:

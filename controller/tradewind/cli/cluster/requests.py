@@ -1,0 +1,122 @@
+"""What is asked of a run, in words, and the way from asking to the answer: the request is written into the run, and the
+controller's answer is read from its record."""
+
+import shlex
+import textwrap
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from tradewind.cli.cluster.client import Cluster, ConflictError
+from tradewind.cli.errors import EXIT_FAILED, CliError
+
+_POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 10.0
+"""After so long without an answer it is said that one is waited for."""
+_ATTEMPTS = 5
+_MOST_TASKS = 5
+_MOST_TEXT = 40
+_NO_REQUEST = '{"spec":{"request":null}}'
+_FLAGS = {"onlyFailed": "--only-failed", "upstream": "--upstream", "downstream": "--downstream"}
+
+
+def in_words(request: Mapping[str, Any]) -> str:
+    """A request, or the record of one, as the command that asks for it: `rerun load --downstream`."""
+    tasks = [str(task) for task in request.get("tasks") or ()]
+    words = [str(request["type"]).lower(), *tasks[:_MOST_TASKS]]
+    if len(tasks) > _MOST_TASKS:
+        words.append(f"(and {len(tasks) - _MOST_TASKS} more)")
+    # In the record, `state` and `message` are about what became of it.
+    recorded = request.get("state") in ("Applied", "Rejected")
+    state = request.get("requestedState") if recorded else request.get("state")
+    if state:
+        words += ["--state", str(state).lower()]
+    words += [flag for name, flag in _FLAGS.items() if request.get(name)]
+    if request.get("revision") == "Latest":
+        words.append("--latest")
+    message = str(request.get("requestMessage" if recorded else "message") or "")
+    if message:
+        words += ["-m", shlex.quote(textwrap.shorten(message, _MOST_TEXT, placeholder=" …"))]
+    return " ".join(words)
+
+
+def record_row(record: Mapping[str, Any]) -> list[str]:
+    """`[request, by, time, result, message]` of an entry of DagRun.status.requests."""
+    by, when = str(record.get("requestedBy") or "-"), str(record.get("time") or "-")
+    return [in_words(record), by, when, str(record["state"]), str(record.get("message") or "")]
+
+
+def ask(cluster: Cluster, run: Mapping[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    """Write a request into a run, and return the run as it is then. Raises CliError where another request is pending,
+    and where the run was deleted meanwhile."""
+    name, uid = run["metadata"]["name"], run["metadata"]["uid"]
+    # The name may be another run's by now; and that one request is pending at a time sees the API server to.
+    body = {"metadata": {"uid": uid}, "spec": {"request": request}}
+    for attempt in range(_ATTEMPTS):
+        _check_pending(cluster, run)
+        try:
+            return cluster.patch("DagRun", name, body)
+        except CliError as error:
+            run = cluster.get("DagRun", name)
+            if run["metadata"]["uid"] != uid:
+                raise CliError(f"the run {name!r} was deleted meanwhile, and another one made of that name") from error
+            if (run["spec"].get("request") or {}).get("id") == request["id"] or _record(run, request["id"]):
+                return dict(run)  # it was written, though we were not told
+            _check_pending(cluster, run)
+            if not isinstance(error, ConflictError) or attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("not reached")
+
+
+def answer_to(cluster: Cluster, name: str, request_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Wait until a request was dealt with: (the run, the record of the request). Raises CliError where it was taken
+    back before that."""
+    since, told = time.monotonic(), False
+    try:
+        while True:
+            run = cluster.get("DagRun", name)
+            record = _record(run, request_id)
+            if record is not None:
+                return run, record
+            if (run["spec"].get("request") or {}).get("id") != request_id:
+                raise CliError(f"the request was taken back before it was carried out: see {_status(cluster, name)}")
+            if not told and time.monotonic() - since > _PATIENCE_SECONDS:
+                told = True
+                click.echo(f"not answered yet, waiting: {_why(run)}", err=True)
+            time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        click.echo(f"\nthe request is pending; see {_status(cluster, name)}", err=True)
+        raise click.exceptions.Exit(EXIT_FAILED) from None
+
+
+def _record(run: Mapping[str, Any], request_id: str) -> dict[str, Any] | None:
+    """What became of a request, once something has."""
+    records = (run.get("status") or {}).get("requests") or ()
+    return next((record for record in records if record["id"] == request_id), None)
+
+
+def _check_pending(cluster: Cluster, run: Mapping[str, Any]) -> None:
+    pending = run["spec"].get("request")
+    if pending:
+        name = run["metadata"]["name"]
+        take_back = f"kubectl patch dr {name} -n {cluster.namespace} --type=merge -p '{_NO_REQUEST}'"
+        raise CliError(
+            f"another request of the run {name!r} is pending: {in_words(pending)}"
+            f"{_by(pending)}. Ask again once it is carried out, or take it back:\n       {take_back}"
+        )
+
+
+def _why(run: Mapping[str, Any]) -> str:
+    """Why an answer may take its time: the run waits for something, or no controller runs."""
+    message = str((run.get("status") or {}).get("message") or "")
+    return f"the run {message}" if message.startswith("waits") else "does the controller run?"
+
+
+def _by(request: Mapping[str, Any]) -> str:
+    return f", asked for by {request['requestedBy']}" if request.get("requestedBy") else ""
+
+
+def _status(cluster: Cluster, name: str) -> str:
+    return f"`tradewind status {name} -n {cluster.namespace}`"

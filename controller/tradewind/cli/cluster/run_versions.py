@@ -1,0 +1,84 @@
+"""The Dag of a run, and the facts of the run that go with it, as the controller has them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tradewind.api import API_VERSION
+from tradewind.api.dag import DagSpec
+from tradewind.api.dagrun import DagRunSpec
+from tradewind.api.names import LABEL_BACKFILL
+from tradewind.api.resolve import resolve
+from tradewind.api.validation import validate_dag, with_defaults
+from tradewind.api.validation.shape import parse
+from tradewind.cli.cluster.client import Cluster
+from tradewind.cli.errors import CliError
+from tradewind.engine.graph import Graph
+from tradewind.engine.requests import Version
+from tradewind.engine.run_info import RunInfo
+from tradewind.engine.task_instance import parse_time
+
+
+@dataclass(frozen=True, slots=True)
+class RunDag:
+    """A Dag as a run may run it."""
+
+    spec: DagSpec
+    manifest: dict[str, Any]
+    """Where it was read from: a Dag, or what a ControllerRevision keeps of one."""
+    revision: str | None = None
+    """Name of that ControllerRevision; None: it is the Dag as it is now."""
+    exact: bool = True
+    """Whether it is the one that was asked for: where that is gone or may not be read, the Dag of now stands in."""
+
+
+def dag_of_run(cluster: Cluster, run: dict[str, Any]) -> RunDag:
+    """The Dag that a run is pinned to; for one that has not begun, the Dag as it is now."""
+    status = run.get("status") or {}
+    begun = status.get("startedAt") or any(each["state"] == "Applied" for each in status.get("requests") or ())
+    revision = (begun and status.get("revision")) or run["spec"].get("revision")
+    kept = cluster.revision(revision) if revision else None
+    if kept is not None:
+        return RunDag(_accepted(run["spec"]["dag"], kept), kept, revision)
+    return replace(dag_now(cluster, run), exact=not revision)
+
+
+def dag_now(cluster: Cluster, run: dict[str, Any]) -> RunDag:
+    """The Dag of a run as it is now."""
+    name = run["spec"]["dag"]
+    found = cluster.get("Dag", name)
+    return RunDag(_accepted(name, found), found)
+
+
+def version_of(run: dict[str, Any], dag: RunDag) -> Version:
+    """The run with that Dag, as the engine takes it."""
+    metadata, status = run["metadata"], run.get("status") or {}
+    spec, problems = parse(DagRunSpec, {name: value for name, value in run["spec"].items() if name != "request"})
+    if spec is None:
+        raise CliError(f"DagRun {metadata['name']!r} cannot be read: {problems[0].message}")
+    logical = spec.logical_date or parse_time(status.get("logicalDate") or metadata.get("creationTimestamp"))
+    if logical is None:
+        raise CliError(f"DagRun {metadata['name']!r} has no date")
+    info = RunInfo(
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        dag=spec.dag,
+        type=spec.type,
+        logical_date=logical,
+        interval_start=spec.data_interval.start if spec.data_interval else logical,
+        interval_end=spec.data_interval.end if spec.data_interval else logical,
+        params=with_defaults(dag.spec.params or {}, spec.params or {}),
+        revision=dag.revision,
+        backfill=(metadata.get("labels") or {}).get(LABEL_BACKFILL),
+    )
+    resolved = resolve(dag.spec)
+    return Version(info, resolved, Graph.of(resolved.tasks))
+
+
+def _accepted(name: str, manifest: dict[str, Any]) -> DagSpec:
+    dag, _ = validate_dag(
+        {"apiVersion": API_VERSION, "kind": "Dag", "metadata": {"name": name}, "spec": manifest.get("spec")}
+    )
+    if dag is None:
+        raise CliError(f"Dag {name!r} is not accepted: `tradewind list` says why")
+    return dag.spec
