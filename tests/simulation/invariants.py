@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from apiserver import Commit
@@ -45,6 +47,8 @@ class Invariants:
         """UIDs of Pods made while two replicas led: somebody had deleted the Lease."""
         self._limits: dict[str, list[tuple[float, int]]] = {}
         """Limits by name, with the times at which they were set."""
+        self._excesses: deque[Callable[[], None]] = deque()
+        """Limits that seem to be exceeded, the oldest first."""
         world.server.store.on_commit.append(self._seen)
         world.kubelet.on_start.append(self._pod_starts)
 
@@ -170,7 +174,12 @@ class Invariants:
         if limit is None or sum(slots.values()) <= limit:
             return
         when = f"{what} of {limit} exceeded at {self.world.loop.time():.3f} by {made['metadata']['name']}"
-        self.world.later(STOPPED_WITHIN, self._confirm_excess, when, limit, _uid(made), slots)
+        self._excesses.append(partial(self._confirm_excess, when, limit, _uid(made), slots))
+        self.world.later(STOPPED_WITHIN, self._confirm_oldest_excess)
+
+    def _confirm_oldest_excess(self) -> None:
+        if self._excesses:
+            self._excesses.popleft()()
 
     def _confirm_excess(self, when: str, limit: int, newest: str, slots: dict[str, int]) -> None:
         """Who frees slots by ending a run or a try asks for the end of its Pod at the same time: those do not count."""
@@ -281,6 +290,8 @@ class Invariants:
             self._check_results(run)
             if "request" in run["spec"]:
                 self.world.fail(f"{run['metadata']['name']} still has the request {run['spec']['request']}")
+        while self._excesses:
+            self._confirm_oldest_excess()
         for pod in self.world.server.all(PODS):
             metadata, run_uid = pod["metadata"], _run_uid(pod)
             if run_uid is None:

@@ -39,6 +39,20 @@ def test_a_pod_whose_creation_was_not_answered_is_not_refused() -> None:
     assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 1)
 
 
+def test_a_try_keeps_its_slot_while_nobody_knows_whether_its_pod_was_made() -> None:
+    def story(world: World) -> None:
+        def interfere(request: Request) -> str:
+            if is_write(request, "POST", "pods"):
+                return "unanswered" if world.loop.time() < 0.1 else ""
+            asks = request.method == "GET" and "/pods/" in request.path
+            return "429" if asks and world.loop.time() < 8 else ""
+
+        world.network.interfere = interfere
+        world.later(0.005, stall, world, "", "pods", 10.0)
+
+    play(story, task("a"), task("b"), script=Script(duration=20.0), parallelism=1)
+
+
 def test_a_pod_whose_creation_was_not_answered_is_not_made_again_when_it_is_gone() -> None:
     """The next try runs by then."""
 

@@ -34,6 +34,8 @@ from tradewind.kube.writer import NotWanted, Writer, WriterStopped
 
 log = logging.getLogger(__name__)
 
+ADOPT_AGAIN = 1.0
+"""Seconds until a Pod that may be there is asked for again."""
 STOP_AGAIN = 5.0
 """Seconds until a stop that failed is tried again."""
 EARLIER_ENDS_WITHIN = 60.0
@@ -106,14 +108,9 @@ class Tries:
         try:
             await self._writer.create(PODS, info.namespace, manifest, wanted=lambda: self._is_wanted(run, key))
         except ApiError as error:
-            refusal = _refusal(key, error)
-            if error.is_already_exists:
-                await self._adopt(info.uid, info.namespace, name, key)
-            elif refusal.event is TryEvent.REFUSED:
-                # Not if an earlier attempt made it and was not answered: a webhook may be of another opinion now.
-                await self._adopt(info.uid, info.namespace, name, key, otherwise=refusal)
-            else:
-                self._report(info.uid, refusal)
+            # What refuses it need not have refused an earlier attempt that was not answered.
+            refusal = None if error.is_already_exists else _refusal(key, error)
+            await self._adopt(run, name, key, otherwise=refusal)
             if not error.is_transient:
                 self._unseen.pop((info.uid, name), None)
         except (NotLeader, WriterStopped):
@@ -121,7 +118,8 @@ class Tries:
         except NotWanted:
             return  # an attempt that was not answered made it, and it has ended since; or the run has
         except KubeError as error:
-            self._report(info.uid, _postponed(key, "ApiUnavailable", str(error)))
+            unknown = _postponed(key, "ApiUnavailable", str(error))
+            await self._adopt(run, name, key, otherwise=unknown)
         else:
             # A watch event that was faster than this answer says more: why the Pod waits, or that it runs.
             if self._cluster.pod(info.uid, name) is None:
@@ -314,16 +312,22 @@ class Tries:
                 return
             pod = found
 
-    async def _adopt(
-        self, run_uid: str, namespace: str, name: str, key: TryKey, *, otherwise: TryReport | None = None
-    ) -> None:
+    async def _adopt(self, run: RunState, name: str, key: TryKey, *, otherwise: TryReport | None = None) -> None:
         """The Pod was there already: made by us and unanswered, or by a controller before us. `otherwise` is what holds
-        where there is none."""
-        try:
-            found = await self._find(namespace, name)
-        except KubeError as error:
-            self._report(run_uid, _postponed(key, "ApiUnavailable", str(error)))
-            return
+        where there is none. Until that is known the try keeps its slots."""
+        run_uid, namespace = run.info.uid, run.info.namespace
+        while True:
+            try:
+                found = await self._find(namespace, name)
+                break
+            except KubeError as error:
+                if not error.is_transient:
+                    self._report(run_uid, _postponed(key, "ApiUnavailable", str(error)))
+                    return
+                log.warning("cannot read Pod %s/%s: %s", namespace, name, error)
+            await asyncio.sleep(ADOPT_AGAIN)
+            if not self._is_wanted(run, key):
+                return
         if found is None and otherwise is None:
             await asyncio.sleep(SETTLE)
             self._report(run_uid, _lost(key))
