@@ -93,6 +93,31 @@ def test_a_try_that_was_lost_is_not_judged_by_the_time_that_has_passed_since() -
     assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 2)
 
 
+def test_a_result_is_kept_though_its_run_is_not_known_yet() -> None:
+    """The standby has heard of a Pod and of its end, but not of the run; then it leads, and the Pod is gone."""
+
+    def story(world: World) -> None:
+        def strike() -> None:
+            stall(world, standby(world).name, "dagruns", 60.0)
+            world.make_run("late", "d")
+            world.network.interfere = lambda request: "429" if is_write(request, "PATCH", "dagruns/late/s") else ""
+            world.later(3.0, finish)
+
+        def finish() -> None:
+            for pod in world.server.all(PODS):
+                world.request("DELETE", PODS, "ns", pod["metadata"]["name"])
+            world.later(1.0, die)
+
+        def die() -> None:
+            leader(world).kill()
+            world.network.interfere = lambda request: ""
+
+        world.later(0.02, strike)
+
+    world = play(story, task("a"))
+    assert (entry_of(world, "a", "late")["state"], entry_of(world, "a", "late")["try"]) == ("Succeeded", 1)
+
+
 def test_the_runs_of_a_dag_that_is_deleted_do_not_start() -> None:
     def story(world: World) -> None:
         world.later(0.5, world.request, "DELETE", DAGS, "ns", "d")

@@ -5,6 +5,7 @@ that have been deleted since, for as long as their run has not finished.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -32,11 +33,15 @@ from tradewind.kube.objects import Key
 from tradewind.kube.resources import CONFIGMAPS, PODS
 
 K = TypeVar("K")
+N = TypeVar("N")
 V = TypeVar("V")
 
 ACTIVE_RUNS = "status.phase!=Succeeded,status.phase!=Failed"
 WITH_REQUEST = "spec.request.id!="
 OF_VARIABLES = f"{names.LABEL_VARIABLES}=true"
+OVER_KEPT = 10_000
+UNCLAIMED_KEPT = 2000
+"""Results of Pods that have gone and whose run is not known; most of these runs are over."""
 
 
 class Cluster:
@@ -70,7 +75,11 @@ class Cluster:
         self._config_maps: dict[str, dict[str, dict[str, str] | None]] = {}
         """Data of ConfigMaps of variables, by namespace and name."""
         self._gone: dict[str, dict[TryKey, TryReport]] = {}
+        self._unclaimed: deque[tuple[str, TryKey]] = deque()
+        """Those in `_gone` whose run was not known when they went, the oldest first."""
         self._active: set[str] = set()
+        self._over: dict[str, None] = {}
+        """Runs that were active and are not any more, by UID, the oldest first."""
         self._on_dag, self._on_run, self._on_pod, self._on_pool = on_dag, on_run, on_pod, on_pool
         self._on_backfill, self._on_request = on_backfill, on_request
         self.informers: list[Informer[Any]] = []
@@ -189,8 +198,12 @@ class Cluster:
             # Finished or deleted: what its deleted Pods said is of no more use.
             self._active.discard(uid)
             self._gone.pop(uid, None)
+            self._over[uid] = None
+            if len(self._over) > OVER_KEPT:
+                del self._over[next(iter(self._over))]
         else:
             self._active.add(uid)
+            self._over.pop(uid, None)
             self._runs_of.setdefault(dag, {})[key[1]] = run
         self._on_run(key, change)
 
@@ -233,8 +246,16 @@ class Cluster:
 
     def _remember_gone(self, uid: str, pod: PodObject) -> None:
         identity, report = try_of(pod), observe(pod, gone=True)
-        if uid in self._active and identity is not None and report is not None:
-            self._gone.setdefault(uid, {})[identity] = report
+        if identity is None or report is None or uid in self._over:
+            return
+        self._gone.setdefault(uid, {})[identity] = report
+        if uid not in self._active:
+            # Its run has long been over, or the watch of runs lags behind that of Pods and is about to bring it.
+            self._unclaimed.append((uid, identity))
+            if len(self._unclaimed) > UNCLAIMED_KEPT:
+                oldest, of = self._unclaimed.popleft()
+                if oldest not in self._active:
+                    _discard(self._gone, oldest, of)
 
 
 def _key(change: Change[Any]) -> Key:
@@ -242,7 +263,7 @@ def _key(change: Change[Any]) -> Key:
     return metadata.namespace, metadata.name
 
 
-def _discard(stores: dict[K, dict[str, V]], key: K, name: str) -> None:
+def _discard(stores: dict[K, dict[N, V]], key: K, name: N) -> None:
     """Take something out of one of several stores, and the store if it was the last."""
     store = stores.get(key)
     if store is not None:
