@@ -153,7 +153,9 @@ class Invariants:
         if try_id is None or self._nobody_waits(try_id):
             return
         if sum(replica.leads for replica in self.world.replicas) > 1:
+            # Neither can know what the other starts at this moment.
             self._contested[_uid(document)] = None
+            return
         active = [pod for pod in self.world.server.all(PODS, document["metadata"]["namespace"]) if self._counts(pod)]
         parallelism = self.world.scenario.parallelism
         if parallelism:
