@@ -190,7 +190,6 @@ def test_failures_are_counted_and_named(stage: Stage) -> None:
     space.eventually(
         lambda: sorted((event.type, event.reason) for event in space.events("Backfill", "week")) == expected,
         "there are Events",
-        10,
     )
 
 

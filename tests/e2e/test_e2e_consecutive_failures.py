@@ -36,7 +36,7 @@ def is_suspended(space: Space) -> bool:
 
 def wait_suspended(space: Space) -> None:
     space.eventually(
-        lambda: is_suspended(space) and scheduled(space).get("reason") == "TooManyFailedRuns", "it is suspended", 40
+        lambda: is_suspended(space) and scheduled(space).get("reason") == "TooManyFailedRuns", "it is suspended"
     )
     assert scheduled(space)["status"] == "False"
 

@@ -176,7 +176,7 @@ def test_a_secret_that_comes_later(stage: Stage) -> None:
     space.dag("load", task("load", 'echo "$WAREHOUSE_USER"', connections=["warehouse"], queuedTimeout="2m"))
     run = space.run("load")
     space.eventually(
-        lambda: space.task(run, "load").get("reason") == "CreateContainerConfigError", "the kubelet says why", 30
+        lambda: space.task(run, "load").get("reason") == "CreateContainerConfigError", "the kubelet says why"
     )
     secret(space, "warehouse", USER="reader")
     space.wait_succeeded(run)

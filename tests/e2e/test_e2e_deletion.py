@@ -94,9 +94,7 @@ def test_history_limits_hold_for_runs_that_were_refused(stage: Stage) -> None:
     for number in range(3):
         run = space.run("sales", f"run-{number}", params={"region": "mars"})
         space.eventually(partial(over, space, run), f"{run} has ended")
-    space.eventually(
-        lambda: [run["metadata"]["name"] for run in space.runs("sales")] == ["run-2"], "the last stays", 20
-    )
+    space.eventually(lambda: [run["metadata"]["name"] for run in space.runs("sales")] == ["run-2"], "the last stays")
     space.eventually(lambda: space.dag_status("sales").get("lastRun") == "run-2", "the Dag names it")
     assert space.dag_status("sales")["lastRunPhase"] == "Failed"
     refused = f'tradewind_dag_runs_finished_total{{dag="sales",namespace="{space.name}",state="Failed"}}'

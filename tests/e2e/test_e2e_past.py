@@ -54,7 +54,7 @@ def test_a_run_waits_for_one_that_failed_until_its_task_is_marked(stage: Stage) 
     wait_message(space, second, f"waits for task 'load' of the previous run '{first}' (Failed)")
     between = day_run(space, "daily", 3)
     wait_message(space, second, f"waits for task 'load' of the previous run '{between}' (not started)")
-    assert space.status(third)["phase"] == "Queued"
+    space.eventually(lambda: space.status(third).get("phase") == "Queued", "the third waits")
 
     controller.stop()
     marked = [{**space.task(first, "load"), "state": "Succeeded"}]

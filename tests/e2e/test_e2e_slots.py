@@ -99,7 +99,6 @@ def test_max_active_runs(stage: Stage) -> None:
     last = space.eventually(
         lambda: next((run for run in runs if "maxActiveRuns" in space.status(run).get("message", "")), None),
         "a run says that it waits",
-        20,
     )
     assert space.status(last)["message"] == "waits for maxActiveRuns of the Dag (1)"
     assert space.status(last)["phase"] == "Queued"
