@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 from types import TracebackType
 
-from localkube import files, images, kind, paths, python_image, storage
+from localkube import files, images, kernel, kind, paths, python_image, storage
 from localkube.errors import LocalkubeError
 from localkube.layout import Layout, Profile, Record
 from localkube.native import ComponentStatus, NativeCluster, sweep
@@ -81,6 +81,7 @@ class Cluster:
                 self._progress.say(f"removing what is left of a broken cluster {self.name}")
                 self._remove()
             self._progress.say(f"starting cluster {self.name} (profile {self.profile}, a few seconds)")
+            kernel.raise_limits(self._progress)
             if self.profile == "real" and kind.is_preferred():
                 kind.create(self._layout, self._progress)
             else:

@@ -152,7 +152,7 @@ def test_connections_reach_the_task_and_nothing_else(stage: Stage) -> None:
 @side_by_side
 def test_a_secret_that_does_not_exist(stage: Stage) -> None:
     space = stage.watched_space("no-secret")
-    space.dag("load", task("load", "true", connections=["warehouse"], queuedTimeout="8s"))
+    space.dag("load", task("load", "true", connections=["warehouse"], queuedTimeout="12s"))
     history = space.history_of(space.run("load", "load"))
     waiting = [
         entry
@@ -166,8 +166,8 @@ def test_a_secret_that_does_not_exist(stage: Stage) -> None:
         assert 'secret "warehouse" not found' in entry["message"]
     failed = space.task("load", "load")
     assert (failed["state"], failed["reason"]) == ("Failed", "CreateContainerConfigError")
-    assert failed["message"] == 'did not start within queuedTimeout (8s): secret "warehouse" not found'
-    assert 8 <= (moment(failed["finishedAt"]) - moment(failed["queuedAt"])).total_seconds() < 60
+    assert failed["message"] == 'did not start within queuedTimeout (12s): secret "warehouse" not found'
+    assert 12 <= (moment(failed["finishedAt"]) - moment(failed["queuedAt"])).total_seconds() < 60
 
 
 @side_by_side

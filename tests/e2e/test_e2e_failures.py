@@ -15,7 +15,7 @@ def last_seen(history: list[Manifest], name: str, state: str) -> list[Manifest]:
 @side_by_side
 def test_an_image_that_does_not_exist(stage: Stage) -> None:
     space = stage.watched_space("no-image")
-    space.dag("absent", task("absent", "true", image="absent.invalid/nothing:1", queuedTimeout="5s"))
+    space.dag("absent", task("absent", "true", image="absent.invalid/nothing:1", queuedTimeout="12s"))
     history = space.history_of(space.run("absent", "absent"))
 
     waiting = last_seen(history, "absent", "Queued")
@@ -26,8 +26,8 @@ def test_an_image_that_does_not_exist(stage: Stage) -> None:
     failed = space.task("absent", "absent")
     assert failed["state"] == "Failed"
     assert failed["reason"] in ("ErrImagePull", "ImagePullBackOff")
-    assert "did not start within queuedTimeout (5s)" in failed["message"]
-    assert 5 <= (moment(failed["finishedAt"]) - moment(failed["queuedAt"])).total_seconds() < 60
+    assert "did not start within queuedTimeout (12s)" in failed["message"]
+    assert 12 <= (moment(failed["finishedAt"]) - moment(failed["queuedAt"])).total_seconds() < 60
     space.eventually(lambda: not space.pods_of("absent"), "the Pod is gone")
 
 
@@ -35,7 +35,7 @@ def test_an_image_that_does_not_exist(stage: Stage) -> None:
 def test_a_pod_that_fits_nowhere(stage: Stage) -> None:
     space = stage.watched_space("no-room")
     space.dag(
-        "huge", task("huge", "true", queuedTimeout="3s", resources={"requests": {"cpu": "1000"}}, retries={"limit": 0})
+        "huge", task("huge", "true", queuedTimeout="10s", resources={"requests": {"cpu": "1000"}}, retries={"limit": 0})
     )
     history = space.history_of(space.run("huge", "huge"))
     assert {entry.get("reason") for entry in last_seen(history, "huge", "Queued")} >= {"Unschedulable"}

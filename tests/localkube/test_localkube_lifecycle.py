@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -71,22 +71,23 @@ def test_up_is_idempotent_and_knows_its_profile(cluster: Cluster, capfd: pytest.
 
 def test_clusters_side_by_side_and_nothing_left_after_down(cluster: Cluster, kubectl: Kubectl) -> None:
     before = interfaces()
+    twin = unique_name()
     other = Cluster(unique_name())
-    up = threading.Thread(target=other.up)
-    up.start()
-    up.join(300)
-    other_kubectl = kubectl_for(other)
-    for each in (kubectl, other_kubectl):
-        run_pod(each, "twin", "sleep", "1000")
-    for each in (kubectl, other_kubectl):
-        each("wait", "pod/twin", "--for=condition=Ready", "--timeout=180s")
-    assert all(component.healthy for component in [*cluster.status(), *other.status()])
-    assert any(traces_of(other.name).values())
-
-    other.down()
+    try:
+        with ThreadPoolExecutor(1) as thread:  # components outlive the thread that started them
+            thread.submit(other.up).result()
+        other_kubectl = kubectl_for(other)
+        for each in (kubectl, other_kubectl):
+            run_pod(each, twin, "sleep", "1000")
+        for each in (kubectl, other_kubectl):
+            each("wait", f"pod/{twin}", "--for=condition=Ready", "--timeout=180s")
+        assert all(component.healthy for component in [*cluster.status(), *other.status()])
+        assert any(traces_of(other.name).values())
+    finally:
+        other.down()
     assert traces_of(other.name) == {kind: [] for kind in traces_of(other.name)}
     assert interfaces() == before
-    assert kubectl("exec", "twin", "--", "echo", "unharmed") == "unharmed"
+    assert kubectl("exec", twin, "--", "echo", "unharmed") == "unharmed"
     other.down()
 
 
