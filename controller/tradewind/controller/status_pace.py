@@ -14,6 +14,8 @@ WRITE_EVERY = 1.0
 """Seconds between two writes of the status of one run, at least."""
 LONGEST_PAUSE = 30.0
 """Seconds that what people see may be behind on account of this."""
+LONGEST_WRITE = 0.5
+"""Seconds of a write that count: one that takes longer waits for other work, which the run is not to wait for too."""
 FIRST_GUESS = 0.02
 """Seconds that a write takes of which nothing is known yet."""
 SHARE = 0.1
@@ -39,5 +41,5 @@ class StatusPace:
         """Seconds until the next write of a run of which the last write took so many."""
         now = self._clock.monotonic()
         at = max(now, self._free_at)
-        self._free_at = min(at + took / SHARE, now + LONGEST_PAUSE)
+        self._free_at = min(at + min(took, LONGEST_WRITE) / SHARE, now + LONGEST_PAUSE)
         return at - now

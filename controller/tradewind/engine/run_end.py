@@ -33,12 +33,16 @@ def run_end(run: "RunState", now: datetime) -> RunEnd:
     leaves = {state for position in run.graph.leaves for state in run.nodes[position].tally()}
     if not leaves & {TaskState.FAILED, TaskState.UPSTREAM_FAILED}:
         return RunEnd(RunPhase.SUCCEEDED, "Succeeded", None, when)
-    failed = [_label(node) for node in run.nodes if TaskState.FAILED in node.tally()]
+    named, state = "failed", TaskState.FAILED
+    if not any(state in node.tally() for node in run.nodes):
+        # What failed has been run again since, without what comes after it.
+        named, state = "upstream failed", TaskState.UPSTREAM_FAILED
+    failed = [_label(node, state) for node in run.nodes if state in node.tally()]
     more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-    return RunEnd(RunPhase.FAILED, "TaskFailed", f"failed: {', '.join(failed[:5])}{more}", when)
+    return RunEnd(RunPhase.FAILED, "TaskFailed", f"{named}: {', '.join(failed[:5])}{more}", when)
 
 
-def _label(node: "TaskNode") -> str:
+def _label(node: "TaskNode", state: TaskState) -> str:
     if not node.count:
         return node.task.name
-    return f"{node.task.name} ({node.tally()[TaskState.FAILED]} of {node.count})"
+    return f"{node.task.name} ({node.tally()[state]} of {node.count})"

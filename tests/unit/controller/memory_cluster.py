@@ -71,6 +71,7 @@ class MemoryCluster:
     async def kill(self) -> None:
         """Its process is lost: it writes nothing more. The time until another may lead passes."""
         self._client.dead = True
+        await self.controller.writer.stop()  # or it would try for seconds to reach the server
         await self.stop()
         self.delete("leases", "tradewind-controller")
 

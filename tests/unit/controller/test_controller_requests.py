@@ -209,9 +209,6 @@ def test_a_broken_request_does_not_break_the_run() -> None:
     assert (spec.dag, problems) == ("sales", [])
 
 
-# Runs that go on ------------------------------------------------------------------------------------------------------
-
-
 async def test_a_task_under_way_runs_again_once_its_pod_has_ended(cluster: MemoryCluster) -> None:
     first = await running_run(cluster)
     await cluster.wait_asked("one", cluster.ask("one", "Rerun", tasks=["load"]))
@@ -313,9 +310,6 @@ async def test_what_is_asked_of_a_run_that_waits_for_its_dag_comes_with_the_dag(
     cluster.dag("sales", tasks=TWO)
     await cluster.wait_asked("one", asked)
     await cluster.wait_phase("one", "Succeeded")
-
-
-# Once -----------------------------------------------------------------------------------------------------------------
 
 
 def carries_out(plural: str, body: Json) -> bool:
@@ -420,9 +414,6 @@ async def test_again_and_again(cluster: MemoryCluster) -> None:
     await cluster.eventually(lambda: counts(cluster) == {"Succeeded": 1, "Failed": 0}, "it is one run")
 
 
-# What else knows of runs ----------------------------------------------------------------------------------------------
-
-
 async def test_a_run_that_was_asked_to_run_again_is_not_pruned(cluster: MemoryCluster) -> None:
     """It is asked just before the controller deletes it."""
     asked: list[str] = []
@@ -461,9 +452,6 @@ async def test_pods_are_kept_for_a_run_that_runs_again(cluster: MemoryCluster) -
     end(cluster, pods(cluster, "one")[1])
     await cluster.wait_phase("one", "Succeeded")
     await cluster.eventually(lambda: not pods(cluster, "one"), "then they go")
-
-
-# suspend --------------------------------------------------------------------------------------------------------------
 
 
 async def test_a_suspended_run_starts_nothing_more(cluster: MemoryCluster) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tradewind.controller.status_pace import LONGEST_PAUSE, SHARE, StatusPace
+from tradewind.controller.status_pace import LONGEST_PAUSE, LONGEST_WRITE, SHARE, StatusPace
 from tradewind.kube.clock import Clock
 
 pytestmark = pytest.mark.unit
@@ -40,3 +40,9 @@ def test_time_that_passes_is_time_to_write_in() -> None:
 def test_nobody_waits_for_ever() -> None:
     pace = StatusPace(Stopped())
     assert max(pace.pause(60) for _ in range(1000)) == LONGEST_PAUSE
+
+
+def test_a_write_that_takes_long_waits_for_others_and_counts_less() -> None:
+    pace = StatusPace(Stopped())
+    pace.pause(20)
+    assert pace.pause(20) == LONGEST_WRITE / SHARE
