@@ -1,7 +1,7 @@
 """Rerun of mapped tasks and of single instances of them."""
 
 import pytest
-from asked import ask, decide, play
+from asked import ask, decide, play, refused
 from engine_world import World, task
 
 from tradewind.engine.states import TaskState
