@@ -166,7 +166,9 @@ class Invariants:
         dag = document["metadata"]["labels"][names.LABEL_DAG]
         of_dag = [pod for pod in active if pod["metadata"]["labels"][names.LABEL_DAG] == dag]
         runs = {_run_uid(pod): _uid(pod) for pod in [*of_dag, document]}
-        self._check_limit("maxActiveRuns", self._limit(f"runs {dag}"), document, dict.fromkeys(runs.values(), 1))
+        begun = (self.runs.get(try_id.run_uid, {}).get("status") or {}).get("startedAt")
+        if not begun:  # one that has begun goes on, however low the limit is set meanwhile
+            self._check_limit("maxActiveRuns", self._limit(f"runs {dag}"), document, dict.fromkeys(runs.values(), 1))
         pool, _ = self.world.pool_of(document)
         slots = {_uid(pod): self.world.pool_of(pod)[1] for pod in active if self.world.pool_of(pod)[0] == pool}
         self._check_limit(f"pool {pool}", self._limit(f"pool {pool}"), document, slots)

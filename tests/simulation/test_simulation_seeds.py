@@ -1,4 +1,4 @@
-"""The whole controller under random faults: 600 seeds, or the one in `$SEED` with all that happens in it."""
+"""The whole controller under random faults: 2,000 seeds, or the one in `$SEED` with all that happens in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulation.play import failures, trace_of
 pytestmark = pytest.mark.simulation
 
 TESTS = Path(__file__).resolve().parent.parent
-SEEDS = int(os.environ.get("SEEDS", "600"))
+SEEDS = int(os.environ.get("SEEDS", "2000"))
 CHUNK = 25
 
 
