@@ -46,15 +46,15 @@ test: lint test-unit test-property test-simulation tools test-chart test-integra
 
 .PHONY: test-unit
 test-unit: $(VENV)/.dev ## Pure and fast
-	$(PYTEST) -m unit -n auto
+	$(PYTEST) -m unit -n auto --dist worksteal
 
 .PHONY: test-property
 test-property: $(VENV)/.dev ## Random inputs and orders
-	$(PYTEST) -m property -n auto
+	$(PYTEST) -m property -n auto --dist worksteal
 
 .PHONY: test-simulation
 test-simulation: $(VENV)/.dev ## The whole controller in virtual time under random faults; SEED=123 plays one and tells all
-	$(if $(SEED),SEED=$(SEED) )$(PYTEST) -m simulation $(if $(SEED),-s -k one_seed,-n auto)
+	$(if $(SEED),SEED=$(SEED) )$(PYTEST) -m simulation $(if $(SEED),-s -k one_seed,-n auto --dist worksteal)
 
 .PHONY: soak
 soak: $(VENV)/.dev ## The same for long: SEEDS=100000, from FIRST=0 on

@@ -12,7 +12,7 @@ from tradewind.controller import dags, runs, status_pace
 async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryCluster]:
     """A cluster in memory with a controller that leads, and gathers changes for a shorter time."""
     monkeypatch.setattr(dags, "WRITE_EVERY", 0.02)
-    monkeypatch.setattr(status_pace, "LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(status_pace, "LONGEST_PAUSE", 0.02)
     monkeypatch.setattr(runs, "FIRST_WRITE_AFTER", 0.01)
     cluster = MemoryCluster()
     await cluster.start()
