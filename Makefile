@@ -54,7 +54,7 @@ test-property: $(VENV)/.dev ## Random inputs and orders
 
 .PHONY: test-simulation
 test-simulation: $(VENV)/.dev ## The whole controller in virtual time under random faults; SEED=123 plays one and tells all
-	$(if $(SEED),SEED=$(SEED) )$(PYTEST) -m simulation $(if $(SEED),-s -k one_seed,-n auto --dist worksteal)
+	$(if $(SEED),PYTHONPATH=tests $(BIN)/python -m simulation.play --seed $(SEED),$(PYTEST) -m simulation -n auto --dist worksteal)
 
 .PHONY: soak
 soak: $(VENV)/.dev ## The same for long: SEEDS=100000, from FIRST=0 on

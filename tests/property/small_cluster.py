@@ -342,4 +342,6 @@ def ends(entry: dict[str, Any]) -> dict[str, set[int]]:
     """The instances in an entry of status that have ended, by how; 0 stands for a task that has none."""
     if "indexes" not in entry:
         return {entry["state"]: {0}} if entry["state"] in FINISHED_STATES else {}
-    return {state: set(IndexSet.parse(text)) for state, text in entry["indexes"].items() if state in FINISHED_STATES}
+    # Of a mapped task that is to run again, the instances are away until the list they are made of is known.
+    final = FINISHED_STATES if entry["state"] in FINISHED_STATES or "count" in entry else FINISHED_STATES - {"Removed"}
+    return {state: set(IndexSet.parse(text)) for state, text in entry["indexes"].items() if state in final}

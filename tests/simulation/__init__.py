@@ -10,5 +10,5 @@ faults.py       what goes wrong, by seed
 invariants.py   what must hold all the time, and in the end
 instances.py    what status says of each instance of a task
 
-`SEED=123 pytest -m simulation` plays one seed and prints all that happens.
+`make test-simulation SEED=123` plays one seed and prints all that happens.
 """

@@ -30,14 +30,16 @@ def failures(seeds: range) -> list[str]:
     return found
 
 
-def trace_of(seed: int) -> tuple[list[str], str]:
-    """Everything that happens in one seed, and what went wrong, if anything."""
+def tell(seed: int) -> int:
+    """Print everything that happens in one seed; 1 if something went wrong."""
     trace: list[str] = []
+    problem = ""
     try:
         play_seed(seed, trace)
     except Failed as failed:
-        return trace, str(failed)
-    return trace, ""
+        problem = str(failed)
+    print("\n".join([*trace, problem]))
+    return 1 if problem else 0
 
 
 def main() -> int:
@@ -47,9 +49,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="only this one, with all that happens")
     arguments = parser.parse_args()
     if arguments.seed is not None:
-        trace, problem = trace_of(arguments.seed)
-        print("\n".join([*trace, problem]))
-        return 1 if problem else 0
+        return tell(arguments.seed)
     last = arguments.first + arguments.seeds
     chunks = [range(first, min(first + CHUNK, last)) for first in range(arguments.first, last, CHUNK)]
     failed, began = 0, time.monotonic()

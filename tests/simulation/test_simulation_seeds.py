@@ -1,4 +1,4 @@
-"""The whole controller under random faults: 2,000 seeds, or the one in `$SEED` with all that happens in it."""
+"""The whole controller under random faults: 2,000 seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.play import failures, trace_of
+from simulation.play import failures
 
 pytestmark = pytest.mark.simulation
 
@@ -18,18 +18,10 @@ SEEDS = int(os.environ.get("SEEDS", "2000"))
 CHUNK = 25
 
 
-@pytest.mark.skipif("SEED" in os.environ, reason="only $SEED is played")
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_random_faults(first: int) -> None:
     found = failures(range(first, min(first + CHUNK, SEEDS)))
     assert not found, "\n\n".join(found)
-
-
-@pytest.mark.skipif("SEED" not in os.environ, reason="$SEED names a seed to be played alone")
-def test_one_seed() -> None:
-    trace, problem = trace_of(int(os.environ["SEED"]))
-    print("\n".join(trace))
-    assert not problem, problem
 
 
 def test_a_seed_is_played_the_same_way_every_time() -> None:

@@ -380,5 +380,5 @@ def play_seed(seed: int, trace: list[str] | None = None) -> World:
         return simulate(str(seed), lambda loop: World(str(seed), loop, scenario=scenario, faults=faults, trace=trace))
     except Failed as failed:
         schedule = "\n".join(f"  {fault}" for fault in faults)
-        again = f"SEED={seed} make test-simulation"
+        again = f"make test-simulation SEED={seed}"
         raise Failed(f"seed {seed}: {failed}\nfaults:\n{schedule}\nall of it, step by step: {again}") from None

@@ -1,6 +1,5 @@
 """Every example does on this machine what it says it does."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -74,7 +73,6 @@ def test_outputs_and_params(cli: Cli) -> None:
     assert cli.log("tell") == "Hello 'you'! The sum of 2 numbers is 3.5.\n"
 
 
-@pytest.mark.skipif(not (find_spec("pygal") and find_spec("vega_datasets")), reason="needs weather/requirements.txt")
 def test_weather(cli: Cli) -> None:
     result = cli("run", EXAMPLES / "weather" / "dag.yaml", "-p", "hotDay=32")
     assert result.code == 0, result.out

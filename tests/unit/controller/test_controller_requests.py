@@ -312,6 +312,26 @@ async def test_what_is_asked_of_a_run_that_waits_for_its_dag_comes_with_the_dag(
     await cluster.wait_phase("one", "Succeeded")
 
 
+async def begun(cluster: MemoryCluster, going_on: bool) -> Json | None:
+    """A run that has failed, or one that goes on: then its Pod."""
+    if going_on:
+        return await running_run(cluster)
+    await failed_run(cluster)
+    return None
+
+
+async def has_run_again(cluster: MemoryCluster, asked: str, first: Json | None) -> None:
+    """The request has been carried out once; `first` is the Pod that ran when it was made."""
+    await cluster.wait_asked("one", asked)
+    if first is not None:
+        await cluster.eventually(lambda: "deletionTimestamp" in pods(cluster, "one")[0]["metadata"], "its Pod is ended")
+        cluster.stays.clear()
+        end(cluster, first)
+    status = await cluster.wait_phase("one", "Succeeded")
+    assert [record["id"] for record in status["requests"]] == [asked]
+    assert task(cluster, "one", "load")["try"] == 2
+
+
 def carries_out(plural: str, body: Json) -> bool:
     return plural == "dagruns" and bool((body.get("status") or {}).get("requests"))
 
@@ -319,10 +339,7 @@ def carries_out(plural: str, body: Json) -> bool:
 @pytest.mark.parametrize("moment", ["before the status", "after the status", "before the removal", "after the removal"])
 @pytest.mark.parametrize("going_on", [False, True], ids=["ended", "going on"])
 async def test_the_controller_dies(cluster: MemoryCluster, moment: str, going_on: bool) -> None:
-    if going_on:
-        first = await running_run(cluster)
-    else:
-        await failed_run(cluster)
+    first = await begun(cluster, going_on)
     died: list[str] = []
 
     def die(which: str) -> Any:
@@ -342,14 +359,7 @@ async def test_the_controller_dies(cluster: MemoryCluster, moment: str, going_on
     await cluster.kill()
     await cluster.start()
 
-    await cluster.wait_asked("one", asked)
-    if going_on:
-        await cluster.eventually(lambda: "deletionTimestamp" in pods(cluster, "one")[0]["metadata"], "its Pod is ended")
-        cluster.stays.clear()
-        end(cluster, first)
-    status = await cluster.wait_phase("one", "Succeeded")
-    assert [record["id"] for record in status["requests"]] == [asked]
-    assert task(cluster, "one", "load")["try"] == 2
+    await has_run_again(cluster, asked, first)
     assert [len(pods(cluster, "one", name)) for name in ("load", "report")] == [1 + (not going_on), 1]
 
 
@@ -363,10 +373,7 @@ async def test_the_controller_dies(cluster: MemoryCluster, moment: str, going_on
 async def test_a_write_goes_wrong(
     cluster: MemoryCluster, trouble: Exception, takes_effect: bool, going_on: bool
 ) -> None:
-    if going_on:
-        first = await running_run(cluster)
-    else:
-        await failed_run(cluster)
+    first = await begun(cluster, going_on)
     left = [trouble]
 
     def disturb(method: str, plural: str, name: str, body: Json) -> None:
@@ -375,14 +382,7 @@ async def test_a_write_goes_wrong(
 
     setattr(cluster, "after_write" if takes_effect else "before_write", disturb)
     asked = cluster.ask("one", "Rerun", tasks=["load"], downstream=True)
-    await cluster.wait_asked("one", asked)
-    if going_on:
-        await cluster.eventually(lambda: "deletionTimestamp" in pods(cluster, "one")[0]["metadata"], "its Pod is ended")
-        cluster.stays.clear()
-        end(cluster, first)
-    status = await cluster.wait_phase("one", "Succeeded")
-    assert [record["id"] for record in status["requests"]] == [asked]
-    assert task(cluster, "one", "load")["try"] == 2
+    await has_run_again(cluster, asked, first)
     assert reasons(cluster, "one").count("Rerun") == 1
     if not going_on:
         await cluster.eventually(lambda: counts(cluster) == {"Succeeded": 1, "Failed": 0}, "history has its new end")
