@@ -1,5 +1,6 @@
 """`Cluster`: a local Kubernetes cluster by name, for tests, scripts and the command line."""
 
+import os
 import signal
 from pathlib import Path
 from types import TracebackType
@@ -80,9 +81,15 @@ class Cluster:
             if self.folder.exists():
                 self._progress.say(f"removing what is left of a broken cluster {self.name}")
                 self._remove()
+            by_kind = self.profile == "real" and kind.is_preferred()
+            if self.profile == "real" and not by_kind and os.geteuid() != 0:
+                raise LocalkubeError(
+                    f"cluster {self.name}: profile real runs containers, which takes root where there is no Docker "
+                    "engine: run it as root, or start Docker, or take profile kwok (fake nodes, nothing is executed)"
+                )
             self._progress.say(f"starting cluster {self.name} (profile {self.profile}, a few seconds)")
             kernel.raise_limits(self._progress)
-            if self.profile == "real" and kind.is_preferred():
+            if by_kind:
                 kind.create(self._layout, self._progress)
             else:
                 NativeCluster.allot(self._layout, self.profile, self._progress).up(nodes=self._nodes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import aiohttp
 
 from bench.harness import processes
 from bench.harness.waiting import until
+from localkube.ports import free_ports
 
 TRADEWIND = Path(sys.executable).with_name("tradewind")
 LEADING_SECONDS = 120.0
@@ -32,7 +32,7 @@ class ControllerProcess:
     @classmethod
     async def start(cls, kubeconfig: Path, namespace: str, log: Path, *options: str) -> ControllerProcess:
         """Start one and do not wait; replicas for the same namespace elect a leader."""
-        metrics_port, probe_port = _free_ports(2)
+        metrics_port, probe_port = free_ports(2)
         command = [
             str(TRADEWIND),
             "controller",
@@ -119,14 +119,3 @@ async def _get(url: str) -> str:
 
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for opened in sockets:
-            opened.bind(("127.0.0.1", 0))
-        return [int(opened.getsockname()[1]) for opened in sockets]
-    finally:
-        for opened in sockets:
-            opened.close()

@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cluster import eventually
+from localkube.ports import free_ports
 
 TRADEWIND = Path(sys.executable).with_name("tradewind")
 LEASE_SECONDS = 3
@@ -132,18 +132,6 @@ class Controllers:
     def tails(self) -> str:
         """The end of every log."""
         return "\n".join(process.tail() for process in self.started)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for opened in sockets:
-            opened.bind(("127.0.0.1", 0))
-        return [int(opened.getsockname()[1]) for opened in sockets]
-    finally:
-        for opened in sockets:
-            opened.close()
 
 
 def _get(url: str) -> tuple[int, str]:

@@ -142,3 +142,12 @@ def test_fake_nodes_run_pods_to_their_end() -> None:
         kubectl("delete", "pod", "long", "--timeout=180s")
         name = cluster.name
     assert traces_of(name) == {kind: [] for kind in traces_of(name)}
+
+
+def test_containers_take_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localkube.kind.is_preferred", lambda: False)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    cluster = Cluster(unique_name())
+    with pytest.raises(LocalkubeError, match="profile real runs containers, which takes root"):
+        cluster.up()
+    assert not cluster.folder.exists()

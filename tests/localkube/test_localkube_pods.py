@@ -2,7 +2,6 @@
 
 import base64
 import json
-import socket
 import subprocess
 import time
 import urllib.request
@@ -14,6 +13,7 @@ import yaml
 from local_clusters import Kubectl
 
 from localkube import Cluster, certificates, tools
+from localkube.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 
@@ -189,9 +189,7 @@ def webhook_configuration(cluster: Cluster, authority: Path) -> str:
 
 def port_forwarded(cluster: Cluster, target: str, port: int) -> str:
     """What a Pod's web server says through `kubectl port-forward`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        local = probe.getsockname()[1]
+    [local] = free_ports(1)
     command = [tools.ensure("kubectl"), f"--kubeconfig={cluster.kubeconfig}", "port-forward", target, f"{local}:{port}"]
     forward = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:

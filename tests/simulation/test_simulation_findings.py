@@ -284,6 +284,34 @@ def test_a_try_that_has_ended_is_not_stopped_for_its_time_limit() -> None:
     assert entry_of(world, "a")["state"] == "Succeeded"
 
 
+def test_a_result_that_was_only_read_outlives_the_term_in_which_it_was() -> None:
+    """It could not be written, nor the Lease be renewed; the Pod goes meanwhile, and no watch ever showed its end."""
+
+    def story(world: World) -> None:
+        def refuse(request: Request) -> str:
+            return "429" if is_write(request, "PUT", "leases") or is_write(request, "PATCH", "dagruns") else ""
+
+        def strike() -> None:
+            standby(world).kill(None)
+            stall(world, "", "pods", 60.0)
+            world.later(5.6, lambda: setattr(world.network, "interfere", refuse))
+            world.later(8.0, lambda: world.request("DELETE", PODS, "ns", world.server.all(PODS)[0]["metadata"]["name"]))
+            world.later(9.0, forget)
+            world.later(30.0, lambda: setattr(world.network, "interfere", lambda request: ""))
+            world.later(40.0, revive, world)
+
+        def forget() -> None:
+            for stream in world.streams():
+                if stream.plural == "pods":
+                    stream.cut()
+            world.server.store.compact()
+
+        world.later(0.005, strike)
+
+    world = play(story, task("a", queuedTimeout="7s"), script=Script(start_after=0.2, duration=3.0))
+    assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 1)
+
+
 def test_a_new_leader_whose_watches_hang_keeps_to_the_limits() -> None:
     """It has heard of a run that waits for its second try, not of the one that has the only slot meanwhile."""
 

@@ -25,7 +25,7 @@ from tradewind.controller.resources import (
     PoolObject,
     backfill_of,
 )
-from tradewind.engine.tries import TryKey, TryReport
+from tradewind.engine.tries import TryEvent, TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.informer import Change, ChangeKind, Informer
@@ -244,11 +244,20 @@ class Cluster:
             self.pods.setdefault(uid, {})[pod.metadata.name] = pod
         self._on_pod(uid, pod, gone)
 
+    def keep_result(self, pod: PodObject) -> None:
+        """A Pod that has ended was read other than by watch. That may never show it: what it says is kept for whoever
+        leads this process's next term."""
+        uid = run_uid_of(pod)
+        if uid is not None:
+            self._remember_gone(uid, pod)
+
     def _remember_gone(self, uid: str, pod: PodObject) -> None:
         identity, report = try_of(pod), observe(pod, gone=True)
         if identity is None or report is None or uid in self._over:
             return
-        self._gone.setdefault(uid, {})[identity] = report
+        gone = self._gone.setdefault(uid, {})
+        if report.event is not TryEvent.LOST or identity not in gone:
+            gone[identity] = report  # how it ended says more than that it is missing
         if uid not in self._active:
             # Its run has long been over, or the watch of runs lags behind that of Pods and is about to bring it.
             self._unclaimed.append((uid, identity))

@@ -260,11 +260,14 @@ class Tries:
 
     async def _find(self, namespace: str, name: str) -> PodObject | None:
         try:
-            return msgspec.convert(await self._client.get(PODS, namespace, name), PodObject)
+            found = msgspec.convert(await self._client.get(PODS, namespace, name), PodObject)
         except ApiError as error:
             if error.is_not_found:
                 return None
             raise
+        if is_over(found):
+            self._cluster.keep_result(found)
+        return found
 
     async def _find_try(self, info: RunInfo, key: TryKey) -> PodObject | None:
         """The Pod of a try, as it is now."""
