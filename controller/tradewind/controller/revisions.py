@@ -3,9 +3,11 @@
 Only what a run depends on is kept, so suspending a Dag or changing its schedule makes no revision.
 """
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from typing import Any
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -77,14 +79,16 @@ class Revisions:
         self._client = client
         self._writer = writer
         self._known: OrderedDict[tuple[str, str], Revision] = OrderedDict()
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        """Held while a revision is stored: of many runs that begin together one does it."""
 
     async def keep(self, namespace: str, dag: str, uid: str, spec: dict[str, Any]) -> Revision:
         """The revision of an accepted spec; it is stored if it is not yet."""
         name = names.revision_name(dag, content_hash(spec))
-        known = self._recall(namespace, name)
-        if known:
-            return known
-        fields = run_fields(spec)
+        async with self._turns.setdefault((namespace, name), asyncio.Lock()):
+            return self._recall(namespace, name) or await self._store(namespace, dag, uid, name, run_fields(spec))
+
+    async def _store(self, namespace: str, dag: str, uid: str, name: str, fields: dict[str, Any]) -> Revision:
         revision = self._read(name, fields)
         body = {
             "apiVersion": "apps/v1",

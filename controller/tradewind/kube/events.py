@@ -1,8 +1,9 @@
 """Tells people what happened to an object, as events.k8s.io/v1 Events (`kubectl describe`, `kubectl events`).
 
 Events are a courtesy: recording never blocks, never fails and never floods. The same thing said again about
-the same object becomes a count on the first Event; an object that talks too much is cut short; and whatever
-cannot be written is dropped and counted.
+the same object becomes a count on the first Event; an object that talks too much is cut short; when very much goes
+well in a short time only a part of it is told (status has all of it); and whatever cannot be written is dropped and
+counted.
 """
 
 from __future__ import annotations
@@ -64,14 +65,17 @@ class EventRecorder:
         *,
         burst: int = 25,
         refill_seconds: float = 60.0,
+        normal_burst: int = 100,
+        normal_refill_seconds: float = 0.2,
         series_window: float = 600.0,
         max_pending: int = 256,
         memory: int = 4096,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """Per object `burst` Events at once and one more every `refill_seconds`; repeats within
-        `series_window` seconds of each other are counted on one Event. `max_pending` Events are under way at
-        most, and as many objects and series as `memory` says are remembered."""
+        """Per object `burst` Events at once and one more every `refill_seconds`, and `normal_…` of type Normal about
+        all objects together; repeats within `series_window` seconds of each other are counted on one Event.
+        `max_pending` Events are under way at most, and as many objects and series as `memory` says are remembered.
+        """
         self.recorded = 0
         """Events handed to the writer, repeats included."""
         self.dropped = 0
@@ -87,6 +91,9 @@ class EventRecorder:
         self._clock = clock
         self._pending = 0
         self._buckets: OrderedDict[Regarding, _Bucket] = OrderedDict()
+        self._normal_burst = normal_burst
+        self._normal_refill_seconds = normal_refill_seconds
+        self._normal = _Bucket(float(normal_burst), clock.monotonic())
         self._series: OrderedDict[tuple[Regarding, str, str, str], _Series] = OrderedDict()
         self._sequence = 0
 
@@ -128,10 +135,10 @@ class EventRecorder:
             self._series.move_to_end(key)
             if series.writing:
                 return  # the count goes out with the next repeat
-            if self._admit(regarding, now):
+            if self._admit(regarding, type, now):
                 self._send(key, series, self._repeat(regarding, series))
             return
-        if not self._admit(regarding, now):
+        if not self._admit(regarding, type, now):
             return
         series = _Series(self._event_name(regarding), now)
         self._series[key] = series
@@ -181,17 +188,21 @@ class EventRecorder:
             body["related"] = _reference(related)
         return body
 
-    def _admit(self, regarding: Regarding, now: float) -> bool:
-        """Take a token of the object's bucket, and see that not too many Events are under way."""
+    def _admit(self, regarding: Regarding, type: str, now: float) -> bool:
+        """Take a token of each bucket, and see that not too many Events are under way."""
         bucket = self._buckets.setdefault(regarding, _Bucket(float(self._burst), now))
         self._buckets.move_to_end(regarding)
         self._trim(self._buckets)
-        bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.filled) / self._refill_seconds)
-        bucket.filled = now
-        if bucket.tokens < 1 or self._pending >= self._max_pending:
+        bucket.fill(self._burst, self._refill_seconds, now)
+        buckets = [bucket]
+        if type == "Normal":
+            self._normal.fill(self._normal_burst, self._normal_refill_seconds, now)
+            buckets.append(self._normal)
+        if any(each.tokens < 1 for each in buckets) or self._pending >= self._max_pending:
             self.dropped += 1
             return False
-        bucket.tokens -= 1
+        for each in buckets:
+            each.tokens -= 1
         return True
 
     def _send(self, key: tuple[Regarding, str, str, str], series: _Series, write: writes.Write) -> None:
@@ -227,6 +238,11 @@ class EventRecorder:
 class _Bucket:
     tokens: float
     filled: float
+
+    def fill(self, burst: int, refill_seconds: float, now: float) -> None:
+        """Add what has come since it was filled last."""
+        self.tokens = min(burst, self.tokens + (now - self.filled) / refill_seconds)
+        self.filled = now
 
 
 @dataclass(slots=True)

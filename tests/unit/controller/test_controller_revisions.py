@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from memory_cluster import Json, MemoryCluster
 
 from tradewind.api.dag import DagSpec
 from tradewind.controller.revisions import content_hash, run_fields
@@ -74,3 +75,19 @@ def test_the_hash_is_the_same_in_every_version() -> None:
 
 def test_what_is_kept_is_a_spec_that_can_be_run() -> None:
     assert DagSpec.model_validate(run_fields(SPEC)).tasks[0].name == "a"
+
+
+async def test_of_runs_that_begin_together_one_stores_what_they_share(cluster: MemoryCluster) -> None:
+    made: list[str] = []
+
+    def note(method: str, plural: str, name: str, body: Json) -> None:
+        if (method, plural) == ("POST", "controllerrevisions"):
+            made.append(body["metadata"]["name"])
+
+    cluster.before_write = note
+    cluster.dag("daily", tasks=[{"name": "load", "noop": True}], maxActiveRuns=20)
+    for number in range(20):
+        cluster.run("daily", f"run{number}")
+    for number in range(20):
+        await cluster.wait_phase(f"run{number}", "Succeeded")
+    assert len(made) == 1

@@ -123,6 +123,30 @@ async def test_a_talkative_object_is_cut_short_and_others_are_not(
     assert recorded()[25:] == ["q", "p"]
 
 
+async def test_of_much_that_goes_well_a_part_is_told_and_of_what_goes_wrong_all(
+    client: ScriptedClient, recorder: EventRecorder, clock: VirtualClock
+) -> None:
+    def recorded() -> dict[str, int]:
+        types = [call.body["type"] for call in client.calls if call.method == "POST"]
+        return {type: types.count(type) for type in types}
+
+    async def say(count: int, generation: str) -> None:
+        for number in range(count):
+            about = POD._replace(name=f"{generation}-{number}")
+            recorder.record(about, "Normal", "Succeeded", "the run has succeeded")
+            recorder.record(about, "Warning", "Failed", "exit code 1")
+            await settle()
+            for call in client.open:
+                call.succeed()
+
+    await say(150, "first")
+    assert recorded() == {"Normal": 100, "Warning": 150}
+    assert recorder.dropped == 50
+    clock.jump(4)
+    await say(30, "second")
+    assert recorded() == {"Normal": 120, "Warning": 180}
+
+
 async def test_limits_of_the_api(client: ScriptedClient, recorder: EventRecorder) -> None:
     recorder.record(POD._replace(name="x" * 253), "Normal", "pod lost: again", "nü" * 5000)
     await settle()
