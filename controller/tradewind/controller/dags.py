@@ -32,7 +32,7 @@ from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Writer, WriterStopped
+from tradewind.kube.writer import Priority, Writer, WriterStopped
 
 log = logging.getLogger(__name__)
 
@@ -376,7 +376,8 @@ class Dags:
             status = {**dict.fromkeys(found.status), **wanted, "conditions": current.conditions}
             body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
             try:
-                await self._writer.patch(DAGS, *entry.key, body, subresource="status")
+                # Thousands of Dags at once must not hold up their runs: it is only to be looked at.
+                await self._writer.patch(DAGS, *entry.key, body, subresource="status", priority=Priority.CONDITION)
             except ApiError as error:
                 if not (error.is_conflict or error.is_not_found):
                     log.warning("cannot write the status of Dag %s/%s: %s", *entry.key, error)

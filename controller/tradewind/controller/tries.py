@@ -18,7 +18,9 @@ from tradewind.api.variables import MissingVariableError
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.pods.manifest import pod_manifest, pod_name
 from tradewind.controller.pods.observation import is_over, observe, run_uid_of, try_of
+from tradewind.controller.quotas import Quotas
 from tradewind.controller.resources import PodObject
+from tradewind.controller.turns import Turn, Turns
 from tradewind.engine import known_tries
 from tradewind.engine.rendering import RenderedTask, render_task
 from tradewind.engine.run import RunState
@@ -34,6 +36,8 @@ from tradewind.kube.writer import NotWanted, Writer, WriterStopped
 
 log = logging.getLogger(__name__)
 
+MADE_AT_ONCE = 24
+"""Pods that are being made at the same time: less than the writer has in flight, so that other writes get through."""
 ADOPT_AGAIN = 1.0
 """Seconds until a Pod that may be there is asked for again."""
 STOP_AGAIN = 5.0
@@ -64,6 +68,8 @@ class Tries:
         self._runs = runs
         self._report = report
         self._clock = clock
+        self._turns = Turns(MADE_AT_ONCE)
+        self._quotas = Quotas(clock)
         self._making: dict[tuple[str, str, int | None], asyncio.Task[Any]] = {}
         """Who makes a Pod of which (run UID, task, index)."""
         self._unseen: dict[tuple[str, str], TryKey] = {}
@@ -86,14 +92,25 @@ class Tries:
             del self._making[place]
 
     async def _start(self, run: RunState, start: Start) -> None:
-        info, task, key = start.run, start.task, start.key
+        info, key = start.run, start.key
         left = await self._wait_for_earlier(run, key)
         if left is not None:
             message = f"waits for the end of Pod {left!r}, which an earlier try left"
             self._report(info.uid, _postponed(key, "EarlierTryRuns", message))
             return
+        async with self._turns.take((info.namespace, info.dag, info.uid), run.node(key.task).weight) as turn:
+            if not self._is_wanted(run, key):
+                return
+            full = self._quotas.full(info.namespace)
+            if full is None:
+                await self._make(run, start, turn)
+            else:
+                self._report(info.uid, _postponed(key, "QuotaExceeded", full))
+
+    async def _make(self, run: RunState, start: Start, turn: Turn) -> None:
+        info, task, key = start.run, start.task, start.key
         try:
-            rendered = await self._render(run, start)
+            rendered = await self._render(run, start, turn)
             if rendered is None:
                 return
             manifest = pod_manifest(info, run.dag, task, key, rendered)
@@ -106,10 +123,13 @@ class Tries:
         name = manifest["metadata"]["name"]
         self._unseen[info.uid, name] = key
         try:
-            await self._writer.create(PODS, info.namespace, manifest, wanted=lambda: self._is_wanted(run, key))
+            await self._writer.create(
+                PODS, info.namespace, manifest, wanted=lambda: self._is_wanted(run, key), delayed=turn.release
+            )
         except ApiError as error:
+            turn.release()
             # What refuses it need not have refused an earlier attempt that was not answered.
-            refusal = None if error.is_already_exists else _refusal(key, error)
+            refusal = None if error.is_already_exists else self._refusal(info.namespace, key, error)
             await self._adopt(run, name, key, otherwise=refusal)
             if not error.is_transient:
                 self._unseen.pop((info.uid, name), None)
@@ -118,14 +138,21 @@ class Tries:
         except NotWanted:
             return  # an attempt that was not answered made it, and it has ended since; or the run has
         except KubeError as error:
+            turn.release()
             unknown = _postponed(key, "ApiUnavailable", str(error))
             await self._adopt(run, name, key, otherwise=unknown)
         else:
+            self._quotas.made(info.namespace)
             # A watch event that was faster than this answer says more: why the Pod waits, or that it runs.
             if self._cluster.pod(info.uid, name) is None:
                 self._report(info.uid, _report(key, TryEvent.CREATED))
 
-    async def _render(self, run: RunState, start: Start) -> RenderedTask | None:
+    def _refusal(self, namespace: str, key: TryKey, error: ApiError) -> TryReport:
+        if error.is_quota_exceeded:
+            return _postponed(key, "QuotaExceeded", self._quotas.refused(namespace, error))
+        return _refusal(key, error)
+
+    async def _render(self, run: RunState, start: Start, turn: Turn) -> RenderedTask | None:
         """The try's templates filled in, or None if the try was given up meanwhile. Raises TemplateError.
 
         A variable that is missing may have been made a moment ago, and is given time to arrive by watch.
@@ -134,6 +161,7 @@ class Tries:
         try:
             return render_task(run, task, key.number, key.index)
         except MissingVariableError:
+            turn.release()
             await asyncio.sleep(SETTLE)
         if not self._is_wanted(run, key):
             return None
@@ -373,8 +401,6 @@ def _report(key: TryKey, event: TryEvent, **facts: Any) -> TryReport:
 
 def _refusal(key: TryKey, error: ApiError) -> TryReport:
     """What it means that the API server would not make the Pod."""
-    if error.is_quota_exceeded:
-        return _postponed(key, "QuotaExceeded", error.message)
     if error.is_namespace_terminating or error.is_not_found:
         return _postponed(key, "NamespaceTerminating", error.message)
     if error.is_forbidden and "violates PodSecurity" not in error.message:

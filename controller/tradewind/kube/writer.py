@@ -247,6 +247,8 @@ class Writer:
             if delay is not None:
                 # The slot is free for others meanwhile: objects whose webhook is down must not block the rest.
                 self.retries += 1
+                if pending.write.delayed is not None and not _is_everywhere(error):
+                    pending.write.delayed()
                 self._dispatch()
                 await self._clock.sleep(delay)
                 self._make_ready(pending)
@@ -313,6 +315,11 @@ class Writer:
         self.writes[label] = self.writes.get(label, 0) + 1
         if self._observe is not None:
             self._observe(write.verb, resource, code, seconds)
+
+
+def _is_everywhere(error: Exception) -> bool:
+    """Whether all other writes would meet it too."""
+    return isinstance(error, ApiError) and error.is_too_many_requests
 
 
 @dataclass(slots=True)

@@ -24,6 +24,8 @@ class Priority(IntEnum):
 
     STATUS = 0
     CREATE = 10
+    CONDITION = 15
+    """Only to be looked at."""
     DELETE = 20
     EVENT = 30
 
@@ -56,6 +58,8 @@ class Write:
     """Seconds for one attempt; None: the client's."""
     wanted: Callable[[], bool] | None = None
     """Asked before every attempt: what waits to be sent, or to be sent again, may be of no use any more."""
+    delayed: Callable[[], None] | None = None
+    """Called when it is to be sent again later for a reason of its own: others need not wait for it."""
 
 
 def create(
@@ -67,6 +71,7 @@ def create(
     priority: int = Priority.CREATE,
     retry_for: float | None = None,
     wanted: Callable[[], bool] | None = None,
+    delayed: Callable[[], None] | None = None,
 ) -> Write:
     """POST. With `generateName` it is not repeated blindly: a second attempt could make a second object."""
     name = body.get("metadata", {}).get("name")
@@ -82,6 +87,7 @@ def create(
         repeatable=name is not None,
         retry_for=retry_for,
         wanted=wanted,
+        delayed=delayed,
     )
 
 
@@ -215,6 +221,7 @@ class CreateOptions(TypedDict, total=False):
     priority: int
     retry_for: float | None
     wanted: Callable[[], bool] | None
+    delayed: Callable[[], None] | None
 
 
 class PatchOptions(TypedDict, total=False):

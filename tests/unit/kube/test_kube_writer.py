@@ -231,6 +231,21 @@ async def test_backing_off_writes_do_not_hold_slots(client: ScriptedClient, cloc
     assert names(client) == ["poisoned", "healthy"]
 
 
+@pytest.mark.parametrize("status, told", [(500, 1), (429, 0)])
+async def test_others_need_not_wait_for_what_is_delayed_by_itself(
+    client: ScriptedClient, clock: VirtualClock, status: int, told: int
+) -> None:
+    """What is refused since the server is busy is delayed with all others."""
+    writer = Writer(client, concurrency=1, clock=clock)
+    delays: list[int] = []
+    body = {"metadata": {"name": "poisoned"}}
+    writer.submit(writes.create(PODS, "ns", body, delayed=lambda: delays.append(1)))
+    await settle()
+    client.open[0].fail(ApiError(status, "InternalError"))
+    await settle()
+    assert len(delays) == told
+
+
 async def test_too_many_requests_slows_everybody_down(
     client: ScriptedClient, writer: Writer, clock: VirtualClock
 ) -> None:
@@ -357,4 +372,4 @@ async def test_field_manager_and_observer(client: ScriptedClient, clock: Virtual
 
 
 def test_priorities_put_results_first() -> None:
-    assert sorted(Priority) == [Priority.STATUS, Priority.CREATE, Priority.DELETE, Priority.EVENT]
+    assert sorted(Priority) == [Priority.STATUS, Priority.CREATE, Priority.CONDITION, Priority.DELETE, Priority.EVENT]

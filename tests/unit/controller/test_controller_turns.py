@@ -1,0 +1,205 @@
+"""Whose Pod is made next: nobody waits for all that another asks for."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from memory_cluster import MemoryCluster
+
+from tradewind.controller import tries
+from tradewind.controller.quotas import FIRST_PAUSE, LONGEST_PAUSE, Quotas
+from tradewind.controller.turns import Turns
+from tradewind.kube.errors import ApiError
+
+pytestmark = pytest.mark.unit
+
+
+class Row:
+    """Who waits in a row for one turn at a time, and in which order they have it."""
+
+    def __init__(self, at_once: int = 1) -> None:
+        self.turns = Turns(at_once)
+        self.order: list[str] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def add(self, name: str, *path: str, weight: int = 0) -> asyncio.Task[None]:
+        async def wait() -> None:
+            async with self.turns.take(path, weight):
+                self.order.append(name)
+                await asyncio.sleep(0)
+
+        self._tasks.append(asyncio.create_task(wait()))
+        await asyncio.sleep(0)
+        return self._tasks[-1]
+
+    async def all(self) -> list[str]:
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        return self.order
+
+
+@pytest.fixture
+async def row() -> Row:
+    return Row()
+
+
+async def test_runs_take_turns(row: Row) -> None:
+    async with row.turns.take(()):
+        for number in range(4):
+            await row.add(f"wide-{number}", "ns", "wide", "run")
+        await row.add("narrow", "ns", "narrow", "run")
+    assert await row.all() == ["wide-0", "narrow", "wide-1", "wide-2", "wide-3"]
+
+
+async def test_namespaces_before_dags_and_dags_before_runs(row: Row) -> None:
+    async with row.turns.take(()):
+        for dag in ("a", "b"):
+            for run in ("1", "2"):
+                await row.add(f"many-{dag}{run}", "many", dag, run)
+                await row.add(f"many-{dag}{run}'", "many", dag, run)
+        for number in range(3):
+            await row.add(f"other-{number}", "other", "c", "1")
+    order = await row.all()
+    assert order[:6] == ["many-a1", "other-0", "many-b1", "other-1", "many-a2", "other-2"]
+    assert order[6:] == ["many-b2", "many-a1'", "many-b1'", "many-a2'", "many-b2'"]
+
+
+async def test_within_a_run_the_weightiest_goes_first(row: Row) -> None:
+    async with row.turns.take(()):
+        for name, weight in (("light", 1), ("also-light", 1), ("heavy", 5)):
+            await row.add(name, "ns", "dag", "run", weight=weight)
+    assert await row.all() == ["heavy", "light", "also-light"]
+
+
+async def test_who_gives_up_gives_the_turn_to_the_next(row: Row) -> None:
+    async with row.turns.take(()) as turn:
+        waiting = await row.add("gives up", "ns")
+        at_that_moment = await row.add("gives up when it is its turn", "ns")
+        await row.add("last", "ns")
+        waiting.cancel()
+        await asyncio.sleep(0)
+        turn.release()
+        at_that_moment.cancel()
+    assert await row.all() == ["last"]
+
+
+async def test_a_turn_is_passed_on_once() -> None:
+    row = Row()
+    async with row.turns.take(()) as turn:
+        turn.release()
+        turn.release()
+        await row.add("a")
+        assert row.order == ["a"]
+    async with row.turns.take(()):
+        await row.add("b")
+        await row.add("c")
+        assert row.order == ["a"]
+    assert await row.all() == ["a", "b", "c"]
+
+
+async def test_a_single_task_does_not_wait_for_a_wide_run(cluster: MemoryCluster) -> None:
+    """Its Pod is among the next, though hundreds were asked for before it."""
+    made: list[str] = []
+
+    def note(method: str, plural: str, name: str, body: Any) -> None:
+        if (method, plural) == ("POST", "pods"):
+            made.append(body["metadata"]["labels"]["tradewind.dev/dag"])
+            if len(made) == 30:
+                cluster.run("narrow", "narrow")
+
+    cluster.before_write = note
+    cluster.create("pools", "default", spec={"slots": -1})
+    each = {"name": "each", "image": "busybox", "args": ["x"], "forEach": {"items": list(range(300))}}
+    cluster.dag("wide", tasks=[each], maxActiveTasks=1000)
+    cluster.dag("narrow")
+    cluster.run("wide", "wide")
+    await cluster.eventually(lambda: "narrow" in made, "the single task has its Pod")
+    assert made.index("narrow") < 200, "loading the run takes a while, in which others go on"
+
+
+# ---- quotas
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    time = 100.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+def refusal(used: int = 2) -> ApiError:
+    text = f'pods "sales-x" is forbidden: exceeded quota: few, requested: pods=1, used: pods={used}, limited: pods=2'
+    return ApiError(403, "Forbidden", text)
+
+
+FULL = "exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2"
+
+
+def test_one_asks_and_the_others_wait() -> None:
+    clock: Any = Clock()
+    quotas = Quotas(clock)
+    assert quotas.full("ns") is None
+    assert quotas.refused("ns", refusal()) == FULL
+    assert quotas.full("ns") == FULL
+    assert quotas.full("other") is None
+    clock.time += FIRST_PAUSE
+    assert [quotas.full("ns") for _ in range(3)] == [None, FULL, FULL]
+
+
+def test_the_pause_grows_with_each_refusal_and_not_with_those_of_the_same_moment() -> None:
+    clock: Any = Clock()
+    quotas = Quotas(clock)
+    pauses = []
+    quotas.refused("ns", refusal())
+    for _ in range(6):
+        began = clock.time
+        while quotas.full("ns") is not None:
+            clock.time += 0.5
+        pauses.append(clock.time - began)
+        for _ in range(10):
+            quotas.refused("ns", refusal())
+    assert pauses == [1, 2, 4, 8, LONGEST_PAUSE, LONGEST_PAUSE]
+
+
+def test_room_for_one_may_be_room_for_more() -> None:
+    clock: Any = Clock()
+    quotas = Quotas(clock)
+    quotas.refused("ns", refusal())
+    quotas.made("ns")
+    assert [quotas.full("ns") for _ in range(3)] == [None] * 3
+
+
+def test_one_that_asks_and_never_hears_is_followed_by_another() -> None:
+    clock: Any = Clock()
+    quotas = Quotas(clock)
+    quotas.refused("ns", refusal())
+    clock.time += FIRST_PAUSE
+    assert quotas.full("ns") is None
+    assert quotas.full("ns") == FULL
+    clock.time += FIRST_PAUSE
+    assert quotas.full("ns") is None
+
+
+async def test_a_full_quota_is_not_asked_by_each_task(cluster: MemoryCluster) -> None:
+    """A few requests, though hundreds of tasks wait; each says for what."""
+    asked: list[str] = []
+
+    def note(method: str, plural: str, name: str, body: Any) -> None:
+        if (method, plural) == ("POST", "pods"):
+            asked.append(body["metadata"]["name"])
+
+    cluster.before_write = note
+    cluster.create("resourcequotas", "few", spec={"hard": {"pods": "2"}})
+    cluster.create("pools", "default", spec={"slots": -1})
+    cluster.stays.add("wide")
+    each = {"name": "each", "image": "busybox", "args": ["x"], "forEach": {"items": list(range(200))}}
+    cluster.dag("wide", tasks=[each], maxActiveTasks=1000)
+    cluster.run("wide", "wide")
+
+    def entry() -> dict[str, Any]:
+        return next(iter(cluster.status("dagruns", "wide").get("tasks", ())), {})
+
+    await cluster.eventually(lambda: "exceeded quota: few" in str(entry()), "tasks say what they wait for")
+    await asyncio.sleep(0.5)
+    assert len(asked) < 3 * tries.MADE_AT_ONCE, len(asked)
