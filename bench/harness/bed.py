@@ -98,10 +98,10 @@ class Bed:
         await controller.leading()
         return controller
 
-    async def launch(self, namespace: str, *options: str) -> ControllerProcess:
-        """A controller for one namespace, that has just been started."""
+    async def launch(self, namespace: str, *options: str, pod: str = "") -> ControllerProcess:
+        """A controller for one namespace, that has just been started: in a new Pod, or anew in one that had its own."""
         log = self._logs / f"controller-{next(self._numbers)}.log"
-        controller = await ControllerProcess.start(self.cluster.kubeconfig, namespace, log, *options)
+        controller = await ControllerProcess.start(self.cluster.kubeconfig, namespace, pod or log.stem, log, *options)
         self._controllers.append(controller)
         return controller
 

@@ -23,14 +23,17 @@ STOP_SECONDS = 30.0
 class ControllerProcess:
     """One replica, for one namespace."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, metrics_port: int, probe_port: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], pod: str, log: Path, metrics_port: int, probe_port: int
+    ) -> None:
         self.pid = process.pid
+        self.pod = pod
         self.log = log
         self.started_at = time.perf_counter()
         self._process, self._metrics_port, self._probe_port = process, metrics_port, probe_port
 
     @classmethod
-    async def start(cls, kubeconfig: Path, namespace: str, log: Path, *options: str) -> ControllerProcess:
+    async def start(cls, kubeconfig: Path, namespace: str, pod: str, log: Path, *options: str) -> ControllerProcess:
         """Start one and do not wait; replicas for the same namespace elect a leader."""
         metrics_port, probe_port = free_ports(2)
         command = [
@@ -42,13 +45,14 @@ class ControllerProcess:
             f"--probe-port={probe_port}",
             *options,
         ]
-        env = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        # As the chart gives it to each container: one that starts again knows that the one before it has ended.
+        env = {**os.environ, "KUBECONFIG": str(kubeconfig), "TRADEWIND_POD_NAME": pod, "TRADEWIND_POD_UID": pod}
 
         def launch() -> subprocess.Popen[bytes]:
             with log.open("wb") as output:
                 return subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
 
-        return cls(await asyncio.to_thread(launch), log, metrics_port, probe_port)
+        return cls(await asyncio.to_thread(launch), pod, log, metrics_port, probe_port)
 
     async def leading(self) -> None:
         """Return once it leads."""

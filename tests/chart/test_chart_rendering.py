@@ -164,7 +164,11 @@ class TestEnvironment:
             for entry in helm.template().container["env"]
             if "valueFrom" in entry
         }
-        assert fields == {"TRADEWIND_POD_NAMESPACE": "metadata.namespace", "TRADEWIND_POD_NAME": "metadata.name"}
+        assert fields == {
+            "TRADEWIND_POD_NAMESPACE": "metadata.namespace",
+            "TRADEWIND_POD_NAME": "metadata.name",
+            "TRADEWIND_POD_UID": "metadata.uid",
+        }
 
     def test_namespaces_are_listed_and_nothing_cluster_wide_is_asked_for(self, helm: Helm) -> None:
         environment = helm.template(NAMESPACES).environment

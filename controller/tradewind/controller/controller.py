@@ -8,7 +8,7 @@ from tradewind.controller.cluster import Cluster
 from tradewind.controller.leader import Leader
 from tradewind.controller.metrics import Metrics
 from tradewind.controller.resources import DagRunObject, PodObject
-from tradewind.controller.settings import Settings, default_identity
+from tradewind.controller.settings import Settings, default_identity, ended_identities
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import BOOT_CLOCK, SYSTEM_CLOCK, Clock
 from tradewind.kube.events import EventRecorder
@@ -42,6 +42,7 @@ class Controller:
             namespace=settings.pod_namespace,
             name=settings.lease_name,
             identity=settings.identity or default_identity(),
+            ended="" if settings.identity else ended_identities(),
             lease_duration=settings.lease_duration,
             renew_deadline=settings.lease_duration * 2 / 3,
             retry_period=settings.lease_duration * 2 / 15,

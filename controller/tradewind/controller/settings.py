@@ -35,4 +35,11 @@ class Settings:
 def default_identity() -> str:
     """Who this process is among replicas: a container that restarts is somebody else."""
     host = os.environ.get("TRADEWIND_POD_NAME") or socket.gethostname()
-    return f"{host}_{os.getpid()}_{os.urandom(4).hex()}"
+    return f"{ended_identities() or f'{host}_{os.getpid()}_'}{os.urandom(4).hex()}"
+
+
+def ended_identities() -> str:
+    """What the identities of earlier containers of this very Pod begin with. They have ended: the kubelet starts a
+    container once the one before it is gone. Empty outside a Pod."""
+    name, uid = os.environ.get("TRADEWIND_POD_NAME"), os.environ.get("TRADEWIND_POD_UID")
+    return f"{name}_{uid}_" if name and uid else ""

@@ -12,7 +12,7 @@ from tradewind.kube.clock import Clock
 
 WRITE_EVERY = 1.0
 """Seconds between two writes of the status of one run, at least."""
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 60.0
 """Seconds that what people see may be behind on account of this."""
 LONGEST_WRITE = 0.5
 """Seconds of a write that count: one that takes longer waits for other work, which the run is not to wait for too."""

@@ -30,7 +30,8 @@ class NotLeader(KubeError):  # noqa: N818
 class LeaderElection:
     """One candidate. `run()` it as a task; cancel the task to step down gracefully.
 
-    `identity` must be unique to this process (a Pod's name is not: a restarted container has the same).
+    `identity` must be unique to this process (a Pod's name is not: a restarted container has the same). Identities that
+    begin with `ended` (if it is not empty) are of processes that are known to have ended: their Lease is taken at once.
     Durations are in seconds. `on_started` and `on_stopped` are called in turn, synchronously, and must not
     block; finish or cancel the writes that need leadership in `on_stopped`.
     """
@@ -42,6 +43,7 @@ class LeaderElection:
         namespace: str,
         name: str,
         identity: str,
+        ended: str = "",
         on_started: Callable[[], None],
         on_stopped: Callable[[], None],
         lease_duration: float = 15.0,
@@ -58,6 +60,7 @@ class LeaderElection:
         self.transitions = 0
         """How often the lease changed hands, ours included; grows with every new leader."""
         self._client = client
+        self._ended = ended
         self._namespace = namespace
         self._name = name
         self._path = LEASES.path(namespace, name)
@@ -148,7 +151,7 @@ class LeaderElection:
     def _may_take(self) -> bool:
         spec = _spec(self._lease)
         holder = spec.get("holderIdentity") or ""
-        if not holder or self._is_own(spec):
+        if not holder or self._is_own(spec) or (self._ended and holder.startswith(self._ended)):
             return True
         duration = spec.get("leaseDurationSeconds") or self._lease_duration
         return self._clock.monotonic() >= self._seen_since + duration

@@ -89,6 +89,8 @@ true
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 - name: TRADEWIND_POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: TRADEWIND_POD_UID
+  valueFrom: {fieldRef: {fieldPath: metadata.uid}}
 - name: TRADEWIND_LEASE_NAME
   value: {{ include "tradewind.leaseName" . }}
 {{- end -}}

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from tradewind.controller import logs, process
 from tradewind.controller.process import main_command
-from tradewind.controller.settings import Settings, default_identity
+from tradewind.controller.settings import Settings, default_identity, ended_identities
 
 pytestmark = pytest.mark.unit
 
@@ -100,3 +100,15 @@ def test_a_process_that_starts_again_is_somebody_else(monkeypatch: pytest.Monkey
     first, second = default_identity(), default_identity()
     assert first.startswith("tradewind-controller-abc_")
     assert first != second
+    assert ended_identities() == ""
+
+
+def test_an_earlier_container_of_the_same_pod_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEWIND_POD_NAME", "tradewind-controller-abc")
+    monkeypatch.setenv("TRADEWIND_POD_UID", "4711")
+    first, second = default_identity(), default_identity()
+    assert first != second
+    assert ended_identities() == "tradewind-controller-abc_4711_"
+    assert first.startswith(ended_identities())
+    monkeypatch.setenv("TRADEWIND_POD_UID", "4712")
+    assert not first.startswith(ended_identities())

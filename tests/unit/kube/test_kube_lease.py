@@ -109,6 +109,24 @@ async def test_standby_takes_over_from_a_dead_leader_within_the_lease_duration(
     assert (a.leads, b.leads) == (False, True)
 
 
+async def test_a_container_that_starts_again_takes_the_lease_of_the_one_before_it(
+    candidate: Callable[..., Candidate], clock: VirtualClock, leases: dict[str, Any]
+) -> None:
+    first = candidate("pod-a_uid-1_x")
+    standby = candidate("pod-b_uid-2_y", ended="pod-b_uid-2_")
+    await clock.advance(10)
+    first.task.cancel()
+    first.client.broken = Unreachable("killed")
+    await clock.advance(1)
+    again = candidate("pod-a_uid-1_z", ended="pod-a_uid-1_")
+    await clock.advance(0)
+    assert (again.leads, standby.leads) == (True, False)
+    # The standby sees a renewal, and goes on waiting.
+    await clock.advance(60)
+    assert (again.leads, standby.leads) == (True, False)
+    assert leases[PATH]["spec"]["leaseTransitions"] == 1
+
+
 async def test_graceful_stop_hands_over_at_once(
     candidate: Callable[..., Candidate], clock: VirtualClock, leases: dict[str, Any]
 ) -> None:
