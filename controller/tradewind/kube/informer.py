@@ -120,6 +120,7 @@ class Informer(Generic[T]):
         self._resource_version = ""  # where the next watch starts; empty: list first
         self._unreadable: dict[Key, tuple[str, str]] = {}  # the same of what could not be decoded
         self._stream_limit: asyncio.Timeout | None = None  # ends the stream that is open, or was last
+        self._hurry = asyncio.Event()  # ends the pause before the next attempt
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -142,14 +143,17 @@ class Informer(Generic[T]):
         """Return once the copy is as new as the server is now. KubeError if the server cannot be asked.
 
         Asks for the versions of all objects. A watch that does not bring what is missing may hang: it is opened anew.
+        Or it waits for a server that was away: that has just answered.
         """
         versions, revision = await self._ask_versions()
         waited, patience = 0.0, HANGS_AFTER
+        self._hurry.set()
         while self._lags_behind(versions, revision):
             await self._clock.sleep(CATCH_UP_POLL)
             waited += CATCH_UP_POLL
             if waited >= patience and self._stream_limit is not None:
                 waited, patience = 0.0, patience * 2  # a server under load may take longer to open one
+                self._hurry.set()
                 with contextlib.suppress(RuntimeError):  # it has just ended by itself
                     self._stream_limit.reschedule(asyncio.get_running_loop().time())
 
@@ -188,12 +192,22 @@ class Informer(Generic[T]):
             level = logging.INFO if error.is_transient else logging.WARNING
             log.log(level, "%s: interrupted: %s", self._path, error)
             wait = error.retry_after if isinstance(error, ApiError) else None
-            await self._clock.sleep(self._backoff.next(wait))
+            await self._pause(self._backoff.next(wait))
             return
         self._resource_version = ""
         if self._clock.monotonic() - self._stream_opened > HEALTHY_AFTER:
             self._relist_backoff.reset()
-        await self._clock.sleep(self._relist_backoff.next())
+        await self._pause(self._relist_backoff.next())
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt; not so long if somebody who wants to catch up was answered meanwhile."""
+        self._hurry.clear()
+        waits = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._hurry.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     # ---- list
 

@@ -289,6 +289,29 @@ async def test_catching_up_opens_a_watch_that_hangs_anew(server: FakeApiServer, 
     assert w.informer.lists == 1
 
 
+class PatientClock(HastyClock):
+    """Long sleeps do not end."""
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds >= 0.25:
+            await asyncio.Event().wait()
+        await super().sleep(seconds)
+
+
+async def test_catching_up_ends_the_pause_after_an_outage(server: FakeApiServer, client: KubeClient) -> None:
+    """The server has just answered: however long it was away, it can be asked now."""
+    server.put("a")
+    server.fail_next(503)
+    w = Watching(client, PatientClock())
+    try:
+        await w.until(lambda: w.informer.restarts == 1)
+        await asyncio.wait_for(w.informer.catch_up(), 60)
+        assert list(w.informer.store) == [("ns", "a")]
+    finally:
+        w.task.cancel()
+        await asyncio.gather(w.task, return_exceptions=True)
+
+
 async def test_there_is_nothing_to_catch_up_with(server: FakeApiServer, watch: Callable[..., Watching]) -> None:
     """Versions that others have made, and an object that cannot be read, are not waited for."""
     for number in range(5):
