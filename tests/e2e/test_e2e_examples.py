@@ -11,6 +11,7 @@ from spaces import Space
 from stage import Stage
 
 from cluster import REPOSITORY, Manifest, RealCluster, moment
+from tradewind.api.shards import bucket_of
 
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 WEATHER = REPOSITORY / "examples" / "weather"
@@ -142,6 +143,7 @@ def test_pods_are_restricted_labelled_and_owned(space: Space) -> None:
         "tradewind.dev/run": "diamond",
         "tradewind.dev/task": "b",
         "tradewind.dev/try": "1",
+        "tradewind.dev/bucket": str(bucket_of(space.name)),
     }
     assert pod.metadata.name.startswith("diamond-b-1-")
     [owner] = pod.metadata.owner_references

@@ -39,20 +39,21 @@ def register(registry: kopf.OperatorRegistry, cluster: Callable[[], Cluster | No
         _refuse(body, old, validate_dag(_manifest(body))[1])
 
     @kopf.on.validate(GROUP, VERSION, "dagruns", id=HANDLER, operations=["CREATE", "UPDATE"], registry=registry)
-    def dag_run(body: kopf.Body, userinfo: Mapping[str, Any], old: Any = None, **_: Any) -> None:
+    async def dag_run(body: kopf.Body, userinfo: Mapping[str, Any], old: Any = None, **_: Any) -> None:
         manifest, before = _manifest(body), dict((old or {}).get("spec") or {}).get("request")
         # The schema sees to it that nothing but suspend and request is changed later. A run may be made before its Dag;
         # it then waits, and its params are checked when the Dag is there.
-        problems = [] if old else validate_dag_run(manifest, _dag_of(manifest, cluster()))[1]
+        problems = [] if old else validate_dag_run(manifest, await _dag_of(manifest, cluster()))[1]
         request = manifest["spec"].get("request")
         if not problems and request and request != before:
-            problems = _check_request(request, userinfo, _dag_asked_of(body, request, cluster()) if old else None)
+            dag = await _dag_asked_of(body, request, cluster()) if old else None
+            problems = _check_request(request, userinfo, dag)
         _refuse(body, None, problems)
 
     @kopf.on.validate(GROUP, VERSION, "backfills", id=HANDLER, operations=["CREATE"], registry=registry)
-    def backfill(body: kopf.Body, **_: Any) -> None:
+    async def backfill(body: kopf.Body, **_: Any) -> None:
         manifest = _manifest(body)
-        problems = validate_backfill(manifest, _dag_of(manifest, cluster()), now=datetime.now(UTC))[1]
+        problems = validate_backfill(manifest, await _dag_of(manifest, cluster()), now=datetime.now(UTC))[1]
         _refuse(body, None, problems)
 
     @kopf.on.validate(GROUP, VERSION, "pools", id=HANDLER, operations=["CREATE", "UPDATE"], registry=registry)
@@ -63,20 +64,20 @@ def register(registry: kopf.OperatorRegistry, cluster: Callable[[], Cluster | No
 _ENVELOPE = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Dag"}
 
 
-def _dag_of(manifest: Mapping[str, Any], cluster: Cluster | None) -> DagSpec | None:
+async def _dag_of(manifest: Mapping[str, Any], cluster: Cluster | None) -> DagSpec | None:
     """The Dag that a DagRun or Backfill names, as far as it is known and can be read."""
     spec = manifest.get("spec")
     name = spec.get("dag") if isinstance(spec, Mapping) else None
-    found = cluster.dags.get((manifest["metadata"].get("namespace", ""), name)) if cluster and name else None
+    found = await cluster.find_dag((manifest["metadata"].get("namespace", ""), name)) if cluster and name else None
     dag = validate_dag({**_ENVELOPE, "metadata": {"name": name}, "spec": found.spec})[0] if found else None
     return dag.spec if dag else None
 
 
-def _dag_asked_of(body: kopf.Body, request: Mapping[str, Any], cluster: Cluster | None) -> DagSpec | None:
+async def _dag_asked_of(body: kopf.Body, request: Mapping[str, Any], cluster: Cluster | None) -> DagSpec | None:
     """The Dag that the names in a request are of. None where it is another revision than that of now: only the leader
     looks that up."""
     spec, metadata = body["spec"], body["metadata"]
-    found = cluster.dags.get((metadata.get("namespace", ""), spec["dag"])) if cluster else None
+    found = await cluster.find_dag((metadata.get("namespace", ""), spec["dag"])) if cluster else None
     if found is None:
         return None
     pinned = (body.get("status") or {}).get("revision") or spec.get("revision")
@@ -86,7 +87,7 @@ def _dag_asked_of(body: kopf.Body, request: Mapping[str, Any], cluster: Cluster 
         and pinned != revision_name(spec["dag"], content_hash(found.spec))
     ):
         return None
-    return _dag_of({"spec": spec, "metadata": metadata}, cluster)
+    return await _dag_of({"spec": spec, "metadata": metadata}, cluster)
 
 
 def _check_request(request: Mapping[str, Any], userinfo: Mapping[str, Any], dag: DagSpec | None) -> list[Problem]:

@@ -7,9 +7,13 @@ that have been deleted since, for as long as their run has not finished.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
+
 from tradewind.api import names
+from tradewind.api.shards import ONLY_SHARD, Shard
 from tradewind.api.variables import Variables
 from tradewind.controller.pods.observation import observe, run_uid_of, try_of
 from tradewind.controller.resources import (
@@ -25,9 +29,11 @@ from tradewind.controller.resources import (
     PoolObject,
     backfill_of,
 )
+from tradewind.controller.watches import watches
 from tradewind.engine.tries import TryEvent, TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
+from tradewind.kube.errors import KubeError
 from tradewind.kube.informer import Change, ChangeKind, Informer
 from tradewind.kube.objects import Key
 from tradewind.kube.resources import CONFIGMAPS, PODS
@@ -39,6 +45,8 @@ V = TypeVar("V")
 ACTIVE_RUNS = "status.phase!=Succeeded,status.phase!=Failed"
 WITH_REQUEST = "spec.request.id!="
 OF_VARIABLES = f"{names.LABEL_VARIABLES}=true"
+ASK_WITHIN = 2.0
+"""Seconds; whoever wants to know is itself waited for."""
 OVER_KEPT = 10_000
 UNCLAIMED_KEPT = 2000
 """Results of Pods that have gone and whose run is not known; most of these runs are over."""
@@ -58,10 +66,12 @@ class Cluster:
         on_pod: Callable[[str, PodObject, bool], None],
         on_pool: Callable[[Key], None],
         on_backfill: Callable[[Key], None],
+        part: Shard = ONLY_SHARD,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`on_pod(run_uid, pod, gone)`, `on_run(key, change)`, `on_request(key, dag)`; the others get the key of what
-        changed, and look it up."""
+        changed, and look it up. Of what is in the scopes, only what belongs to `part` is heard of."""
+        self.part, self._client = part, client
         self.dags: dict[Key, DagObject] = {}
         self.runs: dict[Key, DagRunObject] = {}
         """DagRuns that have not finished."""
@@ -84,52 +94,15 @@ class Cluster:
         self._on_backfill, self._on_request = on_backfill, on_request
         self.informers: list[Informer[Any]] = []
         for scope in scopes:
+            watch = partial(watches, client, scope, part, clock=clock)
             self.informers += [
-                Informer(
-                    client,
-                    PODS,
-                    namespace=scope,
-                    label_selector=names.LABEL_RUN,
-                    decode=PodObject,
-                    on_change=self._pod,
-                    clock=clock,
-                ),
-                Informer(client, DAGS, namespace=scope, decode=DagObject, on_change=self._dag, clock=clock),
-                Informer(client, POOLS, namespace=scope, decode=PoolObject, on_change=self._pool, clock=clock),
-                Informer(
-                    client,
-                    BACKFILLS,
-                    namespace=scope,
-                    decode=BackfillObject,
-                    on_change=self._backfill,
-                    clock=clock,
-                ),
-                Informer(
-                    client,
-                    DAGRUNS,
-                    namespace=scope,
-                    field_selector=ACTIVE_RUNS,
-                    decode=DagRunObject,
-                    on_change=self._run,
-                    clock=clock,
-                ),
-                Informer(
-                    client,
-                    DAGRUNS,
-                    namespace=scope,
-                    field_selector=WITH_REQUEST,
-                    decode=DagRunObject,
-                    on_change=self._request,
-                    clock=clock,
-                ),
-                Informer(
-                    client,
-                    CONFIGMAPS,
-                    namespace=scope,
-                    label_selector=OF_VARIABLES,
-                    decode=ConfigMapObject,
-                    on_change=self._config_map,
-                ),
+                *watch(PODS, PodObject, self._pod, labels=names.LABEL_RUN, labelled=True),
+                *watch(DAGS, DagObject, self._dag),
+                *watch(POOLS, PoolObject, self._pool),
+                *watch(BACKFILLS, BackfillObject, self._backfill),
+                *watch(DAGRUNS, DagRunObject, self._run, fields=ACTIVE_RUNS, labelled=True),
+                *watch(DAGRUNS, DagRunObject, self._request, fields=WITH_REQUEST, labelled=True),
+                *watch(CONFIGMAPS, ConfigMapObject, self._config_map, labels=OF_VARIABLES),
             ]
 
     async def run(self) -> None:
@@ -153,6 +126,16 @@ class Cluster:
         KubeError if the server cannot be asked."""
         behind = [informer for informer in self.informers if informer.resource in (PODS, DAGRUNS, DAGS, POOLS)]
         await asyncio.gather(*(informer.catch_up() for informer in behind))
+
+    async def find_dag(self, key: Key) -> DagObject | None:
+        """A Dag, another shard's too. None if there is none, or if the server does not say soon."""
+        if self.part.owns(key[0]):
+            return self.dags.get(key)
+        try:
+            found = await self._client.request_bytes("GET", DAGS.path(*key), timeout=ASK_WITHIN)
+            return msgspec.json.decode(found, type=DagObject)
+        except (KubeError, ValueError):
+            return None
 
     def reports(self, run_uid: str) -> list[TryReport]:
         """What is known of each try of a run, from its Pods and from those that are gone. The later tries first: that

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 
+from tradewind.api import names
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.leader import Leader
 from tradewind.controller.metrics import Metrics
@@ -32,6 +33,7 @@ class Controller:
         self, settings: Settings, client: KubeClient, *, clock: Clock = SYSTEM_CLOCK, boot_clock: Clock = BOOT_CLOCK
     ) -> None:
         self.metrics = Metrics()
+        self.metrics.shard.labels(settings.shard, settings.shards).set(1)
         self.leader: Leader | None = None
         self._settings, self._client, self._clock = settings, client, clock
         self._term: asyncio.Task[None] | None = None
@@ -40,7 +42,7 @@ class Controller:
         self.election = LeaderElection(
             client,
             namespace=settings.pod_namespace,
-            name=settings.lease_name,
+            name=settings.part.lease_name(settings.lease_name),
             identity=settings.identity or default_identity(),
             ended="" if settings.identity else ended_identities(),
             lease_duration=settings.lease_duration,
@@ -49,6 +51,8 @@ class Controller:
             on_started=self._started_leading,
             on_stopped=self._stopped_leading,
             clock=boot_clock,
+            excludes=settings.excludes,
+            labels={names.LABEL_LEASE_OF: settings.lease_name, names.LABEL_SHARDS: str(settings.shards)},
         )
         self.writer = Writer(client, before_send=self.election.ensure_leader, field_manager="tradewind", clock=clock)
         self.recorder = EventRecorder(self.writer, "tradewind", self.election.identity, clock=clock)
@@ -61,6 +65,7 @@ class Controller:
             on_pod=self._pod_changed,
             on_pool=self._pool_changed,
             on_backfill=self._backfill_changed,
+            part=settings.part,
             clock=clock,
         )
         self.metrics.mirror(self.cluster, lambda: self.leader, self.writer)

@@ -302,7 +302,7 @@ class Dags:
     async def _create_run(self, entry: Entry, tick: Tick) -> None:
         """The run of a tick. Its name is fixed by the tick: however often this is tried, there is one."""
         namespace, dag = entry.key
-        body = tick_runs.manifest(dag, entry.uid, tick, "Scheduled")
+        body = tick_runs.manifest(namespace, dag, entry.uid, tick, "Scheduled")
         name = body["metadata"]["name"]
         # Its watch event may be here before the answer.
         entry.unseen.add(name)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tradewind.api import names
+from tradewind.api.shards import BUCKETS, Shard
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.resources import DEPLOYMENTS, LEASES, PODS
@@ -123,18 +124,24 @@ async def _let_go(client: KubeClient, metadata: dict[str, Any]) -> bool:
 
 
 async def _main(
-    namespaces: tuple[str, ...], own_namespace: str, deployment: str, lease: str, skip_forbidden: bool
+    namespaces: tuple[str, ...], own_namespace: str, deployment: str, lease: str, shards: int, skip_forbidden: bool
 ) -> None:
     async with KubeClient.from_environment() as client:
+        parts = [Shard(index, shards) for index in range(shards)]
+        leases = [part.lease_name(lease) for part in parts]
         if deployment:
-            await stop_controllers(client, own_namespace, deployment, lease)
+            named = [deployment if part.is_all else f"{deployment}-{part.index}" for part in parts]
+            await asyncio.gather(
+                *(stop_controllers(client, own_namespace, *pair) for pair in zip(named, leases, strict=True))
+            )
             click.echo("the controllers have stopped")
         released, skipped = await release(client, namespaces, skip_forbidden=skip_forbidden)
         click.echo(f"Pods released: {released}")
         for namespace in skipped:
             click.echo(f"passed over namespace {namespace}: forbidden, as when it has been deleted", err=True)
         if deployment:
-            await delete_lease(client, own_namespace, lease)
+            for name in {lease, *leases}:
+                await delete_lease(client, own_namespace, name)
 
 
 @click.command("release-finalizers")
@@ -146,6 +153,13 @@ async def _main(
 @click.option(
     "--lease-name", envvar="TRADEWIND_LEASE_NAME", default="tradewind-controller", help="Their Lease, to be deleted."
 )
+@click.option(
+    "--shards",
+    type=click.IntRange(1, BUCKETS),
+    envvar="TRADEWIND_SHARDS",
+    default=1,
+    help="How many controllers share the work; their Deployments have the number of the shard at the end.",
+)
 def release_command(
     namespaces: tuple[str, ...],
     listed: str,
@@ -153,11 +167,12 @@ def release_command(
     deployment: str,
     pod_namespace: str,
     lease_name: str,
+    shards: int,
 ) -> None:
     """Remove Tradewind's finalizer from all Pods, as the chart does when it is uninstalled."""
     wanted = {*namespaces, *(name.strip() for name in listed.split(",") if name.strip())}
     try:
-        asyncio.run(_main(tuple(sorted(wanted)), pod_namespace, deployment, lease_name, skip_forbidden))
+        asyncio.run(_main(tuple(sorted(wanted)), pod_namespace, deployment, lease_name, shards, skip_forbidden))
     except StillRunning as error:
         raise click.ClickException(str(error)) from error
     except KubeError as error:

@@ -14,6 +14,7 @@ from tradewind.api import names
 from tradewind.api.backfill import UNFINISHED_PHASES
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import DEFAULT_HISTORY_LIMIT
+from tradewind.api.shards import ONLY_SHARD, Shard
 from tradewind.controller.resources import DAGRUNS, BackfillObject, DagRunObject, backfill_of
 from tradewind.controller.revisions import Revisions
 from tradewind.engine.backfill import is_recorded
@@ -51,6 +52,7 @@ class History:
         scopes: tuple[str | None, ...],
         revisions: Revisions,
         *,
+        part: Shard = ONLY_SHARD,
         backfills: Mapping[Key, BackfillObject],
         requested: Mapping[Key, DagRunObject],
         spawn: Callable[[Any, str], asyncio.Task[None]],
@@ -62,6 +64,7 @@ class History:
         """The same for each Dag by Backfill (or "") and phase."""
         self._backfills, self._requested = backfills, requested
         self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
+        self._part = part
         self._spawn, self._clock = spawn, clock
         self._pruning: dict[Key, DagSpec | None] = {}
         """Dags that are being pruned; the spec if that was asked for again meanwhile."""
@@ -86,15 +89,19 @@ class History:
 
     async def _finished(self, scope: str | None, phase: str) -> list[dict[str, Any]]:
         """Metadata of the runs that have ended like that."""
+        runs: list[dict[str, Any]] = []
         try:
-            runs = await self._client.list(DAGRUNS, scope, field_selector=f"status.phase={phase}", partial=True)
+            for labels in self._part.selectors() if scope is None else ("",):
+                runs += await self._client.list(
+                    DAGRUNS, scope, label_selector=labels, field_selector=f"status.phase={phase}", partial=True
+                )
         except ApiError as error:
             if scope is None or not error.is_forbidden:
                 raise
             # Our rights in a namespace go with it; the others are to be counted all the same.
             log.warning("cannot count the finished runs in namespace %s: %s", scope, error)
             return []
-        return [run["metadata"] for run in runs]
+        return [run["metadata"] for run in runs if self._part.owns(run["metadata"]["namespace"])]
 
     async def ended_runs(self, dag: Key, run_names: Iterable[str]) -> list[EndedRun]:
         """How runs of a Dag have ended; those that have not, or are gone, are left out."""

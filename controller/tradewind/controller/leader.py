@@ -89,6 +89,7 @@ class Leader:
             writer,
             settings.scopes,
             self.revisions,
+            part=settings.part,
             backfills=cluster.backfills,
             requested=cluster.requested,
             spawn=self.spawn,

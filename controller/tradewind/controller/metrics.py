@@ -75,6 +75,12 @@ class Metrics:
             "tradewind_loop_seconds", "Time of one step of the loop", buckets=_LOOP_SECONDS, registry=registry
         )
         self.loop_failures = Counter("tradewind_loop_failures", "Steps or tasks that failed", registry=registry)
+        self.shard = Gauge(
+            "tradewind_shard_info",
+            "1; which part of the namespaces is this controller's",
+            ["shard", "shards"],
+            registry=registry,
+        )
         self.leader = Gauge("tradewind_leader", "1 while this replica leads", registry=registry)
 
     def mirror(self, cluster: "Cluster", leader: Callable[[], "Leader | None"], writer: Writer) -> None:

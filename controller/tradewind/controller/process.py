@@ -197,6 +197,8 @@ def _option(name: str, **settings: Any) -> Callable[[F], F]:
 @_option("--lease-name", default="tradewind-controller", help="Lease by which replicas agree on a leader.")
 @_option("--lease-duration", type=float, default=15.0, help="Seconds after which a silent leader is replaced.")
 @_option("--parallelism", type=int, default=0, help="Task instances queued or running at once; 0: no limit.")
+@_option("--shards", type=int, default=1, help="How many controllers share the work, by namespace; up to 64.")
+@_option("--shard", type=int, default=0, help="Which of them this is, from 0.")
 @_option("--check-crds", type=bool, default=True, help="Refuse to start on CRDs older than this controller needs.")
 @_option("--metrics-port", type=int, default=8080, help="Port of /metrics; 0: none.")
 @_option("--probe-port", type=int, default=8081, help="Port of /healthz and /readyz; 0: none.")
@@ -216,7 +218,15 @@ def main_command(namespaces: str, **options: Any) -> None:
     """Run the controller: the scheduler of all Dags in the cluster."""
     named = tuple(sorted({name.strip() for name in namespaces.split(",") if name.strip()}))
     settings = Settings(namespaces=named, **options)
+    try:
+        part = settings.part
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     logs.configure(settings.log_format, settings.log_level)
+    if not part.is_all:
+        log.info("%s: of the namespaces, those in the buckets %s", part, ", ".join(map(str, part.buckets)))
+    if not settings.scopes:
+        log.warning("none of the namespaces %s belongs to %s", ", ".join(named), part)
     with contextlib.suppress(ImportError):
         import uvloop
 

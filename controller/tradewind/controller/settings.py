@@ -4,6 +4,8 @@ import os
 import socket
 from dataclasses import dataclass
 
+from tradewind.api.shards import Shard, shard_of_lease
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -15,6 +17,8 @@ class Settings:
     lease_name: str = "tradewind-controller"
     lease_duration: float = 15.0
     parallelism: int = 0
+    shards: int = 1
+    shard: int = 0
     check_crds: bool = True
     metrics_port: int = 8080
     probe_port: int = 8081
@@ -28,8 +32,21 @@ class Settings:
 
     @property
     def scopes(self) -> tuple[str | None, ...]:
-        """Namespaces to watch, None for all at once."""
-        return self.namespaces or (None,)
+        """Namespaces to watch, None for all at once. Of namespaces that are listed, those of this shard."""
+        if not self.namespaces:
+            return (None,)
+        return tuple(namespace for namespace in self.namespaces if self.part.owns(namespace))
+
+    @property
+    def part(self) -> Shard:
+        """Which part of all work is this controller's. ValueError if there is no such part."""
+        return Shard(self.shard, self.shards)
+
+    def excludes(self, lease: str) -> bool:
+        """Whether who holds that Lease looks after a namespace that is this controller's too: it is one of the same
+        release with another number of shards."""
+        other = shard_of_lease(self.lease_name, lease)
+        return other is not None and other != self.part and other.overlaps(self.part)
 
 
 def default_identity() -> str:

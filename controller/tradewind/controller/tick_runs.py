@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tradewind.api import API_VERSION, names
+from tradewind.api.shards import bucket_of
 from tradewind.controller.resources import owner_reference
 from tradewind.engine.task_instance import format_time
 from tradewind.engine.timetables import Tick
 
 
 def manifest(
+    namespace: str,
     dag: str,
     dag_uid: str,
     tick: Tick,
@@ -29,7 +31,7 @@ def manifest(
     }
     metadata: dict[str, Any] = {
         "name": names.run_name(dag, tick.logical_date),
-        "labels": {names.LABEL_DAG: dag, **(labels or {})},
+        "labels": {names.LABEL_DAG: dag, names.LABEL_BUCKET: str(bucket_of(namespace)), **(labels or {})},
         "ownerReferences": [owner_reference("Dag", dag, dag_uid)],
     }
     if annotations:

@@ -76,6 +76,7 @@ class Informer(Generic[T]):
         on_change: Callable[[Change[T]], None],
         label_selector: str = "",
         field_selector: str = "",
+        keep: Callable[[Key], bool] | None = None,
         page_limit: int = PAGE_LIMIT,
         watch_timeout: float = 300.0,
         idle_timeout: float = 90.0,
@@ -87,7 +88,8 @@ class Informer(Generic[T]):
 
         `idle_timeout`: seconds of silence after which a stream counts as stalled and is reopened. API
         servers send a bookmark about every minute, so 90 s of silence are more than a lack of news. `on_health` is told
-        of every interruption, and None each time that a watch is open; the informer goes on by itself.
+        of every interruption, and None each time that a watch is open; the informer goes on by itself. What `keep` says
+        no to, by its key and always alike, is passed over as if the server had not sent it.
         """
         self.resource = resource
         self.namespace = namespace
@@ -100,6 +102,7 @@ class Informer(Generic[T]):
         self._client = client
         self._decoder = decoder_for(decode)
         self._on_change, self._on_health = on_change, on_health
+        self._keep = keep or _everything
         self._path = resource.path(namespace)
         self._selectors: dict[str, str | int] = {}
         if label_selector:
@@ -166,7 +169,8 @@ class Informer(Generic[T]):
             for item in page.get("items") or ():
                 metadata = item["metadata"]
                 key = (metadata.get("namespace", ""), metadata["name"])
-                versions[key] = (metadata["uid"], metadata["resourceVersion"])
+                if self._keep(key):
+                    versions[key] = (metadata["uid"], metadata["resourceVersion"])
             token = page["metadata"].get("continue")
             if not token:
                 return versions, int(page["metadata"]["resourceVersion"])
@@ -230,8 +234,9 @@ class Informer(Generic[T]):
                 expired = True
                 continue
             for item in page.items:
-                seen.add(item.key)
-                self._apply_listed(item)
+                if self._keep(item.key):
+                    seen.add(item.key)
+                    self._apply_listed(item)
             if not page.continue_token:
                 break
             params = params | {"continue": page.continue_token}
@@ -289,7 +294,9 @@ class Informer(Generic[T]):
     def _apply_line(self, line: bytes) -> None:
         kind, item = self._decoder.event(line)
         self.events += 1
-        if kind == "DELETED":
+        if kind != "BOOKMARK" and not self._keep(item.key):
+            pass
+        elif kind == "DELETED":
             self._remove(item.key, item)
         elif kind != "BOOKMARK":
             if item.object is None:
@@ -338,6 +345,10 @@ class Informer(Generic[T]):
         self.malformed += 1
         self._unreadable[item.key] = (item.uid, item.resource_version)
         log.warning("%s: cannot decode %s/%s, ignored: %s", self._path, *item.key, item.error)
+
+
+def _everything(key: Key) -> bool:
+    return True
 
 
 def _outdated(error: ApiError) -> bool:

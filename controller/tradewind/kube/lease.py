@@ -4,6 +4,11 @@ The rules are client-go's: whoever holds the lease renews it under an optimistic
 they have seen no change of it for its whole duration BY THEIR OWN CLOCK (the times written in it may come
 from a clock that is wrong). A leader stops leading `renew_deadline` after its last successful renewal, which
 is before anyone else may start, and `is_leader` knows so even if this process was frozen in between.
+
+Several Leases may exclude each other, as those of a whole and of its parts do (`excludes`). A candidate then looks at
+all of them before it writes itself into its own, and again before it leads; if another is held it gives its own back.
+Of two that come at once both write and then both look, so at least one sees the other. Whoever leads need not look: who
+comes later does.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tradewind.kube.client import ApiClient
@@ -51,7 +56,11 @@ class LeaderElection:
         retry_period: float = 2.0,
         clock: Clock = BOOT_CLOCK,
         rng: random.Random | None = None,
+        excludes: Callable[[str], bool] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
+        """`excludes` says of the name of a Lease in this namespace whether its holder and ours must not lead both; that
+        must be mutual. It takes the right to list Leases there. The Lease is given the `labels`."""
         if not 0 < retry_period < renew_deadline < lease_duration:
             raise ValueError("retry_period < renew_deadline < lease_duration is what makes it safe")
         self.identity = identity
@@ -78,6 +87,12 @@ class LeaderElection:
         # The renewTimes that we sent: what tells a lease of ours, written by a request that nobody answered,
         # from that of another process with the same identity.
         self._own_renewals: deque[str] = deque(maxlen=16)
+        self._excludes, self._labels = excludes, dict(labels or {})
+        self._others: dict[str, tuple[dict[str, Any], float]] = {}
+        """Leases that exclude ours: what they say, and since when they have, by our clock."""
+        self._waits_for: tuple[str, str] | None = None
+        self._claimed = False  # a lease of ours may be out there, whether we lead or not
+        self._rest = 0.0
 
     @property
     def is_leader(self) -> bool:
@@ -94,11 +109,14 @@ class LeaderElection:
         try:
             while True:
                 await self._cycle()
-                await self._clock.sleep(self._retry_period * (0.8 + 0.2 * self._rng.random()))
+                await self._clock.sleep(self._retry_period * (0.8 + 0.2 * self._rng.random()) + self._rest)
+                self._rest = 0.0
         finally:
             if self._leading:
                 self._stop_leading("this process stops")
                 await self._release()
+            elif self._claimed:
+                await self._give_back()
 
     async def _cycle(self) -> None:
         """One attempt to acquire or to renew."""
@@ -128,7 +146,7 @@ class LeaderElection:
                     raise
                 # Somebody else wrote it: another candidate, a person, or an unanswered request of ours.
         await self._read()
-        if not self._may_take():
+        if not self._may_take() or await self._is_excluded():
             return False
         try:
             return await self._write(self._lease)
@@ -169,16 +187,65 @@ class LeaderElection:
         if not self._is_own(spec):
             renewed["acquireTime"] = now
             renewed["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + (1 if lease else 0)
+        is_renewal = self._leading and self._is_own(spec)
         self._own_renewals.append(now)
+        self._claimed = True
         # The others count from when they see the write, which is not before it is sent: so do we.
         sent = self._clock.monotonic()
         self._note(await self._put(lease, renewed))
+        if not is_renewal and await self._is_excluded():
+            self._rest = self._retry_period * 2 * self._rng.random()
+            return False
         if self._leading and not self.is_leader:
             return False
         self._held_until = sent + self._renew_deadline
         if not self._leading and self._clock.monotonic() < self._held_until:
             self._start_leading()
         return self._leading
+
+    async def _is_excluded(self) -> bool:
+        """Whether somebody else leads who must have stopped before we may; then a lease that we hold is given back.
+        KubeError if that could not be found out."""
+        found = await self._find_excluding()
+        if found is not None and found != self._waits_for:
+            log.info("%s waits: the lease %s/%s is held, by %s", self.identity, self._namespace, *found)
+        self._waits_for = found
+        if found is not None and self._leading:
+            self._stop_leading(f"the lease {found[0]} is held, by {found[1]}")
+        if found is not None and self._claimed:
+            await self._give_back()
+        return found is not None
+
+    async def _find_excluding(self) -> tuple[str, str] | None:
+        """A held Lease that excludes ours, as its name and its holder."""
+        if self._excludes is None:
+            return None
+        # What is listed was so at some moment after this: a lease is over only if its time had passed by then.
+        asked = self._clock.monotonic()
+        listed = await self._request("GET", LEASES.path(self._namespace))
+        now = self._clock.monotonic()
+        before, self._others = self._others, {}
+        for lease in listed.get("items") or ():
+            name, spec = lease["metadata"]["name"], _spec(lease)
+            if name != self._name and self._excludes(name):
+                known = before.get(name)
+                self._others[name] = spec, known[1] if known is not None and known[0] == spec else now
+        for name, (spec, since) in sorted(self._others.items()):
+            duration = spec.get("leaseDurationSeconds") or self._lease_duration
+            if (holder := spec.get("holderIdentity")) and asked < since + duration:
+                return name, holder
+        return None
+
+    async def _give_back(self) -> None:
+        """Release a lease that we hold, or may hold, without leading."""
+        try:
+            await self._read()
+        except KubeError as error:
+            log.info("lease %s/%s: %s", self._namespace, self._name, error)
+            return
+        if self._is_own(_spec(self._lease)):
+            await self._release()
+        self._claimed = False
 
     async def _release(self) -> None:
         for _ in range(2):
@@ -205,9 +272,10 @@ class LeaderElection:
 
     async def _put(self, lease: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
         if not lease:
-            metadata = {"name": self._name, "namespace": self._namespace}
+            metadata = {"name": self._name, "namespace": self._namespace, "labels": self._labels}
             return await self._request("POST", LEASES.path(self._namespace), _document(metadata, spec))
-        return await self._request("PUT", self._path, _document(lease["metadata"], spec))
+        metadata = {**lease["metadata"], "labels": {**(lease["metadata"].get("labels") or {}), **self._labels}}
+        return await self._request("PUT", self._path, _document(metadata, spec))
 
     async def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         timeout = self._renew_deadline / 2

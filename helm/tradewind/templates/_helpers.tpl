@@ -45,6 +45,32 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: controller
 {{- end -}}
 
+{{/* Name and selector of one shard of the controller, given (list root shard): without a number where there is but one. */}}
+{{- define "tradewind.shardName" -}}
+{{- $root := first . -}}
+{{- include "tradewind.fullname" $root }}{{ if gt (int $root.Values.shards) 1 }}-{{ last . }}{{ end -}}
+{{- end -}}
+
+{{- define "tradewind.shardSelectorLabels" -}}
+{{- $root := first . -}}
+{{- include "tradewind.selectorLabels" $root }}
+{{- if gt (int $root.Values.shards) 1 }}
+tradewind.dev/shard: {{ last . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* The Leases by which controllers elect their leaders: with several shards also that of the one that was the only one. */}}
+{{- define "tradewind.leaseNames" -}}
+{{- $names := list (include "tradewind.leaseName" .) -}}
+{{- $shards := int .Values.shards -}}
+{{- if gt $shards 1 -}}
+{{- range $shard := until $shards -}}
+{{- $names = append $names (printf "%s-%d-of-%d" (include "tradewind.leaseName" $) $shard $shards) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end -}}
+
 {{/* Labels for all but selectors. Whatever commonLabels say, the selector's own labels win. */}}
 {{- define "tradewind.labels" -}}
 {{- $own := dict
@@ -93,6 +119,8 @@ true
   valueFrom: {fieldRef: {fieldPath: metadata.uid}}
 - name: TRADEWIND_LEASE_NAME
   value: {{ include "tradewind.leaseName" . }}
+- name: TRADEWIND_SHARDS
+  value: {{ .Values.shards | int | quote }}
 {{- end -}}
 
 {{/* What the controller may do in each namespace that it watches. docs/installing.md gives the reasons. */}}

@@ -43,6 +43,8 @@ def test_trigger(tradewind: Setup) -> None:
     assert (result.code, result.out) == (0, "sales-x7k2p\n")
     run = tradewind.fake.runs["sales-x7k2p"]
     assert run["spec"] == {"dag": "sales", "logicalDate": "2026-01-31T06:00:00Z", "params": {"rows": 5}}
+    # So that it is watched only by the controller whose share its namespace is in.
+    assert run["metadata"]["labels"]["tradewind.dev/bucket"] == "34"
 
 
 @pytest.mark.parametrize(("phase", "code"), [("Succeeded", 0), ("Failed", 1)])

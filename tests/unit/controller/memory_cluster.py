@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,14 +51,16 @@ class MemoryCluster:
         self._fails: set[str] = set()
         self.stays: set[str] = set()
         """Runs whose Pods go on until they are let end (`kubelet`)."""
+        self.namespace = "ns"
+        """Where what is asked for is made and looked for."""
         self._ask("POST", "namespaces", "", {"metadata": {"name": "ns"}})
 
     # ---- the controller
 
-    async def start(self) -> None:
-        """Start a controller, and return once it leads."""
+    async def start(self, **options: Any) -> None:
+        """Start a controller, and return once it leads. `options` are settings."""
         self._client = _Client(self)
-        settings = Settings(pod_namespace="ns", identity=f"controller-{uuid.uuid4()}")
+        settings = Settings(pod_namespace="ns", identity=f"controller-{uuid.uuid4()}", **options)
         self.controller = Controller(settings, self._client)
         self._task = asyncio.create_task(self.controller.run())
         await self.eventually(lambda: self.controller.leader is not None, "a controller leads")
@@ -84,6 +86,15 @@ class MemoryCluster:
             self._task = None
 
     # ---- what a person does and sees
+
+    @contextlib.contextmanager
+    def within(self, namespace: str) -> Iterator[None]:
+        """In another namespace than `ns`."""
+        before, self.namespace = self.namespace, namespace
+        try:
+            yield
+        finally:
+            self.namespace = before
 
     def dag(self, name: str, **spec: Any) -> None:
         """Make a Dag, of one task unless told otherwise."""
@@ -132,7 +143,7 @@ class MemoryCluster:
 
     def get(self, plural: str, name: str) -> Json:
         """An object, {} if there is none."""
-        return self.server.find(KINDS[plural], "ns", name) or {}
+        return self.server.find(KINDS[plural], self.namespace, name) or {}
 
     def status(self, plural: str, name: str) -> Json:
         """Its status, {} before there is one."""
@@ -146,7 +157,7 @@ class MemoryCluster:
 
     def all(self, plural: str) -> list[Json]:
         """The objects of a kind."""
-        return self.server.all(KINDS[plural], "ns")
+        return self.server.all(KINDS[plural], self.namespace)
 
     def names(self, plural: str) -> list[str]:
         """Names of all objects of a kind."""
@@ -176,7 +187,7 @@ class MemoryCluster:
     def _ask(self, method: str, plural: str, name: str, body: Json | None = None, subresource: str = "") -> None:
         kind = KINDS[plural]
         path = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
-        path += f"/namespaces/ns/{plural}" if kind.namespaced else f"/{plural}"
+        path += f"/namespaces/{self.namespace}/{plural}" if kind.namespaced else f"/{plural}"
         path += "".join(f"/{part}" for part in (name, subresource) if part)
         data = orjson.dumps(body) if body is not None else None
         content_type = MERGE_PATCH if method == "PATCH" else None
@@ -223,10 +234,11 @@ class _Client(MemoryClient):
         if answer.status < 400:
             if request.method == "POST" and place.kind.plural == "pods":
                 run = body["metadata"]["labels"]["tradewind.dev/run"]
-                if run in self._cluster.stays:
-                    self._cluster.begin(name)
-                else:
-                    self._cluster.kubelet(name, run)
+                with self._cluster.within(place.namespace):
+                    if run in self._cluster.stays:
+                        self._cluster.begin(name)
+                    else:
+                        self._cluster.kubelet(name, run)
             self._cluster.after_write(request.method, place.kind.plural, name, body)
             if self._cluster.hold(place.kind.plural, name, body):
                 await self._cluster.released.wait()

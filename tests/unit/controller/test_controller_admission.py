@@ -34,14 +34,14 @@ async def sales(cluster: MemoryCluster) -> MemoryCluster:
     return cluster
 
 
-def refusal(cluster: MemoryCluster, body: Json, old: Json | None = None, user: str = "ann") -> str:
+async def refusal(cluster: MemoryCluster, body: Json, old: Json | None = None, user: str = "ann") -> str:
     """What the webhook says; empty if it lets the run pass."""
     registry = kopf.OperatorRegistry()
     admission.register(registry, lambda: cluster.controller.cluster)
     [handler] = [each for each in registry._webhooks.get_all_handlers() if "dagruns" in str(each.selector)]
     assert handler.operations == ["CREATE", "UPDATE"]
     try:
-        handler.fn(body=kopf.Body(body), old=old, userinfo={"username": user})  # type: ignore[call-arg]
+        await handler.fn(body=kopf.Body(body), old=old, userinfo={"username": user})  # type: ignore[call-arg, misc]
     except kopf.AdmissionError as error:
         assert error.code == 422
         return str(error)
@@ -49,15 +49,15 @@ def refusal(cluster: MemoryCluster, body: Json, old: Json | None = None, user: s
 
 
 async def test_a_new_run(sales: MemoryCluster) -> None:
-    assert refusal(sales, run()) == ""
-    assert refusal(sales, run({}, params={"region": "eu"})) == ""
-    assert "spec.params" in refusal(sales, run(params={"region": "us"}))
-    assert "did you mean 'load'?" in refusal(sales, run({"tasks": ["laod"]}))
-    assert "is 'ann', must be the user who asks: 'bob'" in refusal(sales, run({}), user="bob")
+    assert await refusal(sales, run()) == ""
+    assert await refusal(sales, run({}, params={"region": "eu"})) == ""
+    assert "spec.params" in await refusal(sales, run(params={"region": "us"}))
+    assert "did you mean 'load'?" in await refusal(sales, run({"tasks": ["laod"]}))
+    assert "is 'ann', must be the user who asks: 'bob'" in await refusal(sales, run({}), user="bob")
 
 
 async def test_a_request_is_checked_when_it_is_made(sales: MemoryCluster) -> None:
-    assert refusal(sales, run({"tasks": ["load"]}), run()) == ""
+    assert await refusal(sales, run({"tasks": ["load"]}), run()) == ""
     for request, says in (
         ({"requestedBy": "bob"}, "DagRun 'r': spec.request.requestedBy: is 'bob', must be the user who asks: 'ann'"),
         ({"requestedBy": None}, "is not given, must be the user who asks: 'ann'"),
@@ -66,16 +66,16 @@ async def test_a_request_is_checked_when_it_is_made(sales: MemoryCluster) -> Non
         ({"state": "Failed"}, "is for Mark, Rerun takes none"),
         ({"type": "Clear"}, "'Clear' must be"),
     ):
-        assert says in refusal(sales, run(request), run())
+        assert says in await refusal(sales, run(request), run())
 
 
 async def test_what_was_there_before_is_no_concern_of_who_changes_something_else(sales: MemoryCluster) -> None:
     bad = {"requestedBy": "mallory", "tasks": ["nix"]}
-    assert refusal(sales, run(bad, suspend=True), run(bad)) == ""
-    assert refusal(sales, run(), run(bad)) == ""
+    assert await refusal(sales, run(bad, suspend=True), run(bad)) == ""
+    assert await refusal(sales, run(), run(bad)) == ""
     params = {"region": "us"}
-    assert refusal(sales, run(params=params, suspend=True), run(params=params)) == ""
-    assert "must be the user who asks" in refusal(sales, run(bad), run({"id": "2"}))
+    assert await refusal(sales, run(params=params, suspend=True), run(params=params)) == ""
+    assert "must be the user who asks" in await refusal(sales, run(bad), run({"id": "2"}))
 
 
 async def test_names_are_judged_by_the_dag_that_the_run_goes_by(sales: MemoryCluster) -> None:
@@ -88,6 +88,6 @@ async def test_names_are_judged_by_the_dag_that_the_run_goes_by(sales: MemoryClu
         ({"revision": "sales-earlier"}, gone | {"revision": "Latest"}, True),
         ({}, gone, True),
     ):
-        assert bool(refusal(sales, run(request, status), run())) is refused
-    assert refusal(sales, run(gone, revision="sales-earlier"), run(revision="sales-earlier")) == ""
-    assert refusal(sales, run(gone, dag="other"), run(dag="other")) == ""
+        assert bool(await refusal(sales, run(request, status), run())) is refused
+    assert await refusal(sales, run(gone, revision="sales-earlier"), run(revision="sales-earlier")) == ""
+    assert await refusal(sales, run(gone, dag="other"), run(dag="other")) == ""

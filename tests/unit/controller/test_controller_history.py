@@ -16,7 +16,9 @@ pytestmark = pytest.mark.unit
 class OneNamespaceIsGone:
     """A client that finds a failed run in every namespace but one, where our rights have gone with it."""
 
-    async def list(self, resource: Any, scope: str, *, field_selector: str, partial: bool) -> list[dict[str, Any]]:
+    async def list(
+        self, resource: Any, scope: str, *, label_selector: str, field_selector: str, partial: bool
+    ) -> list[dict[str, Any]]:
         if scope == "gone":
             raise ApiError(403, "Forbidden", "dagruns is forbidden")
         if field_selector != "status.phase=Failed":

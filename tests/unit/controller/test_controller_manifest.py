@@ -8,6 +8,7 @@ import pytest
 from tradewind.api import names
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
+from tradewind.api.shards import bucket_of
 from tradewind.controller.pods.manifest import pod_manifest
 from tradewind.engine.rendering import RenderedTask
 from tradewind.engine.run_info import RunInfo
@@ -65,6 +66,7 @@ def test_its_name_labels_and_owner_say_what_it_is() -> None:
         "tradewind.dev/run": "sales-1",
         "tradewind.dev/task": "extract",
         "tradewind.dev/try": "3",
+        "tradewind.dev/bucket": str(bucket_of("analytics")),
         "app.kubernetes.io/managed-by": "tradewind",
     }
     assert metadata["annotations"]["tradewind.dev/revision"] == "sales-0123456789"

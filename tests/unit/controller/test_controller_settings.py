@@ -21,6 +21,8 @@ VALUES: dict[str, tuple[str, object]] = {
     "lease_name": ("mine", "mine"),
     "lease_duration": ("30", 30.0),
     "parallelism": ("64", 64),
+    "shards": ("64", 64),
+    "shard": ("2", 2),
     "check_crds": ("false", False),
     "metrics_port": ("0", 0),
     "probe_port": ("9", 9),
@@ -32,6 +34,8 @@ VALUES: dict[str, tuple[str, object]] = {
     "log_format": ("json", "json"),
     "log_level": ("debug", "debug"),
 }
+OTHERS = {"shard": {"TRADEWIND_SHARDS": "3"}}
+"""What a setting means nothing without."""
 
 
 @pytest.fixture
@@ -66,14 +70,14 @@ def test_the_defaults_of_the_options_are_those_of_the_settings(ran: list[Setting
 @pytest.mark.parametrize("name", VALUES)
 def test_by_option(ran: list[Settings], name: str) -> None:
     text, value = VALUES[name]
-    assert invoke("--" + name.replace("_", "-"), text).exit_code == 0
+    assert invoke("--" + name.replace("_", "-"), text, env=OTHERS.get(name)).exit_code == 0
     assert getattr(ran[0], name) == value
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_by_environment_variable(ran: list[Settings], name: str) -> None:
     text, value = VALUES[name]
-    assert invoke(env={"TRADEWIND_" + name.upper(): text}).exit_code == 0
+    assert invoke(env={"TRADEWIND_" + name.upper(): text, **OTHERS.get(name, {})}).exit_code == 0
     assert getattr(ran[0], name) == value
 
 
@@ -93,6 +97,28 @@ def test_a_bad_value_is_refused(ran: list[Settings], name: str, text: str) -> No
     assert refused.exit_code == 2
     assert f"--{name}" in refused.output
     assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--shards", "0"), "--shards: there may be 1 to 64 shards, not 0"),
+        (("--shards", "65"), "--shards: there may be 1 to 64 shards, not 65"),
+        (("--shards", "two"), "Invalid value for '--shards'"),
+        (("--shards", "2", "--shard", "2"), "--shard: is 2, must be 0 to 1"),
+        (("--shard", "1"), "--shard: is 1, must be 0, unless --shards says that there are more"),
+    ],
+)
+def test_a_shard_that_cannot_be_is_refused(ran: list[Settings], arguments: tuple[str, ...], says: str) -> None:
+    refused = invoke(*arguments)
+    assert (refused.exit_code, ran) == (2, [])
+    assert says in refused.output
+
+
+def test_of_the_namespaces_that_are_listed_a_shard_watches_its_own(ran: list[Settings]) -> None:
+    for shard in ("0", "1", "2"):
+        assert invoke("--namespaces", "prod,team-1,team-2", "--shards", "3", "--shard", shard).exit_code == 0
+    assert [settings.scopes for settings in ran] == [("team-1",), ("prod", "team-2"), ()]
 
 
 def test_a_process_that_starts_again_is_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,8 @@ class LeaseClient(_NoStreams):
         self.lose_answers: KubeError | None = None
         """Raised after the write has taken effect."""
         self.writes = 0
+        self.fail_lists_after: int | None = None
+        """How many lists are answered; the rest are forbidden."""
         self.meanwhile: Callable[[], None] = lambda: None
         """Called while a request is under way."""
 
@@ -73,6 +75,12 @@ class LeaseClient(_NoStreams):
         self.meanwhile()
         if self.broken is not None:
             raise self.broken
+        if method == "GET" and path.endswith("/leases"):
+            if self.fail_lists_after is not None:
+                if self.fail_lists_after == 0:
+                    raise ApiError(403, "Forbidden", "leases is forbidden")
+                self.fail_lists_after -= 1
+            return {"items": [_copy(lease) for lease in self.leases.values()]}
         if method == "GET":
             if path not in self.leases:
                 raise ApiError(404, "NotFound")

@@ -312,6 +312,34 @@ async def test_catching_up_ends_the_pause_after_an_outage(server: FakeApiServer,
         await asyncio.gather(w.task, return_exceptions=True)
 
 
+async def test_what_is_not_to_be_kept_is_as_if_it_were_not_there(
+    server: FakeApiServer, watch: Callable[..., Watching]
+) -> None:
+    server.put("a")
+    server.put("not-a")
+    w = watch(keep=lambda key: not key[1].startswith("not-"))
+    await w.until(lambda: server.open_watches)
+    server.put("not-a", phase="Running")
+    server.remove("not-a")
+    server.put("not-b")
+    server.put("b")
+    await w.until_seen(2)
+    assert [name for _, name, _ in w.seen] == ["a", "b"]
+    assert [name for _, name in w.informer.store] == ["a", "b"]
+    # Nor is it waited for.
+    async with asyncio.timeout(30):
+        await w.informer.catch_up()
+    # A list after a gap says the same.
+    server.stalled = True
+    server.put("not-c")
+    server.put("c")
+    server.compact()
+    server.stalled = False
+    server.cut()
+    await w.until_seen(3)
+    assert sorted(name for _, name in w.informer.store) == ["a", "b", "c"]
+
+
 async def test_there_is_nothing_to_catch_up_with(server: FakeApiServer, watch: Callable[..., Watching]) -> None:
     """Versions that others have made, and an object that cannot be read, are not waited for."""
     for number in range(5):

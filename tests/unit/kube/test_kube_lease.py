@@ -20,19 +20,20 @@ PATH = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/controller"
 
 
 class Candidate:
-    def __init__(self, leases: dict[str, Any], clock: Any, identity: str, **options: Any) -> None:
+    def __init__(
+        self, leases: dict[str, Any], clock: Any, identity: str, name: str = "controller", **options: Any
+    ) -> None:
         self.client = LeaseClient(leases)
         self.log: list[str] = []
         self.election = LeaderElection(
             self.client,
             namespace="ns",
-            name="controller",
+            name=name,
             identity=identity,
             on_started=lambda: self.log.append("started"),
             on_stopped=lambda: self.log.append("stopped"),
             clock=clock,
-            rng=random.Random(1),
-            **options,
+            **{"rng": random.Random(1)} | options,
         )
         self.task = asyncio.create_task(self.election.run())
 

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from tradewind.api import API_VERSION
-from tradewind.api.names import LABEL_DAG
+from tradewind.api.names import LABEL_BUCKET, LABEL_DAG
+from tradewind.api.shards import bucket_of
 from tradewind.api.validation.params import check_params
 from tradewind.cli.cluster import progress
 from tradewind.cli.cluster.client import Cluster, cluster_options
@@ -42,7 +43,7 @@ def trigger(
     """
     found = cluster.get("Dag", dag)
     spec = _run_spec(found, params, logical_date)
-    metadata = {"generateName": f"{dag}-", **_belonging_to(found)}
+    metadata = {"generateName": f"{dag}-", **_belonging_to(found, cluster.namespace)}
     manifest = {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": metadata, "spec": spec}
     run = cluster.create("DagRun", manifest)
     name = run["metadata"]["name"]
@@ -57,11 +58,12 @@ def trigger(
         context.exit(EXIT_FAILED)
 
 
-def _belonging_to(dag: dict[str, Any]) -> dict[str, Any]:
+def _belonging_to(dag: dict[str, Any], namespace: str) -> dict[str, Any]:
     """What the controller would otherwise add to a run, by one more write."""
     name, uid = dag["metadata"]["name"], dag["metadata"]["uid"]
     owner = {"apiVersion": API_VERSION, "kind": "Dag", "name": name, "uid": uid, "controller": True}
-    return {"labels": {LABEL_DAG: name}, "ownerReferences": [owner]}
+    labels = {LABEL_DAG: name, LABEL_BUCKET: str(bucket_of(namespace))}
+    return {"labels": labels, "ownerReferences": [owner]}
 
 
 def _run_spec(dag: dict[str, Any], texts: tuple[str, ...], logical_date: str | None) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tradewind.api.names import LABEL_DAG, LABEL_INDEX, LABEL_RUN, LABEL_TASK, LABEL_TRY, pod_name
+from tradewind.api.names import LABEL_BUCKET, LABEL_DAG, LABEL_INDEX, LABEL_RUN, LABEL_TASK, LABEL_TRY, pod_name
 from tradewind.api.resolve import ResolvedTask
+from tradewind.api.shards import bucket_of
 from tradewind.api.validation.tasks import quantity
 from tradewind.cli.connections import Connections, secret_data
 from tradewind.cli.documents import Document
@@ -132,6 +133,7 @@ class Environment:
     def _field(self, key: TryKey, name: str, path: str) -> str:
         info = self.info
         labels = {LABEL_DAG: info.dag, LABEL_RUN: info.name, LABEL_TASK: key.task, LABEL_TRY: str(key.number)}
+        labels[LABEL_BUCKET] = str(bucket_of(info.namespace))
         if key.index is not None:
             labels[LABEL_INDEX] = str(key.index)
         known = {

@@ -91,6 +91,7 @@ class TickRuns:
     async def create(self, step: Step, spec: BackfillSpec, dag_uid: str) -> bool:
         """Make the run of a tick; False if there is one already."""
         body = tick_runs.manifest(
+            self._namespace,
             spec.dag,
             dag_uid,
             step.tick,

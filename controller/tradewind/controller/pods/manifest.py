@@ -6,6 +6,7 @@ from typing import Any
 from tradewind.api import names
 from tradewind.api.connections import connection_prefix
 from tradewind.api.resolve import ResolvedDag, ResolvedTask
+from tradewind.api.shards import bucket_of
 from tradewind.controller.pods.strategic_merge import strategic_merge
 from tradewind.controller.resources import owner_reference
 from tradewind.engine.rendering import RenderedTask, facts_of_try
@@ -119,6 +120,7 @@ def _labels(info: RunInfo, key: TryKey) -> dict[str, str]:
         names.LABEL_RUN: info.name,
         names.LABEL_TASK: key.task,
         names.LABEL_TRY: str(key.number),
+        names.LABEL_BUCKET: str(bucket_of(info.namespace)),
         "app.kubernetes.io/managed-by": "tradewind",
     }
     if key.index is not None:

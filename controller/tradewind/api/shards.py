@@ -1,0 +1,85 @@
+"""Which controller looks after which namespace, where several share the work.
+
+A namespace is never split: its Pools and their limits are shared by all its Dags. Its name is hashed into one of 64
+buckets, and a bucket belongs to the shard with its number modulo how many shards there are. All of this is a contract:
+buckets are written on objects as a label, and controllers of different versions have to agree on who owns what.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tradewind.api.names import LABEL_BUCKET
+
+BUCKETS = 64
+
+
+@lru_cache(maxsize=65536)
+def bucket_of(namespace: str) -> int:
+    """The bucket of a namespace, 0 to 63: the same in every process, on every machine, in every version."""
+    digest = hashlib.blake2b(namespace.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % BUCKETS
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of `count` shards, by its number from 0. ValueError, naming the option to change, for one that cannot be."""
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= BUCKETS:
+            raise ValueError(f"--shards: there may be 1 to {BUCKETS} shards, not {self.count}")
+        if not 0 <= self.index < self.count:
+            which = f"0 to {self.count - 1}" if self.count > 1 else "0, unless --shards says that there are more"
+            raise ValueError(f"--shard: is {self.index}, must be {which}")
+
+    def __str__(self) -> str:
+        return f"shard {self.index} of {self.count}"
+
+    @property
+    def is_all(self) -> bool:
+        """Whether there is no other."""
+        return self.count == 1
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """Those that belong to it, in ascending order."""
+        return tuple(range(self.index, BUCKETS, self.count))
+
+    def owns(self, namespace: str) -> bool:
+        """Whether the objects of a namespace are this shard's."""
+        return bucket_of(namespace) % self.count == self.index
+
+    def overlaps(self, other: "Shard") -> bool:
+        """Whether some bucket belongs to both."""
+        return not set(self.buckets).isdisjoint(other.buckets)
+
+    def selectors(self, base: str = "") -> tuple[str, ...]:
+        """Label selectors that together select all that may be this shard's: what is labelled so, and what has no label
+        that can be right. Of the latter some is not this shard's."""
+        if self.is_all:
+            return (base,)
+        ours, every = (",".join(map(str, buckets)) for buckets in (self.buckets, range(BUCKETS)))
+        before = f"{base}," if base else ""
+        return f"{before}{LABEL_BUCKET} in ({ours})", f"{before}{LABEL_BUCKET} notin ({every})"
+
+    def lease_name(self, release: str) -> str:
+        """The Lease of those who may lead it. That of the only shard is named as before there were shards."""
+        return release if self.is_all else f"{release}-{self.index}-of-{self.count}"
+
+
+ONLY_SHARD = Shard()
+
+
+def shard_of_lease(release: str, lease: str) -> Shard | None:
+    """The shard that a Lease is for; None if it is not one of this release."""
+    if lease == release:
+        return ONLY_SHARD
+    numbers = re.fullmatch(r"-(0|[1-9]\d?)-of-([1-9]\d?)", lease.removeprefix(release), re.ASCII)
+    if numbers is None or not lease.startswith(release):
+        return None
+    index, count = int(numbers[1]), int(numbers[2])
+    return Shard(index, count) if 1 < count <= BUCKETS and index < count else None
