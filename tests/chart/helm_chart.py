@@ -42,12 +42,12 @@ class Rendered:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The controller's environment variables that have a plain value."""
+        """The controller's environment variables that have a plain value; the first shard's, if there are several."""
         return {entry["name"]: entry["value"] for entry in self.container["env"] if "value" in entry}
 
     @property
     def container(self) -> Manifest:
-        containers = self.one("Deployment")["spec"]["template"]["spec"]["containers"]
+        containers = self.of_kind("Deployment")[0]["spec"]["template"]["spec"]["containers"]
         assert len(containers) == 1
         found: Manifest = containers[0]
         return found

@@ -39,7 +39,7 @@ INJECT_CA = f"""
    resourceNames: [tradewind.{NAMESPACE}], verbs: [get, patch]}}
 """
 LEASE = """
-- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create, list]}
 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [tradewind-controller],
    verbs: [get, update, patch]}
 """

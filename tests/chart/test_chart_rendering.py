@@ -93,9 +93,10 @@ class TestEveryRendering:
             assert secret.keys() == {"apiVersion", "kind", "metadata", "type"}
 
     def test_selectors_find_the_controller_and_not_the_hook(self, rendered: Rendered) -> None:
-        labels = rendered.one("Deployment")["spec"]["template"]["metadata"]["labels"]
+        deployments = rendered.of_kind("Deployment")
+        labels = [deployment["spec"]["template"]["metadata"]["labels"] for deployment in deployments]
         selectors = [
-            rendered.one("Deployment")["spec"]["selector"]["matchLabels"],
+            *(deployment["spec"]["selector"]["matchLabels"] for deployment in deployments),
             *(found["spec"]["selector"]["matchLabels"] for found in rendered.of_kind("PodDisruptionBudget")),
             *(found["spec"]["selector"] for found in rendered.of_kind("Service")),
             *(
@@ -106,7 +107,7 @@ class TestEveryRendering:
         ]
         hooks = [job["spec"]["template"]["metadata"]["labels"] for job in rendered.of_kind("Job")]
         for selector in selectors:
-            assert selector.items() <= labels.items()
+            assert any(selector.items() <= found.items() for found in labels)
             assert not any(selector.items() <= hook.items() for hook in hooks)
 
     def test_ports_that_services_and_policies_name_exist(self, rendered: Rendered) -> None:
@@ -145,6 +146,8 @@ class TestEnvironment:
         assert helm.template().environment == {
             "TRADEWIND_NAMESPACES": "",
             "TRADEWIND_LEASE_NAME": "tradewind-controller",
+            "TRADEWIND_SHARDS": "1",
+            "TRADEWIND_SHARD": "0",
             "TRADEWIND_LOG_FORMAT": "json",
             "TRADEWIND_LOG_LEVEL": "info",
             "TRADEWIND_PARALLELISM": "0",

@@ -22,6 +22,7 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
     "no CRDs": {"crds": {"install": False}},
     "no NetworkPolicy": {"networkPolicy": {"enabled": False}},
     "one replica": {"replicas": 1},
+    "three shards": {"shards": 3},
     "nothing optional": {
         "crds": {"install": False},
         "webhook": {"enabled": False},
