@@ -60,6 +60,10 @@ test-simulation: $(VENV)/.dev ## The whole controller in virtual time under rand
 soak: $(VENV)/.dev ## The same for long: SEEDS=100000, from FIRST=0 on
 	PYTHONPATH=tests $(BIN)/python -m simulation.play $(or $(SEEDS),100000) --first $(or $(FIRST),0)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## Inputs made to break things: INPUTS=1000000, from FIRST=0 on, TARGETS="template dag"; about 10 min for a million
+	PYTHONPATH=tests $(BIN)/python -m fuzz.play $(TARGETS) --inputs $(or $(INPUTS),1000000) --first $(or $(FIRST),0)
+
 .PHONY: test-chart
 test-chart: $(VENV)/.dev ## The chart, rendered and linted
 	$(PYTEST) -m chart -n auto

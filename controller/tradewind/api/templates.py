@@ -2,21 +2,29 @@
 
 A template comes from whoever may create a Dag and is rendered inside the controller, so besides minijinja's
 sandbox and fuel everything that multiplies data is bounded: no `*`, no assignments or macros (which double
-a string per line), and the filters that can grow their input check the size of what they return. Values are Python's
-own dicts and lists, so nothing may be called on them: `tasks.clear()` would change the run.
+a string per line), the filters that can grow their input check the size of what they return, what has been printed is
+counted, and `template_tags` refuses what is too long or too deep to be parsed. Values are Python's own dicts and lists,
+so nothing may be called on them: `tasks.clear()` would change the run.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
 import minijinja
 
+from tradewind.api.template_tags import QUOTED, TagError, check_size, tags
+
 MAX_RENDERED = 128 * 1024
 """Bytes that one rendered value may have: Linux takes no longer single argument or variable."""
 _FUEL = 20_000
+_UNIQUE_WORK = 200_000
+"""Items that the filter `unique` looks at in one rendering: it is the slowest of all for what fuel it takes."""
+_REMEMBERED = 4096
+"""Characters of a template up to which it is remembered that it has been checked."""
 _STATEMENTS = {"if", "elif", "else", "endif", "for", "endfor"}
 _FILTERS = frozenset(
     {
@@ -26,14 +34,8 @@ _FILTERS = frozenset(
     }
 )
 
-QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
-_TAG = re.compile(
-    r"\{#.*?#\}"
-    r"|\{\{((?:" + QUOTED + r"|(?!\}\}).)*)\}\}"
-    r"|\{%-?\s*(\w*)((?:" + QUOTED + r"|(?!%\}).)*)%\}",
-    re.DOTALL,
-)
 _STRING = re.compile(QUOTED, re.DOTALL)
+_SPACES = re.compile(r"\s+")
 _FILTER = re.compile(r"\|\s*(\w+)")
 _CALL = re.compile(r"(\||\bis\b(?:\s+not\b)?)?\s*((?<!\w)[^\W\d]\w*|\]|\)|')\s*\(")
 _GROUPS = {"and", "or", "not", "in", "if", "else", "is"}
@@ -109,10 +111,42 @@ def _values(value: object) -> list[Any]:
     return list(value.values())
 
 
-def _no_method(value: object) -> object:
-    """What is printed may not be a method of a dict, which is what `params.keys` means where there is no such param."""
+class _Work:
+    """What one rendering has done so far."""
+
+    __slots__ = ("printed", "unique")
+
+    def __init__(self) -> None:
+        self.printed = self.unique = 0
+
+
+_work: ContextVar[_Work] = ContextVar("_work")
+
+
+def _unique(value: Iterable[object]) -> list[Any]:
+    """Without what was there before; of texts that differ in case only, the first."""
+    items = list(value)
+    work = _work.get()
+    work.unique += len(items)
+    if work.unique > _UNIQUE_WORK:
+        raise ValueError(f"unique: more than {_UNIQUE_WORK} items in all")
+    seen: dict[str, object] = {}
+    for item in items:
+        seen.setdefault(item.lower() if isinstance(item, str) else f"{type(item).__name__} {item!r}", item)
+    return list(seen.values())
+
+
+def _printed(value: object) -> object:
+    """What is printed is counted, as it is printed: not only in the end, when a loop has filled the memory with it.
+
+    It may not be a method of a dict, which is what `params.keys` means where there is no such param.
+    """
     if callable(value):
         raise ValueError(f"there is no {getattr(value, '__name__', value)!r} in it")
+    work = _work.get()
+    work.printed += len(value) if isinstance(value, str) else len(str(value))
+    if work.printed > MAX_RENDERED:
+        raise ValueError(f"more than {MAX_RENDERED} characters")
     return value
 
 
@@ -123,7 +157,7 @@ def _environment() -> minijinja.Environment:
         auto_escape_callback=lambda _: False,
         keep_trailing_newline=True,
         pycompat=False,
-        finalizer=_no_method,
+        finalizer=_printed,
     )
     filters: dict[str, Callable[..., Any]] = {
         "replace": _replace,
@@ -131,6 +165,7 @@ def _environment() -> minijinja.Environment:
         "tojson": _tojson,
         "keys": _keys,
         "values": _values,
+        "unique": _unique,
     }
     for name, function in filters.items():
         environment.add_filter(name, function)
@@ -150,13 +185,18 @@ def render(text: str, values: Mapping[str, Any]) -> str:
     if not is_template(text):
         return text
     _check(text)
+    _work.set(_Work())
     try:
         rendered = _ENVIRONMENT.render_str(text, **values)
     except minijinja.TemplateError as error:
         raise TemplateError(_explain(error)) from error
     except Exception as error:  # what a filter of ours raises comes through as it is
         raise TemplateError(str(error) or type(error).__name__) from error
-    if len(rendered.encode()) > MAX_RENDERED:
+    try:
+        size = len(rendered.encode())
+    except UnicodeEncodeError as error:
+        raise TemplateError("the rendered text has half of a character (a lone surrogate)") from error
+    if size > MAX_RENDERED:
         raise TemplateError(f"the rendered text has more than {MAX_RENDERED} bytes")
     return rendered
 
@@ -174,23 +214,38 @@ def references(text: str) -> set[str]:
 
 
 def expressions(text: str) -> Iterator[str]:
-    """What is between the braces, tag by tag."""
-    for match in _TAG.finditer(text):
-        yield match[1] or match[3] or ""
+    """What is between the braces, tag by tag, of a template that can be read."""
+    try:
+        for tag in tags(text):
+            yield tag.expression
+    except TagError:
+        return
 
 
-@lru_cache(maxsize=16384)
 def _check(text: str) -> None:
     """Raise TemplateError for a syntax error, or for anything that could grow without bound."""
+    # Long ones are not kept: thousands of them would fill the memory.
+    if len(text) <= _REMEMBERED:
+        _check_short(text)
+    else:
+        _check_now(text)
+
+
+def _check_now(text: str) -> None:
     try:
+        text.encode()
+        check_size(text)
         _ENVIRONMENT.undeclared_variables_in_str(text)
+    except UnicodeEncodeError as error:
+        raise TemplateError("has half of a character (a lone surrogate)") from error
+    except TagError as error:
+        raise TemplateError(str(error)) from error
     except minijinja.TemplateError as error:
         raise TemplateError(_explain(error)) from error
-    for match in _TAG.finditer(text):
-        expression, statement, rest = match.groups()
-        if statement is not None and statement not in _STATEMENTS:
-            raise TemplateError(f"{{% {statement} %}} is not allowed: use if, for and expressions")
-        bare = _STRING.sub("''", expression if expression is not None else rest or "")
+    for tag in tags(text):
+        if tag.keyword is not None and tag.keyword not in _STATEMENTS:
+            raise TemplateError(f"{{% {tag.keyword} %}} is not allowed: use if, for and expressions")
+        bare = _SPACES.sub(" ", _STRING.sub("''", tag.expression))
         if "*" in bare:
             raise TemplateError("`*` is not allowed")
         if _PARTIAL_VARIABLE.search(bare):
@@ -199,6 +254,9 @@ def _check(text: str) -> None:
             if name not in _FILTERS:
                 raise TemplateError(f"filter {name!r} is unknown; there are {', '.join(sorted(_FILTERS))}")
         _check_calls(bare)
+
+
+_check_short = lru_cache(maxsize=16384)(_check_now)
 
 
 def _check_calls(bare: str) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tradewind.api.names import LABEL_VARIABLES
-from tradewind.api.templates import MAX_RENDERED, QUOTED, TemplateError, expressions
+from tradewind.api.template_tags import QUOTED
+from tradewind.api.templates import MAX_RENDERED, TemplateError, expressions
 
 MAX_BYTES = MAX_RENDERED
 """Bytes of data that a ConfigMap of variables may have: more could not be rendered, and the controller keeps them."""

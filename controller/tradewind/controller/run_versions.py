@@ -13,6 +13,7 @@ from tradewind.controller.cluster import Cluster
 from tradewind.controller.resources import DagRunObject
 from tradewind.controller.revisions import BadRevision, Revision, Revisions
 from tradewind.engine.run_info import RunInfo
+from tradewind.engine.status_check import UnusableStatus, check_status
 from tradewind.engine.task_instance import parse_time
 from tradewind.kube.objects import Key
 
@@ -34,7 +35,12 @@ class RunVersions:
 
     async def of(self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any]) -> Revision:
         """The revision that the run is pinned to: by status, by its Pods, by its spec, or the Dag as it is now. Raises
-        Waiting."""
+        Waiting, also for a status that nobody can go on from."""
+        try:
+            check_status(status)
+        except UnusableStatus as error:
+            fix = "put right what was edited, or delete the run"
+            raise Waiting("StatusUnusable", f"waits: its status cannot be used: {error}; {fix}") from error
         pinned = _pinned(status)
         if not pinned:
             for pod in self._cluster.pods.get(found.metadata.uid, {}).values():

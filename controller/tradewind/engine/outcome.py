@@ -58,7 +58,7 @@ def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> 
 def _judge_output(text: str | None) -> Outcome:
     if not text or not text.strip():
         return Outcome(TaskState.SUCCEEDED)
-    size = len(text.encode())
+    size = len(text.encode(errors="replace"))
     if size > MAX_OUTPUT_BYTES:
         message = f"the output has {size} bytes, at most {MAX_OUTPUT_BYTES} fit; write larger data to storage"
         return Outcome(TaskState.FAILED, "InvalidOutput", message)

@@ -231,7 +231,7 @@ class RunState:
     def release(self) -> None:
         """Give back every slot: the run is gone."""
         for node in self.nodes:
-            for instance in list(node.live.values()) if node.count else [node.whole]:
+            for instance in (node.whole, *node.live.values()):
                 self.give_back(instance)
 
     def hold(self, instance: TaskInstance) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.duration import parse_duration
@@ -13,6 +13,8 @@ from tradewind.engine.timetables import ContinuousTimetable, Tick, Timetable, ti
 MAX_TICKS_AT_ONCE = 100
 """Ticks looked at in one step of a long catch-up; the rest follow in the next step."""
 _JUST_BEFORE = timedelta(microseconds=1)
+_EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+"""Nothing can be before the year 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Due:
 def first_moment(spec: DagSpec, created_at: datetime) -> datetime:
     """Ticks after this count; a tick exactly at startDate does."""
     if spec.start_date:
-        return spec.start_date - _JUST_BEFORE
+        return max(spec.start_date, _EARLIEST) - _JUST_BEFORE
     return created_at - _JUST_BEFORE if _has(spec, ONCE, CONTINUOUS) else created_at
 
 

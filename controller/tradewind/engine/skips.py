@@ -75,6 +75,8 @@ def _chosen(run: "RunState", branch: int, output: Any) -> set[int]:
 
 def _named(run: "RunState", branch: int, name: Any) -> list[int]:
     """The tasks right after the branch that a name stands for: a task, or those of a group."""
+    if not isinstance(name, str):
+        return []  # in a status that somebody has edited
     members = run.dag.groups[name].tasks if name in run.dag.groups else (name,)
     return [other for other in run.graph.downstream[branch] if run.graph.names[other] in members]
 

@@ -21,7 +21,7 @@ S = TypeVar("S")
 
 DEEPEST = 10_000
 """How deeply the API server lets JSON be nested (Go's encoding/json)."""
-_UNDECODABLE = (msgspec.DecodeError, RecursionError)
+_UNDECODABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class MalformedStream(Exception):  # noqa: N818

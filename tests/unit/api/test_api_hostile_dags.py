@@ -3,12 +3,22 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tradewind.api.validation import Problem, summary, validate_dag
+from tradewind.api.dag import DagSpec
+from tradewind.api.validation import (
+    Problem,
+    summary,
+    validate_backfill,
+    validate_dag,
+    validate_dag_run,
+    validate_pool,
+)
 from tradewind.api.validation.params import check_params
+from tradewind.engine.schedule import first_moment
 
 pytestmark = pytest.mark.unit
 
@@ -100,6 +110,78 @@ def test_params_of_a_run_nested_without_end() -> None:
         deep = [deep]
     [problem] = check_params({"x": {}}, {"x": deep})
     assert (problem.reason, problem.field) == ("InvalidParams", "spec.params")
+
+
+HOSTILE_SCHEMAS = {
+    "refers to itself": ({"allOf": [{"$ref": "#"}]}, "may not refer to other schemas"),
+    "a file": ({"properties": {"x": {"$ref": "file:///etc/passwd"}}}, "may not refer to other schemas"),
+    "an address": ({"items": {"$dynamicRef": "http://10.0.0.1/x"}}, "may not refer to other schemas"),
+    "another dialect": ({"items": {"$schema": "http://json-schema.org/draft-07/schema#"}}, "$schema: only"),
+    "looks again and again": ({"anyOf": [{"unevaluatedProperties": False}]}, "may not use unevaluatedProperties"),
+    "looks around": ({"pattern": "(?=a)b"}, "look-around"),
+    "refers back": ({"patternProperties": {r"(a)\1": {}}}, "backreferences"),
+    "a huge pattern": ({"pattern": "(a{1000}){1000}"}, "size limit"),
+    "many patterns": ({"patternProperties": {f"x{i}": {} for i in range(21)}}, "more than 20 patterns"),
+    "large defaults": ({"default": "x" * 300_000}, "at most 262144 may be"),
+}
+
+
+@pytest.mark.parametrize(("schema", "says"), HOSTILE_SCHEMAS.values(), ids=HOSTILE_SCHEMAS.keys())
+def test_schemas_of_params(schema: dict[str, Any], says: str) -> None:
+    with bounded():
+        [problem] = problems(params={"p": schema}, tasks=[noop("t")])
+    assert problem.reason == "InvalidParams"
+    assert says in problem.message
+
+
+def test_patterns_take_no_time_however_they_are_written() -> None:
+    schema = {"pattern": "(a+)+$", "type": "string"}
+    assert problems(params={"p": schema}, tasks=[noop("t")]) == []
+    with bounded():
+        [problem] = check_params({"p": schema}, {"p": "a" * 50_000 + "b"})
+    assert "does not match" in problem.message
+
+
+@pytest.mark.parametrize("value", [10**400, {"x": {}}])
+def test_values_that_cannot_be_computed_with(value: Any) -> None:
+    """The schema is that of a Dag from before these were refused."""
+    [problem] = check_params({"p": {"multipleOf": 0.1, "properties": {"x": {"$ref": "#"}}}}, {"p": value})
+    assert problem.field == "spec.params.p"
+
+
+def test_params_of_a_run_that_are_too_large() -> None:
+    [problem] = check_params({"p": {}}, {"p": "x" * 300_000})
+    assert "at most 262144 may be" in problem.message
+
+
+def test_a_param_may_be_called_like_a_keyword() -> None:
+    schema = {"type": "object", "properties": {"pattern": {"type": "string"}}, "default": {"pattern": "(?=", "$ref": 1}}
+    assert problems(params={"p": schema}, tasks=[noop("t")]) == []
+
+
+def test_many_unknown_fields() -> None:
+    with bounded():
+        found = problems(tasks=[noop("t", **{f"imag{i}": 1 for i in range(5000)})])
+    assert len(found) == 5000
+
+
+def test_a_field_with_brackets_in_its_name() -> None:
+    [problem] = problems(**{"tasks": [noop("t")], "[x]": 1})
+    assert (problem.reason, problem.field) == ("UnknownField", "spec.[x]")
+
+
+@pytest.mark.parametrize("validate", [validate_dag_run, validate_backfill, validate_pool])
+def test_other_kinds_nested_without_end(validate: Any) -> None:
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    _, [problem] = validate({"spec": {"dag": deep}, "metadata": {"name": "d"}})
+    assert problem.reason == "TooLarge"
+
+
+def test_a_start_before_all_time() -> None:
+    spec = DagSpec.model_validate({"startDate": "0001-01-01T00:00:00Z", "schedule": "@daily", "tasks": [noop("t")]})
+    assert first_moment(spec, datetime(2026, 1, 1, tzinfo=UTC)).year == 1
 
 
 def test_a_depth_that_people_use() -> None:

@@ -1,6 +1,7 @@
 """Templates reach only what they are given, and cannot be made to grow or run without bound."""
 
 import time
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 VALUES: dict[str, Any] = {
     "ds": "2026-01-31",
-    "params": {"region": "eu", "rows": [1, 2, 3], "text": "x" * 1000},
+    "params": {"region": "eu", "rows": [1, 2, 3], "text": "x" * 1000, "many": list(range(1000))},
     "tasks": {"extract": {"output": {"rows": 5, "paths": ["a", "b"]}}},
     "run": {"name": "sales-1"},
 }
@@ -126,10 +127,34 @@ ATTACKS = {
     "function": "{% for i in range(3) %}x{% endfor %}",
     "debug": "{{ debug() }}",
     "read-a-method": "{{ params.clear }}",
+    "repeat-after-braces-in-an-object": "{{ {'a': {'b': 'x'}}.a.b * 1000000000 }}",
+    "repeat-after-braces-in-a-condition": "{% if {'a': '%}'}.a * 1000000000 %}x{% endif %}",
+    "text-in-a-loop": "{% for a in params.text %}" + "y" * 100_000 + "{% endfor %}",
+    "printed-in-a-loop": "{% for a in params.text %}{{ params.text }}{% endfor %}",
+    "unique-in-a-loop": "{% for a in params.text %}{% if params.many | unique %}{% endif %}{% endfor %}",
+    "quotes-without-end": "{{ " + "'a' " * 20_000,
+    "quotes-in-what-is-not-closed": "{{ x " + "\\'" * 200_000,
+    "braces-without-end": "{{ " + "{" * 100_000,
+    "half-a-character": "{{ ds }}\ud800",
+}
+STACK = {
+    # Each has ended the process by overflowing its stack.
+    "not": "{{ " + "not " * 100_000 + "1 }}",
+    "minus": "{{ " + "-" * 100_000 + "1 }}",
+    "concatenation": "{{ 1" + "~1" * 100_000 + " }}",
+    "power": "{{ 1" + "**1" * 100_000 + " }}",
+    "and": "{{ 1" + " and 1" * 100_000 + " }}",
+    "filters": "{{ 'a'" + "|upper" * 100_000 + " }}",
+    "attributes": "{{ ds" + ".b" * 100_000 + " }}",
+    "subscripts": "{{ ds" + "[0]" * 100_000 + " }}",
+    "conditions": "{{ " + "1 if 1 else " * 100_000 + "1 }}",
+    "tests": "{{ 1" + " is defined" * 100_000 + " }}",
+    "blocks": "{% if ds %}" * 20_000 + "{% endif %}" * 20_000,
+    "elif": "{% if ds %}" + "{% elif ds %}" * 50_000 + "{% endif %}",
 }
 
 
-@pytest.mark.parametrize("text", ATTACKS.values(), ids=ATTACKS.keys())
+@pytest.mark.parametrize("text", (ATTACKS | STACK).values(), ids=(ATTACKS | STACK).keys())
 def test_cannot_be_blown_up(text: str) -> None:
     started = time.process_time()
     with pytest.raises(TemplateError) as caught:
@@ -170,6 +195,33 @@ def test_what_is_rendered_fits_into_one_argument() -> None:
     assert render("{{ text }}", {"text": "x" * MAX_RENDERED}) == "x" * MAX_RENDERED
     with pytest.raises(TemplateError, match="more than"):
         render("{{ text }}", {"text": "é" * (MAX_RENDERED // 2 + 1)})
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        ("{{ {'a': {'b': 1} }.a.b }}", "1"),
+        ("{{ '}}' }}{% if '%}' == '%}' %}y{% endif %}", "}}y"),
+        ("{{ 'it\\'s' }}", "it's"),
+        ("{# {{ 'a }} #}x", "x"),
+        ("{{ params.rows | unique | length }}{{ ['a', 'A', 'b', 1, 1] | unique }}", "3['a', 'b', 1]"),
+        ("{%- if ds -%} x {%- endif +%} {{- ds -}} ", "x2026-01-31"),
+        ("x" * 100_000 + "{% for r in params.rows %}{{ r }}{% endfor %}", "x" * 100_000 + "123"),
+    ],
+)
+def test_what_looks_like_an_attack_and_is_none(text: str, rendered: str) -> None:
+    assert render(text, VALUES) == rendered
+
+
+def test_long_templates_do_not_stay_in_memory() -> None:
+    """The same 900 KB script, changed a bit each time, would otherwise be kept thousands of times."""
+    tracemalloc.start()
+    try:
+        for number in range(30):
+            references("x" * 500_000 + f"{{{{ ds }}}}{number}")
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_values_are_not_templates() -> None:

@@ -52,8 +52,8 @@ __all__ = [
 
 def validate_dag(manifest: Mapping[str, Any]) -> tuple[Dag | None, list[Problem]]:
     """The Dag in `manifest` and everything that is wrong with it. The Dag is None when it cannot even be read."""
-    if nested_deeper(manifest.get("spec"), MAX_DEPTH):
-        return None, [Problem("TooLarge", "spec", f"is nested deeper than {MAX_DEPTH} levels")]
+    if problem := _too_deep(manifest):
+        return None, [problem]
     size = len(json.dumps(manifest.get("spec"), default=str, ensure_ascii=False).encode(errors="replace"))
     if size > MAX_SPEC_BYTES:
         message = f"has {size} bytes, at most {MAX_SPEC_BYTES} fit; move scripts into an image"
@@ -88,6 +88,8 @@ def validate_dag_spec(spec: DagSpec) -> list[Problem]:
 
 def validate_dag_run(manifest: Mapping[str, Any], dag: DagSpec | None = None) -> tuple[DagRun | None, list[Problem]]:
     """The DagRun in `manifest` and what is wrong with it; its params only where the Dag is given."""
+    if problem := _too_deep(manifest):
+        return None, [problem]
     run, problems = parse(DagRun, manifest)
     problems += check_name("DagRun", manifest, MAX_LABEL)
     if run is not None:
@@ -103,6 +105,8 @@ def validate_dag_run(manifest: Mapping[str, Any], dag: DagSpec | None = None) ->
 
 def validate_pool(manifest: Mapping[str, Any]) -> tuple[Pool | None, list[Problem]]:
     """The Pool in `manifest` and what is wrong with it."""
+    if problem := _too_deep(manifest):
+        return None, [problem]
     pool, problems = parse(Pool, manifest)
     return pool, problems + check_name("Pool", manifest, MAX_LABEL)
 
@@ -112,6 +116,8 @@ def validate_backfill(
 ) -> tuple[Backfill | None, list[Problem]]:
     """The Backfill in `manifest` and what is wrong with it: what its Dag does not allow only where that is given, dates
     in the future only where `now` is (when the Backfill was made)."""
+    if problem := _too_deep(manifest):
+        return None, [problem]
     backfill, problems = parse(Backfill, manifest)
     problems += check_name("Backfill", manifest, MAX_LABEL)
     if backfill is not None:
@@ -119,3 +125,11 @@ def validate_backfill(
         if dag is not None:
             problems += check_against_dag(backfill.spec, dag)
     return backfill, problems
+
+
+def _too_deep(manifest: Mapping[str, Any]) -> Problem | None:
+    """Nothing that walks a manifest may be made to overflow the stack."""
+    for part in ("spec", "metadata"):
+        if nested_deeper(manifest.get(part), MAX_DEPTH):
+            return Problem("TooLarge", part, f"is nested deeper than {MAX_DEPTH} levels")
+    return None

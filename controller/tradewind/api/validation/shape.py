@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -75,8 +76,11 @@ def nested_deeper(value: Any, depth: int) -> bool:
 def _problem(model: type[BaseModel], detail: dict[str, Any], manifest: Any) -> Problem:
     location = tuple(detail["loc"])
     # Unions add the name of the branch to the path, which no one finds in a YAML file.
-    location = tuple(part for part in location if not (isinstance(part, str) and re.search(r"[\[\]()]", part)))
-    field, given, kind = path_of(location, manifest), detail.get("input"), detail["type"]
+    kind = detail["type"]
+    unknown = location[-1:] if kind == "extra_forbidden" else ()  # has whatever name it has been given
+    known = location[: len(location) - len(unknown)]
+    location = tuple(part for part in known if not (isinstance(part, str) and re.search(r"[\[\]()]", part))) + unknown
+    field, given = path_of(location, manifest), detail.get("input")
     context = detail.get("ctx") or {}
     if kind == "extra_forbidden":
         return Problem("UnknownField", field, "no such field" + _did_you_mean(model, location))
@@ -134,9 +138,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+@lru_cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Making it takes milliseconds, and a manifest may have thousands of unknown fields."""
+    return model.model_json_schema(by_alias=True)
+
+
 def _did_you_mean(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """Suggest the field of the same object whose name is nearest."""
-    schema = model.model_json_schema(by_alias=True)
+    schema = _schema_of(model)
     definitions, here = schema.get("$defs", {}), schema
     for part in location[:-1]:
         here = _descend(here, part, definitions)

@@ -1,0 +1,123 @@
+"""Whether the status of a run can be what a controller wrote. Somebody may have edited it: that must cost them their
+run at most, not the controller."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from tradewind.api.dagrun import DagRunStatus
+from tradewind.api.mapping import MAX_MAP_LENGTH
+from tradewind.engine.index_set import IndexSet
+from tradewind.engine.states import TaskState
+from tradewind.engine.task_instance import parse_time
+
+MOST_TRIES = 1_000_000
+"""Of one task instance, its looks as a sensor counted too."""
+_FREE = ("output", "outputs", "params")
+_STATES = frozenset(TaskState)
+_TIMES = ("scheduledAt", "queuedAt", "startedAt", "finishedAt", "retryAt", "firstPokeAt", "nextPokeAt")
+_BY_NUMBER = ("numbers", "lostTries", "rerunFrom", "pokeNumbers")
+
+
+class UnusableStatus(ValueError):  # noqa: N818
+    """The message says which field is wrong."""
+
+
+def check_status(status: Mapping[str, Any]) -> None:
+    """Raise UnusableStatus for a status that no controller has written. Fields that are not known are let pass: a newer
+    one may have."""
+    try:
+        DagRunStatus.model_validate(status)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            if detail["type"] != "extra_forbidden":
+                place = ".".join(map(str, detail["loc"]))
+                raise UnusableStatus(f"status.{place}: {detail['msg']}") from error
+    _check_nulls(status, "status")
+    _check_times(status, ("startedAt", "finishedAt", "logicalDate"))
+    names: set[str] = set()
+    for entry in status.get("tasks") or ():
+        place = f"status.tasks[{entry['name']}]"
+        if entry["name"] in names:
+            raise UnusableStatus(f"{place}: is there twice")
+        names.add(entry["name"])
+        try:
+            _check_entry(entry)
+        except ValueError as error:
+            raise UnusableStatus(f"{place}.{error}") from error
+
+
+def _check_nulls(value: Any, place: str) -> None:
+    """The API server drops nulls from what has a schema."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            if below is None and key != "output":
+                raise UnusableStatus(f"{place}.{key}: is null")
+            if key not in _FREE:
+                _check_nulls(below, f"{place}.{key}")
+    elif isinstance(value, list):
+        for number, below in enumerate(value):
+            if below is None:
+                raise UnusableStatus(f"{place}[{number}]: is null")
+            _check_nulls(below, f"{place}[{number}]")
+
+
+def _check_times(entry: Mapping[str, Any], fields: Iterable[str]) -> None:
+    for field in fields:
+        if field in entry:
+            try:
+                parse_time(entry[field])
+            except (TypeError, ValueError) as error:
+                raise UnusableStatus(f"{field}: {entry[field]!r} is no time: {error}") from error
+
+
+def _check_entry(entry: Mapping[str, Any]) -> None:
+    _check_numbers(entry)
+    _check_times(entry, _TIMES)
+    count = entry.get("count", MAX_MAP_LENGTH)  # without it there are no instances yet, or none any more
+    if not 0 <= count <= MAX_MAP_LENGTH:
+        raise ValueError(f"count: {count} is not from 0 to {MAX_MAP_LENGTH}")
+    taken = IndexSet()
+    for state, text in (entry.get("indexes") or {}).items():
+        if state not in _STATES:
+            raise ValueError(f"indexes: {state!r} is no state")
+        indexes = _indexes(f"indexes.{state}", text)
+        if state == "Removed":
+            continue
+        if indexes - IndexSet.range(count):
+            raise ValueError(f"indexes.{state}: {text!r} goes beyond the {count} instances")
+        if taken & indexes:
+            raise ValueError(f"indexes.{state}: {taken & indexes} are in another state, too")
+        taken = taken | indexes
+    for field in (*_BY_NUMBER, "dueAt"):
+        for key, text in (entry.get(field) or {}).items():
+            if field in _BY_NUMBER and not (key.isascii() and key.isdecimal() and int(key[:20]) <= MOST_TRIES):
+                raise ValueError(f"{field}: {key!r} is no number of tries")
+            _indexes(f"{field}.{key}", text)
+            if field == "dueAt":
+                _check_times({"dueAt": key}, ("dueAt",))
+    for key in entry.get("outputs") or ():
+        if not (key.isascii() and key.isdecimal() and int(key[:20]) < count):
+            raise ValueError(f"outputs: {key!r} is not the index of an instance")
+    for each in entry.get("instances") or ():
+        _check_numbers(each)
+        _check_times(each, _TIMES)
+        if not 0 <= each["index"] < MAX_MAP_LENGTH:
+            raise ValueError(f"instances[{each['index']}]: there is no such instance")
+
+
+def _check_numbers(entry: Mapping[str, Any]) -> None:
+    for field in ("try", "lost", "triesBefore", "pokes"):
+        if not 0 <= (entry.get(field) or 0) <= MOST_TRIES:
+            raise ValueError(f"{field}: {entry[field]} is no number of tries")
+
+
+def _indexes(field: str, text: str) -> IndexSet:
+    try:
+        indexes = IndexSet.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from error
+    if indexes - IndexSet.range(MAX_MAP_LENGTH):
+        raise ValueError(f"{field}: {text[:80]!r} goes beyond {MAX_MAP_LENGTH} instances")
+    return indexes

@@ -1,0 +1,8 @@
+"""Inputs made to break things: what anybody may write into a Dag, a run or a termination log.
+
+inputs.py    makes them, from what is valid by bending it, and from pieces that are known to hurt
+targets.py   what they are given to: each is accepted, or refused in the way that is meant for it
+play.py      tries many, in a process with a limit of time for each input and of memory for all
+
+An input follows from the target's name and its number alone: `python -m fuzz.play dag --number 123` tries one again.
+"""
