@@ -132,7 +132,7 @@ class Replica:
             self._loop.thaw(life)
 
     async def _run(self, life: Life) -> None:
-        settings = Settings(identity=life.name, **self._settings)
+        settings = Settings(identity=life.name, ended_identities=f"{self.name}-", **self._settings)
         controller = Controller(settings, life.client, clock=self.clock, boot_clock=self.clock)
         life.controller = controller
         await controller.run()

@@ -39,12 +39,15 @@ class Controller:
         self._term: asyncio.Task[None] | None = None
         self._beat = clock.monotonic()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        identity, ended = settings.identity, settings.ended_identities
+        if not identity:
+            identity, ended = default_identity(), ended_identities()
         self.election = LeaderElection(
             client,
             namespace=settings.pod_namespace,
             name=settings.part.lease_name(settings.lease_name),
-            identity=settings.identity or default_identity(),
-            ended="" if settings.identity else ended_identities(),
+            identity=identity,
+            ended=ended,
             lease_duration=settings.lease_duration,
             renew_deadline=settings.lease_duration * 2 / 3,
             retry_period=settings.lease_duration * 2 / 15,

@@ -14,6 +14,8 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     pod_namespace: str = "default"
     identity: str = ""
+    ended_identities: str = ""
+    """What the identities of processes begin with that have ended for certain."""
     lease_name: str = "tradewind-controller"
     lease_duration: float = 15.0
     parallelism: int = 0

@@ -14,7 +14,7 @@ from tradewind.controller.settings import Settings, default_identity, ended_iden
 
 pytestmark = pytest.mark.unit
 
-NOT_OPTIONS = {"identity"}
+NOT_OPTIONS = {"identity", "ended_identities"}
 VALUES: dict[str, tuple[str, object]] = {
     "namespaces": ("b, a,,b", ("a", "b")),
     "pod_namespace": ("tradewind", "tradewind"),
