@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tradewind.api import API_VERSION
 from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
 from tradewind.api.validation import Problem, summary, validate_dag
@@ -217,13 +216,7 @@ class Dags:
     def _understand(self, key: Key, found: DagObject, before: Entry | None) -> Entry:
         """Validate the Dag and take over what is known of it."""
         metadata = found.metadata
-        manifest = {
-            "apiVersion": API_VERSION,
-            "kind": "Dag",
-            "metadata": {"name": metadata.name, "namespace": metadata.namespace},
-            "spec": found.spec,
-        }
-        dag, problems = validate_dag(manifest)
+        dag, problems = validate_dag(found.manifest())
         spec = dag.spec if dag is not None and not problems else None
         same = before is not None and before.uid == metadata.uid
         if problems:

@@ -24,6 +24,11 @@ class DagObject(KubeObject, rename="camel"):
     spec: dict[str, Any] = msgspec.field(default_factory=dict)
     status: dict[str, Any] = msgspec.field(default_factory=dict)
 
+    def manifest(self) -> dict[str, Any]:
+        """As a person writes it, for validation."""
+        metadata = {"name": self.metadata.name, "namespace": self.metadata.namespace}
+        return {"apiVersion": API_VERSION, "kind": "Dag", "metadata": metadata, "spec": self.spec}
+
 
 class DagRunObject(KubeObject, rename="camel"):
     """A DagRun. Its status is parsed only when the run is loaded: events about our own writes cost little."""

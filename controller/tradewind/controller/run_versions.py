@@ -6,11 +6,12 @@ from typing import Any
 
 from tradewind.api import names
 from tradewind.api.dagrun import DagRunSpec
+from tradewind.api.validation import validate_dag
 from tradewind.api.validation.params import with_defaults
 from tradewind.api.validation.problem import Problem
 from tradewind.api.validation.shape import parse
 from tradewind.controller.cluster import Cluster
-from tradewind.controller.resources import DagRunObject
+from tradewind.controller.resources import DagObject, DagRunObject
 from tradewind.controller.revisions import BadRevision, Revision, Revisions
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.status_check import UnusableStatus, check_status
@@ -32,6 +33,8 @@ class RunVersions:
 
     def __init__(self, cluster: Cluster, revisions: Revisions) -> None:
         self._cluster, self._revisions = cluster, revisions
+        self._accepted: dict[Key, tuple[str, int]] = {}
+        """UID and generation of Dags that were found good."""
 
     async def of(self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any]) -> Revision:
         """The revision that the run is pinned to: by status, by its Pods, by its spec, or the Dag as it is now. Raises
@@ -59,11 +62,25 @@ class RunVersions:
         if dag is None:
             message = f"waits: there is no Dag {name!r} in namespace {namespace!r}"
             raise Waiting("DagNotFound", message, (namespace, name))
+        message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
+        if not self._is_accepted(dag):
+            raise Waiting("DagNotAccepted", message, (namespace, name))
         try:
             return await self._revisions.keep(namespace, name, dag.metadata.uid, dag.spec)
         except BadRevision as error:
-            message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
             raise Waiting("DagNotAccepted", message, (namespace, name)) from error
+
+    def _is_accepted(self, dag: DagObject) -> bool:
+        """By all of it, as the condition says: not only by what its runs depend on."""
+        key, version = (dag.metadata.namespace, dag.metadata.name), (dag.metadata.uid, dag.metadata.generation)
+        if self._accepted.get(key) != version:
+            if validate_dag(dag.manifest())[1]:
+                return False
+            dags = self._cluster.dags
+            if len(self._accepted) > 2 * len(dags):
+                self._accepted = {known: found for known, found in self._accepted.items() if known in dags}
+            self._accepted[key] = version
+        return True
 
 
 def parse_spec(found: DagRunObject) -> tuple[DagRunSpec | None, list[Problem]]:

@@ -91,3 +91,20 @@ async def test_of_runs_that_begin_together_one_stores_what_they_share(cluster: M
     for number in range(20):
         await cluster.wait_phase(f"run{number}", "Succeeded")
     assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"schedule": "61 * * * *"},
+        {"tasks": [{"name": f"t{n}", "image": "busybox", "script": "x" * 90_000} for n in range(11)]},
+    ],
+    ids=["a schedule that cannot be", "too large"],
+)
+async def test_a_run_waits_for_all_of_its_dag_to_be_accepted(cluster: MemoryCluster, spec: Json) -> None:
+    """Also where what is wrong with it is nothing that the run depends on, or that shows in no field."""
+    cluster.dag("daily", **spec)
+    cluster.run("daily", "early")
+    await cluster.eventually(lambda: cluster.status("dagruns", "early").get("reason") == "DagNotAccepted", "it waits")
+    cluster.patch("dags", "daily", spec={"schedule": None, "tasks": [{"name": "load", "noop": True}]})
+    await cluster.wait_phase("early", "Succeeded")
