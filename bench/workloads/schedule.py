@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from bench.harness.accepting import accepted
 from bench.harness.bed import Bed
 from bench.harness.dags import Manifest, dag, parallel
+from bench.harness.dags import run as run_of
 from bench.harness.observer import Seen, watching
 from bench.harness.population import yearly_dags
 from bench.harness.results import Result
@@ -26,6 +27,7 @@ LONGEST_LAG = 50.0
 async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
     """Lags from the tick to the moment in which a watch sees the run."""
     total, burst, few = COUNTS[size]
+    raw = await _raw(bed, burst)
     namespace = await bed.namespace("schedule")
     controller = await bed.controller(namespace)
     await bed.create_all(DAGS, namespace, yearly_dags(total - burst - few))
@@ -46,11 +48,20 @@ async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
     await controller.stop()
     many = [_lags(runs, "burst", burst, tick) for tick in ticks[1::2]]
     some = [_lags(runs, "few", few, tick) for tick in ticks[0::2]]
-    said = f"{burst} due, {total} Dags, {cpu / rounds:.2f} CPU s a round"
+    said = f"{burst} due, {total} Dags, {cpu / rounds:.2f} CPU s a round; a bare client makes the runs in {raw:.1f} s"
     return [
         Result("schedule-burst", "s from the tick to the last run", [max(lags) for lags in many], said),
         Result("schedule-lag", "ms, p99", [percentile(lags, 0.99) * 1000 for lags in some], f"{few} due"),
     ]
+
+
+async def _raw(bed: Bed, count: int) -> float:
+    """Seconds that a bare client takes to make so many runs, with nobody there who cares for them."""
+    namespace = await bed.namespace("schedule-raw")
+    await bed.settle()
+    began = time.perf_counter()
+    await bed.create_all(DAGRUNS, namespace, [run_of("raw", f"raw-{number}") for number in range(count)])
+    return time.perf_counter() - began
 
 
 def _due(label: str, count: int, ticks: list[datetime]) -> list[Manifest]:

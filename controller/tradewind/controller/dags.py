@@ -300,7 +300,7 @@ class Dags:
         # Its watch event may be here before the answer.
         entry.unseen.add(name)
         try:
-            await self._writer.create(DAGRUNS, namespace, body)
+            await self._writer.create(DAGRUNS, namespace, body, priority=Priority.TICK)
         except KubeError as error:
             entry.unseen.discard(name)
             if not (isinstance(error, ApiError) and error.is_already_exists):

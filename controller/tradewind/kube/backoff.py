@@ -14,7 +14,7 @@ class Backoff:
     def __init__(self, base: float, limit: float, *, rng: random.Random | None = None) -> None:
         self._base = base
         self._limit = limit
-        self._rng = rng or random.Random()
+        self._rng = rng  # made when it is needed: most attempts are the only one
         self._attempt = 0
 
     def next(self, at_least: float | None = None) -> float:
@@ -22,6 +22,7 @@ class Backoff:
         # The exponent is bounded so that a server that is away for days cannot overflow the float.
         delay = min(self._limit, self._base * 2.0 ** min(self._attempt, 32))
         self._attempt += 1
+        self._rng = self._rng or random.Random()
         delay *= 0.5 + self._rng.random() / 2
         return max(delay, at_least) if at_least is not None else delay
 

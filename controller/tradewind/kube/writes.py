@@ -22,7 +22,9 @@ APPLY_PATCH = "application/apply-patch+yaml"
 class Priority(IntEnum):
     """The lower goes first. Results that are not recorded yet hold up more than objects not yet made."""
 
-    STATUS = 0
+    TICK = 0
+    """What is due at this moment."""
+    STATUS = 5
     CREATE = 10
     CONDITION = 15
     """Only to be looked at."""

@@ -371,5 +371,6 @@ async def test_field_manager_and_observer(client: ScriptedClient, clock: Virtual
     assert seen == [("patch", "pods/status", "200", 2.0)]
 
 
-def test_priorities_put_results_first() -> None:
-    assert sorted(Priority) == [Priority.STATUS, Priority.CREATE, Priority.CONDITION, Priority.DELETE, Priority.EVENT]
+def test_priorities_put_what_is_due_first_and_results_before_new_work() -> None:
+    first = [Priority.TICK, Priority.STATUS, Priority.CREATE, Priority.CONDITION, Priority.DELETE, Priority.EVENT]
+    assert sorted(Priority) == first
