@@ -36,7 +36,7 @@ from tradewind.kube.writer import NotWanted, Writer, WriterStopped
 
 log = logging.getLogger(__name__)
 
-MADE_AT_ONCE = 24
+MADE_AT_ONCE = 16
 """Pods that are being made at the same time: less than the writer has in flight, so that other writes get through."""
 ADOPT_AGAIN = 1.0
 """Seconds until a Pod that may be there is asked for again."""

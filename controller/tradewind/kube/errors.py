@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+_ETCD_TOO_LARGE = "etcdserver: request is too large"
+
 
 class KubeError(Exception):
     """Base of everything this package raises on purpose."""
@@ -130,8 +132,8 @@ class ApiError(KubeError):
 
     @property
     def is_too_large(self) -> bool:
-        """The object or the request is over the server's limit."""
-        return self.status == 413 or self.reason == "RequestEntityTooLarge"
+        """The object or the request is over the limit of the server, or of etcd behind it, which is told as a 500."""
+        return self.status == 413 or self.reason == "RequestEntityTooLarge" or _ETCD_TOO_LARGE in self.message
 
     @property
     def is_invalid(self) -> bool:
@@ -146,6 +148,8 @@ class ApiError(KubeError):
         if self.status == 409:
             # Quota bookkeeping lost a race inside the API server; the object itself is not in conflict.
             return self.reason == "Conflict" and self.details.get("kind") == "resourcequotas"
+        if self.is_too_large:
+            return False
         return self.status in (408, 429) or (self.status >= 500 and self.status != 501)
 
     def has_cause(self, reason: str) -> bool:

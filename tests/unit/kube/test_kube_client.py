@@ -105,6 +105,7 @@ async def test_no_more_requests_in_flight_than_allowed(server: FakeApiServer) ->
         (409, "Conflict", "", {}, "is_conflict"),
         (410, "Expired", "", {}, "is_gone"),
         (413, "RequestEntityTooLarge", "", {}, "is_too_large"),
+        (500, "", "etcdserver: request is too large", {}, "is_too_large"),
         (422, "Invalid", "", {}, "is_invalid"),
         (429, "TooManyRequests", "", {}, "is_too_many_requests"),
         (503, "ServiceUnavailable", "", {}, "is_transient"),

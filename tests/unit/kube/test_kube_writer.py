@@ -140,6 +140,7 @@ async def test_transient_failures_are_retried(
         ApiError(409, "AlreadyExists"),
         ApiError(409, "Conflict"),
         ApiError(422, "Invalid"),
+        ApiError(500, "", "etcdserver: request is too large"),
     ],
 )
 async def test_final_failures_are_the_callers(
