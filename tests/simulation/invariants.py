@@ -12,6 +12,7 @@ from apiserver.kinds import DAGRUNS, DAGS, PODS, POOLS
 from simulation.instances import instances_of
 from simulation.kubelet import Truth, TryId
 from tradewind.api import names
+from tradewind.api.shards import ONLY_SHARD
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -152,7 +153,11 @@ class Invariants:
         try_id = TryId.of(document["metadata"])
         if try_id is None or self._nobody_waits(try_id):
             return
-        if sum(replica.leads for replica in self.world.replicas) > 1:
+        namespace = document["metadata"]["namespace"]
+        leaders = [each for each in self.world.replicas if each.leads and each.part.owns(namespace)]
+        if len({each.part for each in leaders}) > 1:
+            self.world.fail(f"{[f'{each.name}, {each.part}' for each in leaders]} lead namespace {namespace}")
+        if len(leaders) > 1:
             # Neither can know what the other starts at this moment.
             self._contested[_uid(document)] = None
             return
@@ -327,8 +332,9 @@ class Invariants:
                     self.world.fail(f"Dag {name} has {phases[phase]} {phase} runs, {limit} is {spec[limit]}")
 
     def _check_replicas(self) -> None:
-        leaders = [replica.name for replica in self.world.replicas if replica.leads]
-        if len(leaders) != 1:
+        leaders = {replica.name: str(replica.part) for replica in self.world.replicas if replica.leads}
+        parts = {str(replica.part) for replica in self.world.replicas if replica.life} or {str(ONLY_SHARD)}
+        if sorted(leaders.values()) != sorted(parts):
             self.world.fail(f"there are {len(leaders)} leaders: {leaders}")
         for replica in self.world.replicas:
             life = replica.life

@@ -69,6 +69,7 @@ class Replica:
     ) -> None:
         self.name, self.network = name, network
         self.clock = ReplicaClock(loop, true_time)
+        self.part = Settings(**settings).part
         self.life: Life | None = None
         self.lives: list[Life] = []
         self.failures: list[str] = []

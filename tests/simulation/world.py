@@ -69,6 +69,8 @@ class World:
         self.trace, self._story = trace, story
         self.calm = False
         """Whether nothing goes wrong any more."""
+        self.busy_until = 0.0
+        """When a story has told all: then the end is waited for."""
         self.problem: asyncio.Future[str] = loop.create_future()
         self.last_writer: dict[str, Life] = {}
         """Who last wrote the status of a run, by the run's UID."""
@@ -88,10 +90,8 @@ class World:
             log=self.log,
         )
         self.network = Network(self.server, random.Random(f"{seed}/network"), self.log)
-        settings = {"parallelism": scenario.parallelism, **(settings or {})}
-        self.replicas = [
-            Replica(name, self.network, loop, self.true_time, settings, self.log) for name in "abc"[:replicas]
-        ]
+        self._settings = {"parallelism": scenario.parallelism, **(settings or {})}
+        self.replicas = [self.replica(name) for name in "abc"[:replicas]]
         self.server.store.on_commit.append(self._committed)
         self.invariants = Invariants(self)
         loop.set_exception_handler(self._exception)
@@ -117,6 +117,10 @@ class World:
     def strike_at_any_await(self, steps: int, act: Callable[[], None]) -> None:
         """Do something after so many more callbacks, wherever the processes are then."""
         self.loop.at_step(self.loop.steps + steps, lambda: None if self.calm else act())
+
+    def replica(self, name: str, **settings: Any) -> Replica:
+        """Another one, that has not been started."""
+        return Replica(name, self.network, self.loop, self.true_time, self._settings | settings, self.log)
 
     def lives(self) -> Iterator[Life]:
         """All processes there have been."""
@@ -156,15 +160,16 @@ class World:
         self.log(f"somebody {method} {kind.plural} {name or body} → {status}")
         return status
 
-    def make_dag(self, name: str, spec: Json) -> None:
+    def make_dag(self, name: str, spec: Json, namespace: str = NAMESPACE) -> None:
         body = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Dag", "metadata": {"name": name}, "spec": spec}
-        if self.request("POST", DAGS, NAMESPACE, None, body) == 409:
+        if self.request("POST", DAGS, namespace, None, body) == 409:
             # The one before still waits for what it owns.
-            self.later(5.0, self.make_dag, name, spec)
+            self.later(5.0, self.make_dag, name, spec, namespace)
 
-    def make_run(self, name: str, dag: str) -> None:
-        body = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "DagRun", "metadata": {"name": name}}
-        self.request("POST", DAGRUNS, NAMESPACE, None, body | {"spec": {"dag": dag}})
+    def make_run(self, name: str, dag: str, namespace: str = NAMESPACE, labels: Json | None = None) -> None:
+        body = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "DagRun"}
+        metadata = {"name": name, **({"labels": labels} if labels else {})}
+        self.request("POST", DAGRUNS, namespace, None, body | {"metadata": metadata, "spec": {"dag": dag}})
 
     def make_pool(self, name: str, slots: int) -> None:
         body = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Pool", "metadata": {"name": name}}
@@ -231,6 +236,7 @@ class World:
         until = self.loop.time() + self.end_within
         if self.faults:
             await asyncio.sleep(31.0)
+        await asyncio.sleep(max(0.0, self.busy_until - self.loop.time()))
         while left := self.invariants.unfinished():
             if self.loop.time() > until:
                 self.fail(f"these runs do not end: {', '.join(left)}")
