@@ -53,7 +53,8 @@ HOOK_OWN = """
 - {apiGroups: [apps], resources: [deployments/scale], resourceNames: [tradewind], verbs: [patch]}
 - {apiGroups: [""], resources: [pods], verbs: [list]}
 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [tradewind-controller],
-   verbs: [get, delete]}
+   verbs: [get]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [list, delete]}
 """
 
 Rules = list[dict[str, Any]]

@@ -78,16 +78,16 @@ class Release:
         """The Pods of the controllers."""
         return list(self._witness.core.list_namespaced_pod(self.namespace, label_selector=SELECTOR).items)
 
-    def leader(self) -> str | None:
+    def leader(self, lease: str = LEASE) -> str | None:
         """Name of the Pod that leads; None while none does."""
-        lease: Any = self._witness.leases.read_namespaced_lease(LEASE, self.namespace)
-        holder: str | None = lease.spec.holder_identity
+        found = self._witness.leases.list_namespaced_lease(self.namespace, field_selector=f"metadata.name={lease}")
+        holder: str | None = found.items[0].spec.holder_identity if found.items else None
         return holder.partition("_")[0] if holder else None
 
-    def wait_leader(self, *, other_than: str = "", seconds: float = PATIENCE_SECONDS) -> str:
+    def wait_leader(self, *, other_than: str = "", lease: str = LEASE, seconds: float = PATIENCE_SECONDS) -> str:
         """Name of the Pod that leads, once one does."""
         leads = eventually(
-            lambda: (found := self.leader()) != other_than and found, "a controller leads", seconds, self.tails
+            lambda: (found := self.leader(lease)) != other_than and found, "a controller leads", seconds, self.tails
         )
         return str(leads)
 

@@ -11,10 +11,11 @@ import pytest
 import yaml
 from built_images import project_image
 from ledger import CLAIM, MOUNT, read_ledger, sleeper
-from release import CHART, IMAGE, NAME, Release
+from release import CHART, IMAGE, LEASE, NAME, Release
 from spaces import API_VERSION, Space, stay, task
 
 from cluster import REPOSITORY, Manifest, RealCluster, Witness
+from tradewind.api.shards import Shard
 
 LINKS = 6
 UNINSTALL_SECONDS = 60.0
@@ -186,6 +187,31 @@ def test_runs_survive_an_upgrade_and_the_loss_of_a_leader(release: Release, spac
 
     space.wait_succeeded(run)
     assert read_ledger(space) == {(task["name"], 1): 1 for task in [*chain, {"name": "beside"}]}
+
+
+def test_two_shards_take_over_from_one_and_give_it_back(release: Release, space: Space) -> None:
+    """While runs go on; the shard that is not the namespace's takes no part in them."""
+    chain = [task(f"step-{i}", "sleep 3", *([f"step-{i - 1}"] if i else [])) for i in range(LINKS)]
+    space.dag("changes", *chain)
+    before = space.run("changes", "before")
+    space.wait_state(before, "step-0", "Running")
+
+    release.upgrade("--set=shards=2", "--set=replicas=1")
+
+    leaders = [release.wait_leader(lease=Shard(index, 2).lease_name(LEASE)) for index in range(2)]
+    for index, leader in enumerate(leaders):
+        assert leader.startswith(f"{NAME}-{index}-")
+    meanwhile = space.run("changes", "meanwhile")
+    space.wait_state(meanwhile, "step-0", "Succeeded")
+
+    release.upgrade("--set=shards=1", "--set=replicas=2")
+
+    release.wait_leader()
+    for run in (before, meanwhile):
+        space.wait_succeeded(run)
+        made = sorted(pod.metadata.labels["tradewind.dev/task"] for pod in space.pods_of(run))
+        assert made == [step["name"] for step in chain], "one Pod each"
+        assert {entry.get("try", 1) for entry in space.status(run)["tasks"]} == {1}
 
 
 def test_tasks_wait_for_the_kinds_that_the_values_allow(release: Release, space: Space) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tradewind.api import names
-from tradewind.api.shards import BUCKETS, Shard
+from tradewind.api.shards import BUCKETS, Shard, shard_of_lease
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.resources import DEPLOYMENTS, LEASES, PODS
@@ -80,13 +80,17 @@ class _Silence:
         return time.monotonic() - self._since > duration
 
 
-async def delete_lease(client: KubeClient, namespace: str, name: str) -> None:
-    """Delete the Lease: the controllers made it, so the release does not know of it."""
-    try:
-        await client.request("DELETE", LEASES.path(namespace, name))
-    except ApiError as error:
-        if not error.is_not_found:
-            raise
+async def delete_leases(client: KubeClient, namespace: str, lease: str) -> None:
+    """Delete the Leases of any number of shards: the controllers made them, so the release does not know of them."""
+    for found in await client.list(LEASES, namespace, partial=True):
+        name = found["metadata"]["name"]
+        if shard_of_lease(lease, name) is None:
+            continue
+        try:
+            await client.request("DELETE", LEASES.path(namespace, name))
+        except ApiError as error:
+            if not error.is_not_found:
+                raise
 
 
 async def release(
@@ -140,8 +144,7 @@ async def _main(
         for namespace in skipped:
             click.echo(f"passed over namespace {namespace}: forbidden, as when it has been deleted", err=True)
         if deployment:
-            for name in {lease, *leases}:
-                await delete_lease(client, own_namespace, name)
+            await delete_leases(client, own_namespace, lease)
 
 
 @click.command("release-finalizers")

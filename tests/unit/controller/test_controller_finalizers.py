@@ -13,7 +13,7 @@ import pytest
 from apiserver import ApiServer, MemoryClient, Request, Response
 from apiserver.kinds import LEASES, PODS
 from tradewind.controller import finalizers
-from tradewind.controller.finalizers import StillRunning, delete_lease, release, stop_controllers
+from tradewind.controller.finalizers import StillRunning, delete_leases, release, stop_controllers
 from tradewind.kube.errors import ApiError
 
 pytestmark = pytest.mark.unit
@@ -137,10 +137,12 @@ async def test_without_its_deployment_the_lease_tells(namespace: Namespace) -> N
     await asyncio.wait_for(stopping, 5)
 
 
-async def test_the_lease_is_deleted_if_there_is_one(namespace: Namespace) -> None:
+async def test_the_leases_of_any_number_of_shards_are_deleted_and_no_other(namespace: Namespace) -> None:
+    for name in ("lease-0-of-2", "lease-2-of-3", "lease-of-others", "other"):
+        namespace.ask("POST", LEASE_PATH, {"metadata": {"name": name}, "spec": {}})
     for _ in range(2):
-        await delete_lease(namespace.client(), "default", "lease")
-        assert not namespace.server.all(LEASES)
+        await delete_leases(namespace.client(), "default", "lease")
+        assert [lease["metadata"]["name"] for lease in namespace.server.all(LEASES)] == ["lease-of-others", "other"]
 
 
 async def test_it_takes_off_our_finalizer_and_no_other() -> None:
