@@ -24,6 +24,7 @@ from tradewind.api.validation import (
     validate_pool,
 )
 from tradewind.api.validation.shape import parse
+from tradewind.api.validation.shards import check_bucket
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.revisions import content_hash
 
@@ -44,6 +45,7 @@ def register(registry: kopf.OperatorRegistry, cluster: Callable[[], Cluster | No
         # The schema sees to it that nothing but suspend and request is changed later. A run may be made before its Dag;
         # it then waits, and its params are checked when the Dag is there.
         problems = [] if old else validate_dag_run(manifest, await _dag_of(manifest, cluster()))[1]
+        problems += check_bucket(manifest["metadata"], dict(old or {}).get("metadata"))
         request = manifest["spec"].get("request")
         if not problems and request and request != before:
             dag = await _dag_asked_of(body, request, cluster()) if old else None

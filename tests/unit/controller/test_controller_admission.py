@@ -9,6 +9,7 @@ import pytest
 from memory_cluster import Json, MemoryCluster
 
 from tradewind.api import names
+from tradewind.api.shards import bucket_of
 from tradewind.controller import admission
 from tradewind.controller.revisions import content_hash
 
@@ -54,6 +55,21 @@ async def test_a_new_run(sales: MemoryCluster) -> None:
     assert "spec.params" in await refusal(sales, run(params={"region": "us"}))
     assert "did you mean 'load'?" in await refusal(sales, run({"tasks": ["laod"]}))
     assert "is 'ann', must be the user who asks: 'bob'" in await refusal(sales, run({}), user="bob")
+
+
+async def test_the_label_of_another_namespaces_bucket_is_refused(sales: MemoryCluster) -> None:
+    """As of a run that was copied: with several shards none would see it."""
+
+    def labelled(bucket: str) -> Json:
+        body = run()
+        return body | {"metadata": body["metadata"] | {"labels": {"tradewind.dev/bucket": bucket}}}
+
+    right = str(bucket_of("ns"))
+    assert await refusal(sales, labelled(right)) == ""
+    says = f"metadata.labels[tradewind.dev/bucket]: is '3', must be '{right}' in this namespace: leave it away"
+    assert says in await refusal(sales, labelled("3"))
+    assert says in await refusal(sales, labelled("3"), run())
+    assert await refusal(sales, labelled("3"), labelled("3")) == ""
 
 
 async def test_a_request_is_checked_when_it_is_made(sales: MemoryCluster) -> None:
