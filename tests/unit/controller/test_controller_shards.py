@@ -106,6 +106,9 @@ async def test_each_does_the_work_of_its_own_namespaces(halves: Halves, listed: 
         leader = halves.clusters[part.index].controller.leader
         assert leader is not None
         assert {namespace for namespace, _ in leader.dags.entries} == own
+        registry = halves.clusters[part.index].controller.metrics.registry
+        labels = {"shard": str(part.index), "shards": "2"}
+        assert registry.get_sample_value("tradewind_shard_info", labels) == 1
 
 
 async def wait_succeeded_or_gone(halves: Halves, namespace: str, run: str) -> None:
