@@ -50,6 +50,11 @@ def test_the_only_shard_is_as_it_was_before_there_were_shards(helm: Helm) -> Non
     assert "tradewind.dev/shard" not in json.dumps(rendered.of_kind("Deployment"))
 
 
+def test_a_release_that_knew_of_no_shards_keeps_its_controller(helm: Helm) -> None:
+    """`helm upgrade --reuse-values` renders without the values that are new."""
+    assert helm.template({"shards": None}).objects == helm.template().objects
+
+
 def test_services_lead_to_all_of_them(helm: Helm) -> None:
     services = selectors(helm.template(THREE), "Service")
     assert set(services) == {"tradewind-metrics", "tradewind-webhook"}

@@ -45,16 +45,19 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: controller
 {{- end -}}
 
+{{/* With --reuse-values, from a release that knew of no shards, there is no such value. */}}
+{{- define "tradewind.shards" -}}{{ default 1 .Values.shards | int }}{{- end -}}
+
 {{/* Name and selector of one shard of the controller, given (list root shard): without a number where there is but one. */}}
 {{- define "tradewind.shardName" -}}
 {{- $root := first . -}}
-{{- include "tradewind.fullname" $root }}{{ if gt (int $root.Values.shards) 1 }}-{{ last . }}{{ end -}}
+{{- include "tradewind.fullname" $root }}{{ if gt (include "tradewind.shards" $root | int) 1 }}-{{ last . }}{{ end -}}
 {{- end -}}
 
 {{- define "tradewind.shardSelectorLabels" -}}
 {{- $root := first . -}}
 {{- include "tradewind.selectorLabels" $root }}
-{{- if gt (int $root.Values.shards) 1 }}
+{{- if gt (include "tradewind.shards" $root | int) 1 }}
 tradewind.dev/shard: {{ last . | quote }}
 {{- end }}
 {{- end -}}
@@ -62,7 +65,7 @@ tradewind.dev/shard: {{ last . | quote }}
 {{/* The Leases by which controllers elect their leaders: with several shards also that of the one that was the only one. */}}
 {{- define "tradewind.leaseNames" -}}
 {{- $names := list (include "tradewind.leaseName" .) -}}
-{{- $shards := int .Values.shards -}}
+{{- $shards := include "tradewind.shards" . | int -}}
 {{- if gt $shards 1 -}}
 {{- range $shard := until $shards -}}
 {{- $names = append $names (printf "%s-%d-of-%d" (include "tradewind.leaseName" $) $shard $shards) -}}
@@ -120,7 +123,7 @@ true
 - name: TRADEWIND_LEASE_NAME
   value: {{ include "tradewind.leaseName" . }}
 - name: TRADEWIND_SHARDS
-  value: {{ .Values.shards | int | quote }}
+  value: {{ include "tradewind.shards" . | quote }}
 {{- end -}}
 
 {{/* What the controller may do in each namespace that it watches. docs/installing.md gives the reasons. */}}
