@@ -1,4 +1,4 @@
-"""Users who may write only where a shard has to: what a controller does elsewhere is refused, and counted."""
+"""Users who may write only where a shard has to: whatever is written elsewhere, that shard cannot have done."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ class ShardUsers:
     def kubeconfig(self, part: Shard) -> Path:
         """For a controller of that shard."""
         name = f"shard-{part.index}-of-{part.count}"
+        path = self._folder / f"{name}.kubeconfig"
+        if path.exists():
+            return path
         self._witness.core.create_namespaced_service_account(SYSTEM, {"metadata": {"name": name}})
         rbac = self._witness.rbac
         rbac.create_cluster_role_binding(_binding("reads", name))
@@ -51,7 +54,6 @@ class ShardUsers:
             spec=kubernetes.client.V1TokenRequestSpec(audiences=[], expiration_seconds=3600)  # type: ignore[attr-defined]
         )
         token = self._witness.core.create_namespaced_service_account_token(name, SYSTEM, asked).status.token
-        path = self._folder / f"{name}.kubeconfig"
         users = [{**user, "user": {"token": token}} for user in self._admin["users"]]
         path.write_text(yaml.safe_dump({**self._admin, "users": users}))
         return path
