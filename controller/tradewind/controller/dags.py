@@ -43,6 +43,9 @@ TRY_AGAIN = 5.0
 """Seconds until runs that could not be made are tried again."""
 
 
+_OF_RUNS = ("tasks", "groups", "task_defaults", "pod_template", "params", "docs")
+
+
 @dataclass(slots=True)
 class Entry:
     """What is worked out about one Dag."""
@@ -158,6 +161,13 @@ class Dags:
             entry.last_run_phase = phase.value
         self.changed(dag)
 
+    def is_accepted(self, dag: DagObject) -> bool:
+        """Whether it can run, by all that it says."""
+        entry = self.entries.get((dag.metadata.namespace, dag.metadata.name))
+        if entry is None or (entry.uid, entry.generation) != (dag.metadata.uid, dag.metadata.generation):
+            return not validate_dag(dag.manifest())[1]
+        return entry.spec is not None
+
     def step(self, now: datetime, budget: float) -> datetime | None:
         """Work on what has changed or come due, for about `budget` seconds; when to be called again."""
         while self._wakes and self._wakes[0][0] <= now:
@@ -217,7 +227,8 @@ class Dags:
         """Validate the Dag and take over what is known of it."""
         metadata = found.metadata
         dag, problems = validate_dag(found.manifest())
-        spec = dag.spec if dag is not None and not problems else None
+        # What only runs need stays with their revisions: of a large Dag that is nearly all.
+        spec = dag.spec.model_copy(update=dict.fromkeys(_OF_RUNS)) if dag is not None and not problems else None
         same = before is not None and before.uid == metadata.uid
         if problems:
             message = summary(problems)

@@ -64,7 +64,7 @@ class FailureLimits:
 
     def understand(self, key: Key, found: DagObject) -> None:
         """A Dag is new or was changed."""
-        limit, suspended = limit_of(found), found.spec.get("suspend") is True
+        limit, suspended = limit_of(found), found.facts.suspend is True
         metadata, before = found.metadata, self._states.get(key)
         if not limit:
             self.forget(key)
@@ -160,7 +160,7 @@ class FailureLimits:
 
 def limit_of(dag: DagObject) -> int:
     """maxConsecutiveFailedRuns of a Dag that need not be valid otherwise; 0 for none."""
-    limit = dag.spec.get("maxConsecutiveFailedRuns")
+    limit = dag.facts.max_consecutive_failed_runs
     return limit if isinstance(limit, int) and limit > 0 else 0
 
 

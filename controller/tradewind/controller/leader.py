@@ -107,7 +107,7 @@ class Leader:
             observe_delay=metrics.observe_schedule_delay,
             clock=clock,
         )
-        versions = RunVersions(cluster, self.revisions)
+        versions = RunVersions(cluster, self.revisions, is_accepted=self.dags.is_accepted)
         self.runs = Runs(
             client,
             writer,
@@ -196,7 +196,7 @@ class Leader:
             self.pool_changed(key)
         for key, dag in self._cluster.dags.items():
             # Validating all Dags takes a while; how many of their runs may be active is needed at once.
-            limit = dag.spec.get("maxActiveRuns")
+            limit = dag.facts.max_active_runs
             self.scheduler.set_max_active_runs(*key, limit if isinstance(limit, int) else DEFAULT_MAX_ACTIVE_RUNS)
         self.dags.take_over()
         self.backfills.take_over()

@@ -132,7 +132,7 @@ class Leftovers:
             first = next(iter(pods.values()))
             labels, namespace = first.metadata.labels, first.metadata.namespace
             dag = self._cluster.dags.get((namespace, labels.get(names.LABEL_DAG, "")))
-            retention = dag.spec.get("podRetention") if dag else None
+            retention = dag.facts.pod_retention if dag else None
             if not retention or self._cluster.is_active(run_uid):
                 continue
             work = self._keep_appointment(namespace, labels.get(names.LABEL_RUN, ""), run_uid, retention)

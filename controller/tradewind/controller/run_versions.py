@@ -1,12 +1,11 @@
 """Which revision of its Dag a run goes by, and what the engine is told of the run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from tradewind.api import names
 from tradewind.api.dagrun import DagRunSpec
-from tradewind.api.validation import validate_dag
 from tradewind.api.validation.params import with_defaults
 from tradewind.api.validation.problem import Problem
 from tradewind.api.validation.shape import parse
@@ -31,10 +30,8 @@ class Waiting(Exception):  # noqa: N818 - not an error: the run waits
 class RunVersions:
     """Finds the revision of a run."""
 
-    def __init__(self, cluster: Cluster, revisions: Revisions) -> None:
-        self._cluster, self._revisions = cluster, revisions
-        self._accepted: dict[Key, tuple[str, int]] = {}
-        """UID and generation of Dags that were found good."""
+    def __init__(self, cluster: Cluster, revisions: Revisions, *, is_accepted: Callable[[DagObject], bool]) -> None:
+        self._cluster, self._revisions, self._is_accepted = cluster, revisions, is_accepted
 
     async def of(self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any]) -> Revision:
         """The revision that the run is pinned to: by status, by its Pods, by its spec, or the Dag as it is now. Raises
@@ -63,24 +60,13 @@ class RunVersions:
             message = f"waits: there is no Dag {name!r} in namespace {namespace!r}"
             raise Waiting("DagNotFound", message, (namespace, name))
         message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
+        # By all of it, as the condition says: not only by what its runs depend on.
         if not self._is_accepted(dag):
             raise Waiting("DagNotAccepted", message, (namespace, name))
         try:
             return await self._revisions.keep(namespace, name, dag.metadata.uid, dag.spec)
         except BadRevision as error:
             raise Waiting("DagNotAccepted", message, (namespace, name)) from error
-
-    def _is_accepted(self, dag: DagObject) -> bool:
-        """By all of it, as the condition says: not only by what its runs depend on."""
-        key, version = (dag.metadata.namespace, dag.metadata.name), (dag.metadata.uid, dag.metadata.generation)
-        if self._accepted.get(key) != version:
-            if validate_dag(dag.manifest())[1]:
-                return False
-            dags = self._cluster.dags
-            if len(self._accepted) > 2 * len(dags):
-                self._accepted = {known: found for known, found in self._accepted.items() if known in dags}
-            self._accepted[key] = version
-        return True
 
 
 def parse_spec(found: DagRunObject) -> tuple[DagRunSpec | None, list[Problem]]:

@@ -22,7 +22,7 @@ from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.dags import Entry as DagEntry
-from tradewind.controller.resources import BackfillObject, owner_reference, regarding
+from tradewind.controller.resources import BackfillObject, DagObject, owner_reference, regarding
 from tradewind.engine.backfill import (
     Action,
     BackfillState,
@@ -159,7 +159,8 @@ class Worker:
         if status.get("startedAt") and status.get("timetable"):
             await self._resume(spec, status)
             return True
-        dag, dag_spec = self._dag(spec.dag)
+        dag, found = self._dag(spec.dag)
+        dag_spec = DagSpec.model_validate(found.spec)
         problems = validate_backfill(manifest, dag_spec)[1]
         timetable = pinned(dag_spec, dag.created_at)
         ticks = [] if problems else await self._ticks_of(timetable, spec)
@@ -218,7 +219,7 @@ class Worker:
     def _accept(self, ticks: list[Tick]) -> None:
         self._status.accepted = ("True", "Valid", f"{len(ticks)} tick{'' if len(ticks) == 1 else 's'} in the span")
 
-    def _dag(self, name: str) -> tuple[DagEntry, DagSpec]:
+    def _dag(self, name: str) -> tuple[DagEntry, DagObject]:
         """The Dag, accepted; raises Waits otherwise."""
         key = (self.key[0], name)
         found, entry = self._around.cluster.dags.get(key), self._around.dag_entry(key)
@@ -230,7 +231,7 @@ class Worker:
         if entry.spec is None:
             message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
             raise Waits("DagNotAccepted", message, look_again=LOOK_FOR_DAG)
-        return entry, entry.spec
+        return entry, found
 
     async def _claim(self, metadata: dict[str, Any], dag: DagEntry) -> None:
         """It belongs to its Dag, as runs do: it goes when the Dag does."""
