@@ -21,8 +21,11 @@ from tradewind.kube.writer import Writer
 log = logging.getLogger(__name__)
 
 SILENT_WATCH = 240.0
-"""Seconds without a word from a watch that count as stuck; bookmarks come about every minute."""
+"""Seconds after which a watch that neither hears anything nor tries again counts as stuck. Bookmarks come about every
+minute, and a stream that is silent for 90 s is opened anew; while the server cannot be reached that is tried again and
+again, which a restart would not do better."""
 STUCK_LOOP = 60.0
+"""Seconds without a step of the leader's loop though there is something to do, or without a turn of the event loop."""
 FLUSH_WITHIN = 8.0
 
 
@@ -37,7 +40,7 @@ class Controller:
         self.leader: Leader | None = None
         self._settings, self._client, self._clock = settings, client, clock
         self._term: asyncio.Task[None] | None = None
-        self._beat = clock.monotonic()
+        self._beat = self._nothing_to_do = clock.monotonic()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         identity, ended = settings.identity, settings.ended_identities
         if not identity:
@@ -100,10 +103,15 @@ class Controller:
         now = self._clock.monotonic()
         if now - self._beat > STUCK_LOOP:
             return f"the event loop was stuck for {now - self._beat:.0f} s"
+        if self.leader is not None:
+            undone = now - max(self._nothing_to_do, self.leader.last_step)
+            if undone > STUCK_LOOP:
+                return f"the leader's loop has taken no step for {undone:.0f} s, though there is something to do"
         for informer in self.cluster.informers:
             silent = now - informer.last_activity
             if silent > SILENT_WATCH:
-                return f"the watch of {informer.resource.plural} has been silent for {silent:.0f} s"
+                where = f" in {informer.namespace}" if informer.namespace else ""
+                return f"the watch of {informer.resource.plural}{where} has been stuck for {silent:.0f} s"
         return None
 
     def unready(self) -> str | None:
@@ -115,6 +123,8 @@ class Controller:
     async def _keep_beat(self) -> None:
         while True:
             self._beat = self._clock.monotonic()
+            if self.leader is None or not self.leader.has_news:
+                self._nothing_to_do = self._beat
             await asyncio.sleep(1)
 
     # Leadership ---------------------------------------------------------------------------------------------------

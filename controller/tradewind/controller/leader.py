@@ -165,6 +165,11 @@ class Leader:
             for task in list(self._tasks):
                 task.cancel()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the loop has something to do that it has not begun."""
+        return self._news.is_set()
+
     async def _catch_up(self) -> None:
         """A watch that hangs shows the past: by that, slots are free that are not. Not to lead for long is worse."""
         with contextlib.suppress(TimeoutError):

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 CATCH_UP_POLL = 0.05
 HANGS_AFTER = 1.0
 """Seconds for which catch_up() waits for a watch to bring what is missing before it opens another, at first."""
+LONGEST_PAUSE = 120.0
+"""Seconds, whatever the server asks for: who does nothing for longer is taken for stuck."""
 HEALTHY_AFTER = 10.0
 """Seconds that a stream must have lived for what ends it to count as a new trouble."""
 
@@ -96,6 +98,8 @@ class Informer(Generic[T]):
         self.store: dict[Key, T] = {}
         self.synced = asyncio.Event()
         self.last_activity = clock.monotonic()
+        """When it last did something: was answered, heard something, or failed and is about to try again. Whatever the
+        server does, that is not long ago; only an informer that is stuck or has ended lets it grow old."""
         self.last_error: KubeError | MalformedStream | None = None
         self.lists = self.watches = self.events = self.restarts = 0
         self.malformed = self.callback_errors = 0
@@ -185,6 +189,7 @@ class Informer(Generic[T]):
     async def _recover(self, error: KubeError | MalformedStream) -> None:
         self.last_error = error
         self.restarts += 1
+        self.last_activity = self._clock.monotonic()
         if self._on_health is not None:
             self._on_health(error)
         if isinstance(error, MalformedStream):
@@ -196,7 +201,7 @@ class Informer(Generic[T]):
             level = logging.INFO if error.is_transient else logging.WARNING
             log.log(level, "%s: interrupted: %s", self._path, error)
             wait = error.retry_after if isinstance(error, ApiError) else None
-            await self._pause(self._backoff.next(wait))
+            await self._pause(min(self._backoff.next(wait), LONGEST_PAUSE))
             return
         self._resource_version = ""
         if self._clock.monotonic() - self._stream_opened > HEALTHY_AFTER:

@@ -16,6 +16,7 @@ from apiserver import ApiServer, MemoryClient, Request, Response
 from apiserver.kinds import ALL, place_of
 from tradewind.controller.controller import Controller
 from tradewind.controller.settings import Settings
+from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.errors import ApiError, Unreachable
 
 Json = dict[str, Any]
@@ -34,7 +35,8 @@ def nothing(method: str, plural: str, name: str, body: Json) -> None:
 class MemoryCluster:
     """The namespace `ns`, with Dags of one task; whether the Pods of a run fail is said with the run."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
         self.server = ApiServer(now=lambda: datetime.now(UTC), new_uid=lambda: str(uuid.uuid4()))
         self.before_request: Callable[[Request], None] = lambda request: None
         """Called with each request of the controller; what it raises is the answer."""
@@ -61,7 +63,7 @@ class MemoryCluster:
         """Start a controller, and return once it leads. `options` are settings."""
         self._client = _Client(self)
         settings = Settings(pod_namespace="ns", identity=f"controller-{uuid.uuid4()}", **options)
-        self.controller = Controller(settings, self._client)
+        self.controller = Controller(settings, self._client, clock=self._clock)
         self._task = asyncio.create_task(self.controller.run())
         await self.eventually(lambda: self.controller.leader is not None, "a controller leads")
 
