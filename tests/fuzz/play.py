@@ -21,8 +21,8 @@ from fuzz.targets import TARGETS, attempt
 MOST_SECONDS = 5
 """Of processor time."""
 MOST_BYTES = 2 * 2**30
-HANGS_AFTER = 60
-"""Seconds after which even code that answers no signal is ended."""
+HANGS_AFTER = 300
+"""Seconds after which even code that answers no signal is ended, with the hundred inputs that it is at."""
 TOLD = 5
 """Finds of a kind that are shown in full."""
 

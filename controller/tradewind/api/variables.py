@@ -46,6 +46,10 @@ class Variables:
         self._namespace = namespace
         self._missing: tuple[str, str] | None = None
 
+    # Whoever has items by any name would be taken for a list without end, as by `vars[::-1]`.
+    __iter__ = None
+    __contains__ = None
+
     def __getitem__(self, name: object) -> "_Data":
         # There is no missing ConfigMap, only missing keys, so that `| default(…)` is good for both.
         return _Data(self, str(name))
@@ -58,6 +62,9 @@ class _Data:
 
     def __init__(self, variables: Variables, name: str) -> None:
         self._variables, self._name = variables, name
+
+    __iter__ = None
+    __contains__ = None
 
     def __getitem__(self, key: object) -> str:
         value = look_up(self._variables._config_maps, self._name, str(key))

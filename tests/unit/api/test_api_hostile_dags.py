@@ -120,7 +120,9 @@ HOSTILE_SCHEMAS = {
     "looks again and again": ({"anyOf": [{"unevaluatedProperties": False}]}, "may not use unevaluatedProperties"),
     "looks around": ({"pattern": "(?=a)b"}, "look-around"),
     "refers back": ({"patternProperties": {r"(a)\1": {}}}, "backreferences"),
-    "a huge pattern": ({"pattern": "(a{1000}){1000}"}, "size limit"),
+    "a huge pattern": ({"pattern": "(a{100}){100}b"}, "written out it has 10001 characters"),
+    "a long pattern": ({"pattern": "a?" * 600}, "written out it has 1200 characters"),
+    "classes without end": ({"pattern": r"\w{900}"}, "size limit"),
     "many patterns": ({"patternProperties": {f"x{i}": {} for i in range(21)}}, "more than 20 patterns"),
     "large defaults": ({"default": "x" * 300_000}, "at most 262144 may be"),
 }
@@ -140,6 +142,19 @@ def test_patterns_take_no_time_however_they_are_written() -> None:
     with bounded():
         [problem] = check_params({"p": schema}, {"p": "a" * 50_000 + "b"})
     assert "does not match" in problem.message
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^[a-z]{1,63}(\.[a-z]{1,63}){0,3}$",
+        r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}$",
+        r"^s3://[^/]+(/.*)?$",
+        r"^[{9999}]\{9999\}$",
+    ],
+)
+def test_patterns_that_people_use(pattern: str) -> None:
+    assert problems(params={"p": {"pattern": pattern}}, tasks=[noop("t")]) == []
 
 
 @pytest.mark.parametrize("value", [10**400, {"x": {}}])
@@ -177,6 +192,11 @@ def test_other_kinds_nested_without_end(validate: Any) -> None:
         deep = [deep]
     _, [problem] = validate({"spec": {"dag": deep}, "metadata": {"name": "d"}})
     assert problem.reason == "TooLarge"
+
+
+def test_half_a_character() -> None:
+    [problem] = problems(tasks=[noop("t", description="\ud800")])
+    assert "half of a character" in problem.message
 
 
 def test_a_start_before_all_time() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.api.templates import MAX_RENDERED, TemplateError, is_template, references, render
+from tradewind.api.variables import Variables
 
 pytestmark = pytest.mark.unit
 
@@ -18,6 +19,7 @@ VALUES: dict[str, Any] = {
     "params": {"region": "eu", "rows": [1, 2, 3], "text": "x" * 1000, "many": list(range(1000))},
     "tasks": {"extract": {"output": {"rows": 5, "paths": ["a", "b"]}}},
     "run": {"name": "sales-1"},
+    "vars": Variables({"a": {"b": "c"}}),
 }
 
 
@@ -134,6 +136,7 @@ ATTACKS = {
     "unique-in-a-loop": "{% for a in params.text %}{% if params.many | unique %}{% endif %}{% endfor %}",
     "quotes-without-end": "{{ " + "'a' " * 20_000,
     "quotes-in-what-is-not-closed": "{{ x " + "\\'" * 200_000,
+    "variables-as-a-list": "{{ vars[::-1][0] }}",
     "braces-without-end": "{{ " + "{" * 100_000,
     "half-a-character": "{{ ds }}\ud800",
 }

@@ -54,7 +54,10 @@ def validate_dag(manifest: Mapping[str, Any]) -> tuple[Dag | None, list[Problem]
     """The Dag in `manifest` and everything that is wrong with it. The Dag is None when it cannot even be read."""
     if problem := _too_deep(manifest):
         return None, [problem]
-    size = len(json.dumps(manifest.get("spec"), default=str, ensure_ascii=False).encode(errors="replace"))
+    try:
+        size = len(json.dumps(manifest.get("spec"), default=str, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return None, [Problem("InvalidSpec", "spec", "has half of a character (a lone surrogate, such as \\ud800)")]
     if size > MAX_SPEC_BYTES:
         message = f"has {size} bytes, at most {MAX_SPEC_BYTES} fit; move scripts into an image"
         return None, [Problem("TooLarge", "spec", message)]

@@ -19,11 +19,15 @@ from tradewind.api.validation.shape import MAX_DEPTH, nested_deeper
 
 MAX_PARAMS_BYTES = 256 * 1024
 """As JSON, of all params of a run: templates are rendered from them for every try."""
+MAX_PATTERN = 1000
+"""Characters, with repetitions written out."""
 MAX_PATTERNS = 20
 """Of one param. Each may take a tenth of a second to be read, and 10 MiB."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _REPEATED = ("unevaluatedItems", "unevaluatedProperties")
+_TOKEN = re.compile(r"\\[pPx]\{\w*\}|\\.|\[(?:\\.|[^\]\\])*\]|\{(?P<least>\d+)(?:,(?P<most>\d*))?\}|.", re.DOTALL)
+_NO_ATOMS = "|^$*+?()"
 _DATA = ("default", "const", "enum", "examples")
 _IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
@@ -153,12 +157,35 @@ def _refused(schema: Any) -> Iterator[str]:
 
 
 def _unusable(pattern: str) -> str | None:
+    size = _size(pattern)
+    if size > MAX_PATTERN:
+        return f"the pattern {pattern[:80]!r} is too large: written out it has {size} characters, {MAX_PATTERN} may be"
     try:
         _matcher(pattern)
     except (PatternError, ValueError) as error:
         why = str(error).strip().splitlines()[-1].strip()
         return f"the pattern {pattern[:80]!r} cannot be used: {why} (RE2 syntax: no look-around, no backreferences)"
     return None
+
+
+def _size(pattern: str) -> int:
+    """How long a pattern is with what is in braces written out: `(ab{3}){2}` is 8. The time that it takes grows with
+    this times the length of the text."""
+    sums, last = [0], 1
+    for token in _TOKEN.finditer(pattern):
+        if token[0] == "(":
+            sums.append(0)
+        elif token[0] == ")" and len(sums) > 1:
+            last = max(1, sums.pop())
+            sums[-1] += last
+        elif token["most"] or token["least"]:
+            times = int((token["most"] or token["least"])[:9])
+            sums[-1] += last * (times - 1)
+            last *= times
+        elif token[0] not in _NO_ATOMS:
+            last = 1
+            sums[-1] += 1
+    return max(len(pattern), sum(sums))
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
