@@ -76,6 +76,10 @@ test-integration: $(VENV)/.dev ## Against a real API server
 test-e2e: $(VENV)/.dev ## Real containers on a real node
 	$(PYTEST) -m e2e $(RERUN) -n $(WORKERS) --dist loadfile
 
+.PHONY: test-faults
+test-faults: $(VENV)/.dev ## Real clusters of which parts are killed, slowed down or full (KILLS=100 OUTAGES=10 BROKEN=5000 WIDE=10000 for a long look)
+	$(PYTEST) -m faults $(RERUN) -n $(WORKERS) --dist loadfile
+
 .PHONY: lint
 lint: $(VENV)/.dev check-generated ## Style, types, layers, generated files
 	$(BIN)/ruff check

@@ -1,0 +1,12 @@
+"""How much of something the tests make, and how they tell what they have measured."""
+
+import os
+from collections.abc import Callable
+
+Figure = Callable[[str, object], None]
+"""Tells a figure by name: it is shown after the tests."""
+
+
+def size(name: str, default: int) -> int:
+    """As the environment says, or a number that keeps the whole suite short."""
+    return int(os.environ.get(name) or default)
