@@ -65,6 +65,11 @@ class Cluster:
         return record.network.host_address
 
     @property
+    def audit_log(self) -> Path:
+        """What service accounts have asked of the API server, as audit events, one on each line."""
+        return self._layout.audit_log
+
+    @property
     def etcd_url(self) -> str:
         """The cluster's etcd, for tests that compact it; a real cluster's can only be reached from inside."""
         record = self._record()

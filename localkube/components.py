@@ -85,6 +85,7 @@ def write_configuration(layout: Layout, profile: Profile, network: Network) -> N
             user, groups = users[component]
             kubeconfig(layout.component_kubeconfig(component), authority.client(component, user, groups))
     configs.scheduler(layout)
+    configs.audit_policy(layout)
     if profile == "real":
         cgroup = CgroupTree(layout.name).path
         configs.kubelet(layout, network, serving=serving, authority=authority.pair.certificate, cgroup_root=cgroup)
@@ -152,7 +153,11 @@ def _api_server(layout: Layout, network: Network, progress: Progress) -> list[st
         f"--proxy-client-cert-file={keys.front_client.certificate}",
         f"--proxy-client-key-file={keys.front_client.key}",
         "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",
+        # The second as on OpenShift: who sets an owner needs rights for that.
+        "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
+        f"--audit-policy-file={layout.config / 'audit-policy.yaml'}",
+        f"--audit-log-path={layout.audit_log}",
+        "--audit-log-maxsize=1000",
         "--allow-privileged=true",
         "--profiling=false",
     ]

@@ -22,6 +22,19 @@ capabilities = ["pull", "resolve"]
 """
 
 
+def audit_policy(layout: Layout) -> Path:
+    """What the API server notes of who asks for what: all that service accounts do, but for those of Kubernetes."""
+    rules = [
+        {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "None"},
+    ]
+    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules}
+    path = layout.config / "audit-policy.yaml"
+    files.write(path, yaml.safe_dump(policy))
+    return path
+
+
 def kubeconfig(path: Path, *, cluster: str, server: str, authority: Path, pair: KeyPair) -> None:
     """A kubeconfig with everything inline, so that the file can be copied anywhere."""
     name = f"localkube-{cluster}"

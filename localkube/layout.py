@@ -35,6 +35,11 @@ class Layout:
         return paths.cluster_folder(self.name)
 
     @property
+    def audit_log(self) -> Path:
+        """What service accounts have asked of the API server, an event on each line."""
+        return self.folder / "audit.log"
+
+    @property
     def kubeconfig(self) -> Path:
         """Of the cluster's administrator."""
         return self.folder / "kubeconfig"

@@ -11,29 +11,30 @@ pytestmark = pytest.mark.chart
 NAMESPACES = {"scope": "namespaces", "namespaces": ["team-a", "team-b"]}
 
 WORK = """
-- {apiGroups: [tradewind.dev], resources: [dags, pools], verbs: [get, list, watch]}
-- {apiGroups: [tradewind.dev], resources: [dags], verbs: [patch]}
-- {apiGroups: [tradewind.dev], resources: [backfills], verbs: [get, list, watch, patch]}
-- {apiGroups: [tradewind.dev], resources: [dagruns],
-   verbs: [get, list, watch, create, patch, delete, deletecollection]}
-- {apiGroups: [tradewind.dev], resources: [dags/status, dagruns/status, pools/status, backfills/status],
-   verbs: [patch]}
-- {apiGroups: [tradewind.dev], resources: [dags/finalizers, dagruns/finalizers], verbs: [update]}
+- {apiGroups: [tradewind.dev], resources: [pools], verbs: [list, watch]}
+- {apiGroups: [tradewind.dev], resources: [dags], verbs: [get, list, watch, patch]}
+- {apiGroups: [tradewind.dev], resources: [backfills], verbs: [get, list, watch, patch, delete]}
+- {apiGroups: [tradewind.dev], resources: [dagruns], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [tradewind.dev], resources: [dags/status, dagruns/status, backfills/status], verbs: [patch]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, create, patch, delete, deletecollection]}
-- {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch]}
+- {apiGroups: [""], resources: [configmaps], verbs: [list, watch]}
 - {apiGroups: [apps], resources: [controllerrevisions], verbs: [get, list, create, delete]}
-- {apiGroups: ["", events.k8s.io], resources: [events], verbs: [create, patch]}
+- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+"""
+AUTHORIZE = """
+- {apiGroups: [authorization.k8s.io], resources: [localsubjectaccessreviews], verbs: [create]}
 """
 WAIT_FOR = """
 - {apiGroups: [batch], resources: [jobs], verbs: [list, watch]}
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
 - {apiGroups: [apps], resources: [deployments], verbs: [list, watch]}
 """
-WORK += WAIT_FOR
-CLUSTER = f"""{WORK}
-- {{apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: [get],
-   resourceNames: [dags.tradewind.dev, dagruns.tradewind.dev, pools.tradewind.dev, backfills.tradewind.dev]}}
+CLUSTER_ONLY = """
+- {apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: [get],
+   resourceNames: [dags.tradewind.dev, dagruns.tradewind.dev, pools.tradewind.dev, backfills.tradewind.dev]}
 """
+CLUSTER = WORK + AUTHORIZE + WAIT_FOR + CLUSTER_ONLY
+NO_WEBHOOK = WORK + WAIT_FOR
 INJECT_CA = f"""
 - {{apiGroups: [admissionregistration.k8s.io], resources: [validatingwebhookconfigurations],
    resourceNames: [tradewind.{NAMESPACE}], verbs: [get, patch]}}
@@ -41,10 +42,10 @@ INJECT_CA = f"""
 LEASE = """
 - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create, list]}
 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [tradewind-controller],
-   verbs: [get, update, patch]}
+   verbs: [get, update]}
 """
 SECRET = """
-- {apiGroups: [""], resources: [secrets], resourceNames: [tradewind-webhook-tls], verbs: [get, update, patch]}
+- {apiGroups: [""], resources: [secrets], resourceNames: [tradewind-webhook-tls], verbs: [get, update]}
 """
 HOOK_WORK = """
 - {apiGroups: [""], resources: [pods], verbs: [list, patch]}
@@ -100,20 +101,33 @@ class TestController:
     )
     def test_without_certificates_of_its_own_no_right_on_secrets(self, helm: Helm, webhook: dict[str, Any]) -> None:
         assert rights(helm.template({"webhook": webhook}), "tradewind") == {
-            None: rules(CLUSTER),
+            None: rules(CLUSTER if webhook.get("enabled", True) else NO_WEBHOOK + CLUSTER_ONLY),
+            NAMESPACE: rules(LEASE),
+        }
+
+    def test_who_may_write_dags_is_asked_only_if_wanted(self, helm: Helm) -> None:
+        rendered = helm.template({"webhook": {"authorize": False}})
+        assert rights(rendered, "tradewind")[None] == rules(NO_WEBHOOK, CLUSTER_ONLY, INJECT_CA)
+        assert rendered.environment["TRADEWIND_WEBHOOK_AUTHORIZE"] == "false"
+
+    def test_namespaces_scope_asks_in_its_namespaces(self, helm: Helm) -> None:
+        webhook = {"webhook": {"enabled": True, "certificates": "certManager"}}
+        assert rights(helm.template(NAMESPACES | webhook), "tradewind") == {
+            "team-a": rules(WORK, AUTHORIZE, WAIT_FOR),
+            "team-b": rules(WORK, AUTHORIZE, WAIT_FOR),
             NAMESPACE: rules(LEASE),
         }
 
     def test_namespaces_scope(self, helm: Helm) -> None:
         assert rights(helm.template(NAMESPACES), "tradewind") == {
-            "team-a": rules(WORK),
-            "team-b": rules(WORK),
+            "team-a": rules(NO_WEBHOOK),
+            "team-b": rules(NO_WEBHOOK),
             NAMESPACE: rules(LEASE),
         }
 
     def test_its_own_namespace_may_be_one_of_those_it_watches(self, helm: Helm) -> None:
         rendered = helm.template({"scope": "namespaces", "namespaces": [NAMESPACE]})
-        assert rights(rendered, "tradewind") == {NAMESPACE: rules(WORK, LEASE)}
+        assert rights(rendered, "tradewind") == {NAMESPACE: rules(NO_WEBHOOK, LEASE)}
 
     @pytest.mark.parametrize(
         "webhook",
@@ -132,7 +146,7 @@ class TestController:
                 if "secrets" in rule["resources"]:
                     assert rule["resourceNames"] == ["tradewind-webhook-tls"]
                 if "configmaps" in rule["resources"]:
-                    assert rule["verbs"] == ["get", "list", "watch"]
+                    assert rule["verbs"] == ["list", "watch"]
 
     @pytest.mark.parametrize("scope", [{}, NAMESPACES], ids=["", "namespaces"])
     def test_what_tasks_may_wait_for(self, helm: Helm, scope: dict[str, Any]) -> None:
@@ -141,9 +155,9 @@ class TestController:
         for kinds, expected in (([], ""), (resources, more)):
             given = rights(helm.template(scope | {"waitFor": {"resources": kinds}}), "tradewind")
             for namespace in scope.get("namespaces", [None]):
-                wanted = rules(WORK.removesuffix(WAIT_FOR), expected)
+                wanted = rules(WORK, expected)
                 assert [rule for rule in given[namespace] if rule in wanted] == wanted
-                assert not [rule for rule in given[namespace] if rule["verbs"] == ["list", "watch"] and not kinds]
+                assert (rules(WAIT_FOR)[0] in given[namespace]) is False
 
     def test_none_are_made_if_not_wanted(self, helm: Helm) -> None:
         rendered = helm.template({"rbac": {"create": False, "aggregate": False}})

@@ -156,6 +156,7 @@ class TestEnvironment:
             "TRADEWIND_CHECK_CRDS": "true",
             "TRADEWIND_WEBHOOK_PORT": "9443",
             "TRADEWIND_WEBHOOK_CERTIFICATES": "self",
+            "TRADEWIND_WEBHOOK_AUTHORIZE": "true",
             "TRADEWIND_WEBHOOK_SERVICE": "tradewind-webhook",
             "TRADEWIND_WEBHOOK_SECRET": "tradewind-webhook-tls",
             "TRADEWIND_WEBHOOK_CONFIGURATION": f"tradewind.{NAMESPACE}",

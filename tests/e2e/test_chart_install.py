@@ -12,12 +12,19 @@ import yaml
 from built_images import project_image
 from ledger import CLAIM, MOUNT, read_ledger, sleeper
 from release import CHART, IMAGE, LEASE, NAME, Release
+from rights import asked, granted
 from spaces import API_VERSION, Space, stay, task
 
 from cluster import REPOSITORY, Manifest, RealCluster, Witness
 from tradewind.api.shards import Shard
 
 LINKS = 6
+RBAC = "rbac.authorization.k8s.io/v1"
+HOOK = f"{NAME}-uninstall"
+REFUSED = {("", "services", verb) for verb in ("list", "watch")}
+"""What a test has the controller ask for in vain."""
+FOR_OWNERS = {("tradewind.dev", "backfills", "delete")}
+"""Asked for by an admission plugin, which the audit log does not show; test_work_that_takes_every_right needs it."""
 UNINSTALL_SECONDS = 60.0
 """What an uninstall may take once the controllers have stopped."""
 TAKE_OVER = ("--take-ownership", "--force-conflicts")
@@ -241,7 +248,82 @@ def test_tasks_wait_for_the_kinds_that_the_values_allow(release: Release, space:
     space.witness.delete(space.name, "dagruns", run)
 
 
-def test_uninstall_leaves_the_dags_and_nothing_in_the_way(release: Release, space: Space) -> None:
+def test_dags_of_those_who_may_not_create_pods_are_refused(space: Space) -> None:
+    """The controller makes Pods by its own rights: nobody may use those to do what their own do not let them."""
+    rule: Manifest = {"apiGroups": ["tradewind.dev"], "resources": ["dags", "dagruns", "backfills"], "verbs": ["*"]}
+    role: Manifest = {"apiVersion": RBAC, "kind": "Role", "metadata": {"name": "dags-only"}, "rules": [rule]}
+    for name, kind, given in (("ann", "Role", "dags-only"), ("bob", "ClusterRole", "edit")):
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": given}
+        subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}
+        binding = {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]}
+        space.kubectl.apply(role, {"apiVersion": RBAC, "kind": "RoleBinding", **binding})
+    dag = {"apiVersion": API_VERSION, "kind": "Dag", "metadata": {"name": "hers"}}
+    dag["spec"] = {"tasks": [{"name": "t", "image": "busybox", "command": ["true"]}]}
+    run = {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": {"name": "hers"}, "spec": {"dag": "hers"}}
+
+    def attempt(user: str, *words: str, manifest: Manifest | None = None) -> str:
+        """What kubectl says when a user tries it; empty where it is done."""
+        stdin = yaml.safe_dump(manifest) if manifest else ""
+        done = space.kubectl.attempt(*words, f"--as={user}", stdin=stdin)
+        return done.stderr if done.returncode else ""
+
+    create = ("create", "-f", "-")
+    # The roles of a new binding may take a moment.
+    space.eventually(lambda: "may not create Pods" in attempt("ann", *create, manifest=dag), "ann is refused")
+    space.eventually(lambda: not attempt("bob", *create, manifest=dag), "bob is not")
+    changed = attempt("ann", "patch", "dag", "hers", "--type=merge", "-p", '{"spec": {"description": "mine"}}')
+    assert f"user 'ann' may not create Pods in namespace '{space.name}'" in changed
+    assert attempt("ann", "label", "dag", "hers", "a=b") == ""
+    # What somebody else was allowed to make she may run, as it is.
+    assert attempt("ann", *create, manifest=run) == ""
+    space.wait_succeeded("hers")
+
+
+def test_work_that_takes_every_right(release: Release, space: Space) -> None:
+    """Together with the other tests: the last one compares what was asked for with what the chart grants."""
+    job: Manifest = {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "condition": {"type": "Complete"}}
+    pod: Manifest = {"apiVersion": "v1", "kind": "Pod", "name": "p", "condition": {"type": "Ready"}}
+    space.dag("asks", {"name": "job", "waitFor": {"object": job}}, {"name": "pod", "waitFor": {"object": pod}})
+    asks = space.run("asks")
+    for name in ("job", "pod"):
+        space.eventually(
+            lambda n=name: "does not exist" in space.task(asks, n).get("message", ""), f"{name} is awaited"
+        )
+    space.dag("kept", task("t", "true"), successfulRunsHistoryLimit=1, resultProtection="Finalizer")
+    for number in range(3):
+        if number:
+            space.edit_dag("kept", description=f"version {number}")
+            space.wait_accepted("kept")
+        space.wait_succeeded(space.run("kept", f"kept-{number}"))
+    space.eventually(lambda: len(space.runs("kept")) == 1, "older runs are pruned")
+    space.dag("past", task("t", "true"), schedule="@daily", startDate="2026-01-01T00:00:00Z", suspend=True)
+    backfill: Manifest = {"apiVersion": API_VERSION, "kind": "Backfill", "metadata": {"name": "past"}}
+    days = {"from": "2026-01-02T00:00:00Z", "to": "2026-01-03T00:00:00Z"}
+    space.kubectl.apply({**backfill, "spec": {"dag": "past", **days}})
+    space.eventually(
+        lambda: space.witness.get(space.name, "backfills", "past").get("status", {}).get("phase") == "Succeeded",
+        "the Backfill ends",
+    )
+    [owner] = space.witness.get(space.name, "backfills", "past")["metadata"]["ownerReferences"]
+    assert owner["kind"] == "Dag"
+
+    # Pods that go while nobody looks are asked for, one by one.
+    space.dag("long", task("t", "sleep 600", retries={"limit": 0, "onLost": 0}), task("u", "sleep 600"))
+    run = space.run("long")
+    for name in ("t", "u"):
+        space.wait_state(run, name, "Running")
+    [lost] = [found.metadata.name for found in space.pods_of(run) if found.metadata.labels["tradewind.dev/task"] == "t"]
+    release.kubectl.run("scale", "deployment", NAME, "--replicas=0")
+    space.eventually(lambda: not release.pods(), "no controller is left")
+    space.kubectl.run("delete", "pod", lost, "--force", "--grace-period=0")
+    release.kubectl.run("scale", "deployment", NAME, "--replicas=2")
+    release.wait_leader()
+    space.eventually(lambda: space.task(run, "t").get("state") == "Failed", "the lost try is noticed")
+    space.witness.delete(space.name, "dagruns", run)
+    space.witness.delete(space.name, "dagruns", asks)
+
+
+def test_uninstall_leaves_the_dags_and_nothing_in_the_way(release: Release, space: Space, real: RealCluster) -> None:
     space.dag("guarded", task("long", "sleep 600"), resultProtection="Finalizer")
     run = space.run("guarded")
     space.wait_state(run, "long", "Running")
@@ -252,6 +334,7 @@ def test_uninstall_leaves_the_dags_and_nothing_in_the_way(release: Release, spac
     busy = space.run("busy")
     space.wait_state(busy, "t-3", "Succeeded")
 
+    given = {who: granted(release.kubectl, release.namespace, who) for who in (NAME, HOOK)}
     seconds = release.uninstall()
 
     assert seconds < UNINSTALL_SECONDS
@@ -267,6 +350,11 @@ def test_uninstall_leaves_the_dags_and_nothing_in_the_way(release: Release, spac
     assert space.witness.get(space.name, "dagruns", run)["status"]["phase"] == "Running"
     crds = release.kubectl.run("get", "crds", "-o", "name")
     assert crds.count(".tradewind.dev") >= 3
+    if real.local is not None:
+        for who, rights in given.items():
+            used, forbidden = asked(real.local.audit_log, release.namespace, who)
+            assert forbidden - REFUSED == set(), "something is missing from the chart's roles"
+            assert rights - used - FOR_OWNERS == set(), "the chart grants what is of no use"
     space.delete()
     space.wait_gone()
 

@@ -11,6 +11,7 @@ from tradewind.cli.colours import PHASES, paint
 
 Format = Literal["table", "json", "yaml"]
 F = TypeVar("F", bound=Callable[..., Any])
+_CONTROL = frozenset(map(chr, [*range(9), *range(11, 32), *range(127, 160)]))
 
 
 def output_option(*formats: Format) -> Callable[[F], F]:
@@ -23,6 +24,11 @@ def output_option(*formats: Format) -> Callable[[F], F]:
         show_default=True,
         help="How to print the result.",
     )
+
+
+def printable(text: str) -> str:
+    """What a task or another user wrote, without the control characters that a terminal would obey."""
+    return "".join(f"\\x{ord(each):02x}" if each in _CONTROL else each for each in text)
 
 
 def print_data(data: Any, output: Format) -> None:
@@ -40,6 +46,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     On a terminal the last column is cut where the line ends; a pipe gets it whole.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[position]) for row in [columns, *rows]) for position in range(len(columns))]
     limit = _terminal_width()
     for row in [columns, *rows]:

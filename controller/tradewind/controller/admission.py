@@ -3,6 +3,7 @@
 Served by kopf. Nothing depends on it: with no webhook installed, the controller's conditions say the same.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -25,19 +26,30 @@ from tradewind.api.validation import (
 )
 from tradewind.api.validation.shape import parse
 from tradewind.api.validation.shards import check_bucket
+from tradewind.controller.authorization import UserInfo, why_no_pods
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.revisions import content_hash
+from tradewind.kube.client import ApiClient
 
 HANDLER = "validate"
 """Also the path that the chart's webhook configuration names: kopf finds handlers by it."""
 
 
-def register(registry: kopf.OperatorRegistry, cluster: Callable[[], Cluster | None]) -> None:
-    """Register the handlers of our kinds. `cluster` has the Dags that DagRuns and Backfills are checked against."""
+def register(
+    registry: kopf.OperatorRegistry, cluster: Callable[[], Cluster | None], authorizer: ApiClient | None = None
+) -> None:
+    """Register the handlers of our kinds. `cluster` has the Dags that DagRuns and Backfills are checked against.
+
+    `authorizer` is asked whether who writes a Dag may create Pods; None lets everybody."""
 
     @kopf.on.validate(GROUP, VERSION, "dags", id=HANDLER, operations=["CREATE", "UPDATE"], registry=registry)
-    def dag(body: kopf.Body, old: Any = None, **_: Any) -> None:
-        _refuse(body, old, validate_dag(_manifest(body))[1])
+    async def dag(body: kopf.Body, userinfo: UserInfo, old: Any = None, **_: Any) -> None:
+        manifest = _manifest(body)
+        _refuse(body, old, (await asyncio.to_thread(validate_dag, manifest))[1])
+        if authorizer is not None and _new_spec(body, old):
+            why = await why_no_pods(authorizer, manifest["metadata"].get("namespace", ""), userinfo)
+            if why:
+                raise kopf.AdmissionError(f"Dag {_name(body)!r}: {why}", code=403)
 
     @kopf.on.validate(GROUP, VERSION, "dagruns", id=HANDLER, operations=["CREATE", "UPDATE"], registry=registry)
     async def dag_run(body: kopf.Body, userinfo: Mapping[str, Any], old: Any = None, **_: Any) -> None:
@@ -109,7 +121,14 @@ def _refuse(body: kopf.Body, old: Any, problems: list[Problem]) -> None:
     """Refuse an object with problems, unless its spec was there before: labels of a bad Dag can still be changed."""
     if not problems:
         return
-    if old and dict(old).get("spec") == dict(body).get("spec"):
+    if not _new_spec(body, old):
         return
-    name = body.get("metadata", {}).get("name") or "?"
-    raise kopf.AdmissionError(f"{body.get('kind', '')} {name!r}: {summary(problems)}", code=422)
+    raise kopf.AdmissionError(f"{body.get('kind', '')} {_name(body)!r}: {summary(problems)}", code=422)
+
+
+def _new_spec(body: kopf.Body, old: Any) -> bool:
+    return not old or dict(old).get("spec") != dict(body).get("spec")
+
+
+def _name(body: kopf.Body) -> str:
+    return body.get("metadata", {}).get("name") or "?"

@@ -87,9 +87,13 @@ class Cluster:
         self._gone: dict[str, dict[TryKey, TryReport]] = {}
         self._unclaimed: deque[tuple[str, TryKey]] = deque()
         """Those in `_gone` whose run was not known when they went, the oldest first."""
-        self._active: set[str] = set()
-        self._over: dict[str, None] = {}
-        """Runs that were active and are not any more, by UID, the oldest first."""
+        self._active: dict[str, str] = {}
+        """Namespaces of the runs that have not finished, by UID. A Pod in another says nothing of a run: whoever may
+        create Pods there could otherwise say how its tries went."""
+        self._gone_in: dict[str, str] = {}
+        """The namespaces of the Pods in `_gone` whose run was not known, by UID of the run."""
+        self._over: dict[str, str] = {}
+        """Namespaces of runs that were active and are not any more, by UID, the oldest first."""
         self._on_dag, self._on_run, self._on_pod, self._on_pool = on_dag, on_run, on_pod, on_pool
         self._on_backfill, self._on_request = on_backfill, on_request
         self.informers: list[Informer[Any]] = []
@@ -179,13 +183,15 @@ class Cluster:
         if change.kind is ChangeKind.DELETED:
             _discard(self._runs_of, dag, key[1])
             # Finished or deleted: what its deleted Pods said is of no more use.
-            self._active.discard(uid)
+            self._active.pop(uid, None)
             self._gone.pop(uid, None)
-            self._over[uid] = None
+            self._over[uid] = key[0]
             if len(self._over) > OVER_KEPT:
                 del self._over[next(iter(self._over))]
         else:
-            self._active.add(uid)
+            if uid not in self._active:
+                self._drop_foreign_pods(uid, key[0])
+            self._active[uid] = key[0]
             self._over.pop(uid, None)
             self._runs_of.setdefault(dag, {})[key[1]] = run
         self._on_run(key, change)
@@ -211,8 +217,8 @@ class Cluster:
 
     def _pod(self, change: Change[PodObject]) -> None:
         pod = change.object
-        uid = run_uid_of(pod)
-        if uid is None:
+        uid, namespace = run_uid_of(pod), pod.metadata.namespace
+        if uid is None or namespace != self._active.get(uid, self._over.get(uid, namespace)):
             return
         gone = change.kind is ChangeKind.DELETED
         if gone:
@@ -227,6 +233,15 @@ class Cluster:
             self.pods.setdefault(uid, {})[pod.metadata.name] = pod
         self._on_pod(uid, pod, gone)
 
+    def _drop_foreign_pods(self, uid: str, namespace: str) -> None:
+        """Forget Pods that claim to be of a run that is now known to be in another namespace."""
+        pods = self.pods.pop(uid, {})
+        own = {name: pod for name, pod in pods.items() if pod.metadata.namespace == namespace}
+        if own:
+            self.pods[uid] = own
+        if self._gone_in.pop(uid, namespace) != namespace:
+            self._gone.pop(uid, None)
+
     def keep_result(self, pod: PodObject) -> None:
         """A Pod that has ended was read other than by watch. That may never show it: what it says is kept for whoever
         leads this process's next term."""
@@ -238,6 +253,9 @@ class Cluster:
         identity, report = try_of(pod), observe(pod, gone=True)
         if identity is None or report is None or uid in self._over:
             return
+        namespace = pod.metadata.namespace
+        if uid not in self._active and self._gone_in.setdefault(uid, namespace) != namespace:
+            return
         gone = self._gone.setdefault(uid, {})
         if report.event is not TryEvent.LOST or identity not in gone:
             gone[identity] = report  # how it ended says more than that it is missing
@@ -248,6 +266,8 @@ class Cluster:
                 oldest, of = self._unclaimed.popleft()
                 if oldest not in self._active:
                     _discard(self._gone, oldest, of)
+                    if oldest not in self._gone:
+                        self._gone_in.pop(oldest, None)
 
 
 def _key(change: Change[Any]) -> Key:

@@ -98,7 +98,8 @@ class _Process:
         kopf.on.startup(registry=registry)(self._start)
         kopf.on.cleanup(registry=registry)(self._clean_up)
         if self._settings.webhook_port:
-            admission.register(registry, lambda: self._controller.cluster if self._controller else None)
+            authorizer = self._client if self._settings.webhook_authorize else None
+            admission.register(registry, lambda: self._controller.cluster if self._controller else None, authorizer)
 
     def _login(self, **arguments: Any) -> kopf.ConnectionInfo | None:
         info = kopf.login_with_service_account(**arguments)
@@ -211,6 +212,9 @@ def _option(name: str, **settings: Any) -> Callable[[F], F]:
     type=click.Choice(["self", "provided"]),
     default="self",
     help=f"Made by the controller, or found in {PROVIDED_CERTIFICATE}.",
+)
+@_option(
+    "--webhook-authorize", type=bool, default=True, help="Refuse Dags of those who may not create Pods themselves."
 )
 @_option("--log-format", type=click.Choice(["text", "json"]), default="text", help="For people or for machines.")
 @_option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False), default="info")

@@ -29,6 +29,7 @@ class Settings:
     webhook_service: str = "tradewind-webhook"
     webhook_configuration: str = ""
     webhook_certificates: str = "self"
+    webhook_authorize: bool = True
     log_format: str = "text"
     log_level: str = "info"
 

@@ -103,6 +103,13 @@ true
 {{- end -}}
 {{- end -}}
 
+{{/* "true" or "": whether the webhook asks if who writes a Dag may create Pods. */}}
+{{- define "tradewind.authorizes" -}}
+{{- if and (include "tradewind.webhookEnabled" .) .Values.webhook.authorize -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{- define "tradewind.serviceMonitorEnabled" -}}
 {{- $auto := .Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor" -}}
 {{- if eq (toString .Values.metrics.serviceMonitor.enabled) "auto" | ternary $auto (eq (toString .Values.metrics.serviceMonitor.enabled) "true") -}}
@@ -129,35 +136,38 @@ true
 {{/* What the controller may do in each namespace that it watches. docs/installing.md gives the reasons. */}}
 {{- define "tradewind.workRules" -}}
 - apiGroups: [tradewind.dev]
-  resources: [dags, pools]
-  verbs: [get, list, watch]
+  resources: [pools]
+  verbs: [list, watch]
 - apiGroups: [tradewind.dev]
   resources: [dags]
-  verbs: [patch]
-- apiGroups: [tradewind.dev]
-  resources: [backfills]
   verbs: [get, list, watch, patch]
 - apiGroups: [tradewind.dev]
+  resources: [backfills]
+  # delete: where permissions on owner references are enforced, only who may delete an object may change its owner.
+  verbs: [get, list, watch, patch, delete]
+- apiGroups: [tradewind.dev]
   resources: [dagruns]
-  verbs: [get, list, watch, create, patch, delete, deletecollection]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [tradewind.dev]
-  resources: [dags/status, dagruns/status, pools/status, backfills/status]
+  resources: [dags/status, dagruns/status, backfills/status]
   verbs: [patch]
-- apiGroups: [tradewind.dev]
-  resources: [dags/finalizers, dagruns/finalizers]
-  verbs: [update]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, create, patch, delete, deletecollection]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [get, list, create, delete]
-- apiGroups: ["", events.k8s.io]
+- apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- if include "tradewind.authorizes" . }}
+- apiGroups: [authorization.k8s.io]
+  resources: [localsubjectaccessreviews]
+  verbs: [create]
+{{- end }}
 {{- range .Values.waitFor.resources }}
 - apiGroups: {{ toJson .apiGroups }}
   resources: {{ toJson .resources }}

@@ -31,6 +31,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "webhook_service": ("w", "w"),
     "webhook_configuration": ("c", "c"),
     "webhook_certificates": ("provided", "provided"),
+    "webhook_authorize": ("false", False),
     "log_format": ("json", "json"),
     "log_level": ("debug", "debug"),
 }

@@ -11,7 +11,7 @@ from tradewind.cli.cluster import progress
 from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.colours import PHASES, paint
 from tradewind.cli.errors import EXIT_FAILED
-from tradewind.cli.output import Format, output_option, print_data, print_table
+from tradewind.cli.output import Format, output_option, print_data, print_table, printable
 
 _POLL_SECONDS = 0.5
 
@@ -119,7 +119,7 @@ def summary(backfill: Mapping[str, Any]) -> str:
     """How far a Backfill is, or how it ended, in a line."""
     state = backfill.get("status") or {}
     phase = str(state.get("phase") or "Pending")
-    message = f": {state['message']}" if state.get("message") else ""
+    message = f": {printable(state['message'])}" if state.get("message") else ""
     return f"{paint(phase, PHASES.get(phase))}{message}"
 
 
@@ -127,7 +127,7 @@ def _progress(state: Mapping[str, Any]) -> str:
     phase = str(state.get("phase") or "Pending")
     shown = paint(f"{phase:8}", PHASES.get(phase), err=True)
     if "done" not in state:
-        return f"{shown}  {state.get('message') or ''}".rstrip()
+        return f"{shown}  {printable(state.get('message') or '')}".rstrip()
     failed = f", {state['failed']} failed" if state.get("failed") else ""
     return f"{shown}  {state['done']} done, {state.get('active', 0)} going on{failed}"
 

@@ -11,6 +11,7 @@ from tradewind.api.duration import format_duration
 from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.colours import PHASES, paint
 from tradewind.cli.errors import EXIT_FAILED
+from tradewind.cli.output import printable
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.tries import instance_name
 
@@ -93,7 +94,7 @@ def summary(run: Mapping[str, Any]) -> str:
     """How a run ended, in a line."""
     status = run.get("status") or {}
     phase = str(status.get("phase") or "Pending")
-    message = f": {status['message']}" if status.get("message") else ""
+    message = f": {printable(status['message'])}" if status.get("message") else ""
     took = f" in {status['duration']}" if status.get("duration") else ""
     done = f", {status['done']} tasks done" if status.get("done") else ""
     return f"{paint(phase, PHASES.get(phase))}{took}{done}{message}"
@@ -101,7 +102,7 @@ def summary(run: Mapping[str, Any]) -> str:
 
 def _say_phase(status: Mapping[str, Any], said: str) -> str:
     phase, message = status.get("phase") or "Pending", status.get("message")
-    text = f"{phase}: {message}" if message else str(phase)
+    text = f"{phase}: {printable(message)}" if message else str(phase)
     if text != said and phase not in ("Succeeded", "Failed"):
         click.echo(f"{datetime.now():%H:%M:%S}  {text}", err=True)
     return text
@@ -131,5 +132,5 @@ def _say_change(task: Mapping[str, Any], name: str, seen: dict[str, tuple[str, i
     _, state, number, duration, message = task_row({**task, "name": name})
     shown = paint(f"{state:14}", PHASES.get(state), err=True)
     tries = f"try {number}" if number else ""
-    line = f"{datetime.now():%H:%M:%S}  {name:{width}}  {shown}  {tries:5}  {duration:6}  {message}"
+    line = f"{datetime.now():%H:%M:%S}  {name:{width}}  {shown}  {tries:5}  {duration:6}  {printable(message)}"
     click.echo(line.rstrip(), err=True)

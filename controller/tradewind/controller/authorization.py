@@ -1,0 +1,42 @@
+"""Whether somebody may do what a Dag will have the controller do for them: create Pods.
+
+The controller makes Pods with its own rights. Whoever may write a Dag but may not create Pods would otherwise get a
+right that nobody gave them, as with a Job; unlike a Job, a Dag can be refused when it is written. Which service account,
+Secrets and volumes of its namespace a Pod may use, Kubernetes leaves to whoever may create Pods there, and so does this.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tradewind.kube.client import ApiClient
+from tradewind.kube.errors import KubeError
+from tradewind.kube.resources import LOCALSUBJECTACCESSREVIEWS
+
+UserInfo = Mapping[str, Any]
+"""As in an AdmissionReview: username, uid, groups, extra."""
+
+
+async def why_no_pods(client: ApiClient, namespace: str, user: UserInfo) -> str | None:
+    """Why a user may not have Pods made in a namespace; None if they may create some themselves.
+
+    That nobody can be asked is a reason, too."""
+    resource = {"namespace": namespace, "verb": "create", "resource": "pods"}
+    who: dict[str, Any] = {"uid": user.get("uid") or "", "groups": list(user.get("groups") or ())}
+    if user.get("extra"):
+        who["extra"] = {key: list(values) for key, values in user["extra"].items()}
+    review = {
+        "apiVersion": LOCALSUBJECTACCESSREVIEWS.api_version,
+        "kind": "LocalSubjectAccessReview",
+        "metadata": {"namespace": namespace},
+        "spec": {"user": str(user.get("username", "")), **who, "resourceAttributes": resource},
+    }
+    try:
+        answer = await client.request("POST", LOCALSUBJECTACCESSREVIEWS.path(namespace), body=review)
+    except KubeError as error:
+        return f"cannot find out whether {user.get('username')!r} may create Pods in {namespace!r}: {error}"
+    if answer.get("status", {}).get("allowed") is True:
+        return None
+    return (
+        f"user {user.get('username')!r} may not create Pods in namespace {namespace!r}, and so may not have a Dag do "
+        "it; ask for the right to create pods there"
+    )

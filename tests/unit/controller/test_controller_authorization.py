@@ -1,0 +1,96 @@
+"""Who may not create Pods may not have a Dag do it: what is asked of the API server, and what is made of the answer.
+
+tests/e2e/test_e2e_security.py asks a real one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+import pytest
+
+from tradewind.controller import admission
+from tradewind.kube.errors import Unreachable
+
+pytestmark = pytest.mark.unit
+
+DAG: dict[str, Any] = {
+    "apiVersion": "tradewind.dev/v1alpha1",
+    "kind": "Dag",
+    "metadata": {"name": "sales", "namespace": "ns"},
+    "spec": {"tasks": [{"name": "load", "image": "busybox"}]},
+}
+ANN = {"username": "ann", "uid": "7", "groups": ["devs"], "extra": {"scopes": ("x",)}}
+
+
+class Reviews:
+    """An API server that answers reviews, and keeps them."""
+
+    def __init__(self, status: dict[str, Any] | None) -> None:
+        self.status = status
+        self.asked: list[tuple[str, str, dict[str, Any]]] = []
+
+    async def request(self, method: str, path: str, *, body: Any = None, **_: Any) -> dict[str, Any]:
+        self.asked.append((method, path, body))
+        if self.status is None:
+            raise Unreachable("no route to host")
+        return {"status": self.status}
+
+
+async def refusal(reviews: Reviews | None, body: dict[str, Any] = DAG, old: Any = None) -> tuple[int, str] | None:
+    registry = kopf.OperatorRegistry()
+    admission.register(registry, lambda: None, reviews)  # type: ignore[arg-type]
+    handlers = registry._webhooks.get_all_handlers()
+    [handler] = [each for each in handlers if "dags" in str(each.selector) and "dagruns" not in str(each.selector)]
+    try:
+        await handler.fn(body=kopf.Body(body), old=old, userinfo=ANN)  # type: ignore[call-arg, misc]
+    except kopf.AdmissionError as error:
+        return error.code or 0, str(error)
+    return None
+
+
+async def test_who_may_create_pods_may_write_dags() -> None:
+    reviews = Reviews({"allowed": True})
+    assert await refusal(reviews) is None
+    [(method, path, body)] = reviews.asked
+    assert (method, path) == ("POST", "/apis/authorization.k8s.io/v1/namespaces/ns/localsubjectaccessreviews")
+    assert body["spec"] == {
+        "user": "ann",
+        "uid": "7",
+        "groups": ["devs"],
+        "extra": {"scopes": ["x"]},
+        "resourceAttributes": {"namespace": "ns", "verb": "create", "resource": "pods"},
+    }
+
+
+@pytest.mark.parametrize("status", [{"allowed": False}, {}, {"allowed": "true"}, {"allowed": False, "denied": True}])
+async def test_who_may_not_is_told_so(status: dict[str, Any]) -> None:
+    code, why = await refusal(Reviews(status)) or (0, "")
+    assert code == 403
+    assert "Dag 'sales': user 'ann' may not create Pods in namespace 'ns'" in why
+
+
+async def test_when_nobody_can_be_asked_it_is_refused() -> None:
+    code, why = await refusal(Reviews(None)) or (0, "")
+    assert code == 403
+    assert "cannot find out whether 'ann' may create Pods in 'ns'" in why
+
+
+async def test_labels_can_be_changed_by_all_who_may_write_dags() -> None:
+    reviews = Reviews({"allowed": False})
+    assert await refusal(reviews, {**DAG, "metadata": {**DAG["metadata"], "labels": {"a": "b"}}}, old=DAG) is None
+    assert not reviews.asked
+    suspended = {**DAG, "spec": {**DAG["spec"], "suspend": True}}
+    assert await refusal(reviews, suspended, old=DAG), "by suspend: false a Dag that was stopped runs"
+
+
+async def test_a_bad_dag_is_told_what_is_wrong_first() -> None:
+    reviews = Reviews({"allowed": False})
+    code, _ = await refusal(reviews, {**DAG, "spec": {"tasks": []}}) or (0, "")
+    assert code == 422
+    assert not reviews.asked
+
+
+async def test_it_can_be_turned_off() -> None:
+    assert await refusal(None) is None
