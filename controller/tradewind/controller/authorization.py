@@ -1,8 +1,9 @@
 """Whether somebody may do what a Dag will have the controller do for them: create Pods.
 
 The controller makes Pods with its own rights. Whoever may write a Dag but may not create Pods would otherwise get a
-right that nobody gave them, as with a Job; unlike a Job, a Dag can be refused when it is written. Which service account,
-Secrets and volumes of its namespace a Pod may use, Kubernetes leaves to whoever may create Pods there, and so does this.
+right that nobody gave them, as with a Job; unlike a Job, a Dag can be refused when it is written. Which Secrets,
+volumes and service account of its namespace a Pod may use, Kubernetes leaves to whoever may create Pods there, and so
+does this.
 """
 
 from collections.abc import Mapping
