@@ -46,3 +46,14 @@ def test_make_targets_exist(document: Path) -> None:
 
 def test_the_readme_shows_a_dag() -> None:
     assert [manifest["kind"] for manifest in manifests((ROOT / "README.md").read_text())] == ["Dag"]
+
+
+def test_every_line_of_the_threat_model_has_a_test() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    heads = ("|---", "| Tries", "| What")
+    rows = [line for line in text.splitlines() if line.startswith("|") and not line.startswith(heads)]
+    assert len(rows) > 30
+    assert not [row for row in rows if "`tests/" not in row.split("|")[-2]]
+    for file, _, test in re.findall(r"`(tests/[\w/]+\.py)(::(test_\w+))?`", text):
+        source = (ROOT / file).read_text()
+        assert not test or re.search(rf"^ *(async )?def {test}\(", source, re.MULTILINE), f"{file} has no {test}"

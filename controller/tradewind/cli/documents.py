@@ -15,6 +15,8 @@ import yaml
 
 from tradewind.cli.errors import CliError
 
+MAX_VALUES = 1_000_000
+"""In one document, aliases written out: a few lines can stand for billions."""
 _SUFFIXES = (".yaml", ".yml", ".json")
 _PART = re.compile(r"\[([^\]]*)\]|([^.\[]+)")
 
@@ -66,6 +68,8 @@ def read_documents(paths: Sequence[str]) -> tuple[list[Document], list[str]]:
             documents += _parse(file, text)
         except yaml.YAMLError as error:
             unreadable.append(_explain(file, error))
+        except RecursionError:
+            unreadable.append(f"{file}: is nested too deeply")
     return documents, unreadable
 
 
@@ -94,11 +98,24 @@ def _parse(file: str, text: str) -> Iterator[Document]:
     try:
         while loader.check_node():
             node = loader.get_node()
+            if node is not None and _size(node, {}) > MAX_VALUES:
+                message = f"aliases make more than {MAX_VALUES} values of it"
+                raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
             manifest = loader.construct_document(node) if node is not None else None
             if node is not None and manifest is not None:
                 yield Document(file, manifest, node)
     finally:
         loader.dispose()
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values there are in it when every alias is written out."""
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = MAX_VALUES + 1  # for an alias of something that it is itself in
+    below = [each for pair in node.value for each in pair] if isinstance(node, yaml.MappingNode) else node.value
+    known[id(node)] = 1 if isinstance(node, yaml.ScalarNode) else 1 + sum(_size(each, known) for each in below)
+    return known[id(node)]
 
 
 def _explain(file: str, error: yaml.YAMLError) -> str:
