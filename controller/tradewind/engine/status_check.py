@@ -118,6 +118,7 @@ def _indexes(field: str, text: str) -> IndexSet:
         indexes = IndexSet.parse(text)
     except ValueError as error:
         raise ValueError(f"{field}: {error}") from error
-    if indexes - IndexSet.range(MAX_MAP_LENGTH):
+    # The length of a set must fit into a machine word to be asked for.
+    if any(len(number) > 9 for number in text.replace("-", ",").split(",")) or indexes - IndexSet.range(MAX_MAP_LENGTH):
         raise ValueError(f"{field}: {text[:80]!r} goes beyond {MAX_MAP_LENGTH} instances")
     return indexes

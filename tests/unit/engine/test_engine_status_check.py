@@ -24,6 +24,7 @@ GARBAGE: dict[str, tuple[dict[str, Any], str]] = {
     "twice": ({"phase": "Running", "tasks": [{"name": "a", "state": "Failed"}] * 2}, "is there twice"),
     "count": (mapped(count=10**9), "is not from 0 to 10000"),
     "huge range": (mapped(indexes={"Running": "0-99999999999"}), "goes beyond"),
+    "beyond words": (mapped(indexes={"Running": "0-" + "9" * 400}), "goes beyond"),
     "no range": (mapped(indexes={"Running": "1-0"}), "ascending ranges"),
     "two states": (mapped(indexes={"Running": "0-1", "Failed": "1"}), "in another state, too"),
     "no state": (mapped(indexes={"Flying": "0"}), "'Flying' is no state"),
