@@ -32,6 +32,8 @@ from tradewind.api.validation.shape import MAX_DEPTH, check_name, nested_deeper,
 from tradewind.api.validation.tasks import check_duration, check_tasks
 from tradewind.api.validation.templates import check_templates
 
+LAST_YEAR = 9000
+"""A schedule that begins later runs out of years to look for ticks in."""
 MAX_SPEC_BYTES = 900 * 1024
 """etcd takes 1.5 MiB in one request, and the object carries more than its spec."""
 __all__ = [
@@ -71,6 +73,8 @@ def validate_dag(manifest: Mapping[str, Any]) -> tuple[Dag | None, list[Problem]
 def validate_dag_spec(spec: DagSpec) -> list[Problem]:
     """What is wrong with a spec that has the right shape."""
     groups = Groups(spec)
+    if spec.start_date and spec.start_date.year > LAST_YEAR:
+        return [Problem("InvalidSchedule", "spec.startDate", f"is after the year {LAST_YEAR}")]
     return [
         *check_schedule(spec),
         *check_param_schemas(spec.params or {}),
