@@ -25,6 +25,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 CLUSTER = "-".join(filter(None, ["test", hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:6], WORKER]))
 GROUP, VERSION = "tradewind.dev", "v1alpha1"
+KINDS = ("dags", "dagruns", "pools", "backfills")
 Manifest = dict[str, Any]
 
 
@@ -54,11 +55,19 @@ def real_cluster() -> Iterator[RealCluster]:
         local.ensure_python_image()
     cluster = RealCluster(Path(given) if given else local.kubeconfig, local)  # type: ignore[union-attr]
     try:
-        Kubectl(cluster.kubeconfig).run("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
+        apply_crds(cluster.kubeconfig)
         yield cluster
     finally:
         if local is not None and not keep:
             local.down()
+
+
+def apply_crds(kubeconfig: Path) -> None:
+    """Install the CRDs of this checkout; return once the API server serves them."""
+    kubectl = Kubectl(kubeconfig)
+    kubectl.run("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
+    for kind in KINDS:
+        eventually(lambda kind=kind: kubectl.attempt("get", kind).returncode == 0, f"{kind} are served", 60)
 
 
 class Kubectl:

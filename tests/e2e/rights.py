@@ -1,13 +1,33 @@
-"""What the chart's service accounts have asked the API server for, by its audit log."""
+"""What the chart's service accounts may do, by the roles in the cluster, and what they asked for, by its audit log."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from cluster import Manifest
+from cluster import Kubectl, Manifest
 
 Right = tuple[str, str, str]
 """(API group, resource or resource/subresource, verb)"""
+
+
+def granted(kubectl: Kubectl, namespace: str, account: str) -> set[Right]:
+    """What the roles of a service account let it do, wherever."""
+    found = json.loads(kubectl.run("get", "clusterroles,clusterrolebindings,roles,rolebindings", "-A", "-o", "json"))
+    roles = {_name(item["kind"], item["metadata"]): item.get("rules") or [] for item in found["items"]}
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
+    rights: set[Right] = set()
+    for binding in found["items"]:
+        if subject not in (binding.get("subjects") or ()):
+            continue
+        reference = binding["roleRef"]
+        for rule in roles[_name(reference["kind"], {**binding["metadata"], "name": reference["name"]})]:
+            rights |= {
+                (group, resource, verb)
+                for group in rule.get("apiGroups", ())
+                for resource in rule.get("resources", ())
+                for verb in rule["verbs"]
+            }
+    return rights
 
 
 def asked(log: Path, namespace: str, account: str) -> tuple[set[Right], set[Right]]:
@@ -31,3 +51,7 @@ def _events(log: Path) -> Iterator[Manifest]:
         for line in lines:
             if line.endswith("\n"):
                 yield json.loads(line)
+
+
+def _name(kind: str, metadata: Manifest) -> tuple[str, str, str]:
+    return kind, metadata.get("namespace", "") if kind in ("Role", "RoleBinding") else "", metadata["name"]

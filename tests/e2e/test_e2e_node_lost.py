@@ -7,7 +7,7 @@ import pytest
 from controller_process import Controllers
 from spaces import Space, task
 
-from cluster import CLUSTER, REPOSITORY, Kubectl, RealCluster, Witness
+from cluster import CLUSTER, RealCluster, Witness, apply_crds
 from localkube import Cluster
 
 LOST = "node.kubernetes.io/out-of-service"
@@ -17,7 +17,7 @@ LOST = "node.kubernetes.io/out-of-service"
 def space(tmp_path: Path) -> Iterator[Space]:
     """A namespace, with a controller, in a cluster of two fake nodes."""
     with Cluster(f"{CLUSTER}-nodes", profile="kwok", nodes=2) as cluster:
-        Kubectl(cluster.kubeconfig).run("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
+        apply_crds(cluster.kubeconfig)
         controllers = Controllers(cluster.kubeconfig, tmp_path)
         try:
             controllers.launch(lease_namespace="default").wait_leading()

@@ -10,7 +10,7 @@ from controller_process import Controllers
 from sizes import Figure
 from spaces import NewSpace, Space
 
-from cluster import CLUSTER, REPOSITORY, Kubectl, RealCluster, Witness
+from cluster import CLUSTER, RealCluster, Witness, apply_crds
 from localkube import Cluster
 
 
@@ -50,7 +50,7 @@ def chance() -> random.Random:
 def kwok() -> Iterator[Cluster]:
     """A cluster of fake nodes with our CRDs. Each module has its own: what one breaks does not concern the next."""
     with Cluster(f"{CLUSTER}-faults", profile="kwok") as cluster:
-        Kubectl(cluster.kubeconfig).run("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
+        apply_crds(cluster.kubeconfig)
         yield cluster
 
 

@@ -1,4 +1,4 @@
-"""Overload is fair: what one Dag asks for too much of does not hold up another."""
+"""Overload is fair: what one Dag, or one namespace, asks for too much of does not hold up others."""
 
 import time
 from typing import Any
@@ -16,6 +16,8 @@ NEXT = 500
 """How many Pods of the wide Dag may be made between a run's creation and its own Pod. About 100 are when nothing else
 goes on: a run needs three requests, one after the other, each beside 31 others."""
 TOGETHER = 1000
+FEW = 5
+LOOK_SECONDS = 10
 
 
 def unlimited(space: Space) -> None:
@@ -60,3 +62,55 @@ def test_a_wide_dag_does_not_hold_up_another(
     assert before < WIDE / 2, "the wide run is still being made"
     assert between < NEXT
     audit.end()
+
+
+def test_a_namespace_at_its_quota_does_not_hold_up_others(
+    new_kwok_space: NewSpace, kwok_controllers: Controllers, figure: Figure
+) -> None:
+    """Its tasks wait, say for what, and ask seldom; they go on as soon as there is room."""
+    full, other = new_kwok_space("full"), new_kwok_space("other")
+    quota: Manifest = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": str(FEW)}}}
+    full.witness.core.create_namespaced_resource_quota(full.name, quota)
+    few = full.witness.core.read_namespaced_resource_quota
+    full.eventually(lambda: (few("few", full.name).status.hard or {}).get("pods"), "the quota is in force")
+    unlimited(full)
+    wide_dag(full, "wide", WIDE)
+    other.dag("narrow", single())
+    kwok_controllers.launch(f"--namespaces={full.name},{other.name}", lease_namespace=full.name).wait_leading()
+    there, here = Audit(full), Audit(other)
+    full.wait_accepted("wide")
+    other.wait_accepted("narrow")
+    full.run("wide", "wide")
+    began = time.monotonic()
+    other.run("narrow", "at-once")
+    [pod] = other.eventually(lambda: here.of("at-once"), "the other namespace's Pod is made")
+    figure(f"seconds until another namespace's Pod, beside {WIDE} tasks at a full quota", round(pod.at - began, 2))
+
+    def waiting() -> list[Manifest]:
+        told = [one for entry in full.tasks("wide").values() for one in entry.get("instances", ())]
+        return [one for one in told if one.get("reason") == "QuotaExceeded"]
+
+    said = full.eventually(waiting, "tasks say what they wait for")
+    assert "exceeded quota: few, requested: pods=1, used: pods=5, limited: pods=5" in said[0]["message"]
+    assert len(there.made) == FEW
+    before = refused(full)
+    time.sleep(LOOK_SECONDS)
+    asked = refused(full) - before
+    figure(f"Pods refused in {LOOK_SECONDS} s, with {WIDE} tasks that wait", asked)
+    assert asked < 5 * LOOK_SECONDS, "it does not ask for each of them again and again"
+    other.wait_succeeded(other.run("narrow", "later"))
+    began = time.monotonic()
+    more: Manifest = {"spec": {"hard": {"pods": str(10 * FEW)}}}
+    full.witness.core.patch_namespaced_resource_quota("few", full.name, more)
+    full.eventually(lambda: len(there.made) >= 10 * FEW, "there is room, and it is used")
+    figure("seconds until new room is used", round(time.monotonic() - began, 1))
+    assert len(there.made) == 10 * FEW
+    assert there.doubled() == {}
+
+
+def refused(space: Space) -> int:
+    """How often the API server has refused a Pod with 403 so far."""
+    lines = space.kubectl.run("get", "--raw", "/metrics").splitlines()
+    words = ('resource="pods"', 'verb="POST"', 'code="403"')
+    found = [line for line in lines if line.startswith("apiserver_request_total{") and all(w in line for w in words)]
+    return sum(int(float(line.rpartition(" ")[2])) for line in found)

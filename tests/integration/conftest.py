@@ -8,7 +8,7 @@ from typing import Any
 import kubernetes
 import pytest
 
-from cluster import REPOSITORY, Kubectl, Witness, eventually
+from cluster import Witness, apply_crds
 from tradewind.kube.client import KubeClient
 from tradewind.kube.writer import Writer
 
@@ -29,11 +29,7 @@ def witness(kubeconfig: Path) -> Any:
 @pytest.fixture(scope="session")
 def resources(kubeconfig: Path) -> Witness:
     """The official client, with the CRDs of this checkout installed."""
-    kubectl = Kubectl(kubeconfig)
-    kubectl.run("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
-    for kind in ("dags", "dagruns", "pools"):
-        kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.tradewind.dev", "--timeout=60s")
-        eventually(lambda kind=kind: kubectl.attempt("get", kind).returncode == 0, f"{kind} are served", 30)
+    apply_crds(kubeconfig)
     return Witness(kubeconfig)
 
 

@@ -112,6 +112,14 @@ def test_a_program_that_cannot_be_started() -> None:
     assert (report.event, report.reason, report.exit_code) == (TryEvent.ENDED, "StartError", 128)
 
 
+def test_a_container_whose_kubelet_went_away_while_it_was_made() -> None:
+    message = "failed to create containerd task: failed to create shim task: context canceled: unknown"
+    made = terminated(128, "StartError", message=message).replace("2026-03-01T06:00:05Z", "1970-01-01T00:00:00Z")
+    report = seen(pod(made))
+    assert (report.event, report.reason, report.message) == (TryEvent.LOST, "StartError", message)
+    assert report.started_at is None
+
+
 def test_an_init_container_that_failed() -> None:
     status = """
 phase: Failed

@@ -4,7 +4,7 @@ The hard part is telling a task's own failure from a try that was lost to its su
 gone, Pod deleted): only the first uses up a try.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tradewind.api import names
@@ -33,7 +33,12 @@ _LOST_REASONS = frozenset(
     ]
 )
 _NOT_STARTED = frozenset({"", "ContainerCreating", "PodInitializing"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a container started that never did, as the kubelet puts it."""
 _KILLED = frozenset({137, 143})
+_START_CANCELLED = "context canceled"
+"""In the message of a StartError: who asked for the container, the kubelet, went away while it was being made. What had
+begun to run by then was ended."""
 
 
 def try_of(pod: PodObject) -> TryKey | None:
@@ -119,7 +124,7 @@ def _ended(pod: PodObject, identity: TryKey, ended: Terminated) -> TryReport:
     return _report(
         identity,
         event,
-        started_at=ended.started_at,
+        started_at=None if ended.started_at == _EPOCH else ended.started_at,
         finished_at=ended.finished_at,
         exit_code=ended.exit_code,
         reason=reason,
@@ -134,6 +139,8 @@ def _lost_reason(pod: PodObject, ended: Terminated) -> str | None:
         return pod.status.reason
     if ended.reason == "ContainerStatusUnknown":
         return "NodeLost"
+    if ended.reason == "StartError" and _START_CANCELLED in ended.message:
+        return "StartError"
     disruption = _disruption(pod)
     if disruption is not None:
         return disruption

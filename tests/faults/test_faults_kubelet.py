@@ -1,0 +1,63 @@
+"""The kubelet dies in the middle of a run: containers go on without it, and what became of them is known once it is
+back. On real containers."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from busy_run import FIRST, finished, make_busy
+from controller_process import Controllers
+from ledger import read_ledger
+from spaces import Space
+
+from cluster import RealCluster, Witness
+
+AWAY_SECONDS = 5.0
+
+
+@pytest.fixture
+def space(real: RealCluster, witness: Witness, tmp_path: Path) -> Iterator[Space]:
+    """A namespace of a cluster with real containers, and a controller for it."""
+    controllers = Controllers(real.kubeconfig, tmp_path)
+    space = Space(real, witness, controllers, "kubelet")
+    try:
+        controllers.launch_for(space.name).wait_leading()
+        yield space
+    finally:
+        controllers.end()
+
+
+def test_tasks_that_run_go_on_and_each_try_runs_once(real: RealCluster, space: Space) -> None:
+    if real.local is None:
+        pytest.skip("needs a cluster of localkube, of which it can kill the kubelet")
+    make_busy(space)
+    space.run("busy", "busy")
+    for least in (1, 4):
+        space.eventually(lambda least=least: finished(space, "busy") >= least, f"{least} tasks have finished")
+        real.local.kill_component("kubelet")
+        time.sleep(AWAY_SECONDS)
+        real.local.start_component("kubelet")
+    space.wait_succeeded("busy")
+    assert_sound(space, "busy")
+
+
+def assert_sound(space: Space, run: str) -> None:
+    """Each Pod ran once and no result was lost. One that was being started when the kubelet died was ended at its very
+    beginning, which is no fault of its task."""
+    pods = [pod for pod in space.pods_of(run) if pod.metadata.labels["tradewind.dev/task"] != "tell"]
+    ended = {try_of(pod): pod.status.container_statuses[0].state.terminated.reason for pod in pods}
+    assert len(ended) == len(pods), space.explain()
+    cut_off = {of for of, reason in ended.items() if reason == "StartError"}
+    ran = read_ledger(space)
+    assert set(ended) - cut_off <= set(ran) <= set(ended), space.explain()
+    assert set(ran.values()) == {1}, space.explain()
+    entries = space.tasks(run)
+    for name in [*FIRST, "join"]:
+        lost = sum(task == name for task, _ in cut_off)
+        assert (entries[name]["output"], entries[name].get("lost", 0)) == (name, lost), entries[name]
+
+
+def try_of(pod: Any) -> tuple[str, int]:
+    return pod.metadata.labels["tradewind.dev/task"], int(pod.metadata.labels["tradewind.dev/try"])
