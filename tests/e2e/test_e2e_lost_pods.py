@@ -37,7 +37,9 @@ class DeleteTheFinished(threading.Thread):
         core, name = self._space.witness.core, self._space.name
         selector = f"tradewind.dev/run={self._run}"
         for event in self._watch.stream(core.list_namespaced_pod, name, label_selector=selector, timeout_seconds=600):
-            pod = event["object"]
+            pod = event["object"] if event else None  # the client's end of a watch
+            if pod is None:
+                continue
             if pod.metadata.name not in self.deleted and has_ended(pod):
                 self.deleted.add(pod.metadata.name)
                 core.delete_namespaced_pod(pod.metadata.name, name, grace_period_seconds=0)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from local_clusters import Kubectl
+from local_clusters import Kubectl, unique_name
 
 from localkube import Cluster, certificates, tools
 from localkube.ports import free_ports
@@ -34,19 +34,27 @@ def wait_for(kubectl: Kubectl, name: str, path: str, value: str) -> None:
     kubectl("wait", f"pod/{name}", f"--for=jsonpath={path}={value}", "--timeout=180s")
 
 
+def restricted_namespace(kubectl: Kubectl) -> str:
+    """A namespace in which Pods can be made, if they pass the Pod Security Standard `restricted`; its name."""
+    name = unique_name()
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    kubectl("wait", "-n", name, "serviceaccount/default", "--for=create", "--timeout=180s")
+    return name
+
+
 def test_restricted_pod_writes_to_a_claim_and_succeeds(kubectl: Kubectl) -> None:
-    kubectl("create", "namespace", "strict")
-    kubectl("label", "namespace", "strict", "pod-security.kubernetes.io/enforce=restricted")
+    strict = restricted_namespace(kubectl)
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     kubectl(
-        "apply", "-n", "strict", "-f", "-",
+        "apply", "-n", strict, "-f", "-",
         stdin=yaml.safe_dump(
             {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": claim}
         ),
     )  # fmt: skip
     script = "id -u; grep Seccomp: /proc/self/status; echo kept >/data/file && cat /data/file; touch /no || true"
     kubectl(
-        "apply", "-n", "strict", "-f", "-",
+        "apply", "-n", strict, "-f", "-",
         stdin=pod(
             "job", "sh", "-c", script,
             container={"securityContext": RESTRICTED, "volumeMounts": [{"name": "data", "mountPath": "/data"}]},
@@ -56,18 +64,17 @@ def test_restricted_pod_writes_to_a_claim_and_succeeds(kubectl: Kubectl) -> None
             volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
         ),
     )  # fmt: skip
-    kubectl("wait", "-n", "strict", "pod/job", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s")
-    logs = kubectl("logs", "-n", "strict", "job")
+    kubectl("wait", "-n", strict, "pod/job", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s")
+    logs = kubectl("logs", "-n", strict, "job")
     assert logs.split("\n")[:3] == ["65532", "Seccomp:\t2", "kept"]
     assert "Read-only file system" in logs
-    assert kubectl("get", "-n", "strict", "pvc", "data", "-o", "jsonpath={.status.phase}") == "Bound"
+    assert kubectl("get", "-n", strict, "pvc", "data", "-o", "jsonpath={.status.phase}") == "Bound"
 
 
 def test_pod_security_rejects_a_pod_that_is_not_restricted(kubectl: Kubectl) -> None:
-    kubectl("create", "namespace", "refusing")
-    kubectl("label", "namespace", "refusing", "pod-security.kubernetes.io/enforce=restricted")
+    refusing = restricted_namespace(kubectl)
     with pytest.raises(AssertionError, match="violates PodSecurity"):
-        kubectl("apply", "-n", "refusing", "-f", "-", stdin=pod("loose", "true"))
+        kubectl("apply", "-n", refusing, "-f", "-", stdin=pod("loose", "true"))
 
 
 def test_pods_that_fail_say_why(kubectl: Kubectl) -> None:
