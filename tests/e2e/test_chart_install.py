@@ -17,6 +17,7 @@ from spaces import API_VERSION, Space, stay, task
 
 from cluster import REPOSITORY, Manifest, RealCluster, Witness
 from tradewind.api.shards import Shard
+from tradewind.controller.history import REVISIONS_KEPT
 
 LINKS = 6
 RBAC = "rbac.authorization.k8s.io/v1"
@@ -238,12 +239,17 @@ def test_work_that_takes_every_right(release: Release, space: Space) -> None:
             lambda n=name: "does not exist" in space.task(asks, n).get("message", ""), f"{name} is awaited"
         )
     space.dag("kept", task("t", "true"), successfulRunsHistoryLimit=1, resultProtection="Finalizer")
-    for number in range(3):
-        if number:
-            space.edit_dag("kept", maxActiveTasks=number)
-            space.wait_accepted("kept")
+    for number in range(2):
         space.wait_succeeded(space.run("kept", f"kept-{number}"))
     space.eventually(lambda: len(space.runs("kept")) == 1, "older runs are pruned")
+    space.dag("edited", {"name": "t", "noop": True}, successfulRunsHistoryLimit=1)
+    for number in range(REVISIONS_KEPT + 3):
+        space.edit_dag("edited", maxActiveTasks=number + 1)
+        space.wait_accepted("edited")
+        space.wait_succeeded(space.run("edited", f"edited-{number}"))
+    space.eventually(
+        lambda: len(revisions(space, "edited")) <= REVISIONS_KEPT, "revisions that no run needs are pruned"
+    )
     space.dag("past", task("t", "true"), schedule="@daily", startDate="2026-01-01T00:00:00Z", suspend=True)
     backfill: Manifest = {"apiVersion": API_VERSION, "kind": "Backfill", "metadata": {"name": "past"}}
     days = {"from": "2026-01-02T00:00:00Z", "to": "2026-01-03T00:00:00Z"}
@@ -277,6 +283,11 @@ def test_work_that_takes_every_right(release: Release, space: Space) -> None:
     space.eventually(lambda: space.task(run, "t").get("state") == "Failed", "the lost try is noticed")
     space.witness.delete(space.name, "dagruns", run)
     space.witness.delete(space.name, "dagruns", asks)
+
+
+def revisions(space: Space, dag: str) -> list[str]:
+    """Names of the revisions of a Dag."""
+    return space.kubectl.run("get", "controllerrevisions", f"-l=tradewind.dev/dag={dag}", "-o", "name").split()
 
 
 def test_tasks_wait_for_the_kinds_that_the_values_allow(release: Release, space: Space) -> None:
