@@ -11,10 +11,11 @@ CLUSTER ?= tradewind
 PROFILE ?= real
 LOCALKUBE := $(BIN)/python -m localkube
 PYTEST := $(BIN)/python -m pytest
-# On a real cluster on a busy machine a time limit can be missed; a test that fails twice is broken. Reruns are reported.
-RERUN := --reruns 1 -rR
-# Tests on clusters mostly wait: some workers at a time, each with clusters of its own, unless there is one to use.
-WORKERS = $(if $(TRADEWIND_TEST_KUBECONFIG),0,$(1))
+# On a real cluster on a busy machine a time limit can be missed; a test that fails three times is broken. What failed
+# before is shown.
+RERUN := --reruns 2 --rerun-show-tracebacks -rR
+# Tests on clusters mostly wait: two workers at a time, each with clusters of its own, unless there is one to use.
+WORKERS := $(if $(TRADEWIND_TEST_KUBECONFIG),0,2)
 
 .PHONY: help
 help: ## List the targets
@@ -70,15 +71,15 @@ test-chart: $(VENV)/.dev ## The chart, rendered and linted
 
 .PHONY: test-integration
 test-integration: $(VENV)/.dev ## Against a real API server
-	$(PYTEST) -m integration $(RERUN) -n $(call WORKERS,2) --dist loadfile
+	$(PYTEST) -m integration $(RERUN) -n $(WORKERS) --dist loadfile
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/.dev ## Real containers on a real node, and what happens when parts of a cluster fail
-	$(PYTEST) -m "e2e or faults" $(RERUN) -n $(call WORKERS,3) --dist loadfile
+	$(PYTEST) -m "e2e or faults" $(RERUN) -n $(WORKERS) --dist loadfile
 
 .PHONY: test-faults
 test-faults: $(VENV)/.dev ## Only that, with more of it (KILLS=100 OUTAGES=10 BROKEN=5000 WIDE=10000 for a long look)
-	$(PYTEST) -m faults $(RERUN) -n $(call WORKERS,2) --dist loadfile
+	$(PYTEST) -m faults $(RERUN) -n $(WORKERS) --dist loadfile
 
 .PHONY: lint
 lint: $(VENV)/.dev check-generated ## Style, types, layers, generated files
