@@ -12,16 +12,25 @@ from controller_process import Controllers
 from ledger import read_ledger
 from spaces import Space
 
-from cluster import RealCluster, Witness
+from cluster import CLUSTER, RealCluster, Witness, apply_crds
+from localkube import Cluster
 
 AWAY_SECONDS = 5.0
 
 
 @pytest.fixture
-def space(real: RealCluster, witness: Witness, tmp_path: Path) -> Iterator[Space]:
-    """A namespace of a cluster with real containers, and a controller for it."""
-    controllers = Controllers(real.kubeconfig, tmp_path)
-    space = Space(real, witness, controllers, "kubelet")
+def cluster() -> Iterator[Cluster]:
+    """One with real containers, and a kubelet of its own to be killed."""
+    with Cluster(f"{CLUSTER}-kubelet") as cluster:
+        apply_crds(cluster.kubeconfig)
+        yield cluster
+
+
+@pytest.fixture
+def space(cluster: Cluster, tmp_path: Path) -> Iterator[Space]:
+    """A namespace, and a controller for it."""
+    controllers = Controllers(cluster.kubeconfig, tmp_path)
+    space = Space(RealCluster(cluster.kubeconfig, cluster), Witness(cluster.kubeconfig), controllers, "kubelet")
     try:
         controllers.launch_for(space.name).wait_leading()
         yield space
@@ -29,16 +38,14 @@ def space(real: RealCluster, witness: Witness, tmp_path: Path) -> Iterator[Space
         controllers.end()
 
 
-def test_tasks_that_run_go_on_and_each_try_runs_once(real: RealCluster, space: Space) -> None:
-    if real.local is None:
-        pytest.skip("needs a cluster of localkube, of which it can kill the kubelet")
+def test_tasks_that_run_go_on_and_each_try_runs_once(cluster: Cluster, space: Space) -> None:
     make_busy(space)
     space.run("busy", "busy")
     for least in (1, 4):
         space.eventually(lambda least=least: finished(space, "busy") >= least, f"{least} tasks have finished")
-        real.local.kill_component("kubelet")
+        cluster.kill_component("kubelet")
         time.sleep(AWAY_SECONDS)
-        real.local.start_component("kubelet")
+        cluster.start_component("kubelet")
     space.wait_succeeded("busy")
     assert_sound(space, "busy")
 

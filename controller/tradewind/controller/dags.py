@@ -226,7 +226,8 @@ class Dags:
     def _understand(self, key: Key, found: DagObject, before: Entry | None) -> Entry:
         """Validate the Dag and take over what is known of it."""
         metadata = found.metadata
-        dag, problems = validate_dag(found.manifest())
+        manifest = found.manifest()
+        dag, problems = validate_dag(manifest)
         # What only runs need stays with their revisions: of a large Dag that is nearly all.
         spec = dag.spec.model_copy(update=dict.fromkeys(_OF_RUNS)) if dag is not None and not problems else None
         same = before is not None and before.uid == metadata.uid
@@ -243,7 +244,7 @@ class Dags:
             created_at=created_at,
             spec=spec,
             problems=problems,
-            revision=content_hash(found.spec)[:10] if spec else "",
+            revision=content_hash(manifest["spec"])[:10] if spec else "",
             timetable=timetable_of(spec, created_at) if spec else None,
             last=before.last if same and before else parse_time(found.status.get("lastScheduleTime")),
             last_run=found.status.get("lastRun"),
