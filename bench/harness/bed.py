@@ -18,7 +18,7 @@ from bench.harness.waiting import until
 from localkube import Cluster
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.resources import CUSTOMRESOURCEDEFINITIONS, NAMESPACES, Resource
+from tradewind.kube.resources import CUSTOMRESOURCEDEFINITIONS, NAMESPACES, PODS, Resource
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = f"bench-{hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:6]}"
@@ -26,6 +26,7 @@ NODES = 10
 
 READY_SECONDS = 60.0
 SETTLE_SECONDS = 30.0
+CLEAR_SECONDS = 600.0
 IDLE_SHARE = 0.25
 """Of a core: a control plane that uses less has nothing left to do."""
 AT_ONCE = 32
@@ -91,6 +92,18 @@ class Bed:
 
         await until(usable, f"namespace {name} has its service account", READY_SECONDS)
         return name
+
+    async def clear_pods(self, namespace: str) -> None:
+        """Delete the Pods of a namespace. Beyond 12,500 that have ended the cluster does so by itself, at any time."""
+        path = PODS.path(namespace)
+
+        async def gone() -> bool:
+            with contextlib.suppress(KubeError):  # so many take longer than a request may
+                await self.client.request("DELETE", path, body={"gracePeriodSeconds": 0}, timeout=60)
+                return not (await self.client.request("GET", path, params={"limit": 1})).get("items")
+            return False
+
+        await until(gone, f"the Pods of namespace {namespace} are gone", CLEAR_SECONDS)
 
     async def controller(self, namespace: str, *options: str) -> ControllerProcess:
         """A controller of its own for one namespace, that leads."""

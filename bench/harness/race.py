@@ -86,7 +86,9 @@ class Race:
             cpu, requests, began = bed.usage(), await bed.requests(), time.perf_counter()
             await raw.create(client, namespace, bodies)
             await pods.number(self._total, "Pods of the raw path succeed", self._limit)
-            return Lap(self._total, pods.last - began, _less(bed.usage(), cpu), await bed.requests() - requests)
+            lap = Lap(self._total, pods.last - began, _less(bed.usage(), cpu), await bed.requests() - requests)
+        await bed.clear_pods(namespace)
+        return lap
 
     async def controller(self) -> Lap:
         """The same by runs of the Dag, until the last run has succeeded."""
@@ -106,7 +108,7 @@ class Race:
                 await runs.number(self.runs, "runs succeed", self._limit)
                 used = _less(bed.usage(), cpu) | {"controller": controller.cpu_seconds() - own}
                 events = await controller.events_written() - events
-                return Lap(
+                lap = Lap(
                     self._total,
                     runs.last - began,
                     used,
@@ -116,6 +118,8 @@ class Race:
                 )
         finally:
             await controller.stop()
+        await bed.clear_pods(namespace)
+        return lap
 
     def _runs(self, dag_uid: str | None = None) -> list[Manifest]:
         name = self.dag["metadata"]["name"]

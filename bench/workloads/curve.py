@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from bench.harness.accepting import accepted
 from bench.harness.bed import Bed
 from bench.harness.controller import ControllerProcess
@@ -16,10 +18,12 @@ from tradewind.controller.resources import DAGRUNS, DAGS, POOLS
 INSTANCES: dict[Size, tuple[int, ...]] = {"tiny": (10, 20), "small": (200, 600, 2000), "full": (500, 1500, 5000)}
 CROWDS: dict[Size, tuple[int, ...]] = {"tiny": (0, 20), "small": (0, 300, 1000), "full": (0, 1500, 5000)}
 """Dags that are there, with two finished runs each."""
+Costs = dict[int, list[float]]
+"""Milliseconds for each instance in each round, by size."""
 
 
 async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
-    """Processor time for each task instance at the largest size, in units of that at the smallest. One round."""
+    """Processor time for each task instance at the largest size, in units of that at the smallest."""
     namespace = await bed.namespace("curve")
     controller = await bed.controller(namespace)
     await bed.create_all(POOLS, namespace, [unlimited_pool()])
@@ -27,8 +31,12 @@ async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
         DAGS, namespace, [dag(f"mapped-{count}", mapped(count), maxMapLength=count) for count in INSTANCES[size]]
     )
     await accepted(bed, namespace, len(INSTANCES[size]))
-    by_size = {count: await _milliseconds(bed, controller, namespace, count, "size") for count in INSTANCES[size]}
-    by_crowd, there, count = {}, 0, INSTANCES[size][0]
+    by_size: Costs = {count: [] for count in INSTANCES[size]}
+    for number in range(rounds):
+        for count, costs in by_size.items():
+            costs.append(await _milliseconds(bed, controller, namespace, count, f"size-{number}"))
+    by_crowd: Costs = {}
+    there, count = 0, INSTANCES[size][0]
     for crowd in CROWDS[size]:
         if crowd > there:
             manifests = yearly_dags(crowd - there, there)
@@ -37,7 +45,10 @@ async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
             await add_finished_runs(bed, namespace, names, 2 * len(names))
             await accepted(bed, namespace, len(INSTANCES[size]) + crowd)
         there = crowd
-        by_crowd[crowd] = await _milliseconds(bed, controller, namespace, count, f"crowd-{crowd}")
+        by_crowd[crowd] = [
+            await _milliseconds(bed, controller, namespace, count, f"crowd-{crowd}-{number}")
+            for number in range(rounds)
+        ]
     await controller.stop()
     return [
         _growth("curve-instances", by_size, "instances in the run"),
@@ -55,8 +66,10 @@ async def _milliseconds(bed: Bed, controller: ControllerProcess, namespace: str,
         return (controller.cpu_seconds() - before) / count * 1000
 
 
-def _growth(name: str, points: dict[int, float], what: str) -> Result:
-    costs = list(points.values())
-    said = ", ".join(f"{point}: {cost:.2f} ms" for point, cost in points.items())
-    details = {f"ms at {point}": round(cost, 3) for point, cost in points.items()}
-    return Result(name, "× the smallest's cost", [costs[-1] / costs[0]], f"{what}: {said}", details)
+def _growth(name: str, points: Costs, what: str) -> Result:
+    rounds = list(points.values())
+    medians = {point: median(costs) for point, costs in points.items()}
+    said = ", ".join(f"{point}: {cost:.2f} ms" for point, cost in medians.items())
+    details = {f"ms at {point}": round(cost, 3) for point, cost in medians.items()}
+    smallest = median(rounds[0])
+    return Result(name, "× the smallest's cost", [cost / smallest for cost in rounds[-1]], f"{what}: {said}", details)

@@ -123,7 +123,7 @@ ALL = {
         *_custom(),
     )
 }
-DAGS, DAGRUNS, POOLS = (ALL[GROUP, VERSION, plural] for plural in ("dags", "dagruns", "pools"))
+BACKFILLS, DAGS, DAGRUNS, POOLS = (ALL[GROUP, VERSION, plural] for plural in ("backfills", "dags", "dagruns", "pools"))
 
 
 @lru_cache(maxsize=65536)

@@ -48,8 +48,10 @@ def random_dag(rng: random.Random) -> Json:
     if rng.random() < 0.2:
         spec["runTimeout"] = rng.choice(["20s", "60s"])
     if rng.random() < 0.2:
-        spec["schedule"] = {"every": rng.choice(["20s", "45s"])}
+        spec["schedule"] = rng.choice([{"every": "20s"}, {"every": "45s"}, "* * * * *"])
         spec["catchup"] = rng.random() < 0.3
+        if spec["catchup"] and spec["schedule"] == "* * * * *":
+            spec["startDate"] = "2026-03-01T05:58:30Z"
     if rng.random() < 0.2:
         spec["successfulRunsHistoryLimit"] = rng.choice([0, 1])
     if rng.random() < 0.1:
@@ -60,8 +62,12 @@ def random_dag(rng: random.Random) -> Json:
 def random_task(rng: random.Random, name: str, before: list[Json]) -> Json:
     earlier = [task["name"] for task in before]
     task: Json = {"name": name}
-    if rng.random() < 0.1:
+    kind = rng.random()
+    if kind < 0.1:
         task["noop"] = True
+    elif kind < 0.15:
+        # Counted from the end of the data interval: of a run by hand from its beginning.
+        task["waitFor"] = {"duration": rng.choice(["2s", "15s"])}
     else:
         task["image"] = "busybox"
         task["queuedTimeout"] = "30s"
@@ -75,6 +81,10 @@ def random_task(rng: random.Random, name: str, before: list[Json]) -> Json:
                 task["forEach"] = {"output": rng.choice(with_output)}
         if rng.random() < 0.4:
             task["timeout"] = rng.choice(["5s", "15s"])
+        if rng.random() < 0.12:
+            task["sensor"] = random_sensor(rng)
+        elif rng.random() < 0.2:
+            task["skipExitCodes"] = [99]
         if rng.random() < 0.3:
             task["pool"] = rng.choice(sorted(POOLS))
             if task["pool"] == "wide":
@@ -84,6 +94,16 @@ def random_task(rng: random.Random, name: str, before: list[Json]) -> Json:
         if rng.random() < 0.25:
             task["triggerRule"] = rng.choice(RULES)
     return task
+
+
+def random_sensor(rng: random.Random) -> Json:
+    sensor: Json = {"mode": rng.choice(["Poke", "Reschedule"]), "interval": rng.choice(["1s", "4s", "20s"])}
+    sensor["timeout"] = rng.choice(["10s", "60s"])
+    if rng.random() < 0.4:
+        sensor["softFail"] = True
+    if rng.random() < 0.4:
+        sensor["retryExitCode"] = 1
+    return sensor
 
 
 def random_script(seed: str, try_id: TryId, document: Json) -> Script:
@@ -100,5 +120,7 @@ def random_script(seed: str, try_id: TryId, document: Json) -> Script:
         return Script(start_after=start_after, duration=None, polite=polite)
     if fate < 0.25:
         return Script(start_after=start_after, duration=duration, exit_code=rng.choice([1, 1, 1, 2, 99]), polite=polite)
+    if try_id.poke and rng.random() < 0.5:
+        return Script(start_after=start_after, duration=duration, exit_code=1, polite=polite)
     output = rng.choice(["", "", '{"n": 1}', "[1, 2]"])
     return Script(start_after=start_after, duration=duration, output=output, polite=polite)

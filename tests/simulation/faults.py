@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from apiserver import Attributes, Refusal
 from apiserver.kinds import DAGRUNS, DAGS, LEASES, PODS, POOLS, RESOURCEQUOTAS
 from simulation.asking import ask, suspend
+from simulation.backfills import backfill
 from simulation.dags import POOLS as SLOTS
 from simulation.dags import random_dag
 from simulation.network import QUIET, Trouble
@@ -39,7 +40,11 @@ def random_faults(rng: random.Random, seconds: float) -> list[Fault]:
     kinds = rng.sample(sorted(FAULTS), rng.choice([2, 4, 8, len(FAULTS)]))
     number = rng.choice([3, 6, 12, 20])
     times = sorted(rng.random() * seconds for _ in range(number))
-    return [Fault(round(at, 2), rng.choice(kinds), rng.randrange(1_000_000)) for at in times]
+    faults = [Fault(round(at, 2), rng.choice(kinds), rng.randrange(1_000_000)) for at in times]
+    if rng.random() < 0.2:
+        # In time for the others to strike while it is under way.
+        faults.insert(0, Fault(0.5, "backfill", rng.randrange(1_000_000)))
+    return faults
 
 
 def strike(world: World, fault: Fault) -> None:
@@ -311,4 +316,5 @@ FAULTS: dict[str, Callable[[World, random.Random], None]] = {
     "admission": _admission,
     "ask": ask,
     "suspend": suspend,
+    "backfill": backfill,
 }

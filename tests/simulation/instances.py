@@ -9,14 +9,15 @@ Json = dict[str, Any]
 
 
 def instances_of(entry: Json) -> dict[str, Json]:
-    """By index, "" where there is none: what an entry of its own would say of `state`, `try`, `lost` and
-    `triesBefore`; of those that there were before their task was mapped anew only the last."""
+    """By index, "" where there is none: what an entry of its own would say of `state`, `try`, `lost`, `pokes`
+    and `triesBefore`; of those that there were before their task was mapped anew only the last."""
     before = _by_index(entry.get("rerunFrom"))
     if "count" not in entry:
         gone = {index: {"name": entry["name"], "state": "None", "triesBefore": int(before[index])} for index in before}
         return {"": entry, **gone}
     states = _by_index(entry.get("indexes"))
     tries, lost = _by_index(entry.get("numbers")), _by_index(entry.get("lostTries"))
+    pokes = _by_index(entry.get("pokeNumbers"))
     found = {}
     for index in map(str, range(entry["count"])):
         state = states.get(index, "None")
@@ -25,6 +26,8 @@ def instances_of(entry: Json) -> dict[str, Json]:
         found[index] = {"name": f"{entry['name']}[{index}]", "state": state, **known}
         if index in lost:
             found[index]["lost"] = int(lost[index])
+        if index in pokes:
+            found[index]["pokes"] = int(pokes[index])
         if index in before:
             found[index]["triesBefore"] = int(before[index])
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from apiserver import Commit
 from apiserver.kinds import DAGRUNS, DAGS, PODS, POOLS
+from simulation.backfills import BackfillInvariants
 from simulation.instances import instances_of
 from simulation.kubelet import Truth, TryId
 from tradewind.api import names
@@ -50,6 +51,7 @@ class Invariants:
         """Limits by name, with the times at which they were set."""
         self._excesses: deque[Callable[[], None]] = deque()
         """Limits that seem to be exceeded, the oldest first."""
+        self.backfills = BackfillInvariants(world)
         world.server.store.on_commit.append(self._seen)
         world.kubelet.on_start.append(self._pod_starts)
 
@@ -93,12 +95,8 @@ class Invariants:
         if other is not truth and not self._is_unknowable(other):
             self.world.fail(f"two Pods ran for {truth.id}: {other.uid} and {truth.uid}")
         for earlier in self.started.values():
-            same = (earlier.id.run_uid, earlier.id.task, earlier.id.index) == (
-                truth.id.run_uid,
-                truth.id.task,
-                truth.id.index,
-            )
-            if same and earlier.id.number < truth.id.number and earlier.ended_by == "" and not earlier.vanished:
+            same = _same_instance(earlier.id, truth.id)
+            if same and earlier.id.order < truth.id.order and earlier.ended_by == "" and not earlier.vanished:
                 self.world.fail(f"{truth.id} runs while {earlier.id} still does")
         self._result_was_not_lost(truth)
 
@@ -111,7 +109,7 @@ class Invariants:
     def _result_was_not_lost(self, truth: Truth) -> None:
         """A try runs: no earlier one had succeeded, as far as anybody could know."""
         for earlier in self.started.values():
-            if not _same_instance(earlier.id, truth.id) or earlier.id.number >= truth.id.number:
+            if not _same_instance(earlier.id, truth.id) or earlier.id.order >= truth.id.order:
                 continue
             if earlier.id.number <= self._entry(truth.id).get("triesBefore", 0):
                 continue  # it was asked to run again
@@ -170,9 +168,10 @@ class Invariants:
         self._check_limit("maxActiveTasks", most, document, dict.fromkeys(in_run, 1))
         dag = document["metadata"]["labels"][names.LABEL_DAG]
         of_dag = [pod for pod in active if pod["metadata"]["labels"][names.LABEL_DAG] == dag]
-        runs = {_run_uid(pod): _uid(pod) for pod in [*of_dag, document]}
+        runs = {_run_uid(pod): _uid(pod) for pod in [*of_dag, document] if not self._is_of_backfill(pod)}
         begun = (self.runs.get(try_id.run_uid, {}).get("status") or {}).get("startedAt")
-        if not begun:  # one that has begun goes on, however low the limit is set meanwhile
+        # One that has begun goes on, however low the limit is set meanwhile.
+        if not begun and not self._is_of_backfill(document):
             self._check_limit("maxActiveRuns", self._limit(f"runs {dag}"), document, dict.fromkeys(runs.values(), 1))
         pool, _ = self.world.pool_of(document)
         slots = {_uid(pod): self.world.pool_of(pod)[1] for pod in active if self.world.pool_of(pod)[0] == pool}
@@ -218,6 +217,11 @@ class Invariants:
             run is not None and run["metadata"]["uid"] == _run_uid(pod) and "deletionTimestamp" not in run["metadata"]
         )
         return alive and run is not None and (run.get("status") or {}).get("phase") not in FINISHED
+
+    def _is_of_backfill(self, pod: Json) -> bool:
+        """Whether its run counts in the limit of a Backfill, not in that of the Dag."""
+        metadata = self.runs.get(_run_uid(pod) or "", {}).get("metadata") or {}
+        return names.LABEL_BACKFILL in (metadata.get("labels") or {})
 
     def _run_changed(self, before: Json, document: Json) -> None:
         status, metadata = document.get("status") or {}, document["metadata"]
@@ -273,12 +277,13 @@ class Invariants:
 
     def _instance_changed(self, what: str, old: Json, new: Json) -> None:
         then, now = (old.get("try", 0), old.get("lost", 0)), (new.get("try", 0), new.get("lost", 0))
+        same_attempt = now[0] == then[0] and new.get("pokes", 0) == old.get("pokes", 0)
         told = f"{what}: task {old['name']} from {_told(old)} to {_told(new)}"
         if now[0] < then[0] or now[1] < then[1]:
             self.world.fail(f"{told}: tries are forgotten")
         elif old["state"] in _ENDS and (old["state"], old.get("exitCode")) != (new["state"], new.get("exitCode")):
             self.world.fail(f"{told}: it had ended")
-        elif now[0] == then[0] and _goes_back(old["state"], new["state"]):
+        elif same_attempt and _goes_back(old["state"], new["state"]):
             self.world.fail(f"{told}: backwards")
         known = {past["number"]: past for past in new.get("tries") or ()}
         for past in old.get("tries") or ():
@@ -288,9 +293,10 @@ class Invariants:
     # The end ------------------------------------------------------------------------------------------------------
 
     def unfinished(self) -> list[str]:
-        """Runs that have not ended."""
+        """Runs that have not ended, and Backfills."""
         runs = self.world.server.all(DAGRUNS)
-        return [run["metadata"]["name"] for run in runs if (run.get("status") or {}).get("phase") not in FINISHED]
+        left = [run["metadata"]["name"] for run in runs if (run.get("status") or {}).get("phase") not in FINISHED]
+        return left + self.backfills.unfinished()
 
     def check_end(self) -> None:
         """Called a while after the last run ended, with nothing going wrong any more."""
@@ -315,6 +321,7 @@ class Invariants:
             for document in self.world.server.all(kind):
                 if "deletionTimestamp" in document["metadata"]:
                     self.world.fail(f"{kind.name} {document['metadata']['name']} is deleted and does not go")
+        self.backfills.check_end()
         self._check_dags()
         self._check_replicas()
 
@@ -326,10 +333,12 @@ class Invariants:
             if status.get("observedGeneration") != dag["metadata"]["generation"]:
                 self.world.fail(f"the status of Dag {name} is of generation {status.get('observedGeneration')}")
             runs = [run for run in self.world.server.all(DAGRUNS) if run["spec"]["dag"] == name]
-            phases = Counter(run["status"]["phase"] for run in runs)
-            for phase, limit in (("Succeeded", "successfulRunsHistoryLimit"), ("Failed", "failedRunsHistoryLimit")):
-                if limit in spec and phases[phase] > spec[limit]:
-                    self.world.fail(f"Dag {name} has {phases[phase]} {phase} runs, {limit} is {spec[limit]}")
+            # Those of each Backfill count apart, while it is there.
+            counts = Counter((self.backfills.of_run(run), run["status"]["phase"]) for run in runs)
+            limits = {"Succeeded": "successfulRunsHistoryLimit", "Failed": "failedRunsHistoryLimit"}
+            for (_, phase), number in counts.items():
+                if number > spec.get(limits[phase], UNLIMITED):
+                    self.world.fail(f"Dag {name} has {number} {phase} runs, its {limits[phase]} is less")
 
     def _check_replicas(self) -> None:
         leaders = {replica.name: str(replica.part) for replica in self.world.replicas if replica.leads}
@@ -346,8 +355,10 @@ class Invariants:
         status, uid = run["status"], run["metadata"]["uid"]
         entries = {entry["name"]: entry for entry in status.get("tasks") or ()}
         for truth in self.started.values():
-            if truth.id.run_uid != uid or truth.ended_by != "itself" or not truth.told or truth.id.poke:
+            if truth.id.run_uid != uid or truth.ended_by != "itself" or not truth.told:
                 continue
+            if truth.id.poke and truth.exit_code != 0:
+                continue  # not yet, most often
             entry = instances_of(entries[truth.id.task]).get(truth.id.index) if truth.id.task in entries else None
             what = f"{run['metadata']['name']}: {truth.id} ended by itself with {truth.exit_code}"
             if entry is None or entry.get("try", 0) < truth.id.number:
@@ -377,7 +388,7 @@ class Invariants:
 
 
 def _same_instance(one: TryId, other: TryId) -> bool:
-    return (one.run_uid, one.task, one.index, one.poke) == (other.run_uid, other.task, other.index, other.poke)
+    return (one.run_uid, one.task, one.index) == (other.run_uid, other.task, other.index)
 
 
 def _run_uid(pod: Json) -> str | None:

@@ -47,6 +47,11 @@ class TryId:
             labels.get(names.LABEL_POKE, ""),
         )
 
+    @property
+    def order(self) -> tuple[int, int]:
+        """Which of two of the same instance is the later one."""
+        return self.number, int(self.poke or 0)
+
     def __str__(self) -> str:
         index = f"[{self.index}]" if self.index else ""
         return f"{self.task}{index} try {self.number}{' poke ' + self.poke if self.poke else ''}"

@@ -20,6 +20,7 @@ import orjson
 from apiserver import ApiServer, Commit, ControllerManager, Kind, Request
 from apiserver.kinds import CONTROLLERREVISIONS, DAGRUNS, DAGS, NAMESPACES, POOLS, RESOURCEQUOTAS
 from simulation.asking import let_go_on
+from simulation.backfills import let_backfills_go_on
 from simulation.dags import Scenario, random_scenario, random_script
 from simulation.faults import Fault, random_faults, strike
 from simulation.invariants import Invariants
@@ -228,6 +229,7 @@ class World:
             if dag["spec"].get("schedule"):
                 self.request("PATCH", DAGS, NAMESPACE, dag["metadata"]["name"], {"spec": {"suspend": True}})
         let_go_on(self)
+        let_backfills_go_on(self)
         for replica in self.replicas:
             replica.failures.clear()
             replica.start()

@@ -26,6 +26,7 @@ from tradewind.engine.rendering import RenderedTask, render_task
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo, Stop
 from tradewind.engine.scheduler import Start
+from tradewind.engine.states import TaskState
 from tradewind.engine.tries import TryEvent, TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
@@ -100,6 +101,10 @@ class Tries:
             return
         async with self._turns.take((info.namespace, info.dag, info.uid), run.node(key.task).weight) as turn:
             if not self._is_wanted(run, key):
+                return
+            if run.suspended and run.node(key.task).state_of(key.index) is TaskState.SCHEDULED:
+                # Since it got its slots. A sensor that runs goes on looking.
+                self._report(info.uid, _postponed(key, "Suspended", "the run is suspended"))
                 return
             full = self._quotas.full(info.namespace)
             if full is None:

@@ -178,7 +178,8 @@ class RunState:
 
     def missing(self, present: Iterable[TryKey]) -> list[TryKey]:
         """Tries that status says are under way and that are not among `present`."""
-        known = set(present)
+        # Nor those whose Pod has still to be made: a sensor that keeps its slots is Running all the time.
+        known = {*present, *(instance.key for instance in self._pokes)}
         return [
             instance.key
             for node in self.nodes

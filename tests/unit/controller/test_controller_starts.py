@@ -1,7 +1,7 @@
-"""Starting a try whose variables are not there: they may arrive a moment later, the try may be given up meanwhile."""
+"""Starting a try: what may happen before its Pod is made. Variables arrive late, the try is given up, the run suspended."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,3 +77,19 @@ async def test_nothing_is_made_for_a_try_that_was_given_up_meanwhile(bench: Benc
     asyncio.get_running_loop().call_later(0.02, bench.config_maps.update, {"settings": {"x": "here"}})
     await bench.go(bench.start)
     assert (bench.created, bench.reports) == ([], [])
+
+
+async def test_a_run_that_is_suspended_meanwhile_keeps_nothing_waiting_for_its_turn(bench: Bench) -> None:
+    bench.config_maps["settings"] = {"x": "here"}
+    bench.scheduler.suspend("uid", True)
+    await bench.go(bench.start)
+    assert bench.created == []
+    [report] = bench.reports
+    assert (report.event, report.reason, report.retry) == (TryEvent.POSTPONED, "Suspended", True)
+    bench.scheduler.report("uid", report, NOW)
+    assert not bench.scheduler.plan(NOW + timedelta(minutes=1)).starts
+    assert bench.run.active == 0
+    bench.scheduler.suspend("uid", False)
+    [start] = bench.scheduler.plan(NOW + timedelta(minutes=2)).starts
+    await bench.go(start)
+    assert len(bench.created) == 1
