@@ -1,6 +1,5 @@
 """Runs the real `tradewind` in a process of its own, in an empty folder."""
 
-import io
 import multiprocessing
 import os
 import signal
@@ -44,14 +43,7 @@ def _as_program(argv: list[str], folder: Path, env: dict[str, str], streams: tup
     for number, (path, mode) in enumerate(zip(streams, ("r", "w", "w"), strict=True)):
         with path.open(mode) as file:
             os.dup2(file.fileno(), number)
-    sys.stdin, sys.stdout, sys.stderr = (
-        io.TextIOWrapper(os.fdopen(number, mode), encoding="utf-8", errors=errors, line_buffering=number == 2)
-        for number, mode, errors in (
-            (0, "rb", "surrogateescape"),
-            (1, "wb", "surrogateescape"),
-            (2, "wb", "backslashreplace"),
-        )
-    )
+    sys.stdin = os.fdopen(0, encoding="utf-8")
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)

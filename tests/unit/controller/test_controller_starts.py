@@ -1,4 +1,4 @@
-"""Starting a try: what may happen before its Pod is made. Variables arrive late, the try is given up, the run suspended."""
+"""Starting a try: variables may arrive late, the try may be given up, the run be suspended before its Pod is made."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
