@@ -35,6 +35,7 @@ def dag_file_options(command: F) -> F:
         "files",
         multiple=True,
         required=True,
+        type=click.Path(),
         metavar="FILE",
         help="A YAML file, a folder of them, or - for standard input; may be repeated.",
     )

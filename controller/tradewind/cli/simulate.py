@@ -27,7 +27,13 @@ _NEXT_LINE = "\n       "
 
 @click.command()
 @dag_file_options
-@click.option("--outcomes", "outcomes_file", metavar="FILE", help="How tries go; without it all succeed after 1s.")
+@click.option(
+    "--outcomes",
+    "outcomes_file",
+    type=click.Path(),
+    metavar="FILE",
+    help="How tries go; without it all succeed after 1s.",
+)
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
 @variables_option
 @click.option(

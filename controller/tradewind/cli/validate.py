@@ -24,7 +24,7 @@ class _Row:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 @variables_option
 @output_option("table", "json", "yaml")
 @click.pass_context

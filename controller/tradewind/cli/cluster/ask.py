@@ -9,7 +9,7 @@ import click
 from tradewind.api.run_request import MAX_USER, RunRequest
 from tradewind.api.validation import Problem, check_request
 from tradewind.api.validation.shape import parse
-from tradewind.cli.cluster import progress
+from tradewind.cli.cluster import completions, progress
 from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.cluster.foresee import foresee
 from tradewind.cli.cluster.requests import answer_to, ask, in_words
@@ -30,7 +30,7 @@ def _which_tasks(command: F) -> F:
         click.option(
             "--only-failed", is_flag=True, help="Of these only what failed, or did not run because others failed."
         ),
-        click.argument("tasks", nargs=-1, metavar="[TASK]..."),
+        click.argument("tasks", nargs=-1, metavar="[TASK]...", shell_complete=completions.tasks),
     ):
         command = decorate(command)
     return command
@@ -48,7 +48,7 @@ def _how(command: F) -> F:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completions.runs)
 @_which_tasks
 @click.option("--latest", is_flag=True, help="With the Dag as it is now, not as it was when the run began.")
 @_how
@@ -100,7 +100,7 @@ def rerun(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completions.runs)
 @_which_tasks
 @click.option(
     "--state",
@@ -148,7 +148,7 @@ def mark(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completions.runs)
 @_how
 @click.option("--wait", is_flag=True, help="Wait for the end of the run: its teardowns still run.")
 @cluster_options

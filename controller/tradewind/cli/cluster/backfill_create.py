@@ -13,6 +13,7 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.names import MAX_LABEL
 from tradewind.api.validation import Problem, validate_backfill
 from tradewind.api.validation.shape import parse
+from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.backfills import follow_backfill, summary
 from tradewind.cli.cluster.client import Cluster, lazy_cluster_options
 from tradewind.cli.dag_files import read_dag_files
@@ -29,7 +30,7 @@ _OPTIONS = {"spec.dag": "DAG", "spec.from": "--from", "spec.to": "--to", "spec.r
 
 
 @click.command()
-@click.argument("dag", required=False)
+@click.argument("dag", required=False, shell_complete=completions.dags)
 @click.option("--from", "start", required=True, metavar="TIME", help="First moment: a tick at this very moment counts.")
 @click.option("--to", "end", required=True, metavar="TIME", help="Last moment: a tick at this very moment counts.")
 @click.option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tradewind.cli.cluster import progress
+from tradewind.cli.cluster import completions, progress
 from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.colours import PHASES, paint
 from tradewind.cli.errors import EXIT_FAILED
@@ -17,7 +17,7 @@ _POLL_SECONDS = 0.5
 
 
 @click.command("list")
-@click.argument("dag", required=False)
+@click.argument("dag", required=False, shell_complete=completions.dags)
 @click.option("-A", "--all-namespaces", is_flag=True, help="The Backfills of all namespaces.")
 @cluster_options
 @output_option("table", "json", "yaml")
@@ -39,7 +39,7 @@ def list_backfills(cluster: Cluster, dag: str | None, all_namespaces: bool, outp
 
 
 @click.command()
-@click.argument("backfill")
+@click.argument("backfill", shell_complete=completions.backfills)
 @click.option("--follow", is_flag=True, help="Stay until it has ended, and show what happens.")
 @cluster_options
 @output_option("table", "json", "yaml")
@@ -69,7 +69,7 @@ def status(cluster: Cluster, backfill: str, follow: bool, output: Format) -> Non
 
 
 @click.command()
-@click.argument("backfill")
+@click.argument("backfill", shell_complete=completions.backfills)
 @cluster_options
 def pause(cluster: Cluster, backfill: str) -> None:
     """Make no further runs; those that were made go on."""
@@ -78,7 +78,7 @@ def pause(cluster: Cluster, backfill: str) -> None:
 
 
 @click.command()
-@click.argument("backfill")
+@click.argument("backfill", shell_complete=completions.backfills)
 @cluster_options
 def resume(cluster: Cluster, backfill: str) -> None:
     """Let a paused Backfill make runs again."""
@@ -87,7 +87,7 @@ def resume(cluster: Cluster, backfill: str) -> None:
 
 
 @click.command()
-@click.argument("backfill")
+@click.argument("backfill", shell_complete=completions.backfills)
 @cluster_options
 def delete(cluster: Cluster, backfill: str) -> None:
     """Stop a Backfill and forget it: its runs that have started go on."""

@@ -32,11 +32,14 @@ class ConflictError(CliError):
 class Cluster:
     """One namespace of the cluster that the kubeconfig names. Every method raises CliError when it fails."""
 
-    def __init__(self, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+    def __init__(
+        self, kubeconfig: str | None, context: str | None, namespace: str | None, *, seconds: float = _READ_SECONDS
+    ) -> None:
+        """`seconds` is how long an answer may take."""
         config = load_config(kubeconfig, context)
         self.context = config.current_context
         self.namespace = namespace or config.namespace
-        self._api = pykube.HTTPClient(config, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
+        self._api = pykube.HTTPClient(config, timeout=(min(seconds, _CONNECT_SECONDS), seconds))
         if config.cluster.get("proxy-url"):
             self._api.session.proxies = {"http": config.cluster["proxy-url"], "https": config.cluster["proxy-url"]}
 
@@ -52,6 +55,12 @@ class Cluster:
             self._check_namespace()
         items: list[dict[str, Any]] = found["items"]
         return items
+
+    def names(self, kind: str) -> list[str]:
+        """The names of all of a kind in the namespace."""
+        only_metadata = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
+        found = self._object("get", kind, "", url=_plural(kind), headers=only_metadata)
+        return [item["metadata"]["name"] for item in found["items"]]
 
     def revision(self, name: str) -> dict[str, Any] | None:
         """The Dag as a ControllerRevision keeps it; None where it is gone or may not be read."""

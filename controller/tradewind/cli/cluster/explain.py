@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.cluster.run_versions import dag_of_run, version_of
 from tradewind.cli.errors import CliError
@@ -17,8 +18,8 @@ _INSTANCE = re.compile(r"(.+?)(?:\[(\d+)\])?")
 
 
 @click.command("explain")
-@click.argument("run")
-@click.argument("task")
+@click.argument("run", shell_complete=completions.runs)
+@click.argument("task", shell_complete=completions.tasks)
 @cluster_options
 @output_option("table", "json", "yaml")
 def explain_command(cluster: Cluster, run: str, task: str, output: Format) -> None:

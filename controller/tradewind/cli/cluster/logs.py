@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tradewind.api.names import LABEL_INDEX, LABEL_POKE, LABEL_RUN, LABEL_TASK, LABEL_TRY, TASK_CONTAINER
+from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.errors import CliError
 from tradewind.engine.index_set import IndexSet
@@ -18,8 +19,8 @@ _INSTANCE = re.compile(r"(.+)\[(\d+)\]")
 
 
 @click.command()
-@click.argument("run")
-@click.argument("task")
+@click.argument("run", shell_complete=completions.runs)
+@click.argument("task", shell_complete=completions.tasks)
 @click.option("--try", "number", type=click.IntRange(1), metavar="N", help="Which try. Default: the last.")
 @click.option("-f", "--follow", is_flag=True, help="Wait for the task to start, and go on until it ends.")
 @cluster_options

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.client import Cluster, NotFoundError, cluster_options
 from tradewind.cli.errors import CliError
 
@@ -13,7 +14,7 @@ _FINISHED = ("Succeeded", "Failed")
 
 
 @click.command()
-@click.argument("target", metavar="DAG|dagrun/RUN")
+@click.argument("target", metavar="DAG|dagrun/RUN", shell_complete=completions.dags_and_runs)
 @cluster_options
 def pause(cluster: Cluster, target: str) -> None:
     """Hold back the scheduled runs of a Dag, or the tasks of one run.
@@ -31,7 +32,7 @@ def pause(cluster: Cluster, target: str) -> None:
 
 
 @click.command()
-@click.argument("target", metavar="DAG|dagrun/RUN")
+@click.argument("target", metavar="DAG|dagrun/RUN", shell_complete=completions.dags_and_runs)
 @cluster_options
 def resume(cluster: Cluster, target: str) -> None:
     """Let a paused Dag run by its schedule again, or a paused run go on.

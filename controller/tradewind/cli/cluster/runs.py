@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tradewind.cli.cluster import progress
+from tradewind.cli.cluster import completions, progress
 from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.cluster.requests import in_words, record_row
 from tradewind.cli.output import Format, output_option, print_data, print_table
@@ -14,7 +14,7 @@ _MOST_REQUESTS = 10
 
 
 @click.command()
-@click.argument("dag", required=False)
+@click.argument("dag", required=False, shell_complete=completions.dags)
 @click.option("-A", "--all-namespaces", is_flag=True, help="The runs of all namespaces.")
 @cluster_options
 @output_option("table", "json", "yaml")
@@ -38,7 +38,7 @@ def runs(cluster: Cluster, dag: str | None, all_namespaces: bool, output: Format
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completions.runs)
 @click.option("-f", "--follow", is_flag=True, help="Stay until the run has ended, and show what happens.")
 @cluster_options
 @output_option("table", "json", "yaml")

@@ -8,7 +8,7 @@ from tradewind.api import API_VERSION
 from tradewind.api.names import LABEL_BUCKET, LABEL_DAG
 from tradewind.api.shards import bucket_of
 from tradewind.api.validation.params import check_params
-from tradewind.cli.cluster import progress
+from tradewind.cli.cluster import completions, progress
 from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.errors import EXIT_FAILED, CliError
 from tradewind.cli.inputs import parse_moment, parse_params
@@ -16,7 +16,7 @@ from tradewind.cli.output import Format, output_option, print_data
 
 
 @click.command()
-@click.argument("dag")
+@click.argument("dag", shell_complete=completions.dags)
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
 @click.option(
     "--logical-date", metavar="TIME", help="The moment the run is for, as 2026-01-31T06:00:00Z. Default: now."

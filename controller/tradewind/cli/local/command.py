@@ -47,12 +47,13 @@ class _Inputs:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
 @variables_option
 @click.option(
     "--connections",
     "connections_file",
+    type=click.Path(),
     metavar="FILE",
     help="Connections of tasks: Secrets, or {name: {KEY: value}}, in YAML or JSON. Without it, and where it says "
     "nothing, they come from the environment: KEY of my-db is the variable MY_DB_KEY.",
