@@ -123,7 +123,8 @@ class Dags:
             for run in sorted(runs, key=lambda run: run.version, reverse=True):
                 # One that ended long before was counted then, and has only been written to since.
                 written_to = last is not None and run.finished_at < last - CLOCKS_AGREE
-                if run.name not in counted and not written_to and (run.name, run.finished_at) != (last_run, last):
+                known = (run.name, run.finished_at) == (last_run, last) and status.get("lastRunPhase") == run.phase
+                if run.name not in counted and not written_to and not known:
                     seen.insert(0, run)
             self.changed(key)
 
@@ -159,6 +160,8 @@ class Dags:
         entry = self.entries.get(dag)
         if entry is not None and entry.last_run == name:
             entry.last_run_phase = phase.value
+            if phase is RunPhase.SUCCEEDED:
+                self.failure_limits.note_marked(dag)
         self.changed(dag)
 
     def is_accepted(self, dag: DagObject) -> bool:

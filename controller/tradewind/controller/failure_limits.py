@@ -96,6 +96,12 @@ class FailureLimits:
                 state.last_failed = run.name
             state.streak = streak
 
+    def note_marked(self, key: Key) -> None:
+        """The last run of a Dag was marked Succeeded: so none has failed since. That resumes no Dag."""
+        state = self._states.get(key)
+        if state is not None and not state.suspended and not state.streak.too_many:
+            state.streak = FailureStreak(state.streak.limit)
+
     def in_turn(self, key: Key) -> AbstractAsyncContextManager[Any]:
         """To be held while the end of a run is written."""
         state = self._states.get(key)

@@ -325,3 +325,31 @@ async def test_a_limit_that_is_set_later_counts_from_then_on(cluster: MemoryClus
     await cluster.eventually(lambda: status(cluster).get("consecutiveFailedRuns") == 0, "it counts")
     await end(cluster, "c")
     await never(cluster, lambda: suspended(cluster), "one is not too many")
+
+
+async def test_a_last_run_that_is_marked_succeeded_does_not_count(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", **LIMIT)
+    await end(cluster, "a")
+    await cluster.wait_asked("a", cluster.ask("a", "Mark", state="Succeeded"))
+    await cluster.eventually(lambda: status(cluster)["consecutiveFailedRuns"] == 0, "it is not counted any more")
+    await end(cluster, "b")
+    await never(cluster, lambda: suspended(cluster), "one is not too many")
+    await end(cluster, "c")
+    await wait_suspended(cluster)
+    await cluster.wait_asked("c", cluster.ask("c", "Mark", state="Succeeded"))
+    await never(cluster, lambda: not suspended(cluster), "that resumes no Dag")
+
+
+async def test_that_it_was_marked_is_found_out_by_the_next_controller(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", **LIMIT)
+    await end(cluster, "a")
+    gate = Gate(cluster, "status")
+    await cluster.wait_asked("a", cluster.ask("a", "Mark", state="Succeeded"))
+    await cluster.eventually(lambda: gate.refused, "it cannot be written into the Dag's status")
+    await cluster.kill()
+    assert status(cluster)["consecutiveFailedRuns"] == 1
+    cluster.delete("leases", "tradewind-controller")
+    gate.open()
+    await cluster.start()
+    await cluster.eventually(lambda: status(cluster)["consecutiveFailedRuns"] == 0, "it is not counted any more")
+    assert (status(cluster)["lastRun"], status(cluster)["lastRunPhase"]) == ("a", "Succeeded")
