@@ -116,10 +116,11 @@ class Race:
                     controller.peak_megabytes(),
                     events,
                 )
+            # While there is somebody who takes their finalizers away.
+            await bed.clear_pods(namespace)
+            return lap
         finally:
             await controller.stop()
-        await bed.clear_pods(namespace)
-        return lap
 
     def _runs(self, dag_uid: str | None = None) -> list[Manifest]:
         name = self.dag["metadata"]["name"]
