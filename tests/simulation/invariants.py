@@ -49,6 +49,8 @@ class Invariants:
         """UIDs of Pods made while two replicas led: somebody had deleted the Lease."""
         self._limits: dict[str, list[tuple[float, int]]] = {}
         """Limits by name, with the times at which they were set."""
+        self._asked_to_end: dict[str, None] = {}
+        """UIDs of Pods of which somebody has asked for the deletion."""
         self._excesses: deque[Callable[[], None]] = deque()
         """Limits that seem to be exceeded, the oldest first."""
         self.backfills = BackfillInvariants(world)
@@ -61,6 +63,8 @@ class Invariants:
         if commit.kind is PODS and commit.old is None:
             assert commit.new is not None
             self._pod_made(commit.new.document)
+        elif commit.kind is PODS and commit.new is not None and "deletionTimestamp" in commit.new.metadata:
+            self._asked_to_end[commit.new.metadata["uid"]] = None
         elif commit.kind is DAGRUNS and commit.new is not None:
             before = commit.old.document if commit.old is not None else {}
             self.runs[commit.new.metadata["uid"]] = commit.new.document
@@ -197,7 +201,7 @@ class Invariants:
 
     def _was_stopped(self, uid: str) -> bool:
         truth = self.world.kubelet.truths[uid]
-        if truth.ended_by and truth.ended_by != "itself":
+        if uid in self._asked_to_end or (truth.ended_by and truth.ended_by != "itself"):
             return True
         run = self.runs.get(truth.id.run_uid, {})
         return "deletionTimestamp" in run["metadata"] or (run.get("status") or {}).get("reason") == "RunTimeout"

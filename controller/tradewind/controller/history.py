@@ -128,11 +128,12 @@ class History:
 
     def reopened(self, dag: Key, phase: str, backfill: str | None = None) -> None:
         """A run that had ended so has not any more."""
-        groups = self._groups[dag]
-        # One that a Backfill has run again may have been counted with the Dag's own.
-        group = backfill if backfill and groups[backfill, phase] > 0 else ""
         self.counts[dag, phase] = max(0, self.counts[dag, phase] - 1)
-        groups[group, phase] = max(0, groups[group, phase] - 1)
+        # One that a Backfill has run again was counted with the Dag's own, or with those of another Backfill. Better one
+        # too many anywhere, which the next look at them puts right, than one too few.
+        if not backfill:
+            groups = self._groups[dag]
+            groups["", phase] = max(0, groups["", phase] - 1)
 
     def forget(self, dag: Key) -> None:
         """The Dag is gone, and its runs with it."""
