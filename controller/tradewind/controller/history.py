@@ -129,8 +129,8 @@ class History:
     def reopened(self, dag: Key, phase: str, backfill: str | None = None) -> None:
         """A run that had ended so has not any more."""
         self.counts[dag, phase] = max(0, self.counts[dag, phase] - 1)
-        # One that a Backfill has run again was counted with the Dag's own, or with those of another Backfill. Better one
-        # too many anywhere, which the next look at them puts right, than one too few.
+        # One that a Backfill has run again was counted with the Dag's own, or with those of another Backfill. Better
+        # one too many anywhere, which the next look at them puts right, than one too few.
         if not backfill:
             groups = self._groups[dag]
             groups["", phase] = max(0, groups["", phase] - 1)

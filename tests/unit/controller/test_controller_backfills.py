@@ -329,3 +329,16 @@ async def test_reprocess_completed_keeps_to_the_limit(cluster: MemoryCluster) ->
     ]
     assert all(later[0] >= before[1] for before, later in pairwise(spans))
     assert all(run["status"]["tasks"][0]["try"] == 2 for run in cluster.all("dagruns"))
+
+
+async def test_history_counts_a_run_where_it_belongs_after_another_backfill_has_run_it_again(
+    cluster: MemoryCluster,
+) -> None:
+    dag(cluster, successfulRunsHistoryLimit=1)
+    hour = {"from": "2026-01-01T01:00:00Z", "to": "2026-01-01T01:00:00Z"}
+    backfill(cluster, "first", **hour)
+    await ended(cluster, "first")
+    span = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T01:00:00Z"}
+    backfill(cluster, "second", reprocess="Completed", maxActiveRuns=1, **span)
+    assert counts(await ended(cluster, "second")) == (2, 2, 0, 2, 0, 0)
+    await cluster.eventually(lambda: runs(cluster) == [HOURS[1]], "of the second's runs the last one is kept")
