@@ -53,6 +53,12 @@ def not_yet(instance: "TaskInstance", report: TryReport) -> bool:
     return task.sensor.retry_exit_code in (None, report.exit_code)
 
 
+def found_after_all(instance: "TaskInstance", report: TryReport) -> bool:
+    """Whether a poke that was taken for lost did find what it looked for: who leads now may have seen more of it."""
+    between = instance.next_poke_at is not None and instance.task.wait_for is None
+    return between and (report.number, report.poke) == instance.attempt and report.exit_code == 0
+
+
 def look_again_later(run: "RunState", instance: "TaskInstance", report: TryReport, now: datetime) -> None:
     """The poke found nothing: wait for the interval, with the slots (Poke) or without them (Reschedule)."""
     sensor = instance.task.sensor

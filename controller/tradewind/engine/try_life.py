@@ -44,7 +44,7 @@ def report(run: "RunState", told: TryReport, now: datetime) -> None:
         return
     waits_for = known.task.wait_for is not None and known.state is TaskState.UP_FOR_RESCHEDULE
     waiting = (known.state in _WAITING and not waits_for) or known.next_poke_at is not None
-    if attempt > known.attempt or waiting:
+    if attempt > known.attempt or (waiting and not sensors.found_after_all(known, told)):
         # A try that this state does not know yet: its Pod was made by a controller that died before it wrote
         # status. It is kept until the run comes to that try, and then taken for what it is.
         if attempt > known.attempt:

@@ -143,6 +143,19 @@ def test_a_lost_poke_is_made_again_and_uses_up_nothing() -> None:
 
 
 @pytest.mark.parametrize("mode", ["Poke", "Reschedule"])
+def test_a_lost_poke_of_which_the_next_leader_has_seen_that_it_succeeded(mode: str) -> None:
+    world = World(sensor(mode), task("next", dependsOn=["s"]))
+    world.running("s")
+    world.lose("s")
+    seen = TryReport("s", 1, TryEvent.ENDED, exit_code=0, finished_at=world.now, poke=1)
+    world.restart([seen])
+    assert world.state("s") is TaskState.SUCCEEDED
+    assert world.started() == ["s", "next"]
+    world.wait(minutes=5)
+    assert pokes(world) == [1]
+
+
+@pytest.mark.parametrize("mode", ["Poke", "Reschedule"])
 def test_a_restart_between_two_pokes(mode: str) -> None:
     world = World(sensor(mode))
     not_yet(world)
