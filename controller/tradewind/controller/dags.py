@@ -123,8 +123,9 @@ class Dags:
             for run in sorted(runs, key=lambda run: run.version, reverse=True):
                 # One that ended long before was counted then, and has only been written to since.
                 written_to = last is not None and run.finished_at < last - CLOCKS_AGREE
-                known = (run.name, run.finished_at) == (last_run, last) and status.get("lastRunPhase") == run.phase
-                if run.name not in counted and not written_to and not known:
+                known = (run.name, run.finished_at) == (last_run, last)
+                marked = run.phase is RunPhase.SUCCEEDED and status.get("lastRunPhase") != run.phase
+                if run.name not in counted and not written_to and (marked or not known):
                     seen.insert(0, run)
             self.changed(key)
 
