@@ -12,7 +12,7 @@ from bench.harness.accepting import accepted
 from bench.harness.bed import Bed
 from bench.harness.dags import Manifest, dag, lasting
 from bench.harness.dags import run as run_of
-from bench.harness.lower_bound import lower_bound
+from bench.harness.lower_bound import lower_bound, simple_bound
 from bench.harness.observer import SUCCEEDED, watching
 from bench.harness.results import BENCH, Result
 from bench.workloads import Size
@@ -78,9 +78,8 @@ def _after(trace: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _dag(trace: dict[str, Any], name: str, bound: float) -> Manifest:
-    tasks = trace["tasks"]
-    scale = bound / max(trace["criticalPathSeconds"], sum(task["seconds"] for task in tasks) / SLOTS)
-    after = _after(trace)
+    tasks, after = trace["tasks"], _after(trace)
+    scale = bound / simple_bound({f"t{task['i']}": task["seconds"] for task in tasks}, after, SLOTS)
     manifests = [
         {
             "name": f"t{task['i']}",

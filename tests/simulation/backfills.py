@@ -48,8 +48,8 @@ def backfill(world: World, rng: random.Random) -> None:
     now = world.true_time()
     spec: Json = {
         "dag": dag["metadata"]["name"],
-        "from": _time(now - timedelta(seconds=rng.choice([20, 70, 150]))),
-        "to": _time(now - timedelta(seconds=1)),
+        "from": world.server.timestamp(now - timedelta(seconds=rng.choice([20, 70, 150]))),
+        "to": world.server.timestamp(now - timedelta(seconds=1)),
         "reprocess": rng.choice(["None", "Failed", "Completed"]),
         "reverse": rng.random() < 0.3,
         "dryRun": rng.random() < 0.05,
@@ -65,10 +65,6 @@ def let_backfills_go_on(world: World) -> None:
     for document in world.server.all(BACKFILLS, "ns"):
         if document["spec"].get("suspend"):
             world.request("PATCH", BACKFILLS, "ns", document["metadata"]["name"], {"spec": {"suspend": None}})
-
-
-def _time(moment: Any) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 # What has to hold ---------------------------------------------------------------------------------------------------
