@@ -375,6 +375,25 @@ def test_a_new_leader_reads_what_another_one_wrote_only_once() -> None:
     assert len(conflicts) < 10
 
 
+def test_a_result_that_the_watch_has_still_to_tell_of_is_waited_for() -> None:
+    """The time of the try is up, its Pod is gone by then, and what it said is on its way."""
+
+    def story(world: World) -> None:
+        def strike() -> None:
+            stall(world, leader(world).name, "pods", 20.0)
+            world.later(3.0, clean_up)
+
+        def clean_up() -> None:
+            [pod] = world.server.all(PODS)
+            assert pod["status"]["phase"] == "Succeeded"
+            world.request("DELETE", PODS, "ns", pod["metadata"]["name"])
+
+        world.later(1.0, strike)
+
+    world = play(story, task("a", timeout="5s"), script=Script(start_after=0.2, duration=3.0))
+    assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 1)
+
+
 def revive(world: World) -> None:
     for replica in world.replicas:
         replica.start()

@@ -48,6 +48,8 @@ EARLIER_ENDS_WITHIN = 60.0
 LOOK_AGAIN = 0.2
 SETTLE = 3.0
 """Seconds in which news arrive by watch: the last words of a Pod which the API server no longer has, a variable."""
+WATCH_LAGS = 60.0
+"""Seconds for which a watch that has not told of a Pod's end yet is waited for."""
 
 
 class Tries:
@@ -312,9 +314,18 @@ class Tries:
         if found is not None:
             self._report_pod(info.uid, found)
             return
-        # Its last state may be on its way: what was seen, here or by watch, counts before what is missing.
+        await self._give_up(info.uid, key, pod_name(info, key))
+
+    async def _give_up(self, run_uid: str, key: TryKey, name: str) -> None:
+        """Report a try lost whose Pod is gone. Its last state may be on its way: what was seen, here or by watch,
+        counts before what is missing; and of a Pod that the cache still has the watch has not told yet."""
+        deadline = self._clock.monotonic() + WATCH_LAGS
         await asyncio.sleep(SETTLE)
-        self._report(info.uid, _lost(key))
+        while self._cluster.pod(run_uid, name) is not None:
+            if self._clock.monotonic() > deadline:
+                break
+            await asyncio.sleep(LOOK_AGAIN)
+        self._report(run_uid, _lost(key))
 
     def _report_pod(self, run_uid: str, pod: PodObject) -> None:
         report = observe(pod, gone=False)
@@ -365,8 +376,7 @@ class Tries:
             if not self._is_wanted(run, key):
                 return
         if found is None and otherwise is None:
-            await asyncio.sleep(SETTLE)
-            self._report(run_uid, _lost(key))
+            await self._give_up(run_uid, key, name)
         elif found is not None and _is_of(found, run_uid, key):
             self._report_pod(run_uid, found)
         elif otherwise is not None:
