@@ -11,16 +11,22 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 
 from simulation.world import Failed, play_seed
 
 CHUNK = 50
 
 
+@cache
+def _freeze_modules() -> None:
+    """They are here to stay: to look through them for garbage again and again takes a sixth of the time."""
+    gc.freeze()
+
+
 def failures(seeds: range) -> list[str]:
     """What went wrong in which of these seeds."""
-    # The modules are here to stay: to look through them for garbage again and again takes a sixth of the time.
-    gc.freeze()
+    _freeze_modules()
     found = []
     for seed in seeds:
         try:

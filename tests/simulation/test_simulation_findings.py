@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apiserver import Attributes, Commit, Refusal, Request
-from apiserver.kinds import DAGRUNS, DAGS, PODS
+from apiserver.kinds import BACKFILLS, DAGRUNS, DAGS, PODS
 from simulation.kubelet import Script, TryId
 from simulation.stories import SECOND, entry_of, is_write, leader, play, stall, standby, status_of, task
 from simulation.world import World
@@ -392,6 +392,27 @@ def test_a_result_that_the_watch_has_still_to_tell_of_is_waited_for() -> None:
 
     world = play(story, task("a", timeout="5s"), script=Script(start_after=0.2, duration=3.0))
     assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 1)
+
+
+def test_runs_go_when_the_watch_tells_late_that_their_backfill_has_ended() -> None:
+    """Until it is known that their Backfill has written down how they ended, they are kept."""
+    left: list[int] = []
+
+    def story(world: World) -> None:
+        def strike() -> None:
+            stall(world, leader(world).name, "backfills", 20.0)
+
+        spec = {"dag": "d", "from": "2026-03-01T05:59:30Z", "to": "2026-03-01T05:59:59Z"}
+        body = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Backfill", "metadata": {"name": "b"}, "spec": spec}
+        world.request("POST", BACKFILLS, "ns", None, body)
+        world.later(3.0, strike)
+        for moment in (15.0, 25.0):
+            world.later(moment, lambda: left.append(len(world.server.all(DAGRUNS))))
+
+    history: Json = {"schedule": {"every": "20s"}, "suspend": True, "successfulRunsHistoryLimit": 0}
+    world = play(story, task("a"), script=Script(duration=5.0), **history)
+    assert world.server.all(BACKFILLS)[0]["status"]["succeeded"] == 1
+    assert left == [1, 0]
 
 
 def revive(world: World) -> None:

@@ -65,12 +65,13 @@ class Cluster:
         on_request: Callable[[Key, str], None],
         on_pod: Callable[[str, PodObject, bool], None],
         on_pool: Callable[[Key], None],
-        on_backfill: Callable[[Key], None],
+        on_backfill: Callable[[Key, str], None],
         part: Shard = ONLY_SHARD,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`on_pod(run_uid, pod, gone)`, `on_run(key, change)`, `on_request(key, dag)`; the others get the key of what
-        changed, and look it up. Of what is in the scopes, only what belongs to `part` is heard of."""
+        """`on_pod(run_uid, pod, gone)`, `on_run(key, change)`, `on_request(key, dag)`, `on_backfill(key, dag)`; the
+        others get the key of what changed, and look it up. Of what is in the scopes, only what belongs to `part` is
+        heard of."""
         self.part, self._client = part, client
         self.dags: dict[Key, DagObject] = {}
         self.runs: dict[Key, DagRunObject] = {}
@@ -213,7 +214,7 @@ class Cluster:
 
     def _backfill(self, change: Change[BackfillObject]) -> None:
         _update(self.backfills, change)
-        self._on_backfill(_key(change))
+        self._on_backfill(_key(change), str(change.object.spec.get("dag")))
 
     def _pod(self, change: Change[PodObject]) -> None:
         pod = change.object

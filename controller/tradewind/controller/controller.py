@@ -175,9 +175,9 @@ class Controller:
         if self.leader is not None:
             self.leader.pool_changed(key)
 
-    def _backfill_changed(self, key: Key) -> None:
+    def _backfill_changed(self, key: Key, dag: str) -> None:
         if self.leader is not None:
-            self.leader.backfill_changed(key)
+            self.leader.backfill_changed(key, dag)
 
     def _pod_changed(self, run_uid: str, pod: PodObject, gone: bool) -> None:
         if self.leader is not None:

@@ -144,7 +144,6 @@ class Leader:
             self.scheduler,
             spawn=self.spawn,
             wake=self._news.set,
-            on_ended=self.dags.changed,
         )
         self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=self.spawn, clock=clock)
 
@@ -274,12 +273,14 @@ class Leader:
             self.scheduler.set_pool(*key, pool.spec.slots if pool else None)
             self._news.set()
 
-    def backfill_changed(self, key: Key) -> None:
+    def backfill_changed(self, key: Key, dag: str) -> None:
         """A Backfill came, changed or went."""
         if self._ready:
             self.backfills.changed(key)
             if key not in self._cluster.backfills:
                 self.history.backfill_gone(key)
+            # Its runs were kept until it had written down how they ended.
+            self.dags.changed((key[0], dag))
 
     def pod_changed(self, run_uid: str, pod: PodObject, gone: bool) -> None:
         """A Pod came, changed or went."""

@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from tradewind.engine.tries import TryKey
 
 
+def is_obsolete(node: "TaskNode", key: "TryKey") -> bool:
+    """Whether a try is one of a time when its task was mapped and is not now, or the other way round."""
+    return node.mapped != (key.index is not None)
+
+
 def is_to_come(node: "TaskNode", key: "TryKey") -> bool:
     """Whether a try may be one of an instance that a mapped task does not have yet."""
     return node.awaits_items and key.index is not None and key.number > node.tries_before.get(key.index)
@@ -20,7 +25,7 @@ def is_news(run: "RunState", key: "TryKey") -> bool:
         return False
     node = run.nodes[position]
     known = node.peek(key.index)
-    if known is None:
+    if known is None or is_obsolete(node, key):
         return is_to_come(node, key)
     return not known.finished and key.number > known.tries_before and (key.number, key.poke) > known.attempt
 
@@ -33,6 +38,6 @@ def is_over(run: "RunState", key: "TryKey") -> bool:
         return True
     node = run.nodes[position]
     known = node.peek(key.index)
-    if known is None:
+    if known is None or is_obsolete(node, key):
         return not is_to_come(node, key)
     return known.finished or key.number <= known.tries_before or (key.number, key.poke) < known.attempt

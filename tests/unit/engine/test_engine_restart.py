@@ -6,8 +6,9 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from engine_world import START, World, task
+from engine_world import START, World, dag, run_info, task
 
+from tradewind.engine import known_tries
 from tradewind.engine.run import RunState
 from tradewind.engine.states import TaskState
 from tradewind.engine.tries import TryEvent, TryKey, TryReport
@@ -265,6 +266,20 @@ def test_what_comes_late_does_not_set_a_running_try_back(event: TryEvent) -> Non
     before = world.run.status()
     world.tell("a", event, reason="Unschedulable", message="late")
     assert world.run.status() == before
+
+
+def test_pods_of_a_time_when_the_task_was_not_mapped_say_nothing_of_it() -> None:
+    """A rerun with the latest version of the Dag: the Pods of the version before are still there."""
+    world = World(task("a"), task("b", "a"))
+    now_mapped = dag(task("a", forEach={"items": [1]}), task("b", "a"))
+    mapped = RunState(run_info("r2"), now_mapped, world.scheduler.slots)
+    for old in (TryReport("a", 1, TryEvent.ENDED, exit_code=0), TryReport("b", 1, TryEvent.ENDED, index=0)):
+        assert not known_tries.is_news(mapped, old.key)
+        assert known_tries.is_over(mapped, old.key)
+        assert mapped.has_result(old.key)
+        mapped.report(old, world.now)
+        assert not mapped.early
+    assert known_tries.is_news(mapped, TryKey("a", 0, 1))
 
 
 def test_reports_on_unknown_tasks_and_runs_are_ignored() -> None:

@@ -42,12 +42,10 @@ class Backfills:
         *,
         spawn: Callable[[Any, str], asyncio.Task[None]],
         wake: Callable[[], None],
-        on_ended: Callable[[Key], None],
     ) -> None:
-        """`on_ended` gets the key of the Dag."""
         self.workers: dict[Key, Worker] = {}
         self._around, self._cluster, self._scheduler = around, around.cluster, scheduler
-        self._spawn, self._wake, self._on_ended = spawn, wake, on_ended
+        self._spawn, self._wake = spawn, wake
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._turns: dict[Key, Worker] = {}
         """Whose turn it is, by the key of the Dag."""
@@ -157,7 +155,6 @@ class Backfills:
             del self._turns[dag]
         self._scheduler.set_max_active_runs(*dag, None, backfill=worker.key[1])
         self._poke_others(worker.key)
-        self._on_ended(dag)
 
     def _set_limit(self, key: Key) -> None:
         found = self._cluster.backfills.get(key)
