@@ -409,7 +409,7 @@ def test_runs_go_when_the_watch_tells_late_that_their_backfill_has_ended() -> No
         for moment in (15.0, 25.0):
             world.later(moment, lambda: left.append(len(world.server.all(DAGRUNS))))
 
-    history: Json = {"schedule": {"every": "20s"}, "suspend": True, "successfulRunsHistoryLimit": 0}
+    history: dict[str, Any] = {"schedule": {"every": "20s"}, "suspend": True, "successfulRunsHistoryLimit": 0}
     world = play(story, task("a"), script=Script(duration=5.0), **history)
     assert world.server.all(BACKFILLS)[0]["status"]["succeeded"] == 1
     assert left == [1, 0]
