@@ -15,7 +15,8 @@ PYTEST := $(BIN)/python -m pytest
 # before is shown.
 RERUN := --reruns 2 --rerun-show-tracebacks -rR
 # Tests on clusters mostly wait: two workers at a time, each with clusters of its own, unless there is one to use.
-WORKERS := $(if $(TRADEWIND_TEST_KUBECONFIG),0,2)
+CLUSTERS := $(RERUN) -n $(if $(TRADEWIND_TEST_KUBECONFIG),0,2) --dist loadfile
+PROCESSORS := -n auto --dist worksteal
 
 .PHONY: help
 help: ## List the targets
@@ -42,20 +43,37 @@ demo-cluster: $(VENV)/.dev build/tradewind.tar build/weather.tar ## The same on 
 
 ##@ Tests
 .PHONY: test
-test: lint test-unit test-property test-simulation tools test-chart test-integration test-e2e ## Everything, real clusters included
+test: lint ## Everything, real clusters included
+	@$(MAKE) --no-print-directory --jobs 2 test-without-clusters test-with-clusters
 	@echo "all tests passed"
+
+.PHONY: test-with-clusters
+test-with-clusters: tools
+	@$(PYTEST) -m chart -n auto
+	@$(PYTEST) -m integration $(CLUSTERS)
+	@$(PYTEST) -m "e2e or faults" $(CLUSTERS)
+
+# Beside the others, which wait for clusters half of the time. The last two take all of a processor, but in virtual
+# time: so only when nothing else wants it.
+.PHONY: test-without-clusters
+test-without-clusters: $(VENV)/.dev
+	@mkdir -p build
+	@echo "tests without a cluster go on beside those with one: build/test-without-clusters.log"
+	@($(PYTEST) -m unit $(PROCESSORS) && chrt --idle 0 $(PYTEST) -m "property or simulation" $(PROCESSORS)) \
+		> build/test-without-clusters.log 2>&1 || { cat build/test-without-clusters.log; exit 1; }
+	@sed 's/^/without a cluster: /' <(grep -E "^=+ .* in [0-9.]+s" build/test-without-clusters.log)
 
 .PHONY: test-unit
 test-unit: $(VENV)/.dev ## Pure and fast
-	$(PYTEST) -m unit -n auto --dist worksteal
+	$(PYTEST) -m unit $(PROCESSORS)
 
 .PHONY: test-property
 test-property: $(VENV)/.dev ## Random inputs and orders
-	$(PYTEST) -m property -n auto --dist worksteal
+	$(PYTEST) -m property $(PROCESSORS)
 
 .PHONY: test-simulation
 test-simulation: $(VENV)/.dev ## The whole controller in virtual time under random faults; SEED=123 plays one and tells all
-	$(if $(SEED),PYTHONPATH=tests $(BIN)/python -m simulation.play --seed $(SEED),$(PYTEST) -m simulation -n auto --dist worksteal)
+	$(if $(SEED),PYTHONPATH=tests $(BIN)/python -m simulation.play --seed $(SEED),$(PYTEST) -m simulation $(PROCESSORS))
 
 .PHONY: soak
 soak: $(VENV)/.dev ## The same for long: SEEDS=100000, from FIRST=0 on
@@ -71,15 +89,15 @@ test-chart: $(VENV)/.dev ## The chart, rendered and linted
 
 .PHONY: test-integration
 test-integration: $(VENV)/.dev ## Against a real API server
-	$(PYTEST) -m integration $(RERUN) -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m integration $(CLUSTERS)
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/.dev ## Real containers on a real node, and what happens when parts of a cluster fail
-	$(PYTEST) -m "e2e or faults" $(RERUN) -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m "e2e or faults" $(CLUSTERS)
 
 .PHONY: test-faults
 test-faults: $(VENV)/.dev ## Only that, with more of it (KILLS=100 OUTAGES=10 BROKEN=5000 WIDE=10000 for a long look)
-	$(PYTEST) -m faults $(RERUN) -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m faults $(CLUSTERS)
 
 .PHONY: lint
 lint: $(VENV)/.dev check-generated ## Style, types, layers, generated files
