@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 # before is shown.
 RERUN := --reruns 2 --rerun-show-tracebacks -rR
 # Tests on clusters mostly wait: two workers at a time, each with clusters of its own, unless there is one to use.
-CLUSTERS := $(RERUN) -n $(if $(TRADEWIND_TEST_KUBECONFIG),0,2) --dist loadfile
+CLUSTERS := $(RERUN) -n $(if $(TRADEWIND_TEST_KUBECONFIG),0,2) --dist loadfile --no-loadscope-reorder
 PROCESSORS := -n auto --dist worksteal
 
 .PHONY: help
@@ -61,7 +61,7 @@ test-without-clusters: $(VENV)/.dev
 	@echo "tests without a cluster go on beside those with one: build/test-without-clusters.log"
 	@($(PYTEST) -m unit $(PROCESSORS) && chrt --idle 0 $(PYTEST) -m "property or simulation" $(PROCESSORS)) \
 		> build/test-without-clusters.log 2>&1 || { cat build/test-without-clusters.log; exit 1; }
-	@sed 's/^/without a cluster: /' <(grep -E "^=+ .* in [0-9.]+s" build/test-without-clusters.log)
+	@echo; sed 's/^/without a cluster: /' <(grep -E "^=+ .* in [0-9.]+s" build/test-without-clusters.log)
 
 .PHONY: test-unit
 test-unit: $(VENV)/.dev ## Pure and fast

@@ -26,6 +26,11 @@ settings.register_profile("thorough", parent=settings.get_profile("ci"), max_exa
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # They wait more than others do: better while there is something else to do than all at the end.
+    items.sort(key=lambda item: "faults" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def real() -> Iterator[RealCluster]:
     """The cluster to test on, with our CRDs."""

@@ -155,7 +155,8 @@ def test_a_pool_of_two_with_ten_tasks_and_a_limit_of_its_own(stage: Stage) -> No
     assert watch.most_at_once() <= 2
     queued = sorted(space.tasks(run).values(), key=lambda entry: moment(entry["queuedAt"]))
     assert {entry["name"] for entry in queued[:2]} == {"t9", "t8"}, "the weightiest first"
-    assert queued[-1]["name"] == "t0"
+    # Two that get their slots at the same time have the same time there.
+    assert {entry["name"] for entry in queued[-2:]} == {"t1", "t0"}
 
 
 @side_by_side

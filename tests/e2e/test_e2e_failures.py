@@ -15,7 +15,7 @@ def last_seen(history: list[Manifest], name: str, state: str) -> list[Manifest]:
 @side_by_side
 def test_an_image_that_does_not_exist(stage: Stage) -> None:
     space = stage.watched_space("no-image")
-    space.dag("absent", task("absent", "true", image="absent.invalid/nothing:1", queuedTimeout="12s"))
+    space.dag("absent", task("absent", "true", image="absent.invalid/nothing:1", queuedTimeout="25s"))
     history = space.history_of(space.run("absent", "absent"))
 
     waiting = last_seen(history, "absent", "Queued")
@@ -26,8 +26,8 @@ def test_an_image_that_does_not_exist(stage: Stage) -> None:
     failed = space.task("absent", "absent")
     assert failed["state"] == "Failed"
     assert failed["reason"] in ("ErrImagePull", "ImagePullBackOff")
-    assert "did not start within queuedTimeout (12s)" in failed["message"]
-    assert 12 <= (moment(failed["finishedAt"]) - moment(failed["queuedAt"])).total_seconds() < 240
+    assert "did not start within queuedTimeout (25s)" in failed["message"]
+    assert 25 <= (moment(failed["finishedAt"]) - moment(failed["queuedAt"])).total_seconds() < 240
     space.eventually(lambda: not space.pods_of("absent"), "the Pod is gone")
 
 

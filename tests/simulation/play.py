@@ -16,6 +16,7 @@ from functools import cache
 from simulation.world import Failed, play_seed
 
 CHUNK = 50
+TOLD_EVERY = 1000
 
 
 @cache
@@ -68,6 +69,8 @@ def main() -> int:
             rate = done / (time.monotonic() - began)
             if sys.stderr.isatty():
                 print(f"\r{done} of {arguments.seeds}, {rate:.0f} a second ", end="", file=sys.stderr)
+            elif done % TOLD_EVERY == 0:
+                print(f"{done} of {arguments.seeds}, {rate:.0f} a second", file=sys.stderr, flush=True)
     print(f"{failed} of {arguments.seeds} seeds failed; {rate:.1f} seeds a second on {os.cpu_count()} processors")
     return 1 if failed else 0
 
