@@ -35,7 +35,7 @@ Json = dict[str, Any]
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
 FAULTS_FOR = 60.0
 """Seconds in which faults strike."""
-END_WITHIN = 1800.0
+END_WITHIN = 7200.0
 """Seconds after the last fault within which every run has to end."""
 SETTLE = 40.0
 """Seconds after the last run has ended until all has to be cleaned up."""
