@@ -51,6 +51,8 @@ class Invariants:
         """Limits by name, with the times at which they were set."""
         self._asked_to_end: dict[str, None] = {}
         """UIDs of Pods of which somebody has asked for the deletion."""
+        self._timed_out: dict[str, float] = {}
+        """When a run was last ended by its runTimeout, by its UID."""
         self._excesses: deque[Callable[[], None]] = deque()
         """Limits that seem to be exceeded, the oldest first."""
         self.backfills = BackfillInvariants(world)
@@ -185,26 +187,27 @@ class Invariants:
         """`slots` of Pods by UID, the one just made among them."""
         if limit is None or sum(slots.values()) <= limit:
             return
-        when = f"{what} of {limit} exceeded at {self.world.loop.time():.3f} by {made['metadata']['name']}"
-        self._excesses.append(partial(self._confirm_excess, when, limit, _uid(made), slots))
+        now = self.world.loop.time()
+        when = f"{what} of {limit} exceeded at {now:.3f} by {made['metadata']['name']}"
+        self._excesses.append(partial(self._confirm_excess, when, limit, _uid(made), slots, now))
         self.world.later(STOPPED_WITHIN, self._confirm_oldest_excess)
 
     def _confirm_oldest_excess(self) -> None:
         if self._excesses:
             self._excesses.popleft()()
 
-    def _confirm_excess(self, when: str, limit: int, newest: str, slots: dict[str, int]) -> None:
+    def _confirm_excess(self, when: str, limit: int, newest: str, slots: dict[str, int], since: float) -> None:
         """Who frees slots by ending a run or a try asks for the end of its Pod at the same time: those do not count."""
-        counted = {uid: number for uid, number in slots.items() if uid == newest or not self._was_stopped(uid)}
+        counted = {uid: number for uid, number in slots.items() if uid == newest or not self._was_stopped(uid, since)}
         if sum(counted.values()) > limit:
             self.world.fail(f"{when}: {', '.join(self.world.kubelet.truths[uid].name for uid in counted)}")
 
-    def _was_stopped(self, uid: str) -> bool:
+    def _was_stopped(self, uid: str, since: float) -> bool:
         truth = self.world.kubelet.truths[uid]
         if uid in self._asked_to_end or (truth.ended_by and truth.ended_by != "itself"):
             return True
         run = self.runs.get(truth.id.run_uid, {})
-        return "deletionTimestamp" in run["metadata"] or (run.get("status") or {}).get("reason") == "RunTimeout"
+        return "deletionTimestamp" in run["metadata"] or self._timed_out.get(truth.id.run_uid, -1.0) >= since
 
     def _counts(self, pod: Json) -> bool:
         """Whether a Pod takes slots: not one that has ended, or is to be deleted, or whose run is over."""
@@ -236,6 +239,8 @@ class Invariants:
             self._only_go_on(what, before, status)
             return
         old, new = before.get("phase"), status.get("phase")
+        if new in FINISHED and status.get("reason") == "RunTimeout":
+            self._timed_out[metadata["uid"]] = self.world.loop.time()
         if _PHASES[new] < _PHASES[old] or (old in FINISHED and new != old):
             self.world.fail(f"{what}: phase from {old} to {new}")
         for name in ("startedAt", "finishedAt", "revision") if before.get("startedAt") else ():
