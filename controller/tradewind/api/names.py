@@ -60,5 +60,5 @@ def pod_name(run: str, run_uid: str, task: str, index: int | None, try_number: i
 
 
 def revision_name(dag: str, digest: str) -> str:
-    """Name of the ControllerRevision that holds the Dag spec with content hash `digest`."""
+    """Name of the ControllerRevision that holds a Dag's spec with the hash `digest`."""
     return f"{dag}-{digest[:10]}"

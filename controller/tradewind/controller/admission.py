@@ -98,7 +98,7 @@ async def _dag_asked_of(body: kopf.Body, request: Mapping[str, Any], cluster: Cl
     if (
         pinned
         and request.get("revision") != "Latest"
-        and pinned != revision_name(spec["dag"], content_hash(found.spec))
+        and pinned != revision_name(spec["dag"], content_hash(found.metadata.uid, found.spec))
     ):
         return None
     return await _dag_of({"spec": spec, "metadata": metadata}, cluster)

@@ -248,7 +248,7 @@ class Dags:
             created_at=created_at,
             spec=spec,
             problems=problems,
-            revision=content_hash(manifest["spec"])[:10] if spec else "",
+            revision=content_hash(metadata.uid, manifest["spec"])[:10] if spec else "",
             timetable=timetable_of(spec, created_at) if spec else None,
             last=before.last if same and before else parse_time(found.status.get("lastScheduleTime")),
             last_run=found.status.get("lastRun"),

@@ -1,4 +1,4 @@
-"""Dag specs kept as ControllerRevisions, by content: a run goes on with the Dag it began with.
+"""Dag specs kept as ControllerRevisions, by Dag and content: a run goes on with the Dag it began with.
 
 Only what a run depends on is kept, so suspending a Dag or changing its schedule makes no revision.
 """
@@ -66,9 +66,13 @@ def run_fields(spec: dict[str, Any]) -> dict[str, Any]:
     return {field: spec[field] for field in _RUN_FIELDS if field in spec}
 
 
-def content_hash(spec: dict[str, Any]) -> str:
-    """Hash of the part of a Dag's spec that its runs depend on."""
-    canonical = orjson.dumps(run_fields(spec), option=orjson.OPT_SORT_KEYS)
+def content_hash(uid: str, spec: dict[str, Any]) -> str:
+    """Hash of the UID of a Dag and of the part of its spec that its runs depend on.
+
+    With the UID a Dag that is deleted and made again has revisions of its own: those of the one before are deleted
+    after it, sooner or later.
+    """
+    canonical = orjson.dumps([uid, run_fields(spec)], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()
 
 
@@ -84,7 +88,7 @@ class Revisions:
 
     async def keep(self, namespace: str, dag: str, uid: str, spec: dict[str, Any]) -> Revision:
         """The revision of an accepted spec; it is stored if it is not yet."""
-        name = names.revision_name(dag, content_hash(spec))
+        name = names.revision_name(dag, content_hash(uid, spec))
         async with self._turns.setdefault((namespace, name), asyncio.Lock()):
             return self._recall(namespace, name) or await self._store(namespace, dag, uid, name, run_fields(spec))
 

@@ -95,8 +95,8 @@ async def test_what_was_there_before_is_no_concern_of_who_changes_something_else
 
 
 async def test_names_are_judged_by_the_dag_that_the_run_goes_by(sales: MemoryCluster) -> None:
-    now = sales.get("dags", "sales")["spec"]
-    current = names.revision_name("sales", content_hash(now))
+    now = sales.get("dags", "sales")
+    current = names.revision_name("sales", content_hash(now["metadata"]["uid"], now["spec"]))
     gone = {"tasks": ["gone"]}
     for status, request, refused in (
         ({"revision": current}, gone, True),

@@ -49,7 +49,7 @@ def _latest(run: dict[str, Any], dag: RunDag, now: RunDag) -> Version | None:
     """The run with the Dag as it is now; None if it has that already."""
     from tradewind.controller.revisions import content_hash
 
-    name = revision_name(run["spec"]["dag"], content_hash(now.manifest["spec"]))
+    name = revision_name(run["spec"]["dag"], content_hash(now.manifest["metadata"]["uid"], now.manifest["spec"]))
     if dag.revision in (None, name):
         return None
     return version_of(run, RunDag(now.spec, now.manifest, name))
