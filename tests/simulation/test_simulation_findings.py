@@ -415,6 +415,25 @@ def test_runs_go_when_the_watch_tells_late_that_their_backfill_has_ended() -> No
     assert left == [1, 0]
 
 
+def test_a_run_of_a_dag_that_was_made_again_outlives_its_controller() -> None:
+    """What was kept of the Dag before, the same in all but its UID, is deleted with that."""
+    spec: dict[str, Any] = {"tasks": [task("a")]}
+
+    def story(world: World) -> None:
+        def make_again() -> None:
+            world.request("DELETE", DAGS, "ns", "d")
+            world.make_dag("d", spec)
+            body = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "DagRun", "metadata": {"name": "again"}}
+            world.request("POST", DAGRUNS, "ns", None, body | {"spec": {"dag": "d"}})
+
+        world.later(1.0, make_again)
+        world.later(4.0, lambda: leader(world).kill())
+
+    world = play(story, *spec["tasks"], script=Script(duration=10.0))
+    assert [run["metadata"]["name"] for run in world.server.all(DAGRUNS)] == ["again"]
+    assert status_of(world, "again")["phase"] == "Succeeded"
+
+
 def revive(world: World) -> None:
     for replica in world.replicas:
         replica.start()
