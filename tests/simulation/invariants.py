@@ -16,6 +16,7 @@ from tradewind.api import names
 from tradewind.api.shards import ONLY_SHARD
 
 if TYPE_CHECKING:
+    from simulation.replica import Life
     from simulation.world import World
 
 Json = dict[str, Any]
@@ -51,6 +52,8 @@ class Invariants:
         """Limits by name, with the times at which they were set."""
         self._asked_to_end: dict[str, None] = {}
         """UIDs of Pods of which somebody has asked for the deletion."""
+        self._said_by: dict[tuple[str, str, str, int], Life] = {}
+        """Who wrote how a try ended: (UID of the run, task, index, number), of those that status tells of."""
         self._timed_out: dict[str, float] = {}
         """When a run was last ended by its runTimeout, by its UID."""
         self._excesses: deque[Callable[[], None]] = deque()
@@ -136,7 +139,8 @@ class Invariants:
             self.lost_to_standby += 1
 
     def _writers_seen(self, truth: Truth) -> dict[str, None]:
-        life = self.world.last_writer.get(truth.id.run_uid)
+        said_by = self._said_by.get((truth.id.run_uid, truth.id.task, truth.id.index, truth.id.number))
+        life = said_by or self.world.last_writer.get(truth.id.run_uid)
         return life.seen if life is not None and not life.ended else {}
 
     def _entry(self, try_id: TryId) -> Json:
@@ -249,8 +253,18 @@ class Invariants:
         tasks = {entry["name"]: entry for entry in status.get("tasks") or ()}
         for entry in before.get("tasks") or ():
             self._task_changed(what, entry, tasks.get(entry["name"]))
+        self._note_who_says_so(metadata["uid"], tasks)
         if len(str(status)) > LARGEST_STATUS:
             self.world.fail(f"{what} has {len(str(status))} bytes")
+
+    def _note_who_says_so(self, run_uid: str, tasks: dict[str, Json]) -> None:
+        writer = self.world.last_writer.get(run_uid)
+        if writer is None:
+            return
+        for name, entry in tasks.items():
+            for index, instance in instances_of(entry).items():
+                for past in instance.get("tries") or ():
+                    self._said_by.setdefault((run_uid, name, index, past["number"]), writer)
 
     def _requests_changed(self, what: str, old: list[Json], new: list[Json]) -> bool:
         """Whether a request was carried out; each is on record once, and stays there."""

@@ -41,6 +41,10 @@ class EarlyReports:
         """Whether there is a report on that try."""
         return (key.number, key.poke) in self._by_instance.get((key.task, key.index), ())
 
+    def tells_of(self, task: str, index: int | None) -> bool:
+        """Whether there is a report on any try of that instance, or without an index on any instance of the task."""
+        return (task, index) in self._by_instance or (index is None and bool(self.indexes_of(task)))
+
     def later_than(self, key: TryKey) -> bool:
         """Whether there is a report on a later try, or poke, of the same instance."""
         attempts = self._by_instance.get((key.task, key.index))

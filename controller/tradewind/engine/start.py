@@ -45,11 +45,16 @@ def _consider_one(run: "RunState", node: "TaskNode", instance: "TaskInstance", n
 
 def _verdict(run: "RunState", node: "TaskNode", index: int | None, counts: UpstreamCounts) -> Outcome | Run | Wait:
     """What is to become of an instance that has not begun; an Outcome is the end of one that never will."""
-    skipped = skipped_by(run, node, index)
-    if skipped is not None:
-        return skipped
-    verdict = evaluate(node.task.trigger_rule, counts)
-    return Outcome(verdict.state, "TriggerRule", verdict.reason) if isinstance(verdict, End) else verdict
+    outcome = skipped_by(run, node, index)
+    if outcome is None:
+        verdict = evaluate(node.task.trigger_rule, counts)
+        if not isinstance(verdict, End):
+            return verdict
+        outcome = Outcome(verdict.state, "TriggerRule", verdict.reason)
+    if run.early and run.early.tells_of(node.task.name, index):
+        # It has begun: what is upstream of it had ended otherwise, and was made again since, for that was lost.
+        return Run()
+    return outcome
 
 
 def _held_back(run: "RunState", node: "TaskNode") -> bool:

@@ -268,6 +268,22 @@ def test_what_comes_late_does_not_set_a_running_try_back(event: TryEvent) -> Non
     assert world.run.status() == before
 
 
+@pytest.mark.parametrize("mapped", [{}, {"forEach": {"items": [1, 2]}}])
+def test_what_has_run_is_not_forgotten_when_what_came_before_is_made_again_and_fails(mapped: dict[str, Any]) -> None:
+    """What came before had succeeded: else it would not have run. That was never written, and its Pod is gone."""
+    world = World(task("a"), task("b", "a", **mapped), task("c", "b", triggerRule="AllDone"))
+    world.running("a")
+    index = 1 if mapped else None
+    world.restart([TryReport("b", 1, TryEvent.ENDED, exit_code=0, index=index)])
+    world.lose("a")
+    world.fail("a")
+    if mapped:
+        assert [world.state(f"b[{each}]").value for each in (0, 1)] == ["UpstreamFailed", "Succeeded"]
+    else:
+        assert world.states() == {"a": "Failed", "b": "Succeeded", "c": "Scheduled"}
+    assert not world.run.early
+
+
 def test_pods_of_a_time_when_the_task_was_not_mapped_say_nothing_of_it() -> None:
     """A rerun with the latest version of the Dag: the Pods of the version before are still there."""
     world = World(task("a"), task("b", "a"))
