@@ -61,7 +61,7 @@ class History:
         """Of `requested` runs something is asked: they stay until it is carried out."""
         self.counts: Counter[tuple[Key, str]] = Counter()
         self._groups: defaultdict[Key, Counter[tuple[str, str]]] = defaultdict(Counter)
-        """The same for each Dag by Backfill (or "") and phase."""
+        """The same for each Dag by Backfill (or "") and phase, or more: never less."""
         self._backfills, self._requested = backfills, requested
         self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
         self._part = part
@@ -126,14 +126,11 @@ class History:
         group = backfill if backfill and (dag[0], backfill) in self._backfills else ""
         self._groups[dag][group, phase.value] += 1
 
-    def reopened(self, dag: Key, phase: str, backfill: str | None = None) -> None:
+    def reopened(self, dag: Key, phase: str) -> None:
         """A run that had ended so has not any more."""
+        # Not in its group: it may have been counted with the Dag's own or with those of another Backfill, and the last
+        # look at them may have left it out already. Better one too many, which the next look puts right, than too few.
         self.counts[dag, phase] = max(0, self.counts[dag, phase] - 1)
-        # One that a Backfill has run again was counted with the Dag's own, or with those of another Backfill. Better
-        # one too many anywhere, which the next look at them puts right, than one too few.
-        if not backfill:
-            groups = self._groups[dag]
-            groups["", phase] = max(0, groups["", phase] - 1)
 
     def forget(self, dag: Key) -> None:
         """The Dag is gone, and its runs with it."""

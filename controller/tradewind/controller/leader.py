@@ -328,11 +328,11 @@ class Leader:
         self.leftovers.run_finished(run)
 
     def _run_reopened(self, run: Asked) -> None:
-        self.history.reopened((run.key[0], run.found.dag), run.status["phase"], run.backfill)
+        self.history.reopened((run.key[0], run.found.dag), run.status["phase"])
 
     def _run_marked(self, run: Asked, status: Mapping[str, Any]) -> None:
         dag, phase = (run.key[0], run.found.dag), RunPhase(status["phase"])
-        self.history.reopened(dag, run.status["phase"], run.backfill)
+        self.history.reopened(dag, run.status["phase"])
         self.history.finished(dag, phase, run.backfill)
         self.dags.run_marked(dag, run.key[1], phase)
         self.past.run_marked(run.found, status)

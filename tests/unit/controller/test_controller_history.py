@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tradewind.api.dag import DagSpec
 from tradewind.controller.history import History
+from tradewind.engine.states import RunPhase
 from tradewind.kube.errors import ApiError
 
 pytestmark = pytest.mark.unit
@@ -37,3 +39,22 @@ async def test_a_namespace_that_is_gone_does_not_keep_the_others_from_being_coun
     assert await history.count({key: 11}) == ([key], {key: ["run"]})
     assert await history.count({key: 12}) == ([key], {})
     assert history.counts[key, "Failed"] == 1
+
+
+def test_after_a_run_was_run_again_it_is_looked_at_how_many_there_are() -> None:
+    """When a rerun is heard of late, the run had been left out of the last look already: a count is never too low."""
+    looks: list[str] = []
+
+    def spawn(work: Any, name: str) -> Any:
+        work.close()
+        looks.append(name)
+
+    nothing: Any = None
+    history = History(nothing, nothing, ("ours",), nothing, backfills={}, requested={}, spawn=spawn, clock=nothing)
+    key, spec = ("ours", "sales"), DagSpec.model_validate({"tasks": [], "successfulRunsHistoryLimit": 1})
+    history.finished(key, RunPhase.SUCCEEDED)
+    history.reopened(key, "Succeeded")
+    history.finished(key, RunPhase.SUCCEEDED)
+    assert history.counts[key, "Succeeded"] == 1
+    history.prune(key, spec)
+    assert looks == ["prune sales"]
