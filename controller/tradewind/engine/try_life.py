@@ -14,7 +14,7 @@ from tradewind.engine.run_status import OUTPUT_BUDGET
 from tradewind.engine.skips import check_decision
 from tradewind.engine.states import FINISHED_STATES, TaskState
 from tradewind.engine.time_limits import limit_reached, overdue
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.tries import StopReason, TryEvent, TryReport
 
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
@@ -202,6 +202,11 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
     instance.finished_at = told.finished_at or now
     stopped = instance.stop or overdue(instance, told, now)
     outcome = judge(task, told, stopped)
+    is_final = outcome.state is TaskState.SKIPPED or not outcome.retry
+    if is_final and run.early and run.early.later_try_than(instance.key):
+        # Its end had been asked for, which status did not tell: then its exit code means nothing.
+        message = f"was asked to end, with exit code {told.exit_code}, and try {instance.number + 1} was made"
+        outcome = judge(task, told, StopReason("Timeout", message))
     if stopped is not None and stopped.reason == sensors.TIMEOUT and outcome.state is TaskState.FAILED:
         outcome = sensors.end_of(instance, stopped)
     outcome = check_decision(run, instance, _within_budget(run, instance, outcome))

@@ -284,6 +284,17 @@ def test_what_has_run_is_not_forgotten_when_what_came_before_is_made_again_and_f
     assert not world.run.early
 
 
+@pytest.mark.parametrize("codes", [{"skipExitCodes": [99]}, {"failExitCodes": [99]}])
+def test_the_exit_code_of_a_try_that_another_one_followed_means_nothing(codes: dict[str, Any]) -> None:
+    """It had been asked to end, of which status does not tell: else there would be no other."""
+    world = World(task("a", timeout="15s", retries={"limit": 1, "delay": "10s"}, **codes))
+    world.running("a")
+    reports = [TryReport("a", number, TryEvent.ENDED, exit_code=code) for number, code in ((2, 0), (1, 99))]
+    world.restart(reports)
+    assert (world.phase(), world.entry("a")["try"]) == ("Succeeded", 2)
+    assert (world.entry("a")["tries"][0]["reason"], world.entry("a")["tries"][0]["exitCode"]) == ("Timeout", 99)
+
+
 def test_pods_of_a_time_when_the_task_was_not_mapped_say_nothing_of_it() -> None:
     """A rerun with the latest version of the Dag: the Pods of the version before are still there."""
     world = World(task("a"), task("b", "a"))
