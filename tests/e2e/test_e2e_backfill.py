@@ -103,7 +103,7 @@ def test_pause_and_resume(stage: Stage) -> None:
 @side_by_side
 def test_deletion_stops_what_has_not_started(stage: Stage) -> None:
     space = stage.watched_space("delete")
-    space.dag("sales", task("load", "sleep 6"), **HOURLY)
+    space.dag("sales", task("load", "sleep 20"), **HOURLY)
     made = backfill(space, "week", "sales", "2026-01-01T00:00:00Z", "2026-01-01T23:00:00Z", maxActiveRuns=2)
     space.eventually(lambda: status_of(space, "week").get("active") == 2, "two runs are active")
     # Two are all that it makes; that a run of it waits takes a push.
