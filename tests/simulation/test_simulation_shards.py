@@ -93,7 +93,7 @@ class Change:
             replica._later(seconds, replica.kill, None)
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(24))
 def test_one_two_three_shards(number: int) -> None:
     change = Change(random.Random(f"shards/{number}"))
     scenario = Scenario({}, [], pools={})

@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
+    from tradewind.engine.task_instance import TaskInstance
     from tradewind.engine.task_node import TaskNode
     from tradewind.engine.tries import TryKey
 
 
-def is_obsolete(node: "TaskNode", key: "TryKey") -> bool:
-    """Whether a try is one of a time when its task was mapped and is not now, or the other way round."""
-    return node.mapped != (key.index is not None)
+def instance_of(node: "TaskNode", key: "TryKey") -> "TaskInstance | None":
+    """The instance that a try is of, to look at only. None where there is none: a try may be of a time when its task
+    was mapped and is not now, or the other way round."""
+    return node.peek(key.index) if node.mapped == (key.index is not None) else None
 
 
 def is_to_come(node: "TaskNode", key: "TryKey") -> bool:
@@ -24,8 +26,8 @@ def is_news(run: "RunState", key: "TryKey") -> bool:
     if position is None:
         return False
     node = run.nodes[position]
-    known = node.peek(key.index)
-    if known is None or is_obsolete(node, key):
+    known = instance_of(node, key)
+    if known is None:
         return is_to_come(node, key)
     return not known.finished and key.number > known.tries_before and (key.number, key.poke) > known.attempt
 
@@ -37,7 +39,7 @@ def is_over(run: "RunState", key: "TryKey") -> bool:
     if position is None or run.finished:
         return True
     node = run.nodes[position]
-    known = node.peek(key.index)
-    if known is None or is_obsolete(node, key):
+    known = instance_of(node, key)
+    if known is None:
         return not is_to_come(node, key)
     return known.finished or key.number <= known.tries_before or (key.number, key.poke) < known.attempt

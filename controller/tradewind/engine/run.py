@@ -20,7 +20,7 @@ from tradewind.engine.counting import count_ended, count_more, pair
 from tradewind.engine.early_reports import EarlyReports
 from tradewind.engine.graph import Graph, positions
 from tradewind.engine.index_set import IndexSet
-from tradewind.engine.known_tries import is_obsolete, is_to_come
+from tradewind.engine.known_tries import instance_of, is_to_come
 from tradewind.engine.mapping import ForEachError, for_each_of, items_of
 from tradewind.engine.outcome import Outcome
 from tradewind.engine.past import PastRuns
@@ -193,8 +193,8 @@ class RunState:
         if position is None or self.finished:
             return True
         node = self.nodes[position]
-        instance = node.peek(key.index)
-        if instance is None or is_obsolete(node, key):
+        instance = instance_of(node, key)
+        if instance is None:
             return not is_to_come(node, key)
         if key.number <= instance.tries_before:
             return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tradewind.api.duration import format_duration
 from tradewind.engine import sensors, wait_for
 from tradewind.engine.index_set import IndexSet
-from tradewind.engine.known_tries import is_obsolete, is_to_come
+from tradewind.engine.known_tries import instance_of, is_to_come
 from tradewind.engine.outcome import Outcome, judge, output_size
 from tradewind.engine.retries import postpone_delay, retry_delay
 from tradewind.engine.run_status import OUTPUT_BUDGET
@@ -33,8 +33,8 @@ def report(run: "RunState", told: TryReport, now: datetime) -> None:
     attempt = (told.number, told.poke)
     if node.state_of(told.index) in FINISHED_STATES:
         return
-    known = node.peek(told.index)
-    if known is None or is_obsolete(node, told.key):
+    known = instance_of(node, told.key)
+    if known is None:
         # An instance of a mapped task whose items are not known again yet.
         if is_to_come(node, told.key):
             run.early.keep(told)

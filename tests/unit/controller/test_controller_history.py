@@ -51,10 +51,8 @@ def test_after_a_run_was_run_again_it_is_looked_at_how_many_there_are() -> None:
 
     nothing: Any = None
     history = History(nothing, nothing, ("ours",), nothing, backfills={}, requested={}, spawn=spawn, clock=nothing)
-    key, spec = (
-        ("ours", "sales"),
-        DagSpec.model_validate({"tasks": [{"name": "a", "noop": True}], "successfulRunsHistoryLimit": 1}),
-    )
+    key = ("ours", "sales")
+    spec = DagSpec.model_validate({"tasks": [{"name": "a", "noop": True}], "successfulRunsHistoryLimit": 1})
     history.finished(key, RunPhase.SUCCEEDED)
     history.reopened(key, "Succeeded")
     history.finished(key, RunPhase.SUCCEEDED)
