@@ -200,7 +200,6 @@ def _pod_network(path: Path, layout: Layout, network: Network) -> None:
         "plugins": [
             {
                 "type": "ptp",
-                "ipMasq": True,
                 "ipam": {
                     "type": "host-local",
                     "dataDir": str(layout.folder / "cni-addresses"),
@@ -208,7 +207,6 @@ def _pod_network(path: Path, layout: Layout, network: Network) -> None:
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },
             },
-            {"type": "portmap", "capabilities": {"portMappings": True}},
         ],
     }
     files.write(path, json.dumps(content, indent=2))
