@@ -2,6 +2,7 @@
 of them."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,13 @@ from hypothesis import HealthCheck, settings
 
 from cluster import CLUSTER, RealCluster, Witness, real_cluster
 from localkube import Cluster
+
+# A cluster makes and deletes some ten thousand files, which may take a file system on disk half a minute. One that is
+# kept stays where people look for it.
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 8 * 2**30
+if os.environ.get("TRADEWIND_TEST_KEEP") != "1" and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
+    os.environ.setdefault("LOCALKUBE_HOME", str(MEMORY / f"localkube-{os.getuid()}"))
 
 # The same inputs each time, so that a change fails for what it changed; `HYPOTHESIS_PROFILE=thorough` for a long look
 # at what was not tried before.
