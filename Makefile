@@ -49,9 +49,7 @@ test: lint ## Everything, real clusters included
 
 .PHONY: test-with-clusters
 test-with-clusters: tools
-	@$(PYTEST) -m chart -n auto
-	@$(PYTEST) -m integration $(CLUSTERS)
-	@$(PYTEST) -m "e2e or faults" $(CLUSTERS)
+	@$(PYTEST) -m "chart or integration or e2e or faults" $(CLUSTERS)
 
 # Beside the others, which wait for clusters half of the time. The last two take all of a processor, but in virtual
 # time: so only when nothing else wants it.
