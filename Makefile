@@ -11,6 +11,8 @@ CLUSTER ?= tradewind
 PROFILE ?= real
 LOCALKUBE := $(BIN)/python -m localkube
 PYTEST := $(BIN)/python -m pytest
+# What is imported is compiled then; most never is.
+PIP := $(BIN)/pip install --no-compile --quiet --disable-pip-version-check
 # On a real cluster on a busy machine a time limit can be missed; a test that fails three times is broken. What failed
 # before is shown.
 RERUN := --reruns 2 --rerun-show-tracebacks -rR
@@ -167,14 +169,14 @@ status: $(VENV)/.dev ## What runs
 $(VENV)/.base: pyproject.toml constraints.txt
 	@echo "installing Tradewind into $(VENV) (about 30 s the first time)"
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(PIP) -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.base examples/weather/requirements.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r examples/weather/requirements.txt
+	@$(PIP) --no-deps -r examples/weather/requirements.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "installing the tools for development into $(VENV)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(PIP) -c constraints.txt -e '.[dev]'
 	@touch $@
