@@ -11,7 +11,8 @@ CLUSTER ?= tradewind
 PROFILE ?= real
 LOCALKUBE := $(BIN)/python -m localkube
 PYTEST := $(BIN)/python -m pytest
-# What is imported is compiled then; most never is.
+# What is imported is compiled then; most never is. It has to be kept, or every process compiles all of it.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/pip install --no-compile --quiet --disable-pip-version-check
 # On a real cluster on a busy machine a time limit can be missed; a test that fails three times is broken. What failed
 # before is shown.

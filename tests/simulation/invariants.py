@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from apiserver import Commit
 from apiserver.kinds import DAGRUNS, DAGS, PODS, POOLS
 from simulation.backfills import BackfillInvariants
+from simulation.failure_limits import FailureLimitInvariant
 from simulation.instances import instances_of
 from simulation.kubelet import Truth, TryId
 from tradewind.api import names
@@ -59,6 +60,7 @@ class Invariants:
         self._excesses: deque[Callable[[], None]] = deque()
         """Limits that seem to be exceeded, the oldest first."""
         self.backfills = BackfillInvariants(world)
+        FailureLimitInvariant(world)
         world.server.store.on_commit.append(self._seen)
         world.kubelet.on_start.append(self._pod_starts)
 

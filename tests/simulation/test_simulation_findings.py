@@ -434,6 +434,25 @@ def test_a_run_of_a_dag_that_was_made_again_outlives_its_controller() -> None:
     assert status_of(world, "again")["phase"] == "Succeeded"
 
 
+def test_no_scheduled_run_starts_while_it_is_not_known_that_too_many_have_failed() -> None:
+    """The watch tells that a run has ended before the answer to the write does that says how."""
+
+    def story(world: World) -> None:
+        def interfere(request: Request) -> str:
+            if not (is_write(request, "PATCH", "dagruns") and b'"phase":"Failed"' in (request.body or b"")):
+                return ""
+            world.network.interfere = lambda request: ""
+            return "unanswered"
+
+        world.network.interfere = interfere
+        world.busy_until = 60.0
+
+    spec: dict[str, Any] = {"schedule": {"every": "20s"}, "maxActiveRuns": 1, "maxConsecutiveFailedRuns": 1}
+    world = play(story, task("a"), script=Script(duration=25.0, exit_code=1), **spec)
+    assert [run["metadata"]["name"] for run in world.server.all(DAGRUNS)] == ["run0"]
+    assert world.server.all(DAGS)[0]["spec"]["suspend"] is True
+
+
 def revive(world: World) -> None:
     for replica in world.replicas:
         replica.start()

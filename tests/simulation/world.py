@@ -22,6 +22,7 @@ from apiserver.kinds import CONTROLLERREVISIONS, DAGRUNS, DAGS, NAMESPACES, POOL
 from simulation.asking import let_go_on
 from simulation.backfills import let_backfills_go_on
 from simulation.dags import Scenario, random_scenario, random_script
+from simulation.failure_limits import limit_failures
 from simulation.faults import Fault, random_faults, strike
 from simulation.invariants import Invariants
 from simulation.kubelet import Kubelet, Script, TryId
@@ -383,6 +384,7 @@ def play_seed(seed: int, trace: list[str] | None = None) -> World:
     """One random simulation. Failed says which invariant does not hold, what had gone wrong, and how to repeat it."""
     rng = random.Random(f"{seed}/scenario")
     scenario = random_scenario(rng)
+    limit_failures(scenario, random.Random(f"{seed}/limits"))
     faults = random_faults(rng, FAULTS_FOR)
     try:
         return simulate(str(seed), lambda loop: World(str(seed), loop, scenario=scenario, faults=faults, trace=trace))

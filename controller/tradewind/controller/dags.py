@@ -272,7 +272,7 @@ class Dags:
         if spec is None or timetable is None or spec.suspend or self.failure_limits.too_many(entry.key):
             entry.next, entry.after_run = None, False
             return
-        if entry.creating:
+        if entry.creating or self.failure_limits.is_counting(entry.key):
             return
         active = self._scheduler.active_runs(*entry.key) + len(entry.unseen)
         room = max_active_runs(spec) - active

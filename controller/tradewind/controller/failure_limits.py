@@ -9,8 +9,8 @@ have a later resourceVersion are those that were not counted.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,10 +102,24 @@ class FailureLimits:
         if state is not None and not state.suspended and not state.streak.too_many:
             state.streak = FailureStreak(state.streak.limit)
 
-    def in_turn(self, key: Key) -> AbstractAsyncContextManager[Any]:
-        """To be held while the end of a run is written."""
+    @asynccontextmanager
+    async def in_turn(self, key: Key) -> AsyncIterator[None]:
+        """To be held while the end of a run is written, and left only when it is noted, or was not written."""
         state = self._states.get(key)
-        return state.turn if state is not None else nullcontext()
+        if state is None:
+            yield
+            return
+        try:
+            async with state.turn:
+                yield
+        finally:
+            self._changed(key)
+
+    def is_counting(self, key: Key) -> bool:
+        """Whether the end of a run is being written. The watch may tell of it before the answer does; until then nobody
+        knows whether there are too many."""
+        state = self._states.get(key)
+        return state is not None and state.turn.locked()
 
     def counted_until(self, key: Key) -> str | None:
         """The resourceVersion of the run that was counted last; None where there is no limit."""

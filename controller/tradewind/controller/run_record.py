@@ -20,8 +20,8 @@ class Record:
     state: RunState
     resource_version: str
     writer: asyncio.Task[None] | None = None
-    write_took: float = FIRST_GUESS
-    """Seconds from the last write of its status to the answer."""
+    write_cost: float = FIRST_GUESS
+    """Seconds for which the last write of its status counts."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while its status is written: by its writer, or by what is asked of the run."""
     held: bool = False

@@ -23,7 +23,7 @@ from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, own
 from tradewind.controller.revisions import Revision
 from tradewind.controller.run_record import Record, Written, keep_up, version_of
 from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec, run_info
-from tradewind.controller.status_pace import WRITE_EVERY, StatusPace
+from tradewind.controller.status_pace import WRITE_EVERY, StatusPace, cost_of_write
 from tradewind.controller.tries import Tries, is_stray
 from tradewind.engine import known_tries
 from tradewind.engine.ended_run import EndedRun
@@ -383,7 +383,7 @@ class Runs:
 
     async def _keep_written(self, record: Record) -> None:
         """Write status whenever there is news, until the run has ended or is dropped."""
-        await self._pace.wait(FIRST_WRITE_AFTER, record.write_took, record.ended)
+        await self._pace.wait(FIRST_WRITE_AFTER, record.write_cost, record.ended)
         backoff = Backoff(0.5, 15.0)
         while True:
             await record.news.wait()
@@ -410,7 +410,7 @@ class Runs:
                 self._end(record)
                 return
             else:
-                await self._pace.wait(WRITE_EVERY, record.write_took, record.ended)
+                await self._pace.wait(WRITE_EVERY, record.write_cost, record.ended)
 
     async def _write(self, record: Record) -> Written:
         """One write."""
@@ -433,7 +433,7 @@ class Runs:
             raise
         finally:
             record.writing = False
-        record.write_took = self._clock.monotonic() - began
+        record.write_cost = cost_of_write(self._clock.monotonic() - began, len(status["tasks"]))
         record.resource_version = max(record.resource_version, answer["metadata"]["resourceVersion"], key=int)
         record.ours = [status]
         record.over -= over

@@ -15,11 +15,19 @@ WRITE_EVERY = 1.0
 LONGEST_PAUSE = 60.0
 """Seconds that what people see may be behind on account of this."""
 LONGEST_WRITE = 0.5
-"""Seconds of a write that count: one that takes longer waits for other work, which the run is not to wait for too."""
+"""Seconds of a write that count, however large the status is."""
 FIRST_GUESS = 0.02
 """Seconds that a write takes of which nothing is known yet."""
+PER_TASK = 0.0005
+"""Seconds that each task in a status adds to that, at most; 0.0002 of the processor time of a quiet API server."""
 SHARE = 0.1
 """Of the time: so much may all these writes together take, one after the other."""
+
+
+def cost_of_write(took: float, tasks: int) -> float:
+    """Seconds for which a write of the status of so many tasks counts, if it took so long. One that takes longer than
+    that has waited for other work, which what people see is not to wait for too."""
+    return min(took, FIRST_GUESS + tasks * PER_TASK, LONGEST_WRITE)
 
 
 class StatusPace:
@@ -29,17 +37,17 @@ class StatusPace:
         self._clock = clock
         self._free_at = clock.monotonic()
 
-    async def wait(self, at_least: float, took: float, ended: asyncio.Event) -> None:
+    async def wait(self, at_least: float, cost: float, ended: asyncio.Event) -> None:
         """Gather changes of a run for some seconds; its end does not wait."""
         if not ended.is_set():
-            seconds = max(at_least, self.pause(took))
+            seconds = max(at_least, self.pause(cost))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await ended.wait()
 
-    def pause(self, took: float) -> float:
-        """Seconds until the next write of a run of which the last write took so many."""
+    def pause(self, cost: float) -> float:
+        """Seconds until the next write of a run of which the last write counts so many."""
         now = self._clock.monotonic()
         at = max(now, self._free_at)
-        self._free_at = min(at + min(took, LONGEST_WRITE) / SHARE, now + LONGEST_PAUSE)
+        self._free_at = min(at + cost / SHARE, now + LONGEST_PAUSE)
         return at - now

@@ -60,6 +60,8 @@ class Scheduler:
         self._max_active_runs: dict[QueueKey, int] = {}
         self._queued: dict[QueueKey, set[str]] = {}
         self._running: dict[QueueKey, set[str]] = {}
+        self._ended: dict[QueueKey, set[str]] = {}
+        """Runs that have ended but are not removed: their end has still to be written."""
         self._dirty_dags: set[QueueKey] = set()
 
     # What the caller tells ----------------------------------------------------------------------------------------
@@ -102,7 +104,7 @@ class Scheduler:
         if self._past is not None:
             self._past.detach(run)
         key = _queue_of(run.info)
-        for group in (self._queued, self._running):
+        for group in (self._queued, self._running, self._ended):
             members = group.get(key)
             if members is not None:
                 members.discard(uid)
@@ -129,9 +131,13 @@ class Scheduler:
             self._dirty[uid] = None
 
     def active_runs(self, namespace: str, dag: str) -> int:
-        """Runs of a Dag that are Queued or Running, those of Backfills left out."""
+        """Runs of a Dag that are Queued or Running by their status, those of Backfills left out.
+
+        One that has ended counts until that is written: only then does it count as failed (FailureStreak), and that
+        may be why no other may come.
+        """
         key = (namespace, dag, None)
-        return len(self._queued.get(key, ())) + len(self._running.get(key, ()))
+        return sum(len(group.get(key, ())) for group in (self._queued, self._running, self._ended))
 
     # What is to be done -------------------------------------------------------------------------------------------
 
@@ -178,6 +184,7 @@ class Scheduler:
         key = _queue_of(run.info)
         if run.finished and uid in self._running.get(key, ()):
             self._running[key].discard(uid)
+            self._ended.setdefault(key, set()).add(uid)
             self._dirty_dags.add(key)
         if run.queue:
             self._ready.add(uid)

@@ -50,7 +50,7 @@ class MemoryCluster:
         self.controller: Controller
         self._client: _Client
         self._task: asyncio.Task[None] | None = None
-        self._fails: set[str] = set()
+        self.fails: set[str] = set()
         self.stays: set[str] = set()
         """Runs whose Pods go on until they are let end (`kubelet`)."""
         self.namespace = "ns"
@@ -124,7 +124,7 @@ class MemoryCluster:
     def run(self, dag: str, name: str, *, fails: bool = False, **spec: Any) -> None:
         """Make a DagRun whose Pod succeeds or fails at once."""
         if fails:
-            self._fails.add(name)
+            self.fails.add(name)
         self._ask("POST", "dagruns", "", {"metadata": {"name": name}, "spec": {"dag": dag, **spec}})
 
     def create(self, plural: str, name: str, *, metadata: Json | None = None, **fields: Any) -> None:
@@ -133,7 +133,7 @@ class MemoryCluster:
 
     def mend(self, run: str) -> None:
         """From now on the Pods of a run succeed."""
-        self._fails.discard(run)
+        self.fails.discard(run)
 
     def patch(self, plural: str, name: str, *, subresource: str = "", **fields: Any) -> None:
         """Merge something into an object."""
@@ -205,7 +205,7 @@ class MemoryCluster:
 
     def kubelet(self, pod: str, run: str) -> None:
         """A Pod runs to its end."""
-        now, fails = self.server.timestamp(), run in self._fails
+        now, fails = self.server.timestamp(), run in self.fails
         ended = {"exitCode": int(fails), "reason": "Error" if fails else "Completed"}
         state = {"terminated": {**ended, "startedAt": now, "finishedAt": now}}
         phase = "Failed" if fails else "Succeeded"

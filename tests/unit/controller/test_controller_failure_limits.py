@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from memory_cluster import ApiError, Json, MemoryCluster, Unreachable, nothing
 
+from tradewind.api import names
 from tradewind.controller import dags, failure_limits
 
 pytestmark = pytest.mark.unit
@@ -124,6 +125,32 @@ async def test_no_scheduled_run_starts_between_the_failure_and_the_suspension(cl
     gate.open()
     await cluster.eventually(lambda: suspended(cluster), "it is suspended", 20)
     assert len(cluster.names("dagruns")) == 2
+
+
+async def test_no_scheduled_run_starts_while_the_end_of_one_is_not_written(cluster: MemoryCluster) -> None:
+    """That it has failed counts once it is written, so until then it may be the one that is too many."""
+    refused: list[str] = []
+
+    def refuse_ends(method: str, plural: str, name: str, body: Json) -> None:
+        if plural == "dagruns" and is_end(body):
+            refused.append(name)
+            raise Unreachable("no answer")
+
+    cluster.before_write = refuse_ends
+    schedule = {"schedule": "* * * * *", "startDate": "2026-03-01T00:00:00Z", "endDate": "2026-03-01T00:09:00Z"}
+    dag = {"catchup": True, "maxActiveRuns": 1, "maxConsecutiveFailedRuns": 1, **schedule}
+    first = names.run_name("sales", datetime(2026, 3, 1, tzinfo=UTC))
+    cluster.fails.add(first)
+    cluster.dag("sales", **dag)
+    await cluster.eventually(lambda: refused, "its end cannot be written")
+
+    cluster.patch("dags", "sales", spec={"description": "has to be looked at"})
+
+    await never(cluster, lambda: cluster.names("dagruns") != [first], "the next one waits")
+    assert status(cluster)["activeRuns"] == 1
+    cluster.before_write = nothing
+    await cluster.eventually(lambda: suspended(cluster), "it is suspended", 20)
+    assert cluster.names("dagruns") == [first]
 
 
 async def test_it_counts_anew_after_it_was_resumed(cluster: MemoryCluster) -> None:

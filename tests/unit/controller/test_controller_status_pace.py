@@ -2,7 +2,7 @@
 
 import pytest
 
-from tradewind.controller.status_pace import LONGEST_PAUSE, LONGEST_WRITE, SHARE, StatusPace
+from tradewind.controller.status_pace import LONGEST_PAUSE, LONGEST_WRITE, SHARE, StatusPace, cost_of_write
 from tradewind.kube.clock import Clock
 
 pytestmark = pytest.mark.unit
@@ -42,7 +42,16 @@ def test_nobody_waits_for_ever() -> None:
     assert max(pace.pause(60) for _ in range(1000)) == LONGEST_PAUSE
 
 
-def test_a_write_that_takes_long_waits_for_others_and_counts_less() -> None:
-    pace = StatusPace(Stopped())
-    pace.pause(20)
-    assert pace.pause(20) == LONGEST_WRITE / SHARE
+@pytest.mark.parametrize(
+    ("took", "tasks", "counts"),
+    [
+        pytest.param(0.007, 10, 0.007, id="a quiet API server"),
+        pytest.param(2.0, 10, 0.025, id="a busy one"),
+        pytest.param(0.2, 1000, 0.2, id="many tasks"),
+        pytest.param(20.0, 10_000, LONGEST_WRITE, id="many, on a busy one"),
+    ],
+)
+def test_a_write_that_takes_long_for_its_size_waits_for_others_and_counts_less(
+    took: float, tasks: int, counts: float
+) -> None:
+    assert cost_of_write(took, tasks) == pytest.approx(counts)
