@@ -19,6 +19,9 @@ from localkube.shell import run
 _BUNDLE_IN_IMAGE = "/etc/ssl/certs/ca-certificates.crt"
 _PIP_PATH_SETTINGS = {"cert", "client-cert", "find-links", "constraint"}
 _BUILD_LIMIT_SECONDS = 1800.0
+_MOST_IMAGES = 120
+"""Results of single steps are kept for the next build until there are so many: 8, of 100 MB, for each change of the
+controller's code."""
 
 
 def build_project(dockerfile: Path, context: Path, tag: str, output: Path, progress: Progress) -> None:
@@ -28,9 +31,8 @@ def build_project(dockerfile: Path, context: Path, tag: str, output: Path, progr
             raise LocalkubeError(f"{path} does not exist")
     packages.ensure(packages.IMAGE_BUILD, progress)
     bases = [*images.small_images(progress), python_image.ensure(progress)]
-    store = paths.cache_folder() / "buildah"
     with files.locked(paths.cache_folder() / "buildah.lock", limit=_BUILD_LIMIT_SECONDS):
-        buildah = _buildah(store)
+        store, buildah = _buildah()
         _import_bases(buildah, bases, store, progress)
         with progress.long_step(f"building {tag}", estimate="about 30 s"):
             _build(buildah, dockerfile, context, tag)
@@ -38,10 +40,22 @@ def build_project(dockerfile: Path, context: Path, tag: str, output: Path, progr
     progress.say(f"wrote {output}")
 
 
-def _buildah(store: Path) -> list[str | Path]:
-    """A store of our own, and a driver that works on any file system."""
-    folders = [f"--root={store / 'storage'}", f"--runroot={store / 'run'}"]
-    return [packages.program("buildah"), *folders, "--storage-driver=vfs"]
+def _buildah() -> tuple[Path, list[str | Path]]:
+    """A store of our own, and how to call buildah on it: with overlay mounts if they work here; else each step copies
+    all files of the one before."""
+    program = packages.program("buildah")
+
+    def with_driver(driver: str) -> tuple[Path, list[str | Path]]:
+        store = paths.cache_folder() / "buildah" / driver
+        folders = [f"--root={store / 'storage'}", f"--runroot={store / 'run'}"]
+        return store, [program, *folders, f"--storage-driver={driver}"]
+
+    store, buildah = with_driver("overlay")
+    try:
+        run([*buildah, "info"], limit=60)
+    except LocalkubeError:
+        return with_driver("vfs")
+    return store, buildah
 
 
 def _import_bases(buildah: list[str | Path], bases: list[Path], store: Path, progress: Progress) -> None:
@@ -66,10 +80,10 @@ def _export(buildah: list[str | Path], tag: str, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with files.appearing(output.absolute()) as temporary:
         run([*buildah, "push", "--quiet", tag, f"docker-archive:{temporary}:{tag}"], limit=300)
-    # Images that a tag has been taken from; what a build can still reuse is not dangling.
-    # Builds that were killed have left containers, which keep theirs from being removed.
+    # Builds that were killed have left containers, which keep their images from being removed.
     run([*buildah, "rm", "--all"], limit=300)
-    run([*buildah, "rmi", "--prune"], limit=120)
+    if len(run([*buildah, "images", "--all", "--quiet"], limit=60).splitlines()) > _MOST_IMAGES:
+        run([*buildah, "rmi", "--prune"], limit=120)
 
 
 def _machine_files(work: Path) -> dict[str, str]:

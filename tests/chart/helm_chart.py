@@ -3,6 +3,7 @@
 It knows helm and what it prints, and asserts nothing about the chart.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -77,8 +78,12 @@ class Helm:
     def template(
         self, values: Mapping[str, Any] | None = None, *, arguments: tuple[str, ...] = (), release: str = RELEASE
     ) -> Rendered:
-        text = self.run("template", release, str(self.chart), "--namespace", NAMESPACE, *arguments, values=values)
-        return Rendered(text, [found for found in yaml.safe_load_all(text) if found])
+        text = _render(self, release, arguments, json.dumps(values))
+        return Rendered(text, [found for found in yaml.load_all(text, yaml.CSafeLoader) if found])
+
+    def render(self, release: str, arguments: tuple[str, ...], values: Mapping[str, Any] | None) -> str:
+        """What `helm template` prints."""
+        return self.run("template", release, str(self.chart), "--namespace", NAMESPACE, *arguments, values=values)
 
     def notes(self, values: Mapping[str, Any] | None = None) -> str:
         """The text a user reads after `helm install`."""
@@ -94,3 +99,9 @@ class Helm:
         )
         notes: str = json.loads(text)["info"]["notes"]
         return notes
+
+
+@functools.cache
+def _render(helm: Helm, release: str, arguments: tuple[str, ...], values: str) -> str:
+    """Many tests look at the same."""
+    return helm.render(release, arguments, json.loads(values))

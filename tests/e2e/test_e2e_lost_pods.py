@@ -114,11 +114,11 @@ def test_onlost_zero_fails_the_task(stage: Stage) -> None:
 def finish_while_no_controller_runs(space: Space, controllers: Controllers, end: str, **spec: Any) -> None:
     """A run whose only Pod ends, and is deleted, while no controller runs."""
     controller = controllers.launch_for(space.name).wait_leading()
-    space.dag("alone", task("alone", f"sleep 2; {end}"), **spec)
+    space.dag("alone", task("alone", f"sleep 5; {end}"), **spec)
     space.run("alone", "alone")
-    space.wait_state("alone", "alone", "Running")
+    [pod] = space.eventually(lambda: space.pods_of("alone"), "there is a Pod")
+    space.eventually(lambda: space.pods_of("alone")[0].status.phase == "Running", "it runs")
     controller.kill()
-    [pod] = space.pods_of("alone")
     space.eventually(lambda: has_ended(space.pods_of("alone")[0]), "the Pod ends")
     space.witness.core.delete_namespaced_pod(pod.metadata.name, space.name)
 

@@ -109,6 +109,8 @@ class Dags:
     def take_over(self) -> None:
         """Start with the Dags there are."""
         for key, dag in self._cluster.dags.items():
+            # Before any of its runs can end.
+            self.failure_limits.understand(key, dag)
             if limit_of(dag) and "consecutiveFailedRuns" in dag.status:
                 self.catching_up[key] = int(dag.status.get("lastRunResourceVersion") or dag.metadata.resource_version)
             self.changed(key)
