@@ -27,8 +27,6 @@ CLUSTER = "-".join(filter(None, ["test", hashlib.sha256(str(REPOSITORY).encode()
 GROUP, VERSION = "tradewind.dev", "v1alpha1"
 KINDS = ("dags", "dagruns", "pools", "backfills")
 Manifest = dict[str, Any]
-LONGEST_PAUSE = 0.5
-"""Seconds between two looks of who waits for something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +149,10 @@ class Witness:
 
 def eventually(holds: Callable[[], Any], what: str, seconds: float, explain: Callable[[], str] = str) -> Any:
     """The first true value of `holds()`; AssertionError with `explain()` when there is none for so long."""
-    deadline, pause = time.monotonic() + seconds, 0.1
+    deadline = time.monotonic() + seconds
     while not (value := holds()):
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}\n{explain()}"
-        time.sleep(pause)
-        # Most that lasts does so for seconds, and many ask at the same time.
-        pause = min(1.3 * pause, LONGEST_PAUSE)
+        time.sleep(0.1)
     return value
 
 
