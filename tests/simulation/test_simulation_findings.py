@@ -434,23 +434,45 @@ def test_a_run_of_a_dag_that_was_made_again_outlives_its_controller() -> None:
     assert status_of(world, "again")["phase"] == "Succeeded"
 
 
-def test_no_scheduled_run_starts_while_it_is_not_known_that_too_many_have_failed() -> None:
+def lose_the_answer_to_a_failure(world: World) -> None:
     """The watch tells that a run has ended before the answer to the write does that says how."""
 
-    def story(world: World) -> None:
-        def interfere(request: Request) -> str:
-            if not (is_write(request, "PATCH", "dagruns") and b'"phase":"Failed"' in (request.body or b"")):
-                return ""
-            world.network.interfere = lambda request: ""
-            return "unanswered"
+    def interfere(request: Request) -> str:
+        if not (is_write(request, "PATCH", "dagruns") and b'"phase":"Failed"' in (request.body or b"")):
+            return ""
+        world.network.interfere = lambda request: ""
+        return "unanswered"
 
-        world.network.interfere = interfere
+    world.network.interfere = interfere
+
+
+ONE_FAILURE: dict[str, Any] = {"schedule": {"every": "20s"}, "maxActiveRuns": 1, "maxConsecutiveFailedRuns": 1}
+
+
+def test_no_scheduled_run_starts_while_it_is_not_known_that_too_many_have_failed() -> None:
+    def story(world: World) -> None:
+        lose_the_answer_to_a_failure(world)
         world.busy_until = 60.0
 
-    spec: dict[str, Any] = {"schedule": {"every": "20s"}, "maxActiveRuns": 1, "maxConsecutiveFailedRuns": 1}
-    world = play(story, task("a"), script=Script(duration=25.0, exit_code=1), **spec)
+    world = play(story, task("a"), script=Script(duration=25.0, exit_code=1), **ONE_FAILURE)
     assert [run["metadata"]["name"] for run in world.server.all(DAGRUNS)] == ["run0"]
     assert world.server.all(DAGS)[0]["spec"]["suspend"] is True
+
+
+def test_no_scheduled_run_starts_while_a_new_leader_ends_a_run_before_it_has_looked_at_the_dag() -> None:
+    """While nobody led it has timed out, and a Pod has ended whose result is to be written down."""
+
+    def story(world: World) -> None:
+        lose_the_answer_to_a_failure(world)
+        for replica in world.replicas:
+            world.later(5.0, replica.kill, 25.0)
+        world.busy_until = 60.0
+
+    scripts = {"a": Script(duration=None), "b": Script(duration=10.0)}
+    protected: dict[str, Any] = {"resultProtection": "Finalizer", "runTimeout": "20s"}
+    world = play(story, task("a"), task("b"), scripts=scripts, **ONE_FAILURE, **protected)
+    assert [run["metadata"]["name"] for run in world.server.all(DAGRUNS)] == ["run0"]
+    assert status_of(world)["reason"] == "RunTimeout"
 
 
 def revive(world: World) -> None:
