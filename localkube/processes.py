@@ -37,12 +37,12 @@ class Process:
     start_ticks: int
 
     def alive(self) -> bool:
-        """Whether this very process still runs (a zombie does not)."""
+        """Whether this very process still runs (a zombie does not, unless it has threads left: they have its ports)."""
         try:
-            state, ticks = _state_and_start(self.pid)
+            state, threads, ticks = _state_threads_and_start(self.pid)
         except (FileNotFoundError, ProcessLookupError):
             return False
-        return ticks == self.start_ticks and state not in "ZX"
+        return ticks == self.start_ticks and (state not in "ZX" or threads > 1)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended."""
@@ -96,7 +96,7 @@ def read(pid_file: Path) -> Process | None:
 def identify(pid: int) -> Process | None:
     """The process that has this pid now."""
     try:
-        return Process(pid, _state_and_start(pid)[1])
+        return Process(pid, _state_threads_and_start(pid)[2])
     except (FileNotFoundError, ProcessLookupError):
         return None
 
@@ -113,9 +113,9 @@ def kill_all(targets: Iterable[Process], *, limit: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-def _state_and_start(pid: int) -> tuple[str, int]:
+def _state_threads_and_start(pid: int) -> tuple[str, int, int]:
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return after_name[0], int(after_name[19])
+    return after_name[0], int(after_name[17]), int(after_name[19])
 
 
 def _kill(pid: int, number: signal.Signals) -> None:
