@@ -47,22 +47,27 @@ demo-cluster: $(VENV)/.dev build/tradewind.tar build/weather.tar ## The same on 
 ##@ Tests
 .PHONY: test
 test: lint ## Everything, real clusters included
-	@$(MAKE) --no-print-directory --jobs 2 test-without-clusters test-with-clusters
+	@echo "tests without a cluster go on beside those with one: build/beside-*.log"
+	@$(MAKE) --no-print-directory --jobs 3 beside-unit beside-simulation test-with-clusters
 	@echo "all tests passed"
 
 .PHONY: test-with-clusters
 test-with-clusters: tools
 	@$(PYTEST) -m "chart or integration or e2e or faults" $(CLUSTERS)
 
-# Beside the others, which wait for clusters half of the time. The last two take all of a processor, but in virtual
-# time: so only when nothing else wants it.
-.PHONY: test-without-clusters
-test-without-clusters: $(VENV)/.dev
+# Beside those with clusters, which wait half of the time. What it prints is shown when it fails, else the last line.
+BESIDE = > build/$@.log 2>&1 || { cat build/$@.log; exit 1; }; echo; sed -n 's/^=* \(.* in [0-9.]*s.*\)/$@: \1/p' build/$@.log
+
+.PHONY: beside-unit
+beside-unit: $(VENV)/.dev
 	@mkdir -p build
-	@echo "tests without a cluster go on beside those with one: build/test-without-clusters.log"
-	@($(PYTEST) -m unit $(PROCESSORS) && chrt --idle 0 $(PYTEST) -m "property or simulation" $(PROCESSORS)) \
-		> build/test-without-clusters.log 2>&1 || { cat build/test-without-clusters.log; exit 1; }
-	@echo; sed 's/^/without a cluster: /' <(grep -E "^=+ .* in [0-9.]+s" build/test-without-clusters.log)
+	@$(PYTEST) -m unit $(PROCESSORS) $(BESIDE)
+
+# These take all of a processor, but in virtual time: so only when nothing else wants it.
+.PHONY: beside-simulation
+beside-simulation: $(VENV)/.dev
+	@mkdir -p build
+	@chrt --idle 0 $(PYTEST) -m "property or simulation" $(PROCESSORS) $(BESIDE)
 
 .PHONY: test-unit
 test-unit: $(VENV)/.dev ## Pure and fast
