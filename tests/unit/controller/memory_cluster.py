@@ -51,6 +51,7 @@ class MemoryCluster:
         self._client: _Client
         self._task: asyncio.Task[None] | None = None
         self.fails: set[str] = set()
+        """Runs whose Pods fail."""
         self.stays: set[str] = set()
         """Runs whose Pods go on until they are let end (`kubelet`)."""
         self.namespace = "ns"
