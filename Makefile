@@ -15,8 +15,8 @@ PYTEST := $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/pip install --no-compile --quiet --disable-pip-version-check
 # On a real cluster on a busy machine a time limit can be missed; a test that fails three times is broken. What failed
-# before is shown.
-RERUN := --reruns 2 --rerun-show-tracebacks -rR
+# before is shown and counted (build/reruns.txt). Rendering a chart depends on no machine: those tests have one attempt.
+RERUN := --reruns 2 --rerun-exclude-path tests/chart --rerun-show-tracebacks -rR
 # Tests on clusters mostly wait: two workers at a time, each with clusters of its own, unless there is one to use.
 CLUSTERS := $(RERUN) -n $(if $(TRADEWIND_TEST_KUBECONFIG),0,2) --dist loadfile --no-loadscope-reorder
 PROCESSORS := -n auto --dist worksteal
@@ -88,6 +88,18 @@ soak: $(VENV)/.dev ## The same for long: SEEDS=100000, from FIRST=0 on
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## Inputs made to break things: INPUTS=1000000, from FIRST=0 on, TARGETS="template dag"; about 10 min for a million
 	PYTHONPATH=tests $(BIN)/python -m fuzz.play $(TARGETS) --inputs $(or $(INPUTS),1000000) --first $(or $(FIRST),0)
+
+# What `make test` tries is the same each time; what this tries was never tried before, and what it prints repeats it.
+NEW = $(shell $(PYTHON) -c 'import random; print(random.randrange(10**6, 10**9))')
+.PHONY: nightly
+nightly: FIRST := $(NEW)
+nightly: $(VENV)/.dev ## Inputs and seeds that no run had before, for an hour or two; prints what repeats a failure
+	@echo "make soak FIRST=$(FIRST) SEEDS=$(or $(SEEDS),20000)"
+	PYTHONPATH=tests $(BIN)/python -m simulation.play $(or $(SEEDS),20000) --first $(FIRST)
+	HYPOTHESIS_PROFILE=thorough $(PYTEST) -m property $(PROCESSORS) --hypothesis-seed $(FIRST)
+	@echo "make fuzz FIRST=$(FIRST) INPUTS=$(or $(INPUTS),300000)"
+	PYTHONPATH=tests $(BIN)/python -m fuzz.play --inputs $(or $(INPUTS),300000) --first $(FIRST)
+	$(PYTEST) -m "integration or e2e or faults" $(CLUSTERS) --fail-on-flaky
 
 .PHONY: test-chart
 test-chart: $(VENV)/.dev ## The chart, rendered and linted

@@ -34,6 +34,25 @@ settings.register_profile("thorough", parent=settings.get_profile("ci"), max_exa
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+RERUNS = Path("build/reruns.txt")
+MOST_RERUNS = 2
+"""A run of all tests in which more than these had to be run again has a fault that hides behind them."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count the tests that passed only when they were run again."""
+    if not terminalreporter.config.getoption("reruns", None):
+        return
+    again = sorted({report.nodeid for report in terminalreporter.getreports("rerun")})
+    RERUNS.parent.mkdir(exist_ok=True)
+    RERUNS.write_text("".join(f"{name}\n" for name in again))
+    if again:
+        many = len(again) > MOST_RERUNS
+        told = f"{len(again)} tests were run again ({RERUNS}); {MOST_RERUNS} may be the machine, more are a fault"
+        terminalreporter.write_line(told, red=many, yellow=not many, bold=many)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # They wait more than others do: better while there is something else to do than all at the end.
     items.sort(key=lambda item: "faults" not in item.path.parts)
