@@ -31,6 +31,7 @@ from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
+from tradewind.kube.working_on import working_on
 from tradewind.kube.writer import Priority, Writer, WriterStopped
 
 log = logging.getLogger(__name__)
@@ -186,7 +187,8 @@ class Dags:
         while self._dirty:
             key = next(iter(self._dirty))
             del self._dirty[key]
-            self._reconcile(key, now)
+            with working_on("Dag", key):
+                self._reconcile(key, now)
             if loop.time() > until and self._dirty:
                 return now
         return self._wakes[0][0] if self._wakes else None

@@ -24,6 +24,7 @@ from tradewind.kube.decoding import Item, MalformedStream, Page, decoder_for
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.objects import Key
 from tradewind.kube.resources import Resource
+from tradewind.kube.working_on import working_on
 
 T = TypeVar("T")
 
@@ -324,7 +325,7 @@ class Informer(Generic[T]):
         self._unreadable.pop(key, None)
         self._versions[key] = (item.uid, item.resource_version)
         kind = ChangeKind.ADDED if old is None else ChangeKind.MODIFIED
-        self._emit(Change(kind, new, old, synthetic))
+        self._emit(key, Change(kind, new, old, synthetic))
 
     def _remove(self, key: Key, event: Item[T] | None = None) -> None:
         """Forget an object. `event` has its last state; without one it went while nobody watched."""
@@ -335,13 +336,14 @@ class Informer(Generic[T]):
         self._unreadable.pop(key, None)
         last = event.object if event is not None else None
         if last is not None:
-            self._emit(Change(ChangeKind.DELETED, last, old))
+            self._emit(key, Change(ChangeKind.DELETED, last, old))
         elif old is not None:
-            self._emit(Change(ChangeKind.DELETED, old, old, synthetic=True))
+            self._emit(key, Change(ChangeKind.DELETED, old, old, synthetic=True))
 
-    def _emit(self, change: Change[T]) -> None:
+    def _emit(self, key: Key, change: Change[T]) -> None:
         try:
-            self._on_change(change)
+            with working_on(self.resource.plural, key):
+                self._on_change(change)
         except Exception:
             self.callback_errors += 1
             log.exception("%s: the handler of a change failed", self._path)
