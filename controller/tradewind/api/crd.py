@@ -17,7 +17,7 @@ from tradewind.api.dagrun import DAGRUN_CRD, DagRun
 from tradewind.api.model import Model
 from tradewind.api.pool import POOL_CRD, Pool
 
-SCHEMA_REVISION = 6
+SCHEMA_REVISION = 7
 """Raised with every change of a schema that the controller depends on; it refuses to start on an older CRD."""
 SCHEMA_REVISION_ANNOTATION = "tradewind.dev/schema-revision"
 

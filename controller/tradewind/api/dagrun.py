@@ -60,7 +60,8 @@ class DagRunSpec(Model):
     logical_date: Timestamp | None = None
     """The moment the run is for, as templates see it. Default: the time the run was made."""
     data_interval: DataInterval | None = None
-    """The span of data the run is about. Default: empty, at the logical date."""
+    """The span of data the run is about. Default: that of the tick of the schedule at the logical date or, where there
+    is none, of the last tick before it; empty, at the logical date, for a Dag without schedule."""
     params: Annotated[dict[str, Json], Field(max_length=128)] | None = None
     """Values of the Dag's params, by name; those not given take their default."""
     revision: Annotated[str, Field(max_length=253)] | None = None
@@ -87,6 +88,8 @@ class DagRunStatus(Model):
     """Name of the ControllerRevision that holds the Dag as this run runs it."""
     logical_date: Timestamp | None = None
     """The moment the run is for."""
+    data_interval: DataInterval | None = None
+    """The span of data the run is about."""
     params: Annotated[dict[str, Json], Field(max_length=128)] | None = None
     """The run's parameters, with defaults filled in."""
     started_at: Timestamp | None = None

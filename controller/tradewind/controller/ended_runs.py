@@ -53,7 +53,8 @@ def past_run(found: Mapping[str, Any]) -> PastRun | None:
     row = _row(found)
     if row is None:
         return None
-    status, interval = found["status"], found["spec"].get("dataInterval") or {}
+    status = found["status"]
+    interval = found["spec"].get("dataInterval") or status.get("dataInterval") or {}
     return PastRun(
         uid=row.uid,
         place=row.place,

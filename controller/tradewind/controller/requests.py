@@ -28,7 +28,7 @@ from tradewind.controller.cluster import Cluster
 from tradewind.controller.resources import DAGRUNS, DagRunObject, regarding
 from tradewind.controller.revisions import Revision
 from tradewind.controller.run_record import Record
-from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec, run_info
+from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec
 from tradewind.controller.runs import Runs
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.requests import Decision, Version, carry_out, is_known, refuse
@@ -194,7 +194,7 @@ class Requests:
             self._runs.load_anew(record, asked.found)
             return
         revision = await self._versions.of(asked.found, spec, asked.status)
-        info = run_info(asked.found, spec, revision, self._clock.now())
+        info = self._versions.info(asked.found, spec, asked.status, revision, self._clock.now())
         self._runs.replace(record, asked.found, info, revision, asked.status)
 
     # Carrying out -------------------------------------------------------------------------------------------------
@@ -243,7 +243,8 @@ class Requests:
             why = summary(check_params(newest.spec.params or {}, spec.params or {})) or None
 
         version, newer = (
-            Version(run_info(asked.found, spec, each, now), each.dag, each.graph) for each in (revision, newest)
+            Version(self._versions.info(asked.found, spec, asked.status, each, now), each.dag, each.graph)
+            for each in (revision, newest)
         )
         status = record.state.status() if record is not None else asked.status
         if why:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from tradewind.api import names
+from tradewind.api.backfill import BackfillTimetable
 from tradewind.api.dagrun import DagRunSpec
 from tradewind.api.validation.params import with_defaults
 from tradewind.api.validation.problem import Problem
@@ -12,9 +13,11 @@ from tradewind.api.validation.shape import parse
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.resources import DagObject, DagRunObject
 from tradewind.controller.revisions import BadRevision, Revision, Revisions
+from tradewind.engine.data_interval import inferred_interval
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.status_check import UnusableStatus, check_status
 from tradewind.engine.task_instance import parse_time
+from tradewind.engine.timetables import Timetable, joined_timetable
 from tradewind.kube.objects import Key
 
 
@@ -68,32 +71,67 @@ class RunVersions:
         except BadRevision as error:
             raise Waiting("DagNotAccepted", message, (namespace, name)) from error
 
+    def info(
+        self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any], revision: Revision, now: datetime
+    ) -> RunInfo:
+        """What does not change about a run while it goes by this revision."""
+        metadata = found.metadata
+        created = parse_time(metadata.creation_timestamp) or now
+        logical = spec.logical_date or created
+        start, end = self._interval(metadata.namespace, spec, status, logical)
+        return RunInfo(
+            namespace=metadata.namespace,
+            name=metadata.name,
+            uid=metadata.uid,
+            dag=spec.dag,
+            type=spec.type,
+            logical_date=logical,
+            interval_start=start,
+            interval_end=end,
+            params=with_defaults(revision.spec.params or {}, spec.params or {}),
+            revision=revision.name,
+            created_at=created,
+            backfill=metadata.labels.get(names.LABEL_BACKFILL),
+        )
+
+    def _interval(
+        self, namespace: str, spec: DagRunSpec, status: Mapping[str, Any], logical: datetime
+    ) -> tuple[datetime, datetime]:
+        """What the run says, or what was inferred when it was first looked at: the Dag may have another schedule by
+        now."""
+        if spec.data_interval:
+            return spec.data_interval.start, spec.data_interval.end
+        kept = status.get("dataInterval") or {}
+        start, end = parse_time(kept.get("start")), parse_time(kept.get("end"))
+        if start and end:
+            return start, end
+        return inferred_interval(_timetable(self._cluster.dags.get((namespace, spec.dag))), logical)
+
 
 def parse_spec(found: DagRunObject) -> tuple[DagRunSpec | None, list[Problem]]:
     """What a run says of itself, what is asked of it left out: a broken request must not stop the run."""
     return parse(DagRunSpec, {name: value for name, value in found.spec.items() if name != "request"})
 
 
-def run_info(found: DagRunObject, spec: DagRunSpec, revision: Revision, now: datetime) -> RunInfo:
-    """What does not change about a run while it goes by this revision."""
-    metadata = found.metadata
-    created = parse_time(metadata.creation_timestamp) or now
-    logical = spec.logical_date or created
-    interval = spec.data_interval
-    return RunInfo(
-        namespace=metadata.namespace,
-        name=metadata.name,
-        uid=metadata.uid,
-        dag=spec.dag,
-        type=spec.type,
-        logical_date=logical,
-        interval_start=interval.start if interval else logical,
-        interval_end=interval.end if interval else logical,
-        params=with_defaults(revision.spec.params or {}, spec.params or {}),
-        revision=revision.name,
-        created_at=created,
-        backfill=metadata.labels.get(names.LABEL_BACKFILL),
+def _timetable(dag: DagObject | None) -> Timetable | None:
+    """Of the Dag as it is now; None also where its schedule cannot be read: the run may go by an older revision."""
+    made = parse_time(dag.metadata.creation_timestamp) if dag else None
+    if dag is None or made is None:
+        return None
+    said = dag.schedule
+    schedules = said.schedules if said.schedule is None else [said.schedule]
+    found, _ = parse(
+        BackfillTimetable,
+        {
+            "schedules": schedules or [],
+            "timeZone": said.time_zone,
+            "start": said.start_date or dag.metadata.creation_timestamp,
+        },
     )
+    try:
+        return joined_timetable(found.schedules, found.time_zone, found.start, made) if found else None
+    except ValueError:
+        return None
 
 
 def _pinned(status: Mapping[str, Any]) -> str | None:

@@ -22,7 +22,7 @@ from tradewind.controller.pods.observation import is_over, try_of
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
 from tradewind.controller.revisions import Revision
 from tradewind.controller.run_record import Record, Written, keep_up, version_of
-from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec, run_info
+from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec
 from tradewind.controller.status_pace import WRITE_EVERY, StatusPace, cost_of_write
 from tradewind.controller.tries import Tries, is_stray
 from tradewind.engine import known_tries
@@ -208,7 +208,7 @@ class Runs:
             if problems:
                 await self._reject(key, found, problems)
                 return
-        info = run_info(found, spec, revision, self._clock.now())
+        info = self._versions.info(found, spec, status, revision, self._clock.now())
         if revision.dag.asks_for_past:
             await self._find_previous(info)
         self._add(key, found, info, revision, status)

@@ -131,6 +131,8 @@ def facts_of_try(info: RunInfo, key: TryKey) -> dict[str, str]:
         "TRADEWIND_TASK": key.task,
         "TRADEWIND_TRY": str(key.number),
         "TRADEWIND_LOGICAL_DATE": format_time(info.logical_date),
+        "TRADEWIND_DATA_INTERVAL_START": format_time(info.interval_start),
+        "TRADEWIND_DATA_INTERVAL_END": format_time(info.interval_end),
     }
     if key.index is not None:
         facts["TRADEWIND_INDEX"] = str(key.index)

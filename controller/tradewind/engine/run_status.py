@@ -33,6 +33,7 @@ def run_status(run: "RunState") -> dict[str, Any]:
     status: dict[str, Any] = {
         "phase": run.phase.value,
         "logicalDate": format_time(run.info.logical_date),
+        "dataInterval": {"start": format_time(run.info.interval_start), "end": format_time(run.info.interval_end)},
         "done": f"{run.total - run.unfinished}/{run.total}",
         "conditions": [_complete(run)],
     }
@@ -74,7 +75,7 @@ def _is_held(run: "RunState") -> bool:
 
 def _complete(run: "RunState") -> dict[str, Any]:
     since = run.finished_at or run.started_at
-    moment = format_time(since) if since else _last_request(run) or format_time(run.info.interval_end)
+    moment = format_time(since) if since else _last_request(run) or format_time(run.info.logical_date)
     return {
         "type": "Complete",
         "status": "True" if run.finished else "False",

@@ -36,6 +36,7 @@ def check_status(status: Mapping[str, Any]) -> None:
                 raise UnusableStatus(f"status.{place}: {detail['msg']}") from error
     _check_nulls(status, "status")
     _check_times(status, ("startedAt", "finishedAt", "logicalDate"))
+    _check_times(status.get("dataInterval") or {}, ("start", "end"))
     names: set[str] = set()
     for entry in status.get("tasks") or ():
         place = f"status.tasks[{entry['name']}]"

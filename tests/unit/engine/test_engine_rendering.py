@@ -182,4 +182,6 @@ def test_the_facts_that_every_task_can_read() -> None:
         "TRADEWIND_TASK": "a",
         "TRADEWIND_TRY": "2",
         "TRADEWIND_LOGICAL_DATE": "2026-03-01T12:00:00Z",
+        "TRADEWIND_DATA_INTERVAL_START": "2026-03-01T12:00:00Z",
+        "TRADEWIND_DATA_INTERVAL_END": "2026-03-01T12:00:00Z",
     }

@@ -119,6 +119,7 @@ def test_a_new_run() -> None:
         "phase": "Queued",
         "message": "waits for maxActiveRuns of the Dag (1)",
         "logicalDate": "2026-03-02T12:00:00Z",
+        "dataInterval": {"start": "2026-03-02T12:00:00Z", "end": "2026-03-02T12:00:00Z"},
         "done": "0/2",
         "revision": "d-abc",
         "params": {"x": 1},

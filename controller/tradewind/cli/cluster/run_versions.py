@@ -58,6 +58,7 @@ def version_of(run: dict[str, Any], dag: RunDag) -> Version:
     logical = spec.logical_date or parse_time(status.get("logicalDate") or metadata.get("creationTimestamp"))
     if logical is None:
         raise CliError(f"DagRun {metadata['name']!r} has no date")
+    interval = run["spec"].get("dataInterval") or status.get("dataInterval") or {}
     info = RunInfo(
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
@@ -65,8 +66,8 @@ def version_of(run: dict[str, Any], dag: RunDag) -> Version:
         dag=spec.dag,
         type=spec.type,
         logical_date=logical,
-        interval_start=spec.data_interval.start if spec.data_interval else logical,
-        interval_end=spec.data_interval.end if spec.data_interval else logical,
+        interval_start=parse_time(interval.get("start")) or logical,
+        interval_end=parse_time(interval.get("end")) or logical,
         params=with_defaults(dag.spec.params or {}, spec.params or {}),
         revision=dag.revision,
         backfill=(metadata.get("labels") or {}).get(LABEL_BACKFILL),
