@@ -166,6 +166,7 @@ class World:
 
     def plan(self) -> None:
         plan = self.scheduler.plan(self.now)
+        require(not plan.faults, f"{plan.faults}")
         if self.twin is not None:
             self._compare(plan)
         for start in plan.starts:

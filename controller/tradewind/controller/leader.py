@@ -377,6 +377,9 @@ class Leader:
             self.spawn(self.tries.stop(stop), f"stop {stop.run.name}/{stop.key.instance}")
         for note in plan.notes:
             self._tell(note)
+        for fault in plan.faults:
+            self._metrics.loop_failures.inc()
+            log.error("a fault of the engine, which did not follow it: %s", fault)
         for run in plan.changed:
             self.runs.mark(run)
         self.past.carry_out(plan)

@@ -7,7 +7,6 @@ exists; none of it changes the result.
 start.py says what moves a task that waits, try_life.py what reports and time do to a try.
 """
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -18,7 +17,7 @@ from tradewind.api.variables import Variables
 from tradewind.engine import start, try_life
 from tradewind.engine.counting import count_ended, count_more, pair
 from tradewind.engine.early_reports import EarlyReports
-from tradewind.engine.graph import Graph, positions
+from tradewind.engine.graph import Graph
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.known_tries import instance_of, is_to_come
 from tradewind.engine.mapping import ForEachError, for_each_of, items_of
@@ -28,11 +27,13 @@ from tradewind.engine.rendering import item_values
 from tradewind.engine.run_end import ENDING_REASONS, run_end
 from tradewind.engine.run_info import Note, RunInfo, Stop, Wait
 from tradewind.engine.run_status import TRIES_BUDGET, run_status
+from tradewind.engine.skips import look_behind
 from tradewind.engine.slot_queue import SlotQueue
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
 from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance
 from tradewind.engine.task_node import DETAILS_BUDGET, MAX_DETAILED, TaskNode
+from tradewind.engine.timers import Timer, Timers
 from tradewind.engine.tries import StopReason, TryKey, TryReport
 from tradewind.engine.trigger_rules import UpstreamCounts
 
@@ -103,12 +104,13 @@ class RunState:
         """Items of the mapped groups that know theirs."""
         self.early = EarlyReports()
         self._dirty: dict[tuple[int, int | None], None] = {}
-        self._timers: list[tuple[datetime, int, int, tuple[int, int]]] = []
+        self.timers = Timers()
         self.queue = SlotQueue(self)
         self._stops: list[Stop] = []
         self._notes: list[Note] = []
         self._waits: list[Wait] = []
         self._pokes: list[TaskInstance] = []
+        self._faults: list[str] = []
         if status and status.get("phase"):
             from tradewind.engine.run_restore import restore
 
@@ -156,15 +158,23 @@ class RunState:
         self._follow_up(now)
         if self.finished:
             return
-        if self.unfinished == 0:
+        if self.unfinished == 0 and self._all_have_finished():
             end = run_end(self, now)
             self._end(end.phase, end.reason, end.message, end.when)
         elif not (self.active or self.queue or self.suspended or self._waiting()):
             self.fail("Deadlock", "no task can ever start any more", now)
 
+    def _all_have_finished(self) -> bool:
+        """Whether the tasks say so too, each of them: a run that finished before they did could not be trusted."""
+        left = sum(node.unfinished for node in self.nodes)
+        if left:
+            self._faults.append(f"{left} task instances were counted as finished that are not")
+            self.unfinished = left
+        return not left
+
     def _waiting(self) -> bool:
         """Whether some time, or something outside of the run, will yet move a task."""
-        return bool(self.early or self.held) or any(timer[1] != _RUN for timer in self._timers)
+        return bool(self.early or self.held) or self.timers.of_tasks
 
     def recheck(self, position: int, index: int | None = None) -> None:
         """Something that a task (or one instance of it) waits for may have come."""
@@ -273,6 +283,11 @@ class RunState:
         pokes, self._pokes = self._pokes, []
         return pokes
 
+    def take_faults(self) -> list[str]:
+        """What has happened since the last call that never should: an error of the engine, which it did not follow."""
+        faults, self._faults = self._faults, []
+        return faults
+
     def stop(self, instance: TaskInstance, why: StopReason) -> None:
         """Ask for the end of the current try."""
         instance.stop = why
@@ -317,6 +332,9 @@ class RunState:
     def finish(self, instance: TaskInstance, outcome: Outcome, when: datetime) -> None:
         """An instance has ended for good."""
         node = self.nodes[instance.position]
+        if instance.finished or (node.count and instance.index is None):
+            self._faults.append(f"{instance.name} is {instance.state}: it is not {outcome.state} now")
+            return
         self.queue.discard(instance)
         self.give_back(instance)
         instance.state, instance.reason, instance.message = outcome.state, outcome.reason, outcome.message
@@ -345,6 +363,12 @@ class RunState:
         before: TaskState = TaskState.NONE,
     ) -> None:
         """Many instances that had not begun have ended alike."""
+        known = node.resting.get(before, IndexSet())
+        if len(known & indexes) < len(indexes):
+            self._faults.append(f"{node.task.name}[{indexes - known}] is not {before}: it is not {outcome.state} now")
+            indexes = known & indexes
+            if not indexes:
+                return
         node.move(indexes, before, outcome.state)
         node.reason, node.message = outcome.reason, outcome.message
         if before is TaskState.SCHEDULED:
@@ -371,16 +395,7 @@ class RunState:
             self.hold_back(node, None)
         count_ended(self, node, state, ended)
         if node.task.short_circuit:
-            index = ended if isinstance(ended, int) else None
-            for position in positions(self.graph.descendants[node.position]):
-                self.recheck(position, index if self._shares_index(node, self.nodes[position]) else None)
-
-    def _shares_index(self, node: TaskNode, other: TaskNode) -> bool:
-        return (
-            bool(other.count)
-            and node.task.mapped_group is not None
-            and (node.task.mapped_group == other.task.mapped_group)
-        )
+            look_behind(self, node, ended if isinstance(ended, int) else None)
 
     def publish_output(self, node: TaskNode) -> None:
         """Let templates see the output of a task that has ended."""
@@ -401,51 +416,40 @@ class RunState:
     @property
     def wake_at(self) -> datetime | None:
         """When advance() has something to do even if nothing happens."""
-        return self._timers[0][0] if self._timers and self.phase is RunPhase.RUNNING else None
-
-    def set_timer(self, when: datetime, instance: TaskInstance) -> None:
-        """Look at the current attempt of an instance again at that time."""
-        index = _NO_INDEX if instance.index is None else instance.index
-        heapq.heappush(self._timers, (when, instance.position, index, instance.attempt))
+        return self.timers.next if self.phase is RunPhase.RUNNING else None
 
     def wait_for_retry(self, instance: TaskInstance, when: datetime) -> None:
         """The next try of an instance is due then."""
         node = self.nodes[instance.position]
         if instance.index is None or instance.task.sensor is not None:
-            self.set_timer(when, instance)
+            self.timers.set(when, instance)
             return
         node.rest(instance)
         if node.due.set(instance.index, when):
-            self.set_due_timer(node, when)
-
-    def set_due_timer(self, node: TaskNode, when: datetime) -> None:
-        """Resting instances of a mapped task go on at that time."""
-        heapq.heappush(self._timers, (when, node.position, _DUE, (0, 0)))
+            self.timers.set_for_resting(when, node)
 
     def restore_run_timer(self) -> None:
         """Wake when a run that had started before has had its time."""
         if self.started_at and self.dag.run_timeout:
-            self._push_timer(self.started_at + self.dag.run_timeout, _RUN)
-
-    def _push_timer(self, when: datetime, position: int) -> None:
-        heapq.heappush(self._timers, (when, position, _NO_INDEX, (0, 0)))
+            self.timers.set_for_run(self.started_at + self.dag.run_timeout)
 
     def _fire_timers(self, now: datetime) -> None:
-        while self._timers and self._timers[0][0] <= now:
-            when, position, index, attempt = heapq.heappop(self._timers)
-            if position == _RUN:
-                if self.dag.run_timeout and self.unfinished:
-                    limit = format_duration(self.dag.run_timeout)
-                    self.fail("RunTimeout", f"it took longer than runTimeout ({limit})", now)
-                    return
-                continue
-            node = self.nodes[position]
-            if index == _DUE:
-                try_life.schedule_all(self, node, node.due.take(when), now)
-                continue
-            instance = node.live.get(index) if node.count else node.whole
-            if instance is not None and instance.attempt == attempt:
-                try_life.fire(self, instance, now)
+        for timer in self.timers.due(now):
+            if not timer.of_run:
+                self._fire(timer, now)
+            elif self.dag.run_timeout and self.unfinished:
+                limit = format_duration(self.dag.run_timeout)
+                self.fail("RunTimeout", f"it took longer than runTimeout ({limit})", now)
+                return
+
+    def _fire(self, timer: Timer, now: datetime) -> None:
+        node = self.nodes[timer.position]
+        if timer.of_resting:
+            try_life.schedule_all(self, node, node.due.take(timer.when), now)
+            return
+        instance = node.live.get(timer.place) if node.count else node.whole
+        if instance is not None and instance.attempt == timer.attempt and not instance.finished:
+            try_life.fire(self, instance, now)
 
     # The run ----------------------------------------------------------------------------------------------------
 
@@ -491,10 +495,3 @@ class RunState:
     def status(self) -> dict[str, Any]:
         """DagRun.status, JSON-ready."""
         return run_status(self)
-
-
-_RUN = -1
-"""Position of the timer of the run itself."""
-_NO_INDEX = -1
-_DUE = -2
-"""Index of the timer of all resting instances that are due together."""

@@ -67,7 +67,7 @@ def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> N
     if ready:
         run.queue.add_all(node, ready)
     for moment in node.due.moments:
-        run.set_due_timer(node, moment)
+        run.timers.set_for_resting(moment, node)
     for instance in list(node.live.values()):
         _resume(run, instance)
 
@@ -93,15 +93,15 @@ def _resume(run: "RunState", instance: "TaskInstance") -> None:
     elif instance.state in (TaskState.QUEUED, TaskState.RUNNING):
         run.hold(instance)
         if instance.queued_at:
-            run.set_timer(instance.queued_at + task.queued_timeout, instance)
+            run.timers.set(instance.queued_at + task.queued_timeout, instance)
         if instance.container_started_at and task.timeout:
-            run.set_timer(instance.container_started_at + task.timeout, instance)
+            run.timers.set(instance.container_started_at + task.timeout, instance)
         if task.sensor is not None:
             sensors.set_timers(run, instance)
     elif instance.state is TaskState.UP_FOR_RETRY:
         instance.retry_at = instance.retry_at or instance.finished_at or run.started_at
         if instance.retry_at:
-            run.set_timer(instance.retry_at, instance)
+            run.timers.set(instance.retry_at, instance)
     elif instance.state is TaskState.UP_FOR_RESCHEDULE:
         if task.wait_for is not None:
             wait_for.resume(run, instance)

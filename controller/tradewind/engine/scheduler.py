@@ -42,6 +42,8 @@ class Plan:
     lookups: list[RunInfo] = field(default_factory=list)
     """Runs for which it is to be found out again which runs ended before them (PastIndex.unknown)."""
     follows: list[Follow] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """What never should have happened, by run: errors of the engine, to be logged and counted."""
     wake_at: datetime | None = None
 
 
@@ -180,13 +182,14 @@ class Scheduler:
         plan.stops += run.take_stops()
         plan.notes += run.take_notes()
         plan.waits += run.take_waits()
+        plan.faults += [f"DagRun {run.info.namespace}/{run.info.name}: {fault}" for fault in run.take_faults()]
         plan.starts += [Start(run.info, poke.task, poke.key) for poke in run.take_pokes()]
         key = _queue_of(run.info)
         if run.finished and uid in self._running.get(key, ()):
             self._running[key].discard(uid)
             self._ended.setdefault(key, set()).add(uid)
             self._dirty_dags.add(key)
-        if run.queue:
+        if run.queue and not run.finished:
             self._ready.add(uid)
         else:
             self._ready.discard(uid)

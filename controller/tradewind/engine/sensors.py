@@ -92,7 +92,7 @@ def set_timers(run: "RunState", instance: "TaskInstance") -> None:
     """Wake when it is time to look again, or to give up."""
     moments = [moment for moment in (instance.next_poke_at, deadline(instance)) if moment is not None]
     if moments:
-        run.set_timer(min(moments), instance)
+        run.timers.set(min(moments), instance)
 
 
 def wake(run: "RunState", instance: "TaskInstance", now: datetime) -> None:

@@ -147,7 +147,7 @@ def _progress(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
         run.hold(instance)
     if instance.queued_at is None:
         instance.queued_at, instance.message, instance.postponed_until = now, None, None
-        run.set_timer(now + task.queued_timeout, instance)
+        run.timers.set(now + task.queued_timeout, instance)
         if instance.state is TaskState.SCHEDULED:
             instance.state = TaskState.QUEUED
         run.mark(instance)
@@ -163,7 +163,7 @@ def _progress(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
                 instance.first_poke_at = instance.first_poke_at or started
                 sensors.set_timers(run, instance)
             if task.timeout:
-                run.set_timer(started + task.timeout, instance)
+                run.timers.set(started + task.timeout, instance)
             run.mark(instance)
     elif instance.container_started_at is None and (instance.reason, instance.message) != (told.reason, told.message):
         instance.reason, instance.message = told.reason, told.message
@@ -183,7 +183,7 @@ def _postpone(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
     instance.postponed += 1
     instance.postponed_until = now + postpone_delay(instance.postponed)
     instance.reason, instance.message = told.reason, told.message
-    run.set_timer(instance.postponed_until, instance)
+    run.timers.set(instance.postponed_until, instance)
     run.mark(instance)
 
 

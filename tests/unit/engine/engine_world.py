@@ -74,6 +74,7 @@ class World:
     def plan(self) -> Plan:
         """Ask the scheduler, and keep what it answers."""
         self.last = self.scheduler.plan(self.now)
+        assert not self.last.faults
         self.starts += self.last.starts
         self.stops += [(stop.key.instance, stop.key.number, stop.why.reason) for stop in self.last.stops]
         self.notes += self.last.notes

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asked import ask
 from engine_world import START, World, task
 
 from tradewind.engine.states import TaskState
@@ -11,6 +12,7 @@ from tradewind.engine.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 
+CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "name": "ready", "jsonPath": "{.data.ready}", "value": "yes"}
 MINUTE = timedelta(minutes=1)
 
 
@@ -270,6 +272,34 @@ def test_waiting_for_something_outside_ends_at_its_timeout() -> None:
     world = World(_waiting({"dagRun": {"dag": "other"}}, sensor={"timeout": "1h", "softFail": True}))
     world.wait(hours=1)
     assert (world.state("w"), world.entry("w")["reason"]) == (TaskState.SKIPPED, "SensorTimeout")
+
+
+@pytest.mark.parametrize("what", [{"dagRun": {"dag": "other"}}, {"object": CONFIG_MAP}])
+def test_a_wait_that_has_finished_has_no_timeout_any_more(what: dict[str, Any]) -> None:
+    world = World(_waiting(what, sensor={"timeout": "15s"}), task("load", "w"), task("report", "load"))
+    world.wait(seconds=6)
+    world.succeed("w")
+    world.running("load")
+    world.wait(seconds=9)
+    assert (world.state("w"), world.run.status()["done"]) == (TaskState.SUCCEEDED, "1/3")
+    world.succeed("load")
+    assert (world.phase(), world.started()) == ("Running", ["load", "report"])
+    world.succeed("report")
+    assert (world.phase(), world.run.status()["done"]) == ("Succeeded", "3/3")
+
+
+def test_a_wait_that_was_marked_does_not_wait_any_more() -> None:
+    world = World(_waiting({"duration": "1h"}, sensor={"timeout": "30m"}), task("load", "w"))
+    ask(world, "Mark", "w", state="Skipped")
+    assert (world.state("w"), world.state("load")) == (TaskState.SKIPPED, TaskState.SKIPPED)
+    world = World(_waiting({"duration": "1h"}, sensor={"timeout": "30m"}), task("load", "w"))
+    ask(world, "Mark", "w", state="Succeeded")
+    world.running("load")
+    for _ in range(3):
+        world.wait(minutes=30)
+        assert (world.state("w"), world.run.status()["done"]) == (TaskState.SUCCEEDED, "1/2")
+    world.succeed("load")
+    assert world.phase() == "Succeeded"
 
 
 @pytest.mark.parametrize("soft", [False, True])
