@@ -24,6 +24,7 @@ from tradewind.engine.run import RunState
 from tradewind.engine.schedule import due_ticks, first_moment, max_active_runs
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.states import RunPhase
+from tradewind.engine.status_check import usable_dag_status
 from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.engine.timetables import Tick, Timetable, timetable_of
 from tradewind.kube.clock import Clock
@@ -112,8 +113,9 @@ class Dags:
         for key, dag in self._cluster.dags.items():
             # Before any of its runs can end.
             self.failure_limits.understand(key, dag)
-            if limit_of(dag) and "consecutiveFailedRuns" in dag.status:
-                self.catching_up[key] = int(dag.status.get("lastRunResourceVersion") or dag.metadata.resource_version)
+            status = usable_dag_status(dag.status)
+            if limit_of(dag) and "consecutiveFailedRuns" in status:
+                self.catching_up[key] = int(status.get("lastRunResourceVersion") or dag.metadata.resource_version)
             self.changed(key)
 
     def caught_up(self, key: Key, runs: Iterable[EndedRun]) -> None:
@@ -121,7 +123,7 @@ class Dags:
         if self.catching_up.pop(key, None) is not None and key in self._cluster.dags:
             seen = self._ended.setdefault(key, [])
             counted = {run.name for run in seen}
-            status = self._cluster.dags[key].status
+            status = usable_dag_status(self._cluster.dags[key].status)
             last, last_run = parse_time(status.get("lastRunFinishTime")), status.get("lastRun")
             for run in sorted(runs, key=lambda run: run.version, reverse=True):
                 # One that ended long before was counted then, and has only been written to since.
@@ -239,6 +241,7 @@ class Dags:
         # What only runs need stays with their revisions: of a large Dag that is nearly all.
         spec = dag.spec.model_copy(update=dict.fromkeys(_OF_RUNS)) if dag is not None and not problems else None
         same = before is not None and before.uid == metadata.uid
+        status = usable_dag_status(found.status)
         if problems:
             message = summary(problems)
             self._recorder.record(
@@ -254,11 +257,11 @@ class Dags:
             problems=problems,
             revision=content_hash(metadata.uid, manifest["spec"])[:10] if spec else "",
             timetable=timetable_of(spec, created_at) if spec else None,
-            last=before.last if same and before else parse_time(found.status.get("lastScheduleTime")),
-            last_run=found.status.get("lastRun"),
-            last_run_phase=found.status.get("lastRunPhase"),
-            last_run_ended=parse_time(found.status.get("lastRunFinishTime")),
-            conditions=list(found.status.get("conditions") or ()),
+            last=before.last if same and before else parse_time(status.get("lastScheduleTime")),
+            last_run=status.get("lastRun"),
+            last_run_phase=status.get("lastRunPhase"),
+            last_run_ended=parse_time(status.get("lastRunFinishTime")),
+            conditions=list(status.get("conditions") or ()),
         )
         if same and before:
             entry.creating, entry.status_task, entry.unseen = before.creating, before.status_task, before.unseen
@@ -411,8 +414,10 @@ def _condition(kind: str, holds: bool, reason: str, message: str, entry: Entry) 
 
 
 def _without_times(status: dict[str, Any]) -> dict[str, Any]:
+    found = status.get("conditions")
     conditions = [
         {key: value for key, value in condition.items() if key != "lastTransitionTime"}
-        for condition in status.get("conditions") or ()
+        for condition in (found if isinstance(found, list) else ())
+        if isinstance(condition, dict)
     ]
     return {**status, "conditions": conditions}

@@ -17,6 +17,7 @@ from typing import Any
 from tradewind.controller.resources import DAGS, DagObject, regarding
 from tradewind.engine.consecutive_failures import TOO_MANY_FAILED_RUNS, FailureStreak, streak_in_status
 from tradewind.engine.ended_run import EndedRun
+from tradewind.engine.status_check import usable_dag_status
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
@@ -69,8 +70,9 @@ class FailureLimits:
         if not limit:
             self.forget(key)
         elif before is None or before.uid != metadata.uid:
-            streak = streak_in_status(found.status, limit, suspended=suspended, generation=metadata.generation)
-            version = int(found.status.get("lastRunResourceVersion") or metadata.resource_version)
+            status = usable_dag_status(found.status)
+            streak = streak_in_status(status, limit, suspended=suspended, generation=metadata.generation)
+            version = int(status.get("lastRunResourceVersion") or metadata.resource_version)
             self._states[key] = _State(metadata.uid, metadata.generation, suspended, streak, version)
         else:
             ours = before.suspended_by_us

@@ -1,11 +1,12 @@
-"""Whether the status of a run can be what a controller wrote. Somebody may have edited it: that must cost them their
-run at most, not the controller."""
+"""Whether the status of a run or a Dag can be what a controller wrote. Somebody may have edited it: that must cost them
+their run, or what the Dag remembers, not the controller."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from tradewind.api.dag import DagStatus
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.mapping import MAX_MAP_LENGTH
 from tradewind.engine.index_set import IndexSet
@@ -14,6 +15,10 @@ from tradewind.engine.task_instance import parse_time
 
 MOST_TRIES = 1_000_000
 """Of one task instance, its looks as a sensor counted too."""
+MOST_DIGITS = 20
+"""Of a resourceVersion."""
+_YEARS = range(1970, 9000)
+_DAG_TIMES = ("lastScheduleTime", "nextScheduleTime", "lastRunFinishTime")
 _FREE = ("output", "outputs", "params")
 _STATES = frozenset(TaskState)
 _TIMES = ("scheduledAt", "queuedAt", "startedAt", "finishedAt", "retryAt", "firstPokeAt", "nextPokeAt")
@@ -47,6 +52,35 @@ def check_status(status: Mapping[str, Any]) -> None:
             _check_entry(entry)
         except ValueError as error:
             raise UnusableStatus(f"{place}.{error}") from error
+
+
+def usable_dag_status(status: Mapping[str, Any]) -> dict[str, Any]:
+    """What a new leader may go by in the status of a Dag: fields that no controller has written are left out."""
+    left = dict(status)
+    try:
+        DagStatus.model_validate(status)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            if detail["type"] != "extra_forbidden":
+                left.pop(str(detail["loc"][0]) if detail["loc"] else "", None)
+    for field in _DAG_TIMES:
+        if field in left and not _is_time(left[field]):
+            del left[field]
+    version = left.get("lastRunResourceVersion")
+    if version is not None and not (version.isascii() and version.isdecimal() and len(version) <= MOST_DIGITS):
+        del left["lastRunResourceVersion"]
+    if (left.get("consecutiveFailedRuns") or 0) < 0:
+        del left["consecutiveFailedRuns"]
+    return left
+
+
+def _is_time(text: str) -> bool:
+    """Whether it is a moment that can be reckoned with."""
+    try:
+        moment = parse_time(text)
+    except (TypeError, ValueError):
+        return False
+    return moment is not None and moment.tzinfo is not None and moment.year in _YEARS
 
 
 def _check_nulls(value: Any, place: str) -> None:
