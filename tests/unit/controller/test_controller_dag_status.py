@@ -10,6 +10,8 @@ from memory_cluster import MemoryCluster
 from tradewind.controller import dags
 from tradewind.engine.status_check import usable_dag_status
 
+pytestmark = pytest.mark.unit
+
 WHEN = "2026-11-30T06:00:00Z"
 NONSENSE: list[dict[str, Any]] = [
     {"consecutiveFailedRuns": 1, "lastRunResourceVersion": "abc"},

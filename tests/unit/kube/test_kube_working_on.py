@@ -8,6 +8,8 @@ import pytest
 from tradewind.kube import working_on as module
 from tradewind.kube.working_on import current, take_slowest, working_on
 
+pytestmark = pytest.mark.unit
+
 HERE = threading.get_ident()
 
 
