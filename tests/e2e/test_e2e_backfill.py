@@ -184,8 +184,9 @@ def test_failures_are_counted_and_named(stage: Stage) -> None:
     # reverse: the newest was made first.
     runs = sorted(space.runs("sales"), key=lambda run: moment(run["status"]["startedAt"]))
     assert [run["metadata"]["name"] for run in runs] == run_names(space, "sales")[::-1]
-    done = space.kubectl.attempt("wait", "bf/week", "--for=condition=Complete", "--timeout=1s")
-    assert done.returncode == 0, done.stderr
+    failed_says = space.kubectl.attempt("wait", "bf/week", "--for=condition=Failed", "--timeout=1s")
+    assert failed_says.returncode == 0, failed_says.stderr
+    assert space.kubectl.attempt("wait", "bf/week", "--for=condition=Complete", "--timeout=1s").returncode == 1
     expected = [("Normal", "Started"), ("Warning", "Failed")]
     space.eventually(
         lambda: sorted((event.type, event.reason) for event in space.events("Backfill", "week")) == expected,

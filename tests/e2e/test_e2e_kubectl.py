@@ -57,11 +57,14 @@ def test_explain(space: Space, path: str, says: str) -> None:
     assert says in " ".join(space.kubectl.run("explain", path).split())
 
 
-def test_wait_ends_when_the_run_fails_too(space: Space) -> None:
+def test_wait_tells_a_run_that_failed_from_one_that_succeeded(space: Space) -> None:
     space.dag("failing", task("fail", "echo the disk is full; exit 4"))
     run = space.run("failing")
-    space.kubectl.run("wait", f"dr/{run}", "--for=condition=Complete", "--timeout=30s")
-    condition = space.kubectl.run("get", "dr", run, "-o", "jsonpath={.status.conditions[0]}")
+    space.kubectl.run("wait", f"dr/{run}", "--for=condition=Failed", "--timeout=30s")
+    assert "timed out" in refused(space.kubectl, "wait", f"dr/{run}", "--for=condition=Complete", "--timeout=1s")
+    assert "timed out" in refused(space.kubectl, "wait", "dr/monday", "--for=condition=Failed", "--timeout=1s")
+    space.kubectl.run("wait", "dag/failing", "--for=condition=Ready", "--timeout=30s")
+    condition = space.kubectl.run("get", "dr", run, "-o", "jsonpath={.status.conditions[?(@.type=='Failed')]}")
     assert {"reason": "TaskFailed", "message": "failed: fail"}.items() <= json.loads(condition).items()
     failed = space.task(run, "fail")
     assert (failed["exitCode"], failed["message"]) == (4, "the disk is full")

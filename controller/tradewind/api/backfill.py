@@ -104,7 +104,8 @@ class BackfillStatus(Model):
     message: str | None = None
     """Why, for people."""
     conditions: Annotated[list[Condition], Field(json_schema_extra=list_map("type"))] | None = None
-    """Accepted: whether it can be done, or what is wrong with it. Complete: whether it has ended, and how."""
+    """Accepted: whether it can be done, or what is wrong with it. Complete: whether it has succeeded. Failed: whether
+    it has failed."""
     done: str | None = None
     """Ticks that are dealt with, of all: 3/12."""
     total: int | None = None

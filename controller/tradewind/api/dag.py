@@ -110,7 +110,7 @@ class DagStatus(Model):
     """Generation of the spec that this status speaks of."""
     conditions: Annotated[list[Condition], Field(json_schema_extra=list_map("type"))] | None = None
     """Accepted: whether the Dag can run, or what is wrong with it. Scheduled: whether it runs by itself, and if not,
-    why."""
+    why. Ready: the same as Accepted, for tools that know nothing of Dags."""
     revision: str | None = None
     """Content hash of the accepted spec; a run names the revision it runs."""
     schedule: str | None = None

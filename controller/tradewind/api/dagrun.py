@@ -76,6 +76,8 @@ class DagRunSpec(Model):
 class DagRunStatus(Model):
     """How far the run is."""
 
+    observed_generation: int | None = None
+    """Generation of the spec that this status speaks of."""
     phase: RunPhaseName | None = None
     """Queued (waits for maxActiveRuns), Running, Succeeded or Failed."""
     reason: str | None = None
@@ -83,7 +85,7 @@ class DagRunStatus(Model):
     message: str | None = None
     """Why, for people."""
     conditions: Annotated[list[Condition], Field(json_schema_extra=list_map("type"))] | None = None
-    """Complete: whether the run has ended, and how."""
+    """Complete: whether the run has succeeded. Failed: whether it has failed, and why."""
     revision: str | None = None
     """Name of the ControllerRevision that holds the Dag as this run runs it."""
     logical_date: Timestamp | None = None

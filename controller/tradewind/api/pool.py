@@ -21,8 +21,10 @@ class PoolSpec(Model):
 
 
 class PoolStatus(Model):
-    """How the slots are used."""
+    """How the slots are used, as it was some seconds ago."""
 
+    observed_generation: int | None = None
+    """Generation of the spec that this status speaks of."""
     used: int | None = None
     """Slots that queued and running tasks hold."""
     waiting: int | None = None

@@ -335,9 +335,11 @@ class Dags:
 
     def _wanted_status(self, entry: Entry) -> dict[str, Any]:
         """The status as it should be, transition times left out."""
+        accepted = self._accepted(entry)
         status: dict[str, Any] = {
             "observedGeneration": entry.generation,
-            "conditions": [self._accepted(entry), self._scheduled(entry)],
+            # Ready is what tools that know nothing of Dags look at.
+            "conditions": [accepted, self._scheduled(entry), {**accepted, "type": "Ready"}],
             "activeRuns": self._scheduler.active_runs(*entry.key),
         }
         optional = {

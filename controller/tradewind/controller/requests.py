@@ -13,7 +13,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from tradewind.api.validation import summary
 from tradewind.api.validation.params import check_params
 from tradewind.api.validation.shape import parse
 from tradewind.controller.cluster import Cluster
+from tradewind.controller.conditions import with_times
 from tradewind.controller.resources import DAGRUNS, DagRunObject, regarding
 from tradewind.controller.revisions import Revision
 from tradewind.controller.run_record import Record
@@ -35,6 +36,7 @@ from tradewind.engine.requests import Decision, Version, carry_out, is_known, re
 from tradewind.engine.requests.audit import with_record
 from tradewind.engine.requests.stop import STOPPED
 from tradewind.engine.run_info import RunInfo
+from tradewind.engine.run_status import end_conditions
 from tradewind.engine.states import FINISHED_PHASES, RunPhase
 from tradewind.engine.task_instance import format_time
 from tradewind.kube.backoff import Backoff
@@ -206,6 +208,7 @@ class Requests:
             outcome = self._refuse(asked, f"the run cannot be read: {summary(problems)}")
         else:
             outcome = await self._decide(asked, spec, record)
+        outcome = _with_generation(asked, outcome)
         if record is not None:
             self._runs.hold(record, True)
         try:
@@ -273,11 +276,10 @@ class Requests:
         by = f" by {asked.request.requested_by}" if asked.request.requested_by else ""
         message = f"stopped{by}" + (f": {asked.request.message}" if asked.request.message else "")
         ended = {"phase": RunPhase.FAILED.value, "reason": STOPPED, "message": message, "finishedAt": format_time(now)}
-        condition = {"type": "Complete", "status": "True", "reason": STOPPED, "message": message}
         record = with_record(asked.status.get("requests", ()), asked.request, applied=True, message="stopped", now=now)
-        conditions = [{**condition, "lastTransitionTime": format_time(now)}]
+        conditions = with_times(end_conditions(RunPhase.FAILED, STOPPED, message), [], now)
         outcome = Outcome({**asked.status, **ended, "conditions": conditions, "requests": record}, True, "stopped")
-        version = await self._write(asked, outcome)
+        version = await self._write(asked, _with_generation(asked, outcome))
         if version is None:
             return
         dag, run_type = asked.found.dag, str(asked.found.spec.get("type", "Manual"))
@@ -332,6 +334,11 @@ class Requests:
             self._recorder.record(
                 about, "Warning", "RequestRejected", f"{request.type} is not carried out{by}: {outcome.message}"
             )
+
+
+def _with_generation(asked: Asked, outcome: Outcome) -> Outcome:
+    """Its status speaks of the spec as it is once the request is removed, which makes one more generation."""
+    return replace(outcome, status={**outcome.status, "observedGeneration": asked.found.metadata.generation + 1})
 
 
 def _patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ class Record:
     key: Key
     state: RunState
     resource_version: str
+    generation: int = 0
+    """Of the spec as it was last heard of."""
     writer: asyncio.Task[None] | None = None
     write_cost: float = FIRST_GUESS
     """Seconds for which the last write of its status counts."""

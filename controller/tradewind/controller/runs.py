@@ -18,6 +18,7 @@ from tradewind.api import names
 from tradewind.api.validation import Problem, summary
 from tradewind.api.validation.params import check_params
 from tradewind.controller.cluster import Cluster
+from tradewind.controller.conditions import with_times
 from tradewind.controller.pods.observation import is_over, try_of
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
 from tradewind.controller.revisions import Revision
@@ -29,6 +30,7 @@ from tradewind.engine import known_tries
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
+from tradewind.engine.run_status import end_conditions
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase
@@ -106,6 +108,7 @@ class Runs:
         if record is not None:
             keep_up(record, found)
             self._suspend(record)
+            self._observe(record, found)
         elif uid not in self._loading:
             self._uids[key] = uid
             self._loading[uid] = self._spawn(self._load(key, uid), f"load {key[0]}/{key[1]}")
@@ -136,6 +139,13 @@ class Runs:
         if suspended != record.state.suspended:
             self._scheduler.suspend(record.state.info.uid, suspended)
             self._wake()
+
+    def _observe(self, record: Record, found: DagRunObject) -> None:
+        """Status says of which generation of the spec it speaks."""
+        if found.metadata.generation > record.generation and not found.metadata.deletion_timestamp:
+            record.generation = found.metadata.generation
+            record.state.changed = True
+            self.mark(record.state)
 
     async def loaded(self) -> None:
         """Return once no run is being loaded."""
@@ -234,7 +244,8 @@ class Runs:
         for report in reports:
             state.report(report, now)
         state.advance(now)
-        self.records[info.uid] = Record(key, state, found.metadata.resource_version, ours=[status])
+        generation = max(found.metadata.generation, status.get("observedGeneration") or 0)
+        self.records[info.uid] = Record(key, state, found.metadata.resource_version, generation, ours=[status])
         self._scheduler.add_run(state)
         for missing in state.missing(report.key for report in reports):
             self._spawn(self._tries.confirm_missing(info, missing), f"confirm {info.name}/{missing.instance}")
@@ -302,15 +313,13 @@ class Runs:
     async def _reject(self, key: Key, found: DagRunObject, problems: list[Problem]) -> None:
         """The run can never start: it ends as Failed, and counts as a run that has."""
         ended_at = self._clock.now()
-        now = format_time(ended_at)
         reason, message = problems[0].reason, summary(problems)
-        condition = {"type": "Complete", "status": "True", "reason": reason, "message": message}
         body = {
             "phase": "Failed",
             "reason": reason,
             "message": message,
-            "finishedAt": now,
-            "conditions": [{**condition, "lastTransitionTime": now}],
+            "finishedAt": format_time(ended_at),
+            "conditions": with_times(end_conditions(RunPhase.FAILED, reason, message), [], ended_at),
         }
         self._refusing.add(found.metadata.uid)
         dag, run_type = str(found.spec.get("dag")), str(found.spec.get("type", "Manual"))
@@ -326,6 +335,7 @@ class Runs:
 
     async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> int | None:
         """The resourceVersion; None if the run is gone. A conflict is raised: the run has to be looked at anew."""
+        status = {"observedGeneration": found.metadata.generation, **status}
         body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
         try:
             answer = await self._writer.patch(DAGRUNS, key[0], key[1], body, subresource="status")
@@ -416,7 +426,7 @@ class Runs:
         """One write."""
         state, over = record.state, self._recorded(record)
         state.changed = False
-        status = state.status()
+        status = {"observedGeneration": record.generation, **state.status()}
         record.ours = [*record.ours[:1], status]
         record.writing = True
         body = {"metadata": {"resourceVersion": record.resource_version}, "status": _PASSING | status}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.api.duration import format_duration
 from tradewind.engine.node_status import entry
-from tradewind.engine.states import TaskState
+from tradewind.engine.states import RunPhase, TaskState
 from tradewind.engine.task_instance import format_time
 
 if TYPE_CHECKING:
@@ -23,6 +23,15 @@ SUSPENDED = "suspended: no task starts, and what runs goes on"
 """Message of a run with spec.suspend, unless it has another."""
 
 
+def end_conditions(phase: str, reason: str, message: str) -> list[dict[str, Any]]:
+    """Complete and Failed as a Job has them, without their times: neither is True before the end."""
+    facts = {"reason": reason, "message": message}
+    return [
+        {"type": "Complete", "status": "True" if phase == RunPhase.SUCCEEDED else "False", **facts},
+        {"type": "Failed", "status": "True" if phase == RunPhase.FAILED else "False", **facts},
+    ]
+
+
 def message_limit(tasks: int) -> int:
     """Bytes that the message of one task may have in the status of a run of so many."""
     return max(80, min(1024, MESSAGE_BUDGET // (2 * tasks)))
@@ -35,7 +44,7 @@ def run_status(run: "RunState") -> dict[str, Any]:
         "logicalDate": format_time(run.info.logical_date),
         "dataInterval": {"start": format_time(run.info.interval_start), "end": format_time(run.info.interval_end)},
         "done": f"{run.total - run.unfinished}/{run.total}",
-        "conditions": [_complete(run)],
+        "conditions": _conditions(run),
     }
     if run.reason:
         status["reason"] = run.reason
@@ -73,16 +82,12 @@ def _is_held(run: "RunState") -> bool:
     return run.suspended and not run.finished
 
 
-def _complete(run: "RunState") -> dict[str, Any]:
+def _conditions(run: "RunState") -> list[dict[str, Any]]:
     since = run.finished_at or run.started_at
     moment = format_time(since) if since else _last_request(run) or format_time(run.info.logical_date)
-    return {
-        "type": "Complete",
-        "status": "True" if run.finished else "False",
-        "reason": run.reason or ("Suspended" if _is_held(run) else run.phase.value),
-        "message": _message(run) or f"the run is {run.phase.value}",
-        "lastTransitionTime": moment,
-    }
+    reason = run.reason or ("Suspended" if _is_held(run) else run.phase.value)
+    message = _message(run) or f"the run is {run.phase.value}"
+    return [{**each, "lastTransitionTime": moment} for each in end_conditions(run.phase.value, reason, message)]
 
 
 def _last_request(run: "RunState") -> str | None:

@@ -65,7 +65,8 @@ def test_status_file_is_the_dag_run(cli: Cli, dag_file: DagFile) -> None:
     assert run.status is not None and run.spec.logical_date is not None
     assert run.spec.logical_date.isoformat() == "2026-01-31T06:00:00+00:00"
     assert (run.status.phase, run.status.done, run.status.params) == ("Succeeded", "1/1", {"rows": 3})
-    assert [(each.type, each.status) for each in run.status.conditions or ()] == [("Complete", "True")]
+    conditions = [(each.type, each.status) for each in run.status.conditions or ()]
+    assert conditions == [("Complete", "True"), ("Failed", "False")]
 
 
 def test_json_on_stdout_and_progress_on_stderr(cli: Cli, dag_file: DagFile) -> None:

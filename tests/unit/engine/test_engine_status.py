@@ -125,12 +125,13 @@ def test_a_new_run() -> None:
         "params": {"x": 1},
         "conditions": [
             {
-                "type": "Complete",
+                "type": kind,
                 "status": "False",
                 "reason": "Queued",
                 "message": "waits for maxActiveRuns of the Dag (1)",
                 "lastTransitionTime": "2026-03-02T12:00:00Z",
             }
+            for kind in ("Complete", "Failed")
         ],
         "tasks": [],
     }
@@ -171,6 +172,18 @@ def test_a_run_that_failed_names_who_did() -> None:
         world.fail(f"t{index}")
     assert world.run.message == "failed: t0, t1, t2, t3, t4 and 2 more"
     assert (world.run.status()["reason"], world.run.status()["conditions"][0]["reason"]) == ("TaskFailed", "TaskFailed")
+
+
+@pytest.mark.parametrize(("ends", "complete", "failed"), [("succeed", "True", "False"), ("fail", "False", "True")])
+def test_a_run_is_complete_when_it_has_succeeded_and_failed_when_it_has_failed(
+    ends: str, complete: str, failed: str
+) -> None:
+    world = World(task("a"))
+    statuses = {each["type"]: each["status"] for each in world.run.status()["conditions"]}
+    assert statuses == {"Complete": "False", "Failed": "False"}
+    getattr(world, ends)("a")
+    statuses = {each["type"]: each["status"] for each in world.run.status()["conditions"]}
+    assert statuses == {"Complete": complete, "Failed": failed}
 
 
 def test_a_task_that_was_not_considered_is_not_in_status() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from tradewind.controller.backfills.interruptions import Gone, Outdated
 from tradewind.controller.conditions import with_times
 from tradewind.controller.resources import BACKFILLS
-from tradewind.engine.states import FINISHED_PHASES
+from tradewind.engine.run_status import end_conditions
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError
@@ -56,10 +56,10 @@ class StatusKeeper:
 
         Raises Outdated when somebody else has written it since it was read, Gone when there is no Backfill any more.
         """
-        over = "True" if wanted["phase"] in FINISHED_PHASES else "False"
+        ends = end_conditions(wanted["phase"], wanted["reason"], wanted["message"])
         conditions = [
             _condition("Accepted", *self.accepted, generation),
-            _condition("Complete", over, wanted["reason"], wanted["message"], generation),
+            *({**each, "observedGeneration": generation} for each in ends),
         ]
         status = {**self.fixed, **wanted, "observedGeneration": generation}
         status["conditions"] = with_times(conditions, self._known.get("conditions") or [], self._clock.now())
