@@ -21,7 +21,7 @@ from tradewind.controller.revisions import content_hash
 from tradewind.engine.consecutive_failures import SUSPENDED, TOO_MANY_FAILED_RUNS
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
-from tradewind.engine.schedule import due_ticks, first_moment, max_active_runs
+from tradewind.engine.schedule import counts_from, due_ticks, max_active_runs
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.states import RunPhase
 from tradewind.engine.status_check import usable_dag_status
@@ -60,6 +60,8 @@ class Entry:
     problems: list[Problem]
     revision: str
     timetable: Timetable | None
+    deleting: bool
+    """It is being deleted: nothing new begins."""
     last: datetime | None
     """The last tick that was dealt with."""
     next: datetime | None = None
@@ -173,7 +175,7 @@ class Dags:
     def is_accepted(self, dag: DagObject) -> bool:
         """Whether it can run, by all that it says."""
         entry = self.entries.get((dag.metadata.namespace, dag.metadata.name))
-        if entry is None or (entry.uid, entry.generation) != (dag.metadata.uid, dag.metadata.generation):
+        if entry is None or _identity(entry) != _identity_of(dag):
             return not validate_dag(dag.manifest())[1]
         return entry.spec is not None
 
@@ -209,11 +211,12 @@ class Dags:
                 self._history.forget(key)
             return
         entry = self.entries.get(key)
-        if entry is None or entry.uid != found.metadata.uid or entry.generation != found.metadata.generation:
+        if entry is None or _identity(entry) != _identity_of(found):
             entry = self.entries[key] = self._understand(key, found, entry)
             self.failure_limits.understand(key, found)
             if entry.spec is not None:
-                self._scheduler.set_max_active_runs(*key, max_active_runs(entry.spec))
+                # The runs of one that is being deleted go with it: those that wait must not start before they do.
+                self._scheduler.set_max_active_runs(*key, 0 if entry.deleting else max_active_runs(entry.spec))
                 self._on_accepted(key)
         entry.resource_version = found.metadata.resource_version
         if key in self.catching_up:
@@ -223,7 +226,7 @@ class Dags:
         if self.failure_limits.recorded(key, found.status):
             # A run that is pruned before status counts it would be unknown to the next leader.
             self._history.prune(key, entry.spec)
-        if entry.spec is not None:
+        if entry.spec is not None and not entry.deleting:
             self.failure_limits.enforce(key, found)
         if self._wanted_status(entry) != _without_times(found.status) and entry.status_task is None:
             entry.status_task = self._spawn(self._write_status(entry), f"status of Dag {key[1]}")
@@ -257,6 +260,7 @@ class Dags:
             problems=problems,
             revision=content_hash(metadata.uid, manifest["spec"])[:10] if spec else "",
             timetable=timetable_of(spec, created_at) if spec else None,
+            deleting=metadata.deletion_timestamp is not None,
             last=before.last if same and before else parse_time(status.get("lastScheduleTime")),
             last_run=status.get("lastRun"),
             last_run_phase=status.get("lastRunPhase"),
@@ -276,14 +280,20 @@ class Dags:
         """Make the runs that are due, unless some are being made already."""
         spec, timetable = entry.spec, entry.timetable
         entry.wake_at = None
-        if spec is None or timetable is None or spec.suspend or self.failure_limits.too_many(entry.key):
+        if (
+            spec is None
+            or timetable is None
+            or spec.suspend
+            or entry.deleting
+            or self.failure_limits.too_many(entry.key)
+        ):
             entry.next, entry.after_run = None, False
             return
         if entry.creating or self.failure_limits.is_counting(entry.key):
             return
         active = self._scheduler.active_runs(*entry.key) + len(entry.unseen)
         room = max_active_runs(spec) - active
-        after = entry.last or first_moment(spec, entry.created_at)
+        after = counts_from(spec, entry.created_at, entry.last)
         due = due_ticks(spec, timetable, after=after, now=now, room=room, ended=entry.last_run_ended)
         if due.passed_over is not None:
             entry.last = due.passed_over
@@ -364,6 +374,8 @@ class Dags:
         spec = entry.spec
         if spec is None:
             return _condition("Scheduled", False, "NotAccepted", "the Dag is not accepted", entry)
+        if entry.deleting:
+            return _condition("Scheduled", False, "Deleting", "the Dag is being deleted", entry)
         if too_many := self.failure_limits.too_many(entry.key):
             return _condition("Scheduled", False, TOO_MANY_FAILED_RUNS, too_many, entry)
         if entry.timetable is None:
@@ -403,6 +415,15 @@ class Dags:
                 return
             except KubeError as error:
                 log.warning("cannot write the status of Dag %s/%s: %s", *entry.key, error)
+
+
+def _identity(entry: Entry) -> tuple[str, int, bool]:
+    return entry.uid, entry.generation, entry.deleting
+
+
+def _identity_of(dag: DagObject) -> tuple[str, int, bool]:
+    metadata = dag.metadata
+    return metadata.uid, metadata.generation, metadata.deletion_timestamp is not None
 
 
 def _condition(kind: str, holds: bool, reason: str, message: str, entry: Entry) -> dict[str, Any]:

@@ -200,7 +200,7 @@ class Leader:
             self.pool_changed(key)
         for key, dag in self._cluster.dags.items():
             # Validating all Dags takes a while; how many of their runs may be active is needed at once.
-            limit = dag.facts.max_active_runs
+            limit = 0 if dag.metadata.deletion_timestamp else dag.facts.max_active_runs
             self.scheduler.set_max_active_runs(*key, limit if isinstance(limit, int) else DEFAULT_MAX_ACTIVE_RUNS)
         self.dags.take_over()
         self.backfills.take_over()

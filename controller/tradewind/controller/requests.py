@@ -267,7 +267,7 @@ class Requests:
 
     async def _not_loaded(self, asked: Asked) -> None:
         """The run is about to be loaded, or waits for its Dag: then it can only be stopped. Raises Waiting."""
-        waits = asked.status.get("reason") in ("DagNotFound", "DagNotAccepted", "RevisionUnusable")
+        waits = asked.status.get("reason") in ("DagNotFound", "DagDeleting", "DagNotAccepted", "RevisionUnusable")
         if not waits:
             return
         if asked.request.type != "Stop" or asked.broken:

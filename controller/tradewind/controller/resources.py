@@ -84,8 +84,8 @@ class DagRunObject(KubeObject, rename="camel"):
 
     @property
     def suspend(self) -> bool:
-        """Whether it is suspended."""
-        return self.spec.get("suspend") is True
+        """Whether nothing more of it may start: it is suspended, or being deleted."""
+        return self.spec.get("suspend") is True or self.metadata.deletion_timestamp is not None
 
     def decoded_status(self) -> dict[str, Any]:
         """The status as a dict."""

@@ -62,6 +62,8 @@ class RunVersions:
         if dag is None:
             message = f"waits: there is no Dag {name!r} in namespace {namespace!r}"
             raise Waiting("DagNotFound", message, (namespace, name))
+        if dag.metadata.deletion_timestamp:
+            raise Waiting("DagDeleting", f"waits: Dag {name!r} is being deleted", (namespace, name))
         message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
         # By all of it, as the condition says: not only by what its runs depend on.
         if not self._is_accepted(dag):

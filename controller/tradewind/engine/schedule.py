@@ -37,6 +37,13 @@ def first_moment(spec: DagSpec, created_at: datetime) -> datetime:
     return created_at - _JUST_BEFORE if _has(spec, ONCE, CONTINUOUS) else created_at
 
 
+def counts_from(spec: DagSpec, created_at: datetime, last: datetime | None) -> datetime:
+    """Ticks after this are still to be dealt with; `last` is the last that was. A startDate that is set later is waited
+    for, though the Dag has had runs."""
+    first = first_moment(spec, created_at)
+    return first if last is None else max(last, first) if spec.start_date else last
+
+
 def max_active_runs(spec: DagSpec) -> int:
     """How many runs of the Dag may be running at once."""
     return 1 if _has(spec, CONTINUOUS) else spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS
@@ -70,7 +77,7 @@ def due_ticks(
 ) -> Due:
     """Ticks in (after, now] that get a run, at most `room`: all of them with catchup, else only the latest.
 
-    `after` is the last tick that was dealt with, or first_moment(); `ended` is when the last run ended, which only
+    `after` is counts_from(); `ended` is when the last run ended, which only
     @continuous asks for. Ticks older than startingDeadline are passed over. Without room nothing is lost: the ticks
     stay due, and without catchup the latest takes the place of the others.
     """

@@ -8,7 +8,7 @@ import pytest
 
 from tradewind.api.dag import DagSpec
 from tradewind.engine.history import FinishedRun, surplus_runs
-from tradewind.engine.schedule import MAX_TICKS_AT_ONCE, Due, due_ticks, first_moment
+from tradewind.engine.schedule import MAX_TICKS_AT_ONCE, Due, counts_from, due_ticks, first_moment, upcoming
 from tradewind.engine.timetables import timetable_of
 
 pytestmark = pytest.mark.unit
@@ -72,6 +72,21 @@ def test_a_start_date_in_the_future_is_waited_for() -> None:
     dag = spec(startDate="2026-03-02T00:30:00Z")
     found = due(dag, after=first_moment(dag, at(0)), now=at(5))
     assert found == Due([], None, at(25), at(25))
+
+
+@pytest.mark.parametrize("schedule", ["0 * * * *", {"every": "1h"}, "@once", "@continuous"])
+@pytest.mark.parametrize("catchup", [False, True])
+def test_a_start_date_that_is_set_after_a_run_is_waited_for(schedule: Any, catchup: bool) -> None:
+    """As `tradewind next` says."""
+    dag = spec(schedule=schedule, startDate="2026-03-02T00:00:00Z", catchup=catchup)
+    found = due(dag, after=counts_from(dag, at(0), last=at(4)), now=at(5))
+    assert (dates(found), found.next) == ([], at(24))
+    assert next(upcoming(dag, at(5))).logical_date == at(24)
+
+
+def test_a_start_date_that_is_set_back_after_a_run_changes_nothing() -> None:
+    dag = spec(startDate="2026-03-01T00:00:00Z", catchup=True)
+    assert dates(due(dag, after=counts_from(dag, at(0), last=at(4)), now=at(6))) == [at(5), at(6)]
 
 
 def test_a_past_start_date_without_catchup_gets_the_latest_tick() -> None:

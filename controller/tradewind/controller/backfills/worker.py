@@ -223,6 +223,8 @@ class Worker:
         """The Dag, accepted; raises Waits otherwise."""
         key = (self.key[0], name)
         found, entry = self._around.cluster.dags.get(key), self._around.dag_entry(key)
+        if found is not None and found.metadata.deletion_timestamp:
+            raise Waits("DagDeleting", f"waits: Dag {name!r} is being deleted", look_again=LOOK_FOR_DAG)
         if found is None:
             message = f"waits: there is no Dag {name!r} in namespace {key[0]!r}"
             raise Waits("DagNotFound", message, look_again=LOOK_FOR_DAG)
