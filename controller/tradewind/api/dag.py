@@ -85,7 +85,8 @@ class DagSpec(Model):
     """How long the Pods (and so the logs) of a finished run are kept. Default: as long as the run."""
     params: Annotated[dict[str, Json], Field(max_length=128)] | None = None
     """Parameters of a run, by name: for each a JSON Schema, with `default` for the value when none is given. A
-    parameter without a default must be given."""
+    parameter without a default must be given. A schema has at most 16 KiB without its default, all values together at
+    most 256 KiB, and what would be too much work to check is refused."""
     task_defaults: TaskDefaults | None = None
     """Settings for every task; a task's own fields win."""
     pod_template: FreeObject | None = None

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from tradewind.api.validation import (
     validate_pool,
 )
 from tradewind.api.validation.params import check_params
+from tradewind.api.validation.work import LITTLE_WORK, TooMuchWork, Work
 from tradewind.engine.schedule import first_moment
 
 pytestmark = pytest.mark.unit
@@ -116,13 +117,27 @@ HOSTILE_SCHEMAS = {
     "refers to itself": ({"allOf": [{"$ref": "#"}]}, "may not refer to other schemas"),
     "a file": ({"properties": {"x": {"$ref": "file:///etc/passwd"}}}, "may not refer to other schemas"),
     "an address": ({"items": {"$dynamicRef": "http://10.0.0.1/x"}}, "may not refer to other schemas"),
-    "another dialect": ({"items": {"$schema": "http://json-schema.org/draft-07/schema#"}}, "$schema: only"),
+    "another dialect": ({"$schema": "http://json-schema.org/draft-07/schema#"}, "$schema: only"),
+    "a schema of its own": (
+        {"items": {"$schema": "https://json-schema.org/draft/2020-12/schema", "pattern": "(a+)+$"}},
+        "$schema can be said at the top only",
+    ),
     "looks again and again": ({"anyOf": [{"unevaluatedProperties": False}]}, "may not use unevaluatedProperties"),
     "looks around": ({"pattern": "(?=a)b"}, "look-around"),
     "refers back": ({"patternProperties": {r"(a)\1": {}}}, "backreferences"),
     "a huge pattern": ({"pattern": "(a{100}){100}b"}, "written out it has 10001 characters"),
     "a long pattern": ({"pattern": "a?" * 600}, "written out it has 1200 characters"),
-    "classes without end": ({"pattern": r"\w{900}"}, "size limit"),
+    "classes without end": ({"pattern": r"\w{240}"}, "size limit"),
+    "more classes": ({"pattern": r"\w{900}"}, "cannot be checked"),
+    "classes of any case": ({"pattern": "(?i)" + "[\x01-\U0010ffff]" * 40}, "cannot be checked"),
+    "patterns for Python": ({"format": "regex", "pattern": "(?i)" + "[\x01-\uffff]" * 900}, "too large"),
+    "a large schema": ({"allOf": [{"minimum": i} for i in range(1000)]}, "at most 16384 may be"),
+    "many schemas": ({"allOf": [{} for _ in range(4000)]}, "cannot be checked"),
+    "types of no type": ({"type": [[], {}] * 2000}, "is not one of"),
+    "a default that costs": (
+        {"allOf": [{"items": {"minimum": -i}} for i in range(200)], "default": [1] * 2000},
+        "cannot be checked",
+    ),
     "many patterns": ({"patternProperties": {f"x{i}": {} for i in range(21)}}, "more than 20 patterns"),
     "large defaults": ({"default": "x" * 300_000}, "at most 262144 may be"),
 }
@@ -142,6 +157,74 @@ def test_patterns_take_no_time_however_they_are_written() -> None:
     with bounded():
         [problem] = check_params({"p": schema}, {"p": "a" * 50_000 + "b"})
     assert "does not match" in problem.message
+
+
+def of_many(count: int, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"allOf": [schema] * count}
+
+
+HOSTILE_VALUES = {
+    "objects that differ": ({"uniqueItems": True}, [{"id": i} for i in range(9000)], None),
+    "what cannot be sorted": ({"uniqueItems": True}, [None, *range(30_000)], None),
+    "objects that do not": ({"uniqueItems": True}, [{"id": i % 4000} for i in range(5000)], "at 0 and 4000 are equal"),
+    "wide alternatives": ({"anyOf": [{"items": {"type": "string"}}] * 50}, list(range(1000)), "under any of"),
+    "wide alternatives of long": ({"anyOf": [{"items": {"type": "string"}}] * 99}, list(range(9000)), "too much work"),
+    "long messages": (of_many(500, {"type": "string"}), list(range(30_000)), "is not of type"),
+    "long enums": ({"items": {"enum": [[0] * 100 + [i] for i in range(39)]}}, [[0] * 101] * 800, "too much work"),
+    "no enum": ({"items": {"enum": [[0] * 100 + [i] for i in range(39)]}}, [[0] * 100 + [-1]] * 800, "is not one of"),
+    "contains nothing": (of_many(300, {"contains": False}), [0] * 10_000, "does not contain"),
+    "a slow pattern": ({"pattern": r"(\w?){90}!"}, "a" * 200_000, "too much work"),
+    "long names": ({"patternProperties": {r"(\w?){150}!": {}}}, {"a" * 54 + str(i): 1 for i in range(4000)}, "too muc"),
+    "many kinds of names": ({"patternProperties": {f"x{i}": {} for i in range(20)}}, dict.fromkeys("abc", 1), None),
+    "tiny steps": ({"items": {"multipleOf": 1e-300}}, [1e308] * 20_000, "is not a multiple"),
+}
+
+
+@pytest.mark.parametrize(("schema", "value", "says"), HOSTILE_VALUES.values(), ids=HOSTILE_VALUES.keys())
+def test_values_of_params(schema: dict[str, Any], value: Any, says: str | None) -> None:
+    started = time.process_time()
+    found = check_params({"p": schema}, {"p": value})
+    assert time.process_time() - started < 3
+    assert (says in found[0].message) if says else not found
+    assert len(found) <= 20
+
+
+def test_a_little_work_is_a_tenth_of_a_second_at_most() -> None:
+    for schema, value, _ in HOSTILE_VALUES.values():
+        started = time.process_time()
+        with suppress(TooMuchWork):
+            check_params({"p": schema}, {"p": value}, Work(LITTLE_WORK))
+        assert time.process_time() - started < 0.5
+
+
+def test_what_people_check_is_not_too_much() -> None:
+    fields = {"a": {"type": "string"}, "b": {"type": "integer"}, "c": {"type": "string", "maxLength": 9}}
+    item = {"type": "object", "properties": fields, "required": ["a", "b"], "additionalProperties": False}
+    rows = [{"a": f"{i}", "b": i, "c": "x"} for i in range(6000)]
+    assert check_params({"p": {"type": "array", "items": item, "uniqueItems": True}}, {"p": rows}) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "equal"),
+    [
+        (1, 1.0, True),
+        (1, True, False),
+        (0, False, False),
+        (1, "1", False),
+        (None, "None", False),
+        ({"a": 1, "b": [2]}, {"b": [2.0], "a": 1.0}, True),
+        ({"a": 1}, {"a": "1"}, False),
+        ([1, 2], [12], False),
+        ([], {}, False),
+        ("a", "a", True),
+        ({"a:1,'b'": 2}, {"a": 1, "b": 2}, False),
+        (2**53 + 1, float(2**53), False),
+        (1e300, 10**300, False),
+        (-0.0, 0, True),
+    ],
+)
+def test_which_items_are_equal(one: Any, two: Any, equal: bool) -> None:
+    assert bool(check_params({"p": {"uniqueItems": True}}, {"p": [one, "between", two]})) is equal
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,209 @@
+"""JSON Schemas of params, and values by them: jsonschema does it, and each of its keywords is counted as work.
+
+What could still cost without bound is left out (references, unevaluated…) or done otherwise: patterns by another
+engine, unique items by a set.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from itertools import islice
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
+from jsonschema_specifications import REGISTRY as SPECIFICATIONS  # type: ignore[import-untyped]
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from tradewind.api.validation.patterns import found_in, why_unusable
+from tradewind.api.validation.work import TooMuchWork, Work
+
+MAX_PATTERNS = 20
+"""Of one param."""
+MAX_ERRORS = 20
+"""Of one value; more would not be read."""
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_REPEATED = ("unevaluatedItems", "unevaluatedProperties")
+_DATA = ("default", "const", "enum", "examples")
+_MESSAGE_IN_A_UNIT = 100
+"""Characters of a message: jsonschema writes into each the whole value that it is about."""
+
+_work: ContextVar[Work] = ContextVar("_work")
+
+
+def why_no_schema(schema: Mapping[str, Any], work: Work) -> str | None:
+    """What keeps `schema` from being a JSON Schema. Raises TooMuchWork."""
+    _work.set(work)
+    error = best_match(islice(_META_VALIDATOR.iter_errors(schema), 1))
+    if error is None:
+        return None
+    where = ".".join(map(str, error.absolute_path))
+    return f"is not a JSON Schema: {where and where + ': '}{error.message}"
+
+
+def refused(schema: Any, work: Work) -> Iterator[str]:
+    """What a schema may not say, though JSON Schema lets it. Raises TooMuchWork."""
+    left, count = [schema], 0
+    while left:
+        here = left.pop()
+        if isinstance(here, list):
+            left += here
+        if not isinstance(here, Mapping):
+            continue
+        work.spend(1)
+        for keyword in _REFERENCES:
+            if isinstance(here.get(keyword), str):
+                yield f"may not refer to other schemas ({keyword})"
+        for keyword in _REPEATED:
+            if keyword in here:
+                yield f"may not use {keyword}: say additionalProperties, or items"
+        dialect = here.get("$schema")
+        if isinstance(dialect, str) and here is not schema:
+            # There jsonschema would go on with its own validator, uncounted, and with Python's `re`.
+            yield "$schema can be said at the top only"
+        elif isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
+            yield f"$schema: only {DIALECT} is known"
+        patterns = [here["pattern"]] if isinstance(here.get("pattern"), str) else []
+        if isinstance(here.get("patternProperties"), Mapping):
+            patterns += here["patternProperties"]
+        count += len(patterns)
+        if count > MAX_PATTERNS:
+            yield f"has more than {MAX_PATTERNS} patterns"
+            return
+        yield from (message for pattern in patterns if (message := why_unusable(pattern, work)))
+        left += [below for keyword, below in here.items() if keyword not in _DATA]
+
+
+def errors_of(value: Any, schema: Any, work: Work) -> list[tuple[list[str | int], str]]:
+    """Where `value` is not as `schema` wants it, as path and message; the first MAX_ERRORS. Raises TooMuchWork, and
+    whatever numbers lead to that cannot be computed with."""
+    _work.set(work)
+    found = islice(_Validator(schema, registry=Registry()).iter_errors(value), MAX_ERRORS)
+    return [(list(error.absolute_path), error.message) for error in found]
+
+
+# Keywords -------------------------------------------------------------------------------------------------------------
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "string") and not found_in(pattern, instance, _work.get()):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _pattern_properties(validator: Any, patterns: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not validator.is_type(instance, "object"):
+        return
+    for pattern, below in patterns.items():
+        for name, value in instance.items():
+            if found_in(pattern, name, _work.get()):
+                yield from validator.descend(value, below, path=name, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not validator.is_type(instance, "object"):
+        return
+    named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    work = _work.get()
+    extras = [
+        name for name in instance if name not in named and not any(found_in(each, name, work) for each in patterns)
+    ]
+    if validator.is_type(allowed, "object"):
+        for name in extras:
+            yield from validator.descend(instance[name], allowed, path=name)
+    elif not allowed and extras:
+        shown = ", ".join(map(repr, sorted(extras)[:10]))
+        yield ValidationError(f"has properties that are not declared: {shown}")
+
+
+def _unique_items(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not wanted or not validator.is_type(instance, "array"):
+        return
+    first: dict[str, int] = {}
+    for position, item in enumerate(instance):
+        before = first.setdefault(_canonical(item, _work.get()), position)
+        if before != position:
+            yield ValidationError(f"items must differ, and those at {before} and {position} are equal")
+            return
+
+
+def _canonical(value: Any, work: Work) -> str:
+    """The same text for values that JSON Schema takes for equal: 1 is 1.0, and true is not 1."""
+    work.spend(1)
+    if isinstance(value, list):
+        return "[" + ",".join([_canonical(item, work) for item in value]) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(sorted([f"{key!r}:{_canonical(item, work)}" for key, item in value.items()])) + "}"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return repr(value)
+
+
+def _enum(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    _work.get().spend(len(allowed) * _nodes(instance))
+    yield from _KEYWORDS["enum"](validator, allowed, instance, schema)
+
+
+def _const(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    _work.get().spend(_nodes(instance))
+    yield from _KEYWORDS["const"](validator, wanted, instance, schema)
+
+
+def _nodes(value: Any) -> int:
+    """How many values there are in one; comparing it with another takes no more steps."""
+    if isinstance(value, list):
+        return 1 + sum(map(_nodes, value))
+    if isinstance(value, Mapping):
+        return 1 + sum(map(_nodes, value.values()))
+    return 1
+
+
+# Counting -------------------------------------------------------------------------------------------------------------
+
+_KEYWORDS: Mapping[str, Callable[..., Any]] = Draft202012Validator.VALIDATORS
+_WALKS = ("items", "contains", "propertyNames", "patternProperties", "additionalProperties", "prefixItems")
+
+
+def _counted(keyword: str, check: Callable[..., Any]) -> Callable[..., Iterator[ValidationError]]:
+    walks = keyword in _WALKS
+
+    def counted(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        work = _work.get()
+        steps = 2 + (len(value) if isinstance(value, list | dict) else 0)
+        work.spend(steps + len(instance) if walks and isinstance(instance, list | dict) else steps)
+        for error in check(validator, value, instance, schema) or ():
+            work.spend(1 + len(error.message) // _MESSAGE_IN_A_UNIT)
+            yield error
+
+    return counted
+
+
+_OURS = {
+    "additionalProperties": _additional_properties,
+    "const": _const,
+    "enum": _enum,
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "uniqueItems": _unique_items,
+}
+_Validator = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {keyword: _counted(keyword, check) for keyword, check in {**_KEYWORDS, **_OURS}.items()},
+)
+
+
+def _without_dialect(uri: str) -> Any:
+    """One of the schemas that JSON Schema itself is described by, such that what reads it stays ours."""
+    return {key: value for key, value in SPECIFICATIONS.contents(uri).items() if key != "$schema"}
+
+
+_META_REGISTRY = (
+    Registry()
+    .with_resources(
+        (uri, DRAFT202012.create_resource(_without_dialect(uri))) for uri in SPECIFICATIONS if "2020-12" in uri
+    )
+    .crawl()
+)
+_META_VALIDATOR = _Validator(_without_dialect(DIALECT), registry=_META_REGISTRY)
+__all__ = ["DIALECT", "MAX_ERRORS", "MAX_PATTERNS", "TooMuchWork", "errors_of", "refused", "why_no_schema"]
