@@ -1,7 +1,7 @@
 """One connection pool to one API server: requests, and streams for watches.
 
-Knows HTTP, credentials and the server's way of reporting errors. Retries nothing but a request that was
-refused for an expired token: whether to try again is up to the informer, the writer or the caller.
+Knows HTTP, credentials and the server's way of reporting errors. Retries nothing but a request that was refused for
+an expired token or a replaced certificate: whether to try again is up to the informer, the writer or the caller.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from tradewind.kube.resources import Resource
 Params = Mapping[str, str | int]
 
 PAGE_LIMIT = 500
+CHECK_FILES_EVERY = 300.0
+"""Seconds between two looks at the files of CA and client certificate; when one of them is refused that is at once."""
 Partial = bool | Literal["list", "table"]
 """Whether to ask for metadata only; `list` where the answer is a list, which the server wants to be told; `table` for a
 list of metadata and printer columns."""
@@ -89,6 +91,7 @@ class KubeClient:
         self._connect_timeout = connect_timeout
         self._slots = asyncio.Semaphore(max_requests)
         self._session: aiohttp.ClientSession | None = None
+        self._files_checked = float("-inf")
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip" if compression else "identity",
@@ -238,11 +241,10 @@ class KubeClient:
         """One request with its answer open; errors of any kind come out as this package's own."""
         query = f"?{urlencode(params)}" if params else ""
         url = URL(f"{self.connection.server}{path}{query}", encoded=True)
+        if asyncio.get_running_loop().time() >= self._files_checked + CHECK_FILES_EVERY:
+            self._check_files()
         try:
             response = await self._send(method, url, data, headers, limits)
-            if response.status == 401 and await self.connection.credentials.refresh():
-                response.release()
-                response = await self._send(method, url, data, headers, limits)
             async with response:
                 if response.status >= 400:
                     raise ApiError.from_response(
@@ -255,24 +257,50 @@ class KubeClient:
             raise Unreachable(f"{method} {path}: {error or type(error).__name__}") from error
 
     async def _send(
-        self,
-        method: str,
-        url: URL,
-        data: bytes | None,
-        headers: dict[str, str],
-        limits: aiohttp.ClientTimeout,
+        self, method: str, url: URL, data: bytes | None, headers: dict[str, str], limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """Send a request; again, if it was refused for credentials or certificates of which there are newer ones."""
+        connection = self.connection
+        proof = await connection.credentials.headers()
+        try:
+            response = await self._send_once(method, url, data, {**headers, **proof}, limits)
+        except aiohttp.ClientSSLError:
+            if not self._is_renewed(connection):
+                raise
+        else:
+            if response.status != 401:
+                return response
+            if not (self._is_renewed(connection) or await connection.credentials.refresh(proof)):
+                return response
+            response.release()
+        proof = await self.connection.credentials.headers()
+        return await self._send_once(method, url, data, {**headers, **proof}, limits)
+
+    async def _send_once(
+        self, method: str, url: URL, data: bytes | None, headers: dict[str, str], limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         connection = self.connection
         return await self._open_session().request(
             method,
             url,
             data=data,
-            headers={**headers, **await connection.credentials.headers()},
+            headers=headers,
             timeout=limits,
             allow_redirects=False,
             proxy=connection.proxy,
+            ssl=connection.tls if connection.tls is not None else False,
             server_hostname=connection.tls_server_name,
         )
+
+    def _is_renewed(self, used: Connection) -> bool:
+        """Whether there is another connection than the one that was used, now that the files are looked at."""
+        self._check_files()
+        return self.connection is not used
+
+    def _check_files(self) -> None:
+        """Look whether CA or client certificate were replaced. Connections that are open stay open."""
+        self._files_checked = asyncio.get_running_loop().time()
+        self.connection = self.connection.renewed() or self.connection
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is not None and self._session.closed:
@@ -281,7 +309,6 @@ class KubeClient:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,  # requests are bounded by a semaphore; streams must not eat into them
-                    ssl=self.connection.tls if self.connection.tls is not None else False,
                     keepalive_timeout=60,
                     socket_factory=_keepalive_socket,
                 ),

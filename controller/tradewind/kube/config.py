@@ -1,17 +1,21 @@
 """Where the API server is and how to talk to it: a kubeconfig, or the service account of a Pod.
 
-Reads files and the environment once, and returns a `Connection`; opens no connection itself.
+Reads files and the environment, and returns a `Connection`; opens no connection itself. Whoever has one may ask for it
+anew when the files that it was read from were replaced.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import logging
 import os
 import ssl
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,8 @@ import yaml
 
 from tradewind.kube.credentials import Credentials, ExecCredentials, FileCredentials, StaticCredentials
 from tradewind.kube.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 SERVICE_ACCOUNT_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -33,6 +39,46 @@ class Connection:
     namespace: str = "default"
     tls_server_name: str | None = None
     proxy: str | None = None
+    origin: Origin | None = field(default=None, compare=False, repr=False)
+    """Where it was read from; None if nowhere."""
+
+    def renewed(self) -> Connection | None:
+        """The connection as its files have it now. None if they are as they were, or say nothing that can be used."""
+        if self.origin is None or not self.origin.has_changed():
+            return None
+        try:
+            found = self.origin.read()
+        except ConfigurationError as error:
+            log.warning("the connection to %s stays as it was: %s", self.server, error)
+            return None
+        if found.server != self.server:
+            log.warning("the connection stays with %s, though %s is configured now", self.server, found.server)
+            return None
+        log.info("the files of the connection to %s have changed, and are read again", self.server)
+        return found
+
+
+class Origin:
+    """The files of a connection, as they were when it was read."""
+
+    def __init__(self, files: Sequence[Path], read: Callable[[], Connection]) -> None:
+        self.read = read
+        self._files = files
+        self._contents = self._digest()
+
+    def has_changed(self) -> bool:
+        """Whether any of the files is another now."""
+        return self._digest() != self._contents
+
+    def _digest(self) -> list[bytes | None]:
+        return [_digest(file) for file in self._files]
+
+
+def _digest(file: Path) -> bytes | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).digest()
+    except OSError:
+        return None
 
 
 def find_connection(
@@ -65,11 +111,13 @@ def in_cluster(environ: Mapping[str, str], directory: Path = SERVICE_ACCOUNT_DIR
     if ":" in host:
         host = f"[{host}]"
     namespace = directory / "namespace"
+    origin = Origin([directory / "ca.crt"], partial(in_cluster, environ, directory))
     return Connection(
         server=f"https://{host}:{port}",
         tls=_tls_context(ca_file=directory / "ca.crt"),
         credentials=FileCredentials(directory / "token"),
         namespace=namespace.read_text().strip() if namespace.exists() else "default",
+        origin=origin,
     )
 
 
@@ -88,6 +136,13 @@ def load_kubeconfig(paths: Sequence[Path], context: str | None = None) -> Connec
     server = str(cluster.get("server") or "").rstrip("/")
     if not server:
         raise ConfigurationError(f"cluster {chosen.get('cluster')!r} in {_names(paths)} has no server")
+    files = [
+        *paths,
+        *_named(cluster, cluster_base, "certificate-authority"),
+        *_named(user, user_base, "client-certificate", "client-key"),
+    ]
+    # Of this context, whichever is the current one by then.
+    origin = Origin(files, partial(load_kubeconfig, paths, context_name))
     return Connection(
         server=server,
         tls=_cluster_tls(cluster, cluster_base, user, user_base) if server.startswith("https") else None,
@@ -95,7 +150,12 @@ def load_kubeconfig(paths: Sequence[Path], context: str | None = None) -> Connec
         namespace=chosen.get("namespace") or "default",
         tls_server_name=cluster.get("tls-server-name"),
         proxy=cluster.get("proxy-url"),
+        origin=origin,
     )
+
+
+def _named(section: Mapping[str, Any], base: Path, *fields: str) -> list[Path]:
+    return [base / section[field] for field in fields if section.get(field)]
 
 
 class _Merged:

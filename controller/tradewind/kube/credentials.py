@@ -18,6 +18,9 @@ import orjson
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.errors import ConfigurationError
 
+RUN_AGAIN_AFTER = 5.0
+"""Seconds after which a plugin is run again whose token is refused."""
+
 
 class Credentials(Protocol):
     """Supplies the Authorization header."""
@@ -26,8 +29,8 @@ class Credentials(Protocol):
         """Headers to send with the next request."""
         ...
 
-    async def refresh(self) -> bool:
-        """The server answered 401: get a new credential; True if it is worth to try again."""
+    async def refresh(self, used: Mapping[str, str]) -> bool:
+        """The server answered 401 to a request with these headers: True if there are others now, to try again with."""
         ...
 
 
@@ -40,7 +43,7 @@ class StaticCredentials:
     async def headers(self) -> Mapping[str, str]:
         return self._headers
 
-    async def refresh(self) -> bool:
+    async def refresh(self, used: Mapping[str, str]) -> bool:
         return False
 
 
@@ -59,10 +62,11 @@ class FileCredentials:
             self._read()
         return self._headers
 
-    async def refresh(self) -> bool:
-        before = self._headers
-        self._read()
-        return self._headers != before
+    async def refresh(self, used: Mapping[str, str]) -> bool:
+        # Of many requests that are refused together the first may have read the new token for all of them.
+        if self._headers == used:
+            self._read()
+        return self._headers != used
 
     def _read(self) -> None:
         try:
@@ -98,6 +102,7 @@ class ExecCredentials:
         self._clock = clock
         self._headers: dict[str, str] = {}
         self._expires: datetime | None = None
+        self._ran_at = float("-inf")
         self._lock = asyncio.Lock()
 
     async def headers(self) -> Mapping[str, str]:
@@ -106,11 +111,12 @@ class ExecCredentials:
                 await self._run()
         return self._headers
 
-    async def refresh(self) -> bool:
+    async def refresh(self, used: Mapping[str, str]) -> bool:
         async with self._lock:
-            before = self._headers
-            await self._run()
-            return self._headers != before
+            # Once for all requests that are refused together, and not again and again for a token that stays the same.
+            if self._headers == used and self._clock.monotonic() - self._ran_at >= RUN_AGAIN_AFTER:
+                await self._run()
+            return self._headers != used
 
     async def _run(self) -> None:
         request = {
@@ -144,5 +150,6 @@ class ExecCredentials:
                 f"credential plugin {self._command} returned no token; client certificates are not supported"
             )
         self._headers = {"Authorization": f"Bearer {status['token']}"}
+        self._ran_at = self._clock.monotonic()
         expires = status.get("expirationTimestamp")
         self._expires = datetime.fromisoformat(expires) if expires else None

@@ -150,7 +150,8 @@ class ApiError(KubeError):
             return self.reason == "Conflict" and self.details.get("kind") == "resourcequotas"
         if self.is_too_large:
             return False
-        return self.status in (408, 429) or (self.status >= 500 and self.status != 501)
+        # 401 is also what a server says that cannot check a token now; who has none to send never gets on anyway.
+        return self.status in (401, 408, 429) or (self.status >= 500 and self.status != 501)
 
     def has_cause(self, reason: str) -> bool:
         """Whether `details.causes` names this reason."""

@@ -298,7 +298,7 @@ class Writer:
         if not isinstance(error, KubeError) or not error.is_transient:
             return None
         retry_after = error.retry_after if isinstance(error, ApiError) else None
-        refused = isinstance(error, ApiError) and error.status in (409, 429)
+        refused = isinstance(error, ApiError) and error.status in (401, 409, 429)
         if isinstance(error, ApiError) and error.is_too_many_requests:
             self._throttle.slow_down(retry_after)
         if pending.future.cancelled() or not (refused or pending.write.repeatable):
