@@ -15,7 +15,7 @@ WORK = """
 - {apiGroups: [tradewind.dev], resources: [dags], verbs: [get, list, watch, patch]}
 - {apiGroups: [tradewind.dev], resources: [backfills], verbs: [get, list, watch, patch, delete]}
 - {apiGroups: [tradewind.dev], resources: [dagruns], verbs: [get, list, watch, create, patch, delete]}
-- {apiGroups: [tradewind.dev], resources: [dags/status, dagruns/status, backfills/status], verbs: [patch]}
+- {apiGroups: [tradewind.dev], resources: [dags/status, dagruns/status, pools/status, backfills/status], verbs: [patch]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, create, patch, delete, deletecollection]}
 - {apiGroups: [""], resources: [configmaps], verbs: [list, watch]}
 - {apiGroups: [apps], resources: [controllerrevisions], verbs: [get, list, create, delete]}

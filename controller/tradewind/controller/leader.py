@@ -22,6 +22,7 @@ from tradewind.controller.metrics import Metrics
 from tradewind.controller.object_watches import ObjectWatches
 from tradewind.controller.past import Past
 from tradewind.controller.pods.observation import observe
+from tradewind.controller.pools import PoolStatuses
 from tradewind.controller.requests import Asked, Requests
 from tradewind.controller.resources import DagRunObject, PodObject, regarding
 from tradewind.controller.revisions import Revisions
@@ -145,6 +146,7 @@ class Leader:
             spawn=self.spawn,
             wake=self._news.set,
         )
+        self.pools = PoolStatuses(writer, cluster.pools, self.scheduler)
         self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=self.spawn, clock=clock)
 
     # The term -----------------------------------------------------------------------------------------------------
@@ -210,6 +212,7 @@ class Leader:
         for key in list(self._cluster.requested):
             self.requests.changed(key)
         self.spawn(self._count_history(), "count history")
+        self.spawn(self.pools.keep_written(), "statuses of Pools")
         self.spawn(self.leftovers.take_over(), "take over leftovers")
         for run_uid, pods in list(self._cluster.pods.items()):
             for pod in pods.values():
@@ -270,8 +273,11 @@ class Leader:
         """A Pool came, changed or went."""
         if self._ready:
             pool = self._cluster.pools.get(key)
-            self.scheduler.set_pool(*key, pool.spec.slots if pool else None)
-            self._news.set()
+            self.pools.news.set()
+            slots = pool.spec.slots if pool else None
+            if self.scheduler.slots.limits.get(key) != slots:
+                self.scheduler.set_pool(*key, slots)
+                self._news.set()
 
     def backfill_changed(self, key: Key, dag: str) -> None:
         """A Backfill came, changed or went."""
@@ -370,6 +376,7 @@ class Leader:
         now = self._clock.now()
         dags_wake = self.dags.step(now, DAG_BUDGET)
         plan = self.scheduler.plan(now)
+        self.pools.news.set()
         for start in plan.starts:
             run = self.scheduler.runs[start.run.uid]
             self.spawn(self.tries.start(run, start), f"start {start.run.name}/{start.key.instance}")

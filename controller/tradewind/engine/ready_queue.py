@@ -1,7 +1,7 @@
 """The tasks of a run that wait for nothing but slots, by pool: the weightiest first, then the first in the Dag."""
 
 import heapq
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 Entry = tuple[int, int]
 """(minus the priority weight, position of the task)"""
@@ -18,6 +18,9 @@ class ReadyQueue:
 
     def __bool__(self) -> bool:
         return bool(self._ready)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._ready)
 
     def add(self, pool: str, weight: int, position: int) -> None:
         """The task has a ready instance."""

@@ -5,6 +5,7 @@ happened to, or whose time has come, or that wait for slots when some have becom
 """
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -116,6 +117,10 @@ class Scheduler:
         self._dirty.pop(uid, None)
         self._wake_of.pop(uid, None)
         self._dirty_dags.add(key)
+
+    def runs_that_wait(self) -> Iterator[RunState]:
+        """The runs with tasks that wait for nothing but slots; the scheduler may go on meanwhile."""
+        return (run for uid in list(self._ready) if (run := self.runs.get(uid)) is not None)
 
     def suspend(self, uid: str, suspended: bool) -> None:
         """DagRun.spec.suspend of a run is this."""

@@ -79,6 +79,10 @@ class SlotQueue:
         if self._told != (self._blocked_run, self._blocked, self._blocked_tasks):
             self._run.changed = True
 
+    def waiting(self) -> Iterator[TaskNode]:
+        """The tasks with instances that wait for nothing but slots (`node.ready`)."""
+        return (self._run.nodes[position] for position in self._ready)
+
     def waits_for(self, node: TaskNode) -> str | None:
         """Why a ready task had no slots when they were last handed out."""
         return self._blocked_tasks.get(node.position) or self._blocked.get(node.task.pool) or self._blocked_run

@@ -149,7 +149,7 @@ true
   resources: [dagruns]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [tradewind.dev]
-  resources: [dags/status, dagruns/status, backfills/status]
+  resources: [dags/status, dagruns/status, pools/status, backfills/status]
   verbs: [patch]
 - apiGroups: [""]
   resources: [pods]
