@@ -38,6 +38,7 @@ from tradewind.engine.requests.stop import STOPPED
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.run_status import end_conditions
 from tradewind.engine.states import FINISHED_PHASES, RunPhase
+from tradewind.engine.status_size import shorter, smallest
 from tradewind.engine.task_instance import format_time
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
@@ -212,7 +213,7 @@ class Requests:
         if record is not None:
             self._runs.hold(record, True)
         try:
-            version = await self._write(asked, outcome)
+            version, outcome = await self._write_what_fits(asked, outcome)
         finally:
             if record is not None:
                 self._runs.hold(record, False)
@@ -288,6 +289,27 @@ class Requests:
         self._tell(asked, outcome)
 
     # Writing ------------------------------------------------------------------------------------------------------
+
+    async def _write_what_fits(self, asked: Asked, outcome: Outcome) -> tuple[str | None, Outcome]:
+        """Write all of it, or as much as etcd takes. What does not fit at all is refused."""
+        try:
+            return await self._write(asked, outcome), outcome
+        except ApiError as error:
+            if not error.is_too_large or outcome.revision is None:
+                raise
+        ended = outcome.status["phase"] in FINISHED_PHASES
+        outcome = replace(outcome, status=shorter(outcome.status, outcome.revision.graph))
+        try:
+            return await self._write(asked, outcome), outcome
+        except ApiError as error:
+            if not error.is_too_large:
+                raise
+        if ended:
+            outcome = replace(outcome, status=smallest(outcome.status))
+        else:
+            refusal = self._refuse(asked, "the status of the run would not fit into the object then")
+            outcome = _with_generation(asked, refusal)
+        return await self._write(asked, outcome), outcome
 
     async def _write(self, asked: Asked, outcome: Outcome) -> str | None:
         """The resourceVersion; None if the run was changed meanwhile, and is to be looked at again."""

@@ -1,15 +1,31 @@
 """What the leader keeps of a run that it schedules, beside the run itself: how far its status is written."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+from tradewind.controller.cluster import Cluster
+from tradewind.controller.pods.observation import try_of
 from tradewind.controller.resources import DagRunObject
 from tradewind.controller.status_pace import FIRST_GUESS
 from tradewind.engine.run import RunState
+from tradewind.engine.status_size import shorter, smallest
 from tradewind.kube.objects import Key
+
+log = logging.getLogger(__name__)
+
+
+class Detail(Enum):
+    """How much status tells."""
+
+    FULL = auto()
+    SHORT = auto()
+    """What the run needs to go on: etcd does not take more."""
+    LEAST = auto()
+    """Not even that fits, so the run has ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,10 +48,37 @@ class Record:
     """Names of Pods that wait for their result to be in status before they are let go."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    detail: Detail = Detail.FULL
     writing: bool = False
     """Whether a write of status is under way."""
     ours: list[Mapping[str, Any]] = field(default_factory=list)
     """The status as last read or acknowledged, and as last sent: what a conflict is compared with."""
+
+    def status(self) -> dict[str, Any]:
+        """What is written of the run: as much as fits."""
+        status = {"observedGeneration": self.generation, **self.state.status()}
+        if self.detail is Detail.FULL:
+            return status
+        return smallest(status) if self.detail is Detail.LEAST else shorter(status, self.state.graph)
+
+    def shorten(self) -> bool:
+        """Its status does not fit into etcd: whether less can be written of it."""
+        if self.detail is Detail.LEAST:
+            return False
+        log.warning("the status of DagRun %s/%s is too large: less is written of it", *self.key)
+        self.detail = Detail.SHORT if self.detail is Detail.FULL else Detail.LEAST
+        return True
+
+
+def recorded(record: Record, cluster: Cluster) -> set[str]:
+    """Those of `record.over` whose result is in status: not what came before the run knew of the try."""
+    found = set()
+    for name in record.over:
+        pod = cluster.pod(record.state.info.uid, name)
+        identity = try_of(pod) if pod is not None else None
+        if identity is None or record.state.has_result(identity):
+            found.add(name)
+    return found
 
 
 class Written(Enum):

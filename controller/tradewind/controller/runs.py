@@ -19,10 +19,10 @@ from tradewind.api.validation import Problem, summary
 from tradewind.api.validation.params import check_params
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
-from tradewind.controller.pods.observation import is_over, try_of
+from tradewind.controller.pods.observation import is_over
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
 from tradewind.controller.revisions import Revision
-from tradewind.controller.run_record import Record, Written, keep_up, version_of
+from tradewind.controller.run_record import Detail, Record, Written, keep_up, recorded, version_of
 from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec
 from tradewind.controller.status_pace import WRITE_EVERY, StatusPace, cost_of_write
 from tradewind.controller.tries import Tries, is_stray
@@ -34,6 +34,7 @@ from tradewind.engine.run_status import end_conditions
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase
+from tradewind.engine.status_size import DOES_NOT_FIT, TOO_LARGE
 from tradewind.engine.task_instance import format_time
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
@@ -49,7 +50,7 @@ log = logging.getLogger(__name__)
 FIRST_WRITE_AFTER = 0.1
 """Seconds in which changes are gathered before status is written."""
 
-_PASSING: dict[str, Any] = {"reason": None, "message": None}
+_PASSING: dict[str, Any] = {"reason": None, "message": None, "params": None}
 """What status does not always have: a merge patch keeps what it does not name."""
 
 
@@ -424,9 +425,9 @@ class Runs:
 
     async def _write(self, record: Record) -> Written:
         """One write."""
-        state, over = record.state, self._recorded(record)
+        state, over = record.state, recorded(record, self._cluster)
         state.changed = False
-        status = {"observedGeneration": record.generation, **state.status()}
+        status = record.status()
         record.ours = [*record.ours[:1], status]
         record.writing = True
         body = {"metadata": {"resourceVersion": record.resource_version}, "status": _PASSING | status}
@@ -440,6 +441,11 @@ class Runs:
                 return Written.NEVER
             if error.is_conflict:
                 return await self._after_conflict(record)
+            if error.is_too_large and record.shorten():
+                if record.detail is Detail.LEAST:
+                    self._scheduler.fail(state.info.uid, TOO_LARGE, DOES_NOT_FIT, self._clock.now())
+                    self._wake()
+                return Written.NOT_YET
             raise
         finally:
             record.writing = False
@@ -452,16 +458,6 @@ class Runs:
             if pod is not None:
                 self._spawn(self._tries.let_go(pod), f"let go {name}")
         return Written.YES
-
-    def _recorded(self, record: Record) -> set[str]:
-        """Those of `record.over` whose result is in status(): not what came before the run knew of the try."""
-        recorded = set()
-        for name in record.over:
-            pod = self._cluster.pod(record.state.info.uid, name)
-            identity = try_of(pod) if pod is not None else None
-            if identity is None or record.state.has_result(identity):
-                recorded.add(name)
-        return recorded
 
     async def _after_conflict(self, record: Record) -> Written:
         """Somebody else changed the object. If it was its status, what we know is out of date: load the run anew."""

@@ -5,10 +5,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from tradewind.api.resolve import ResolvedTask
 from tradewind.engine.states import TaskState
+from tradewind.engine.status_size import stored_size
 from tradewind.engine.tries import StopReason, TryEvent, TryReport
 
 MAX_OUTPUT_BYTES = 4096
@@ -77,9 +76,9 @@ def _judge_output(text: str | None) -> Outcome:
 
 
 def output_size(output: Any, index: int | None = None) -> int:
-    """Bytes of an output in status; of an instance of a mapped task its index is written too. Raises TypeError for one
-    that cannot be written there: broken surrogates, or nested more than some 250 levels deep."""
-    return len(orjson.dumps(output)) + (len(f'"{index}":,') if index is not None else 0)
+    """Bytes of an output in status; of an instance of a mapped task its index is written too. Raises TypeError as
+    stored_size does."""
+    return stored_size(output) + (len(f'"{index}":,') if index is not None else 0)
 
 
 def _no_constant(name: str) -> Any:

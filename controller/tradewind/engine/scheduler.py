@@ -130,6 +130,13 @@ class Scheduler:
             self._dirty[uid] = None
             self._dirty_dags.add(_queue_of(run.info))
 
+    def fail(self, uid: str, reason: str, message: str, now: datetime) -> None:
+        """End a run now as Failed, for a reason that its tasks know nothing of."""
+        run = self.runs.get(uid)
+        if run is not None and not run.finished:
+            run.fail(reason, message, now)
+            self._dirty[uid] = None
+
     def report(self, uid: str, report: TryReport, now: datetime) -> None:
         """Something happened to a try of a run."""
         run = self.runs.get(uid)

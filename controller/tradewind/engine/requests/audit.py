@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from tradewind.api.run_request import RunRequest
+from tradewind.engine.status_size import stored_size
 from tradewind.engine.task_instance import format_time, shorten
 
 REQUESTS_BUDGET = 64 * 1024
@@ -42,6 +41,6 @@ def with_record(
         "time": format_time(now),
     }
     entries = [*map(dict, requests), {name: value for name, value in facts.items() if value is not None}]
-    while len(entries) > 1 and len(orjson.dumps(entries)) > REQUESTS_BUDGET:
+    while len(entries) > 1 and stored_size(entries) > REQUESTS_BUDGET:
         del entries[0]
     return entries
