@@ -176,9 +176,9 @@ class _Mirror:
         for run in leader.scheduler.runs.values():
             info = run.info
             runs[info.namespace, info.dag, run.phase.value] += 1
-            for node in run.nodes:
-                for state, count in node.tally().items():
-                    tasks[info.namespace, info.dag, state.value] += count
+            for state, count in run.tally().items():
+                tasks[info.namespace, info.dag, state.value] += count
+            for node in run.nodes if run.queue else ():
                 if node.ready:
                     waiting[info.namespace, node.task.pool] += len(node.ready)
         labels = ["namespace", "dag", "state"]

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from tradewind.engine.states import TaskState
+
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
     from tradewind.engine.task_instance import TaskInstance
@@ -43,3 +45,22 @@ def is_over(run: "RunState", key: "TryKey") -> bool:
     if known is None:
         return not is_to_come(node, key)
     return known.finished or key.number <= known.tries_before or (key.number, key.poke) < known.attempt
+
+
+def has_result(run: "RunState", key: "TryKey") -> bool:
+    """Whether status tells how a try ended (or will never need it)."""
+    position = run.graph.position.get(key.task)
+    if position is None or run.finished:
+        return True
+    node = run.nodes[position]
+    instance = instance_of(node, key)
+    if instance is None:
+        return not is_to_come(node, key)
+    if key.number <= instance.tries_before:
+        return True
+    if instance.finished:
+        return key.number <= instance.number
+    waits = instance.state in (TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING)
+    if (key.number, key.poke) != instance.attempt:
+        return (key.number, key.poke) < instance.attempt
+    return not waits or instance.next_poke_at is not None

@@ -7,8 +7,10 @@ exists; none of it changes the result.
 start.py says what moves a task that waits, try_life.py what reports and time do to a try.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from tradewind.api.duration import format_duration
@@ -19,23 +21,23 @@ from tradewind.engine.counting import count_ended, count_more, pair
 from tradewind.engine.early_reports import EarlyReports
 from tradewind.engine.graph import Graph
 from tradewind.engine.index_set import IndexSet
-from tradewind.engine.known_tries import instance_of, is_to_come
+from tradewind.engine.known_tries import has_result
 from tradewind.engine.mapping import ForEachError, for_each_of, items_of
 from tradewind.engine.outcome import Outcome
 from tradewind.engine.past import PastRuns
 from tradewind.engine.rendering import item_values
 from tradewind.engine.run_end import ENDING_REASONS, run_end
 from tradewind.engine.run_info import Note, RunInfo, Stop, Wait
-from tradewind.engine.run_status import TRIES_BUDGET, run_status
+from tradewind.engine.run_restore import is_at_rest, restore, restore_tasks, tasks_of
+from tradewind.engine.run_status import run_status
 from tradewind.engine.skips import look_behind
 from tradewind.engine.slot_queue import SlotQueue
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
-from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance
-from tradewind.engine.task_node import DETAILS_BUDGET, MAX_DETAILED, TaskNode
+from tradewind.engine.task_instance import TaskInstance
+from tradewind.engine.task_node import TaskNode
 from tradewind.engine.timers import Timer, Timers
 from tradewind.engine.tries import StopReason, TryKey, TryReport
-from tradewind.engine.trigger_rules import UpstreamCounts
 
 
 class RunState:
@@ -78,24 +80,7 @@ class RunState:
         """Task instances that hold slots."""
         self.changed = False
         """Whether status() would say something new since `changed` was last cleared."""
-        tries_kept = max(1, min(MAX_TRIES_KEPT, TRIES_BUDGET // len(dag.tasks)))
-        mapped = sum(task.for_each is not None or task.mapped_group is not None for task in dag.tasks)
-        details_kept = max(1, min(MAX_DETAILED, DETAILS_BUDGET // max(1, mapped)))
-        self.nodes = [
-            TaskNode(
-                task,
-                position,
-                self.graph.weights[position],
-                UpstreamCounts(
-                    len(self.graph.upstream[position]),
-                    setups=sum(dag.tasks[other].setup for other in self.graph.upstream[position]),
-                ),
-                TaskInstance(task, position, tries_kept=tries_kept),
-                details_kept=details_kept,
-            )
-            for position, task in enumerate(dag.tasks)
-        ]
-        self.total = self.unfinished = len(self.nodes)
+        self.total = self.unfinished = len(dag.tasks)
         """Task instances, as far as is known, and those that have not ended."""
         self.outputs: dict[str, dict[str, Any]] = {}
         """What templates see as `tasks`: by name (also with _ for -) the output of each task that has ended."""
@@ -111,18 +96,36 @@ class RunState:
         self._waits: list[Wait] = []
         self._pokes: list[TaskInstance] = []
         self._faults: list[str] = []
+        self.kept: list[dict[str, Any]] = []
+        """While the run is at rest: what status says of its tasks."""
         if status and status.get("phase"):
-            from tradewind.engine.run_restore import restore
-
             restore(self, status)
-        for node in self.nodes:
+        if not is_at_rest(self):
+            _ = self.nodes
+
+    @cached_property
+    def nodes(self) -> list[TaskNode]:
+        """Its tasks, made when they are first asked for: a run that only waits in the queue does without."""
+        nodes = self.__dict__["nodes"] = tasks_of(self)
+        kept, self.kept = self.kept, []
+        if kept:
+            restore_tasks(self, kept)
+        self.restore_run_timer()
+        for node in nodes:
             if not node.finished:
                 self.recheck(node.position)
+        return nodes
+
+    @property
+    def folded(self) -> bool:
+        """Whether its tasks have not been asked for yet."""
+        return "nodes" not in self.__dict__
 
     # Events -----------------------------------------------------------------------------------------------------
 
     def begin(self, now: datetime) -> None:
         """Leave the queue: tasks may start from now on."""
+        _ = self.nodes
         self.phase, self.started_at, self.message, self.reason = RunPhase.RUNNING, now, None, None
         self.restore_run_timer()
         self.changed = True
@@ -132,7 +135,7 @@ class RunState:
         if self.suspended == suspended:
             return
         self.suspended, self.changed = suspended, True
-        if not suspended:
+        if not (suspended or self.folded):
             for node in self.nodes:
                 if not node.finished:
                     self.recheck(node.position)
@@ -188,6 +191,8 @@ class RunState:
 
     def missing(self, present: Iterable[TryKey]) -> list[TryKey]:
         """Tries that status says are under way and that are not among `present`."""
+        if self.folded:
+            return []
         # Nor those whose Pod has still to be made: a sensor that keeps its slots is Running all the time.
         known = {*present, *(instance.key for instance in self._pokes)}
         return [
@@ -199,21 +204,7 @@ class RunState:
 
     def has_result(self, key: TryKey) -> bool:
         """Whether status() tells how a try ended (or will never need it)."""
-        position = self.graph.position.get(key.task)
-        if position is None or self.finished:
-            return True
-        node = self.nodes[position]
-        instance = instance_of(node, key)
-        if instance is None:
-            return not is_to_come(node, key)
-        if key.number <= instance.tries_before:
-            return True
-        if instance.finished:
-            return key.number <= instance.number
-        waits = instance.state in (TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING)
-        if (key.number, key.poke) != instance.attempt:
-            return (key.number, key.poke) < instance.attempt
-        return not waits or instance.next_poke_at is not None
+        return has_result(self, key)
 
     def fail(self, reason: str, message: str, now: datetime) -> None:
         """End the run now: what has not finished is skipped, what is under way is stopped."""
@@ -241,7 +232,7 @@ class RunState:
 
     def release(self) -> None:
         """Give back every slot: the run is gone."""
-        for node in self.nodes:
+        for node in () if self.folded else self.nodes:
             for instance in (node.whole, *node.live.values()):
                 self.give_back(instance)
 
@@ -477,6 +468,16 @@ class RunState:
         """A task instance, to look at; None where there is none."""
         position = self.graph.position.get(task)
         return None if position is None else self.nodes[position].peek(index)
+
+    def tally(self) -> Counter[TaskState]:
+        """How many task instances are in each state."""
+        if self.folded:
+            known = Counter(TaskState(entry["state"]) for entry in self.kept)
+            return known + Counter({TaskState.NONE: self.total - known.total()})
+        found: Counter[TaskState] = Counter()
+        for node in self.nodes:
+            found.update(node.tally())
+        return found
 
     def items_of(self, node: TaskNode) -> list[Any]:
         """What the instances of a mapped task are about; after a restart made out anew, as status does not have it."""

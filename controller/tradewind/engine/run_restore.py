@@ -1,31 +1,67 @@
 """A run as its status says it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tradewind.engine import node_status, sensors, wait_for
 from tradewind.engine.counting import count_ended
 from tradewind.engine.outcome import output_size
-from tradewind.engine.run_status import SUSPENDED
-from tradewind.engine.states import RunPhase, TaskState
-from tradewind.engine.task_instance import parse_time
+from tradewind.engine.run_status import SUSPENDED, TRIES_BUDGET
+from tradewind.engine.states import FINISHED_STATES, RunPhase, TaskState
+from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance, parse_time
+from tradewind.engine.task_node import DETAILS_BUDGET, MAX_DETAILED, TaskNode
+from tradewind.engine.trigger_rules import UpstreamCounts
 
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
-    from tradewind.engine.task_instance import TaskInstance
-    from tradewind.engine.task_node import TaskNode
 
 
 def restore(run: "RunState", status: Mapping[str, Any]) -> None:
-    """Take over what DagRun.status says."""
+    """Take over what DagRun.status says of the run; its tasks follow once they are asked for."""
     run.phase = RunPhase(status["phase"])
     run.reason, run.message = status.get("reason"), status.get("message")
     if run.message == SUSPENDED:
         run.message, run.changed = None, True
     run.started_at = parse_time(status.get("startedAt"))
     run.finished_at = parse_time(status.get("finishedAt"))
-    entries = {entry["name"]: entry for entry in status.get("tasks", ())}
     run.requests = list(status.get("requests", ()))
+    run.kept = list(status.get("tasks", ()))
+
+
+def is_at_rest(run: "RunState") -> bool:
+    """Whether the run waits in the queue and its tasks need not be made for that: each has finished or not begun, and
+    is what its entry says."""
+    return run.phase is RunPhase.QUEUED and all(_is_at_rest(run, entry) for entry in run.kept)
+
+
+def _is_at_rest(run: "RunState", entry: Mapping[str, Any]) -> bool:
+    finished = entry["state"] in FINISHED_STATES
+    untouched = entry["state"] == TaskState.NONE and "message" not in entry
+    return (finished or untouched) and "count" not in entry and entry["name"] in run.graph.position
+
+
+def tasks_of(run: "RunState") -> list[TaskNode]:
+    """The tasks of a run, as they are before anything has happened."""
+    tasks, upstream = run.dag.tasks, run.graph.upstream
+    tries_kept = max(1, min(MAX_TRIES_KEPT, TRIES_BUDGET // len(tasks)))
+    mapped = sum(task.for_each is not None or task.mapped_group is not None for task in tasks)
+    details_kept = max(1, min(MAX_DETAILED, DETAILS_BUDGET // max(1, mapped)))
+    return [
+        TaskNode(
+            task,
+            position,
+            run.graph.weights[position],
+            UpstreamCounts(len(upstream[position]), setups=sum(tasks[other].setup for other in upstream[position])),
+            TaskInstance(task, position, tries_kept=tries_kept),
+            details_kept=details_kept,
+        )
+        for position, task in enumerate(tasks)
+    ]
+
+
+def restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> None:
+    """Take over what DagRun.status says of the tasks."""
+    entries = {entry["name"]: entry for entry in kept}
     run.removed = [
         entry
         for name, entry in entries.items()
@@ -49,7 +85,6 @@ def restore(run: "RunState", status: Mapping[str, Any]) -> None:
         entry = entries.get(node.task.name)
         if entry is not None:
             _restore_node(run, node, entry)
-    run.restore_run_timer()
 
 
 def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> None:

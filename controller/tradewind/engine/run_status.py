@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.api.duration import format_duration
 from tradewind.engine.node_status import entry
-from tradewind.engine.states import RunPhase, TaskState
+from tradewind.engine.states import FINISHED_STATES, RunPhase, TaskState
 from tradewind.engine.task_instance import format_time
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run_status(run: "RunState") -> dict[str, Any]:
         "phase": run.phase.value,
         "logicalDate": format_time(run.info.logical_date),
         "dataInterval": {"start": format_time(run.info.interval_start), "end": format_time(run.info.interval_end)},
-        "done": f"{run.total - run.unfinished}/{run.total}",
+        "done": _done(run),
         "conditions": _conditions(run),
     }
     if run.reason:
@@ -60,12 +60,23 @@ def run_status(run: "RunState") -> dict[str, Any]:
     if run.finished_at:
         status["finishedAt"] = format_time(run.finished_at)
         status["duration"] = format_duration(run.finished_at - (run.started_at or run.finished_at))
-    limit = message_limit(len(run.nodes))
-    status["tasks"] = [entry(node, limit, run.queue.waits_for(node)) for node in run.nodes if _has_begun(node)]
-    status["tasks"] += run.removed
+    status["tasks"] = list(run.kept) if run.folded else _tasks(run)
     if run.requests:
         status["requests"] = run.requests
     return status
+
+
+def _done(run: "RunState") -> str:
+    finished = run.total - run.unfinished
+    if run.folded:
+        finished = sum(entry["state"] in FINISHED_STATES for entry in run.kept)
+    return f"{finished}/{run.total}"
+
+
+def _tasks(run: "RunState") -> list[dict[str, Any]]:
+    limit = message_limit(len(run.nodes))
+    begun = [entry(node, limit, run.queue.waits_for(node)) for node in run.nodes if _has_begun(node)]
+    return begun + run.removed
 
 
 def _has_begun(node: "TaskNode") -> bool:

@@ -13,12 +13,15 @@ from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS, ResolvedTask
 from tradewind.engine.past_index import Follow, PastIndex
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Note, RunInfo, Stop, Wait
+from tradewind.engine.run_queue import RunQueue
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import RunPhase
 from tradewind.engine.tries import TryKey, TryReport
 
 QueueKey = tuple[str, str, str | None]
 """(namespace, Dag name, Backfill name): runs that share a maxActiveRuns; no Backfill for those of the Dag itself."""
+TOLD_AT_ONCE = 100
+"""Runs of a queue that are told in one plan why they wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Plan:
     follows: list[Follow] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     """What never should have happened, by run: errors of the engine, to be logged and counted."""
+    failed: list[tuple[RunInfo, Exception]] = field(default_factory=list)
+    """Runs that could not be worked on: they stay as they are, with their slots, until they are added anew."""
     wake_at: datetime | None = None
 
 
@@ -61,11 +66,13 @@ class Scheduler:
         self._wake_of: dict[str, datetime] = {}
         self._ready: set[str] = set()
         self._max_active_runs: dict[QueueKey, int] = {}
-        self._queued: dict[QueueKey, set[str]] = {}
+        self._queued: dict[QueueKey, RunQueue] = {}
         self._running: dict[QueueKey, set[str]] = {}
         self._ended: dict[QueueKey, set[str]] = {}
         """Runs that have ended but are not removed: their end has still to be written."""
         self._dirty_dags: set[QueueKey] = set()
+        self._untold_dags: set[QueueKey] = set()
+        """Those whose queues have more runs to be told why they wait than one plan does."""
 
     # What the caller tells ----------------------------------------------------------------------------------------
 
@@ -81,6 +88,8 @@ class Scheduler:
         elif self._max_active_runs.get(key) != limit:
             self._max_active_runs[key] = limit
             self._dirty_dags.add(key)
+            if key in self._queued:
+                self._queued[key].tell_all()
 
     def add_run(self, run: RunState) -> None:
         """Schedule a run that has not finished."""
@@ -88,8 +97,11 @@ class Scheduler:
         self.runs[info.uid] = run
         self.introduce(run)
         key = _queue_of(info)
-        group = self._queued if run.phase is RunPhase.QUEUED else self._running
-        group.setdefault(key, set()).add(info.uid)
+        if run.phase is RunPhase.QUEUED:
+            queue = self._queued.setdefault(key, RunQueue())
+            queue.put(info.uid, self._order(info.uid), may_leave=not run.suspended)
+        else:
+            self._running.setdefault(key, set()).add(info.uid)
         self._dirty[info.uid] = None
         self._dirty_dags.add(key)
 
@@ -128,7 +140,10 @@ class Scheduler:
         if run is not None and run.suspended != suspended:
             run.suspend(suspended)
             self._dirty[uid] = None
-            self._dirty_dags.add(_queue_of(run.info))
+            key = _queue_of(run.info)
+            self._dirty_dags.add(key)
+            if key in self._queued and uid in self._queued[key]:
+                self._queued[key].put(uid, self._order(uid), may_leave=not suspended)
 
     def fail(self, uid: str, reason: str, message: str, now: datetime) -> None:
         """End a run now as Failed, for a reason that its tasks know nothing of."""
@@ -151,7 +166,8 @@ class Scheduler:
         may be why no other may come.
         """
         key = (namespace, dag, None)
-        return sum(len(group.get(key, ())) for group in (self._queued, self._running, self._ended))
+        running, ended = (len(group.get(key, ())) for group in (self._running, self._ended))
+        return running + ended + (len(self._queued[key]) if key in self._queued else 0)
 
     # What is to be done -------------------------------------------------------------------------------------------
 
@@ -165,12 +181,18 @@ class Scheduler:
                 del self._wake_of[uid]
                 self._dirty[uid] = None
         touched: dict[str, RunState] = {}
+        self._dirty_dags |= self._untold_dags
+        self._untold_dags.clear()
         while self._dirty or self._dirty_dags or self._touched_by_the_past():
             dirty, self._dirty = self._dirty, {}
             for uid in dirty:
-                touched[uid] = self._advance(uid, plan, now)
+                run = touched[uid] = self.runs[uid]
+                try:
+                    self._advance(uid, plan, now)
+                except Exception as error:  # one run that cannot go on must not stop the others
+                    plan.failed.append((run.info, error))
             for key in list(self._dirty_dags):
-                self._start_runs(key, now)
+                self._start_runs(key, plan, now)
             self._dirty_dags.clear()
         self._grant(plan, touched)
         for uid, run in touched.items():
@@ -180,17 +202,20 @@ class Scheduler:
         plan.changed = list(changed.values())
         if self._past is not None:
             plan.lookups, plan.follows = self._past.take()
-        plan.wake_at = self._next_wake()
+        plan.wake_at = now if self._untold_dags else self._next_wake()
         return plan
 
-    def _advance(self, uid: str, plan: Plan, now: datetime) -> RunState:
+    def _advance(self, uid: str, plan: Plan, now: datetime) -> None:
         run = self.runs[uid]
         run.advance(now)
         if self._past is not None:
             self._past.advanced(run)
             before = self._past.queued_before(run)
             if before is not None:
-                self._dirty_dags.add(_queue_of(before.info))
+                waited_for = _queue_of(before.info)
+                if waited_for in self._queued:
+                    self._queued[waited_for].hurry(before.info.uid)
+                self._dirty_dags.add(waited_for)
         plan.stops += run.take_stops()
         plan.notes += run.take_notes()
         plan.waits += run.take_waits()
@@ -205,30 +230,39 @@ class Scheduler:
             self._ready.add(uid)
         else:
             self._ready.discard(uid)
-        return run
 
-    def _start_runs(self, key: QueueKey, now: datetime) -> None:
+    def _start_runs(self, key: QueueKey, plan: Plan, now: datetime) -> None:
         """Let runs leave the queue of their Dag, oldest logical date first, as far as maxActiveRuns allows."""
-        queued = self._queued.get(key)
-        if not queued:
+        queue = self._queued.get(key)
+        if not queue:
             return
         limit = self._max_active_runs.get(key, DEFAULT_MAX_ACTIVE_RUNS)
         running = self._running.setdefault(key, set())
-        for uid in sorted(queued, key=self._order):
-            run = self.runs[uid]
-            if run.suspended:
-                continue
+        while len(running) < limit and (first := queue.first) is not None:
+            self._begin(first, key, plan, now)
+        for uid in queue.take_hurried() if self._past is not None else ():
             # Were a run that a running one waits for held back until that one ends, neither ever would.
-            if len(running) < limit or (self._past is not None and self._past.awaited(run)):
-                queued.discard(uid)
-                running.add(uid)
-                run.begin(now)
+            if self._past is not None and self._past.awaited(self.runs[uid]):
+                self._begin(uid, key, plan, now)
+        whose = "the Dag" if key[2] is None else f"Backfill {key[2]}"
+        for uid in queue.take_untold(TOLD_AT_ONCE):
+            run = self.runs[uid]
+            run.wait(f"waits for maxActiveRuns of {whose} ({limit})")
+            if run.changed:
                 self._dirty[uid] = None
-            else:
-                whose = "the Dag" if key[2] is None else f"Backfill {key[2]}"
-                run.wait(f"waits for maxActiveRuns of {whose} ({limit})")
-                if run.changed:
-                    self._dirty[uid] = None
+        if queue.has_untold:
+            self._untold_dags.add(key)
+
+    def _begin(self, uid: str, key: QueueKey, plan: Plan, now: datetime) -> None:
+        run = self.runs[uid]
+        self._queued[key].discard(uid)
+        self._running[key].add(uid)
+        try:
+            run.begin(now)
+        except Exception as error:
+            plan.failed.append((run.info, error))
+        else:
+            self._dirty[uid] = None
 
     def _touched_by_the_past(self) -> bool:
         """Whether there are runs for which something has happened in an earlier one; they are looked at next."""
@@ -258,8 +292,12 @@ class Scheduler:
                 # Another run of its Dag got some since.
                 self._queue_up(queue, uid)
                 continue
-            starts = run.queue.grant(one=not had_some)
-            plan.starts += [Start(run.info, instance.task, instance.key) for instance in starts]
+            try:
+                starts = run.queue.grant(one=not had_some)
+                plan.starts += [Start(run.info, instance.task, instance.key) for instance in starts]
+            except Exception as error:
+                plan.failed.append((run.info, error))
+                continue
             self._queue_up(queue, uid)
         for uid in granted:
             run = self.runs[uid]
