@@ -118,6 +118,7 @@ def resolve_task(task: Task, defaults: TaskDefaults, groups: Groups) -> Resolved
         retries=_retry_policy(task, defaults),
         timeout=parse_duration(timeout) if timeout else None,
         queued_timeout=parse_duration(setting("queued_timeout", "10m")),
+        queued_timeout_set=setting("queued_timeout") is not None,
         skip_exit_codes=frozenset(skip_codes) if skip_codes is not None else DEFAULT_SKIP_EXIT_CODES,
         fail_exit_codes=frozenset(setting("fail_exit_codes", ())),
         pool=setting("pool", DEFAULT_POOL),

@@ -88,6 +88,8 @@ class ResolvedTask:
     max_active_per_dag: int | None = None
     max_active_per_run: int | None = None
     connections: tuple[str, ...] = ()
+    queued_timeout_set: bool = False
+    """Whether a person has set it: then it counts all waiting, for a node too."""
 
 
 @dataclass(frozen=True, slots=True)

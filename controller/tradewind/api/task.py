@@ -108,8 +108,9 @@ class TaskSettings(Model):
     timeout: Duration | None = None
     """Longest time a try may run, counted from the start of its container; then it is stopped, fails and is retried."""
     queued_timeout: Duration | None = None
-    """Longest time a try may wait for its container to start (image pull, free node); then it fails with the Pod's own
-    reason. Default: 10m."""
+    """Longest time a try may wait for its container to start; then it fails with the Pod's own reason. One that is set
+    counts all of that time, but for scheduling gates. Default: 10m, of which only the time counts in which the Pod's
+    own spec keeps it (an image that cannot be pulled, a missing Secret or volume), not that for a node with room."""
     skip_exit_codes: Annotated[list[ExitCode], Field(max_length=32, json_schema_extra=LIST_SET)] | None = None
     """Exit codes that mean "nothing to do": the task ends Skipped. Default: [99]."""
     fail_exit_codes: Annotated[list[ExitCode], Field(max_length=32, json_schema_extra=LIST_SET)] | None = None

@@ -49,6 +49,8 @@ class _InstanceFacts(Model):
     """Number of the current or last try, from 1."""
     lost: int | None = None
     """Tries among them that were lost and are not counted against the retries."""
+    preempted: int | None = None
+    """Those of the lost tries that made way for a Pod of a higher priority: they do not use up retries.onLost."""
     tries_before: int | None = None
     """Tries that were made before the last rerun; retries are counted from there."""
     reason: str | None = None
@@ -60,7 +62,7 @@ class _InstanceFacts(Model):
     scheduled_at: Timestamp | None = None
     """When the current try was ready to start."""
     queued_at: Timestamp | None = None
-    """When its Pod was created."""
+    """When its Pod was created, or its scheduling gates were taken off."""
     started_at: Timestamp | None = None
     """When its container started."""
     finished_at: Timestamp | None = None
@@ -100,6 +102,9 @@ class TaskStatus(_InstanceFacts):
     `{"2": "3,17-20"}`."""
     lost_tries: dict[str, str] | None = None
     """Of a mapped task: which instances lost how many tries, by number of lost tries: `{"1": "5"}`."""
+    preempted_tries: dict[str, str] | None = None
+    """Of a mapped task: which instances had to make way how often for a Pod of a higher priority, by how often:
+    `{"1": "5"}`."""
     rerun_from: dict[str, str] | None = None
     """Of a mapped task: which instances made how many tries before their last rerun, by number of tries: `{"1":
     "0-9"}`."""

@@ -411,7 +411,7 @@ class Leader:
         text = f"{note.task}: {note.message}" if note.task else note.message
         self._recorder.record(run, "Warning" if note.warning else "Normal", note.reason, text)
         dag = self.dags.entries.get((info.namespace, info.dag))
-        if dag is not None and note.task is None and note.warning:
+        if dag is not None and note.task is None and note.reason == RunPhase.FAILED:
             about = regarding("Dag", info.namespace, info.dag, dag.uid)
             self._recorder.record(about, "Warning", "RunFailed", f"run {info.name}: {note.message}", related=run)
         self._metrics.note(note)

@@ -179,13 +179,14 @@ class ContainerStatus(msgspec.Struct):
     state: _State = msgspec.field(default_factory=_State)
 
 
-class PodCondition(msgspec.Struct):
+class PodCondition(msgspec.Struct, rename="camel"):
     """One condition of a Pod."""
 
     type: str
     status: str = ""
     reason: str = ""
     message: str = ""
+    last_transition_time: datetime | None = None
 
 
 class PodStatus(msgspec.Struct, rename="camel"):

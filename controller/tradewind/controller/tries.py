@@ -27,7 +27,7 @@ from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo, Stop
 from tradewind.engine.scheduler import Start
 from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryKey, TryReport
+from tradewind.engine.tries import HeldBy, TryEvent, TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
@@ -152,7 +152,7 @@ class Tries:
             self._quotas.made(info.namespace)
             # A watch event that was faster than this answer says more: why the Pod waits, or that it runs.
             if self._cluster.pod(info.uid, name) is None:
-                self._report(info.uid, _report(key, TryEvent.CREATED))
+                self._report(info.uid, _report(key, TryEvent.CREATED, held_by=HeldBy.CLUSTER))
 
     def _refusal(self, namespace: str, key: TryKey, error: ApiError) -> TryReport:
         if error.is_quota_exceeded:

@@ -9,6 +9,7 @@ very same code. The cost of an event is in proportion to what it changes.
     trigger_rules/   when a task may start, given its upstream
     outcome.py       what the end of a try means
     time_limits.py   timeout and queuedTimeout
+    stuck.py         tries that cannot start, and who is told
     slots.py         the ledger of pools
     ready_queue.py   tasks that wait for slots
     retries.py       when the next try is due

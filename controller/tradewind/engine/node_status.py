@@ -106,11 +106,11 @@ def _detail(found: Mapping[str, Any], limit: int) -> dict[str, Any]:
 def _ranges(node: "TaskNode") -> dict[str, Any]:
     """Which instances are in which state, at which try, …, as ranges."""
     states: dict[TaskState, list[int]] = defaultdict(list)
-    numbers: tuple[dict[int, list[int]], ...] = tuple(defaultdict(list) for _ in range(4))
+    numbers: tuple[dict[int, list[int]], ...] = tuple(defaultdict(list) for _ in range(5))
     due: dict[int, list[int]] = defaultdict(list)
     for index, instance in node.live.items():
         states[instance.state].append(index)
-        own = (instance.number - 1, instance.lost, instance.tries_before, instance.pokes)
+        own = (instance.number - 1, instance.lost, instance.tries_before, instance.pokes, instance.preempted)
         if any(own):
             for number, found in zip(own, numbers, strict=True):
                 if number > 0:
@@ -129,6 +129,7 @@ def _ranges(node: "TaskNode") -> dict[str, Any]:
         ("lostTries", node.lost.items(), numbers[1]),
         ("rerunFrom", node.tries_before.items(), numbers[2]),
         ("pokeNumbers", (), numbers[3]),
+        ("preemptedTries", node.preempted.items(), numbers[4]),
     ):
         texts = _together(resting, more)
         if texts:
@@ -175,7 +176,7 @@ def restore(node: "TaskNode", status: dict[str, Any]) -> None:
     for state, indexes in node.resting.items():
         if state is not TaskState.NONE:
             node.resting[TaskState.NONE] = node.resting[TaskState.NONE] - indexes
-    node.lost = IndexMap.parse(status.get("lostTries"))
+    node.lost, node.preempted = IndexMap.parse(status.get("lostTries")), IndexMap.parse(status.get("preemptedTries"))
     restore_earlier(node, status)
     details = dict(node.remembered)
     at_rest = FINISHED_STATES if node.task.sensor is not None else FINISHED_STATES | {TaskState.UP_FOR_RETRY}
@@ -216,11 +217,11 @@ def _restore_live(
     if instance is None:
         return
     state, number = instance.state, max(instance.number, 1)
-    lost, tries_before = instance.lost, instance.tries_before
+    counts = instance.lost, instance.preempted, instance.tries_before
     if detail is not None:
         instance.restore(detail)
     instance.state, instance.number = state, number
-    instance.lost, instance.tries_before = lost, tries_before
+    instance.lost, instance.preempted, instance.tries_before = counts
     instance.pokes = int(pokes or instance.pokes)
     if state is TaskState.UP_FOR_RETRY:
         instance.retry_at = instance.retry_at or parse_time(due)

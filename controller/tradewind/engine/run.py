@@ -16,7 +16,7 @@ from typing import Any
 from tradewind.api.duration import format_duration
 from tradewind.api.resolve import ResolvedDag
 from tradewind.api.variables import Variables
-from tradewind.engine import start, try_life
+from tradewind.engine import start, stuck, try_life
 from tradewind.engine.counting import count_ended, count_more, pair
 from tradewind.engine.early_reports import EarlyReports
 from tradewind.engine.graph import Graph
@@ -87,7 +87,7 @@ class RunState:
         self.output_bytes = 0
         self.group_sizes: dict[str, int] = {}
         """Items of the mapped groups that know theirs."""
-        self.early = EarlyReports()
+        self.early, self.stuck = EarlyReports(), stuck.Stuck()
         self._dirty: dict[tuple[int, int | None], None] = {}
         self.timers = Timers()
         self.queue = SlotQueue(self)

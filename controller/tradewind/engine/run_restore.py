@@ -10,6 +10,7 @@ from tradewind.engine.run_status import SUSPENDED, TRIES_BUDGET
 from tradewind.engine.states import FINISHED_STATES, RunPhase, TaskState
 from tradewind.engine.task_instance import MAX_TRIES_KEPT, TaskInstance, parse_time
 from tradewind.engine.task_node import DETAILS_BUDGET, MAX_DETAILED, TaskNode
+from tradewind.engine.time_limits import start_by
 from tradewind.engine.trigger_rules import UpstreamCounts
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def restore(run: "RunState", status: Mapping[str, Any]) -> None:
     """Take over what DagRun.status says of the run; its tasks follow once they are asked for."""
     run.phase = RunPhase(status["phase"])
     run.reason, run.message = status.get("reason"), status.get("message")
-    if run.message == SUSPENDED:
+    if run.message == SUSPENDED or (run.message and run.phase is RunPhase.RUNNING and not run.reason):
+        # What keeps it from going on is found out anew.
         run.message, run.changed = None, True
     run.started_at = parse_time(status.get("startedAt"))
     run.finished_at = parse_time(status.get("finishedAt"))
@@ -127,8 +129,8 @@ def _resume(run: "RunState", instance: "TaskInstance") -> None:
         run.queue.add(instance)
     elif instance.state in (TaskState.QUEUED, TaskState.RUNNING):
         run.hold(instance)
-        if instance.queued_at:
-            run.timers.set(instance.queued_at + task.queued_timeout, instance)
+        if must_start := start_by(instance):
+            run.timers.set(must_start, instance)
         if instance.container_started_at and task.timeout:
             run.timers.set(instance.container_started_at + task.timeout, instance)
         if task.sensor is not None:

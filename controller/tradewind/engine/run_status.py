@@ -85,7 +85,9 @@ def _has_begun(node: "TaskNode") -> bool:
 
 
 def _message(run: "RunState") -> str | None:
-    return run.message or (SUSPENDED if _is_held(run) else None)
+    if run.message or run.finished:
+        return run.message
+    return SUSPENDED if run.suspended else run.stuck.message
 
 
 def _is_held(run: "RunState") -> bool:

@@ -5,9 +5,10 @@ happened to, or whose time has come, or that wait for slots when some have becom
 """
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS, ResolvedTask
 from tradewind.engine.past_index import Follow, PastIndex
@@ -16,8 +17,12 @@ from tradewind.engine.run_info import Note, RunInfo, Stop, Wait
 from tradewind.engine.run_queue import RunQueue
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import RunPhase
+from tradewind.engine.task_instance import TaskInstance
 from tradewind.engine.tries import TryKey, TryReport
 
+START_AGAIN = timedelta(seconds=60)
+"""After how long a try that has slots, and of which nobody has said what became of it, is to be started again: whoever
+was to do that may have failed. Starting what is being started does no harm. Nobody is woken for it."""
 QueueKey = tuple[str, str, str | None]
 """(namespace, Dag name, Backfill name): runs that share a maxActiveRuns; no Backfill for those of the Dag itself."""
 TOLD_AT_ONCE = 100
@@ -73,6 +78,8 @@ class Scheduler:
         self._dirty_dags: set[QueueKey] = set()
         self._untold_dags: set[QueueKey] = set()
         """Those whose queues have more runs to be told why they wait than one plan does."""
+        self._started: deque[tuple[datetime, RunState, TryKey]] = deque()
+        """What was to be started, and when to see to it that it was, the oldest first."""
 
     # What the caller tells ----------------------------------------------------------------------------------------
 
@@ -194,7 +201,8 @@ class Scheduler:
             for key in list(self._dirty_dags):
                 self._start_runs(key, plan, now)
             self._dirty_dags.clear()
-        self._grant(plan, touched)
+        self._start_again(plan, now)
+        self._grant(plan, touched, now)
         for uid, run in touched.items():
             if run.changed:
                 changed[uid] = run
@@ -220,7 +228,8 @@ class Scheduler:
         plan.notes += run.take_notes()
         plan.waits += run.take_waits()
         plan.faults += [f"DagRun {run.info.namespace}/{run.info.name}: {fault}" for fault in run.take_faults()]
-        plan.starts += [Start(run.info, poke.task, poke.key) for poke in run.take_pokes()]
+        for poke in run.take_pokes():
+            self._start(plan, run, poke, now)
         key = _queue_of(run.info)
         if run.finished and uid in self._running.get(key, ()):
             self._running[key].discard(uid)
@@ -272,7 +281,7 @@ class Scheduler:
         self._past.touched.clear()
         return bool(self._dirty)
 
-    def _grant(self, plan: Plan, touched: dict[str, RunState]) -> None:
+    def _grant(self, plan: Plan, touched: dict[str, RunState], now: datetime) -> None:
         """Hand out slots in order. Without freed slots only the runs that changed can have a use for any.
 
         Over all runs the highest priority goes first, then the oldest logical date. Among equal priorities a
@@ -293,8 +302,8 @@ class Scheduler:
                 self._queue_up(queue, uid)
                 continue
             try:
-                starts = run.queue.grant(one=not had_some)
-                plan.starts += [Start(run.info, instance.task, instance.key) for instance in starts]
+                for instance in run.queue.grant(one=not had_some):
+                    self._start(plan, run, instance, now)
             except Exception as error:
                 plan.failed.append((run.info, error))
                 continue
@@ -305,6 +314,18 @@ class Scheduler:
             touched[uid] = run
             if not run.queue:
                 self._ready.discard(uid)
+
+    def _start(self, plan: Plan, run: RunState, instance: TaskInstance, now: datetime) -> None:
+        plan.starts.append(Start(run.info, instance.task, instance.key))
+        self._started.append((now + START_AGAIN, run, instance.key))
+
+    def _start_again(self, plan: Plan, now: datetime) -> None:
+        """Start again what should have been started long ago."""
+        while self._started and self._started[0][0] <= now:
+            _, run, key = self._started.popleft()
+            instance = run.instance(key.task, key.index) if self.runs.get(run.info.uid) is run else None
+            if instance is not None and instance.key == key and instance.awaits_pod:
+                self._start(plan, run, instance, now)
 
     def _queue_up(self, queue: list[tuple[int, bool, tuple[datetime, str, str], str]], uid: str) -> None:
         """Give a run its place among those that want slots, if it does."""

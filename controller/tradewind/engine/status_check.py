@@ -22,7 +22,7 @@ _DAG_TIMES = ("lastScheduleTime", "nextScheduleTime", "lastRunFinishTime")
 _FREE = ("output", "outputs", "params")
 _STATES = frozenset(TaskState)
 _TIMES = ("scheduledAt", "queuedAt", "startedAt", "finishedAt", "retryAt", "firstPokeAt", "nextPokeAt")
-_BY_NUMBER = ("numbers", "lostTries", "rerunFrom", "pokeNumbers")
+_BY_NUMBER = ("numbers", "lostTries", "preemptedTries", "rerunFrom", "pokeNumbers")
 
 
 class UnusableStatus(ValueError):  # noqa: N818
@@ -143,7 +143,7 @@ def _check_entry(entry: Mapping[str, Any]) -> None:
 
 
 def _check_numbers(entry: Mapping[str, Any]) -> None:
-    for field in ("try", "lost", "triesBefore", "pokes"):
+    for field in ("try", "lost", "preempted", "triesBefore", "pokes"):
         if not 0 <= (entry.get(field) or 0) <= MOST_TRIES:
             raise ValueError(f"{field}: {entry[field]} is no number of tries")
 

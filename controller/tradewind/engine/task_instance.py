@@ -6,7 +6,7 @@ from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.engine.states import FINISHED_STATES, TaskState
-from tradewind.engine.tries import StopReason, TryKey, instance_name
+from tradewind.engine.tries import HeldBy, StopReason, TryKey, instance_name
 
 MAX_TRIES_KEPT = 10
 """Earlier tries of a task in status; the ones before are only counted."""
@@ -25,6 +25,8 @@ class TaskInstance:
     state: TaskState = TaskState.NONE
     number: int = 0
     lost: int = 0
+    preempted: int = 0
+    """Those of `lost` that had to make way for a Pod of a higher priority."""
     tries_before: int = 0
     """Tries made before the task was last asked to run again: they do not count against its retries."""
     pokes: int = 0
@@ -51,6 +53,10 @@ class TaskInstance:
     """How often in a row the Pod of this try could not be made."""
     postponed_since: datetime | None = None
     postponed_until: datetime | None = None
+    held_by: HeldBy | None = None
+    """What keeps its Pod from starting; None also where that is something of its own."""
+    held_by_itself_since: datetime | None = None
+    """Since when something of its own keeps its Pod from starting."""
     stop: StopReason | None = None
     """Set once the end of the current try was asked for."""
     _entry: dict[str, Any] | None = None
@@ -90,6 +96,12 @@ class TaskInstance:
         """Whether slots were granted and its Pod is not yet known to exist."""
         return self.state is TaskState.SCHEDULED and self.holds_slots
 
+    @property
+    def awaits_pod(self) -> bool:
+        """Whether its Pod is to be made, and nobody has said what became of that."""
+        waits = self.postponed_until or self.next_poke_at or self.stop
+        return self.holds_slots and self.queued_at is None and not waits
+
     def begin_try(self, now: datetime, last_try: str = "Failed") -> None:
         """The next try is ready to start: keep what the last one left (`last_try`: how it ended), and begin anew."""
         if self.number > self.tries_before:
@@ -109,11 +121,13 @@ class TaskInstance:
                 self.reason, self.message, self.finished_at = why.reason, why.message, now
             self._keep_try(_PAST_STATES.get(self.state, "Failed"))
         self.state, self.tries_before, self.lost, self.pokes = TaskState.NONE, self.number, 0, 0
+        self.preempted = 0
         self.reason = self.message = self.exit_code = self.stop = None
         self.output, self.has_output = None, False
         for field_name, _ in _TIMES:
             setattr(self, field_name, None)
         self.container_started_at = self.postponed_since = self.postponed_until = None
+        self.held_by = self.held_by_itself_since = None
         self.postponed = 0
         self.touch()
 
@@ -121,6 +135,7 @@ class TaskInstance:
         """Another Pod is to be made: for the next try, or for the next poke of a sensor."""
         self.stop = self.postponed_since = self.postponed_until = None
         self.queued_at = self.container_started_at = self.finished_at = self.retry_at = self.next_poke_at = None
+        self.held_by = self.held_by_itself_since = None
         self.postponed = 0
         if self.task.sensor is not None and not self.task.wait_for:
             self.pokes += 1
@@ -143,6 +158,7 @@ class TaskInstance:
         self.state = TaskState(entry["state"])
         self.number = entry.get("try", 0)
         self.lost = entry.get("lost", 0)
+        self.preempted = entry.get("preempted", 0)
         self.tries_before = entry.get("triesBefore", 0)
         self.pokes = entry.get("pokes", 0)
         self.reason = entry.get("reason")
@@ -163,6 +179,8 @@ class TaskInstance:
             facts["try"] = self.number
         if self.lost:
             facts["lost"] = self.lost
+        if self.preempted:
+            facts["preempted"] = self.preempted
         if self.tries_before:
             facts["triesBefore"] = self.tries_before
         if self.pokes:

@@ -49,6 +49,7 @@ class TaskNode:
     numbers: IndexMap = field(default_factory=IndexMap)
     """Tries of resting instances, where that is not the usual number for their state."""
     lost: IndexMap = field(default_factory=IndexMap)
+    preempted: IndexMap = field(default_factory=IndexMap)
     tries_before: IndexMap = field(default_factory=IndexMap)
     due: DueTimes = field(default_factory=DueTimes)
     """When resting instances that are UpForRetry go on."""
@@ -132,7 +133,7 @@ class TaskNode:
             self.resting[found.state].discard(index)
             self.remembered.pop(index, None)
             self.due.discard(index)
-            for numbers in (self.numbers, self.lost, self.tries_before):
+            for numbers in (self.numbers, self.lost, self.preempted, self.tries_before):
                 numbers.set(index, None)
         return found
 
@@ -154,6 +155,7 @@ class TaskNode:
         usual = self._usual_number(instance.state)
         self.numbers.set(index, instance.number if instance.number != usual else None)
         self.lost.set(index, instance.lost or None)
+        self.preempted.set(index, instance.preempted or None)
         self.tries_before.set(index, instance.tries_before or None)
         if instance.has_output:
             self.outputs[index] = instance.output
@@ -235,6 +237,7 @@ class TaskNode:
         found.state = state
         found.number = self.numbers.get(index, self._usual_number(state))
         found.lost, found.tries_before = self.lost.get(index), self.tries_before.get(index)
+        found.preempted = self.preempted.get(index)
         if state is TaskState.UP_FOR_RETRY:
             found.retry_at = self.due.get(index)
         elif state is TaskState.SCHEDULED:

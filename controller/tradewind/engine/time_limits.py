@@ -5,7 +5,7 @@ from datetime import datetime
 from tradewind.api.duration import format_duration
 from tradewind.engine import sensors
 from tradewind.engine.task_instance import TaskInstance
-from tradewind.engine.tries import StopReason, TryEvent, TryReport
+from tradewind.engine.tries import HeldBy, StopReason, TryEvent, TryReport
 
 
 def limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
@@ -16,11 +16,36 @@ def limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
             return why
         if task.timeout and instance.container_started_at + task.timeout <= now:
             return StopReason("Timeout", f"ran longer than timeout ({format_duration(task.timeout)})")
-    elif instance.queued_at and instance.queued_at + task.queued_timeout <= now:
+    elif (must_start := start_by(instance)) and must_start <= now:
         limit = format_duration(task.queued_timeout)
         message = f"did not start within queuedTimeout ({limit}): {instance.message or 'no reason is known'}"
         return StopReason(instance.reason or "QueuedTimeout", message)
     return None
+
+
+def start_by(instance: TaskInstance) -> datetime | None:
+    """When queuedTimeout is over for a try whose container has not started; None while it does not count.
+
+    One that a person has set counts from the moment that the Pod may be scheduled. By default a full cluster is
+    nobody's failure: only the time counts in which something of the Pod's own keeps it, its image or a missing volume.
+    """
+    if instance.queued_at is None or instance.held_by is HeldBy.GATES:
+        return None
+    task = instance.task
+    since = instance.queued_at if task.queued_timeout_set else instance.held_by_itself_since
+    return since + task.queued_timeout if since is not None else None
+
+
+def note_held(instance: TaskInstance, told: TryReport, now: datetime) -> None:
+    """A report says what keeps a Pod from starting."""
+    if instance.held_by is HeldBy.GATES and told.held_by is not HeldBy.GATES:
+        instance.queued_at = now
+        instance.touch()
+    instance.held_by = told.held_by
+    if told.held_by is not None:
+        instance.held_by_itself_since = None
+    elif instance.held_by_itself_since is None:
+        instance.held_by_itself_since = min(told.held_since or now, now)
 
 
 def overdue(instance: TaskInstance, report: TryReport, now: datetime) -> StopReason | None:

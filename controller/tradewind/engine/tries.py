@@ -27,6 +27,18 @@ class TryEvent(StrEnum):
         return _ORDER.get(self, len(_ORDER))
 
 
+class HeldBy(StrEnum):
+    """What keeps a Pod from starting that is not its own affair."""
+
+    GATES = "Gates"
+    """It may not be scheduled yet: somebody has still to take its scheduling gates off."""
+    CLUSTER = "Cluster"
+    """No node has room for it, or none was looked for yet."""
+
+
+PREEMPTED = frozenset({"PreemptionByScheduler", "Preempting", "Preempted"})
+"""Reasons of tries that were lost to a Pod of a higher priority, which may happen any number of times."""
+
 _ORDER = {TryEvent.POSTPONED: 0, TryEvent.CREATED: 1, TryEvent.RUNNING: 2}
 
 
@@ -72,6 +84,10 @@ class TryReport:
     waiting makes sense only as long as queuedTimeout."""
     index: int | None = None
     poke: int = 0
+    held_by: HeldBy | None = None
+    """Of one that waits to start; None: something of its own keeps it, its image for example."""
+    held_since: datetime | None = None
+    """Since when that has been so; None: since now."""
 
     @property
     def key(self) -> TryKey:

@@ -13,8 +13,8 @@ from tradewind.engine.retries import postpone_delay, retry_delay
 from tradewind.engine.run_status import OUTPUT_BUDGET
 from tradewind.engine.skips import check_decision
 from tradewind.engine.states import FINISHED_STATES, TaskState
-from tradewind.engine.time_limits import limit_reached, overdue
-from tradewind.engine.tries import StopReason, TryEvent, TryReport
+from tradewind.engine.time_limits import limit_reached, note_held, overdue, start_by
+from tradewind.engine.tries import PREEMPTED, StopReason, TryEvent, TryReport
 
 if TYPE_CHECKING:
     from tradewind.engine.run import RunState
@@ -117,7 +117,7 @@ def _make_way(
     instance.exit_code, instance.finished_at, instance.stop = None, now, None
     message = message or f"its Pod is gone, and try {instance.number + 1} was made"
     outcome = Outcome(TaskState.FAILED, reason or "PodVanished", message, lost=True)
-    if instance.lost < instance.task.retries.on_lost:
+    if _may_be_lost_again(instance, outcome):
         _try_again(run, instance, outcome, now)
         return
     instance.reason, instance.message = outcome.reason, outcome.message
@@ -145,9 +145,9 @@ def _progress(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
     if not instance.holds_slots:
         run.queue.discard(instance)
         run.hold(instance)
+    due_before = start_by(instance)
     if instance.queued_at is None:
         instance.queued_at, instance.message, instance.postponed_until = now, None, None
-        run.timers.set(now + task.queued_timeout, instance)
         if instance.state is TaskState.SCHEDULED:
             instance.state = TaskState.QUEUED
         run.mark(instance)
@@ -165,9 +165,15 @@ def _progress(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
             if task.timeout:
                 run.timers.set(started + task.timeout, instance)
             run.mark(instance)
-    elif instance.container_started_at is None and (instance.reason, instance.message) != (told.reason, told.message):
-        instance.reason, instance.message = told.reason, told.message
-        run.mark(instance)
+    elif instance.container_started_at is None:
+        note_held(instance, told, now)
+        due = start_by(instance)
+        if due is not None and due != due_before:
+            run.timers.set(due, instance)
+        if (instance.reason, instance.message) != (told.reason, told.message):
+            instance.reason, instance.message = told.reason, told.message
+            run.mark(instance)
+        run.stuck.note(run, instance, now)
 
 
 def _postpone(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
@@ -183,6 +189,8 @@ def _postpone(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
     instance.postponed += 1
     instance.postponed_until = now + postpone_delay(instance.postponed)
     instance.reason, instance.message = told.reason, told.message
+    if told.reason != "Suspended":
+        run.stuck.note(run, instance, now)
     run.timers.set(instance.postponed_until, instance)
     run.mark(instance)
 
@@ -210,7 +218,7 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
     if stopped is not None and stopped.reason == sensors.TIMEOUT and outcome.state is TaskState.FAILED:
         outcome = sensors.end_of(instance, stopped)
     outcome = check_decision(run, instance, _within_budget(run, instance, outcome))
-    if outcome.lost and instance.lost < task.retries.on_lost:
+    if outcome.lost and _may_be_lost_again(instance, outcome):
         _try_again(run, instance, outcome, now)
         return
     if outcome.state is TaskState.FAILED and outcome.retry and instance.failures <= task.retries.limit:
@@ -227,10 +235,16 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
     run.finish(instance, wait_for.softened(task, outcome), instance.finished_at)
 
 
+def _may_be_lost_again(instance: "TaskInstance", outcome: Outcome) -> bool:
+    """Whether another try follows one that was lost: as retries.onLost says, and always where it was preempted."""
+    return outcome.reason in PREEMPTED or instance.lost - instance.preempted < instance.task.retries.on_lost
+
+
 def _try_again(run: "RunState", instance: "TaskInstance", outcome: Outcome, now: datetime) -> None:
     """A try was lost: the next begins at once, and does not use up a try."""
     instance.reason, instance.message = outcome.reason, outcome.message
     instance.lost += 1
+    instance.preempted += outcome.reason in PREEMPTED
     unknown = outcome.message or "its result is unknown"
     note = f"try {instance.number} was lost ({outcome.reason}): {unknown}"
     run.note(instance, "TryLost", note, outcome.reason or "Lost")
@@ -250,6 +264,7 @@ def _within_budget(run: "RunState", instance: "TaskInstance", outcome: Outcome) 
 
 def fire(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     """A timer of the current attempt is due: whichever it was set for, the state says what it means now."""
+    run.stuck.tell(run, instance, now)
     if instance.state is TaskState.UP_FOR_RETRY:
         if instance.retry_at and instance.retry_at <= now:
             schedule(run, instance, now)

@@ -76,6 +76,7 @@ def test_the_interval_counts_from_the_end_of_a_poke(mode: str) -> None:
 @pytest.mark.parametrize(("soft", "end"), [(False, TaskState.FAILED), (True, TaskState.SKIPPED)])
 def test_the_timeout_counts_from_the_first_poke(mode: str, soft: bool, end: TaskState) -> None:
     world = World(sensor(mode, sensor={"softFail": soft, "interval": "4m"}, retries={"limit": 5, "delay": "1s"}))
+    world.created("s")
     world.wait(minutes=3)  # not started yet: this time does not count
     for _ in range(3):
         world.running("s", started_at=world.now)

@@ -4,12 +4,13 @@ The hard part is telling a task's own failure from a try that was lost to its su
 gone, Pod deleted): only the first uses up a try.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tradewind.api import names
 from tradewind.controller.resources import ContainerStatus, PodObject, Terminated
-from tradewind.engine.tries import TryEvent, TryKey, TryReport
+from tradewind.engine.tries import HeldBy, TryEvent, TryKey, TryReport
 
 # Reasons in status.reason of a Pod that failed through no fault of its containers: the kubelet or a controller ended
 # or refused it. (kubelet: eviction, admission, node shutdown; scheduler: preemption; podgc: node gone)
@@ -36,6 +37,8 @@ _NOT_STARTED = frozenset({"", "ContainerCreating", "PodInitializing"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """When a container started that never did, as the kubelet puts it."""
 _KILLED = frozenset({137, 143})
+_NO_SUCH_CLAIM = re.compile(r'persistentvolumeclaim "[^"]*" not found')
+"""In the message of the scheduler."""
 _START_CANCELLED = "context canceled"
 """In the message of a StartError: who asked for the container, the kubelet, went away while it was being made. What had
 begun to run by then was ended."""
@@ -96,7 +99,8 @@ def observe(pod: PodObject, *, gone: bool) -> TryReport | None:
     if container is not None and container.state.running is not None:
         return _report(identity, TryEvent.RUNNING, started_at=container.state.running.started_at)
     waits_for, message = _why_waiting(pod, container)
-    return _report(identity, TryEvent.CREATED, reason=waits_for, message=message)
+    held_by, since = _held(pod)
+    return _report(identity, TryEvent.CREATED, reason=waits_for, message=message, held_by=held_by, held_since=since)
 
 
 def _report(identity: TryKey, event: TryEvent, **facts: Any) -> TryReport:
@@ -192,6 +196,20 @@ def _message(pod: PodObject, ended: Terminated) -> str | None:
     if ended.reason == "OOMKilled":
         text = f"used more memory than its limit. {text}".strip()
     return text or None
+
+
+def _held(pod: PodObject) -> tuple[HeldBy | None, datetime | None]:
+    """Whose affair it is that the Pod has not started, and since when its own: once it has a node, or where the volume
+    that it asks for is not there."""
+    for condition in pod.status.conditions:
+        if condition.type == "PodScheduled":
+            if condition.status == "True":
+                return None, condition.last_transition_time
+            if condition.reason == "SchedulingGated":
+                return HeldBy.GATES, None
+            if _NO_SUCH_CLAIM.search(condition.message):
+                return None, None
+    return (None, None) if pod.spec.node_name else (HeldBy.CLUSTER, None)
 
 
 def _why_waiting(pod: PodObject, container: ContainerStatus | None) -> tuple[str | None, str | None]:
