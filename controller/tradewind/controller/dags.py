@@ -11,7 +11,7 @@ from typing import Any
 from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
 from tradewind.api.validation import Problem, summary, validate_dag
-from tradewind.controller import tick_runs
+from tradewind.controller import logs, tick_runs
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
 from tradewind.controller.failure_limits import FailureLimits, limit_of
@@ -247,6 +247,7 @@ class Dags:
         status = usable_dag_status(found.status)
         if problems:
             message = summary(problems)
+            log.info("Dag %s/%s is not accepted: %s", *key, message, extra=logs.about(key[0], dag=key[1]))
             self._recorder.record(
                 regarding("Dag", *key, metadata.uid), "Warning", problems[0].reason, message, action="Validate"
             )

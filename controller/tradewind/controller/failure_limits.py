@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tradewind.controller import logs
 from tradewind.controller.resources import DAGS, DagObject, regarding
 from tradewind.engine.consecutive_failures import TOO_MANY_FAILED_RUNS, FailureStreak, streak_in_status
 from tradewind.engine.ended_run import EndedRun
@@ -160,6 +161,7 @@ class FailureLimits:
     def _tell(self, key: Key, state: _State) -> None:
         last = f" (the last: {state.last_failed})" if state.last_failed else ""
         note = f"{_summary(state)}{last}; {_how_to_resume(key)}"
+        log.info("Dag %s/%s is suspended: %s", *key, note, extra=logs.about(key[0], dag=key[1]))
         about = regarding("Dag", *key, state.uid)
         self._recorder.record(about, "Warning", TOO_MANY_FAILED_RUNS, note, action="Suspend")
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
+from tradewind.controller import logs
 from tradewind.controller.backfills import Backfills
 from tradewind.controller.backfills.worker import Surroundings
 from tradewind.controller.cluster import Cluster
@@ -34,7 +35,7 @@ from tradewind.controller.waits import Waits
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.past_index import PastIndex
 from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Note
+from tradewind.engine.run_info import Note, RunInfo
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.states import RunPhase
 from tradewind.engine.tries import TryReport
@@ -310,8 +311,15 @@ class Leader:
             self.leftovers.consider(run_uid, pod)
 
     def _reported(self, run_uid: str, report: TryReport) -> None:
+        if log.isEnabledFor(logging.DEBUG) and run_uid in self.scheduler.runs:
+            self._trace(self.scheduler.runs[run_uid].info, report)
         self.scheduler.report(run_uid, report, self._clock.now())
         self._news.set()
+
+    def _trace(self, info: RunInfo, report: TryReport) -> None:
+        said = ": ".join(filter(None, (report.event.value, report.reason, report.message)))
+        place = info.namespace, info.name, report.key.instance, report.number
+        log.debug("DagRun %s/%s: %s, try %d: %s", *place, said, extra=_about(info, report.key.instance))
 
     def _dag_accepted(self, key: Key) -> None:
         self.runs.dag_changed(key)
@@ -387,6 +395,8 @@ class Leader:
         for fault in plan.faults:
             self._metrics.loop_failures.inc()
             log.error("a fault of the engine, which did not follow it: %s", fault)
+        for begun in plan.begun:
+            log.info("DagRun %s/%s of Dag %s starts", begun.namespace, begun.name, begun.dag, extra=_about(begun))
         for run in plan.changed:
             self.runs.mark(run)
         self.past.carry_out(plan)
@@ -409,9 +419,15 @@ class Leader:
         info = note.run
         run = regarding("DagRun", info.namespace, info.name, info.uid)
         text = f"{note.task}: {note.message}" if note.task else note.message
+        level = logging.DEBUG if note.task else logging.INFO
+        log.log(level, "DagRun %s/%s of Dag %s: %s", info.namespace, info.name, info.dag, text, extra=_about(info))
         self._recorder.record(run, "Warning" if note.warning else "Normal", note.reason, text)
         dag = self.dags.entries.get((info.namespace, info.dag))
         if dag is not None and note.task is None and note.reason == RunPhase.FAILED:
             about = regarding("Dag", info.namespace, info.dag, dag.uid)
             self._recorder.record(about, "Warning", "RunFailed", f"run {info.name}: {note.message}", related=run)
         self._metrics.note(note)
+
+
+def _about(info: RunInfo, task: str | None = None) -> dict[str, Any]:
+    return logs.about(info.namespace, dag=info.dag, run=info.name, task=task)

@@ -24,6 +24,7 @@ from tradewind.api.run_request import RunRequest
 from tradewind.api.validation import summary
 from tradewind.api.validation.params import check_params
 from tradewind.api.validation.shape import parse
+from tradewind.controller import logs
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
 from tradewind.controller.resources import DAGRUNS, DagRunObject, regarding
@@ -350,6 +351,15 @@ class Requests:
     def _tell(self, asked: Asked, outcome: Outcome) -> None:
         request, about = asked.request, regarding("DagRun", *asked.key, asked.found.metadata.uid)
         by = f" (asked for by {request.requested_by})" if request.requested_by else ""
+        log.info(
+            "DagRun %s/%s: %s %s%s: %s",
+            *asked.key,
+            request.type,
+            "was carried out" if outcome.applied else "was refused",
+            by,
+            outcome.message,
+            extra=logs.about(asked.key[0], dag=asked.found.dag, run=asked.key[1]),
+        )
         if outcome.applied:
             self._recorder.record(about, "Normal", _EVENTS[request.type], f"{outcome.message}{by}")
         else:

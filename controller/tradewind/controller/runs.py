@@ -17,6 +17,7 @@ import msgspec
 from tradewind.api import names
 from tradewind.api.validation import Problem, summary
 from tradewind.api.validation.params import check_params
+from tradewind.controller import logs
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
 from tradewind.controller.pods.observation import is_over
@@ -327,6 +328,7 @@ class Runs:
         async with self._in_turn((key[0], dag)):
             version = await self._patch_status(key, found, body)
         if version is not None:
+            log.info("DagRun %s/%s is refused: %s", *key, message, extra=logs.about(key[0], dag=dag, run=key[1]))
             self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
             backfill = found.metadata.labels.get(names.LABEL_BACKFILL)
             phase, name = RunPhase.FAILED, key[1]

@@ -44,6 +44,8 @@ class Plan:
 
     starts: list[Start] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
+    begun: list[RunInfo] = field(default_factory=list)
+    """Runs that have left the queue."""
     waits: list[Wait] = field(default_factory=list)
     changed: list[RunState] = field(default_factory=list)
     """Runs whose status() says something new."""
@@ -272,6 +274,7 @@ class Scheduler:
             plan.failed.append((run.info, error))
         else:
             self._dirty[uid] = None
+            plan.begun.append(run.info)
 
     def _touched_by_the_past(self) -> bool:
         """Whether there are runs for which something has happened in an earlier one; they are looked at next."""

@@ -17,6 +17,7 @@ from tradewind.api import API_VERSION, names
 from tradewind.api.backfill import UNFINISHED_PHASES, BackfillSpec, BackfillTimetable
 from tradewind.api.dag import DagSpec
 from tradewind.api.validation import summary, validate_backfill
+from tradewind.controller import logs
 from tradewind.controller.backfills.interruptions import Gone, Outdated, Refused, Waits
 from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
@@ -344,4 +345,5 @@ class Worker:
         self._tell(kind, status["reason"], status["message"])
 
     def _tell(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        log.info("Backfill %s/%s: %s: %s", *self.key, reason, message, extra=logs.about(self.key[0]))
         self._around.recorder.record(regarding("Backfill", *self.key, self.uid), kind, reason, message)
