@@ -134,6 +134,8 @@ DAGRUN_CRD = {
         ("Age", "date", ".metadata.creationTimestamp", "Time since the run was made", 0),
         ("Type", "string", ".spec.type", "Manual, Scheduled or Backfill", 1),
         ("Message", "string", ".status.message", "Why it is in this phase", 1),
+        ("Finished", "string", ".status.finishedAt", "When it ended", 1),
+        ("Revision", "string", ".status.revision", "Name of the ControllerRevision that it runs", 1),
     ],
     "selectable": [".spec.dag", ".spec.request.id", ".status.phase"],
     "rules": [

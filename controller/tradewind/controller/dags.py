@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tradewind.api import names
 from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
 from tradewind.api.validation import Problem, summary, validate_dag
@@ -15,17 +16,17 @@ from tradewind.controller import logs, tick_runs
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
 from tradewind.controller.failure_limits import FailureLimits, limit_of
-from tradewind.controller.history import History
+from tradewind.controller.history import History, Pruning
 from tradewind.controller.resources import DAGRUNS, DAGS, DagObject, regarding
 from tradewind.controller.revisions import content_hash
 from tradewind.engine.consecutive_failures import SUSPENDED, TOO_MANY_FAILED_RUNS
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
-from tradewind.engine.schedule import counts_from, due_ticks, max_active_runs
+from tradewind.engine.schedule import counts_from, due_ticks, first_moment, max_active_runs, settled_without_status
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.states import RunPhase
-from tradewind.engine.status_check import usable_dag_status
-from tradewind.engine.task_instance import format_time, parse_time
+from tradewind.engine.status_check import usable_dag_status, usable_time
+from tradewind.engine.task_instance import format_exactly, format_time, parse_time
 from tradewind.engine.timetables import Tick, Timetable, timetable_of
 from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
@@ -103,6 +104,8 @@ class Dags:
         self._clock = clock
         self._dirty: dict[Key, None] = {}
         self._wakes: list[tuple[datetime, Key]] = []
+        self._waking: set[tuple[datetime, Key]] = set()
+        """The same: each is there once."""
         self._ended: dict[Key, list[EndedRun]] = {}
         """Runs that have ended, until their Dag is next worked on: a new leader may not have understood it yet."""
         self.failure_limits = FailureLimits(writer, recorder, spawn=spawn, changed=self.changed)
@@ -159,7 +162,7 @@ class Dags:
         """A run of a Dag has ended."""
         key = (run.namespace, run.dag)
         if key in self._cluster.dags:
-            self._history.finished(key, run.phase, run.backfill)
+            self._history.finished(run)
             self._ended.setdefault(key, []).append(run)
             self.changed(key)
 
@@ -183,6 +186,7 @@ class Dags:
         """Work on what has changed or come due, for about `budget` seconds; when to be called again."""
         while self._wakes and self._wakes[0][0] <= now:
             when, key = heapq.heappop(self._wakes)
+            self._waking.discard((when, key))
             entry = self.entries.get(key)
             if entry is not None and entry.wake_at == when:
                 self._dirty[key] = None
@@ -225,11 +229,24 @@ class Dags:
         self._schedule(entry, now)
         if self.failure_limits.recorded(key, found.status):
             # A run that is pruned before status counts it would be unknown to the next leader.
-            self._history.prune(key, entry.spec)
+            self._prune(entry, found, now)
         if entry.spec is not None and not entry.deleting:
             self.failure_limits.enforce(key, found)
         if self._wanted_status(entry) != _without_times(found.status) and entry.status_task is None:
             entry.status_task = self._spawn(self._write_status(entry), f"status of Dag {key[1]}")
+
+    def _prune(self, entry: Entry, found: DagObject, now: datetime) -> None:
+        spec = entry.spec
+        if spec is None or not self._history.has_surplus(entry.key, spec):
+            return
+        # By the status as it was read: whatever else is known dies with this leader.
+        recorded = usable_time(found.status.get("lastScheduleTime")) or first_moment(spec, entry.created_at)
+        others = max(recorded, settled_without_status(spec, entry.timetable, now) or recorded)
+        revision = names.revision_name(entry.key[1], entry.revision)
+        self._history.prune(entry.key, Pruning(spec, revision, {"Scheduled": recorded, "Backfill": others}))
+        if entry.wake_at is None and entry.timetable is not None:
+            # What is held for the newest tick is not once there is a newer one, though nothing else happens to the Dag.
+            self._wake_at(entry, entry.timetable.next(now))
 
     def _note_ended(self, entry: Entry) -> None:
         for run in self._ended.pop(entry.key, ()):
@@ -268,6 +285,10 @@ class Dags:
             last_run_ended=parse_time(status.get("lastRunFinishTime")),
             conditions=list(status.get("conditions") or ()),
         )
+        if before and not same:
+            self._history.forget(key)
+        if entry.revision not in (before.revision if same and before else status.get("revision"), ""):
+            self._history.revised(key)
         if same and before:
             entry.creating, entry.status_task, entry.unseen = before.creating, before.status_task, before.unseen
             entry.last_run, entry.last_run_phase = before.last_run, before.last_run_phase
@@ -302,9 +323,15 @@ class Dags:
         if due.create:
             entry.creating = True
             self._spawn(self._create_runs(entry, due.create), f"runs of {entry.key[1]}")
-        elif due.wake_at is not None:
-            entry.wake_at = due.wake_at
-            heapq.heappush(self._wakes, (due.wake_at, entry.key))
+        else:
+            self._wake_at(entry, due.wake_at)
+
+    def _wake_at(self, entry: Entry, moment: datetime | None) -> None:
+        """Look at a Dag again at that moment."""
+        entry.wake_at = moment
+        if moment is not None and (moment, entry.key) not in self._waking:
+            self._waking.add((moment, entry.key))
+            heapq.heappush(self._wakes, (moment, entry.key))
 
     async def _create_runs(self, entry: Entry, ticks: list[Tick]) -> None:
         failed = False
@@ -356,7 +383,7 @@ class Dags:
         optional = {
             "revision": entry.revision or None,
             "schedule": schedule_text(entry.spec.all_schedules) or None if entry.spec else None,
-            "lastScheduleTime": format_time(entry.last) if entry.last else None,
+            "lastScheduleTime": format_exactly(entry.last) if entry.last else None,
             "nextScheduleTime": format_time(entry.next) if entry.next else None,
             "lastRun": entry.last_run,
             "lastRunPhase": entry.last_run_phase,

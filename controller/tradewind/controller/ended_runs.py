@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tradewind.api import names
 from tradewind.controller.resources import DAGRUNS, DagRunObject
+from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.past import PastRun, RunPlace
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
 from tradewind.engine.task_instance import parse_time
@@ -24,6 +26,23 @@ class EndedRow:
     uid: str
     place: RunPlace
     phase: RunPhase
+
+
+def ended_run(found: DagRunObject, phase: RunPhase, finished_at: datetime, version: int, *, started: bool) -> EndedRun:
+    """A run that has just ended, with `version` as its resourceVersion."""
+    metadata = found.metadata
+    return EndedRun(
+        metadata.namespace,
+        found.dag,
+        metadata.name,
+        str(found.spec.get("type", "Manual")),
+        phase,
+        finished_at,
+        version,
+        started=started,
+        backfill=metadata.labels.get(names.LABEL_BACKFILL),
+        backfill_uid=metadata.annotations.get(names.ANNOTATION_BACKFILL_UID),
+    )
 
 
 async def list_ended(client: KubeClient, dag: Key) -> list[EndedRow]:

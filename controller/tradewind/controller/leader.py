@@ -17,6 +17,7 @@ from tradewind.controller.backfills import Backfills
 from tradewind.controller.backfills.worker import Surroundings
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.dags import Dags
+from tradewind.controller.ended_runs import ended_run
 from tradewind.controller.history import History
 from tradewind.controller.leftovers import Leftovers
 from tradewind.controller.metrics import Metrics
@@ -38,6 +39,7 @@ from tradewind.engine.run import RunState
 from tradewind.engine.run_info import Note, RunInfo
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.states import RunPhase
+from tradewind.engine.task_instance import parse_time
 from tradewind.engine.tries import TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
@@ -94,8 +96,8 @@ class Leader:
             part=settings.part,
             backfills=cluster.backfills,
             requested=cluster.requested,
+            active_runs=cluster.runs_of,
             spawn=self.spawn,
-            clock=clock,
         )
         self.dags = Dags(
             writer,
@@ -212,7 +214,7 @@ class Leader:
                 self.runs.changed(key)
         for key in list(self._cluster.requested):
             self.requests.changed(key)
-        self.spawn(self._count_history(), "count history")
+        self.spawn(self._load_history(), "load history")
         self.spawn(self.pools.keep_written(), "statuses of Pools")
         self.spawn(self.leftovers.take_over(), "take over leftovers")
         for run_uid, pods in list(self._cluster.pods.items()):
@@ -231,10 +233,10 @@ class Leader:
             async with asyncio.timeout(FIRST_LOADS_WITHIN):
                 await self.runs.loaded()
 
-    async def _count_history(self) -> None:
+    async def _load_history(self) -> None:
         while True:
             with contextlib.suppress(KubeError):
-                dags, later = await self.history.count(self.dags.catching_up)
+                dags, later = await self.history.load(self.dags.catching_up)
                 for key in list(self.dags.catching_up):
                     self.dags.caught_up(key, await self.history.ended_runs(key, later.get(key, ())))
                 for key in dags:
@@ -336,18 +338,27 @@ class Leader:
         ended_at = run.finished_at or self._clock.now()
         self.dags.run_finished(
             EndedRun(
-                info.namespace, info.dag, info.name, info.type, run.phase, ended_at, version, backfill=info.backfill
+                info.namespace,
+                info.dag,
+                info.name,
+                info.type,
+                run.phase,
+                ended_at,
+                version,
+                backfill=info.backfill,
+                backfill_uid=info.backfill_uid,
             )
         )
         self.leftovers.run_finished(run)
 
     def _run_reopened(self, run: Asked) -> None:
-        self.history.reopened((run.key[0], run.found.dag), run.status["phase"])
+        self.history.reopened((run.key[0], run.found.dag), run.key[1])
 
     def _run_marked(self, run: Asked, status: Mapping[str, Any]) -> None:
         dag, phase = (run.key[0], run.found.dag), RunPhase(status["phase"])
-        self.history.reopened(dag, run.status["phase"])
-        self.history.finished(dag, phase, run.backfill)
+        ended_at = parse_time(status.get("finishedAt")) or self._clock.now()
+        version = int(run.found.metadata.resource_version)
+        self.history.finished(ended_run(run.found, phase, ended_at, version, started=True))
         self.dags.run_marked(dag, run.key[1], phase)
         self.past.run_marked(run.found, status)
         self.waits.run_marked(run.found)

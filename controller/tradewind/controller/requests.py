@@ -18,7 +18,6 @@ from typing import Any
 
 import msgspec
 
-from tradewind.api import names
 from tradewind.api.dagrun import DagRunSpec, DagRunStatus
 from tradewind.api.run_request import RunRequest
 from tradewind.api.validation import summary
@@ -27,6 +26,7 @@ from tradewind.api.validation.shape import parse
 from tradewind.controller import logs
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
+from tradewind.controller.ended_runs import ended_run
 from tradewind.controller.resources import DAGRUNS, DagRunObject, regarding
 from tradewind.controller.revisions import Revision
 from tradewind.controller.run_record import Record
@@ -73,11 +73,6 @@ class Asked:
     def ended(self) -> bool:
         """Whether the run has ended."""
         return self.status.get("phase") in FINISHED_PHASES
-
-    @property
-    def backfill(self) -> str | None:
-        """The Backfill that the run belongs to."""
-        return self.found.metadata.labels.get(names.LABEL_BACKFILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +279,7 @@ class Requests:
         version = await self._write(asked, _with_generation(asked, outcome))
         if version is None:
             return
-        dag, run_type = asked.found.dag, str(asked.found.spec.get("type", "Manual"))
-        phase, backfill = RunPhase.FAILED, asked.backfill
-        self._on_refused(EndedRun(asked.key[0], dag, asked.key[1], run_type, phase, now, int(version), False, backfill))
+        self._on_refused(ended_run(asked.found, RunPhase.FAILED, now, int(version), started=False))
         self._tell(asked, outcome)
 
     # Writing ------------------------------------------------------------------------------------------------------

@@ -94,6 +94,7 @@ class RunVersions:
             revision=revision.name,
             created_at=created,
             backfill=metadata.labels.get(names.LABEL_BACKFILL),
+            backfill_uid=metadata.annotations.get(names.ANNOTATION_BACKFILL_UID),
         )
 
     def _interval(

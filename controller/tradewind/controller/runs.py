@@ -20,6 +20,7 @@ from tradewind.api.validation.params import check_params
 from tradewind.controller import logs
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
+from tradewind.controller.ended_runs import ended_run
 from tradewind.controller.pods.observation import is_over
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
 from tradewind.controller.revisions import Revision
@@ -324,17 +325,12 @@ class Runs:
             "conditions": with_times(end_conditions(RunPhase.FAILED, reason, message), [], ended_at),
         }
         self._refusing.add(found.metadata.uid)
-        dag, run_type = str(found.spec.get("dag")), str(found.spec.get("type", "Manual"))
-        async with self._in_turn((key[0], dag)):
+        async with self._in_turn((key[0], found.dag)):
             version = await self._patch_status(key, found, body)
         if version is not None:
-            log.info("DagRun %s/%s is refused: %s", *key, message, extra=logs.about(key[0], dag=dag, run=key[1]))
+            log.info("DagRun %s/%s is refused: %s", *key, message, extra=logs.about(key[0], dag=found.dag, run=key[1]))
             self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
-            backfill = found.metadata.labels.get(names.LABEL_BACKFILL)
-            phase, name = RunPhase.FAILED, key[1]
-            self._on_refused(
-                EndedRun(key[0], dag, name, run_type, phase, ended_at, version, started=False, backfill=backfill)
-            )
+            self._on_refused(ended_run(found, RunPhase.FAILED, ended_at, version, started=False))
 
     async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> int | None:
         """The resourceVersion; None if the run is gone. A conflict is raised: the run has to be looked at anew."""

@@ -20,7 +20,7 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
 from tradewind.api.validation.problem import Problem
 from tradewind.engine.states import RunPhase
-from tradewind.engine.task_instance import format_time, parse_time
+from tradewind.engine.task_instance import format_exactly, format_time, parse_time
 from tradewind.engine.timetables import Tick, Timetable, joined_timetable
 
 STEPS_AT_ONCE = 500
@@ -250,8 +250,8 @@ class BackfillState:
         if self.active:
             status["activeRuns"] = list(self.active)
         if self._position:
-            # In full: format_time leaves out microseconds, which `every` takes over from startDate.
-            status["position"] = self._position.isoformat()
+            # `every` takes over microseconds from startDate.
+            status["position"] = format_exactly(self._position)
         return status
 
     def _message(self) -> str:

@@ -23,3 +23,5 @@ class EndedRun:
     """False: it was refused."""
     backfill: str | None = None
     """The Backfill that it belongs to."""
+    backfill_uid: str | None = None
+    """Tells that from another one of that name."""

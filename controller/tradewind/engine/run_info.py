@@ -39,6 +39,8 @@ class RunInfo:
     previous: PreviousRuns | None = None
     backfill: str | None = None
     """Name of the Backfill that it belongs to: such runs count against its maxActiveRuns, not against the Dag's."""
+    backfill_uid: str | None = None
+    """Tells that from another one of that name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,14 @@ def counts_from(spec: DagSpec, created_at: datetime, last: datetime | None) -> d
     return first if last is None else max(last, first) if spec.start_date else last
 
 
+def settled_without_status(spec: DagSpec, timetable: Timetable | None, now: datetime) -> datetime | None:
+    """Ticks up to this get no run any more, whichever have had one; None where catchup may make any of them."""
+    if spec.catchup:
+        return None
+    newest = timetable.previous(now + _JUST_BEFORE) if timetable else None
+    return newest - _JUST_BEFORE if newest else now
+
+
 def max_active_runs(spec: DagSpec) -> int:
     """How many runs of the Dag may be running at once."""
     return 1 if _has(spec, CONTINUOUS) else spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS

@@ -2,6 +2,7 @@
 their run, or what the Dag remembers, not the controller."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -64,7 +65,7 @@ def usable_dag_status(status: Mapping[str, Any]) -> dict[str, Any]:
             if detail["type"] != "extra_forbidden":
                 left.pop(str(detail["loc"][0]) if detail["loc"] else "", None)
     for field in _DAG_TIMES:
-        if field in left and not _is_time(left[field]):
+        if field in left and usable_time(left[field]) is None:
             del left[field]
     version = left.get("lastRunResourceVersion")
     if version is not None and not (version.isascii() and version.isdecimal() and len(version) <= MOST_DIGITS):
@@ -74,13 +75,13 @@ def usable_dag_status(status: Mapping[str, Any]) -> dict[str, Any]:
     return left
 
 
-def _is_time(text: str) -> bool:
-    """Whether it is a moment that can be reckoned with."""
+def usable_time(text: Any) -> datetime | None:
+    """The moment that a status names, if that is one to reckon with."""
     try:
         moment = parse_time(text)
     except (TypeError, ValueError):
-        return False
-    return moment is not None and moment.tzinfo is not None and moment.year in _YEARS
+        return None
+    return moment if moment is not None and moment.tzinfo is not None and moment.year in _YEARS else None
 
 
 def _check_nulls(value: Any, place: str) -> None:

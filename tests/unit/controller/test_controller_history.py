@@ -1,16 +1,18 @@
-"""Counting finished runs, where the controller may not look into every namespace any more."""
+"""Finished runs: what a new leader finds, and what is deleted when."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from memory_cluster import ApiError, Json, MemoryCluster, Request
 
-from tradewind.api.dag import DagSpec
+from tradewind.controller import dags
 from tradewind.controller.history import History
-from tradewind.engine.states import RunPhase
-from tradewind.kube.errors import ApiError
+from tradewind.kube.errors import ApiError as KubeApiError
 
 pytestmark = pytest.mark.unit
 
@@ -19,43 +21,243 @@ class OneNamespaceIsGone:
     """A client that finds a failed run in every namespace but one, where our rights have gone with it."""
 
     async def list(
-        self, resource: Any, scope: str, *, label_selector: str, field_selector: str, partial: bool
-    ) -> list[dict[str, Any]]:
+        self, resource: Any, scope: str, *, label_selector: str, field_selector: str, partial: str
+    ) -> list[Json]:
         if scope == "gone":
-            raise ApiError(403, "Forbidden", "dagruns is forbidden")
+            raise KubeApiError(403, "Forbidden", "dagruns is forbidden")
         if field_selector != "status.phase=Failed":
             return []
-        labels = {"tradewind.dev/dag": "sales"}
-        return [{"metadata": {"name": "run", "namespace": scope, "labels": labels, "resourceVersion": "12"}}]
+        metadata = {
+            "name": "run",
+            "namespace": scope,
+            "labels": {"tradewind.dev/dag": "sales"},
+            "resourceVersion": "12",
+            "creationTimestamp": "2026-03-01T06:00:00Z",
+        }
+        return [{"metadata": metadata, "cells": {"Phase": "Failed", "Finished": "nonsense"}}]
+
+    async def get(self, resource: Any, namespace: str, name: str) -> Json:
+        if name == "gone":
+            raise KubeApiError(404, "NotFound", "there is no such run")
+        status = {"phase": "Failed", "finishedAt": "2026-03-01T06:05:00Z", "startedAt": "2026-03-01T06:00:00Z"}
+        return {"metadata": {"name": name, "resourceVersion": "7"}, "spec": {}, "status": status}
 
 
-async def test_a_namespace_that_is_gone_does_not_keep_the_others_from_being_counted() -> None:
-    client: Any = OneNamespaceIsGone()
+def history(client: Any, *scopes: str) -> History:
     nothing: Any = None
-    history = History(
-        client, nothing, ("gone", "ours"), nothing, backfills={}, requested={}, spawn=asyncio.create_task, clock=nothing
+    return History(
+        client, nothing, scopes, nothing, backfills={}, requested={}, active_runs=nothing, spawn=asyncio.create_task
     )
+
+
+async def test_a_namespace_that_is_gone_does_not_keep_the_others_from_being_listed() -> None:
+    found = history(OneNamespaceIsGone(), "gone", "ours")
     key = ("ours", "sales")
-    assert await history.count({key: 11}) == ([key], {key: ["run"]})
-    assert await history.count({key: 12}) == ([key], {})
-    assert history.counts[key, "Failed"] == 1
+    assert await found.load({key: 11}) == ([key], {key: ["run"]})
+    assert await found.load({key: 12}) == ([key], {})
+    assert found.counts[key, "Failed"] == 1
 
 
-def test_after_a_run_was_run_again_it_is_looked_at_how_many_there_are() -> None:
-    """When a rerun is heard of late, the run had been left out of the last look already: a count is never too low."""
-    looks: list[str] = []
+async def test_a_run_that_goes_while_a_new_leader_looks_how_it_ended_is_left_out() -> None:
+    found = history(OneNamespaceIsGone(), "ours")
+    assert [run.name for run in await found.ended_runs(("ours", "sales"), ["a", "gone", "b"])] == ["a", "b"]
+    assert await found.ended_runs(("ours", "sales"), ["gone"]) == []
 
-    def spawn(work: Any, name: str) -> Any:
-        work.close()
-        looks.append(name)
 
-    nothing: Any = None
-    history = History(nothing, nothing, ("ours",), nothing, backfills={}, requested={}, spawn=spawn, clock=nothing)
-    key = ("ours", "sales")
-    spec = DagSpec.model_validate({"tasks": [{"name": "a", "noop": True}], "successfulRunsHistoryLimit": 1})
-    history.finished(key, RunPhase.SUCCEEDED)
-    history.reopened(key, "Succeeded")
-    history.finished(key, RunPhase.SUCCEEDED)
-    assert history.counts[key, "Succeeded"] == 1
-    history.prune(key, spec)
-    assert looks == ["prune sales"]
+def lists(cluster: MemoryCluster) -> Counter[str]:
+    """Counts the lists of runs that the controller asks for, from now on."""
+    counted: Counter[str] = Counter()
+
+    def before(request: Request) -> None:
+        if request.method == "GET" and request.path.endswith(("/dagruns", "/controllerrevisions")):
+            counted[f"{request.path} {request.params.get('fieldSelector')}"] += 1
+
+    cluster.before_request = before
+    return counted
+
+
+async def finish(cluster: MemoryCluster, *runs: str, phase: str = "Succeeded") -> None:
+    """Runs, one after the other; their ends are written in whole seconds, if at all in others."""
+    for name in runs:
+        cluster.run("d", name, fails=phase == "Failed")
+        await cluster.wait_phase(name, phase)
+
+
+async def left(cluster: MemoryCluster, *runs: str) -> None:
+    await cluster.eventually(lambda: sorted(cluster.names("dagruns")) == sorted(runs), f"{runs} are left")
+
+
+async def test_history_goes_by_when_runs_finished_whoever_writes_to_them_later(cluster: MemoryCluster) -> None:
+    cluster.dag("d", successfulRunsHistoryLimit=2)
+    await finish(cluster, "r1", "r2")
+    cluster.patch("dagruns", "r1", metadata={"labels": {"team": "x"}})
+    await finish(cluster, "r3")
+    await left(cluster, "r2", "r3")
+
+
+async def test_so_does_a_new_leader(cluster: MemoryCluster) -> None:
+    cluster.dag("d", successfulRunsHistoryLimit=2)
+    await finish(cluster, "r1", "r2")
+    await cluster.stop()
+    for name in ("r2", "r1"):
+        cluster.patch("dagruns", name, metadata={"labels": {"team": "x"}})
+    await cluster.start()
+    await finish(cluster, "r3")
+    await left(cluster, "r2", "r3")
+
+
+async def test_a_run_that_ends_costs_no_list(cluster: MemoryCluster) -> None:
+    cluster.dag("d", successfulRunsHistoryLimit=3)
+    await finish(cluster, *(f"w{number}" for number in range(5)))
+    counted = lists(cluster)
+    await finish(cluster, *(f"r{number}" for number in range(10)))
+    await left(cluster, "r7", "r8", "r9")
+    assert counted == {}
+
+
+async def test_nor_one_that_was_kept_by_the_leader_before(cluster: MemoryCluster) -> None:
+    cluster.dag("d", successfulRunsHistoryLimit=3, failedRunsHistoryLimit=1)
+    await finish(cluster, "a", "b", "c")
+    await finish(cluster, "x", phase="Failed")
+    await cluster.stop()
+    await cluster.start()
+    history = cluster.controller.leader.history  # type: ignore[union-attr]
+    await cluster.eventually(lambda: history.counts[("ns", "d"), "Succeeded"] == 3, "they are listed")
+    counted = lists(cluster)
+    await finish(cluster, "e")
+    await finish(cluster, "y", phase="Failed")
+    await left(cluster, "b", "c", "e", "y")
+    assert counted == {}
+    assert history.counts == {(("ns", "d"), "Succeeded"): 3, (("ns", "d"), "Failed"): 1}
+
+
+async def test_runs_are_listed_again_when_somebody_else_deletes_some(cluster: MemoryCluster) -> None:
+    cluster.dag("d", successfulRunsHistoryLimit=3)
+    await finish(cluster, "a", "b", "c")
+    for name in ("a", "c"):
+        cluster.delete("dagruns", name)
+    await finish(cluster, "e")
+    history = cluster.controller.leader.history  # type: ignore[union-attr]
+    await cluster.eventually(lambda: history.counts[("ns", "d"), "Succeeded"] == 2, "it is known that c is gone too")
+    await finish(cluster, "f")
+    await left(cluster, "b", "e", "f")
+
+
+async def test_a_run_that_is_run_again_counts_when_it_ends_again(cluster: MemoryCluster) -> None:
+    cluster.dag("d", successfulRunsHistoryLimit=2)
+    await finish(cluster, "a", "b")
+    await cluster.wait_asked("a", cluster.ask("a", "Rerun"))
+    await cluster.wait_phase("a", "Succeeded")
+    await finish(cluster, "c")
+    await left(cluster, "a", "c")
+
+
+async def test_what_cannot_be_foreseen_does_not_end_it(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradewind.controller.history.TRY_AGAIN", 0.05)
+    cluster.dag("d", successfulRunsHistoryLimit=0)
+    history = cluster.controller.leader.history  # type: ignore[union-attr]
+    delete, failed = history._delete, []
+
+    async def fails(*arguments: Any) -> bool:
+        if not failed:
+            failed.append(arguments)
+            raise RuntimeError("not foreseen")
+        return await delete(*arguments)
+
+    monkeypatch.setattr(history, "_delete", fails)
+    await finish(cluster, "a")
+    await left(cluster)
+    assert failed
+
+
+# What must not be forgotten -----------------------------------------------------------------------------------------
+
+
+def days_ago(days: int) -> str:
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (midnight - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def made(cluster: MemoryCluster) -> Counter[str]:
+    """Counts how often a run of each name is made, from now on."""
+    counted: Counter[str] = Counter()
+
+    def after(method: str, plural: str, name: str, body: Json) -> None:
+        if (method, plural) == ("POST", "dagruns"):
+            counted[name] += 1
+
+    cluster.after_write = after
+    return counted
+
+
+def ended(cluster: MemoryCluster) -> int:
+    return sum((run.get("status") or {}).get("phase") == "Succeeded" for run in cluster.all("dagruns"))
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+async def test_the_run_of_a_tick_is_kept_until_the_dag_says_that_the_tick_had_one(
+    cluster: MemoryCluster, limit: int
+) -> None:
+    counted = made(cluster)
+    slow = True
+
+    def before(method: str, plural: str, name: str, body: Json) -> None:
+        if slow and (method, plural) == ("PATCH", "dags"):
+            raise ApiError(429, "TooManyRequests", "busy", retry_after=0.05)
+
+    cluster.before_write = before
+    cluster.dag("d", schedule="0 0 * * *", startDate=days_ago(6), catchup=True, successfulRunsHistoryLimit=limit)
+    await cluster.eventually(lambda: ended(cluster) == 7, "all have run")
+    await asyncio.sleep(0.1)
+    assert len(cluster.names("dagruns")) == 7
+    await cluster.kill()
+    slow = False
+    await cluster.start()
+    await cluster.eventually(lambda: len(cluster.names("dagruns")) == limit, "they are pruned")
+    assert set(counted.values()) == {1}
+
+
+async def test_so_is_a_run_that_a_backfill_made_of_a_tick_that_is_still_to_come(cluster: MemoryCluster) -> None:
+    """Its Backfill is gone when the schedule gets there."""
+    counted = made(cluster)
+    cluster.stays.add(f"d-{days_ago(6).translate(str.maketrans('', '', '-:Z')).lower()}")
+    cluster.dag(
+        *("d",),
+        schedule="0 0 * * *",
+        startDate=days_ago(6),
+        catchup=True,
+        maxActiveRuns=1,
+        successfulRunsHistoryLimit=0,
+    )
+    spec = {"dag": "d", "from": days_ago(3), "to": days_ago(0)}
+    cluster.create("backfills", "b", spec=spec)
+    await cluster.eventually(lambda: cluster.status("backfills", "b").get("phase") == "Succeeded", "it is done")
+    cluster.delete("backfills", "b")
+    await asyncio.sleep(0.2)
+    assert len(cluster.names("dagruns")) == 5
+    [pod] = [pod for pod in cluster.all("pods") if pod["status"].get("phase") == "Running"]
+    cluster.end(pod["metadata"]["name"], pod["metadata"]["labels"]["tradewind.dev/run"])
+    await left(cluster)
+    assert len(counted) == 7
+    assert set(counted.values()) == {1}
+
+
+async def test_a_tick_between_two_milliseconds_is_dealt_with_once(cluster: MemoryCluster) -> None:
+    """Its moment is in the Dag's status in full."""
+    counted = made(cluster)
+    start = f"{days_ago(1)[:-1]}.000123Z"
+    cluster.dag("d", schedule="@once", startDate=start, successfulRunsHistoryLimit=0)
+    await cluster.eventually(lambda: cluster.status("dags", "d").get("lastScheduleTime") == start, "it is written")
+    await left(cluster)
+    await cluster.stop()
+    await cluster.start()
+    await asyncio.sleep(0.2)
+    assert counted == {f"d-{days_ago(1).translate(str.maketrans('', '', '-:Z')).lower()}": 1}
+
+
+async def test_the_first_status_of_a_dag_is_written_at_once(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dags, "WRITE_EVERY", 30.0)
+    cluster.dag("d")
+    await cluster.eventually(lambda: cluster.status("dags", "d").get("conditions"), "its conditions", seconds=5.0)

@@ -1,13 +1,11 @@
-"""Which ticks of a Dag get a run now, and which finished runs are too many."""
+"""Which ticks of a Dag get a run now."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tradewind.api.dag import DagSpec
-from tradewind.engine.history import FinishedRun, surplus_runs
 from tradewind.engine.schedule import MAX_TICKS_AT_ONCE, Due, counts_from, due_ticks, first_moment, upcoming
 from tradewind.engine.timetables import timetable_of
 
@@ -194,39 +192,3 @@ def test_what_waits_for_room_may_become_too_late() -> None:
     found = due(spec(startingDeadline="90m"), after=at(6), now=at(9), room=0)
     assert found.passed_over == at(7)
     assert dates(due(spec(startingDeadline="90m"), after=at(7), now=at(9), room=1)) == [at(9)]
-
-
-# History ------------------------------------------------------------------------------------------------------------
-
-
-def finished(name: str, succeeded: bool, hour: float) -> FinishedRun:
-    return FinishedRun(name, succeeded, at(hour))
-
-
-def test_succeeded_and_failed_runs_have_a_limit_each() -> None:
-    runs = [finished(f"s{hour}", True, hour) for hour in range(4)] + [
-        finished(f"f{hour}", False, hour) for hour in (1, 2)
-    ]
-    dag = spec(successfulRunsHistoryLimit=2, failedRunsHistoryLimit=1)
-    assert surplus_runs(dag, reversed(runs)) == ["s0", "s1", "f1"]
-
-
-def test_twenty_five_by_default() -> None:
-    runs = [finished(f"s{hour:02}", True, hour) for hour in range(30)]
-    assert surplus_runs(spec(), runs) == ["s00", "s01", "s02", "s03", "s04"]
-
-
-def test_a_limit_of_zero_keeps_none() -> None:
-    dag = spec(successfulRunsHistoryLimit=0, failedRunsHistoryLimit=0)
-    assert surplus_runs(dag, [finished("s", True, 1), finished("f", False, 1)]) == ["s", "f"]
-
-
-def test_runs_of_the_same_time_go_by_name() -> None:
-    runs = [finished(name, True, 1) for name in "cab"]
-    assert surplus_runs(spec(successfulRunsHistoryLimit=1), runs) == ["a", "b"]
-    assert surplus_runs(spec(), []) == []
-
-
-def test_the_runs_of_each_backfill_are_counted_apart() -> None:
-    runs = [replace(finished(f"{name}{hour}", True, hour), backfill=name) for name in ("", "b", "c") for hour in (1, 2)]
-    assert surplus_runs(spec(successfulRunsHistoryLimit=1), runs) == ["1", "b1", "c1"]
