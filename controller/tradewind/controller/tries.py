@@ -38,13 +38,14 @@ from tradewind.kube.writer import NotWanted, Writer, WriterStopped
 log = logging.getLogger(__name__)
 
 MADE_AT_ONCE = 16
-"""Pods that are being made at the same time: less than the writer has in flight, so that other writes get through."""
+"""Pods that are being made at the same time, at most."""
 ADOPT_AGAIN = 1.0
 """Seconds until a Pod that may be there is asked for again."""
 STOP_AGAIN = 5.0
 """Seconds until a stop that failed is tried again."""
 EARLIER_ENDS_WITHIN = 60.0
 """Seconds that a task which is run again waits, with its slots, for the Pod of an earlier try; then without them."""
+SURPRISES_KEPT = 1000
 LOOK_AGAIN = 0.2
 SETTLE = 3.0
 """Seconds in which news arrive by watch: the last words of a Pod which the API server no longer has, a variable."""
@@ -71,28 +72,50 @@ class Tries:
         self._runs = runs
         self._report = report
         self._clock = clock
-        self._turns = Turns(MADE_AT_ONCE)
+        # Half of what may be in flight is left to all else: what stops Pods, tells how they ended, clears up.
+        self._turns = Turns(lambda: min(MADE_AT_ONCE, max(1, writer.slots // 2)))
         self._quotas = Quotas(clock)
-        self._making: dict[tuple[str, str, int | None], asyncio.Task[Any]] = {}
-        """Who makes a Pod of which (run UID, task, index)."""
+        self._making: dict[tuple[str, str, int | None], tuple[RunState, TryKey, asyncio.Task[Any]]] = {}
+        """Who makes a Pod of which (run UID, task, index), and of which try."""
+        self._surprises: set[tuple[str, str, str]] = set()
+        """Errors that nobody foresaw and that were logged, by namespace and Dag."""
         self._unseen: dict[tuple[str, str], TryKey] = {}
         """Pods that were made, by (run UID, name), and that the cache does not have yet."""
         self._ending: set[str] = set()
         """UIDs of Pods that are being ended since nobody waits for their tries."""
 
     async def start(self, run: RunState, start: Start) -> None:
-        """Make the Pod of a try, or find out why there will be none."""
+        """Make the Pod of a try, or find out why there will be none. To start what is being started does nothing."""
         place = (start.run.uid, start.key.task, start.key.index)
         # The Pod of a try that was given up may just be being made: it must be known before another is.
         while (before := self._making.get(place)) is not None:
-            await asyncio.wait([before])
+            if before[0] is run and before[1] == start.key:
+                return
+            await asyncio.wait([before[2]])
         current = asyncio.current_task()
         assert current is not None
-        self._making[place] = current
+        self._making[place] = run, start.key, current
         try:
             await self._start(run, start)
+        except Exception as error:
+            # Its Pod may be there, so it is not given up: it is asked for again, as long as queuedTimeout.
+            message = self._surprise(start, error)
+            self._report(start.run.uid, _postponed(start.key, "InternalError", message, bounded=True))
         finally:
             del self._making[place]
+
+    def _surprise(self, start: Start, error: Exception) -> str:
+        """Log an error that nobody foresaw, in full once for each Dag; the message for people."""
+        info, message = start.run, f"{type(error).__name__}: {error}"
+        known = (info.namespace, info.dag, message)
+        new = known not in self._surprises
+        if len(self._surprises) < SURPRISES_KEPT:
+            self._surprises.add(known)
+        log.error(
+            *("cannot start %s of DagRun %s/%s: %s", start.key.instance, info.namespace, info.name, message),
+            exc_info=error if new else None,
+        )
+        return f"the controller failed to make its Pod: {message}"
 
     async def _start(self, run: RunState, start: Start) -> None:
         info, key = start.run, start.key
@@ -126,6 +149,9 @@ class Tries:
             return
         except ValueError as error:
             self._refuse(info.uid, key, "InvalidPodTemplate", str(error))
+            return
+        except Exception as error:
+            self._refuse(info.uid, key, "InternalError", self._surprise(start, error))
             return
         name = manifest["metadata"]["name"]
         self._unseen[info.uid, name] = key
@@ -415,15 +441,16 @@ def _report(key: TryKey, event: TryEvent, **facts: Any) -> TryReport:
 
 
 def _refusal(key: TryKey, error: ApiError) -> TryReport:
-    """What it means that the API server would not make the Pod."""
+    """What it means that the API server would not make the Pod: only what says that it is the Pod's fault is final."""
+    insecure = error.is_forbidden and "violates PodSecurity" in error.message
+    if insecure or error.is_bad_request or error.is_invalid or error.is_too_large:
+        reason = "Forbidden" if insecure else "InvalidPod"
+        return _report(key, TryEvent.REFUSED, reason=reason, message=error.message, retry=False)
     if error.is_namespace_terminating or error.is_not_found:
         return _postponed(key, "NamespaceTerminating", error.message)
-    if error.is_forbidden and "violates PodSecurity" not in error.message:
+    if error.is_forbidden:
         return _postponed(key, "Forbidden", error.message, bounded=True)
-    if error.is_transient:
-        return _postponed(key, "ApiUnavailable", error.message)
-    reason = "Forbidden" if error.is_forbidden else "InvalidPod"
-    return _report(key, TryEvent.REFUSED, reason=reason, message=error.message, retry=False)
+    return _postponed(key, "Unauthorized" if error.is_unauthorized else "ApiUnavailable", error.message)
 
 
 def _postponed(key: TryKey, reason: str, message: str, *, bounded: bool = False) -> TryReport:

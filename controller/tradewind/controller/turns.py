@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 Path = Sequence[str]
 """Who waits, from the widest group to the narrowest: all of a group share its turns."""
@@ -31,10 +31,11 @@ class Turn:
 
 
 class Turns:
-    """Turns for `at_once` at a time."""
+    """Turns for as many at a time as `at_once` says, which may change from one moment to the next."""
 
-    def __init__(self, at_once: int) -> None:
-        self._free = at_once
+    def __init__(self, at_once: Callable[[], int]) -> None:
+        self._at_once = at_once
+        self._taken = 0
         self._waiting = _Group()
         self._numbers = itertools.count()
 
@@ -58,13 +59,13 @@ class Turns:
 
     def passed_on(self) -> None:
         """One has done with its turn."""
-        self._free += 1
+        self._taken -= 1
         self._go_on()
 
     def _go_on(self) -> None:
-        while self._free and (future := self._waiting.next()) is not None:
+        while self._taken < self._at_once() and (future := self._waiting.next()) is not None:
             if not future.cancelled():
-                self._free -= 1
+                self._taken += 1
                 future.set_result(None)
 
 

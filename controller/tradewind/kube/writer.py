@@ -1,7 +1,7 @@
 """Sends writes to the API server: many at once, but never two of one object, and never against its will.
 
 - Writes of one object go out in the order of their submission; different objects overtake each other by
-  priority.
+  priority, but none is overtaken for ever: each priority is a number of seconds that others may be sent before.
 - What may succeed later (429, 5xx, no answer) is sent again, with back-off, for a limited time. A 429 slows
   down all writes, not only the one that met it. Any other answer is the caller's: a create that was answered
   by nobody and then meets AlreadyExists says so, for only the caller knows whether the object is its own.
@@ -28,6 +28,8 @@ from tradewind.kube.throttle import Throttle
 from tradewind.kube.writes import MERGE_PATCH, Priority, Write
 
 Answer = dict[str, Any]
+SECONDS_OF_PRIORITY = 0.2
+"""How much later a write is due for each point of its priority: an Event gives way to a status for five seconds."""
 
 
 class WriterStopped(KubeError):  # noqa: N818
@@ -72,7 +74,8 @@ class Writer:
         self._clock = clock
         # The writes of one object: the first is ready, in flight or backing off; the others wait for it.
         self._lanes: dict[tuple[str, ...], deque[_Pending]] = {}
-        self._ready: list[tuple[int, int, _Pending]] = []
+        self._ready: list[tuple[float, int, _Pending]] = []
+        """(when it is due, number, the write)"""
         self._sequence = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pausing: asyncio.Task[None] | None = None
@@ -157,7 +160,8 @@ class Writer:
         if not self._accepting:
             future.set_exception(WriterStopped("the writer takes no more writes"))
             return future
-        pending = _Pending(write, future, next(self._sequence), Backoff(0.25, 15.0))
+        due = self._clock.monotonic() + write.priority * SECONDS_OF_PRIORITY
+        pending = _Pending(write, future, next(self._sequence), Backoff(0.25, 15.0), due)
         self.queued += 1
         self._idle.clear()
         lane = self._lanes.setdefault(write.key, deque())
@@ -170,6 +174,11 @@ class Writer:
     @property
     def in_flight(self) -> int:
         return self._throttle.in_flight
+
+    @property
+    def slots(self) -> int:
+        """How many may be in flight: less while the server asks for it."""
+        return self._throttle.limit
 
     async def drain(self, timeout: float) -> bool:
         """Take no more and finish what is queued; False if `timeout` seconds were not enough."""
@@ -202,7 +211,7 @@ class Writer:
     # ---- the queue
 
     def _make_ready(self, pending: _Pending) -> None:
-        heapq.heappush(self._ready, (pending.write.priority, pending.sequence, pending))
+        heapq.heappush(self._ready, (pending.due, pending.sequence, pending))
 
     def _dispatch(self) -> None:
         """Start as many of the most urgent writes as there are slots."""
@@ -328,6 +337,8 @@ class _Pending:
     future: asyncio.Future[Answer]
     sequence: int
     backoff: Backoff
+    due: float
+    """What was submitted later and is due earlier overtakes it."""
     give_up_at: float | None = None
 
     def fail(self, error: Exception) -> None:

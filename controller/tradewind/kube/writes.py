@@ -20,11 +20,13 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 
 class Priority(IntEnum):
-    """The lower goes first. Results that are not recorded yet hold up more than objects not yet made."""
+    """The lower goes first. Results that are not recorded yet hold up more than objects not yet made; a Pod that is
+    stopped makes room for one that is to be made."""
 
     TICK = 0
     """What is due at this moment."""
     STATUS = 5
+    STOP = 8
     CREATE = 10
     CONDITION = 15
     """Only to be looked at."""
@@ -184,7 +186,6 @@ def delete_collection(
     namespace: str | None,
     *,
     label_selector: str = "",
-    field_selector: str = "",
     limit: int | None = None,
     continue_token: str = "",
     grace: int | None = None,
@@ -195,8 +196,6 @@ def delete_collection(
     params: dict[str, str | int] = {}
     if label_selector:
         params["labelSelector"] = label_selector
-    if field_selector:
-        params["fieldSelector"] = field_selector
     if limit is not None:
         params["limit"] = limit
     if continue_token:
@@ -206,7 +205,7 @@ def delete_collection(
         method="DELETE",
         resource=resource,
         path=resource.path(namespace),
-        key=_key(resource, namespace, "", label_selector, field_selector),
+        key=_key(resource, namespace, "", label_selector),
         priority=priority,
         body=_delete_options(None, None, grace, propagation),
         params=params,
@@ -260,7 +259,6 @@ class DeleteCollectionOptions(TypedDict, total=False):
     """Options of `delete_collection`, its paging apart."""
 
     label_selector: str
-    field_selector: str
     grace: int | None
     propagation: str | None
     priority: int

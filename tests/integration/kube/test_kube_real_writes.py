@@ -101,12 +101,11 @@ async def test_collection_is_deleted_in_pages(writer: Writer, namespace: str, wi
 
 
 async def test_collection_with_finalizers_comes_to_an_end(writer: Writer, namespace: str, witness: Any) -> None:
-    bodies = [config_map(f"c{n}", finalizers=["example.dev/held"]) for n in range(5)]
+    bodies = [config_map(f"c{n}", finalizers=["example.dev/held"], labels={"run": "held"}) for n in range(5)]
     await asyncio.gather(*(writer.submit(writes.create(CONFIGMAPS, namespace, body)) for body in bodies))
-    selector = "metadata.name!=kube-root-ca.crt"
     async with asyncio.timeout(10):
-        assert await writer.delete_collection(CONFIGMAPS, namespace, field_selector=selector, limit=2) == 5
-    for item in witness.list_namespaced_config_map(namespace, field_selector=selector).items:
+        assert await writer.delete_collection(CONFIGMAPS, namespace, label_selector="run=held", limit=2) == 5
+    for item in witness.list_namespaced_config_map(namespace, label_selector="run=held").items:
         assert item.metadata.deletion_timestamp is not None
         witness.patch_namespaced_config_map(item.metadata.name, namespace, {"metadata": {"finalizers": None}})
 

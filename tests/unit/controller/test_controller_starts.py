@@ -43,7 +43,7 @@ class Bench:
         async def create(_resource: object, _namespace: str, manifest: dict[str, Any], **options: Any) -> None:
             self.created.append(manifest)
 
-        writer: Any = SimpleNamespace(create=create)
+        writer: Any = SimpleNamespace(create=create, slots=32)
         cluster: Any = SimpleNamespace(pod=lambda *_: None)
         nothing: Any = None
         starter = Tries(

@@ -66,5 +66,15 @@ def test_as_kubectl_does(case: dict[str, Any]) -> None:
 
 
 def test_an_item_without_its_key_is_an_error() -> None:
-    with pytest.raises(ValueError, match="podTemplate: each item of containers needs 'name'"):
+    with pytest.raises(ValueError, match=r"podTemplate\.containers: each item needs 'name'"):
         strategic_merge({"containers": [{"name": "task"}]}, {"containers": [{"image": "x"}]})
+
+
+@pytest.mark.parametrize("bad", [{"name": "data"}, "data", {"mountPath": ["/data"]}, {"mountPath": None}])
+def test_so_is_one_in_what_the_template_is_merged_into(bad: Any) -> None:
+    base = {"containers": [{"name": "task", "volumeMounts": [bad]}]}
+    patch = {"containers": [{"name": "task", "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}]}
+    with pytest.raises(ValueError, match=r"podTemplate.containers\[task\].volumeMounts: each item needs 'mountPath'"):
+        strategic_merge(base, patch)
+    with pytest.raises(ValueError, match=r"volumeMounts: each item needs 'mountPath'"):
+        strategic_merge(patch, base)

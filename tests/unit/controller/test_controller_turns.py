@@ -18,7 +18,7 @@ class Row:
     """Who waits in a row for one turn at a time, and in which order they have it."""
 
     def __init__(self, at_once: int = 1) -> None:
-        self.turns = Turns(at_once)
+        self.turns = Turns(lambda: at_once)
         self.order: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
 

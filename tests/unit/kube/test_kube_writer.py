@@ -12,7 +12,7 @@ from virtual_time import VirtualClock, settle
 from tradewind.kube import writes
 from tradewind.kube.errors import ApiError, Unreachable
 from tradewind.kube.resources import CONFIGMAPS, PODS
-from tradewind.kube.writer import NotWanted, Priority, Writer, WriterStopped
+from tradewind.kube.writer import SECONDS_OF_PRIORITY, NotWanted, Priority, Writer, WriterStopped
 
 
 @pytest.fixture
@@ -373,5 +373,51 @@ async def test_field_manager_and_observer(client: ScriptedClient, clock: Virtual
 
 
 def test_priorities_put_what_is_due_first_and_results_before_new_work() -> None:
-    first = [Priority.TICK, Priority.STATUS, Priority.CREATE, Priority.CONDITION, Priority.DELETE, Priority.EVENT]
+    stop, make = Priority.STOP, Priority.CREATE
+    first = [Priority.TICK, Priority.STATUS, stop, make, Priority.CONDITION, Priority.DELETE, Priority.EVENT]
     assert sorted(Priority) == first
+
+
+async def test_what_is_less_urgent_is_not_overtaken_for_ever(client: ScriptedClient, clock: VirtualClock) -> None:
+    """A server that asks for restraint all the time, and somebody who always has another Pod to make."""
+    writer = Writer(client, concurrency=1, clock=clock)
+    for number in range(3):
+        writer.submit(pod(f"before-{number}"))
+    event = writer.submit(writes.delete(PODS, "ns", "gone"))
+    for number in range(100):
+        await settle()
+        writer.submit(pod(f"after-{number}"))
+        clock.jump(0.5)
+        client.open[0].succeed()
+        await settle()
+        if event.done():
+            break
+    wait = (Priority.DELETE - Priority.CREATE) * SECONDS_OF_PRIORITY
+    assert 3 < len(names(client)) <= 3 + wait / 0.5 + 1
+
+
+async def test_a_write_that_is_sent_again_keeps_its_place(client: ScriptedClient, clock: VirtualClock) -> None:
+    writer = Writer(client, concurrency=1, clock=clock)
+    writer.submit(pod("first"))
+    await settle()
+    client.open[0].fail(ApiError(500, "InternalError"))
+    await settle()
+    writer.submit(pod("second"))
+    await settle()
+    clock.jump(1)
+    writer.submit(pod("third"))
+    await clock.advance(1)
+    client.open[0].succeed()
+    await settle()
+    assert [call.body["metadata"]["name"] for call in client.calls] == ["first", "second", "first"]
+
+
+async def test_slots_are_fewer_while_the_server_asks_for_it(
+    client: ScriptedClient, writer: Writer, clock: VirtualClock
+) -> None:
+    assert writer.slots == 4
+    writer.submit(pod("a"))
+    await settle()
+    client.open[0].fail(ApiError(429, "TooManyRequests", retry_after=1))
+    await settle()
+    assert writer.slots == 2

@@ -26,32 +26,41 @@ MERGE_KEYS: dict[str, str] = {
 _ONE_OF = {"volumes"}
 
 
-def strategic_merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """A new object: `base` with `patch` merged in. Neither argument is changed."""
+def strategic_merge(base: Mapping[str, Any], patch: Mapping[str, Any], path: str = "podTemplate") -> dict[str, Any]:
+    """A new object: `base` with `patch` merged in. Neither argument is changed. Raises ValueError, with the path of
+    what cannot be merged."""
     merged = dict(base)
     for key, value in patch.items():
+        where = f"{path}.{key}"
         if value is None:
             merged.pop(key, None)
         elif isinstance(value, Mapping):
             below = merged.get(key)
-            merged[key] = strategic_merge(below if isinstance(below, Mapping) else {}, value)
+            merged[key] = strategic_merge(below if isinstance(below, Mapping) else {}, value, where)
         elif isinstance(value, list) and key in MERGE_KEYS and isinstance(merged.get(key), list):
-            merged[key] = _merge_list(key, merged[key], value)
+            merged[key] = _merge_list(key, merged[key], value, where)
         else:
             merged[key] = value
     return merged
 
 
-def _merge_list(field: str, base: list[Any], patch: list[Any]) -> list[Any]:
+def _merge_list(field: str, base: list[Any], patch: list[Any], path: str) -> list[Any]:
     key = MERGE_KEYS[field]
-    merged = {item[key]: item for item in base}
+    merged = {_key_of(item, key, path): item for item in base}
     for item in patch:
-        if not isinstance(item, Mapping) or key not in item:
-            raise ValueError(f"podTemplate: each item of {field} needs {key!r}")
+        name = _key_of(item, key, path)
         if item.get("$patch") == "delete":
-            merged.pop(item[key], None)
-        elif field in _ONE_OF or item[key] not in merged:
-            merged[item[key]] = dict(item)
+            merged.pop(name, None)
+        elif field in _ONE_OF or name not in merged:
+            merged[name] = dict(item)
         else:
-            merged[item[key]] = strategic_merge(merged[item[key]], item)
+            merged[name] = strategic_merge(merged[name], item, f"{path}[{name}]")
     return list(merged.values())
+
+
+def _key_of(item: Any, key: str, path: str) -> Any:
+    """What tells an item of a list from the others: one of the template, or of what it is merged into."""
+    name = item.get(key) if isinstance(item, Mapping) else None
+    if not isinstance(name, str | int):
+        raise ValueError(f"{path}: each item needs {key!r}, which {str(item)[:100]} does not have")
+    return name
