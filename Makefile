@@ -168,7 +168,7 @@ build/tradewind.tar: Dockerfile .dockerignore pyproject.toml constraints.txt $(s
 
 build/weather.tar: examples/weather/Dockerfile examples/weather/requirements.txt $(wildcard examples/weather/weather/*) | $(VENV)/.dev
 	@mkdir -p build
-	$(LOCALKUBE) build-project --file examples/weather/Dockerfile --context examples/weather --tag docker.io/library/tradewind-weather:latest --output $@
+	$(LOCALKUBE) build-project --file examples/weather/Dockerfile --context examples/weather --tag docker.io/library/tradewind-weather:0.1.0 --output $@
 
 ##@ Local cluster
 .PHONY: up

@@ -62,7 +62,7 @@ class Layer:
         return entry
 
 
-def write_image(archive: Path, *, tag: str, layer: Path, config: ImageConfig) -> None:
+def write_image(archive: Path, *, tags: Sequence[str], layer: Path, config: ImageConfig) -> None:
     """Write the archive of an image that has one layer, the tar file `layer`."""
     digest = _digest(layer)
     description = {
@@ -79,7 +79,7 @@ def write_image(archive: Path, *, tag: str, layer: Path, config: ImageConfig) ->
     }
     content = json.dumps(description).encode()
     name = f"{hashlib.sha256(content).hexdigest()}.json"
-    manifest = [{"Config": name, "RepoTags": [tag], "Layers": [f"{digest}/layer.tar"]}]
+    manifest = [{"Config": name, "RepoTags": list(tags), "Layers": [f"{digest}/layer.tar"]}]
     with tarfile.open(archive, "w") as tar:
         _add(tar, name, content)
         entry = tarfile.TarInfo(f"{digest}/layer.tar")

@@ -7,6 +7,7 @@ Each is an archive in the cache, keyed by what it is made of.
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from localkube import files, packages, paths
@@ -16,14 +17,15 @@ from localkube.errors import LocalkubeError
 from localkube.progress import Progress
 from localkube.shell import run
 
-BUSYBOX_IMAGE = "docker.io/library/busybox:latest"
+# With a version, as Pods should ask for it: for `latest` the kubelet asks the registry each time, and there is none.
+BUSYBOX_IMAGES = ("docker.io/library/busybox:1.36", "docker.io/library/busybox:latest")
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ACCOUNTS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
 }
 # Raised when the recipes below change what they make of the same busybox.
-_RECIPE = 2
+_RECIPE = 3
 
 
 def small_images(progress: Progress) -> list[Path]:
@@ -34,10 +36,10 @@ def small_images(progress: Progress) -> list[Path]:
     folder = paths.cache_folder() / "images"
     pause, shell = folder / f"pause-{key}.tar", folder / f"busybox-{key}.tar"
     if not pause.exists():
-        _write(pause, PAUSE_IMAGE, _pause_layer(busybox), ImageConfig(["/bin/busybox", "sleep", "infinity"]))
+        _write(pause, (PAUSE_IMAGE,), _pause_layer(busybox), ImageConfig(["/bin/busybox", "sleep", "infinity"]))
     if not shell.exists():
         config = ImageConfig(command=["sh"], environment={"PATH": _SEARCH_PATH})
-        _write(shell, BUSYBOX_IMAGE, _busybox_layer(busybox), config)
+        _write(shell, BUSYBOX_IMAGES, _busybox_layer(busybox), config)
     return [pause, shell]
 
 
@@ -49,11 +51,11 @@ def load(archive: Path, socket: Path) -> None:
         limit=300)  # fmt: skip
 
 
-def _write(archive: Path, tag: str, layer: Layer, config: ImageConfig) -> None:
+def _write(archive: Path, tags: Sequence[str], layer: Layer, config: ImageConfig) -> None:
     with files.appearing(archive) as temporary, tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "layer.tar")
         layer.store(path)
-        write_image(temporary, tag=tag, layer=path, config=config)
+        write_image(temporary, tags=tags, layer=path, config=config)
 
 
 def _pause_layer(busybox: Path) -> Layer:

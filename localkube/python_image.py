@@ -72,7 +72,7 @@ def _make(work: Path, archive: Path) -> None:
     run(["tar", *order, "--directory", root, "--create", "--file", layer, "."], limit=300)
     tag = f"docker.io/library/python:{'.'.join(version.split('.')[:2])}-slim"
     with files.appearing(archive) as temporary:
-        write_image(temporary, tag=tag, layer=layer, config=_CONFIG)
+        write_image(temporary, tags=[tag], layer=layer, config=_CONFIG)
 
 
 def _trim(root: Path) -> None:

@@ -23,7 +23,7 @@ def dag(name: str, tasks: list[Manifest], **spec: Any) -> Manifest:
             "maxActiveRuns": MOST,
             "maxActiveTasks": MOST,
             "successfulRunsHistoryLimit": MOST,
-            "taskDefaults": {"image": "busybox"},
+            "taskDefaults": {"image": "busybox:1.36"},
             "tasks": [{"command": ["true"], **task} for task in tasks],
             **spec,
         },

@@ -193,7 +193,7 @@ def test_uninstall_leaves_the_dags_and_nothing_else(operator: Operator) -> None:
         "apiVersion": "tradewind.dev/v1alpha1",
         "kind": "Dag",
         "metadata": {"name": "hello"},
-        "spec": {"tasks": [{"name": "greet", "image": "busybox"}]},
+        "spec": {"tasks": [{"name": "greet", "image": "busybox:1.36"}]},
     }
     dags.create_namespaced_custom_object("tradewind.dev", "v1alpha1", "default", "dags", dag)
 

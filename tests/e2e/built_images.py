@@ -22,7 +22,7 @@ def weather_image() -> Path:
     """An archive with the image of the weather example."""
     context = REPOSITORY / "examples" / "weather"
     inputs = [context / name for name in ("Dockerfile", "requirements.txt", "weather")]
-    return _built("docker.io/library/tradewind-weather:latest", context, inputs)
+    return _built("docker.io/library/tradewind-weather:0.1.0", context, inputs)
 
 
 def _built(tag: str, context: Path, inputs: Iterable[Path]) -> Path:

@@ -55,8 +55,7 @@ def _reader(name: str) -> Manifest:
             "containers": [
                 {
                     "name": "task",
-                    "image": "busybox",
-                    "imagePullPolicy": "IfNotPresent",
+                    "image": "busybox:1.36",
                     "command": ["cat", "/ledger/tries"],
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                     "volumeMounts": [{"name": CLAIM, "mountPath": "/ledger"}],

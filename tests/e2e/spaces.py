@@ -45,7 +45,7 @@ class Space:
             "kind": "Dag",
             "metadata": {"name": name},
             "spec": {
-                "taskDefaults": {"image": "busybox"},
+                "taskDefaults": {"image": "busybox:1.36"},
                 "podTemplate": {"spec": {"terminationGracePeriodSeconds": 1}},
                 "tasks": list(tasks),
                 **spec,

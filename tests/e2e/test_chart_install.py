@@ -39,7 +39,7 @@ CYCLE: Manifest = {
     "apiVersion": API_VERSION,
     "kind": "Dag",
     "metadata": {"name": "cyclic"},
-    "spec": {"taskDefaults": {"image": "busybox"}, "tasks": [task("a", "true", "b"), task("b", "true", "a")]},
+    "spec": {"taskDefaults": {"image": "busybox:1.36"}, "tasks": [task("a", "true", "b"), task("b", "true", "a")]},
 }
 
 
@@ -327,7 +327,7 @@ def test_dags_of_those_who_may_not_create_pods_are_refused(space: Space) -> None
         binding = {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]}
         space.kubectl.apply(role, {"apiVersion": RBAC, "kind": "RoleBinding", **binding})
     dag = {"apiVersion": API_VERSION, "kind": "Dag", "metadata": {"name": "hers"}}
-    dag["spec"] = {"tasks": [{"name": "t", "image": "busybox", "command": ["true"]}]}
+    dag["spec"] = {"tasks": [{"name": "t", "image": "busybox:1.36", "command": ["true"]}]}
     run = {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": {"name": "hers"}, "spec": {"dag": "hers"}}
 
     def attempt(user: str, *words: str, manifest: Manifest | None = None) -> str:

@@ -123,7 +123,7 @@ def test_kubectl_says_what_is_wrong(stage: Stage) -> None:
         "apiVersion": API_VERSION,
         "kind": "Dag",
         "metadata": {"name": "wrong"},
-        "spec": {"tasks": [task("a", "true", "a", image="busybox")]},
+        "spec": {"tasks": [task("a", "true", "a", image="busybox:1.36")]},
     }
     refused = space.kubectl.attempt("apply", "-f", "-", stdin=yaml.safe_dump(dag))
     assert refused.returncode == 1

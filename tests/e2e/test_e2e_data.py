@@ -131,7 +131,7 @@ def test_connections_reach_the_task_and_nothing_else(stage: Stage) -> None:
         "load",
         task("load", script, connections=["warehouse", "my-api.eu"]),
         task("none", 'echo "[$WAREHOUSE_USER]"', connections=[]),
-        taskDefaults={"image": "busybox", "connections": ["warehouse"]},
+        taskDefaults={"image": "busybox:1.36", "connections": ["warehouse"]},
     )
     run = space.run("load")
     space.wait_succeeded(run)

@@ -94,5 +94,5 @@ def test_the_spec_of_a_run_cannot_be_changed(space: Space) -> None:
 
 def test_an_unknown_field_is_refused_with_its_name(space: Space) -> None:
     dag = """{apiVersion: tradewind.dev/v1alpha1, kind: Dag, metadata: {name: typo},
-              spec: {tasks: [{name: a, image: busybox, comand: ["true"]}]}}"""
+              spec: {tasks: [{name: a, image: busybox:1.36, comand: ["true"]}]}}"""
     assert 'unknown field "spec.tasks[0].comand"' in refused(space.kubectl, "apply", "-f", "-", stdin=dag)

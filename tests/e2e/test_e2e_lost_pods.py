@@ -85,7 +85,7 @@ def test_a_pod_deleted_before_it_starts_is_made_again(stage: Stage) -> None:
 def test_pods_deleted_the_moment_they_finish_lose_nothing(stage: Stage) -> None:
     space, _ = stage.space_and_controller("lost")
     tasks = [task(f"quick-{i}", f"echo {i} >$TRADEWIND_OUTPUT") for i in range(QUICK_TASKS)]
-    space.dag("quick", *tasks, taskDefaults={"image": "busybox", "retries": {"limit": 0, "onLost": 0}})
+    space.dag("quick", *tasks, taskDefaults={"image": "busybox:1.36", "retries": {"limit": 0, "onLost": 0}})
     deleter = DeleteTheFinished(space, "quick")
     deleter.start()
     space.run("quick", "quick")

@@ -16,7 +16,7 @@ BEYOND: dict[str, dict[str, Any]] = {
     "capability": {
         "containers": [{"name": "task", "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}}]
     },
-    "sidecar": {"containers": [{"name": "beside", "image": "busybox"}]},
+    "sidecar": {"containers": [{"name": "beside", "image": "busybox:1.36"}]},
 }
 
 

@@ -22,7 +22,7 @@ def test_what_failed_runs_again_once_the_fault_is_mended(stage: Stage) -> None:
         task("report", SIGN, "load"),
         task("clean", SIGN, "extract"),
         podTemplate=MOUNT,
-        taskDefaults={"image": "busybox", "retries": {"limit": 0}},
+        taskDefaults={"image": "busybox:1.36", "retries": {"limit": 0}},
     )
     space.dag("mend", task("mend", "touch /ledger/mended"), podTemplate=MOUNT)
     run = space.run("sales")

@@ -17,7 +17,7 @@ def test_a_pool_is_shared_by_dags_and_never_exceeded(stage: Stage) -> None:
     space, _ = stage.space_and_controller("pool")
     watch = PodWatch(space)
     space.pool("warehouse", 2)
-    defaults = {"image": "busybox", "pool": "warehouse"}
+    defaults = {"image": "busybox:1.36", "pool": "warehouse"}
     for dag in ("sales", "stock"):
         space.dag(dag, *(task(f"{dag}-{i}", "sleep 1") for i in range(4)), taskDefaults=defaults)
     space.dag("whole", task("both", "sleep 1", poolSlots=2), taskDefaults=defaults)

@@ -17,7 +17,7 @@ RESTRICTED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"dro
 def pod_spec(script: str, **fields: Any) -> Manifest:
     container = {
         "name": "main",
-        "image": "busybox",
+        "image": "busybox:1.36",
         "imagePullPolicy": "IfNotPresent",
         "command": ["sh", "-c", script],
         "securityContext": RESTRICTED_CONTAINER,

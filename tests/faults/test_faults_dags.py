@@ -27,7 +27,7 @@ def broken(number: int) -> Manifest:
         "apiVersion": API_VERSION,
         "kind": "Dag",
         "metadata": {"name": f"broken-{number:05}"},
-        "spec": {"taskDefaults": {"image": "busybox"}, "tasks": tasks},
+        "spec": {"taskDefaults": {"image": "busybox:1.36"}, "tasks": tasks},
     }
 
 
@@ -71,7 +71,7 @@ def large_dag(name: str, length: int) -> Manifest:
     tasks = [
         {"name": f"t{number}", "script": f"true # {'x' * A_SCRIPT}"} for number in range(max(1, length // A_SCRIPT - 1))
     ]
-    dag["spec"] = {"taskDefaults": {"image": "busybox"}, "tasks": tasks}
+    dag["spec"] = {"taskDefaults": {"image": "busybox:1.36"}, "tasks": tasks}
     tasks[-1]["script"] += "x" * (length - len(orjson.dumps(dag)))
     return dag
 

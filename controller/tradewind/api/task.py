@@ -91,7 +91,8 @@ class TaskSettings(Model):
 
     image: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """Container image. Required for a task that runs something on the cluster; `tradewind run` does not use it.
-    An image that the node has is not pulled again, unless podTemplate says `imagePullPolicy: Always`."""
+    As anywhere in Kubernetes, one with the tag `latest` or none is looked for anew for each try, any other only where
+    the node does not have it; `imagePullPolicy` in podTemplate says otherwise."""
     interpreter: Annotated[list[Text], Field(min_length=1, max_length=16, json_schema_extra=LIST_ATOMIC)] | None = None
     """Program that runs `script`, for example `[python3]` or `[bash, -e, -c]`. One that is named alone gets the option
     it takes code with (`-c`, or `-e` for node, perl, ruby and Rscript). Default: `[sh, -c]`."""

@@ -17,7 +17,7 @@ maxConsecutiveFailedRuns: 3
 maxMapLength: 5000
 params: {stores: {type: array, default: [north, south]}}
 taskDefaults:
-  image: busybox
+  image: busybox:1.36
   connections: [warehouse, my.other.secret]
   priorityWeight: 5
   weightRule: Absolute

@@ -17,7 +17,7 @@ from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.cluster.requests import ask
 from tradewind.cli.errors import CliError
 
-DAG: Manifest = {"tasks": [{"name": "load", "image": "busybox"}]}
+DAG: Manifest = {"tasks": [{"name": "load", "image": "busybox:1.36"}]}
 ENDED: Manifest = {
     "phase": "Failed",
     "reason": "TaskFailed",

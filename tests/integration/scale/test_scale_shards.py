@@ -89,7 +89,8 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
             eventually(lambda kind=kind: kubectl.attempt("get", kind).returncode == 0, f"{kind} are served", 60)
         namespaces = spread(NAMESPACES)
         tasks = [
-            {"name": f"t{n}", "image": "busybox", **({"dependsOn": [f"t{n - 1}"]} if n else {})} for n in range(TASKS)
+            {"name": f"t{n}", "image": "busybox:1.36", **({"dependsOn": [f"t{n - 1}"]} if n else {})}
+            for n in range(TASKS)
         ]
         for namespace in namespaces:
             witness.core.create_namespace({"metadata": {"name": namespace}})

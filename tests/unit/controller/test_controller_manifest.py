@@ -109,6 +109,35 @@ def test_templates_reach_the_tasks_container_by_its_name() -> None:
     assert (found["image"], found["imagePullPolicy"], found["volumeMounts"]) == ("python:3.12", "Always", [mount])
 
 
+def test_when_an_image_is_pulled_is_up_to_kubernetes() -> None:
+    assert "imagePullPolicy" not in container(manifest())
+
+
+DATA = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
+
+
+@pytest.mark.parametrize(
+    ("template", "group"),
+    [
+        ({}, {}),
+        (DATA, {"fsGroup": 65532, "fsGroupChangePolicy": "OnRootMismatch"}),
+        ({**DATA, "securityContext": {"fsGroup": 100}}, {"fsGroup": 100, "fsGroupChangePolicy": "OnRootMismatch"}),
+        ({**DATA, "securityContext": {"fsGroup": None}}, {}),
+        (
+            {**DATA, "securityContext": {"fsGroupChangePolicy": "Always"}},
+            {"fsGroup": 65532, "fsGroupChangePolicy": "Always"},
+        ),
+        ({"securityContext": {"fsGroup": 100}}, {"fsGroup": 100, "fsGroupChangePolicy": "OnRootMismatch"}),
+        ({"securityContext": None}, {}),
+    ],
+)
+def test_volumes_belong_to_the_group_of_the_task_and_are_gone_through_once(
+    template: dict[str, Any], group: dict[str, Any]
+) -> None:
+    security = manifest(podTemplate={"spec": template})["spec"].get("securityContext") or {}
+    assert {field: value for field, value in security.items() if field.startswith("fsGroup")} == group
+
+
 @pytest.mark.parametrize(
     ("text", "literal"),
     [("$(HOME)", "$$(HOME)"), ("$HOME", "$$HOME"), ("$$", "$$$$"), ("cost: 5$", "cost: 5$$"), ("plain", "plain")],

@@ -28,6 +28,7 @@ def pod_manifest(
     for template in (dag.pod_template, task.pod_template):
         pod = strategic_merge(pod, template)
     _add_connections(pod, task)
+    _drop_unneeded_group(pod["spec"])
     # What identifies the try is not up to templates.
     pod["metadata"] = {
         **pod["metadata"],
@@ -63,6 +64,8 @@ def _base(info: RunInfo, dag: ResolvedDag, task: ResolvedTask, key: TryKey, rend
             "runAsUser": USER,
             "runAsGroup": USER,
             "fsGroup": USER,
+            # Else each try would change the owner of every file of its volumes.
+            "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(info, task, key, rendered)],
@@ -78,8 +81,6 @@ def _container(info: RunInfo, task: ResolvedTask, key: TryKey, rendered: Rendere
     container: dict[str, Any] = {
         "name": names.TASK_CONTAINER,
         "image": task.image,
-        # Also for the tag `latest`, which Kubernetes would ask the registry about for every single try.
-        "imagePullPolicy": "IfNotPresent",
         "args": [_literal(text) for text in rendered.args],
         "env": [{"name": name, "value": value} for name, value in facts.items()] + _literal_env(rendered.env),
         "terminationMessagePath": OUTPUT_PATH,
@@ -95,6 +96,14 @@ def _container(info: RunInfo, task: ResolvedTask, key: TryKey, rendered: Rendere
     if task.resources:
         container["resources"] = task.resources
     return container
+
+
+def _drop_unneeded_group(spec: dict[str, Any]) -> None:
+    """Without volumes there is nothing that could belong to the group."""
+    security = spec.get("securityContext") or {}
+    if "fsGroup" not in security or (not spec.get("volumes") and security["fsGroup"] == USER):
+        for field in ("fsGroup", "fsGroupChangePolicy"):
+            security.pop(field, None)
 
 
 def _add_connections(pod: dict[str, Any], task: ResolvedTask) -> None:
