@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tradewind.api import names
@@ -92,6 +93,7 @@ class Dags:
         recorder: EventRecorder,
         *,
         spawn: Callable[[Any, str], asyncio.Task[None]],
+        on_failure: Callable[[str, BaseException, Callable[[], object]], None],
         wake: Callable[[], None],
         on_accepted: Callable[[Key], None],
         observe_delay: Callable[[Key, float], None],
@@ -101,7 +103,7 @@ class Dags:
         self._writer, self._cluster, self._scheduler = writer, cluster, scheduler
         self._history, self._recorder = history, recorder
         self._spawn, self._wake, self._on_accepted, self._observe_delay = spawn, wake, on_accepted, observe_delay
-        self._clock = clock
+        self._on_failure, self._clock = on_failure, clock
         self._dirty: dict[Key, None] = {}
         self._wakes: list[tuple[datetime, Key]] = []
         self._waking: set[tuple[datetime, Key]] = set()
@@ -195,8 +197,11 @@ class Dags:
         while self._dirty:
             key = next(iter(self._dirty))
             del self._dirty[key]
-            with working_on("Dag", key):
-                self._reconcile(key, now)
+            try:
+                with working_on("Dag", key):
+                    self._reconcile(key, now)
+            except Exception as error:  # one Dag that cannot be worked on must not stop the others
+                self._on_failure(f"work on Dag {key[0]}/{key[1]}", error, partial(self.changed, key))
             if loop.time() > until and self._dirty:
                 return now
         return self._wakes[0][0] if self._wakes else None

@@ -97,6 +97,12 @@ def place_of_object(run: DagRunObject) -> RunPlace | None:
     return None if logical is None or logical.tzinfo is None else (logical, made, run.metadata.name)
 
 
+def place_in_queue(run: DagRunObject) -> datetime:
+    """What it is loaded by among others: its logical date as far as that can be read."""
+    place = place_of_object(run)
+    return place[0] if place is not None else parse_time(run.metadata.creation_timestamp) or _EPOCH
+
+
 def _row(found: Mapping[str, Any]) -> EndedRow | None:
     """A row of a table, or a whole object."""
     cells, status = found.get("cells") or {}, found.get("status") or {}

@@ -7,14 +7,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
 from tradewind.controller import logs
 from tradewind.controller.backfills import Backfills
 from tradewind.controller.backfills.worker import Surroundings
+from tradewind.controller.background import Background
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.dags import Dags
 from tradewind.controller.ended_runs import ended_run
@@ -36,8 +37,8 @@ from tradewind.controller.waits import Waits
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.past_index import PastIndex
 from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Note, RunInfo
-from tradewind.engine.scheduler import Scheduler
+from tradewind.engine.run_info import Note, RunInfo, Stop
+from tradewind.engine.scheduler import Scheduler, Start
 from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import parse_time
 from tradewind.engine.tries import TryReport
@@ -49,6 +50,8 @@ from tradewind.kube.informer import Change
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 DAG_BUDGET = 0.02
@@ -57,7 +60,13 @@ FAILURES_BEFORE_EXIT = 20
 CATCH_UP_WITHIN = 15.0
 """Seconds after which a new leader begins though it could not ask how things are."""
 FIRST_LOADS_WITHIN = 15.0
-"""Seconds after which scheduling begins though some run could still not be loaded."""
+"""Seconds after which scheduling begins though some run that has begun could still not be loaded."""
+QUEUED_LOADS_WITHIN = 2.0
+"""Seconds after which it begins though runs that wait in a queue are still being loaded."""
+SLICE = 200
+"""Objects that a new leader looks at in one turn of the event loop."""
+LOOK_AGAIN = 30.0
+"""Seconds after which everything that goes by the wall clock is looked at again, should that have been set."""
 
 
 class Leader:
@@ -79,14 +88,13 @@ class Leader:
         self.last_step = clock.monotonic()
         self._news = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(metrics.loop_failures.inc)
+        spawn = self._background.spawn
         self._ready = False
         self.revisions = Revisions(client, writer)
-        self.objects = ObjectWatches(client, spawn=self.spawn, clock=clock)
-        self.past = Past(
-            client, cluster, past, self.scheduler.runs, self.objects, spawn=self.spawn, wake=self._news.set
-        )
-        self.waits = Waits(client, cluster, self.scheduler.runs, self.objects, spawn=self.spawn, report=self._reported)
+        self.objects = ObjectWatches(client, spawn=spawn, clock=clock)
+        self.past = Past(client, cluster, past, self.scheduler.runs, self.objects, spawn=spawn, wake=self._news.set)
+        self.waits = Waits(client, cluster, self.scheduler.runs, self.objects, spawn=spawn, report=self._reported)
         self.tries = Tries(client, writer, cluster, self.scheduler.runs, self._reported, clock)
         self.history = History(
             client,
@@ -97,7 +105,7 @@ class Leader:
             backfills=cluster.backfills,
             requested=cluster.requested,
             active_runs=cluster.runs_of,
-            spawn=self.spawn,
+            spawn=spawn,
         )
         self.dags = Dags(
             writer,
@@ -105,7 +113,8 @@ class Leader:
             self.scheduler,
             self.history,
             recorder,
-            spawn=self.spawn,
+            spawn=spawn,
+            on_failure=self._background.failed,
             wake=self._news.set,
             on_accepted=self._dag_accepted,
             observe_delay=metrics.observe_schedule_delay,
@@ -120,7 +129,8 @@ class Leader:
             versions,
             self.tries,
             recorder,
-            spawn=self.spawn,
+            spawn=spawn,
+            on_failure=self._background.failed,
             wake=self._news.set,
             on_loaded=self._run_loaded,
             on_finished=self._run_finished,
@@ -136,7 +146,7 @@ class Leader:
             self.runs,
             versions,
             recorder,
-            spawn=self.spawn,
+            spawn=spawn,
             in_turn=self.dags.failure_limits.in_turn,
             on_reopened=self._run_reopened,
             on_marked=self._run_marked,
@@ -146,11 +156,11 @@ class Leader:
         self.backfills = Backfills(
             Surroundings(client, writer, cluster, recorder, clock, self.dags.entries.get),
             self.scheduler,
-            spawn=self.spawn,
+            spawn=spawn,
             wake=self._news.set,
         )
         self.pools = PoolStatuses(writer, cluster.pools, self.scheduler)
-        self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=self.spawn, clock=clock)
+        self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=spawn, clock=clock)
 
     # The term -----------------------------------------------------------------------------------------------------
 
@@ -159,15 +169,14 @@ class Leader:
         try:
             await self._cluster.wait_synced()
             await self._catch_up()
-            self._take_over()
+            await self._take_over()
             await self._first_loads()
             await self._loop()
         finally:
             self._ready = False
             if self._timer is not None:
                 self._timer.cancel()
-            for task in list(self._tasks):
-                task.cancel()
+            self._background.cancel()
 
     @property
     def has_news(self) -> bool:
@@ -186,20 +195,7 @@ class Leader:
                         log.info("cannot ask how things are: %s", error)
                     await asyncio.sleep(0.5)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run something beside the loop; it ends with the term, and what goes wrong in it is logged."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._metrics.loop_failures.inc()
-            log.error("%s failed", task.get_name(), exc_info=task.exception())
-
-    def _take_over(self) -> None:
+    async def _take_over(self) -> None:
         self._ready = True
         for key in self._cluster.pools:
             self.pool_changed(key)
@@ -209,17 +205,16 @@ class Leader:
             self.scheduler.set_max_active_runs(*key, limit if isinstance(limit, int) else DEFAULT_MAX_ACTIVE_RUNS)
         self.dags.take_over()
         self.backfills.take_over()
-        for key in list(self._cluster.runs):
+        async for key in _in_slices(self._cluster.runs):
             if not self.backfills.drops(key):
                 self.runs.changed(key)
-        for key in list(self._cluster.requested):
+        async for key in _in_slices(self._cluster.requested):
             self.requests.changed(key)
-        self.spawn(self._load_history(), "load history")
-        self.spawn(self.pools.keep_written(), "statuses of Pools")
-        self.spawn(self.leftovers.take_over(), "take over leftovers")
-        for run_uid, pods in list(self._cluster.pods.items()):
-            for pod in pods.values():
-                self._look_after(run_uid, pod)
+        self._background.spawn(self._load_history(), "load history")
+        self._background.spawn(self.pools.keep_written(), "statuses of Pools")
+        self._background.spawn(self.leftovers.take_over(), "take over leftovers")
+        async for run_uid in _in_slices(self._cluster.pods):
+            self._look_after_all(run_uid)
         log.info(
             "leading: %d Dags, %d active runs, %d pools",
             len(self._cluster.dags),
@@ -228,10 +223,12 @@ class Leader:
         )
 
     async def _first_loads(self) -> None:
-        """Wait for the runs that there are: who hands out slots must know who holds some."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_LOADS_WITHIN):
-                await self.runs.loaded()
+        """Wait for the runs that there are: who hands out slots must know who holds some, and of two runs that wait in
+        a queue the older one is to leave it. That is worth less."""
+        for begun, seconds in ((True, FIRST_LOADS_WITHIN), (False, QUEUED_LOADS_WITHIN)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.runs.loaded(begun=begun)
 
     async def _load_history(self) -> None:
         while True:
@@ -396,34 +393,45 @@ class Leader:
         dags_wake = self.dags.step(now, DAG_BUDGET)
         plan = self.scheduler.plan(now)
         self.pools.news.set()
-        for start in plan.starts:
-            run = self.scheduler.runs[start.run.uid]
-            self.spawn(self.tries.start(run, start), f"start {start.run.name}/{start.key.instance}")
-        for stop in plan.stops:
-            self.spawn(self.tries.stop(stop), f"stop {stop.run.name}/{stop.key.instance}")
-        for note in plan.notes:
-            self._tell(note)
+        for info, error in plan.failed:
+            self.runs.failed(info.uid, error)
+        self._each(plan.starts, self._start)
+        self._each(plan.stops, self._stop)
+        self._each(plan.notes, self._tell)
         for fault in plan.faults:
             self._metrics.loop_failures.inc()
             log.error("a fault of the engine, which did not follow it: %s", fault)
         for begun in plan.begun:
             log.info("DagRun %s/%s of Dag %s starts", begun.namespace, begun.name, begun.dag, extra=_about(begun))
-        for run in plan.changed:
-            self.runs.mark(run)
-        self.past.carry_out(plan)
-        for wait in plan.waits:
-            self.waits.begin(wait)
-        self.waits.runs_changed(plan.changed)
+        self._each(plan.changed, self.runs.mark)
+        self._each([plan], self.past.carry_out)
+        self._each(plan.waits, self.waits.begin)
+        self._each([plan.changed], self.waits.runs_changed)
         self._wake_at(min((moment for moment in (plan.wake_at, dags_wake) if moment), default=None))
         self.last_step = self._clock.monotonic()
         self._metrics.loop_seconds.observe(time.perf_counter() - began)
+
+    def _each(self, items: Iterable[T], carry_out: Callable[[T], object]) -> None:
+        """What cannot be carried out does not keep the rest from it."""
+        for item in items:
+            try:
+                carry_out(item)
+            except Exception as error:
+                self._background.failed(f"{carry_out.__qualname__} of {item!s:.200}", error)
+
+    def _start(self, start: Start) -> None:
+        run = self.scheduler.runs[start.run.uid]
+        self._background.spawn(self.tries.start(run, start), f"start {start.run.name}/{start.key.instance}")
+
+    def _stop(self, stop: Stop) -> None:
+        self._background.spawn(self.tries.stop(stop), f"stop {stop.run.name}/{stop.key.instance}")
 
     def _wake_at(self, moment: datetime | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if moment is not None:
-            delay = max(0.0, (moment - self._clock.now()).total_seconds())
+            delay = min(LOOK_AGAIN, max(0.0, (moment - self._clock.now()).total_seconds()))
             self._timer = asyncio.get_running_loop().call_later(delay, self._news.set)
 
     def _tell(self, note: Note) -> None:
@@ -442,3 +450,11 @@ class Leader:
 
 def _about(info: RunInfo, task: str | None = None) -> dict[str, Any]:
     return logs.about(info.namespace, dag=info.dag, run=info.name, task=task)
+
+
+async def _in_slices(items: Iterable[T]) -> AsyncIterator[T]:
+    """All that there are now, so many in one turn of the event loop."""
+    for number, item in enumerate(list(items), 1):
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
+        yield item

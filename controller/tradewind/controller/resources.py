@@ -68,6 +68,10 @@ class DagObject(KubeObject, rename="camel"):
         return {"apiVersion": API_VERSION, "kind": "Dag", "metadata": metadata, "spec": self.spec}
 
 
+class _Phase(msgspec.Struct):
+    phase: str = ""
+
+
 class DagRunObject(KubeObject, rename="camel"):
     """A DagRun. Its status is parsed only when the run is loaded: events about our own writes cost little."""
 
@@ -86,6 +90,14 @@ class DagRunObject(KubeObject, rename="camel"):
     def suspend(self) -> bool:
         """Whether nothing more of it may start: it is suspended, or being deleted."""
         return self.spec.get("suspend") is True or self.metadata.deletion_timestamp is not None
+
+    @property
+    def phase(self) -> str:
+        """Its phase; the rest of its status is passed over."""
+        try:
+            return msgspec.json.decode(self.status, type=_Phase).phase if bytes(self.status) else ""
+        except msgspec.ValidationError:
+            return ""
 
     def decoded_status(self) -> dict[str, Any]:
         """The status as a dict."""

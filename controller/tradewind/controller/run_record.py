@@ -49,6 +49,8 @@ class Record:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     detail: Detail = Detail.FULL
+    failed: bool = False
+    """It cannot be worked on, and is about to be loaded anew."""
     writing: bool = False
     """Whether a write of status is under way."""
     ours: list[Mapping[str, Any]] = field(default_factory=list)

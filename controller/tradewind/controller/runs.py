@@ -15,29 +15,28 @@ from typing import Any
 import msgspec
 
 from tradewind.api import names
-from tradewind.api.validation import Problem, summary
 from tradewind.api.validation.params import check_params
-from tradewind.controller import logs
+from tradewind.controller.background import Spawn
 from tradewind.controller.cluster import Cluster
-from tradewind.controller.conditions import with_times
-from tradewind.controller.ended_runs import ended_run
+from tradewind.controller.ended_runs import place_in_queue
+from tradewind.controller.load_queue import LoadQueue
 from tradewind.controller.pods.observation import is_over
-from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, owner_reference, regarding
+from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, regarding
 from tradewind.controller.revisions import Revision
 from tradewind.controller.run_record import Detail, Record, Written, keep_up, recorded, version_of
 from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec
 from tradewind.controller.status_pace import WRITE_EVERY, StatusPace, cost_of_write
 from tradewind.controller.tries import Tries, is_stray
+from tradewind.controller.unscheduled_runs import UnscheduledRuns
 from tradewind.engine import known_tries
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
-from tradewind.engine.run_status import end_conditions
+from tradewind.engine.run_status import INTERNAL_ERROR
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase
 from tradewind.engine.status_size import DOES_NOT_FIT, TOO_LARGE
-from tradewind.engine.task_instance import format_time
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
@@ -45,6 +44,7 @@ from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
+from tradewind.kube.working_on import working_on
 from tradewind.kube.writer import Writer, WriterStopped
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,8 @@ class Runs:
         tries: Tries,
         recorder: EventRecorder,
         *,
-        spawn: Callable[[Any, str], asyncio.Task[None]],
+        spawn: Spawn,
+        on_failure: Callable[[str, BaseException, Callable[[], object] | None], None],
         wake: Callable[[], None],
         on_loaded: Callable[[RunState], None],
         on_finished: Callable[[RunState, int], None],
@@ -78,15 +79,20 @@ class Runs:
         find_previous: Callable[[RunInfo], Awaitable[None]],
         clock: Clock,
     ) -> None:
-        """`on_finished(state, resourceVersion)`: the end of a run is written; meanwhile `in_turn(dag)` is held."""
+        """`on_finished(state, resourceVersion)`: the end of a run is written; meanwhile `in_turn(dag)` is held.
+        `on_failure(what, error, again)`: something that nobody has foreseen; `again` is called a while later."""
         self.records: dict[str, Record] = {}
         self._client, self._writer, self._cluster = client, writer, cluster
         self._scheduler, self._versions, self._tries = scheduler, versions, tries
         self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
-        self._on_loaded, self._on_refused, self._find_previous = on_loaded, on_refused, find_previous
+        self._on_loaded, self._on_failure, self._find_previous = on_loaded, on_failure, find_previous
         self._recorder, self._in_turn, self._clock = recorder, in_turn, clock
         self._pace = StatusPace(clock)
-        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._loads = LoadQueue(self._load, spawn=spawn)
+        self._retries: dict[str, Backoff] = {}
+        self._unscheduled = UnscheduledRuns(
+            client, writer, cluster, recorder, in_turn=in_turn, on_refused=on_refused, clock=clock
+        )
         self._refusing: set[str] = set()
         self._uids: dict[Key, str] = {}
         self._waiting: dict[Key, set[Key]] = {}
@@ -112,9 +118,12 @@ class Runs:
             keep_up(record, found)
             self._suspend(record)
             self._observe(record, found)
-        elif uid not in self._loading:
+        elif uid not in self._loads:
             self._uids[key] = uid
-            self._loading[uid] = self._spawn(self._load(key, uid), f"load {key[0]}/{key[1]}")
+            self._loads.add(key, uid, begun=self._has_begun(found), place=place_in_queue(found))
+
+    def _has_begun(self, found: DagRunObject) -> bool:
+        return found.metadata.uid in self._cluster.pods or found.phase == RunPhase.RUNNING
 
     def _newest(self, key: Key) -> DagRunObject | None:
         """A run by the cache, or by what we were answered since; None if it is gone, or over."""
@@ -150,10 +159,9 @@ class Runs:
             record.state.changed = True
             self.mark(record.state)
 
-    async def loaded(self) -> None:
-        """Return once no run is being loaded."""
-        while self._loading:
-            await asyncio.wait(list(self._loading.values()))
+    async def loaded(self, *, begun: bool = False) -> None:
+        """Return once no run, or none that has `begun`, is left to be loaded."""
+        await self._loads.loaded(begun=begun)
 
     def dag_changed(self, dag: Key) -> None:
         """A Dag came or was accepted: runs that waited for it can be loaded."""
@@ -170,44 +178,60 @@ class Runs:
         writer = record.writer if record is not None and not record.state.finished else None
         if writer is not None and writer is not asyncio.current_task():
             writer.cancel()
-        loading = self._loading.pop(uid, None)
         # That a run which is refused has ended may be heard before the answer to that write.
-        if loading is not None and uid not in self._refusing:
-            loading.cancel()
+        self._loads.discard(uid, cancel=uid not in self._refusing)
+        self._retries.pop(uid, None)
         self._wake()
 
     # Loading ------------------------------------------------------------------------------------------------------
 
-    async def _load(self, key: Key, uid: str) -> None:
-        backoff = Backoff(0.5, 30.0)
+    async def _load(self, key: Key, uid: str) -> float | None:
+        """Load a run, or say why not; the seconds after which that is to be tried again."""
         try:
             while (found := self._newest(key)) is not None and found.metadata.uid == uid:
                 try:
-                    try:
-                        await self._load_once(key, found)
-                    except Waiting as waiting:
-                        self._scheduler.remove_run(uid)
-                        await self._say_waiting(key, found, waiting)
-                        if waiting.dag is not None and key not in self._waiting.get(waiting.dag, ()):
-                            continue  # it came while that was said
-                except (NotLeader, WriterStopped):
-                    return
-                except KubeError as error:
-                    log.warning("cannot load DagRun %s/%s: %s", *key, error)
-                    await asyncio.sleep(backoff.next())
-                    continue
-                return
+                    await self._load_once(key, found)
+                except Waiting as waiting:
+                    self._scheduler.remove_run(uid)
+                    await self._unscheduled.say_waiting(key, found, waiting)
+                    if waiting.dag is not None and key not in self._waiting.get(waiting.dag, ()):
+                        continue  # it came while that was said
+                break
+        except (NotLeader, WriterStopped):
+            return None
+        except KubeError as error:
+            log.warning("cannot load DagRun %s/%s: %s", *key, error)
+            return self._retry_in(uid)
+        except Exception as error:  # whatever is wrong with one run must not cost more than that run
+            await self._cannot_load(key, uid, error)
+            return self._retry_in(uid)
         finally:
             self._refusing.discard(uid)
-            if self._loading.get(uid) is asyncio.current_task():
-                del self._loading[uid]
+        self._retries.pop(uid, None)
+        return None
+
+    def _retry_in(self, uid: str) -> float:
+        return self._retries.setdefault(uid, Backoff(0.5, 30.0)).next()
+
+    async def _cannot_load(self, key: Key, uid: str, error: Exception) -> None:
+        self._on_failure(f"load DagRun {key[0]}/{key[1]}", error, None)
+        found = self._newest(key)
+        if found is None or found.metadata.uid != uid:
+            return
+        waiting = Waiting(INTERNAL_ERROR, f"waits: it cannot be loaded: {type(error).__name__}: {error}")
+        self._recorder.record(regarding("DagRun", *key, uid), "Warning", waiting.reason, str(waiting))
+        with contextlib.suppress(KubeError):
+            await self._unscheduled.say_waiting(key, found, waiting)
 
     async def _load_once(self, key: Key, found: DagRunObject) -> None:
-        status = found.decoded_status()
-        spec, problems = parse_spec(found)
+        async with self._loads.piece():
+            with working_on("DagRun", key):
+                status = found.decoded_status()
+                spec, problems = parse_spec(found)
         if spec is None:
-            await self._claim(key, found, found.dag)
-            await self._reject(key, found, problems)
+            await self._unscheduled.claim(key, found, found.dag)
+            self._refusing.add(found.metadata.uid)
+            await self._unscheduled.reject(key, found, problems)
             return
         try:
             revision = await self._versions.of(found, spec, status)
@@ -216,46 +240,75 @@ class Runs:
                 self._waiting.setdefault(waiting.dag, set()).add(key)
             raise
         if not status.get("startedAt"):
-            await self._claim(key, found, spec.dag)
+            await self._unscheduled.claim(key, found, spec.dag)
             problems = check_params(revision.spec.params or {}, spec.params or {})
             if problems:
-                await self._reject(key, found, problems)
+                self._refusing.add(found.metadata.uid)
+                await self._unscheduled.reject(key, found, problems)
                 return
         info = self._versions.info(found, spec, status, revision, self._clock.now())
         if revision.dag.asks_for_past:
             await self._find_previous(info)
-        self._add(key, found, info, revision, status)
+        async with self._loads.piece():
+            with working_on("DagRun", key):
+                self._add(key, found, info, revision, status)
 
     def _add(self, key: Key, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]) -> None:
-        now = self._clock.now()
+        variables = partial(self._cluster.variables, info.namespace)
+        slots, graph = self._scheduler.slots, revision.graph
+        state = RunState(info, revision.dag, slots, status=status, graph=graph, variables=variables)
         # One that is loaded anew was scheduled until now by what was known of it: the slots that it holds are not free.
         self._scheduler.remove_run(info.uid)
-        state = RunState(
-            info,
-            revision.dag,
-            self._scheduler.slots,
-            status=status,
-            graph=revision.graph,
-            variables=partial(self._cluster.variables, info.namespace),
-        )
+        try:
+            self._catch_up(key, state, found)
+        except Exception:
+            self._scheduler.abandon(state)
+            raise
+        generation = max(found.metadata.generation, status.get("observedGeneration") or 0)
+        self.records[info.uid] = Record(key, state, found.metadata.resource_version, generation, ours=[status])
+        self._scheduler.add_run(state)
+        for missing in state.missing(report.key for report in self._cluster.reports(info.uid)):
+            self._spawn(self._tries.confirm_missing(info, missing), f"confirm {info.name}/{missing.instance}")
+        for pod in list(self._cluster.pods.get(info.uid, {}).values()):
+            self.pod_changed(info.uid, pod)
+        self._on_loaded(state)
+        self._wake()
+
+    def _catch_up(self, key: Key, state: RunState, found: DagRunObject) -> None:
+        """Let a run know what its Pods say."""
+        now = self._clock.now()
         state.suspend((self._newest(key) or found).suspend)
         self._scheduler.introduce(state)
-        reports = list(self._cluster.reports(info.uid))
+        reports = self._cluster.reports(state.info.uid)
         if not state.started_at and any(known_tries.is_news(state, report.key) for report in reports):
             # A Pod of a try that status does not tell of is there, so it had started: that was never written.
             state.begin(now)
         for report in reports:
             state.report(report, now)
         state.advance(now)
-        generation = max(found.metadata.generation, status.get("observedGeneration") or 0)
-        self.records[info.uid] = Record(key, state, found.metadata.resource_version, generation, ours=[status])
-        self._scheduler.add_run(state)
-        for missing in state.missing(report.key for report in reports):
-            self._spawn(self._tries.confirm_missing(info, missing), f"confirm {info.name}/{missing.instance}")
-        for pod in list(self._cluster.pods.get(info.uid, {}).values()):
-            self.pod_changed(info.uid, pod)
-        self._on_loaded(state)
-        self._wake()
+
+    def failed(self, uid: str, error: Exception) -> None:
+        """A run that is scheduled cannot be worked on: it is loaded anew, from what is written of it."""
+        record = self.records.get(uid)
+        if record is not None and not record.failed:
+            record.failed = True
+            name = f"work on DagRun {record.key[0]}/{record.key[1]}"
+            self._on_failure(name, error, partial(self._load_failed_anew, record))
+
+    def _load_failed_anew(self, record: Record) -> None:
+        again = partial(self._load_failed_anew, record)
+        self._spawn(self._load_failed(record), f"load DagRun {record.key[0]}/{record.key[1]} anew", again)
+
+    async def _load_failed(self, record: Record) -> None:
+        """It keeps the slots that it has until then."""
+        key, uid = record.key, record.state.info.uid
+        if self.records.get(uid) is not record:
+            return
+        fresh = await self._read(key)
+        if self.records.get(uid) is record:
+            if record.writer is not None:
+                record.writer.cancel()
+            self.load_anew(record, fresh)
 
     def replace(
         self, record: Record, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]
@@ -281,74 +334,6 @@ class Runs:
         self._on_finished(state, version_of(found))
         self._wake()
 
-    async def _claim(self, key: Key, found: DagRunObject, dag_name: str) -> None:
-        """A run that a person made gets the label and the owner that the schedule's runs are born with."""
-        dag = self._cluster.dags.get((key[0], dag_name))
-        metadata = found.metadata
-        owned = any(owner.kind == "Dag" for owner in metadata.owner_references)
-        if dag is None or (owned and metadata.labels.get(names.LABEL_DAG) == dag_name):
-            return
-        owners = [] if owned else [owner_reference("Dag", dag_name, dag.metadata.uid)]
-        body = {
-            "metadata": {
-                "uid": metadata.uid,
-                # Of what was read: the status that came with it is written later, in place of this very version.
-                "resourceVersion": metadata.resource_version,
-                "labels": {names.LABEL_DAG: dag_name},
-                **({"ownerReferences": owners} if owners and not metadata.owner_references else {}),
-            }
-        }
-        try:
-            answer = await self._writer.patch(DAGRUNS, key[0], key[1], body)
-        except ApiError as error:
-            if not (error.is_not_found or error.is_invalid):
-                raise
-        else:
-            metadata.resource_version = answer["metadata"]["resourceVersion"]
-
-    async def _say_waiting(self, key: Key, found: DagRunObject, waiting: Waiting) -> None:
-        status = found.decoded_status()
-        if (status.get("reason"), status.get("message")) == (waiting.reason, str(waiting)):
-            return
-        body = {"phase": status.get("phase", "Queued"), "reason": waiting.reason, "message": str(waiting)}
-        await self._patch_status(key, found, body)
-
-    async def _reject(self, key: Key, found: DagRunObject, problems: list[Problem]) -> None:
-        """The run can never start: it ends as Failed, and counts as a run that has."""
-        ended_at = self._clock.now()
-        reason, message = problems[0].reason, summary(problems)
-        body = {
-            "phase": "Failed",
-            "reason": reason,
-            "message": message,
-            "finishedAt": format_time(ended_at),
-            "conditions": with_times(end_conditions(RunPhase.FAILED, reason, message), [], ended_at),
-        }
-        self._refusing.add(found.metadata.uid)
-        async with self._in_turn((key[0], found.dag)):
-            version = await self._patch_status(key, found, body)
-        if version is not None:
-            log.info("DagRun %s/%s is refused: %s", *key, message, extra=logs.about(key[0], dag=found.dag, run=key[1]))
-            self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
-            self._on_refused(ended_run(found, RunPhase.FAILED, ended_at, version, started=False))
-
-    async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> int | None:
-        """The resourceVersion; None if the run is gone. A conflict is raised: the run has to be looked at anew."""
-        status = {"observedGeneration": found.metadata.generation, **status}
-        body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
-        try:
-            answer = await self._writer.patch(DAGRUNS, key[0], key[1], body, subresource="status")
-        except ApiError as error:
-            if error.is_not_found:
-                return None
-            if not error.is_conflict:
-                raise
-            # The first of several attempts may have taken effect though its answer was lost.
-            answer = await self._client.get(DAGRUNS, *key)
-            if not status.items() <= (answer.get("status") or {}).items():
-                raise
-        return int(answer["metadata"]["resourceVersion"])
-
     # Status -------------------------------------------------------------------------------------------------------
 
     def mark(self, state: RunState) -> None:
@@ -360,7 +345,8 @@ class Runs:
         if state.finished:
             record.ended.set()
         if record.writer is None or record.writer.done():
-            record.writer = self._spawn(self._keep_written(record), f"status {record.key[1]}")
+            again = partial(self.mark, state)
+            record.writer = self._spawn(self._keep_written(record), f"status {record.key[0]}/{record.key[1]}", again)
 
     async def flush(self) -> None:
         """Write what is not written yet: this leader is about to go."""
@@ -460,7 +446,7 @@ class Runs:
     async def _after_conflict(self, record: Record) -> Written:
         """Somebody else changed the object. If it was its status, what we know is out of date: load the run anew."""
         key, uid = record.key, record.state.info.uid
-        fresh = msgspec.json.decode(await self._client.request_bytes("GET", DAGRUNS.path(*key)), type=DagRunObject)
+        fresh = await self._read(key)
         status = fresh.decoded_status()
         if fresh.metadata.uid == uid and status in record.ours:
             record.resource_version = fresh.metadata.resource_version
@@ -473,10 +459,14 @@ class Runs:
         self.load_anew(record, fresh)
         return Written.NEVER
 
+    async def _read(self, key: Key) -> DagRunObject:
+        return msgspec.json.decode(await self._client.request_bytes("GET", DAGRUNS.path(*key)), type=DagRunObject)
+
     def load_anew(self, record: Record, fresh: DagRunObject) -> None:
-        """Another controller has written the status of a run: what we know of it is out of date."""
+        """What we know of a run is of no use: another controller has written its status, or it could not be gone on
+        with."""
         key, uid = record.key, record.state.info.uid
-        log.info("DagRun %s/%s was changed by another controller: loading it anew", *key)
+        log.info("loading DagRun %s/%s anew%s", *key, "" if record.failed else ": another controller has changed it")
         del self.records[uid]
         self._uids.pop(key, None)
         if fresh.decoded_status().get("phase") in FINISHED_PHASES:

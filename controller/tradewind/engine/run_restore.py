@@ -63,6 +63,14 @@ def tasks_of(run: "RunState") -> list[TaskNode]:
 
 def restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> None:
     """Take over what DagRun.status says of the tasks."""
+    try:
+        _restore_tasks(run, kept)
+    except Exception:
+        run.release()  # nobody else could any more
+        raise
+
+
+def _restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> None:
     entries = {entry["name"]: entry for entry in kept}
     run.removed = [
         entry

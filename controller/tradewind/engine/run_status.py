@@ -19,6 +19,13 @@ OUTPUT_BUDGET = 256 * 1024
 """Bytes that the outputs of all tasks of a run may have together in status; etcd takes 1.5 MiB."""
 
 
+INTERNAL_ERROR = "InternalError"
+"""Reason of a run that could not be loaded, on account of an error of ours."""
+WAITING_REASONS = frozenset(
+    {"DagNotFound", "DagNotAccepted", "DagDeleting", "RevisionUnusable", "StatusUnusable", INTERNAL_ERROR}
+)
+"""Reasons of runs that cannot be loaded: whoever can load one does not keep it."""
+
 SUSPENDED = "suspended: no task starts, and what runs goes on"
 """Message of a run with spec.suspend, unless it has another."""
 

@@ -119,6 +119,12 @@ class Scheduler:
         if self._past is not None:
             self._past.attach(run)
 
+    def abandon(self, run: RunState) -> None:
+        """A run that was introduced is not added after all."""
+        run.release()
+        if self._past is not None:
+            self._past.detach(run)
+
     def remove_run(self, uid: str) -> None:
         """Forget a run (finished, deleted, or no longer ours) and free what it holds."""
         run = self.runs.pop(uid, None)
