@@ -12,14 +12,14 @@ from typing import Any
 from tradewind.api import names
 from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
-from tradewind.api.validation import Problem, summary, validate_dag
+from tradewind.api.validation import Problem, summary
 from tradewind.controller import logs, tick_runs
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
+from tradewind.controller.dag_checks import Checked, DagChecks
 from tradewind.controller.failure_limits import FailureLimits, limit_of
 from tradewind.controller.history import History, Pruning
 from tradewind.controller.resources import DAGRUNS, DAGS, DagObject, regarding
-from tradewind.controller.revisions import content_hash
 from tradewind.engine.consecutive_failures import SUSPENDED, TOO_MANY_FAILED_RUNS
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
@@ -45,9 +45,6 @@ CLOCKS_AGREE = timedelta(minutes=1)
 """Runs end by the clocks of controllers and nodes, which may differ by this."""
 TRY_AGAIN = 5.0
 """Seconds until runs that could not be made are tried again."""
-
-
-_OF_RUNS = ("tasks", "groups", "task_defaults", "pod_template", "params", "docs")
 
 
 @dataclass(slots=True)
@@ -111,6 +108,7 @@ class Dags:
         self._ended: dict[Key, list[EndedRun]] = {}
         """Runs that have ended, until their Dag is next worked on: a new leader may not have understood it yet."""
         self.failure_limits = FailureLimits(writer, recorder, spawn=spawn, changed=self.changed)
+        self.checks = DagChecks(spawn=spawn, on_checked=self.changed)
         self.catching_up: dict[Key, int] = {}
         """Dags with a failure limit of which runs may have ended that the last leader could not count any more, with
         the resourceVersion of the last that it did. Until those are known nothing is done about the Dag."""
@@ -177,12 +175,9 @@ class Dags:
                 self.failure_limits.note_marked(dag)
         self.changed(dag)
 
-    def is_accepted(self, dag: DagObject) -> bool:
+    async def is_accepted(self, dag: DagObject) -> bool:
         """Whether it can run, by all that it says."""
-        entry = self.entries.get((dag.metadata.namespace, dag.metadata.name))
-        if entry is None or _identity(entry) != _identity_of(dag):
-            return not validate_dag(dag.manifest())[1]
-        return entry.spec is not None
+        return (await self.checks.wait(dag)).spec is not None
 
     def step(self, now: datetime, budget: float) -> datetime | None:
         """Work on what has changed or come due, for about `budget` seconds; when to be called again."""
@@ -214,6 +209,7 @@ class Dags:
             self._ended.pop(key, None)
             self.catching_up.pop(key, None)
             self.failure_limits.forget(key)
+            self.checks.forget(key)
             if self.entries.pop(key, None) is not None:
                 # Its runs go with it: those that wait must not start before they do.
                 self._scheduler.set_max_active_runs(*key, 0 if self._scheduler.active_runs(*key) else None)
@@ -221,7 +217,10 @@ class Dags:
             return
         entry = self.entries.get(key)
         if entry is None or _identity(entry) != _identity_of(found):
-            entry = self.entries[key] = self._understand(key, found, entry)
+            checked = self.checks.of(found)
+            if checked is None:
+                return  # it comes back once that is known
+            entry = self.entries[key] = self._understand(key, found, checked, entry)
             self.failure_limits.understand(key, found)
             if entry.spec is not None:
                 # The runs of one that is being deleted go with it: those that wait must not start before they do.
@@ -258,13 +257,10 @@ class Dags:
             entry.last_run, entry.last_run_phase, entry.last_run_ended = run.name, run.phase.value, run.finished_at
             self.failure_limits.note_ended(entry.key, run)
 
-    def _understand(self, key: Key, found: DagObject, before: Entry | None) -> Entry:
-        """Validate the Dag and take over what is known of it."""
+    def _understand(self, key: Key, found: DagObject, checked: Checked, before: Entry | None) -> Entry:
+        """Take over what is known of the Dag."""
         metadata = found.metadata
-        manifest = found.manifest()
-        dag, problems = validate_dag(manifest)
-        # What only runs need stays with their revisions: of a large Dag that is nearly all.
-        spec = dag.spec.model_copy(update=dict.fromkeys(_OF_RUNS)) if dag is not None and not problems else None
+        spec, problems = checked.spec, checked.problems
         same = before is not None and before.uid == metadata.uid
         status = usable_dag_status(found.status)
         if problems:
@@ -281,7 +277,7 @@ class Dags:
             created_at=created_at,
             spec=spec,
             problems=problems,
-            revision=content_hash(metadata.uid, manifest["spec"])[:10] if spec else "",
+            revision=checked.revision[:10],
             timetable=timetable_of(spec, created_at) if spec else None,
             deleting=metadata.deletion_timestamp is not None,
             last=before.last if same and before else parse_time(status.get("lastScheduleTime")),

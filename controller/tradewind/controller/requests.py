@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from tradewind.controller import logs
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
 from tradewind.controller.ended_runs import ended_run
+from tradewind.controller.off_loop import off_loop
 from tradewind.controller.resources import DAGRUNS, DagRunObject, regarding
 from tradewind.controller.revisions import Revision
 from tradewind.controller.run_record import Record
@@ -240,7 +242,8 @@ class Requests:
             why = f"it cannot be run: {waiting}"
         newest = latest or revision
         if request.type == "Rerun" and not why:
-            why = summary(check_params(newest.spec.params or {}, spec.params or {})) or None
+            check = partial(check_params, newest.spec.params or {}, spec.params or {})
+            why = summary(await off_loop(check)) or None
 
         version, newer = (
             Version(self._versions.info(asked.found, spec, asked.status, each, now), each.dag, each.graph)

@@ -6,6 +6,7 @@ Only what a run depends on is kept, so suspending a Dag or changing its schedule
 import asyncio
 import hashlib
 from collections import OrderedDict
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -17,6 +18,8 @@ from tradewind.api.model import Model
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.validation import summary, validate_dag_spec
 from tradewind.api.validation.shape import parse
+from tradewind.api.validation.work import Work
+from tradewind.controller.off_loop import off_loop
 from tradewind.controller.resources import owner_reference
 from tradewind.engine.graph import Graph
 from tradewind.kube.client import KubeClient
@@ -93,7 +96,7 @@ class Revisions:
             return self._recall(namespace, name) or await self._store(namespace, dag, uid, name, run_fields(spec))
 
     async def _store(self, namespace: str, dag: str, uid: str, name: str, fields: dict[str, Any]) -> Revision:
-        revision = self._read(name, fields)
+        revision = await off_loop(partial(self._read, name, fields))
         body = {
             "apiVersion": "apps/v1",
             "kind": "ControllerRevision",
@@ -125,7 +128,8 @@ class Revisions:
                 raise BadRevision(f"there is no ControllerRevision {name!r}") from error
             raise
         data = stored.get("data")
-        revision = self._read(name, data.get("spec") if isinstance(data, dict) else None)
+        fields = data.get("spec") if isinstance(data, dict) else None
+        revision = await off_loop(partial(self._read, name, fields))
         self._remember(namespace, revision)
         return revision
 
@@ -133,9 +137,11 @@ class Revisions:
         """The revision was deleted."""
         self._known.pop((namespace, name), None)
 
-    def _read(self, name: str, fields: Any) -> Revision:
+    def _read(self, name: str, fields: Any, work: Work | None) -> Revision:
+        if work is not None:
+            work.spend(len(orjson.dumps(fields)))
         kept, problems = parse(_Kept, {"spec": fields})
-        problems = problems or (validate_dag_spec(kept.spec) if kept else [])
+        problems = problems or (validate_dag_spec(kept.spec, work) if kept else [])
         if kept is None or problems:
             raise BadRevision(f"revision {name!r} cannot be run: {summary(problems)}")
         return Revision(name, kept.spec)

@@ -1,6 +1,6 @@
 """Which revision of its Dag a run goes by, and what the engine is told of the run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -33,7 +33,9 @@ class Waiting(Exception):  # noqa: N818 - not an error: the run waits
 class RunVersions:
     """Finds the revision of a run."""
 
-    def __init__(self, cluster: Cluster, revisions: Revisions, *, is_accepted: Callable[[DagObject], bool]) -> None:
+    def __init__(
+        self, cluster: Cluster, revisions: Revisions, *, is_accepted: Callable[[DagObject], Awaitable[bool]]
+    ) -> None:
         self._cluster, self._revisions, self._is_accepted = cluster, revisions, is_accepted
 
     async def of(self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any]) -> Revision:
@@ -66,7 +68,7 @@ class RunVersions:
             raise Waiting("DagDeleting", f"waits: Dag {name!r} is being deleted", (namespace, name))
         message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
         # By all of it, as the condition says: not only by what its runs depend on.
-        if not self._is_accepted(dag):
+        if not await self._is_accepted(dag):
             raise Waiting("DagNotAccepted", message, (namespace, name))
         try:
             return await self._revisions.keep(namespace, name, dag.metadata.uid, dag.spec)

@@ -20,6 +20,7 @@ from tradewind.controller.background import Spawn
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.ended_runs import place_in_queue
 from tradewind.controller.load_queue import LoadQueue
+from tradewind.controller.off_loop import off_loop
 from tradewind.controller.pods.observation import is_over
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, regarding
 from tradewind.controller.revisions import Revision
@@ -241,7 +242,7 @@ class Runs:
             raise
         if not status.get("startedAt"):
             await self._unscheduled.claim(key, found, spec.dag)
-            problems = check_params(revision.spec.params or {}, spec.params or {})
+            problems = await off_loop(partial(check_params, revision.spec.params or {}, spec.params or {}))
             if problems:
                 self._refusing.add(found.metadata.uid)
                 await self._unscheduled.reject(key, found, problems)

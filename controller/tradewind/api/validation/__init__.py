@@ -28,9 +28,10 @@ from tradewind.api.validation.requests import check_request, check_requester
 from tradewind.api.validation.schedule import check_schedule
 from tradewind.api.validation.sensors import check_sensors
 from tradewind.api.validation.setups import check_setups
-from tradewind.api.validation.shape import MAX_DEPTH, check_name, nested_deeper, parse
+from tradewind.api.validation.shape import MAX_DEPTH, check_name, find_nul, nested_deeper, parse, path_of
 from tradewind.api.validation.tasks import check_duration, check_tasks
 from tradewind.api.validation.templates import check_templates
+from tradewind.api.validation.work import Work
 
 LAST_YEAR = 9000
 """A schedule that begins later runs out of years to look for ticks in."""
@@ -52,32 +53,27 @@ __all__ = [
 ]
 
 
-def validate_dag(manifest: Mapping[str, Any]) -> tuple[Dag | None, list[Problem]]:
-    """The Dag in `manifest` and everything that is wrong with it. The Dag is None when it cannot even be read."""
-    if problem := _too_deep(manifest):
+def validate_dag(manifest: Mapping[str, Any], work: Work | None = None) -> tuple[Dag | None, list[Problem]]:
+    """The Dag in `manifest` and everything that is wrong with it. The Dag is None when it cannot even be read. Raises
+    TooMuchWork if `work` is given and does not suffice."""
+    if problem := _unreadable(manifest, work):
         return None, [problem]
-    try:
-        size = len(json.dumps(manifest.get("spec"), default=str, ensure_ascii=False).encode())
-    except UnicodeEncodeError:
-        return None, [Problem("InvalidSpec", "spec", "has half of a character (a lone surrogate, such as \\ud800)")]
-    if size > MAX_SPEC_BYTES:
-        message = f"has {size} bytes, at most {MAX_SPEC_BYTES} fit; move scripts into an image"
-        return None, [Problem("TooLarge", "spec", message)]
     dag, problems = parse(Dag, manifest)
     problems += check_name("Dag", manifest, MAX_DAG_NAME)
     if dag is not None:
-        problems += validate_dag_spec(dag.spec)
+        problems += validate_dag_spec(dag.spec, work)
     return dag, problems
 
 
-def validate_dag_spec(spec: DagSpec) -> list[Problem]:
-    """What is wrong with a spec that has the right shape."""
+def validate_dag_spec(spec: DagSpec, work: Work | None = None) -> list[Problem]:
+    """What is wrong with a spec that has the right shape. Raises TooMuchWork if `work` is given and does not suffice;
+    it counts what params cost."""
     groups = Groups(spec)
     if spec.start_date and spec.start_date.year > LAST_YEAR:
         return [Problem("InvalidSchedule", "spec.startDate", f"is after the year {LAST_YEAR}")]
     return [
         *check_schedule(spec),
-        *check_param_schemas(spec.params or {}),
+        *check_param_schemas(spec.params or {}, work),
         *check_tasks(spec),
         *check_groups(spec, groups),
         *check_dependencies(spec, groups),
@@ -93,9 +89,12 @@ def validate_dag_spec(spec: DagSpec) -> list[Problem]:
     ]
 
 
-def validate_dag_run(manifest: Mapping[str, Any], dag: DagSpec | None = None) -> tuple[DagRun | None, list[Problem]]:
-    """The DagRun in `manifest` and what is wrong with it; its params only where the Dag is given."""
-    if problem := _too_deep(manifest):
+def validate_dag_run(
+    manifest: Mapping[str, Any], dag: DagSpec | None = None, work: Work | None = None
+) -> tuple[DagRun | None, list[Problem]]:
+    """The DagRun in `manifest` and what is wrong with it; its params only where the Dag is given. Raises TooMuchWork if
+    `work` is given and does not suffice."""
+    if problem := _unreadable(manifest, work):
         return None, [problem]
     run, problems = parse(DagRun, manifest)
     problems += check_name("DagRun", manifest, MAX_LABEL)
@@ -106,37 +105,54 @@ def validate_dag_run(manifest: Mapping[str, Any], dag: DagSpec | None = None) ->
         if run.spec.request:
             problems += check_request(run.spec.request, dag)
         if dag is not None:
-            problems += check_params(dag.params or {}, run.spec.params or {})
+            problems += check_params(dag.params or {}, run.spec.params or {}, work)
     return run, problems
 
 
 def validate_pool(manifest: Mapping[str, Any]) -> tuple[Pool | None, list[Problem]]:
     """The Pool in `manifest` and what is wrong with it."""
-    if problem := _too_deep(manifest):
+    if problem := _unreadable(manifest):
         return None, [problem]
     pool, problems = parse(Pool, manifest)
     return pool, problems + check_name("Pool", manifest, MAX_LABEL)
 
 
 def validate_backfill(
-    manifest: Mapping[str, Any], dag: DagSpec | None = None, *, now: datetime | None = None
+    manifest: Mapping[str, Any], dag: DagSpec | None = None, work: Work | None = None, *, now: datetime | None = None
 ) -> tuple[Backfill | None, list[Problem]]:
     """The Backfill in `manifest` and what is wrong with it: what its Dag does not allow only where that is given, dates
-    in the future only where `now` is (when the Backfill was made)."""
-    if problem := _too_deep(manifest):
+    in the future only where `now` is (when the Backfill was made). Raises TooMuchWork if `work` is given and does not
+    suffice."""
+    if problem := _unreadable(manifest, work):
         return None, [problem]
     backfill, problems = parse(Backfill, manifest)
     problems += check_name("Backfill", manifest, MAX_LABEL)
     if backfill is not None:
         problems += check_span(backfill.spec, now)
         if dag is not None:
-            problems += check_against_dag(backfill.spec, dag)
+            problems += check_against_dag(backfill.spec, dag, work)
     return backfill, problems
 
 
-def _too_deep(manifest: Mapping[str, Any]) -> Problem | None:
-    """Nothing that walks a manifest may be made to overflow the stack."""
+def _unreadable(manifest: Mapping[str, Any], work: Work | None = None) -> Problem | None:
+    """Why nothing further looks at a manifest: nothing that walks it may be made to overflow the stack or the memory,
+    and all that is in it must be possible in JSON and in a program's arguments."""
     for part in ("spec", "metadata"):
         if nested_deeper(manifest.get(part), MAX_DEPTH):
             return Problem("TooLarge", part, f"is nested deeper than {MAX_DEPTH} levels")
+    spec = manifest.get("spec")
+    try:
+        text = json.dumps(spec, default=str, ensure_ascii=False, allow_nan=False)
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return Problem("InvalidSpec", "spec", "has half of a character (a lone surrogate, such as \\ud800)")
+    except ValueError:
+        return Problem("InvalidSpec", "spec", "has a number that JSON does not know (.nan or .inf), or one too long")
+    if size > MAX_SPEC_BYTES:
+        message = f"has {size} bytes, at most {MAX_SPEC_BYTES} fit; move scripts into an image"
+        return Problem("TooLarge", "spec", message)
+    if work is not None:
+        work.spend(size)
+    if "\\u0000" in text and (path := find_nul(spec)) is not None:
+        return Problem("InvalidSpec", path_of(("spec", *path), manifest), "has a NUL character, which no program takes")
     return None

@@ -8,6 +8,7 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import CONTINUOUS
 from tradewind.api.validation.params import check_params
 from tradewind.api.validation.problem import Problem
+from tradewind.api.validation.work import Work
 
 CLOCK_SKEW = timedelta(seconds=2)
 """Kubernetes writes when an object was made in whole seconds, and not every clock shows the same."""
@@ -25,7 +26,7 @@ def check_span(spec: BackfillSpec, now: datetime | None) -> Iterator[Problem]:
         yield Problem("FutureDates", "spec.to", message)
 
 
-def check_against_dag(spec: BackfillSpec, dag: DagSpec) -> Iterator[Problem]:
+def check_against_dag(spec: BackfillSpec, dag: DagSpec, work: Work | None = None) -> Iterator[Problem]:
     """What the Dag does not allow."""
     if not dag.all_schedules:
         message = f"the Dag {spec.dag!r} has no schedule, and so no ticks to make runs for; use a DagRun"
@@ -38,7 +39,7 @@ def check_against_dag(spec: BackfillSpec, dag: DagSpec) -> Iterator[Problem]:
         more = f" and {len(waiting) - 3} more" if len(waiting) > 3 else ""
         message = f"cannot be true: tasks wait for the run before theirs ({', '.join(waiting[:3])}{more})"
         yield Problem("DependsOnPast", "spec.reverse", message)
-    yield from check_params(dag.params or {}, spec.params or {})
+    yield from check_params(dag.params or {}, spec.params or {}, work)
 
 
 def tasks_that_depend_on_past(dag: DagSpec) -> list[str]:

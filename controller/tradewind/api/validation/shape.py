@@ -73,6 +73,22 @@ def nested_deeper(value: Any, depth: int) -> bool:
     return bool(level)
 
 
+def find_nul(value: Any) -> tuple[int | str, ...] | None:
+    """Where in lists and objects there is a text with a NUL character."""
+    left: list[tuple[tuple[int | str, ...], Any]] = [((), value)]
+    while left:
+        path, here = left.pop()
+        if isinstance(here, str) and "\0" in here:
+            return path
+        if isinstance(here, list):
+            left += [((*path, place), item) for place, item in enumerate(here)]
+        elif isinstance(here, Mapping):
+            if any("\0" in str(key) for key in here):
+                return path
+            left += [((*path, str(key)), item) for key, item in here.items()]
+    return None
+
+
 def _problem(model: type[BaseModel], detail: dict[str, Any], manifest: Any) -> Problem:
     location = tuple(detail["loc"])
     # Unions add the name of the branch to the path, which no one finds in a YAML file.

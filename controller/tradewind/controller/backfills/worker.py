@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from tradewind.api import API_VERSION, names
@@ -23,6 +24,7 @@ from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.dags import Entry as DagEntry
+from tradewind.controller.off_loop import off_loop
 from tradewind.controller.resources import BackfillObject, DagObject, owner_reference, regarding
 from tradewind.engine.backfill import (
     Action,
@@ -162,7 +164,7 @@ class Worker:
             return True
         dag, found = self._dag(spec.dag)
         dag_spec = DagSpec.model_validate(found.spec)
-        problems = validate_backfill(manifest, dag_spec)[1]
+        problems = (await off_loop(partial(validate_backfill, manifest, dag_spec)))[1]
         timetable = pinned(dag_spec, dag.created_at)
         ticks = [] if problems else await self._ticks_of(timetable, spec)
         problems = problems or check_ticks(ticks, spec, timetable)
