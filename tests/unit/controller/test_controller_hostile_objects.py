@@ -1,0 +1,99 @@
+"""Objects that take long to check do not hold up the event loop, and so nobody else's runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from memory_cluster import Json, MemoryCluster
+
+pytestmark = pytest.mark.unit
+
+LONGEST = 1.0
+"""Seconds that the loop may stand still on a machine that is busy; it was minutes."""
+
+
+@asynccontextmanager
+async def a_loop_that_goes_on() -> AsyncIterator[None]:
+    gaps: list[float] = []
+
+    async def beat() -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.005)
+            gaps.append(time.monotonic() - before)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+    assert max(gaps) < LONGEST
+
+
+def objects(count: int) -> list[Json]:
+    return [{"id": i} for i in range(count)]
+
+
+HOSTILE_PARAMS: dict[str, tuple[Json, Any, str | None]] = {
+    "unique objects": ({"type": "array", "uniqueItems": True}, objects(9000), None),
+    "too much": ({"anyOf": [{"items": {"type": "string"}}] * 99}, list(range(9000)), "cannot be checked: that is too"),
+    "a slow pattern": ({"patternProperties": {r"(\w?){150}!": {}}}, {"a" * 54 + str(i): 1 for i in range(4000)}, "too"),
+}
+
+
+@pytest.mark.parametrize(("schema", "value", "says"), HOSTILE_PARAMS.values(), ids=HOSTILE_PARAMS.keys())
+async def test_a_run_with_params_that_cost(cluster: MemoryCluster, schema: Json, value: Any, says: str | None) -> None:
+    cluster.dag("hostile", params={"p": schema})
+    cluster.dag("other")
+    async with a_loop_that_goes_on():
+        cluster.run("hostile", "big", params={"p": value})
+        cluster.run("other", "small")
+        await cluster.eventually(
+            lambda: cluster.status("dagruns", "small").get("phase") == "Succeeded", "the other runs"
+        )
+        wanted = "Failed" if says else "Succeeded"
+        await cluster.eventually(lambda: cluster.status("dagruns", "big").get("phase") == wanted, "it is checked")
+    assert (says or "") in (cluster.status("dagruns", "big").get("message") or "")
+
+
+HOSTILE_DAGS: dict[str, tuple[Json, str]] = {
+    "unknown fields of a Pod": (
+        {"tasks": [{"name": "a", "noop": True}], "podTemplate": {f"x{i}": 1 for i in range(60_000)}},
+        "InvalidPodTemplate",
+    ),
+    "unknown tasks": (
+        {
+            "tasks": [
+                {"name": f"a{i}", "noop": True, "dependsOn": [f"b{i + j}" for j in range(20)]} for i in range(2000)
+            ]
+        },
+        "UnknownDependency",
+    ),
+    "templates": (
+        {
+            "tasks": [
+                {"name": f"a{i}", "image": "x", "args": [f"{{{{ds}}}}{j}" for j in range(1000)]} for i in range(50)
+            ]
+        },
+        "Valid",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "reason"), HOSTILE_DAGS.values(), ids=HOSTILE_DAGS.keys())
+async def test_a_dag_that_costs(cluster: MemoryCluster, spec: Json, reason: str) -> None:
+    cluster.dag("other")
+    async with a_loop_that_goes_on():
+        cluster.dag("hostile", **spec)
+        cluster.run("other", "small")
+        await cluster.eventually(
+            lambda: cluster.status("dagruns", "small").get("phase") == "Succeeded", "the other runs"
+        )
+        await cluster.eventually(lambda: bool(cluster.status("dags", "hostile").get("conditions")), "it is checked")
+    [accepted] = [each for each in cluster.status("dags", "hostile")["conditions"] if each["type"] == "Accepted"]
+    assert accepted["reason"] == reason
