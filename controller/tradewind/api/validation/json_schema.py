@@ -27,7 +27,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _REPEATED = ("unevaluatedItems", "unevaluatedProperties")
 _DATA = ("default", "const", "enum", "examples")
-_MESSAGE_IN_A_UNIT = 100
+_ERROR = 20
+"""Units that an error costs, besides its message: anyOf keeps all of them."""
+_MESSAGE_IN_A_UNIT = 50
 """Characters of a message: jsonschema writes into each the whole value that it is about."""
 
 _work: ContextVar[Work] = ContextVar("_work")
@@ -173,7 +175,7 @@ def _counted(keyword: str, check: Callable[..., Any]) -> Callable[..., Iterator[
         steps = 2 + (len(value) if isinstance(value, list | dict) else 0)
         work.spend(steps + len(instance) if walks and isinstance(instance, list | dict) else steps)
         for error in check(validator, value, instance, schema) or ():
-            work.spend(1 + len(error.message) // _MESSAGE_IN_A_UNIT)
+            work.spend(_ERROR + len(error.message) // _MESSAGE_IN_A_UNIT)
             yield error
 
     return counted
