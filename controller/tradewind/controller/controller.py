@@ -3,18 +3,21 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from tradewind.api import names
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.leader import Leader
 from tradewind.controller.metrics import Metrics
+from tradewind.controller.mirror import Mirror
 from tradewind.controller.resources import DagRunObject, PodObject
 from tradewind.controller.settings import Settings, default_identity, ended_identities
+from tradewind.controller.side_thread import ElectionHost
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import BOOT_CLOCK, SYSTEM_CLOCK, Clock
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.informer import Change
-from tradewind.kube.lease import LeaderElection
+from tradewind.kube.lease import LeaderElection, NotLeader
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer
 
@@ -25,7 +28,8 @@ SILENT_WATCH = 240.0
 minute, and a stream that is silent for 90 s is opened anew; while the server cannot be reached that is tried again and
 again, which a restart would not do better."""
 STUCK_LOOP = 60.0
-"""Seconds without a step of the leader's loop though there is something to do, or without a turn of the event loop."""
+"""Seconds without a step of the leader's loop though there is something to do, or without a turn of the event loop. No
+object that is let in takes as long, and nobody waits as long for a Lease that is not renewed."""
 FLUSH_WITHIN = 8.0
 
 
@@ -33,20 +37,32 @@ class Controller:
     """Informers, election and, while elected, a Leader."""
 
     def __init__(
-        self, settings: Settings, client: KubeClient, *, clock: Clock = SYSTEM_CLOCK, boot_clock: Clock = BOOT_CLOCK
+        self,
+        settings: Settings,
+        client: KubeClient,
+        *,
+        host: ElectionHost | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        boot_clock: Clock = BOOT_CLOCK,
     ) -> None:
+        """`host` says where the election runs; on this loop, unless told otherwise."""
+        self.host = host or ElectionHost(client)
+        self.busy_with: Callable[[], str] = lambda: ""
+        """What the event loop is at, as far as somebody watches it."""
         self.metrics = Metrics()
         self.metrics.shard.labels(settings.shard, settings.shards).set(1)
         self.leader: Leader | None = None
         self._settings, self._client, self._clock = settings, client, clock
         self._term: asyncio.Task[None] | None = None
+        self._term_number = 0
+        """The term of the election that this loop has heard of, and has not heard the end of."""
         self._beat = self._nothing_to_do = clock.monotonic()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         identity, ended = settings.identity, settings.ended_identities
         if not identity:
             identity, ended = default_identity(), ended_identities()
         self.election = LeaderElection(
-            client,
+            self.host.client,
             namespace=settings.pod_namespace,
             name=settings.part.lease_name(settings.lease_name),
             identity=identity,
@@ -54,13 +70,15 @@ class Controller:
             lease_duration=settings.lease_duration,
             renew_deadline=settings.lease_duration * 2 / 3,
             retry_period=settings.lease_duration * 2 / 15,
-            on_started=self._started_leading,
-            on_stopped=self._stopped_leading,
+            on_started=lambda: self.host.tell(self._started_leading),
+            on_stopped=lambda: self.host.tell(self._stopped_leading),
+            unfit=self._stuck,
             clock=boot_clock,
             excludes=settings.excludes,
             labels={names.LABEL_LEASE_OF: settings.lease_name, names.LABEL_SHARDS: str(settings.shards)},
         )
-        self.writer = Writer(client, before_send=self.election.ensure_leader, field_manager="tradewind", clock=clock)
+        self.metrics.leader.set_function(lambda: float(self.election.is_leader))
+        self.writer = Writer(client, before_send=self._ensure_leader, field_manager="tradewind", clock=clock)
         self.recorder = EventRecorder(self.writer, "tradewind", self.election.identity, clock=clock)
         self.cluster = Cluster(
             client,
@@ -74,7 +92,9 @@ class Controller:
             part=settings.part,
             clock=clock,
         )
-        self.metrics.mirror(self.cluster, lambda: self.leader, self.writer)
+        self.metrics.is_dag = self.cluster.dags.__contains__
+        self.mirror = Mirror(self.cluster, lambda: self.leader, self.writer)
+        self.metrics.registry.register(self.mirror)
 
     async def run(self) -> None:
         """Run until cancelled, or until something fails that a fresh process would do better."""
@@ -84,7 +104,7 @@ class Controller:
             beat = group.create_task(self._keep_beat())
             try:
                 await self.cluster.wait_synced()
-                election = group.create_task(self.election.run())
+                election = group.create_task(self.host.run(self.election))
                 await self.failed
             finally:
                 # Stop acting first and give up the lease last, so that the next leader finds all that we know.
@@ -99,12 +119,12 @@ class Controller:
                 beat.cancel()
 
     def unhealthy(self) -> str | None:
-        """Why this process should be started anew, or None."""
+        """Why this process should be started anew, or None. May be asked from any thread."""
         now = self._clock.monotonic()
-        if now - self._beat > STUCK_LOOP:
-            return f"the event loop was stuck for {now - self._beat:.0f} s"
-        if self.leader is not None:
-            undone = now - max(self._nothing_to_do, self.leader.last_step)
+        if (stuck := self._stuck()) is not None:
+            return stuck
+        if (leader := self.leader) is not None:
+            undone = now - max(self._nothing_to_do, leader.last_step)
             if undone > STUCK_LOOP:
                 return f"the leader's loop has taken no step for {undone:.0f} s, though there is something to do"
         for informer in self.cluster.informers:
@@ -120,6 +140,13 @@ class Controller:
             return "the caches are not filled yet"
         return self.unhealthy()
 
+    def _stuck(self) -> str | None:
+        still = self._clock.monotonic() - self._beat
+        if still <= STUCK_LOOP:
+            return None
+        busy_with = self.busy_with()
+        return f"the event loop was stuck for {still:.0f} s" + (f": {busy_with}" if busy_with else "")
+
     async def _keep_beat(self) -> None:
         while True:
             self._beat = self._clock.monotonic()
@@ -129,8 +156,15 @@ class Controller:
 
     # Leadership ---------------------------------------------------------------------------------------------------
 
+    def _ensure_leader(self) -> None:
+        """Raise NotLeader unless this loop may act. What it began in a term of which the end is still to be told must
+        not go on in the next."""
+        self.election.ensure_leader()
+        if self._term_number != self.election.term:
+            raise NotLeader(f"{self.election.identity} has led in term {self._term_number}, now it is another")
+
     def _started_leading(self) -> None:
-        self.metrics.leader.set(1)
+        self._term_number = self.election.term
         self.leader = Leader(
             self._settings, self._client, self.writer, self.cluster, self.recorder, self.metrics, self._clock
         )
@@ -138,7 +172,7 @@ class Controller:
         self._term.add_done_callback(self._term_ended)
 
     def _stopped_leading(self) -> None:
-        self.metrics.leader.set(0)
+        self._term_number = 0
         self.leader = None
         if self._term is not None:
             self._term.cancel()
@@ -160,6 +194,8 @@ class Controller:
     # Events -------------------------------------------------------------------------------------------------------
 
     def _dag_changed(self, key: Key) -> None:
+        if key not in self.cluster.dags:
+            self.metrics.forget(key)
         if self.leader is not None:
             self.leader.dag_changed(key)
 

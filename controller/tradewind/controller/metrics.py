@@ -1,14 +1,15 @@
 """Prometheus metrics: the state in `status`, mirrored, and what the controller itself does.
 
-Labels are namespace, dag, state, pool and reason only: never a run, a task or a Pod, of which there is no end.
+Labels are namespace, dag, state, pool and reason only: never a run, a task or a Pod, of which there is no end. Of a Dag
+there are only counters, and none once it is deleted; how long things take is told by namespace. All is read by the
+thread that answers Prometheus while the event loop writes it.
 """
 
-from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
@@ -16,16 +17,13 @@ from tradewind.engine.run_info import Note
 from tradewind.engine.states import TaskState
 from tradewind.engine.task_node import TaskNode
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Writer
-
-if TYPE_CHECKING:
-    from tradewind.controller.cluster import Cluster
-    from tradewind.controller.leader import Leader
+from tradewind.kube.working_on import working_on
 
 _RUN_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 _TASK_SECONDS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
 _DELAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600)
 _LOOP_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+_STALL_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Collector(Protocol):
@@ -40,7 +38,10 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
-        dag = ["namespace", "dag"]
+        dag, state = ["namespace", "dag"], ["namespace", "state"]
+        self.is_dag: Callable[[Key], bool] = lambda dag: True
+        """Whether there is such a Dag: of others nothing is counted that is told by Dag."""
+        self._of_dag: dict[Key, set[tuple[Counter, str]]] = {}
         self._runs_finished = Counter(
             "tradewind_dag_runs_finished", "Runs that have ended", [*dag, "state"], registry=registry
         )
@@ -53,26 +54,38 @@ class Metrics:
         self._run_seconds = Histogram(
             "tradewind_dag_run_duration_seconds",
             "From a run's start to its end",
-            [*dag, "state"],
+            state,
             buckets=_RUN_SECONDS,
             registry=registry,
         )
         self._task_seconds = Histogram(
             "tradewind_task_duration_seconds",
             "From the start of a task's container to its end, last try",
-            [*dag, "state"],
+            state,
             buckets=_TASK_SECONDS,
             registry=registry,
         )
         self._schedule_delay = Histogram(
             "tradewind_schedule_delay_seconds",
             "From a tick of the schedule to the creation of its run",
-            dag,
+            ["namespace"],
             buckets=_DELAY_SECONDS,
             registry=registry,
         )
         self.loop_seconds = Histogram(
             "tradewind_loop_seconds", "Time of one step of the loop", buckets=_LOOP_SECONDS, registry=registry
+        )
+        self.loop_delay = Histogram(
+            "tradewind_event_loop_delay_seconds",
+            "How long what is ready waits for its turn of the event loop, asked ten times a second",
+            buckets=_STALL_SECONDS,
+            registry=registry,
+        )
+        self.stall = Gauge(
+            "tradewind_event_loop_stall_seconds",
+            "The last time that something held the event loop for a second or more, and on which object it worked",
+            ["kind", "namespace", "name"],
+            registry=registry,
         )
         self.loop_failures = Counter("tradewind_loop_failures", "Steps or tasks that failed", registry=registry)
         self.shard = Gauge(
@@ -83,39 +96,52 @@ class Metrics:
         )
         self.leader = Gauge("tradewind_leader", "1 while this replica leads", registry=registry)
 
-    def mirror(self, cluster: "Cluster", leader: Callable[[], "Leader | None"], writer: Writer) -> None:
-        """Report the state of the cluster at each scrape; what only the leader knows, while this replica leads."""
-        self.registry.register(_Mirror(cluster, leader, writer))
+    def show_stall(self, what: working_on | None, seconds: float) -> None:
+        """The event loop is, or was, held for so long. There is one series at most: objects come and go without end."""
+        self.stall.clear()
+        namespace, name = what.key if what is not None else ("", "")
+        self.stall.labels(what.kind if what is not None else "", namespace, name).set(seconds)
+
+    def forget(self, dag: Key) -> None:
+        """A Dag is gone, and its series with it."""
+        for counter, value in self._of_dag.pop(dag, ()):
+            counter.remove(*dag, value)
+
+    def _count(self, counter: Counter, dag: Key, value: str, number: float = 1) -> None:
+        if self.is_dag(dag):
+            counter.labels(*dag, value).inc(number)
+            self._of_dag.setdefault(dag, set()).add((counter, value))
 
     def run_finished(self, run: RunState) -> None:
         """A run has ended: count it, and its tasks that have ended since it last began."""
         info = run.info
-        self._runs_finished.labels(info.namespace, info.dag, run.phase.value).inc()
+        dag = info.namespace, info.dag
+        self._count(self._runs_finished, dag, run.phase.value)
         if run.started_at and run.finished_at:
             seconds = (run.finished_at - run.started_at).total_seconds()
-            self._run_seconds.labels(info.namespace, info.dag, run.phase.value).observe(seconds)
+            self._run_seconds.labels(info.namespace, run.phase.value).observe(seconds)
         # What was not run again in a run that had ended before was counted then.
         again = run.started_at if run.requests else None
         for node in run.nodes:
             if again is not None and node.finished_at is not None and node.finished_at < again:
                 continue
             for state, count in node.tally().items():
-                self._tasks_finished.labels(info.namespace, info.dag, state.value).inc(count)
+                self._count(self._tasks_finished, dag, state.value, count)
             for state, seconds in _durations(node):
-                self._task_seconds.labels(info.namespace, info.dag, state.value).observe(seconds)
+                self._task_seconds.labels(info.namespace, state.value).observe(seconds)
 
     def run_refused(self, run: EndedRun) -> None:
         """A run has ended that could never start: it has no duration and no task instances."""
-        self._runs_finished.labels(run.namespace, run.dag, run.phase.value).inc()
+        self._count(self._runs_finished, (run.namespace, run.dag), run.phase.value)
 
     def note(self, note: Note) -> None:
         """Count failed and lost tries."""
         if note.task is not None and note.cause is not None:
-            self._tries_failed.labels(note.run.namespace, note.run.dag, note.cause).inc()
+            self._count(self._tries_failed, (note.run.namespace, note.run.dag), note.cause)
 
     def observe_schedule_delay(self, dag: Key, seconds: float) -> None:
         """The run of a tick was made this long after it."""
-        self._schedule_delay.labels(*dag).observe(max(0.0, seconds))
+        self._schedule_delay.labels(dag[0]).observe(max(0.0, seconds))
 
 
 def _durations(node: TaskNode) -> list[tuple[TaskState, float]]:
@@ -128,80 +154,3 @@ def _durations(node: TaskNode) -> list[tuple[TaskState, float]]:
     if whole.started_at is None or whole.finished_at is None:
         return []
     return [(whole.state, (whole.finished_at - whole.started_at).total_seconds())]
-
-
-class _Mirror:
-    """Reads the caches when Prometheus asks, so that nothing has to be kept in step with them."""
-
-    def __init__(self, cluster: "Cluster", leader: Callable[[], "Leader | None"], writer: Writer) -> None:
-        self._cluster, self._leader, self._writer = cluster, leader, writer
-
-    def collect(self) -> Iterator[Metric]:
-        yield from self._writes()
-        yield from self._informers()
-        leader = self._leader()
-        if leader is not None:
-            yield from self._state(leader)
-
-    def _writes(self) -> Iterator[Metric]:
-        family = CounterMetricFamily(
-            "tradewind_api_writes", "Writes to the Kubernetes API", labels=["verb", "resource", "code"]
-        )
-        for labels, number in self._writer.writes.items():
-            family.add_metric(labels, number)
-        yield family
-        yield GaugeMetricFamily("tradewind_api_writes_queued", "Writes not yet answered", value=self._writer.queued)
-
-    def _informers(self) -> Iterator[Metric]:
-        objects = GaugeMetricFamily("tradewind_cached_objects", "Objects in the caches", labels=["resource"])
-        events = CounterMetricFamily("tradewind_watch_events", "Events received by watches", labels=["resource"])
-        relists = CounterMetricFamily("tradewind_watch_lists", "Full lists of a kind", labels=["resource"])
-        totals: dict[str, list[int]] = {}
-        for informer in self._cluster.informers:
-            total = totals.setdefault(informer.resource.plural, [0, 0, 0])
-            for index, number in enumerate((len(informer.store), informer.events, informer.lists)):
-                total[index] += number
-        for resource, (stored, received, listed) in totals.items():
-            objects.add_metric([resource], stored)
-            events.add_metric([resource], received)
-            relists.add_metric([resource], listed)
-        yield from (objects, events, relists)
-
-    def _state(self, leader: "Leader") -> Iterator[Metric]:
-        runs: Tally[tuple[str, str, str]] = Tally()
-        tasks: Tally[tuple[str, str, str]] = Tally()
-        waiting: Tally[tuple[str, str]] = Tally()
-        for (key, phase), number in leader.history.counts.items():
-            runs[*key, phase] += number
-        for run in leader.scheduler.runs.values():
-            info = run.info
-            runs[info.namespace, info.dag, run.phase.value] += 1
-            for state, count in run.tally().items():
-                tasks[info.namespace, info.dag, state.value] += count
-            for node in run.nodes if run.queue else ():
-                if node.ready:
-                    waiting[info.namespace, node.task.pool] += len(node.ready)
-        labels = ["namespace", "dag", "state"]
-        yield _gauge("tradewind_dag_runs", "Runs, finished ones as far as history keeps them", labels, runs)
-        yield _gauge("tradewind_task_instances", "Task instances of runs that have not finished", labels, tasks)
-        slots = leader.scheduler.slots
-        by_pool = ["namespace", "pool"]
-        yield _gauge("tradewind_pool_slots", "Slots of a pool, -1 for no limit", by_pool, slots.limits)
-        yield _gauge("tradewind_pool_used_slots", "Slots that tasks hold", by_pool, slots.used)
-        yield _gauge("tradewind_pool_waiting_tasks", "Ready tasks that wait for slots", by_pool, waiting)
-        dags: Tally[tuple[str, str]] = Tally()
-        for entry in leader.dags.entries.values():
-            dags[entry.key[0], "Rejected" if entry.problems else "Accepted"] += 1
-        backfills: Tally[tuple[str, str, str]] = Tally()
-        for (namespace, _), found in self._cluster.backfills.items():
-            phase = str(found.status.get("phase") or "Pending")
-            backfills[namespace, str(found.spec.get("dag")), phase] += 1
-        yield _gauge("tradewind_backfills", "Backfills", labels, backfills)
-        yield _gauge("tradewind_dags", "Dags, by whether they are accepted", ["namespace", "state"], dags)
-
-
-def _gauge(name: str, text: str, labels: list[str], values: Mapping[Any, int]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for key, value in values.items():
-        family.add_metric(key, value)
-    return family

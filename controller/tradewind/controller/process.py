@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -21,6 +22,8 @@ from tradewind.controller import admission, endpoints, logs
 from tradewind.controller.certificates import CHECK_EVERY, CertificateKeeper
 from tradewind.controller.controller import Controller
 from tradewind.controller.settings import Settings
+from tradewind.controller.side_thread import ElectionThread, SideThread
+from tradewind.controller.watchdog import Watchdog
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.resources import CUSTOMRESOURCEDEFINITIONS
@@ -29,6 +32,9 @@ log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+SWITCH_EVERY = 0.001
+"""Seconds for which a thread keeps the interpreter to itself if another wants it, a fifth of what is usual: the event
+loop wants it again after each answer of the network, while another thread writes a page of metrics."""
 PROVIDED_CERTIFICATE = Path("/etc/tradewind/webhook")
 
 
@@ -59,6 +65,7 @@ async def check_crds(client: KubeClient) -> None:
 
 async def run(settings: Settings) -> None:
     """Run the controller until a signal comes or it fails."""
+    sys.setswitchinterval(SWITCH_EVERY)
     registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
     kopf_settings.posting.enabled = False
     kopf_settings.scanning.disabled = True
@@ -109,29 +116,52 @@ class _Process:
         return kopf.login_with_kubeconfig(**arguments)
 
     async def _start(self, **_: Any) -> None:
-        controller = self._controller = Controller(self._settings, self._client)
-        try:
-            await endpoints.serve(
-                controller,
-                metrics_port=self._settings.metrics_port,
-                probe_port=self._settings.probe_port,
-                stack=self._stack,
-            )
-        except OSError as error:
-            self.failure = CannotStart(f"cannot serve metrics and probes: {error.strerror or error}")
-            self.stop.set()
-            return
+        side, election_client = SideThread(), KubeClient.from_environment()
+        side.start()
+        self._stack.push_async_callback(side.stop)
+        controller = self._controller = Controller(
+            self._settings, self._client, host=ElectionThread(election_client, side)
+        )
+        watchdog = Watchdog(controller.metrics)
+        controller.busy_with = watchdog.busy_with
+        aside = asyncio.create_task(
+            side.call(self._beside(controller, election_client, watchdog, asyncio.get_running_loop())), name="beside"
+        )
+        aside.add_done_callback(self._ended)
+        self._stack.push_async_callback(_end, aside)
         task = asyncio.create_task(controller.run(), name="controller")
         self._stack.push_async_callback(_end, asyncio.create_task(_spare_what_stays(controller), name="freeze"))
         task.add_done_callback(self._ended)
         self._stack.push_async_callback(_end, task)
+
+    async def _beside(
+        self,
+        controller: Controller,
+        election_client: KubeClient,
+        watchdog: Watchdog,
+        working: asyncio.AbstractEventLoop,
+    ) -> None:
+        """What goes on beside the loop that works, on the side thread, until it is cancelled."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(election_client.close)
+            try:
+                await endpoints.serve(
+                    controller,
+                    metrics_port=self._settings.metrics_port,
+                    probe_port=self._settings.probe_port,
+                    stack=stack,
+                    working=working,
+                )
+            except OSError as error:
+                raise CannotStart(f"cannot serve metrics and probes: {error.strerror or error}") from error
+            await watchdog.run()
 
     async def _clean_up(self, **_: Any) -> None:
         await self._stack.aclose()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            self.failure = task.exception()
+            self.failure = self.failure or task.exception()
         self.stop.set()
 
 

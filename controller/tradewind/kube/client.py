@@ -136,7 +136,8 @@ class KubeClient:
         """Send one request and return the decoded answer (`{}` if it is empty).
 
         `body` is serialised unless it is bytes. `partial` asks for PartialObjectMetadata: cheaper for
-        both sides where only the metadata of the answer counts. Raises ApiError or Unreachable.
+        both sides where only the metadata of the answer counts. A `timeout` counts from now on, the wait for a slot
+        included; that of the client from when the request is sent. Raises ApiError or Unreachable.
         """
         answer = await self.request_bytes(
             method,
@@ -177,8 +178,15 @@ class KubeClient:
         limits = aiohttp.ClientTimeout(
             total=self._timeout if timeout is None else timeout, sock_connect=self._connect_timeout
         )
-        async with self._slots, self._exchange(method, path, params, data, headers, limits) as response:
-            return await response.read()
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                self._slots,
+                self._exchange(method, path, params, data, headers, limits) as response,
+            ):
+                return await response.read()
+        except TimeoutError as error:
+            raise Unreachable(f"{method} {path}: waited {timeout:g} s for its turn", timed_out=True) from error
 
     @contextlib.asynccontextmanager
     async def stream(

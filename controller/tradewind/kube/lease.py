@@ -33,7 +33,8 @@ class NotLeader(KubeError):  # noqa: N818
 
 
 class LeaderElection:
-    """One candidate. `run()` it as a task; cancel the task to step down gracefully.
+    """One candidate. `run()` it as a task; cancel the task to step down gracefully. `is_leader` and `ensure_leader` may
+    be asked from any thread, whatever the loop that this runs on is doing.
 
     `identity` must be unique to this process (a Pod's name is not: a restarted container has the same). Identities that
     begin with `ended` (if it is not empty) are of processes that are known to have ended: their Lease is taken at once.
@@ -58,8 +59,10 @@ class LeaderElection:
         rng: random.Random | None = None,
         excludes: Callable[[str], bool] | None = None,
         labels: Mapping[str, str] | None = None,
+        unfit: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`excludes` says of the name of a Lease in this namespace whether its holder and ours must not lead both; that
+        """`unfit` says why this process could not do what a leader has to, if so; then the lease is left to others.
+        `excludes` says of the name of a Lease in this namespace whether its holder and ours must not lead both; that
         must be mutual. It takes the right to list Leases there. The Lease is given the `labels`."""
         if not 0 < retry_period < renew_deadline < lease_duration:
             raise ValueError("retry_period < renew_deadline < lease_duration is what makes it safe")
@@ -68,7 +71,9 @@ class LeaderElection:
         """Who held the lease when it was last seen."""
         self.transitions = 0
         """How often the lease changed hands, ours included; grows with every new leader."""
-        self._client = client
+        self.term = 0
+        """How often this candidate has begun to lead. Who began something in one term must not go on in the next."""
+        self._client, self._unfit = client, unfit
         self._ended = ended
         self._namespace = namespace
         self._name = name
@@ -121,6 +126,9 @@ class LeaderElection:
     async def _cycle(self) -> None:
         """One attempt to acquire or to renew."""
         self._check_deadline()
+        if (why := self._unfit()) is not None:
+            await self._stand_back(why)
+            return
         try:
             held = await self._acquire_or_renew()
         except KubeError as error:
@@ -131,6 +139,13 @@ class LeaderElection:
         self._check_deadline()
         if self._leading and not held:
             self._stop_leading(f"{self.holder or 'nobody'} holds the lease")
+
+    async def _stand_back(self, why: str) -> None:
+        if self._leading:
+            self._stop_leading(why)
+            await self._release()
+        elif self._claimed:
+            await self._give_back()
 
     def _check_deadline(self) -> None:
         if self._leading and not self.is_leader:
@@ -293,6 +308,7 @@ class LeaderElection:
         self.transitions = int(_spec(lease).get("leaseTransitions") or 0)
 
     def _start_leading(self) -> None:
+        self.term += 1
         self._leading = True
         log.info("%s leads: lease %s/%s", self.identity, self._namespace, self._name)
         self._on_started()

@@ -27,21 +27,24 @@ _slowest: dict[int, tuple[float, working_on]] = {}
 class working_on:  # noqa: N801 - a context manager that reads as a phrase
     """Mark the work that is done within as being on an object; `key` is its namespace and name."""
 
-    __slots__ = ("_began", "_outer", "_over", "_thread", "key", "kind")
+    __slots__ = ("_began", "_outer", "_over", "_thread", "_within", "key", "kind")
 
     def __init__(self, kind: str, key: Key) -> None:
         self.kind, self.key = kind, key
 
     def __enter__(self) -> None:
-        self._thread, self._over = threading.get_ident(), False
+        self._thread, self._over, self._within = threading.get_ident(), False, 0.0
         self._outer: working_on | None = _current.get(self._thread)
         self._began = time.monotonic()
         _current[self._thread] = self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         took = time.monotonic() - self._began
-        if took >= SLOW and took > _slowest.get(self._thread, (0.0,))[0]:
-            _slowest[self._thread] = took, self
+        own = took - self._within
+        if self._outer is not None:
+            self._outer._within += took
+        if own >= SLOW and own > _slowest.get(self._thread, (0.0,))[0]:
+            _slowest[self._thread] = own, self
         self._over = True
         if _current.get(self._thread) is not self:
             return  # there was an await in it after all, and what came in between goes on

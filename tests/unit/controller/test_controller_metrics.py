@@ -18,7 +18,7 @@ async def test_each_instance_of_a_mapped_task_has_a_duration(cluster: MemoryClus
     await cluster.wait_phase("bad", "Failed")
 
     def value(name: str, state: str) -> float | None:
-        labels = {"namespace": "ns", "dag": "sales", "state": state}
+        labels = {"namespace": "ns", "state": state} | ({"dag": "sales"} if name == finished else {})
         return cluster.controller.metrics.registry.get_sample_value(name, labels)
 
     finished, durations = "tradewind_task_instances_finished_total", "tradewind_task_duration_seconds_count"
