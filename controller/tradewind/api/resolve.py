@@ -121,6 +121,7 @@ def resolve_task(task: Task, defaults: TaskDefaults, groups: Groups) -> Resolved
         queued_timeout_set=setting("queued_timeout") is not None,
         skip_exit_codes=frozenset(skip_codes) if skip_codes is not None else DEFAULT_SKIP_EXIT_CODES,
         fail_exit_codes=frozenset(setting("fail_exit_codes", ())),
+        success_after_deletion=bool(setting("success_after_deletion")),
         pool=setting("pool", DEFAULT_POOL),
         pool_slots=setting("pool_slots", 1),
         group=task.group,

@@ -67,6 +67,7 @@ class ResolvedTask:
     queued_timeout: timedelta
     skip_exit_codes: frozenset[int]
     fail_exit_codes: frozenset[int]
+    success_after_deletion: bool
     pool: str
     pool_slots: int
     group: str | None = None

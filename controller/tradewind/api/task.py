@@ -116,6 +116,10 @@ class TaskSettings(Model):
     """Exit codes that mean "nothing to do": the task ends Skipped. Default: [99]."""
     fail_exit_codes: Annotated[list[ExitCode], Field(max_length=32, json_schema_extra=LIST_SET)] | None = None
     """Exit codes after which another try is pointless: the task fails at once, whatever its retries."""
+    success_after_deletion: bool | None = None
+    """Whether exit code 0 counts also where the task's Pod was to go before it ended (its node was drained, it was
+    preempted, somebody deleted it): for a task that finishes its work when it gets SIGTERM. Without it such a try is
+    lost, and made again as retries.onLost says. Default: false."""
     pool: Name | None = None
     """Pool whose slots the task takes while it is queued or running. Default: the pool `default`."""
     pool_slots: Annotated[int, Field(ge=1, le=10000)] | None = None

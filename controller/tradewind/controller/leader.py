@@ -43,7 +43,7 @@ from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import parse_time
 from tradewind.engine.tries import TryReport
 from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
+from tradewind.kube.clock import Clock, whole_second
 from tradewind.kube.errors import KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.informer import Change
@@ -312,7 +312,7 @@ class Leader:
     def _reported(self, run_uid: str, report: TryReport) -> None:
         if log.isEnabledFor(logging.DEBUG) and run_uid in self.scheduler.runs:
             self._trace(self.scheduler.runs[run_uid].info, report)
-        self.scheduler.report(run_uid, report, self._clock.now())
+        self.scheduler.report(run_uid, report, whole_second(self._clock.now()))
         self._news.set()
 
     def _trace(self, info: RunInfo, report: TryReport) -> None:
@@ -391,7 +391,7 @@ class Leader:
         began = time.perf_counter()
         now = self._clock.now()
         dags_wake = self.dags.step(now, DAG_BUDGET)
-        plan = self.scheduler.plan(now)
+        plan = self.scheduler.plan(whole_second(now))
         self.pools.news.set()
         for info, error in plan.failed:
             self.runs.failed(info.uid, error)

@@ -45,7 +45,7 @@ from tradewind.engine.status_size import shorter, smallest
 from tradewind.engine.task_instance import format_time
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
+from tradewind.kube.clock import Clock, whole_second
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
@@ -229,7 +229,7 @@ class Requests:
 
     async def _decide(self, asked: Asked, spec: DagRunSpec, record: Record | None) -> Outcome:
         """What becomes of a request; from the time when that is known nothing may be awaited but the write."""
-        request, now = asked.request, self._clock.now()
+        request, now = asked.request, whole_second(self._clock.now())
         latest, why = None, asked.broken
         try:
             revision = await self._versions.of(asked.found, spec, asked.status)
@@ -261,7 +261,7 @@ class Requests:
 
     def _refuse(self, asked: Asked, why: str) -> Outcome:
         """It can never be carried out, and nothing but the record of that is written."""
-        now = self._clock.now()
+        now = whole_second(self._clock.now())
         record = with_record(asked.status.get("requests", ()), asked.request, applied=False, message=why, now=now)
         return Outcome({**asked.status, "requests": record}, False, why)
 
@@ -272,7 +272,7 @@ class Requests:
             return
         if asked.request.type != "Stop" or asked.broken:
             raise Waiting("NotLoaded", str(asked.status.get("message")))
-        now = self._clock.now()
+        now = whole_second(self._clock.now())
         by = f" by {asked.request.requested_by}" if asked.request.requested_by else ""
         message = f"stopped{by}" + (f": {asked.request.message}" if asked.request.message else "")
         ended = {"phase": RunPhase.FAILED.value, "reason": STOPPED, "message": message, "finishedAt": format_time(now)}

@@ -40,7 +40,7 @@ from tradewind.engine.states import FINISHED_PHASES, RunPhase
 from tradewind.engine.status_size import DOES_NOT_FIT, TOO_LARGE
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
+from tradewind.kube.clock import Clock, whole_second
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
@@ -277,13 +277,14 @@ class Runs:
 
     def _catch_up(self, key: Key, state: RunState, found: DagRunObject) -> None:
         """Let a run know what its Pods say."""
-        now = self._clock.now()
+        now = whole_second(self._clock.now())
         state.suspend((self._newest(key) or found).suspend)
         self._scheduler.introduce(state)
-        reports = self._cluster.reports(state.info.uid)
-        if not state.started_at and any(known_tries.is_news(state, report.key) for report in reports):
+        reports = list(self._cluster.reports(state.info.uid))
+        news = [report for report in reports if known_tries.is_news(state, report.key)]
+        if not state.started_at and news:
             # A Pod of a try that status does not tell of is there, so it had started: that was never written.
-            state.begin(now)
+            state.begin(min(now, *(report.created_at or now for report in news)))
         for report in reports:
             state.report(report, now)
         state.advance(now)
@@ -428,7 +429,7 @@ class Runs:
                 return await self._after_conflict(record)
             if error.is_too_large and record.shorten():
                 if record.detail is Detail.LEAST:
-                    self._scheduler.fail(state.info.uid, TOO_LARGE, DOES_NOT_FIT, self._clock.now())
+                    self._scheduler.fail(state.info.uid, TOO_LARGE, DOES_NOT_FIT, whole_second(self._clock.now()))
                     self._wake()
                 return Written.NOT_YET
             raise

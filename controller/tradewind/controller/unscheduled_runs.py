@@ -18,7 +18,7 @@ from tradewind.engine.run_status import end_conditions
 from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import format_time
 from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
+from tradewind.kube.clock import Clock, whole_second
 from tradewind.kube.errors import ApiError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.objects import Key
@@ -78,7 +78,7 @@ class UnscheduledRuns:
 
     async def reject(self, key: Key, found: DagRunObject, problems: list[Problem]) -> None:
         """The run can never start: it ends as Failed, and counts as a run that has."""
-        ended_at = self._clock.now()
+        ended_at = whole_second(self._clock.now())
         reason, message = problems[0].reason, summary(problems)
         body = {
             "phase": "Failed",

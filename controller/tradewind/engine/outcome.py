@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
@@ -29,6 +29,16 @@ class Outcome:
     def why(self) -> str:
         """The reason and the end of the message, in one line."""
         return ": ".join(part for part in (self.reason, (self.message or "")[-300:]) if part)
+
+
+def as_it_counts(task: ResolvedTask, report: TryReport) -> TryReport:
+    """A container that ended with exit code 0 after its Pod was to go (a drained node, a preemption, somebody's kubectl
+    delete) says only that it heeds SIGTERM, not that it has done its work: it is lost, unless the task says that it
+    then has."""
+    if report.deletion is None or report.exit_code != 0 or task.success_after_deletion:
+        return report
+    message = "its Pod was to go, and exit code 0 after that does not say that it has done its work"
+    return replace(report, event=TryEvent.LOST, reason=report.deletion, message=message, output=None)
 
 
 def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> Outcome:

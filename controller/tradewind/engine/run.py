@@ -126,7 +126,9 @@ class RunState:
     def begin(self, now: datetime) -> None:
         """Leave the queue: tasks may start from now on."""
         _ = self.nodes
-        self.phase, self.started_at, self.message, self.reason = RunPhase.RUNNING, now, None, None
+        self.phase, self.message, self.reason = RunPhase.RUNNING, None, None
+        # By whoever's clock: not before it was created.
+        self.started_at = max(now, self.info.created_at or now)
         self.restore_run_timer()
         self.changed = True
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tradewind.api.duration import format_duration
+from tradewind.engine.moments import believable
 from tradewind.engine.outcome import Outcome
 from tradewind.engine.states import TaskState
 from tradewind.engine.tries import StopReason, TryEvent, TryReport
@@ -56,7 +57,8 @@ def not_yet(instance: "TaskInstance", report: TryReport) -> bool:
 def found_after_all(instance: "TaskInstance", report: TryReport) -> bool:
     """Whether a poke that was taken for lost did find what it looked for: who leads now may have seen more of it."""
     between = instance.next_poke_at is not None and instance.task.wait_for is None
-    return between and (report.number, report.poke) == instance.attempt and report.exit_code == 0
+    succeeded = report.event is TryEvent.ENDED and report.exit_code == 0
+    return between and (report.number, report.poke) == instance.attempt and succeeded
 
 
 def look_again_later(run: "RunState", instance: "TaskInstance", report: TryReport, now: datetime) -> None:
@@ -64,9 +66,10 @@ def look_again_later(run: "RunState", instance: "TaskInstance", report: TryRepor
     sensor = instance.task.sensor
     if sensor is None:
         raise ValueError(f"{instance.name} is no sensor")
-    ended = report.finished_at or now
-    instance.first_poke_at = instance.first_poke_at or report.started_at or ended
-    instance.started_at = instance.started_at or report.started_at
+    started = report.started_at and believable(report.started_at, instance.queued_at, now)
+    ended = believable(report.finished_at, instance.container_started_at or started or instance.queued_at, now)
+    instance.first_poke_at = instance.first_poke_at or started or ended
+    instance.started_at = instance.started_at or started
     why = gave_up(instance, ended)
     if why is not None:
         run.finish(instance, end_of(instance, why), ended)

@@ -84,6 +84,10 @@ class TryReport:
     waiting makes sense only as long as queuedTimeout."""
     index: int | None = None
     poke: int = 0
+    created_at: datetime | None = None
+    """When its Pod was created."""
+    deletion: str | None = None
+    """Why its Pod was to go, where its container ended with exit code 0 after that was asked for."""
     held_by: HeldBy | None = None
     """Of one that waits to start; None: something of its own keeps it, its image for example."""
     held_since: datetime | None = None

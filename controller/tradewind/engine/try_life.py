@@ -8,7 +8,8 @@ from tradewind.api.duration import format_duration
 from tradewind.engine import sensors, wait_for
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.known_tries import instance_of, is_to_come
-from tradewind.engine.outcome import Outcome, judge, output_size
+from tradewind.engine.moments import believable
+from tradewind.engine.outcome import Outcome, as_it_counts, judge, output_size
 from tradewind.engine.retries import postpone_delay, retry_delay
 from tradewind.engine.run_status import OUTPUT_BUDGET
 from tradewind.engine.skips import check_decision
@@ -31,6 +32,7 @@ def report(run: "RunState", told: TryReport, now: datetime) -> None:
         return
     node = run.nodes[position]
     attempt = (told.number, told.poke)
+    told = as_it_counts(node.task, told)
     if node.state_of(told.index) in FINISHED_STATES:
         return
     known = instance_of(node, told.key)
@@ -103,8 +105,19 @@ def schedule_all(run: "RunState", node: "TaskNode", indexes: IndexSet, now: date
 def _take_early(run: "RunState", instance: "TaskInstance", now: datetime) -> bool:
     early = run.early.take(instance.key)
     if early is not None:
+        _date_back(run, instance, early.created_at)
         _apply(run, instance, early, now)
     return early is not None
+
+
+def _date_back(run: "RunState", instance: "TaskInstance", created: datetime | None) -> None:
+    """Its Pod had been made before we knew that it was ready: so it was ready then."""
+    if created is None or instance.scheduled_at is None or created >= instance.scheduled_at:
+        return
+    node = run.nodes[instance.position]
+    instance.scheduled_at = max(created, run.started_at or created)
+    if node.scheduled_at is not None:
+        node.scheduled_at = min(node.scheduled_at, instance.scheduled_at)
 
 
 def _make_way(
@@ -147,13 +160,14 @@ def _progress(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
         run.hold(instance)
     due_before = start_by(instance)
     if instance.queued_at is None:
-        instance.queued_at, instance.message, instance.postponed_until = now, None, None
+        instance.queued_at = believable(told.created_at, instance.scheduled_at, now)
+        instance.message, instance.postponed_until = None, None
         if instance.state is TaskState.SCHEDULED:
             instance.state = TaskState.QUEUED
         run.mark(instance)
     if told.event is TryEvent.RUNNING:
         if instance.container_started_at is None:
-            started = told.started_at or now
+            started = believable(told.started_at, instance.queued_at, now)
             node = run.nodes[instance.position]
             node.started_at = node.started_at or started
             instance.state, instance.container_started_at = TaskState.RUNNING, started
@@ -203,11 +217,7 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
     run.queue.discard(instance)
     run.give_back(instance)
     instance.exit_code = told.exit_code
-    instance.started_at = instance.started_at or told.started_at
-    if task.sensor is None:
-        instance.started_at = told.started_at or instance.started_at
-    instance.container_started_at = told.started_at or instance.container_started_at
-    instance.finished_at = told.finished_at or now
+    finished = _note_times(instance, told, now)
     stopped = instance.stop or overdue(instance, told, now)
     outcome = judge(task, told, stopped)
     is_final = outcome.state is TaskState.SKIPPED or not outcome.retry
@@ -224,15 +234,27 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
     if outcome.state is TaskState.FAILED and outcome.retry and instance.failures <= task.retries.limit:
         instance.state, instance.reason, instance.message = TaskState.UP_FOR_RETRY, outcome.reason, outcome.message
         identity = f"{run.info.uid}/{instance.name}"
-        instance.retry_at = instance.finished_at + retry_delay(task.retries, identity, instance.failures)
+        instance.retry_at = finished + retry_delay(task.retries, identity, instance.failures)
         run.mark(instance)
         run.wait_for_retry(instance, instance.retry_at)
         run.recheck(instance.position, instance.index)
-        wait = format_duration(instance.retry_at - instance.finished_at)
+        wait = format_duration(instance.retry_at - finished)
         note = f"try {instance.number} failed ({outcome.why()}); the next is due in {wait}"
         run.note(instance, "TryFailed", note, outcome.reason or "Error")
         return
-    run.finish(instance, wait_for.softened(task, outcome), instance.finished_at)
+    run.finish(instance, wait_for.softened(task, outcome), finished)
+
+
+def _note_times(instance: "TaskInstance", told: TryReport, now: datetime) -> datetime:
+    """When the container of a try that has ended started, and when it ended, which is returned."""
+    earliest = instance.queued_at or instance.scheduled_at
+    if told.started_at is not None and instance.container_started_at is None:
+        instance.container_started_at = believable(told.started_at, earliest, now)
+    started = instance.container_started_at
+    if started is not None and (instance.task.sensor is None or instance.started_at is None):
+        instance.started_at = started
+    instance.finished_at = finished = believable(told.finished_at, started or earliest, now)
+    return finished
 
 
 def _may_be_lost_again(instance: "TaskInstance", outcome: Outcome) -> bool:

@@ -52,6 +52,12 @@ SYSTEM_CLOCK: Clock = SystemClock()
 BOOT_CLOCK: Clock = SystemClock(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
+def whole_second(moment: datetime) -> datetime:
+    """`moment` as Kubernetes tells times: in whole seconds, what is left cut off. Only so can two of them be compared
+    that were told by different clocks, as those of a Pod and ours."""
+    return moment.replace(microsecond=0)
+
+
 def micro_time(moment: datetime) -> str:
     """`moment` as a Kubernetes MicroTime, for example `2026-01-31T06:00:00.000000Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -31,6 +31,10 @@ def disrupted(reason: str) -> str:
     return f'conditions: [{{type: DisruptionTarget, status: "True", reason: {reason}}}]'
 
 
+def gone(by: str, message: str) -> str:
+    return f'conditions: [{{type: DisruptionTarget, status: "True", reason: DeletionBy{by}, message: "{message}"}}]'
+
+
 # On its way ---------------------------------------------------------------------------------------------------------
 
 
@@ -189,13 +193,86 @@ def test_a_pod_that_had_to_make_way(reason: str) -> None:
 
 
 def test_a_node_that_is_gone() -> None:
-    found = pod(terminated(137, "ContainerStatusUnknown", more=disrupted("DeletionByPodGC")))
-    assert summary(found) == (TryEvent.LOST, "NodeLost", 137)
+    why = "PodGC: node no longer exists"
+    found = pod(terminated(137, "ContainerStatusUnknown", message="could not be located", more=gone("PodGC", why)))
+    report = seen(found)
+    assert (report.event, report.reason, report.message) == (TryEvent.LOST, "DeletionByPodGC", why)
+    assert report.exit_code is None, "the kubelet has made it up"
 
 
-def test_success_counts_though_the_pod_had_to_make_way() -> None:
-    found = pod(terminated(0, "Completed", phase="Succeeded", more=disrupted("PreemptionByScheduler")), **DELETED)
-    assert summary(found) == (TryEvent.ENDED, None, 0)
+def test_a_container_that_the_kubelet_lost_though_nobody_took_the_pod() -> None:
+    found = pod(terminated(137, "ContainerStatusUnknown", message="could not be located"))
+    assert summary(found) == (TryEvent.LOST, "NodeLost", None)
+    assert seen(found).message == "could not be located"
+
+
+def test_a_pod_that_somebody_deleted_and_whose_container_the_kubelet_lost() -> None:
+    """What a Pod leaves that was deleted while its image could not be pulled."""
+    made_up = "The container could not be located when the pod was terminated"
+    for finished in ("06:01:03", "06:01:30"):
+        found = pod(terminated(137, "ContainerStatusUnknown", message=made_up, finished=finished), **DELETED)
+        report = seen(found)
+        assert (report.event, report.reason, report.exit_code) == (TryEvent.LOST, "PodDeleted", None)
+        assert report.message == "its Pod was deleted, and how its container ended is not known"
+
+
+# Exit code 0 of a Pod that was to go --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["PreemptionByScheduler", "EvictionByEvictionAPI", "DeletionByTaintManager"])
+@pytest.mark.parametrize("finished", ["06:01:00", "06:01:02", "06:01:30"])
+def test_a_container_that_ended_politely_when_it_was_told_to(reason: str, finished: str) -> None:
+    status = terminated(0, "Completed", phase="Succeeded", finished=finished, message="{}", more=disrupted(reason))
+    for gone_for_good in (False, True):
+        report = seen(pod(status, **DELETED), gone=gone_for_good)
+        assert (report.event, report.exit_code, report.deletion) == (TryEvent.ENDED, 0, reason)
+        assert report.output == "{}", "for a task that says that it has done its work then"
+
+
+def test_a_container_that_ended_politely_when_somebody_deleted_its_pod() -> None:
+    found = pod(terminated(0, "Completed", phase="Succeeded", finished="06:01:01"), **DELETED)
+    assert seen(found).deletion == "PodDeleted"
+
+
+@pytest.mark.parametrize("more", ["", disrupted("PreemptionByScheduler")])
+def test_success_before_the_deletion_is_success(more: str) -> None:
+    found = pod(terminated(0, "Completed", phase="Succeeded", finished="06:00:59", more=more), **DELETED)
+    for gone_for_good in (False, True):
+        report = seen(found, gone=gone_for_good)
+        assert (report.event, report.exit_code, report.deletion) == (TryEvent.ENDED, 0, None)
+
+
+def test_a_pod_that_was_deleted_when_it_had_ended_has_no_grace_period() -> None:
+    """Cleaning up in the very second in which it ended: with a finalizer it is still there."""
+    at_once = {"deletionTimestamp": "2026-03-01T06:01:00Z", "deletionGracePeriodSeconds": 0}
+    assert seen(pod(terminated(0, "Completed", finished="06:01:00", phase="Succeeded"), **at_once)).deletion is None
+    assert seen(pod(terminated(0, "Completed", finished="06:01:01", phase="Succeeded"), **at_once)).deletion
+
+
+def test_a_disruption_that_did_not_come_is_none() -> None:
+    status = terminated(0, "Completed", phase="Succeeded", more=disrupted("PreemptionByScheduler"))
+    assert seen(pod(status)).deletion is None
+
+
+# Clocks of nodes ----------------------------------------------------------------------------------------------------
+
+
+def test_a_node_whose_clock_is_behind() -> None:
+    """It saw the Pod five minutes before it was created."""
+    created = {"creationTimestamp": "2026-03-01T06:05:00Z"}
+    running = seen(pod(RUNNING, **created))
+    assert running.started_at == datetime(2026, 3, 1, 6, 5, 5, tzinfo=UTC)
+    assert running.created_at == datetime(2026, 3, 1, 6, 5, tzinfo=UTC)
+    ended = seen(pod(terminated(1, "Error"), **created))
+    assert ended.started_at == datetime(2026, 3, 1, 6, 5, 5, tzinfo=UTC)
+    assert ended.finished_at == datetime(2026, 3, 1, 6, 5, 50, tzinfo=UTC)
+
+
+def test_a_polite_end_on_a_node_whose_clock_is_behind() -> None:
+    created = {"creationTimestamp": "2026-03-01T06:00:30Z"}
+    found = pod(terminated(0, "Completed", finished="06:00:40", phase="Succeeded"), **created, **DELETED)
+    assert seen(found).deletion == "PodDeleted", "by the API server's clock it was 06:01:10"
+    assert seen(pod(terminated(0, "Completed", finished="06:00:40", phase="Succeeded"), **DELETED)).deletion is None
 
 
 # Deleted ------------------------------------------------------------------------------------------------------------

@@ -114,3 +114,55 @@ def test_missing_tells_which_tries_ought_to_have_a_pod() -> None:
         TryKey("a", None, 1),
         TryKey("b", None, 1),
     ]
+
+
+# Exit code 0 after the Pod was to go --------------------------------------------------------------------------------
+
+
+def test_a_task_that_ends_politely_when_its_pod_is_to_go_has_not_succeeded() -> None:
+    world = World(task("a"), task("b", "a"))
+    world.running("a", started_at=START)
+    world.succeed("a", '{"rows": 1}', deletion="EvictionByEvictionAPI")
+    assert world.started() == ["a", "a#2"]
+    [past] = world.entry("a")["tries"]
+    assert (past["state"], past["reason"], past["exitCode"]) == ("Lost", "EvictionByEvictionAPI", 0)
+    [note] = [each for each in world.notes if each.reason == "TryLost"]
+    assert (note.cause, "exit code 0" in note.message) == ("EvictionByEvictionAPI", True)
+    world.succeed("a")
+    assert world.state("a") is TaskState.SUCCEEDED
+
+
+def test_a_task_may_say_that_it_has_done_its_work_then() -> None:
+    world = World(task("a", successAfterDeletion=True))
+    world.running("a", started_at=START)
+    world.succeed("a", '{"rows": 1}', deletion="EvictionByEvictionAPI")
+    assert (world.phase(), world.entry("a")["output"]) == ("Succeeded", {"rows": 1})
+    settings = {"taskDefaults": {"successAfterDeletion": True}}
+    world = World(task("a"), task("b", "a", successAfterDeletion=False), **settings)
+    world.succeed("a", deletion="PodDeleted")
+    world.succeed("b", deletion="PodDeleted")
+    assert world.started() == ["a", "b", "b#2"]
+
+
+def test_a_look_that_ended_politely_when_its_pod_was_to_go_has_found_nothing() -> None:
+    world = World(task("a", sensor={"mode": "Reschedule", "interval": "1m"}))
+    world.running("a", started_at=START)
+    world.succeed("a", deletion="PodDeleted")
+    assert world.state("a") is TaskState.UP_FOR_RESCHEDULE
+    world.tell("a", TryEvent.ENDED, exit_code=0, deletion="PodDeleted")
+    assert world.state("a") is TaskState.UP_FOR_RESCHEDULE
+
+
+def test_a_task_that_heeds_its_timeout_politely_has_timed_out() -> None:
+    world = World(task("a", timeout="60s"))
+    world.running("a", started_at=START)
+    world.wait(seconds=60)
+    world.succeed("a", deletion="PodDeleted")
+    assert (world.state("a"), world.entry("a")["reason"]) == (TaskState.FAILED, "Timeout")
+
+
+def test_the_result_of_an_earlier_leaders_try_that_ended_politely_is_no_success() -> None:
+    world = World(task("a"))
+    told = TryReport("a", 1, TryEvent.ENDED, exit_code=0, deletion="PodDeleted")
+    world.restart([told], {"phase": "Running", "startedAt": "2026-03-01T12:00:00Z", "tasks": []})
+    assert (world.state("a"), world.run["a"].number) == (TaskState.SCHEDULED, 2)

@@ -139,8 +139,10 @@ def test_a_new_run() -> None:
 
 def test_a_run_that_succeeded() -> None:
     world = World(task("a"))
+    world.created("a")
+    world.now += timedelta(seconds=2)
     world.running("a", started_at=START + timedelta(seconds=2))
-    world.now += timedelta(seconds=95)
+    world.now += timedelta(seconds=93)
     world.succeed("a", finished_at=START + timedelta(seconds=90))
     status = world.run.status()
     assert (status["phase"], status["done"], status["duration"]) == ("Succeeded", "1/1", "1m30s")

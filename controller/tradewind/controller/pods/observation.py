@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tradewind.api import names
-from tradewind.controller.resources import ContainerStatus, PodObject, Terminated
+from tradewind.controller.resources import ContainerStatus, PodCondition, PodObject, Terminated
 from tradewind.engine.tries import HeldBy, TryEvent, TryKey, TryReport
 
 # Reasons in status.reason of a Pod that failed through no fault of its containers: the kubelet or a controller ended
@@ -37,6 +37,10 @@ _NOT_STARTED = frozenset({"", "ContainerCreating", "PodInitializing"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """When a container started that never did, as the kubelet puts it."""
 _KILLED = frozenset({137, 143})
+_UNKNOWN = "ContainerStatusUnknown"
+"""Reason of a container that the kubelet no longer found when its Pod was ended."""
+POD_DELETED = "PodDeleted"
+"""Reason of a try whose Pod somebody deleted."""
 _NO_SUCH_CLAIM = re.compile(r'persistentvolumeclaim "[^"]*" not found')
 """In the message of the scheduler."""
 _START_CANCELLED = "context canceled"
@@ -94,13 +98,22 @@ def observe(pod: PodObject, *, gone: bool) -> TryReport | None:
     never_placed = pod.metadata.deletion_timestamp is not None and not pod.spec.node_name
     if gone or never_placed:
         state = "running" if container and container.state.running else "waiting to start"
-        reason = _disruption(pod) or "PodDeleted"
+        reason = _disruption(pod) or POD_DELETED
         return _report(identity, TryEvent.LOST, reason=reason, message=f"its Pod was deleted while {state}")
     if container is not None and container.state.running is not None:
-        return _report(identity, TryEvent.RUNNING, started_at=container.state.running.started_at)
+        started = _true_time(pod, container.state.running.started_at)
+        return _report(identity, TryEvent.RUNNING, started_at=started, created_at=pod.metadata.creation_timestamp)
     waits_for, message = _why_waiting(pod, container)
     held_by, since = _held(pod)
-    return _report(identity, TryEvent.CREATED, reason=waits_for, message=message, held_by=held_by, held_since=since)
+    return _report(
+        identity,
+        TryEvent.CREATED,
+        reason=waits_for,
+        message=message,
+        created_at=pod.metadata.creation_timestamp,
+        held_by=held_by,
+        held_since=since,
+    )
 
 
 def _report(identity: TryKey, event: TryEvent, **facts: Any) -> TryReport:
@@ -115,7 +128,6 @@ def _task_container(pod: PodObject) -> ContainerStatus | None:
 
 
 def _ended(pod: PodObject, identity: TryKey, ended: Terminated) -> TryReport:
-    # A task that ends politely when its Pod is evicted has still not done its work.
     success = ended.exit_code == 0 and not (pod.status.phase == "Failed" and pod.status.reason in _LOST_REASONS)
     lost = None if success else _lost_reason(pod, ended)
     reason: str | None
@@ -125,15 +137,22 @@ def _ended(pod: PodObject, identity: TryKey, ended: Terminated) -> TryReport:
         event, reason = TryEvent.ENDED, "DeadlineExceeded"
     else:
         event, reason = TryEvent.ENDED, None if success or ended.reason == "Error" else ended.reason or None
+    deletion = None
+    if success and pod.status.reason != "DeadlineExceeded" and _ended_by_deletion(pod, ended):
+        deletion = _disruption(pod) or POD_DELETED
+    # Of a container that the kubelet no longer finds it makes up the exit code.
+    unknown = ended.reason == _UNKNOWN
     return _report(
         identity,
         event,
-        started_at=None if ended.started_at == _EPOCH else ended.started_at,
-        finished_at=ended.finished_at,
-        exit_code=ended.exit_code,
+        created_at=pod.metadata.creation_timestamp,
+        started_at=_true_time(pod, ended.started_at),
+        finished_at=_true_time(pod, ended.finished_at),
+        exit_code=None if unknown else ended.exit_code,
         reason=reason,
         message=None if success else _message(pod, ended),
         output=ended.message if success else None,
+        deletion=deletion,
     )
 
 
@@ -141,36 +160,49 @@ def _lost_reason(pod: PodObject, ended: Terminated) -> str | None:
     """Why a container that did not succeed is not to blame, or None when it is."""
     if pod.status.reason in _LOST_REASONS:
         return pod.status.reason
-    if ended.reason == "ContainerStatusUnknown":
-        return "NodeLost"
-    if ended.reason == "StartError" and _START_CANCELLED in ended.message:
-        return "StartError"
+    # Who took the Pod away, before what became of its container.
     disruption = _disruption(pod)
     if disruption is not None:
         return disruption
-    if pod.status.reason != "DeadlineExceeded" and _killed_by_deletion(pod, ended):
-        return "PodDeleted"
+    if pod.status.reason != "DeadlineExceeded" and _ended_by_deletion(pod, ended):
+        return POD_DELETED
+    if ended.reason == _UNKNOWN:
+        return "NodeLost"
+    if ended.reason == "StartError" and _START_CANCELLED in ended.message:
+        return "StartError"
     return None
 
 
 def _disruption(pod: PodObject) -> str | None:
     """Why Kubernetes itself takes the Pod away (preemption, eviction, a lost node), if it does."""
-    for condition in pod.status.conditions:
-        if condition.type == "DisruptionTarget" and condition.status == "True":
-            return condition.reason or "Disrupted"
-    return None
+    return next((condition.reason or "Disrupted" for condition in _disruptions(pod)), None)
 
 
-def _killed_by_deletion(pod: PodObject, ended: Terminated) -> bool:
+def _disruptions(pod: PodObject) -> list[PodCondition]:
+    conditions = pod.status.conditions
+    return [each for each in conditions if each.type == "DisruptionTarget" and each.status == "True"]
+
+
+def _ended_by_deletion(pod: PodObject, ended: Terminated) -> bool:
     """Whether the container ended because its Pod was being deleted, rather than before that."""
-    deletion = pod.metadata.deletion_timestamp
+    deletion, grace = pod.metadata.deletion_timestamp, pod.metadata.deletion_grace_period_seconds or 0
     if deletion is None:
         return False
-    asked = deletion - timedelta(seconds=pod.metadata.deletion_grace_period_seconds or 0)
-    if ended.finished_at is None or ended.finished_at > asked:
+    asked, finished = deletion - timedelta(seconds=grace), _true_time(pod, ended.finished_at)
+    if finished is None or finished > asked:
         return True
-    # Both times have whole seconds: within the same one, only a killed container's exit code tells.
-    return ended.finished_at == asked and ended.exit_code in _KILLED
+    # Both times have whole seconds. Within the same one a container that failed was killed if its exit code says so;
+    # one that succeeded ended politely, unless the Pod had ended: then it is deleted without a grace period.
+    return finished == asked and (grace > 0 if ended.exit_code == 0 else ended.exit_code in _KILLED)
+
+
+def _true_time(pod: PodObject, told: datetime | None) -> datetime | None:
+    """A moment that the kubelet tells, by the clock of the API server as far as that is known: a Pod is not seen by its
+    node before it was created, so by so much at least is the clock of the node behind."""
+    if told is None or told == _EPOCH:
+        return None
+    created, seen = pod.metadata.creation_timestamp, pod.status.start_time
+    return told + (created - seen) if created and seen and seen < created else told
 
 
 def _failed_without_container(pod: PodObject, identity: TryKey) -> TryReport:
@@ -191,6 +223,10 @@ def _failed_without_container(pod: PodObject, identity: TryKey) -> TryReport:
 
 def _message(pod: PodObject, ended: Terminated) -> str | None:
     text = ended.message.strip()
+    if ended.reason == _UNKNOWN:
+        text = next((each.message for each in _disruptions(pod) if each.message), text)
+        if pod.metadata.deletion_timestamp is not None and not _disruption(pod):
+            text = "its Pod was deleted, and how its container ended is not known"
     if pod.status.message and pod.status.reason:
         text = f"{pod.status.message} {text}".strip()
     if ended.reason == "OOMKilled":
