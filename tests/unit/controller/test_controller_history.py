@@ -77,10 +77,20 @@ def lists(cluster: MemoryCluster) -> Counter[str]:
 
 
 async def finish(cluster: MemoryCluster, *runs: str, phase: str = "Succeeded") -> None:
-    """Runs, one after the other; their ends are written in whole seconds, if at all in others."""
+    """Runs, one after the other; many of them in the same second, which is how their ends are told."""
     for name in runs:
         cluster.run("d", name, fails=phase == "Failed")
         await cluster.wait_phase(name, phase)
+
+
+async def finish_apart(cluster: MemoryCluster, *runs: str) -> None:
+    """Runs, each of which finishes in another second."""
+    for name in runs:
+        await finish(cluster, name)
+        ended = cluster.status("dagruns", name)["finishedAt"]
+        await cluster.eventually(
+            lambda ended=ended: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}" > ended, "another second"
+        )
 
 
 async def left(cluster: MemoryCluster, *runs: str) -> None:
@@ -89,7 +99,7 @@ async def left(cluster: MemoryCluster, *runs: str) -> None:
 
 async def test_history_goes_by_when_runs_finished_whoever_writes_to_them_later(cluster: MemoryCluster) -> None:
     cluster.dag("d", successfulRunsHistoryLimit=2)
-    await finish(cluster, "r1", "r2")
+    await finish_apart(cluster, "r1", "r2")
     cluster.patch("dagruns", "r1", metadata={"labels": {"team": "x"}})
     await finish(cluster, "r3")
     await left(cluster, "r2", "r3")
@@ -97,7 +107,7 @@ async def test_history_goes_by_when_runs_finished_whoever_writes_to_them_later(c
 
 async def test_so_does_a_new_leader(cluster: MemoryCluster) -> None:
     cluster.dag("d", successfulRunsHistoryLimit=2)
-    await finish(cluster, "r1", "r2")
+    await finish_apart(cluster, "r1", "r2")
     await cluster.stop()
     for name in ("r2", "r1"):
         cluster.patch("dagruns", name, metadata={"labels": {"team": "x"}})
