@@ -30,6 +30,8 @@ help: ## List the targets
 demo: $(VENV)/.demo ## Run a real pipeline on this machine, without a cluster (about a minute the first time)
 	$(BIN)/tradewind run examples/weather/dag.yaml
 	@echo; echo "The report: $(CURDIR)/.tradewind/volumes/weather-data/report/index.html"
+	@echo "Go on with: $(BIN)/tradewind run examples/hello.yaml"
+	@echo "or, to type only tradewind: source $(BIN)/activate && tradewind run examples/hello.yaml"
 
 .PHONY: demo-cluster
 demo-cluster: $(VENV)/.dev build/tradewind.tar build/weather.tar ## The same on a real Kubernetes, installed by the chart (the first time builds Kubernetes: 10 to 15 min)

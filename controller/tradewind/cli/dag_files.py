@@ -1,57 +1,79 @@
-"""The Dags that `next` and `simulate` are asked about, read from files and checked."""
+"""The Dags that `run`, `next` and `simulate` are asked about, read from files and checked."""
 
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
 import click
 
 from tradewind.api.dag import Dag
+from tradewind.api.dagrun import DagRun
 from tradewind.api.pool import Pool
-from tradewind.cli.documents import read_documents
-from tradewind.cli.errors import CliError
+from tradewind.cli.documents import Document, read_documents
+from tradewind.cli.errors import NEXT_LINE, CliError
 from tradewind.cli.inputs import check_documents
 from tradewind.cli.variables import GivenVariables, check_variables, read_variables
-
-F = TypeVar("F", bound=Callable[..., Any])
-_NEXT_LINE = "\n       "
 
 
 @dataclass(frozen=True, slots=True)
 class DagFiles:
-    """The Dags by name, in the order of the files, and the Pools and variables that came with them."""
+    """The Dags by name, in the order of the files, and what came with them."""
 
     dags: dict[str, Dag]
     pools: list[Pool]
     variables: GivenVariables
+    runs: list[DagRun] = field(default_factory=list)
+    """The DagRuns of these Dags."""
+    documents: dict[str, Document] = field(default_factory=dict)
+    """Of each Dag, by its name."""
+    others: list[Document] = field(default_factory=list)
+    """All that are no Dags."""
 
 
-def dag_file_options(command: F) -> F:
-    """`-f` and `--dag`, for commands that need no cluster."""
-    name = click.option("--dag", "dag_name", metavar="NAME", help="Only this Dag, where the files have several.")
-    files = click.option(
+def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Files as arguments or by `-f`, as one likes, and `-R`. The command gets `files` and `recursive`."""
+
+    @functools.wraps(command)
+    def with_files(*args: Any, files: tuple[str, ...], filenames: tuple[str, ...], **options: Any) -> Any:
+        if not files and not filenames:
+            raise click.UsageError(
+                "Missing argument 'FILE...': a YAML file, a folder of them, or - for standard input."
+            )
+        return command(*args, files=(*files, *filenames), **options)
+
+    argument = click.argument("files", nargs=-1, type=click.Path(), metavar="FILE...")
+    option = click.option(
         "-f",
         "--filename",
-        "files",
+        "filenames",
         multiple=True,
-        required=True,
         type=click.Path(),
         metavar="FILE",
-        help="A YAML file, a folder of them, or - for standard input; may be repeated.",
+        help="The same as FILE: a YAML file, a folder of them, or - for standard input; may be repeated.",
     )
-    return files(name(command))
+    recursive = click.option("-R", "--recursive", is_flag=True, help="Read the folders in a folder, too.")
+    return argument(option(recursive(with_files)))
 
 
-def read_dag_files(files: Sequence[str], dag_name: str | None, variables: Sequence[str] = ()) -> DagFiles:
+def dag_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Files and `--dag`, for commands that need no cluster."""
+    name = click.option("--dag", "dag_name", metavar="NAME", help="Only this Dag, where the files have several.")
+    return file_options(name(command))
+
+
+def read_dag_files(
+    files: Sequence[str], dag_name: str | None, variables: Sequence[str] = (), *, recursive: bool = False
+) -> DagFiles:
     """Read and check them; what only a cluster needs (an image) may be missing. `variables` are those of `--var`.
 
     Raises CliError that lists everything wrong, with file and line.
     """
-    documents, unreadable = read_documents(files)
+    documents, unreadable = read_documents(files, recursive=recursive)
     if unreadable:
-        raise CliError(_NEXT_LINE.join(unreadable))
+        raise CliError(NEXT_LINE.join(unreadable))
     dags = [document for document in documents if document.kind == "Dag" and dag_name in (None, document.name)]
-    others = [document for document in documents if document.kind != "Dag"]
+    others = [document for document in documents if document.kind != "Dag" and _is_about(document, dag_name)]
     given, findings = read_variables(others, variables)
     findings = [
         *check_documents([*dags, *others], on_cluster=False),
@@ -59,14 +81,37 @@ def read_dag_files(files: Sequence[str], dag_name: str | None, variables: Sequen
         *check_variables([*dags, *others], given),
     ]
     if findings:
-        raise CliError(_NEXT_LINE.join(map(str, findings)))
+        raise CliError(NEXT_LINE.join(map(str, findings)))
     if not dags:
         raise CliError(f"there is no Dag {f'{dag_name!r} ' if dag_name else ''}in {', '.join(files)}")
-    found: dict[str, Dag] = {}
+    found: dict[str, Document] = {}
     for document in dags:
         if document.name in found:
             where = f"{document.file}:{document.line_of('metadata.name')}"
             raise CliError(f"{where}: there are two Dags {document.name!r}, in different namespaces")
-        found[document.name] = Dag.model_validate(document.manifest)
-    pools = [Pool.model_validate(document.manifest) for document in others if document.kind == "Pool"]
-    return DagFiles(found, pools, given)
+        found[document.name] = document
+    return DagFiles(
+        dags={name: Dag.model_validate(document.manifest) for name, document in found.items()},
+        pools=[Pool.model_validate(document.manifest) for document in others if document.kind == "Pool"],
+        variables=given,
+        runs=_runs([document for document in others if document.kind == "DagRun"], found),
+        documents=found,
+        others=others,
+    )
+
+
+def _is_about(document: Document, dag_name: str | None) -> bool:
+    """Whether it matters where only that Dag is asked about: runs of others do not."""
+    if dag_name is None or document.kind not in ("DagRun", "Backfill"):
+        return True
+    spec = document.manifest.get("spec")
+    return not isinstance(spec, dict) or spec.get("dag") == dag_name
+
+
+def _runs(documents: Sequence[Document], dags: dict[str, Document]) -> list[DagRun]:
+    runs = [DagRun.model_validate(document.manifest) for document in documents]
+    for document, run in zip(documents, runs, strict=True):
+        if run.spec.dag not in dags:
+            where = f"{document.file}:{document.line_of('spec.dag')}"
+            raise CliError(f"{where}: DagRun {document.name}: the Dag {run.spec.dag!r} is not among the files")
+    return runs

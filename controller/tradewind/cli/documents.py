@@ -4,6 +4,8 @@ Differs from plain PyYAML where Kubernetes does: a date, `12:30` and `1_000` sta
 given twice is an error instead of a silent choice.
 """
 
+import contextlib
+import os
 import re
 import sys
 from collections.abc import Hashable, Iterator, Sequence
@@ -11,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
-
-from tradewind.cli.errors import CliError
 
 MAX_VALUES = 1_000_000
 """In one document, aliases written out: a few lines can stand for billions."""
@@ -56,16 +57,17 @@ class Document:
         return line + 1
 
 
-def read_documents(paths: Sequence[str]) -> tuple[list[Document], list[str]]:
-    """All documents of the files (`-` is stdin, a folder stands for its YAML files), and what could not be read.
-
-    Raises CliError for a file that is not there.
-    """
+def read_documents(paths: Sequence[str], *, recursive: bool = False) -> tuple[list[Document], list[str]]:
+    """All documents of the files (`-` is stdin, a folder stands for its YAML files), and what could not be read."""
     documents: list[Document] = []
     unreadable: list[str] = []
-    for file, text in _texts(paths):
+    for file, text in _texts(paths, recursive):
         try:
+            if isinstance(text, _UnreadableError):
+                raise text
             documents += _parse(file, text)
+        except _UnreadableError as error:
+            unreadable.append(str(error))
         except yaml.YAMLError as error:
             unreadable.append(_explain(file, error))
         except RecursionError:
@@ -73,24 +75,74 @@ def read_documents(paths: Sequence[str]) -> tuple[list[Document], list[str]]:
     return documents, unreadable
 
 
-def _texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+class _UnreadableError(Exception):
+    """A file that is not there or has no text; the message says which and why."""
+
+
+def _texts(paths: Sequence[str], recursive: bool) -> Iterator[tuple[str, str | _UnreadableError]]:
     for path in paths:
-        if path == "-":
-            yield "<stdin>", sys.stdin.read()
+        try:
+            files = _files(path, recursive, others={str(Path(each)) for each in paths})
+        except (_UnreadableError, OSError, ValueError) as error:
+            yield path, _unreadable(path, error)
             continue
-        if Path(path).is_dir():
-            files = sorted(entry for entry in Path(path).iterdir() if entry.suffix in _SUFFIXES)
-            if not files:
-                raise CliError(f"the folder {path} has no YAML file")
-        else:
-            files = [Path(path)]
         for file in files:
             try:
-                yield str(file), file.read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                raise CliError(f"{file} is not a text file in UTF-8") from error
-            except OSError as error:
-                raise CliError(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from error
+                yield "<stdin>" if file == "-" else file, _text(file)
+            except (OSError, ValueError) as error:
+                yield file, _unreadable(file, error)
+
+
+def _files(path: str, recursive: bool, *, others: set[str]) -> list[str]:
+    """The file, or the YAML files of the folder; `others` are given besides."""
+    if path == "-" or not Path(path).is_dir():
+        return [path]
+    files = sorted(str(entry) for entry in _entries(Path(path), recursive) if entry.suffix in _SUFFIXES)
+    folders = [] if recursive else sorted(Path(path).iterdir())
+    below = [entry for entry in folders if str(entry) not in others and _has_yaml(entry)]
+    if not files:
+        more = f"; -R reads the folders in it too, as {below[0]}" if below else ""
+        raise _UnreadableError(f"the folder {path} has no YAML file{more}")
+    if below:
+        named = ", ".join(map(str, below[:3])) + (" …" if len(below) > 3 else "")
+        click.echo(f"note: passed over the folders in {path} ({named}): -R reads them too", err=True)
+    return files
+
+
+def _entries(folder: Path, recursive: bool) -> Iterator[Path]:
+    if not recursive:
+        yield from folder.iterdir()
+        return
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in files)
+
+
+def _has_yaml(folder: Path) -> bool:
+    """Whether it is a folder with a YAML file in it; one that is hidden is nobody's."""
+    if folder.name.startswith(".") or not folder.is_dir():
+        return False
+    with contextlib.suppress(OSError):
+        return any(entry.suffix in _SUFFIXES for entry in folder.iterdir())
+    return False
+
+
+def _text(file: str) -> str:
+    if file != "-":
+        return Path(file).read_bytes().decode()
+    # What is no text in this locale may be text all the same.
+    given = getattr(sys.stdin, "buffer", None)
+    return given.read().decode() if given is not None else sys.stdin.read() if sys.stdin else ""
+
+
+def _unreadable(file: str, error: Exception) -> _UnreadableError:
+    if isinstance(error, _UnreadableError):
+        return error
+    name = "<stdin>" if file == "-" else file
+    if isinstance(error, UnicodeDecodeError):
+        return _UnreadableError(f"{name} is not a text file in UTF-8")
+    why = error.strerror if isinstance(error, OSError) else None
+    return _UnreadableError(f"cannot read {name}: {(why or str(error)).lower()}")
 
 
 def _parse(file: str, text: str) -> Iterator[Document]:

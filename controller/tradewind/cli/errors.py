@@ -8,6 +8,10 @@ from tradewind.cli.colours import paint
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
+EXIT_SIGNAL = 128
+"""And the number of the signal that stopped it, as a shell says it."""
+NEXT_LINE = "\n       "
+"""Between the lines of a message, so that they stand under the first."""
 
 
 class CliError(click.ClickException):

@@ -29,8 +29,8 @@ NOOP = "|"
 WAITING = "·"
 
 
-def print_gantt(run: SimulatedRun) -> None:
-    """The chart of a run, how it ended, and why tasks did not succeed."""
+def print_gantt(run: SimulatedRun, title: str) -> None:
+    """The chart of a run, how it ended, and why tasks did not succeed. `title` tells which run it is."""
     console = Console(no_color=not colours.wanted(), highlight=False)
     known = console.is_terminal or "COLUMNS" in os.environ
     for line in _chart(run, console.width if known else PLAIN_WIDTH):
@@ -39,7 +39,7 @@ def print_gantt(run: SimulatedRun) -> None:
             # Folded lines are no chart.
             line.truncate(console.width)
         console.print(line, soft_wrap=True)
-    for text in [_end(run), *_reasons(run)]:
+    for text in [_end(run, title), *_reasons(run)]:
         console.print(text, soft_wrap=True)
 
 
@@ -164,12 +164,12 @@ class _Scale:
         return max(0, min(self._width - 1, round(place) - (1 if up else 0)))
 
 
-def _end(run: SimulatedRun) -> Text:
+def _end(run: SimulatedRun, title: str) -> Text:
     state, took = run.state, format_duration(run.makespan)
     if not state.finished:
-        return Text(f"{state.info.dag}: still {state.phase.value} after {took}, and nothing more would happen")
-    text = Text(f"{state.info.dag}: {state.phase.value} after {took}")
-    text.stylize(colours.PHASES[state.phase.value], len(state.info.dag) + 2)
+        return Text(f"{title}: still {state.phase.value} after {took}, and nothing more would happen")
+    text = Text(f"{title}: {state.phase.value} after {took}")
+    text.stylize(colours.PHASES[state.phase.value], len(title) + 2)
     return text
 
 

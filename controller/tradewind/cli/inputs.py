@@ -5,17 +5,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tradewind.api import API_VERSION, GROUP
+from tradewind.api.cron import time_zone
+from tradewind.api.dag import DagSpec
 from tradewind.api.validation import Problem, validate_backfill, validate_dag, validate_dag_run, validate_pool
 from tradewind.cli.documents import Document
 from tradewind.cli.errors import CliError
 
-_CHECKS: dict[str, Callable[[dict[str, Any]], list[Problem]]] = {
-    "Dag": lambda manifest: validate_dag(manifest)[1],
-    "DagRun": lambda manifest: validate_dag_run(manifest)[1],
-    "Pool": lambda manifest: validate_pool(manifest)[1],
-    "Backfill": lambda manifest: validate_backfill(manifest)[1],
+_CHECKS: dict[str, Callable[[dict[str, Any], DagSpec | None], list[Problem]]] = {
+    "Dag": lambda manifest, _: validate_dag(manifest)[1],
+    "DagRun": lambda manifest, dag: validate_dag_run(manifest, dag)[1],
+    "Pool": lambda manifest, _: validate_pool(manifest)[1],
+    "Backfill": lambda manifest, dag: validate_backfill(manifest, dag)[1],
 }
 
 
@@ -32,13 +35,17 @@ class Finding:
         return f"{document.file}:{document.line_of(self.problem.field)}: {what}: {self.problem}"
 
 
-def check_documents(documents: Iterable[Document], *, on_cluster: bool = True) -> list[Finding]:
-    """Everything wrong with the documents of our own kinds; others are none of our business."""
+def check_documents(documents: Sequence[Document], *, on_cluster: bool = True) -> list[Finding]:
+    """Everything wrong with the documents of our own kinds; others are none of our business. On a cluster params are
+    those of the DagRun alone, so they must fit the Dag, where that is among the documents."""
     findings = []
     seen: dict[tuple[str, str, str], Document] = {}
+    dags = _dags(documents) if on_cluster else {}
     for document in documents:
+        spec = document.manifest.get("spec") if document.kind in ("DagRun", "Backfill") else None
+        dag = dags.get(str(spec.get("dag"))) if isinstance(spec, dict) else None
         findings += [
-            Finding(document, problem) for problem in _check(document) if on_cluster or not problem.cluster_only
+            Finding(document, problem) for problem in _check(document, dag) if on_cluster or not problem.cluster_only
         ]
         if document.kind in _CHECKS and document.name:
             metadata = document.manifest["metadata"]
@@ -50,13 +57,23 @@ def check_documents(documents: Iterable[Document], *, on_cluster: bool = True) -
     return findings
 
 
-def _check(document: Document) -> list[Problem]:
+def _dags(documents: Iterable[Document]) -> dict[str, DagSpec]:
+    """Those that can be read, by name; of several with the same name none."""
+    found: dict[str, DagSpec | None] = {}
+    for document in documents:
+        if document.kind == "Dag":
+            dag = validate_dag(document.manifest)[0]
+            found[document.name] = dag.spec if dag and document.name not in found else None
+    return {name: spec for name, spec in found.items() if spec is not None}
+
+
+def _check(document: Document, dag: DagSpec | None) -> list[Problem]:
     manifest = document.manifest
     if not isinstance(manifest, dict):
         return [Problem("InvalidSpec", "", "is not an object: a Dag file has apiVersion, kind, metadata and spec")]
     version = str(manifest.get("apiVersion", ""))
     if document.kind in _CHECKS and (not version or version.startswith(GROUP + "/")):
-        return _CHECKS[document.kind](manifest)
+        return _CHECKS[document.kind](manifest, dag)
     if version == API_VERSION:
         kinds = ", ".join(_CHECKS)
         return [Problem("UnknownKind", "kind", f"{document.kind!r} is not a kind of {API_VERSION}: there are {kinds}")]
@@ -103,9 +120,18 @@ def _type(value: Any) -> str:
     return "string"
 
 
-def parse_moment(text: str, zone: tzinfo = UTC) -> datetime:
-    """A moment in time, in UTC, from `2026-01-31` or RFC 3339; without an offset in `zone`. Raises CliError for what is
-    none."""
+def zone_of(dag: DagSpec | Mapping[str, Any]) -> ZoneInfo:
+    """The time zone of a Dag's spec: that of moments without an offset, wherever they are given."""
+    name = dag.get("timeZone") if isinstance(dag, Mapping) else dag.time_zone
+    try:
+        return time_zone(name or "UTC")
+    except ValueError as error:
+        raise CliError(f"the Dag's timeZone: {error}") from error
+
+
+def parse_moment(text: str, zone: tzinfo) -> datetime:
+    """A moment in time, in UTC, from `2026-01-31` or RFC 3339; without an offset in `zone`, which is that of the Dag.
+    Raises CliError for what is none."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -114,3 +140,14 @@ def parse_moment(text: str, zone: tzinfo = UTC) -> datetime:
         return (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment).astimezone(UTC)
     except OverflowError as error:
         raise CliError(f"{text!r} is too far from now for a calendar") from error
+
+
+def parse_interval(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Start and end, from `2026-01-30/2026-01-31`. Raises CliError for what is none."""
+    first, slash, last = text.partition("/")
+    if not slash:
+        raise CliError(f"--data-interval {text!r} is not START/END, as in 2026-01-30/2026-01-31")
+    start, end = parse_moment(first.strip(), zone), parse_moment(last.strip(), zone)
+    if start > end:
+        raise CliError(f"--data-interval {text}: its start is after its end")
+    return start, end

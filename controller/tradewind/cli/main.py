@@ -1,13 +1,15 @@
 """Entry point of `tradewind` and `kubectl tradewind`: the list of commands, loaded when they are used."""
 
 import importlib
+import signal
 import sys
 from pathlib import PurePath
 
 import click
 from click.shell_completion import CompletionItem
 
-from tradewind.cli.errors import CliError
+from tradewind.cli import streams
+from tradewind.cli.errors import EXIT_SIGNAL, CliError
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "On this machine": {
@@ -103,6 +105,29 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    streams.settle()
     is_plugin = PurePath(sys.argv[0]).name.startswith("kubectl-")
-    name = "kubectl tradewind" if is_plugin else "tradewind"
-    cli.main(prog_name=name, complete_var="_TRADEWIND_COMPLETE")
+    sys.exit(_run("kubectl tradewind" if is_plugin else "tradewind"))
+
+
+def _run(name: str) -> int:
+    """Run it; the exit code. Whatever stops it, what it has printed is written out."""
+    code = 0
+    try:
+        found = cli.main(prog_name=name, complete_var="_TRADEWIND_COMPLETE", standalone_mode=False)
+        code = found if isinstance(found, int) else 0
+        streams.flush()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        click.echo("stopped by Ctrl-C", err=True)
+        code = EXIT_SIGNAL + signal.SIGINT
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    try:
+        streams.flush()
+    except streams.OutputError as error:
+        error.show()
+        code = code or error.exit_code
+    return code

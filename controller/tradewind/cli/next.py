@@ -8,8 +8,8 @@ from croniter import CroniterError
 
 from tradewind.cli.dag_files import dag_file_options, read_dag_files
 from tradewind.cli.errors import CliError
-from tradewind.cli.inputs import parse_moment
-from tradewind.cli.output import Format, output_option, print_data, print_table
+from tradewind.cli.inputs import parse_moment, zone_of
+from tradewind.cli.output import Format, local_time, output_option, print_data, print_table
 from tradewind.engine.schedule import upcoming
 from tradewind.engine.task_instance import format_time
 from tradewind.engine.timetables import Tick
@@ -22,8 +22,13 @@ MOST = 100_000
 @click.option("--after", metavar="TIME", help="Only runs after this moment, as 2026-01-31T06:00:00Z. Default: now.")
 @click.option("--count", type=click.IntRange(0, MOST), default=5, show_default=True, help="How many.")
 @output_option("table", "json", "yaml")
-def next_runs(files: tuple[str, ...], dag_name: str | None, after: str | None, count: int, output: Format) -> None:
-    """Show when a Dag will run next by its schedule, in UTC.
+def next_runs(
+    files: tuple[str, ...], recursive: bool, dag_name: str | None, after: str | None, count: int, output: Format
+) -> None:
+    """Show when a Dag will run next by its schedule.
+
+    Times are in UTC; for a Dag in another zone the first column has them in that. A TIME without an offset is in the
+    zone of the Dag.
 
     startDate, endDate and timeZone count as on a cluster; suspend is ignored, and so are runs there may have been
     before. A Dag without startDate is taken to be made at the moment given by --after. Of @continuous only one run is
@@ -31,10 +36,12 @@ def next_runs(files: tuple[str, ...], dag_name: str | None, after: str | None, c
 
     With several Dags, JSON and YAML have an object with the list of each Dag under its name.
     """
-    dags = read_dag_files(files, dag_name).dags
-    moment = parse_moment(after) if after else datetime.now(UTC).replace(microsecond=0)
+    dags = read_dag_files(files, dag_name, recursive=recursive).dags
+    now = datetime.now(UTC).replace(microsecond=0)
+    zones = {name: zone_of(dag.spec) for name, dag in dags.items()}
+    begin = {name: parse_moment(after, zone) if after else now for name, zone in zones.items()}
     try:
-        ticks = {name: list(islice(upcoming(dag.spec, moment), count)) for name, dag in dags.items()}
+        ticks = {name: list(islice(upcoming(dag.spec, begin[name]), count)) for name, dag in dags.items()}
     except (OverflowError, CroniterError) as error:
         raise CliError(f"--after {after}: too far from now for a calendar") from error
     if output != "table":
@@ -43,6 +50,11 @@ def next_runs(files: tuple[str, ...], dag_name: str | None, after: str | None, c
         return
     columns = ["LOGICAL DATE", "DATA INTERVAL START", "DATA INTERVAL END", "RUN AFTER"]
     rows = [[name, *_run(tick).values()] for name, its_ticks in ticks.items() for tick in its_ticks]
+    named = {str(zone) for name, zone in zones.items() if ticks[name]}
+    if named - {"UTC"}:
+        columns.insert(0, named.pop().upper() if len(named) == 1 else "IN ITS ZONE")
+        moments = [local_time(tick.logical_date, zones[name]) for name in ticks for tick in ticks[name]]
+        rows = [[row[0], moment, *row[1:]] for row, moment in zip(rows, moments, strict=True)]
     for name in [name for name, its_ticks in ticks.items() if not its_ticks]:
         why = "no schedule" if not dags[name].spec.all_schedules else "no run by its schedule any more"
         click.echo(f"{name} has {why}", err=True)

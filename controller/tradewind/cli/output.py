@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime, tzinfo
 from typing import Any, Literal, TypeVar
 
 import click
@@ -39,6 +40,11 @@ def print_data(data: Any, output: Format) -> None:
     import yaml
 
     click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110), nl=False)
+
+
+def local_time(moment: datetime, zone: tzinfo) -> str:
+    """As a clock on the wall there says it: `Sun 2026-03-08 06:00:00`."""
+    return f"{moment.astimezone(zone):%a %Y-%m-%d %H:%M:%S}"
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,28 +1,26 @@
 """`tradewind simulate`: read the files, let the engine play the runs in virtual time, and print what came of it."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 import yaml
 
-from tradewind.api.dag import Dag
 from tradewind.api.resolve import ResolvedDag, resolve
-from tradewind.api.validation import with_defaults
-from tradewind.api.validation.params import check_params
 from tradewind.cli.dag_files import DagFiles, dag_file_options, read_dag_files
 from tradewind.cli.documents import read_documents
-from tradewind.cli.errors import CliError
+from tradewind.cli.errors import NEXT_LINE, CliError
 from tradewind.cli.gantt import print_gantt
-from tradewind.cli.inputs import parse_moment, parse_params
+from tradewind.cli.given_runs import RunOptions, data_interval_option, runs_to_make, say_what_is_ignored
 from tradewind.cli.output import Format, output_option, print_data
 from tradewind.cli.variables import variables_option
-from tradewind.engine.simulation import DagToRun, Outcomes, read_outcomes
+from tradewind.engine.simulation import DagToRun, Outcomes, SimulatedRun, read_outcomes
 from tradewind.engine.simulation import simulate as simulate_runs
+from tradewind.engine.states import TaskState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-_NEXT_LINE = "\n       "
+_NO_OUTPUT = re.compile(r"'([^']+)' has no output to take items from")
 
 
 @click.command()
@@ -41,15 +39,18 @@ _NEXT_LINE = "\n       "
     metavar="TIME",
     help="The moment the run is for, and at which it starts. Default: 2026-01-01T00:00:00Z.",
 )
+@data_interval_option
 @click.option("--pool", "pools", multiple=True, metavar="NAME=SLOTS", help="Slots of a pool; may be repeated.")
 @output_option("table", "json", "yaml")
 def simulate(
     files: tuple[str, ...],
+    recursive: bool,
     dag_name: str | None,
     outcomes_file: str | None,
     params: tuple[str, ...],
     variables: tuple[str, ...],
     logical_date: str | None,
+    data_interval: str | None,
     pools: tuple[str, ...],
     output: Format,
 ) -> None:
@@ -61,31 +62,61 @@ def simulate(
     {duration: 40s, output: {rows: 7}}. Tries beyond the list succeed after 1s. Pools among the files count, those of
     --pool before them.
 
-    With several Dags there is a run of each, all at once on the same pools; JSON and YAML then have an object with the
-    result of each Dag under its name.
+    A DagRun among the files says params, logical date and data interval of a run; TIME without an offset is in the zone
+    of the Dag. With several Dags or DagRuns each run begins at its logical date, all on the same pools; JSON and YAML
+    then have an object with the result of each under the name of its DagRun, or of its Dag where it has none.
 
     Exits 0 when the simulation ran, however the run ended, and 2 when something in the files or options is wrong.
     """
-    inputs = read_dag_files(files, dag_name, variables)
-    moment = parse_moment(logical_date) if logical_date else START
+    inputs = read_dag_files(files, dag_name, variables, recursive=recursive)
     resolved = {name: resolve(dag.spec) for name, dag in inputs.dags.items()}
-    given = _params(inputs.dags, params)
+    wanted = runs_to_make(inputs, RunOptions(params, logical_date, data_interval), START)
+    say_what_is_ignored(inputs)
+    outcomes = _outcomes(outcomes_file, resolved)
     try:
         runs = simulate_runs(
-            [DagToRun(name, dag, given[name]) for name, dag in resolved.items()],
-            outcomes=_outcomes(outcomes_file, resolved),
+            [
+                DagToRun(
+                    each.dag, resolved[each.dag], each.logical_date, each.params, each.interval, each.name, each.type
+                )
+                for each in wanted
+            ],
+            outcomes=outcomes,
             pools=_pools(inputs, pools),
-            logical_date=moment,
             variables=inputs.variables,
         )
     except OverflowError as error:
-        raise CliError(f"the run would go on beyond the end of the calendar: it starts at {moment:%Y-%m-%d}") from error
+        latest = max(each.logical_date for each in wanted)
+        raise CliError(f"the run would go on beyond the end of the calendar: it starts at {latest:%Y-%m-%d}") from error
+    for text in dict.fromkeys(text for run in runs for text in _assumed(run, outcomes)):
+        click.echo(f"note: {text}", err=True)
     if output == "table":
-        for run in runs:
-            print_gantt(run)
+        for each, run in zip(wanted, runs, strict=True):
+            print_gantt(run, each.label)
         return
-    results = {run.state.info.dag: run.to_dict() for run in runs}
+    results = {each.label: run.to_dict() for each, run in zip(wanted, runs, strict=True)}
     print_data(results if len(results) > 1 else next(iter(results.values())), output)
+
+
+def _assumed(run: SimulatedRun, outcomes: Outcomes) -> Iterator[str]:
+    """What was taken for granted, and would have to be in some output on a cluster."""
+    for node in run.state.nodes:
+        task, name = node.task, f"{run.state.info.dag}/{node.task.name}"
+        if (
+            task.branch
+            and node.tally().get(TaskState.SUCCEEDED)
+            and not outcomes.says_output(run.state.info.dag, task.name)
+        ):
+            yield (
+                f"the branch {name} follows all that comes after it, since nothing says which: on a cluster its output "
+                f"must. Choose with --outcomes, as in {{{task.name}: [{{output: NAME}}]}}"
+            )
+        missing = _NO_OUTPUT.search(node.whole.message or "")
+        if node.whole.reason == "InvalidForEach" and missing is not None:
+            yield (
+                f"{name} is mapped over the output of {missing[1]}, which no outcome gives: give it one with "
+                f"--outcomes, as in {{{missing[1]}: [{{output: [1, 2]}}]}}"
+            )
 
 
 def _outcomes(file: str | None, dags: Mapping[str, ResolvedDag]) -> Outcomes:
@@ -94,7 +125,7 @@ def _outcomes(file: str | None, dags: Mapping[str, ResolvedDag]) -> Outcomes:
         return read_outcomes(None, dags)[0]
     documents, unreadable = read_documents([file])
     if unreadable:
-        raise CliError(_NEXT_LINE.join(unreadable))
+        raise CliError(NEXT_LINE.join(unreadable))
     if not documents:
         return read_outcomes(None, dags)[0]
     if len(documents) > 1:
@@ -103,7 +134,7 @@ def _outcomes(file: str | None, dags: Mapping[str, ResolvedDag]) -> Outcomes:
     outcomes, problems = read_outcomes(document.manifest, dags)
     if problems:
         raise CliError(
-            _NEXT_LINE.join(
+            NEXT_LINE.join(
                 f"{document.file}:{_line(document.root, each.path)}: {_place(each.path)}{each.message}"
                 for each in problems
             )
@@ -127,31 +158,6 @@ def _place(path: Sequence[str | int]) -> str:
     """`("load", 1, "duration")` → `load[1].duration: `."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
     return f"{text}: " if text else ""
-
-
-def _params(dags: Mapping[str, Dag], texts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The params of each Dag, with their defaults. Where there are several Dags, each takes those that it has."""
-    schemas = {name: dag.spec.params or {} for name, dag in dags.items()}
-    if len(dags) > 1:
-        for text in texts:
-            if not any(_name(text) in known for known in schemas.values()):
-                raise CliError(f"--param {_name(text)}: no Dag has such a param")
-    complete, problems = {}, []
-    for name, known in schemas.items():
-        given = parse_params([text for text in texts if len(dags) == 1 or _name(text) in known], known)
-        of_dag = f" of Dag {name}" if len(dags) > 1 else ""
-        problems += [
-            f"--param {problem.field.removeprefix('spec.params.')}{of_dag}: {problem.message}"
-            for problem in check_params(known, given)
-        ]
-        complete[name] = with_defaults(known, given)
-    if problems:
-        raise CliError(_NEXT_LINE.join(problems))
-    return complete
-
-
-def _name(text: str) -> str:
-    return text.partition("=")[0]
 
 
 def _pools(inputs: DagFiles, texts: Sequence[str]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from tradewind.cli.colours import paint
+from tradewind.cli.dag_files import file_options
 from tradewind.cli.documents import read_documents
 from tradewind.cli.errors import EXIT_BAD_INPUT, CliError
 from tradewind.cli.inputs import Finding, check_documents
@@ -24,18 +25,21 @@ class _Row:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
+@file_options
 @variables_option
 @output_option("table", "json", "yaml")
 @click.pass_context
-def validate(context: click.Context, files: tuple[str, ...], variables: tuple[str, ...], output: Format) -> None:
+def validate(
+    context: click.Context, files: tuple[str, ...], recursive: bool, variables: tuple[str, ...], output: Format
+) -> None:
     """Check Dag files and list everything that is wrong.
 
-    FILE is a YAML file, a folder of them, or - for standard input. Dags, DagRuns, Pools and Backfills are checked as
+    FILE is a YAML file, a folder of them, or - for standard input. A DagRun or Backfill must fit its Dag, where that is
+    among the files. Dags, DagRuns, Pools and Backfills are checked as
     the cluster checks them; of ConfigMaps only those with variables count; other kinds are passed over. Exits 2 when
     anything is wrong.
     """
-    documents, unreadable = read_documents(files)
+    documents, unreadable = read_documents(files, recursive=recursive)
     given, findings = read_variables(documents, variables)
     findings = [*check_documents(documents), *findings, *check_variables(documents, given)]
     checked = [document for document in documents if document.kind in ("Dag", "DagRun", "Pool", "Backfill")]

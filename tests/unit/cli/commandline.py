@@ -53,7 +53,7 @@ def _as_program(argv: list[str], folder: Path, env: dict[str, str], streams: tup
 
 def _hear_signals() -> None:
     """What a shell runs in its background ignores SIGINT, and under nohup SIGHUP; children inherit that."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
 

@@ -123,6 +123,8 @@ def test_the_facts_of_a_try_are_in_its_environment(cli: Cli, dag_file: DagFile) 
         "TRADEWIND_TASK": "a",
         "TRADEWIND_TRY": "1",
         "TRADEWIND_LOGICAL_DATE": "2026-01-31T00:00:00Z",
+        "TRADEWIND_DATA_INTERVAL_START": "2026-01-31T00:00:00Z",
+        "TRADEWIND_DATA_INTERVAL_END": "2026-01-31T00:00:00Z",
     }
 
 
@@ -221,7 +223,7 @@ def test_working_directories_in_volumes_are_shared(cli: Cli, dag_file: DagFile) 
     assert cli.log("read") == "hello\n"
     assert cli.log("scratch").strip().endswith("/scratch/scratch-1/tmp/x")
     assert "is in the configMap volume 'config'" in cli.tasks()["config"].message
-    assert cli.log("image").strip() == str(cli.folder)
+    assert cli.log("image").strip() == str(cli.run_folder / "work" / "image-1")
     assert "note: workingDir /app is a folder of the image" in result.out
 
 

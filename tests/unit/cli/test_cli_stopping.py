@@ -24,7 +24,7 @@ def stubborn(marker: str) -> dict[str, object]:
     sh -c 'trap "" TERM; sleep 600; : {marker} group' &
     setsid sh -c 'trap "" TERM; sleep 600; : {marker} session' &
     (setsid sh -c 'trap "" TERM; sleep 600; : {marker} daemon' &)
-    touch started
+    touch $HOME/started
     sleep 600; sleep 600; : {marker}
     """
     return {"name": "stubborn", "script": script}
@@ -65,7 +65,7 @@ def test_what_a_finished_task_leaves_behind_is_killed(cli: Cli, dag_file: DagFil
     assert survivors(marker) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_the_run_and_leaves_no_child(
     cli: Cli, dag_file: DagFile, marker: str, number: signal.Signals
 ) -> None:
@@ -74,12 +74,13 @@ def test_a_signal_ends_the_run_and_leaves_no_child(
     wait_for(cli.folder / "started")
     process.send_signal(number)
     output, _ = process.communicate(timeout=15)
-    assert process.returncode == 1
+    assert process.returncode == 128 + number
     assert survivors(marker) == []
     assert "Failed in" in output
     status = cli.dag_run().status
     assert status is not None and (status.phase, status.reason) == ("Failed", "Stopped")
-    assert "Ctrl-C" in (status.message or "") or number.name in (status.message or "")
+    name = {signal.SIGINT: "Ctrl-C", signal.SIGQUIT: "Ctrl-\\"}.get(number, number.name)
+    assert status.message == f"stopped by {name}"
 
 
 def test_a_second_signal_does_not_wait(cli: Cli, dag_file: DagFile, marker: str) -> None:
@@ -92,16 +93,18 @@ def test_a_second_signal_does_not_wait(cli: Cli, dag_file: DagFile, marker: str)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
     assert time.monotonic() - started < 8
-    assert (process.returncode, survivors(marker)) == (1, [])
+    assert (process.returncode, survivors(marker)) == (130, [])
 
 
 def test_ctrl_c_between_tries(cli: Cli, dag_file: DagFile) -> None:
-    process = cli.start("run", dag_file({"name": "a", "script": "touch started; exit 1", "retries": {"limit": 1}}))
+    process = cli.start(
+        "run", dag_file({"name": "a", "script": "touch $HOME/started; exit 1", "retries": {"limit": 1}})
+    )
     wait_for(cli.folder / "started")
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert cli.tasks()["a"].state == "Skipped"
 
 

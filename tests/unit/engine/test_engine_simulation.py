@@ -25,7 +25,7 @@ def dag(*tasks: dict[str, Any], **fields: Any) -> ResolvedDag:
 def play(resolved: ResolvedDag, script: Any = None, **pools: int) -> SimulatedRun:
     outcomes, problems = read_outcomes(script, {"d": resolved})
     assert not problems
-    (run,) = simulate([DagToRun("d", resolved)], outcomes=outcomes, pools=pools, logical_date=START)
+    (run,) = simulate([DagToRun("d", resolved, START)], outcomes=outcomes, pools=pools)
     return run
 
 
@@ -149,9 +149,7 @@ def test_several_dags_share_the_pools() -> None:
     dags = {name: dag(task("t", pool="p")) for name in ("x", "y")}
     outcomes, problems = read_outcomes({"x/t": [{"duration": "7s"}]}, dags)
     assert not problems
-    runs = simulate(
-        [DagToRun(name, each) for name, each in dags.items()], outcomes=outcomes, pools={"p": 1}, logical_date=START
-    )
+    runs = simulate([DagToRun(name, each, START) for name, each in dags.items()], outcomes=outcomes, pools={"p": 1})
     assert [seconds(run, "t") for run in runs] == [(0, 7), (7, 8)]
 
 

@@ -1,14 +1,13 @@
 """`tradewind backfill create`: make a Backfill, or list what it would do."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import click
 
 from tradewind.api import API_VERSION
 from tradewind.api.backfill import BackfillSpec
-from tradewind.api.cron import time_zone
 from tradewind.api.dag import DagSpec
 from tradewind.api.names import MAX_LABEL
 from tradewind.api.validation import Problem, validate_backfill
@@ -18,8 +17,8 @@ from tradewind.cli.cluster.backfills import follow_backfill, summary
 from tradewind.cli.cluster.client import Cluster, lazy_cluster_options
 from tradewind.cli.dag_files import read_dag_files
 from tradewind.cli.errors import EXIT_FAILED, CliError
-from tradewind.cli.inputs import parse_moment, parse_params
-from tradewind.cli.output import Format, output_option, print_data, print_table
+from tradewind.cli.inputs import parse_moment, parse_params, zone_of
+from tradewind.cli.output import Format, local_time, output_option, print_data, print_table
 from tradewind.engine.backfill import ExistingRun, Step, check_ticks, outline, outlook, pinned, ticks_in, unpinned
 from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.engine.timetables import Tick
@@ -95,7 +94,7 @@ def create(
     }
     spec, ticks = _check(manifest, dag_spec, made_at)
     if cluster is None or dry_run:
-        _print_outline(dag, outline(dag, spec, ticks, _existing(runs).get), output)
+        _print_outline(dag, outline(dag, spec, ticks, _existing(runs).get), zone_of(dag_spec), output)
         return
     made = cluster.create("Backfill", manifest)
     name = str(made["metadata"]["name"])
@@ -116,7 +115,7 @@ def _dag_of_files(files: Sequence[str], name: str | None, start: str) -> tuple[s
     if len(dags) > 1:
         raise CliError(f"there are several Dags in {', '.join(files)}: name one of {', '.join(dags)}")
     [(found, dag)] = dags.items()
-    return found, dag.spec, parse_moment(start, time_zone(dag.spec.time_zone or "UTC"))
+    return found, dag.spec, parse_moment(start, zone_of(dag.spec))
 
 
 def _dag_on(cluster: Cluster, name: str) -> tuple[DagSpec, datetime]:
@@ -132,7 +131,7 @@ def _dag_on(cluster: Cluster, name: str) -> tuple[DagSpec, datetime]:
 
 
 def _spec(dag: str, dag_spec: DagSpec, start: str, end: str, params: Sequence[str]) -> dict[str, Any]:
-    zone = time_zone(dag_spec.time_zone or "UTC")
+    zone = zone_of(dag_spec)
     spec: dict[str, Any] = {
         "dag": dag,
         "from": format_time(parse_moment(start, zone)),
@@ -166,13 +165,17 @@ def _existing(runs: Sequence[dict[str, Any]]) -> dict[str, ExistingRun]:
     return {run["metadata"]["name"]: ExistingRun((run.get("status") or {}).get("phase") or "Queued") for run in runs}
 
 
-def _print_outline(dag: str, steps: Sequence[Step], output: Format) -> None:
+def _print_outline(dag: str, steps: Sequence[Step], zone: tzinfo, output: Format) -> None:
     if output != "table":
         actions = [step.action.value for step in steps]
         counts = {action.lower(): actions.count(action) for action in ("Create", "Rerun", "Skip")}
         numbers = {"total": len(steps), **counts}
         print_data({"dag": dag, **numbers, "ticks": [step.to_dict() for step in steps]}, output)
         return
+    columns = ["LOGICAL DATE", "RUN", "ACTION", "REASON"]
     rows = [[format_time(step.tick.logical_date), step.run, step.action.value, step.reason] for step in steps]
-    print_table(["LOGICAL DATE", "RUN", "ACTION", "REASON"], rows)
+    if str(zone) != "UTC":
+        columns.insert(0, str(zone).upper())
+        rows = [[local_time(step.tick.logical_date, zone), *row] for step, row in zip(steps, rows, strict=True)]
+    print_table(columns, rows)
     click.echo(f"{len(steps)} tick{'' if len(steps) == 1 else 's'}: {outlook(steps)}", err=True)

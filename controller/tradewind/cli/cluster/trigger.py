@@ -11,16 +11,21 @@ from tradewind.api.validation.params import check_params
 from tradewind.cli.cluster import completions, progress
 from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.errors import EXIT_FAILED, CliError
-from tradewind.cli.inputs import parse_moment, parse_params
+from tradewind.cli.given_runs import data_interval_option
+from tradewind.cli.inputs import parse_interval, parse_moment, parse_params, zone_of
 from tradewind.cli.output import Format, output_option, print_data
+from tradewind.engine.task_instance import format_time
 
 
 @click.command()
 @click.argument("dag", shell_complete=completions.dags)
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
 @click.option(
-    "--logical-date", metavar="TIME", help="The moment the run is for, as 2026-01-31T06:00:00Z. Default: now."
+    "--logical-date",
+    metavar="TIME",
+    help="The moment the run is for, as 2026-01-31T06:00:00Z; without an offset in the Dag's time zone. Default: now.",
 )
+@data_interval_option
 @click.option("--wait", is_flag=True, help="Wait for the end of the run; exit 1 if it failed.")
 @click.option("-f", "--follow", is_flag=True, help="Wait, and show what happens on the way.")
 @cluster_options
@@ -32,6 +37,7 @@ def trigger(
     dag: str,
     params: tuple[str, ...],
     logical_date: str | None,
+    data_interval: str | None,
     wait: bool,
     follow: bool,
     output: Format,
@@ -42,7 +48,7 @@ def trigger(
     failed; 2 when there is no such Dag or a param does not fit.
     """
     found = cluster.get("Dag", dag)
-    spec = _run_spec(found, params, logical_date)
+    spec = _run_spec(found, params, logical_date, data_interval)
     metadata = {"generateName": f"{dag}-", **_belonging_to(found, cluster.namespace)}
     manifest = {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": metadata, "spec": spec}
     run = cluster.create("DagRun", manifest)
@@ -66,7 +72,9 @@ def _belonging_to(dag: dict[str, Any], namespace: str) -> dict[str, Any]:
     return {"labels": labels, "ownerReferences": [owner]}
 
 
-def _run_spec(dag: dict[str, Any], texts: tuple[str, ...], logical_date: str | None) -> dict[str, Any]:
+def _run_spec(
+    dag: dict[str, Any], texts: tuple[str, ...], logical_date: str | None, data_interval: str | None
+) -> dict[str, Any]:
     """The spec of the new DagRun. Raises CliError for a Dag that cannot run and for params that it does not take."""
     name = dag["metadata"]["name"]
     for condition in (dag.get("status") or {}).get("conditions") or ():
@@ -79,8 +87,12 @@ def _run_spec(dag: dict[str, Any], texts: tuple[str, ...], logical_date: str | N
         listed = [f"--param {problem.field.removeprefix('spec.params.')}: {problem.message}" for problem in problems]
         raise CliError("\n       ".join(listed))
     spec: dict[str, Any] = {"dag": name}
+    zone = zone_of(dag["spec"])
     if logical_date:
-        spec["logicalDate"] = parse_moment(logical_date).strftime("%Y-%m-%dT%H:%M:%SZ")
+        spec["logicalDate"] = format_time(parse_moment(logical_date, zone))
+    if data_interval:
+        start, end = parse_interval(data_interval, zone)
+        spec["dataInterval"] = {"start": format_time(start), "end": format_time(end)}
     if given:
         spec["params"] = given
     return spec

@@ -1,53 +1,75 @@
 """`tradewind run`: read the files, check everything, run the Dag, and say how it went."""
 
 import os
+import sys
+import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from tradewind.api import API_VERSION
 from tradewind.api.dag import Dag
-from tradewind.api.pool import Pool
-from tradewind.api.resolve import resolve
-from tradewind.api.validation import with_defaults
-from tradewind.api.validation.params import check_params
+from tradewind.api.duration import parse_duration
+from tradewind.api.names import run_name
+from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.variables import Variables
 from tradewind.cli import colours
 from tradewind.cli.connections import Connections, read_connections
-from tradewind.cli.documents import Document, read_documents
-from tradewind.cli.errors import EXIT_FAILED, CliError
-from tradewind.cli.inputs import check_documents, parse_moment, parse_params
+from tradewind.cli.dag_files import DagFiles, dag_file_options, read_dag_files
+from tradewind.cli.documents import Document
+from tradewind.cli.errors import EXIT_FAILED, EXIT_SIGNAL, NEXT_LINE, CliError
+from tradewind.cli.given_runs import GivenRun, RunOptions, data_interval_option, runs_to_make, say_what_is_ignored
+from tradewind.cli.local import locks
 from tradewind.cli.local.display import display_for
 from tradewind.cli.local.environment import Environment, Sources
-from tradewind.cli.local.folder import RunFolder
+from tradewind.cli.local.folder import RunFolder, mark_killed
 from tradewind.cli.local.runner import LocalRun
+from tradewind.cli.local.screen import Screen
 from tradewind.cli.output import Format, output_option, print_data
-from tradewind.cli.variables import GivenVariables, check_variables, read_variables, variables_option
+from tradewind.cli.variables import variables_option
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
+from tradewind.engine.schedule import max_active_runs
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import format_time
 
+_LOOK_EVERY = 0.2
+"""Seconds between two looks for a slot of maxActiveRuns."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Inputs:
-    dag: Dag
-    document: Document
-    pools: list[Pool]
+class _Machine:
+    """Where runs are made, and how."""
+
+    inputs: DagFiles
     sources: Sources
-    variables: GivenVariables
     connections: Connections
+    folder: Path
+    max_parallel: int
+    logs: bool
+    here: bool
+    no_retries: bool
+    retry_delay: timedelta | None
+
+    def resolve(self, dag: Dag) -> ResolvedDag:
+        """A Dag as it runs here."""
+        resolved = resolve(dag.spec)
+        changes: dict[str, Any] = {"limit": 0} if self.no_retries else {}
+        if self.retry_delay is not None:
+            changes |= {"delay": self.retry_delay, "backoff": None}
+        tasks = (replace(task, retries=replace(task.retries, **changes)) for task in resolved.tasks)
+        return replace(resolved, tasks=tuple(tasks)) if changes else resolved
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
+@dag_file_options
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
 @variables_option
 @click.option(
@@ -59,9 +81,11 @@ class _Inputs:
     "nothing, they come from the environment: KEY of my-db is the variable MY_DB_KEY.",
 )
 @click.option(
-    "--logical-date", metavar="TIME", help="The moment the run is for, as 2026-01-31T06:00:00Z. Default: now."
+    "--logical-date",
+    metavar="TIME",
+    help="The moment the run is for, as 2026-01-31T06:00:00Z; without an offset in the Dag's time zone. Default: now.",
 )
-@click.option("--dag", "dag_name", metavar="NAME", help="Which Dag to run, where the files have several.")
+@data_interval_option
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -69,6 +93,9 @@ class _Inputs:
     show_default=True,
     help="Where logs, status and volumes are kept.",
 )
+@click.option("--here", is_flag=True, help="Run tasks in the folder you are in, not each try in an empty one.")
+@click.option("--no-retries", is_flag=True, help="A try that fails is the last, whatever the Dag says.")
+@click.option("--retry-delay", metavar="DURATION", help="Time before each retry, as 0s. Default: as the Dag says.")
 @click.option(
     "--max-parallel", type=click.IntRange(1), metavar="N", help="Most tasks at once. Default: as the Dag says."
 )
@@ -78,12 +105,17 @@ class _Inputs:
 def run(
     context: click.Context,
     files: tuple[str, ...],
+    recursive: bool,
     params: tuple[str, ...],
     variables: tuple[str, ...],
     connections_file: str | None,
     logical_date: str | None,
+    data_interval: str | None,
     dag_name: str | None,
     folder: Path,
+    here: bool,
+    no_retries: bool,
+    retry_delay: str | None,
     max_parallel: int | None,
     logs: bool,
     output: Format,
@@ -91,100 +123,150 @@ def run(
     """Run a Dag on this machine, with the scheduler of the cluster and local processes as tasks.
 
     Images are not used: a task's command or script runs with the programs of this machine, and `python3` is the Python
-    that runs tradewind. Pools in the files count; ConfigMaps and Secrets in them feed env, envFrom, variables and
-    connections. A working directory in a volume becomes a folder under FOLDER/volumes.
+    that runs tradewind. Each try starts in an empty folder of its own, or in its working directory where that is in a
+    volume, which is a folder under FOLDER/volumes. Pools in the files count; ConfigMaps and Secrets in them feed env,
+    envFrom, variables and connections.
 
-    Exits 0 when the run succeeded, 1 when it failed, 2 when something in the files or options is wrong.
+    A DagRun among the files says params, logical date and data interval; several of them run in turn. Runs of the same
+    Dag in the same FOLDER wait for each other as its maxActiveRuns says.
+
+    Exits 0 when the run succeeded, 1 when it failed, 2 when something in the files or options is wrong, 130 when it was
+    stopped by Ctrl-C (128 and the number of the signal).
     """
-    inputs = _read(files, dag_name, variables, connections_file)
-    moment = datetime.now(UTC).replace(microsecond=0)
-    logical = parse_moment(logical_date) if logical_date else moment
-    given, complete = _params(inputs, params)
+    inputs = _choose(read_dag_files(files, dag_name, variables, recursive=recursive))
+    now = datetime.now(UTC).replace(microsecond=0)
+    wanted = runs_to_make(inputs, RunOptions(params, logical_date, data_interval), now)
+    sources = Sources.of(inputs.others)
+    machine = _Machine(
+        inputs=inputs,
+        sources=sources,
+        connections=read_connections(connections_file, sources.secrets),
+        folder=folder,
+        max_parallel=max_parallel or 0,
+        logs=logs,
+        here=here,
+        no_retries=no_retries,
+        retry_delay=_duration(retry_delay),
+    )
+    _check_connections(machine)
+    say_what_is_ignored(inputs)
+    _end_killed(folder)
+    screen = Screen(sys.stderr if output != "table" else sys.stdout)
+    made: dict[str, LocalRun] = {}
+    for each in wanted:
+        made[each.label] = local = _run(machine, each, screen, err=output != "table")
+        if local.stopped_by is not None:
+            break
+    screen.finish()
+    if output != "table":
+        statuses = {label: local.state.status() for label, local in made.items()}
+        print_data(statuses if len(wanted) > 1 else next(iter(statuses.values())), output)
+    context.exit(_exit_code(list(made.values()), screen))
+
+
+def _exit_code(made: Sequence[LocalRun], screen: Screen) -> int:
+    last = made[-1]
+    if last.stopped_by is not None:
+        return EXIT_SIGNAL + last.stopped_by
+    if any(local.state.phase is not RunPhase.SUCCEEDED for local in made):
+        return EXIT_FAILED
+    return screen.exit_code
+
+
+def _choose(inputs: DagFiles) -> DagFiles:
+    """Of several Dags those that the DagRuns name. Raises CliError where that does not choose."""
+    if len(inputs.dags) == 1:
+        return inputs
+    named = {run.spec.dag for run in inputs.runs}
+    if not named:
+        names = ", ".join(inputs.dags)
+        raise CliError(f"there are {len(inputs.dags)} Dags ({names}): choose one with --dag")
+    return replace(inputs, dags={name: dag for name, dag in inputs.dags.items() if name in named})
+
+
+def _check_connections(machine: _Machine) -> None:
+    missing = [
+        str(finding)
+        for name, dag in machine.inputs.dags.items()
+        for finding in machine.connections.missing(machine.inputs.documents[name], resolve(dag.spec), os.environ)
+    ]
+    if missing:
+        raise CliError(NEXT_LINE.join(missing))
+
+
+def _duration(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
     try:
-        place = RunFolder.make(folder, inputs.dag.metadata.name, moment)
+        return parse_duration(text)
+    except ValueError as error:
+        raise CliError(f"--retry-delay {text}: {error}") from error
+
+
+def _end_killed(folder: Path) -> None:
+    """Runs whose process was killed had no time to write how they ended."""
+    with suppress(OSError):
+        for name in mark_killed(folder):
+            click.echo(f"note: {name} was still running when its process was killed; it is Failed now", err=True)
+
+
+def _run(machine: _Machine, asked: GivenRun, screen: Screen, *, err: bool) -> LocalRun:
+    """Make one run and see it through."""
+    dag = machine.inputs.dags[asked.dag]
+    namespace = dag.metadata.namespace or "default"
+    try:
+        slot = _wait_for_slot(locks.Slots(machine.folder, namespace, asked.dag, max_active_runs(dag.spec)), dag)
+        place = RunFolder.make(machine.folder, asked.name or run_name(asked.dag, asked.logical_date))
     except OSError as error:
-        raise CliError(f"cannot write to --folder {folder}: {(error.strerror or str(error)).lower()}") from error
+        why = (error.strerror or str(error)).lower()
+        raise CliError(f"cannot write to --folder {machine.folder}: {why}") from error
+    created = datetime.now(UTC)
     info = RunInfo(
-        namespace=inputs.dag.metadata.namespace or "default",
+        namespace=namespace,
         name=place.name,
         uid=str(uuid.uuid4()),
-        dag=inputs.dag.metadata.name,
-        type="Manual",
-        logical_date=logical,
-        interval_start=logical,
-        interval_end=logical,
-        params=complete,
+        dag=asked.dag,
+        type=asked.type,
+        logical_date=asked.logical_date,
+        interval_start=asked.interval[0],
+        interval_end=asked.interval[1],
+        params=asked.params,
     )
-    scheduler = Scheduler(parallelism=max_parallel or 0)
-    for pool in inputs.pools:
+    scheduler = Scheduler(parallelism=machine.max_parallel)
+    for pool in machine.inputs.pools:
         scheduler.set_pool(info.namespace, pool.metadata.name, pool.spec.slots)
-    state = RunState(info, resolve(inputs.dag.spec), scheduler.slots, variables=lambda: Variables(inputs.variables))
-    LocalRun(
+    variables = Variables(machine.inputs.variables)
+    state = RunState(info, machine.resolve(dag), scheduler.slots, variables=lambda: variables)
+    dag_folder = _folder_of(machine.inputs.documents[asked.dag])
+    local = LocalRun(
         scheduler,
         state,
         folder=place,
-        environment=Environment(info, inputs.sources, _folder_of(inputs.document), inputs.connections),
-        display=display_for(_console(output)),
-        here=Path.cwd(),
-        show_logs=logs,
-        dag_run=lambda: _dag_run(state, given, moment),
-    ).execute()
-    if output != "table":
-        print_data(state.status(), output)
-    if state.phase is not RunPhase.SUCCEEDED:
-        context.exit(EXIT_FAILED)
-
-
-def _read(
-    files: Sequence[str], dag_name: str | None, variables: Sequence[str], connections_file: str | None
-) -> _Inputs:
-    """The Dag to run and all that comes with it. Raises CliError that lists everything wrong."""
-    documents, unreadable = read_documents(files)
-    if unreadable:
-        raise CliError("\n       ".join(unreadable))
-    dags = [document for document in documents if document.kind == "Dag"]
-    if dag_name is not None:
-        dags = [document for document in dags if document.name == dag_name]
-        if not dags:
-            raise CliError(f"there is no Dag {dag_name!r} in {', '.join(files)}")
-    others = [document for document in documents if document.kind != "Dag"]
-    given, findings = read_variables(others, variables)
-    findings = [
-        *check_documents([*dags, *others], on_cluster=False),
-        *findings,
-        *check_variables([*dags, *others], given),
-    ]
-    if findings:
-        raise CliError("\n       ".join(map(str, findings)))
-    if len(dags) != 1:
-        if not dags:
-            raise CliError(f"there is no Dag in {', '.join(files)}")
-        names = ", ".join(document.name for document in dags)
-        raise CliError(f"there are {len(dags)} Dags ({names}): choose one with --dag")
-    dag, sources = Dag.model_validate(dags[0].manifest), Sources.of(others)
-    connections = read_connections(connections_file, sources.secrets)
-    missing = [str(finding) for finding in connections.missing(dags[0], resolve(dag.spec), os.environ)]
-    if missing:
-        raise CliError("\n       ".join(missing))
-    return _Inputs(
-        dag=dag,
-        document=dags[0],
-        pools=[Pool.model_validate(document.manifest) for document in others if document.kind == "Pool"],
-        sources=sources,
-        variables=given,
-        connections=connections,
+        environment=Environment(info, machine.sources, dag_folder, machine.connections),
+        display=display_for(screen, colours=colours.wanted(err=err)),
+        screen=screen,
+        here=Path.cwd() if machine.here else None,
+        show_logs=machine.logs,
+        dag_run=lambda: _dag_run(state, asked, created),
     )
+    try:
+        local.execute()
+    finally:
+        locks.release(slot)
+    return local
 
 
-def _params(inputs: _Inputs, texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The params as given, and with their defaults. Raises CliError for those that the Dag does not take."""
-    schemas = inputs.dag.spec.params or {}
-    given = parse_params(texts, schemas)
-    problems = check_params(schemas, given)
-    if problems:
-        listed = [f"--param {problem.field.removeprefix('spec.params.')}: {problem.message}" for problem in problems]
-        raise CliError("\n       ".join(listed))
-    return given, with_defaults(schemas, given)
+def _wait_for_slot(slots: locks.Slots, dag: Dag) -> int:
+    """A slot of maxActiveRuns, when there is one. Raises OSError."""
+    told = False
+    while (slot := slots.take()) is None:
+        if not told:
+            told = True
+            name, limit = dag.metadata.name, max_active_runs(dag.spec)
+            why = f"waits for maxActiveRuns of the Dag {name} ({limit}): another `tradewind run` is running it"
+            click.echo(f"note: {why}", err=True)
+        time.sleep(_LOOK_EVERY)
+    return slot
 
 
 def _folder_of(document: Document) -> Path | None:
@@ -192,17 +274,17 @@ def _folder_of(document: Document) -> Path | None:
     return path.absolute().parent if path.exists() else None
 
 
-def _console(output: Format) -> Console:
-    stderr = output != "table"
-    return Console(stderr=stderr, no_color=not colours.wanted(err=stderr), highlight=False)
-
-
-def _dag_run(state: RunState, params: dict[str, Any], created: datetime) -> dict[str, Any]:
+def _dag_run(state: RunState, asked: GivenRun, created: datetime) -> dict[str, Any]:
     """The DagRun as it would be on the cluster."""
     info = state.info
-    spec: dict[str, Any] = {"dag": info.dag, "type": info.type, "logicalDate": format_time(info.logical_date)}
-    if params:
-        spec["params"] = params
+    spec: dict[str, Any] = {
+        "dag": info.dag,
+        "type": info.type,
+        "logicalDate": format_time(info.logical_date),
+        "dataInterval": {"start": format_time(info.interval_start), "end": format_time(info.interval_end)},
+    }
+    if asked.given:
+        spec["params"] = dict(asked.given)
     return {
         "apiVersion": API_VERSION,
         "kind": "DagRun",
@@ -210,7 +292,7 @@ def _dag_run(state: RunState, params: dict[str, Any], created: datetime) -> dict
             "name": info.name,
             "namespace": info.namespace,
             "uid": info.uid,
-            "creationTimestamp": format_time(created),
+            "creationTimestamp": format_time(created.replace(microsecond=0)),
         },
         "spec": spec,
         "status": state.status(),

@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,6 +14,8 @@ from tradewind.api.duration import format_duration
 from tradewind.cli.colours import PHASES
 from tradewind.cli.local.folder import last_lines
 from tradewind.cli.local.rows import Row, counted, row_of, row_of_all, rows_of, tally_of
+from tradewind.cli.local.screen import Screen
+from tradewind.cli.local.terminal import ControlEcho
 from tradewind.engine.run import RunState
 from tradewind.engine.states import RunPhase, TaskState
 from tradewind.engine.task_instance import TaskInstance
@@ -48,16 +50,18 @@ class Display(Protocol):
         """The run has ended."""
 
 
-def display_for(console: Console) -> Display:
-    """A live table where the console can redraw, lines elsewhere."""
-    return LiveDisplay(console) if console.is_terminal and not console.is_dumb_terminal else LineDisplay(console)
+def display_for(screen: Screen, *, colours: bool) -> Display:
+    """A live table where the screen can redraw, lines elsewhere."""
+    console = Console(file=cast(IO[str], screen), no_color=not colours, highlight=False)
+    live = console.is_terminal and not console.is_dumb_terminal
+    return LiveDisplay(console, screen) if live else LineDisplay(console, screen)
 
 
 class LineDisplay:
     """One line per change of state."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, screen: Screen) -> None:
+        self._console, self._screen = console, screen
         self._seen: dict[str, tuple[TaskState, int]] = {}
         self._live: dict[int, dict[int, TaskInstance]] = {}
         self._width = 0
@@ -102,7 +106,7 @@ class LineDisplay:
         self._console.print(failure_text(task, number, log), soft_wrap=True, highlight=False)
 
     def log(self, task: str, number: int, log: Path) -> None:
-        self._console.print(log_text(task, number, log), soft_wrap=True, highlight=False)
+        self._screen.write_log(f"{task}, try {number}:", log, colours=False)
 
     def note(self, text: str) -> None:
         self._line(f"note: {text}")
@@ -120,19 +124,25 @@ class LineDisplay:
 class LiveDisplay:
     """A table that is drawn anew with each change."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+    def __init__(self, console: Console, screen: Screen) -> None:
+        self._console, self._screen = console, screen
+        self._live = self._new_live()
+        self._echo = ControlEcho()
         self._drawn = 0.0
 
     def begin(self, run: RunState, folder: Path) -> None:
         self._console.print(Text(run.info.name, "bold").append(f"  {folder}", "dim"), highlight=False)
+        self._echo.off()
         self._live.start()
         self._draw(run)
 
     def update(self, run: RunState) -> None:
-        if time.monotonic() - self._drawn >= _FRAME:
+        # What the terminal has not taken yet would only pile up.
+        if time.monotonic() - self._drawn >= _FRAME and not self._screen.is_behind:
             self._draw(run)
+
+    def _new_live(self) -> Live:
+        return Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
     def _draw(self, run: RunState) -> None:
         self._drawn = time.monotonic()
@@ -154,7 +164,13 @@ class LiveDisplay:
         self._console.print(failure_text(task, number, log), soft_wrap=True, highlight=False)
 
     def log(self, task: str, number: int, log: Path) -> None:
-        self._console.print(log_text(task, number, log), soft_wrap=True, highlight=False)
+        """The table goes, the log is written, and the next table is drawn below it."""
+        self._live.transient = True
+        self._live.stop()
+        self._screen.write_log(f"{task}, try {number}:", log, colours=not self._console.no_color)
+        self._live = self._new_live()
+        self._live.start()
+        self._drawn = 0.0
 
     def note(self, text: str) -> None:
         self._console.print(Text(f"note: {text}", "dim"), soft_wrap=True, highlight=False)
@@ -162,24 +178,14 @@ class LiveDisplay:
     def end(self, run: RunState, folder: Path) -> None:
         self._draw(run)
         self._live.stop()
+        self._echo.back()
         self._console.print(summary_text(run, folder), soft_wrap=True, highlight=False)
 
 
 def failure_text(task: str, number: int, log: Path) -> Text:
     """The last lines of the log of a try that failed, and where the rest is."""
-    tail = last_lines(log, _SHOWN_LOG_LINES, _SHOWN_LOG_BYTES)
-    if not tail.strip():
-        return Text(f"{task} failed in try {number} without a word", "red")
-    return _quoted(Text(f"{task} failed in try {number}; the end of its log, {log}:", "red"), tail)
-
-
-def log_text(task: str, number: int, log: Path) -> Text:
-    """The whole log of a try."""
-    return _quoted(Text(f"{task}, try {number}:", "dim"), log.read_text(errors="replace"))
-
-
-def _quoted(title: Text, log: str) -> Text:
-    for line in log.splitlines():
+    title = Text(f"{task} failed in try {number}; the end of its log, {log}:", "red")
+    for line in last_lines(log, _SHOWN_LOG_LINES, _SHOWN_LOG_BYTES).splitlines():
         title.append("\n  │ ", "dim not bold").append(Text.from_ansi(line, style="default"))
     return title
 
@@ -191,6 +197,8 @@ def summary_text(run: RunState, folder: Path) -> Text:
     text.append(f": {counted(tally_of(run))}")
     if run.message and run.phase is RunPhase.FAILED:
         text.append(f"; {run.message}")
+    elif failed := [node.task.name for node in run.nodes if TaskState.FAILED in node.tally()]:
+        text.append(f"; failed: {', '.join(failed[:5])}{f' and {len(failed) - 5} more' if len(failed) > 5 else ''}")
     return text.append(f"\n{folder}/ has status.yaml and the logs", "dim")
 
 

@@ -78,10 +78,15 @@ class Environment:
     def _inherited(self) -> dict[str, str]:
         """The user's own environment, with the Python that runs tradewind first."""
         inherited = {name: value for name, value in self.user.items() if not name.startswith("TRADEWIND_")}
-        inherited["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), inherited.get("PATH", os.defpath)])  # noqa: PTH120 - no resolving
+        # Tasks start elsewhere: what is relative to the folder of the user must not be.
+        found = inherited.get("PATH", os.defpath).split(os.pathsep)
+        programs = [os.path.dirname(sys.executable), *(os.path.abspath(each) for each in found)]  # noqa: PTH100, PTH120
+        inherited["PATH"] = os.pathsep.join(programs)
+        modules = [os.path.abspath(each) for each in inherited.get("PYTHONPATH", "").split(os.pathsep) if each]  # noqa: PTH100
         if self.dag_folder is not None:
-            paths = [inherited["PYTHONPATH"]] if inherited.get("PYTHONPATH") else []
-            inherited["PYTHONPATH"] = os.pathsep.join([*paths, str(self.dag_folder)])
+            modules.append(str(self.dag_folder))
+        if modules:
+            inherited["PYTHONPATH"] = os.pathsep.join(modules)
         return inherited
 
     def _all_of(self, source: Mapping[str, Any]) -> dict[str, str]:

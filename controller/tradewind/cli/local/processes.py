@@ -1,7 +1,8 @@
 """Processes of tasks: started in a group of their own, stopped as the kubelet stops a container, never left behind.
 
 A container ends with everything in it. So when a task's process ends, what it left running is killed: its process
-group and, on Linux, also what put itself into another group or session, because this process adopts orphans.
+group and, on Linux, also what put itself into another group or session, because this process adopts orphans. When
+this process is killed itself, its Watcher does that.
 """
 
 import contextlib
@@ -24,17 +25,27 @@ class TaskProcess:
     """One try under way. `marker` is the value of TRADEWIND_OUTPUT, which no other try has."""
 
     def __init__(
-        self, argv: Sequence[str], *, env: Mapping[str, str], directory: Path, log: Path, grace: timedelta
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        directory: Path,
+        log: Path,
+        grace: timedelta,
+        watcher: "Watcher",
     ) -> None:
-        """Start it. Raises OSError when the program cannot be started."""
+        """Start it. Raises OSError when the program cannot be started, ValueError when it cannot be given these
+        arguments."""
         self.log = log
         self.marker = env[OUTPUT_VARIABLE]
         self._grace = grace.total_seconds()
         self._kill_at: float | None = None
+        self._watcher = watcher
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                argv,
-                env=dict(env),
+                # In UTF-8, as in a container, whatever the locale is here.
+                list(map(_bytes, argv)),
+                env={_bytes(name): _bytes(value) for name, value in env.items()},
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -42,6 +53,7 @@ class TaskProcess:
                 start_new_session=True,
             )
         self.started_at = datetime.now(UTC)
+        watcher.tell(f"+{self.pid}")
 
     @property
     def pid(self) -> int:
@@ -56,6 +68,7 @@ class TaskProcess:
             return None
         # Before the process is reaped, because until then nobody else can get the id of its group.
         self.kill()
+        self._watcher.tell(f"-{self.pid}")
         code = self._process.wait()
         return code if code >= 0 else 128 - code
 
@@ -78,6 +91,52 @@ class TaskProcess:
         # EPERM: macOS answers so for a group that has only zombies left.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
+
+
+class Watcher:
+    """A process that kills the tasks of a run if this one is killed (watcher.py)."""
+
+    def __init__(self, outputs: Path) -> None:
+        """`outputs` is where TRADEWIND_OUTPUT of every try lies."""
+        program = str(Path(__file__).with_name("watcher.py"))
+        self._process: subprocess.Popen[bytes] | None = None
+        # Without one the run goes as well.
+        with contextlib.suppress(OSError):
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", program, str(outputs)],
+                env={name: value for name, value in os.environ.items() if not name.startswith("TRADEWIND_")},
+                cwd="/",
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                bufsize=0,
+            )
+
+    @property
+    def pids(self) -> set[int]:
+        """Its process, which is no orphan of a task."""
+        return {self._process.pid} if self._process else set()
+
+    def tell(self, text: str) -> None:
+        """`+123`: such a process group has started; `-123`: it has ended."""
+        if self._process is not None and self._process.stdin is not None:
+            # It may have been killed too.
+            with contextlib.suppress(OSError, ValueError):
+                self._process.stdin.write(f"{text}\n".encode())
+
+    def end(self) -> None:
+        """No task is left."""
+        if self._process is not None and self._process.stdin is not None:
+            self.tell("done")
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
 
 
 def adopt_orphans() -> None:
@@ -138,13 +197,15 @@ class Interrupt:
     number: int
 
     def __str__(self) -> str:
-        return "Ctrl-C" if self.number == signal.SIGINT else signal.Signals(self.number).name
+        if self.number in (signal.SIGINT, signal.SIGQUIT):
+            return "Ctrl-C" if self.number == signal.SIGINT else "Ctrl-\\"
+        return signal.Signals(self.number).name
 
 
 class Signals:
     """Signals as events: a child ended, or somebody wants this process to end."""
 
-    _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
     def __init__(self) -> None:
         self.interrupts: list[Interrupt] = []

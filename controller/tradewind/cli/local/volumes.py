@@ -14,6 +14,8 @@ from tradewind.engine.tries import TryKey
 
 DEFAULT_GRACE = timedelta(seconds=30)
 """Kubernetes' own default of terminationGracePeriodSeconds."""
+LONGEST_GRACE = timedelta(days=365)
+"""Of a number that no calendar has room for, this much is as good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +26,32 @@ class Place:
     note: str | None = None
 
 
-def place_of(dag: ResolvedDag, task: ResolvedTask, key: TryKey, folder: RunFolder, here: Path) -> Place:
-    """Where a try starts; the folder is made. `here` stands for the folders of the image, which is not used here.
+def place_of(dag: ResolvedDag, task: ResolvedTask, key: TryKey, folder: RunFolder, here: Path | None) -> Place:
+    """Where a try starts; the folder is made. An empty one, or `here`, stands for the folders of the image, which is
+    not used on this machine.
 
-    Raises LocalRunError for a working directory in a volume that cannot be had on this machine.
+    Raises LocalRunError for a working directory in a volume that cannot be had on this machine, OSError for a folder
+    that cannot be made.
     """
     if task.working_dir is None:
-        return Place(here)
+        return Place(here or _made(folder.work(key)))
     directory = PurePosixPath(task.working_dir)
     mounts = [mount for mount in _mounts(dag, task) if directory.is_relative_to(mount.get("mountPath", ""))]
     if not mounts:
-        return Place(here, f"workingDir {directory} is a folder of the image: tasks start in {here} instead")
+        instead = here or "an empty folder"
+        note = f"workingDir {directory} is a folder of the image: tasks start in {instead} instead"
+        return Place(here or _made(folder.work(key)), note)
     mount = max(mounts, key=lambda mount: len(PurePosixPath(mount["mountPath"]).parts))
     root = _folder_of(_volume(dag, task, str(mount.get("name"))), task, key, folder)
     path = root / str(mount.get("subPath") or "").lstrip("/") / directory.relative_to(mount["mountPath"])
     if not path.resolve().is_relative_to(root.resolve()):
         raise LocalRunError(f"workingDir {directory} leads out of its volume")
+    return Place(_made(path))
+
+
+def _made(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
-    return Place(path)
+    return path.absolute()
 
 
 def grace_of(dag: ResolvedDag, task: ResolvedTask) -> timedelta:
@@ -49,7 +59,7 @@ def grace_of(dag: ResolvedDag, task: ResolvedTask) -> timedelta:
     for template in (task.pod_template, dag.pod_template):
         seconds = (template.get("spec") or {}).get("terminationGracePeriodSeconds")
         if isinstance(seconds, int | float):
-            return timedelta(seconds=seconds)
+            return timedelta(seconds=max(0, min(seconds, LONGEST_GRACE // timedelta(seconds=1))))
     return DEFAULT_GRACE
 
 

@@ -55,6 +55,15 @@ class Outcomes:
             return replace(found, output=self.decisions.get((dag, key.task)))
         return found
 
+    def says_output(self, dag: str, task: str) -> bool:
+        """Whether some try of the task has an output of the user's."""
+        return any(
+            each.output is not None
+            for (at, name, _), tries in self.tries.items()
+            if (at, name) == (dag, task)
+            for each in tries
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class OutcomeProblem:

@@ -24,11 +24,17 @@ NAMESPACE = "default"
 
 @dataclass(frozen=True, slots=True)
 class DagToRun:
-    """A Dag of which one run is simulated."""
+    """A Dag of which one run is simulated, beginning at its logical date."""
 
     name: str
     dag: ResolvedDag
+    logical_date: datetime
     params: Mapping[str, Any] = field(default_factory=dict)
+    interval: tuple[datetime, datetime] | None = None
+    """Start and end of the data interval; None: empty, at the logical date."""
+    run: str = ""
+    """Name of the run, where a Dag has several."""
+    type: str = "Manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +137,9 @@ def simulate(
     *,
     outcomes: Outcomes,
     pools: Mapping[str, int],
-    logical_date: datetime,
     variables: ConfigMaps | None = None,
 ) -> list[SimulatedRun]:
-    """One run of each Dag, all on the same cluster and beginning at `logical_date`.
+    """All these runs on the same cluster, each beginning at its logical date.
 
     It ends when every run has, or when nothing would ever happen again (a pool that does not exist, or has no slots).
     """
@@ -143,13 +148,17 @@ def simulate(
         scheduler.set_pool(NAMESPACE, pool, slots)
     runs: dict[str, SimulatedRun] = {}
     for each in dags:
-        info = _run_info(each, logical_date)
+        info = _run_info(each)
         state = RunState(info, each.dag, scheduler.slots, variables=partial(Variables, variables))
-        scheduler.add_run(state)
-        runs[info.uid] = SimulatedRun(state, logical_date)
-    now: datetime | None = logical_date
+        runs[info.uid] = SimulatedRun(state, each.logical_date)
+    to_come = sorted(runs.values(), key=lambda run: run.state.info.logical_date)
+    now = to_come[0].state.info.logical_date if to_come else None
     while now is not None:
-        now = _step(scheduler, cluster, runs, now)
+        while to_come and to_come[0].state.info.logical_date <= now:
+            scheduler.add_run(to_come.pop(0).state)
+        later = _step(scheduler, cluster, runs, now)
+        begins = to_come[0].state.info.logical_date if to_come else None
+        now = min((moment for moment in (later, begins) if moment), default=None)
     return list(runs.values())
 
 
@@ -178,17 +187,18 @@ def _step(
     return min((moment for moment in (cluster.next_end, plan.wake_at) if moment), default=None)
 
 
-def _run_info(each: DagToRun, logical_date: datetime) -> RunInfo:
+def _run_info(each: DagToRun) -> RunInfo:
+    start, end = each.interval or (each.logical_date, each.logical_date)
     return RunInfo(
         namespace=NAMESPACE,
-        name=f"{each.name}-simulated",
+        name=each.run or f"{each.name}-simulated",
         # Random backoff is drawn from it: the same Dag always gives the same simulation.
-        uid=f"simulation/{each.name}",
+        uid=f"simulation/{each.name}" + (f"/{each.run}" if each.run else ""),
         dag=each.name,
-        type="Manual",
-        logical_date=logical_date,
-        interval_start=logical_date,
-        interval_end=logical_date,
+        type=each.type,
+        logical_date=each.logical_date,
+        interval_start=start,
+        interval_end=end,
         params=each.params,
     )
 

@@ -1,0 +1,105 @@
+"""Files are given as arguments or by -f, folders with -R; whatever is wrong with one hides nothing of the others."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commandline import EXAMPLES, Cli, DagFile
+
+pytestmark = pytest.mark.unit
+
+TASK: dict[str, Any] = {"name": "a", "image": "busybox", "script": "true"}
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "simulate", "next"])
+def test_files_both_ways(cli: Cli, dag_file: DagFile, command: str) -> None:
+    file = dag_file(TASK, schedule="@daily")
+    for given in ([file], ["-f", file], ["--filename", file]):
+        assert cli(command, *given).code == 0
+    none = cli(command)
+    assert none.code == 2
+    assert "Missing argument 'FILE...'" in none.err
+
+
+def test_both_ways_at_once(cli: Cli, dag_file: DagFile) -> None:
+    files = [dag_file(TASK, name=name) for name in ("one", "two")]
+    assert list(json.loads(cli("simulate", files[0], "-f", files[1], "-o", "json").out)) == ["one", "two"]
+
+
+def test_folders_in_folders(cli: Cli, dag_file: DagFile) -> None:
+    for path in ("dags/sub/deep", "dags/.hidden", "dags/none"):
+        (cli.folder / path).mkdir(parents=True)
+    dag_file(TASK, name="top").rename(cli.folder / "dags/top.yaml")
+    dag_file(TASK, name="sub").rename(cli.folder / "dags/sub/sub.yaml")
+    dag_file(TASK, name="deep").rename(cli.folder / "dags/sub/deep/deep.yml")
+    dag_file(TASK, name="hidden").rename(cli.folder / "dags/.hidden/hidden.yaml")
+    (cli.folder / "dags/sub/around").symlink_to("..")
+    result = cli("validate", "dags")
+    assert (result.code, result.out) == (0, "ok  dags/top.yaml: Dag top\n")
+    assert result.err == "note: passed over the folders in dags (dags/sub): -R reads them too\n"
+    result = cli("validate", "-R", "dags")
+    assert result.err == ""
+    assert [line.split()[-1] for line in result.out.splitlines()] == ["deep", "sub", "top"]
+    (cli.folder / "dags/top.yaml").unlink()
+    assert "the folder dags has no YAML file; -R reads the folders in it too, as dags/sub" in cli("next", "dags").err
+
+
+def test_all_examples(cli: Cli) -> None:
+    result = cli("simulate", "-R", EXAMPLES / "wait-for", EXAMPLES / "weather", "-o", "json")
+    assert result.code == 0
+    assert "weather" in json.loads(result.out)
+
+
+def test_a_file_that_cannot_be_read_hides_no_other(cli: Cli, dag_file: DagFile) -> None:
+    (cli.folder / "empty").mkdir()
+    (cli.folder / "latin").write_bytes(b"a: \xff")
+    (cli.folder / "bad").write_text("a: [")
+    wrong = dag_file({**TASK, "dependsOn": ["x"]})
+    files = ["nope", "empty", "latin", "bad", "nul\x01", wrong]
+    for command in ("validate", "run"):
+        result = cli(command, *files)
+        assert result.code == 2
+        said = result.out + result.err
+        for text in (
+            "cannot read nope: no such file",
+            "folder empty has no YAML",
+            "latin is not a text file",
+            "bad:1:",
+        ):
+            assert text in said, said
+        assert ("there is no task 'x'" in said) is (command == "validate")
+    found = json.loads(cli("validate", *files, "-o", "json").out)
+    assert len(found["problems"]) == 6
+
+
+def test_a_dag_run_must_fit_its_dag_in_another_file(cli: Cli, dag_file: DagFile, tmp_path: Path) -> None:
+    file = dag_file(TASK, params={"x": {"type": "integer", "default": 1}})
+    other = {"apiVersion": "tradewind.dev/v1alpha1", "metadata": {"name": "r1"}}
+    for kind, spec in (
+        ("DagRun", {"dag": "test", "params": {"y": 1}}),
+        ("DagRun", {"dag": "test", "params": {"x": "many"}}),
+        ("Backfill", {"dag": "test", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "params": {"y": 1}}),
+    ):
+        run = tmp_path / "run.json"
+        run.write_text(json.dumps({**other, "kind": kind, "spec": spec}))
+        assert cli("validate", run).code == 0
+        for files in ([run, file], [file, run]):
+            result = cli("validate", *files)
+            assert result.code == 2
+            assert f"run.json:1: {kind} r1: spec" in result.out
+
+
+def test_what_a_simulation_takes_for_granted(cli: Cli, dag_file: DagFile) -> None:
+    tasks = [
+        {**TASK, "name": "pick", "branch": True},
+        {**TASK, "name": "left", "dependsOn": ["pick"]},
+        {**TASK, "name": "each", "dependsOn": ["left"], "forEach": {"output": "left"}},
+    ]
+    file = dag_file(*tasks)
+    result = cli("simulate", file)
+    assert result.code == 0
+    assert "note: the branch test/pick follows all that comes after it" in result.err
+    assert "note: test/each is mapped over the output of left, which no outcome gives" in result.err
+    (cli.folder / "o").write_text("pick: [{output: left}]\nleft: [{output: [1, 2]}]\n")
+    assert cli("simulate", file, "--outcomes", "o").err == ""
