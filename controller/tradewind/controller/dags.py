@@ -4,23 +4,23 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from tradewind.api import names
-from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
-from tradewind.api.validation import Problem, summary
-from tradewind.controller import logs, tick_runs
+from tradewind.api.validation import summary
+from tradewind.controller import logs
+from tradewind.controller.background import Spawn
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
 from tradewind.controller.dag_checks import Checked, DagChecks
+from tradewind.controller.dag_entry import Entry, Trouble, accepted, identity, identity_of, scheduled, without_times
 from tradewind.controller.failure_limits import FailureLimits, limit_of
 from tradewind.controller.history import History, Pruning
-from tradewind.controller.resources import DAGRUNS, DAGS, DagObject, regarding
-from tradewind.engine.consecutive_failures import SUSPENDED, TOO_MANY_FAILED_RUNS
+from tradewind.controller.resources import DAGS, DagObject, regarding
+from tradewind.controller.scheduled_runs import OldRun, ScheduledRuns
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.schedule import counts_from, due_ticks, first_moment, max_active_runs, settled_without_status
@@ -28,54 +28,26 @@ from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.states import RunPhase
 from tradewind.engine.status_check import usable_dag_status, usable_time
 from tradewind.engine.task_instance import format_exactly, format_time, parse_time
-from tradewind.engine.timetables import Tick, Timetable, timetable_of
+from tradewind.engine.timetables import Tick, timetable_of
+from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
 from tradewind.kube.working_on import working_on
-from tradewind.kube.writer import Priority, Writer, WriterStopped
+from tradewind.kube.writer import NotWanted, Priority, Writer, WriterStopped
 
 log = logging.getLogger(__name__)
 
 WRITE_EVERY = 1.0
 """Seconds in which changes of a Dag's status are gathered."""
+GATHER = 0.1
+"""The same when a run has ended and nothing was written for that long."""
 CLOCKS_AGREE = timedelta(minutes=1)
 """Runs end by the clocks of controllers and nodes, which may differ by this."""
 TRY_AGAIN = 5.0
 """Seconds until runs that could not be made are tried again."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """What is worked out about one Dag."""
-
-    key: Key
-    uid: str
-    generation: int
-    created_at: datetime
-    spec: DagSpec | None
-    problems: list[Problem]
-    revision: str
-    timetable: Timetable | None
-    deleting: bool
-    """It is being deleted: nothing new begins."""
-    last: datetime | None
-    """The last tick that was dealt with."""
-    next: datetime | None = None
-    after_run: bool = False
-    """The next tick is not known before a run has ended."""
-    wake_at: datetime | None = None
-    creating: bool = False
-    unseen: set[str] = field(default_factory=set)
-    """Runs that were made and that the scheduler has not been told of yet; they take room too."""
-    last_run: str | None = None
-    last_run_phase: str | None = None
-    last_run_ended: datetime | None = None
-    conditions: list[dict[str, Any]] = field(default_factory=list)
-    resource_version: str = ""
-    status_task: asyncio.Task[None] | None = None
 
 
 class Dags:
@@ -83,13 +55,14 @@ class Dags:
 
     def __init__(
         self,
+        client: KubeClient,
         writer: Writer,
         cluster: Cluster,
         scheduler: Scheduler,
         history: History,
         recorder: EventRecorder,
         *,
-        spawn: Callable[[Any, str], asyncio.Task[None]],
+        spawn: Spawn,
         on_failure: Callable[[str, BaseException, Callable[[], object]], None],
         wake: Callable[[], None],
         on_accepted: Callable[[Key], None],
@@ -99,7 +72,8 @@ class Dags:
         self.entries: dict[Key, Entry] = {}
         self._writer, self._cluster, self._scheduler = writer, cluster, scheduler
         self._history, self._recorder = history, recorder
-        self._spawn, self._wake, self._on_accepted, self._observe_delay = spawn, wake, on_accepted, observe_delay
+        self._spawn, self._wake, self._on_accepted = spawn, wake, on_accepted
+        self._runs = ScheduledRuns(client, writer, recorder, observe_delay=observe_delay, clock=clock)
         self._on_failure, self._clock = on_failure, clock
         self._dirty: dict[Key, None] = {}
         self._wakes: list[tuple[datetime, Key]] = []
@@ -216,7 +190,7 @@ class Dags:
                 self._history.forget(key)
             return
         entry = self.entries.get(key)
-        if entry is None or _identity(entry) != _identity_of(found):
+        if entry is None or identity(entry) != identity_of(found):
             checked = self.checks.of(found)
             if checked is None:
                 return  # it comes back once that is known
@@ -236,8 +210,9 @@ class Dags:
             self._prune(entry, found, now)
         if entry.spec is not None and not entry.deleting:
             self.failure_limits.enforce(key, found)
-        if self._wanted_status(entry) != _without_times(found.status) and entry.status_task is None:
-            entry.status_task = self._spawn(self._write_status(entry), f"status of Dag {key[1]}")
+        if self._wanted_status(entry) != without_times(found.status) and entry.status_task is None:
+            again = partial(self._write_again, entry)
+            entry.status_task = self._spawn(self._write_status(entry), f"status of Dag {key[1]}", again)
 
     def _prune(self, entry: Entry, found: DagObject, now: datetime) -> None:
         spec = entry.spec
@@ -255,6 +230,7 @@ class Dags:
     def _note_ended(self, entry: Entry) -> None:
         for run in self._ended.pop(entry.key, ()):
             entry.last_run, entry.last_run_phase, entry.last_run_ended = run.name, run.phase.value, run.finished_at
+            entry.has_ended = True
             self.failure_limits.note_ended(entry.key, run)
 
     def _understand(self, key: Key, found: DagObject, checked: Checked, before: Entry | None) -> Entry:
@@ -292,6 +268,8 @@ class Dags:
             self._history.revised(key)
         if same and before:
             entry.creating, entry.status_task, entry.unseen = before.creating, before.status_task, before.unseen
+            entry.trouble, entry.backoff = before.trouble, before.backoff
+            entry.written_at, entry.has_ended = before.written_at, before.has_ended
             entry.last_run, entry.last_run_phase = before.last_run, before.last_run_phase
             entry.last_run_ended = before.last_run_ended
             entry.conditions = before.conditions
@@ -323,7 +301,7 @@ class Dags:
         entry.next, entry.after_run = due.next, due.after_run
         if due.create:
             entry.creating = True
-            self._spawn(self._create_runs(entry, due.create), f"runs of {entry.key[1]}")
+            self._spawn(self._create_runs(entry, due.create), f"runs of {entry.key[1]}", partial(self._created, entry))
         else:
             self._wake_at(entry, due.wake_at)
 
@@ -335,50 +313,68 @@ class Dags:
             heapq.heappush(self._wakes, (moment, entry.key))
 
     async def _create_runs(self, entry: Entry, ticks: list[Tick]) -> None:
-        failed = False
+        pause = TRY_AGAIN
         try:
-            for tick in ticks:
-                await self._create_run(entry, tick)
-                current = self.entries.get(entry.key, entry)
-                current.last = entry.last = tick.logical_date
+            pause = await self._make_runs(entry, ticks)
         except (NotLeader, WriterStopped):
             return
         except KubeError as error:
-            failed = True
             log.warning("cannot make a run of Dag %s/%s: %s", *entry.key, error)
             note = f"cannot make its run: {error}"
             self._recorder.record(regarding("Dag", *entry.key, entry.uid), "Warning", "CreateFailed", note)
-        if failed:
-            await asyncio.sleep(TRY_AGAIN)
-        current = self.entries.get(entry.key, entry)
-        current.creating = entry.creating = False
+        if pause:
+            await asyncio.sleep(pause)
+        self._created(entry)
+
+    def _created(self, entry: Entry) -> None:
+        """Runs were made, or could not be: the next ticks may get theirs."""
+        for each in (entry, self._current(entry)):
+            each.creating = False
         self.changed(entry.key)
 
-    async def _create_run(self, entry: Entry, tick: Tick) -> None:
-        """The run of a tick. Its name is fixed by the tick: however often this is tried, there is one."""
-        namespace, dag = entry.key
-        body = tick_runs.manifest(namespace, dag, entry.uid, tick, "Scheduled")
-        name = body["metadata"]["name"]
-        # Its watch event may be here before the answer.
-        entry.unseen.add(name)
-        try:
-            await self._writer.create(DAGRUNS, namespace, body, priority=Priority.TICK)
-        except KubeError as error:
-            entry.unseen.discard(name)
-            if not (isinstance(error, ApiError) and error.is_already_exists):
-                raise
-        else:
-            self._observe_delay(entry.key, (self._clock.now() - tick.logical_date).total_seconds())
+    def _current(self, entry: Entry) -> Entry:
+        """What is known now of the Dag that an entry is of."""
+        current = self.entries.get(entry.key)
+        return current if current is not None and current.uid == entry.uid else entry
+
+    async def _make_runs(self, entry: Entry, ticks: list[Tick]) -> float:
+        """The seconds until there may be more to do."""
+        for tick in ticks:
+            try:
+                taken = await self._runs.make(
+                    entry.key, entry.uid, tick, entry.unseen, wanted=lambda: self._is_scheduled(entry)
+                )
+            except NotWanted:
+                break
+            except OldRun as old:
+                self._current(entry).trouble = Trouble("OldRun", f"waits until {old}", waits=True)
+                return entry.backoff.next()
+            entry.backoff.reset()
+            for each in (entry, self._current(entry)):
+                each.last = tick.logical_date
+                each.trouble = Trouble("NameTaken", taken.message) if taken else None
+        return 0.0
+
+    def _is_scheduled(self, entry: Entry) -> bool:
+        """Whether a Dag is to have scheduled runs still, by all that was heard of it."""
+        found = self._cluster.dags.get(entry.key)
+        if found is None or found.metadata.uid != entry.uid or found.metadata.deletion_timestamp:
+            return False
+        return found.facts.suspend is not True
 
     # Status -------------------------------------------------------------------------------------------------------
 
     def _wanted_status(self, entry: Entry) -> dict[str, Any]:
         """The status as it should be, transition times left out."""
-        accepted = self._accepted(entry)
+        is_accepted = accepted(entry)
         status: dict[str, Any] = {
             "observedGeneration": entry.generation,
             # Ready is what tools that know nothing of Dags look at.
-            "conditions": [accepted, self._scheduled(entry), {**accepted, "type": "Ready"}],
+            "conditions": [
+                is_accepted,
+                scheduled(entry, self.failure_limits.too_many(entry.key)),
+                {**is_accepted, "type": "Ready"},
+            ],
             "activeRuns": self._scheduler.active_runs(*entry.key),
         }
         optional = {
@@ -394,41 +390,29 @@ class Dags:
         }
         return status | {name: value for name, value in optional.items() if value is not None}
 
-    def _accepted(self, entry: Entry) -> dict[str, Any]:
-        if entry.problems:
-            return _condition("Accepted", False, entry.problems[0].reason, summary(entry.problems), entry)
-        return _condition("Accepted", True, "Valid", "the Dag can run", entry)
+    def _write_again(self, entry: Entry) -> None:
+        self._current(entry).status_task = None
+        self.changed(entry.key)
 
-    def _scheduled(self, entry: Entry) -> dict[str, Any]:
-        spec = entry.spec
-        if spec is None:
-            return _condition("Scheduled", False, "NotAccepted", "the Dag is not accepted", entry)
-        if entry.deleting:
-            return _condition("Scheduled", False, "Deleting", "the Dag is being deleted", entry)
-        if too_many := self.failure_limits.too_many(entry.key):
-            return _condition("Scheduled", False, TOO_MANY_FAILED_RUNS, too_many, entry)
-        if entry.timetable is None:
-            return _condition("Scheduled", False, "NoSchedule", "runs only when asked", entry)
-        if spec.suspend:
-            return _condition("Scheduled", False, SUSPENDED, "spec.suspend is true", entry)
-        if entry.next is None and not entry.creating and not entry.after_run:
-            return _condition("Scheduled", False, "Ended", "no tick is left", entry)
-        message = f"runs by its schedule: {schedule_text(spec.all_schedules)}"
-        return _condition("Scheduled", True, "Scheduled", message, entry)
+    def _pause(self, entry: Entry) -> float:
+        """Seconds in which changes of a status are gathered: few where a run has just ended, which people wait for."""
+        if not entry.conditions:
+            return 0.0
+        if entry.has_ended and asyncio.get_running_loop().time() - entry.written_at >= WRITE_EVERY:
+            return min(GATHER, WRITE_EVERY)
+        return WRITE_EVERY
 
     async def _write_status(self, entry: Entry) -> None:
         """Write the status once changes have settled, and again while it is not what it should be."""
-        first = not entry.conditions
         while True:
-            await asyncio.sleep(0 if first else WRITE_EVERY)
-            first = False
+            await asyncio.sleep(self._pause(self._current(entry)))
             current = self.entries.get(entry.key)
             found = self._cluster.dags.get(entry.key)
             if current is None or found is None or current.uid != entry.uid:
                 return
             self._note_ended(current)
             wanted = self._wanted_status(current)
-            if wanted == _without_times(found.status):
+            if wanted == without_times(found.status):
                 current.status_task = None
                 return
             current.conditions = with_times(wanted["conditions"], current.conditions, self._clock.now())
@@ -444,32 +428,4 @@ class Dags:
                 return
             except KubeError as error:
                 log.warning("cannot write the status of Dag %s/%s: %s", *entry.key, error)
-
-
-def _identity(entry: Entry) -> tuple[str, int, bool]:
-    return entry.uid, entry.generation, entry.deleting
-
-
-def _identity_of(dag: DagObject) -> tuple[str, int, bool]:
-    metadata = dag.metadata
-    return metadata.uid, metadata.generation, metadata.deletion_timestamp is not None
-
-
-def _condition(kind: str, holds: bool, reason: str, message: str, entry: Entry) -> dict[str, Any]:
-    return {
-        "type": kind,
-        "status": "True" if holds else "False",
-        "reason": reason,
-        "message": message,
-        "observedGeneration": entry.generation,
-    }
-
-
-def _without_times(status: dict[str, Any]) -> dict[str, Any]:
-    found = status.get("conditions")
-    conditions = [
-        {key: value for key, value in condition.items() if key != "lastTransitionTime"}
-        for condition in (found if isinstance(found, list) else ())
-        if isinstance(condition, dict)
-    ]
-    return {**status, "conditions": conditions}
+            current.written_at, current.has_ended = asyncio.get_running_loop().time(), False

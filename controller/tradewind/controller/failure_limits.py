@@ -12,9 +12,11 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tradewind.controller import logs
+from tradewind.controller.background import Spawn
 from tradewind.controller.resources import DAGS, DagObject, regarding
 from tradewind.engine.consecutive_failures import TOO_MANY_FAILED_RUNS, FailureStreak, streak_in_status
 from tradewind.engine.ended_run import EndedRun
@@ -58,7 +60,7 @@ class FailureLimits:
         writer: Writer,
         recorder: EventRecorder,
         *,
-        spawn: Callable[[Any, str], asyncio.Task[None]],
+        spawn: Spawn,
         changed: Callable[[Key], None],
     ) -> None:
         self._writer, self._recorder, self._spawn, self._changed = writer, recorder, spawn, changed
@@ -156,7 +158,8 @@ class FailureLimits:
         written = self.recorded(key, found.status) and found.status.get("observedGeneration") == state.generation
         if state.streak.too_many and not state.suspended and written and not state.asking:
             state.asking = state.untold = True
-            self._spawn(self._suspend(key, state, found.metadata.resource_version), f"suspend Dag {key[1]}")
+            suspension = self._suspend(key, state, found.metadata.resource_version)
+            self._spawn(suspension, f"suspend Dag {key[1]}", partial(self._asked, key, state))
 
     def _tell(self, key: Key, state: _State) -> None:
         last = f" (the last: {state.last_failed})" if state.last_failed else ""
@@ -178,6 +181,9 @@ class FailureLimits:
             else:
                 log.warning("cannot suspend Dag %s/%s: %s", *key, error)
                 await asyncio.sleep(TRY_AGAIN)
+        self._asked(key, state)
+
+    def _asked(self, key: Key, state: _State) -> None:
         state.asking = False
         self._changed(key)
 

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from tradewind.api import names
 from tradewind.api.backfill import UNFINISHED_PHASES
 from tradewind.api.dag import DagSpec
 from tradewind.api.shards import ONLY_SHARD, Shard
+from tradewind.controller.background import Spawn
 from tradewind.controller.resources import DAGRUNS, BackfillObject, DagRunObject, backfill_of
 from tradewind.controller.revisions import Revisions
 from tradewind.engine.backfill import is_recorded
@@ -72,7 +74,7 @@ class History:
         backfills: Mapping[Key, BackfillObject],
         requested: Mapping[Key, DagRunObject],
         active_runs: Callable[[Key], Mapping[str, DagRunObject]],
-        spawn: Callable[[Any, str], asyncio.Task[None]],
+        spawn: Spawn,
     ) -> None:
         """Of `requested` runs something is asked: they stay until it is carried out. `active_runs` of a Dag have not
         finished."""
@@ -244,7 +246,7 @@ class History:
             self._pruning[dag] = pruning
             return
         self._pruning[dag] = None
-        self._spawn(self._keep_pruned(dag, pruning), f"prune {dag[1]}")
+        self._spawn(self._keep_pruned(dag, pruning), f"prune {dag[1]}", partial(self.prune, dag, pruning))
 
     def _surplus(self, dag: Key, pruning: Pruning) -> list[FinishedRun]:
         runs = self._runs.get(dag)
@@ -280,9 +282,6 @@ class History:
                 if again is None:
                     return
                 pruning = again
-        except Exception:
-            asyncio.get_running_loop().call_later(TRY_AGAIN, self.prune, dag, pruning)
-            raise
         finally:
             del self._pruning[dag]
 

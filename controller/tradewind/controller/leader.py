@@ -108,6 +108,7 @@ class Leader:
             spawn=spawn,
         )
         self.dags = Dags(
+            client,
             writer,
             cluster,
             self.scheduler,
@@ -210,7 +211,7 @@ class Leader:
                 self.runs.changed(key)
         async for key in _in_slices(self._cluster.requested):
             self.requests.changed(key)
-        self._background.spawn(self._load_history(), "load history")
+        self._begin_history()
         self._background.spawn(self.pools.keep_written(), "statuses of Pools")
         self._background.spawn(self.leftovers.take_over(), "take over leftovers")
         async for run_uid in _in_slices(self._cluster.pods):
@@ -229,6 +230,9 @@ class Leader:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self.runs.loaded(begun=begun)
+
+    def _begin_history(self) -> None:
+        self._background.spawn(self._load_history(), "load history", self._begin_history)
 
     async def _load_history(self) -> None:
         while True:

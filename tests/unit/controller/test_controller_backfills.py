@@ -342,3 +342,21 @@ async def test_history_counts_a_run_where_it_belongs_after_another_backfill_has_
     backfill(cluster, "second", reprocess="Completed", maxActiveRuns=1, **span)
     assert counts(await ended(cluster, "second")) == (2, 2, 0, 2, 0, 0)
     await cluster.eventually(lambda: runs(cluster) == [HOURS[1]], "of the second's runs the last one is kept")
+
+
+@pytest.mark.parametrize("active", [False, True])
+async def test_runs_of_the_dag_before_are_not_taken_for_those_of_this_one(cluster: MemoryCluster, active: bool) -> None:
+    """They are about to be collected: it waits until they are gone, and makes them anew."""
+    owner = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Dag", "name": "sales", "uid": "gone", "controller": True}
+    spec = {"dag": "sales", "type": "Scheduled", "logicalDate": "2026-01-01T01:00:00Z"}
+    cluster.create("dagruns", HOURS[1], metadata={"ownerReferences": [owner]}, spec=spec)
+    if not active:
+        cluster.patch("dagruns", HOURS[1], subresource="status", status={"phase": "Succeeded"})
+    old = cluster.get("dagruns", HOURS[1])["metadata"]["uid"]
+    dag(cluster)
+    backfill(cluster)
+    await cluster.eventually(lambda: cluster.status("backfills", "day").get("reason") == "OldRun", "it waits")
+    assert HOURS[1] in cluster.status("backfills", "day")["message"]
+    cluster.delete("dagruns", HOURS[1])
+    assert counts(await ended(cluster)) == (8, 8, 0, 8, 0, 0)
+    assert cluster.get("dagruns", HOURS[1])["metadata"]["uid"] != old

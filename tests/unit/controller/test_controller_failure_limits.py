@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import pytest
 from memory_cluster import ApiError, Json, MemoryCluster, Unreachable, nothing
 
 from tradewind.api import names
 from tradewind.controller import dags, failure_limits
+from tradewind.controller.resources import DagObject
+from tradewind.engine.ended_run import EndedRun
+from tradewind.engine.states import RunPhase
 
 pytestmark = pytest.mark.unit
 
@@ -380,3 +384,64 @@ async def test_that_it_was_marked_is_found_out_by_the_next_controller(cluster: M
     await cluster.start()
     await cluster.eventually(lambda: status(cluster)["consecutiveFailedRuns"] == 0, "it is not counted any more")
     assert (status(cluster)["lastRun"], status(cluster)["lastRunPhase"]) == ("a", "Succeeded")
+
+
+def a_dag(generation: int, *, suspend: bool, **status: Any) -> DagObject:
+    metadata = {"name": "sales", "namespace": "ns", "uid": "u", "generation": generation, "resourceVersion": "9"}
+    document = {"metadata": metadata, "spec": {"maxConsecutiveFailedRuns": 2, "suspend": suspend}, "status": status}
+    return msgspec.json.decode(msgspec.json.encode(document), type=DagObject)
+
+
+class AnswersGeneration:
+    """A writer whose every write makes this generation."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+
+    async def patch(self, *_: Any, **__: Any) -> Json:
+        return {"metadata": {"generation": self.generation}}
+
+
+@pytest.mark.parametrize(("generation", "left"), [(3, 0), (2, 2), (1, 2)])
+async def test_a_resumption_counts_though_nobody_has_seen_the_suspension(generation: int, left: int) -> None:
+    """The watch was broken meanwhile, and shows only the last state: that after ours is a person's, those up to it are
+    old news."""
+    key, nothing_there, tasks = ("ns", "sales"), cast(Any, None), list[asyncio.Task[None]]()
+
+    def spawn(work: Any, name: str, again: Any = None) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
+
+    writer = cast(Any, AnswersGeneration(2))
+    limits = failure_limits.FailureLimits(writer, nothing_there, spawn=spawn, changed=lambda key: None)
+    limits.understand(key, a_dag(1, suspend=False))
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    for version in (10, 11):
+        limits.note_ended(key, EndedRun("ns", "sales", f"r{version}", "Scheduled", RunPhase.FAILED, at, version))
+    limits.enforce(key, a_dag(1, suspend=False, consecutiveFailedRuns=2, observedGeneration=1))
+    await asyncio.gather(*tasks)
+    limits.understand(key, a_dag(generation, suspend=False))
+    assert limits.count(key) == left
+    assert (limits.too_many(key) is None) == (left == 0)
+
+
+async def test_what_cannot_be_foreseen_does_not_keep_a_dag_from_being_suspended(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = cluster.controller.leader
+    assert leader is not None
+    limits = leader.dags.failure_limits
+    patch, failed = limits._writer.patch, []
+
+    async def fails(resource: Any, namespace: Any, name: str, body: Any, **options: Any) -> Any:
+        if "suspend" in body.get("spec", ()) and not failed:
+            failed.append(body)
+            raise RuntimeError("not foreseen")
+        return await patch(resource, namespace, name, body, **options)
+
+    monkeypatch.setattr(limits._writer, "patch", fails)
+    cluster.dag("sales", **LIMIT)
+    await end(cluster, "a")
+    await end(cluster, "b")
+    await wait_suspended(cluster)
+    assert failed

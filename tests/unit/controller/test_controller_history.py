@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from memory_cluster import ApiError, Json, MemoryCluster, Request
 
-from tradewind.controller import dags
+from tradewind.controller import background
 from tradewind.controller.history import History
 from tradewind.kube.errors import ApiError as KubeApiError
 
@@ -163,7 +163,7 @@ async def test_a_run_that_is_run_again_counts_when_it_ends_again(cluster: Memory
 
 
 async def test_what_cannot_be_foreseen_does_not_end_it(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tradewind.controller.history.TRY_AGAIN", 0.05)
+    monkeypatch.setattr(background, "FIRST_PAUSE", 0.05)
     cluster.dag("d", successfulRunsHistoryLimit=0)
     history = cluster.controller.leader.history  # type: ignore[union-attr]
     delete, failed = history._delete, []
@@ -263,11 +263,3 @@ async def test_a_tick_between_two_milliseconds_is_dealt_with_once(cluster: Memor
     await cluster.start()
     await asyncio.sleep(0.2)
     assert counted == {f"d-{days_ago(1).translate(str.maketrans('', '', '-:Z')).lower()}": 1}
-
-
-async def test_the_first_status_of_a_dag_is_written_at_once(
-    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dags, "WRITE_EVERY", 30.0)
-    cluster.dag("d")
-    await cluster.eventually(lambda: cluster.status("dags", "d").get("conditions"), "its conditions", seconds=5.0)

@@ -9,14 +9,16 @@ A Dag has one Backfill at a time; others wait until it has ended, the one that w
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from tradewind.api import names
 from tradewind.api.backfill import DEFAULT_MAX_ACTIVE_RUNS, UNFINISHED_PHASES, BackfillSpec
 from tradewind.controller.backfills.interruptions import Gone
 from tradewind.controller.backfills.worker import Surroundings, Worker
+from tradewind.controller.background import Spawn
 from tradewind.controller.resources import DAGRUNS, BackfillObject, DagRunObject
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.states import RunPhase
@@ -28,9 +30,6 @@ from tradewind.kube.writer import WriterStopped
 
 log = logging.getLogger(__name__)
 
-START_ANEW = 30.0
-"""Seconds until a worker that failed is replaced."""
-
 
 class Backfills:
     """The Backfills of the cluster that have not ended."""
@@ -40,7 +39,7 @@ class Backfills:
         around: Surroundings,
         scheduler: Scheduler,
         *,
-        spawn: Callable[[Any, str], asyncio.Task[None]],
+        spawn: Spawn,
         wake: Callable[[], None],
     ) -> None:
         self.workers: dict[Key, Worker] = {}
@@ -82,7 +81,8 @@ class Backfills:
             return
         worker = self.workers[key] = Worker(key, found.metadata.uid, self._around, self._take_turn)
         self._dags[key] = (key[0], _dag_of(found))
-        self._tasks[key] = self._spawn(self._work(worker), f"Backfill {key[0]}/{key[1]}")
+        again = partial(self._start_anew, worker)
+        self._tasks[key] = self._spawn(self._work(worker), f"Backfill {key[0]}/{key[1]}", again)
 
     def dag_changed(self, dag: Key) -> None:
         """A Dag came or was accepted."""
@@ -133,17 +133,15 @@ class Backfills:
     # Workers ------------------------------------------------------------------------------------------------------
 
     async def _work(self, worker: Worker) -> None:
-        try:
+        with contextlib.suppress(Gone):
             await worker.work()
-        except Gone:
-            return
-        except Exception:
-            log.exception("Backfill %s/%s failed", *worker.key)
-            await asyncio.sleep(START_ANEW)
+        self._forget(worker)
+
+    def _start_anew(self, worker: Worker) -> None:
+        """A worker has failed: until now it was kept, so that nothing it had written could start another one."""
+        if self.workers.get(worker.key) is worker:
             self._forget(worker)
             self.changed(worker.key)
-        finally:
-            self._forget(worker)
 
     def _forget(self, worker: Worker) -> None:
         if self.workers.get(worker.key) is not worker:
@@ -170,7 +168,7 @@ class Backfills:
         run = self._cluster.runs.get(key)
         if run is None or not self._is_orphan(run):
             return False
-        self._spawn(self._delete(key, run.metadata.uid), f"delete {key[1]}")
+        self._spawn(self._delete(key, run.metadata.uid), f"delete {key[1]}", partial(self.drops, key))
         return True
 
     def _is_orphan(self, run: DagRunObject) -> bool:
@@ -201,7 +199,7 @@ class Backfills:
             self._scheduler.set_max_active_runs(backfill[0], dag, 0, backfill=backfill[1])
         self._dropping.add(backfill)
         work = self._delete_queued(backfill, dags, {key: run.metadata.uid for key, run in queued})
-        self._spawn(work, f"queued runs of Backfill {backfill[1]}")
+        self._spawn(work, f"queued runs of Backfill {backfill[1]}", partial(self._drop_queued, backfill))
 
     async def _delete_queued(self, backfill: Key, dags: set[str], runs: dict[Key, str]) -> None:
         try:

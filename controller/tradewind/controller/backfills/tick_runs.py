@@ -7,8 +7,10 @@ from typing import Any
 from tradewind.api import names
 from tradewind.api.backfill import BackfillSpec
 from tradewind.controller import tick_runs
+from tradewind.controller.backfills.interruptions import Waits
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.resources import DAGRUNS
+from tradewind.controller.scheduled_runs import is_going
 from tradewind.engine.backfill import ExistingRun, Step
 from tradewind.engine.states import FINISHED_PHASES
 from tradewind.kube.client import KubeClient
@@ -20,7 +22,8 @@ from tradewind.kube.writer import Writer
 LIST_AGAIN = 300.0
 """Seconds for which a list of the Dag's finished runs is good. It is only asked what a tick has already: that it has no
 run is found out by making one."""
-WAIT_FOR_DELETION = 1.0
+WAIT_FOR_DELETION = 2.0
+"""Seconds after which it is looked again whether a run is gone."""
 
 
 class TickRuns:
@@ -29,6 +32,7 @@ class TickRuns:
     def __init__(self, key: Key, uid: str, client: KubeClient, writer: Writer, cluster: Cluster, clock: Clock) -> None:
         self._namespace, self._backfill = key
         self._uid = uid
+        self._dag_uid = ""
         self._client, self._writer, self._cluster, self._clock = client, writer, cluster, clock
         self._finished: dict[str, ExistingRun] = {}
         self._listed_at: float | None = None
@@ -40,6 +44,9 @@ class TickRuns:
         run = self._cluster.runs.get((self._namespace, name))
         if run is None:
             return self._finished.get(name)
+        owners = [owner.uid for owner in run.metadata.owner_references if owner.kind == "Dag"]
+        if run.metadata.deletion_timestamp or is_going(owners, self._dag_uid, deleted=False):
+            return None
         ours = run.metadata.annotations.get(names.ANNOTATION_BACKFILL_UID) == self._uid
         return ExistingRun(str(run.decoded_status().get("phase") or "Queued"), ours)
 
@@ -51,8 +58,12 @@ class TickRuns:
         """What was known may be out of date."""
         self._finished, self._listed_at = {}, None
 
-    async def list_finished(self, dag: str) -> None:
-        """Find out which runs of the Dag have ended, unless that was done a short while ago."""
+    async def list_finished(self, dag: str, dag_uid: str) -> None:
+        """Find out which runs of the Dag have ended, unless that was done a short while ago. Those that are being
+        deleted, or go with a Dag before it, are as good as gone."""
+        if dag_uid != self._dag_uid:
+            self.forget()
+            self._dag_uid = dag_uid
         now = self._clock.monotonic()
         if self._listed_at is not None and now - self._listed_at < LIST_AGAIN:
             return
@@ -60,7 +71,8 @@ class TickRuns:
         for phase in FINISHED_PHASES:
             selector = f"spec.dag={dag},status.phase={phase}"
             for run in await self._client.list(DAGRUNS, self._namespace, field_selector=selector, partial=True):
-                found[run["metadata"]["name"]] = ExistingRun(phase, self._is_ours(run))
+                if not self._is_going(run):
+                    found[run["metadata"]["name"]] = ExistingRun(phase, self._is_ours(run))
         self._finished, self._listed_at = found, now
 
     async def ends(self, runs: Iterable[str]) -> dict[str, str | None]:
@@ -89,7 +101,7 @@ class TickRuns:
     # What is done -------------------------------------------------------------------------------------------------
 
     async def create(self, step: Step, spec: BackfillSpec, dag_uid: str) -> bool:
-        """Make the run of a tick; False if there is one already."""
+        """Make the run of a tick; False if there is one already. Raises Waits while that is about to be deleted."""
         body = tick_runs.manifest(
             self._namespace,
             spec.dag,
@@ -145,16 +157,21 @@ class TickRuns:
     async def _look_up(self, name: str, dag: str) -> None:
         """Find out what the run of a name really is."""
         run = await self._get(name)
-        if run is None or run["metadata"].get("deletionTimestamp"):
+        if run is None or self._is_going(run):
             # Gone, or about to be: then there is room for another one.
             self._finished.pop(name, None)
-            await asyncio.sleep(WAIT_FOR_DELETION)
-            return
+            message = f"waits until DagRun {name!r}, which is being deleted, is gone"
+            raise Waits("OldRun", message if run else "", look_again=WAIT_FOR_DELETION)
         phase = str((run.get("status") or {}).get("phase") or "Queued")
         if run["spec"].get("request") and phase in FINISHED_PHASES:
             phase = "about to run again"
         other = run["spec"].get("dag")
         self._finished[name] = ExistingRun(phase, self._is_ours(run), other if other != dag else None)
+
+    def _is_going(self, run: dict[str, Any]) -> bool:
+        metadata = run["metadata"]
+        owners = [owner["uid"] for owner in metadata.get("ownerReferences") or () if owner["kind"] == "Dag"]
+        return "deletionTimestamp" in metadata or is_going(owners, self._dag_uid, deleted=False)
 
     @property
     def _request_id(self) -> str:

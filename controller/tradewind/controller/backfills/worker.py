@@ -23,7 +23,7 @@ from tradewind.controller.backfills.interruptions import Gone, Outdated, Refused
 from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
 from tradewind.controller.cluster import Cluster
-from tradewind.controller.dags import Entry as DagEntry
+from tradewind.controller.dag_entry import Entry as DagEntry
 from tradewind.controller.off_loop import off_loop
 from tradewind.controller.resources import BackfillObject, DagObject, owner_reference, regarding
 from tradewind.engine.backfill import (
@@ -172,7 +172,7 @@ class Worker:
             raise Refused(problems)
         self._accept(ticks)
         if spec.dry_run:
-            await self._dry_run(spec, ticks)
+            await self._dry_run(spec, ticks, dag)
             return False
         await self._claim(stored["metadata"], dag)
         await self._start(spec, ticks, timetable)
@@ -205,8 +205,8 @@ class Worker:
         self._state, self._is_ours = state, True
         self._tell("Normal", "Started", f"makes runs of {len(ticks)} ticks, at most {spec.max_active_runs} at once")
 
-    async def _dry_run(self, spec: BackfillSpec, ticks: list[Tick]) -> None:
-        await self._runs.list_finished(spec.dag)
+    async def _dry_run(self, spec: BackfillSpec, ticks: list[Tick], dag: DagEntry) -> None:
+        await self._runs.list_finished(spec.dag, dag.uid)
         await self._end(dry_run_status(outline(spec.dag, spec, ticks, self._runs.existing)))
 
     async def _ticks_of(self, timetable: BackfillTimetable, spec: BackfillSpec) -> list[Tick]:
@@ -314,7 +314,7 @@ class Worker:
         if state.exhausted:
             return False
         dag, _ = self._dag(state.spec.dag)
-        await self._runs.list_finished(state.spec.dag)
+        await self._runs.list_finished(state.spec.dag, dag.uid)
         steps = state.steps(self._runs.existing)
         for step in steps:
             if not self._is_ours and step.action is not Action.ADOPT:
