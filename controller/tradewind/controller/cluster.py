@@ -29,14 +29,15 @@ from tradewind.controller.resources import (
     PoolObject,
     backfill_of,
 )
+from tradewind.controller.scopes import Handler, Scope
 from tradewind.controller.watches import watches
 from tradewind.engine.tries import TryEvent, TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.errors import KubeError
-from tradewind.kube.informer import Change, ChangeKind, Informer
+from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key
-from tradewind.kube.resources import CONFIGMAPS, PODS
+from tradewind.kube.resources import CONFIGMAPS, PODS, Resource
 
 K = TypeVar("K")
 N = TypeVar("N")
@@ -66,12 +67,13 @@ class Cluster:
         on_pod: Callable[[str, PodObject, bool], None],
         on_pool: Callable[[Key], None],
         on_backfill: Callable[[Key, str], None],
+        on_opening: Callable[[], None] = lambda: None,
         part: Shard = ONLY_SHARD,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`on_pod(run_uid, pod, gone)`, `on_run(key, change)`, `on_request(key, dag)`, `on_backfill(key, dag)`; the
         others get the key of what changed, and look it up. Of what is in the scopes, only what belongs to `part` is
-        heard of."""
+        heard of. `on_opening()` is called before a scope counts that has been closed: see `scopes`."""
         self.part, self._client = part, client
         self.dags: dict[Key, DagObject] = {}
         self.runs: dict[Key, DagRunObject] = {}
@@ -97,39 +99,75 @@ class Cluster:
         """Namespaces of runs that were active and are not any more, by UID, the oldest first."""
         self._on_dag, self._on_run, self._on_pod, self._on_pool = on_dag, on_run, on_pod, on_pool
         self._on_backfill, self._on_request = on_backfill, on_request
-        self.informers: list[Informer[Any]] = []
-        for scope in scopes:
-            watch = partial(watches, client, scope, part, clock=clock)
-            self.informers += [
-                *watch(PODS, PodObject, self._pod, labels=names.LABEL_RUN, labelled=True),
-                *watch(DAGS, DagObject, self._dag),
-                *watch(POOLS, PoolObject, self._pool),
-                *watch(BACKFILLS, BackfillObject, self._backfill),
-                *watch(DAGRUNS, DagRunObject, self._run, fields=ACTIVE_RUNS, labelled=True),
-                *watch(DAGRUNS, DagRunObject, self._request, fields=WITH_REQUEST, labelled=True),
-                *watch(CONFIGMAPS, ConfigMapObject, self._config_map, labels=OF_VARIABLES),
-            ]
+        self.scopes: list[Scope] = []
+        for namespace in scopes:
+            scope = Scope(namespace, on_opening)
+            self.scopes.append(scope)
+            for resource, decode, handle, options in self._kinds():
+                on_change = partial(self._changed, scope, resource, handle)
+                found = watches(client, namespace, part, resource, decode, on_change, clock=clock, **options)
+                scope.watches += [(informer, handle) for informer in found]
+        self.informers = [informer for scope in self.scopes for informer in scope.informers]
+
+    def _kinds(self) -> list[tuple[Resource, type[Any], Handler, dict[str, Any]]]:
+        """What is watched, in the order in which it counts when a scope opens."""
+        return [
+            (PODS, PodObject, self._pod, {"labels": names.LABEL_RUN, "labelled": True}),
+            (DAGS, DagObject, self._dag, {}),
+            (POOLS, PoolObject, self._pool, {}),
+            (BACKFILLS, BackfillObject, self._backfill, {}),
+            (DAGRUNS, DagRunObject, self._run, {"fields": ACTIVE_RUNS, "labelled": True}),
+            (DAGRUNS, DagRunObject, self._request, {"fields": WITH_REQUEST, "labelled": True}),
+            (CONFIGMAPS, ConfigMapObject, self._config_map, {"labels": OF_VARIABLES}),
+        ]
 
     async def run(self) -> None:
         """Keep everything up to date until cancelled."""
         async with asyncio.TaskGroup() as group:
             for informer in self.informers:
                 group.create_task(informer.run(), name=f"informer {informer.resource.plural}")
+            for scope in self.scopes:
+                group.create_task(scope.run(), name=f"open {scope.namespace or 'all namespaces'}")
 
     @property
     def synced(self) -> bool:
-        """Whether every kind has been listed once."""
-        return all(informer.synced.is_set() for informer in self.informers)
+        """Whether all is known that can be known, and that is something."""
+        known = [scope.open.is_set() for scope in self.scopes]
+        return (any(known) or not known) and all(scope.open.is_set() or scope.shut_out for scope in self.scopes)
 
     async def wait_synced(self) -> None:
-        """Return once every kind has been listed."""
-        for informer in self.informers:
-            await informer.synced.wait()
+        """Return once all is known that can be known, and that is something."""
+        for scope in self.scopes:
+            await scope.settled()
+        opening = [asyncio.ensure_future(scope.open.wait()) for scope in self.scopes]
+        try:
+            if opening:
+                await asyncio.wait(opening, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in opening:
+                each.cancel()
+
+    def unlisted(self) -> list[str]:
+        """What is still to be listed, for people."""
+        waiting = [informer for informer in self.informers if not informer.synced.is_set()]
+        named = dict.fromkeys(
+            f"{informer.resource.plural} in namespace {informer.namespace}"
+            if informer.namespace
+            else informer.resource.plural
+            for informer in waiting
+            if informer.refused is None
+        )
+        return [*named, *self.refused()]
+
+    def refused(self) -> list[str]:
+        """What we are not let see, and why, for people."""
+        return list(dict.fromkeys(line for scope in self.scopes for line in scope.missing()))
 
     async def catch_up(self) -> None:
         """Return once what decides about starts is known as it is now, whatever the watches have not brought yet.
         KubeError if the server cannot be asked."""
-        behind = [informer for informer in self.informers if informer.resource in (PODS, DAGRUNS, DAGS, POOLS)]
+        known = [informer for scope in self.scopes if scope.open.is_set() for informer in scope.informers]
+        behind = [each for each in known if each.resource in (PODS, DAGRUNS, DAGS, POOLS) and each.refused is None]
         await asyncio.gather(*(informer.catch_up() for informer in behind))
 
     async def find_dag(self, key: Key) -> DagObject | None:
@@ -172,6 +210,13 @@ class Cluster:
             return False
         found = backfill_of(self.backfills, metadata.namespace, metadata.labels, metadata.annotations)
         return found is None or found.metadata.deletion_timestamp is not None
+
+    def _changed(self, scope: Scope, resource: Resource, handle: Handler, change: Change[Any]) -> None:
+        if scope.counts(resource.plural, change):
+            handle(change)
+        elif resource is PODS and change.kind is ChangeKind.DELETED and (uid := run_uid_of(change.object)) is not None:
+            # It comes no second time.
+            self._remember_gone(uid, change.object)
 
     def _dag(self, change: Change[DagObject]) -> None:
         _update(self.dags, change)

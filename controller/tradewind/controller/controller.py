@@ -89,6 +89,7 @@ class Controller:
             on_pod=self._pod_changed,
             on_pool=self._pool_changed,
             on_backfill=self._backfill_changed,
+            on_opening=self._scope_opens,
             part=settings.part,
             clock=clock,
         )
@@ -137,8 +138,13 @@ class Controller:
     def unready(self) -> str | None:
         """Why this replica could not take over now, or None."""
         if not self.cluster.synced:
-            return "the caches are not filled yet"
+            return f"waits for {'; '.join(self.cluster.unlisted())}"
         return self.unhealthy()
+
+    def left_out(self) -> str | None:
+        """Where nothing is done, and what we are not let see there; None if nothing is left out."""
+        refused = self.cluster.refused()
+        return f"not seen: {'; '.join(refused)}" if refused else None
 
     def _stuck(self) -> str | None:
         still = self._clock.monotonic() - self._beat
@@ -155,6 +161,13 @@ class Controller:
             await asyncio.sleep(1)
 
     # Leadership ---------------------------------------------------------------------------------------------------
+
+    def _scope_opens(self) -> None:
+        """More is known from now on. Whoever leads begins anew, and waits until all of that is known."""
+        if self._term_number:
+            log.info("begins anew, since more namespaces can be seen")
+            self._stopped_leading()
+            self._started_leading()
 
     def _ensure_leader(self) -> None:
         """Raise NotLeader unless this loop may act. What it began in a term of which the end is still to be told must

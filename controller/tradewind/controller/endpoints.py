@@ -34,7 +34,7 @@ async def serve(
         return _verdict(controller.unhealthy())
 
     async def readyz(_: web.Request) -> web.Response:
-        return _verdict(controller.unready())
+        return _verdict(controller.unready(), "; ".join(filter(None, ["ok", controller.left_out()])))
 
     if metrics_port:
         pages = _Pages(controller, working or asyncio.get_running_loop())
@@ -84,5 +84,5 @@ async def _listen(port: int, routes: list[web.RouteDef], stack: AsyncExitStack) 
     await web.TCPSite(runner, port=port, reuse_address=True).start()
 
 
-def _verdict(trouble: str | None) -> web.Response:
-    return web.Response(text=trouble or "ok", status=503 if trouble else 200)
+def _verdict(trouble: str | None, well: str = "ok") -> web.Response:
+    return web.Response(text=trouble or well, status=503 if trouble else 200)

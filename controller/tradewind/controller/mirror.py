@@ -62,6 +62,16 @@ class Mirror:
             events.add_metric([resource], received)
             relists.add_metric([resource], listed)
         yield from (objects, events, relists)
+        refused = GaugeMetricFamily(
+            "tradewind_watches_refused",
+            "1 for each kind that we are not let see in a namespace, where nothing is done therefore",
+            labels=["resource", "namespace"],
+        )
+        for resource, namespace in sorted(
+            {(each.resource.plural, each.namespace or "") for each in self._cluster.informers if each.refused}
+        ):
+            refused.add_metric([resource, namespace], 1)
+        yield refused
 
     async def _state(self, leader: Leader, slices: "_Slices") -> list[Metric]:
         runs: Tally[tuple[str, str, str]] = Tally()

@@ -45,7 +45,7 @@ class Watchdog:
             asked = time.monotonic()
             # Code that keeps the interpreter to itself holds this thread up as well.
             late = asked - due
-            self._seen = self._look() if late >= STALL else (None, "")
+            self._seen = (self._look() if late >= STALL else None) or (None, "")
             try:
                 self._loop.call_soon_threadsafe(self._answer)
             except RuntimeError:
@@ -59,7 +59,7 @@ class Watchdog:
 
     def busy_with(self) -> str:
         """What the loop is at, as far as that can be seen; empty if it is at nothing. From any thread."""
-        return _told(*self._look())
+        return _told(*self._look() or self._seen)
 
     def _answer(self) -> None:
         self._answered = time.monotonic()
@@ -71,17 +71,19 @@ class Watchdog:
             await asyncio.sleep(pause)
             if self._answered >= asked:
                 return self._answered - asked
-            self._seen, waited = self._look(), time.monotonic() - asked
+            self._seen, waited = self._look() or self._seen, time.monotonic() - asked
             if waited >= LONG_STALL:
                 self._metrics.show_stall(self._seen[0], waited)
                 if pause < TICK:
                     pause = TICK
                     log.warning("the event loop has been held for %.1f s, and still is: %s", waited, _told(*self._seen))
 
-    def _look(self) -> tuple[working_on | None, str]:
-        task = asyncio.current_task(self._loop)
+    def _look(self) -> tuple[working_on | None, str] | None:
+        """What the loop is at; None if that is nothing of ours."""
+        work, task = current(self._thread), asyncio.current_task(self._loop)
         place = _place(sys._current_frames().get(self._thread))
-        return current(self._thread), f"{task.get_name()}, {place}" if task is not None else place
+        where = ", ".join(filter(None, [task.get_name() if task is not None else "", place]))
+        return (work, where) if work is not None or where else None
 
     def _tell(self, delay: float, slowest: working_on | None) -> None:
         now, (seen, where) = time.monotonic(), self._seen
@@ -104,6 +106,8 @@ def _place(frame: FrameType | None) -> str:
     """The innermost line of our own that a thread is at."""
     while frame is not None:
         code = frame.f_code
+        if code.co_filename.endswith("asyncio/runners.py"):
+            return ""  # beyond it there is only who runs the loop
         if code.co_filename.startswith(_PACKAGE):
             return f"{code.co_filename.removeprefix(_PACKAGE).lstrip('/')}:{frame.f_lineno} {code.co_name}"
         frame = frame.f_back

@@ -35,6 +35,9 @@ HANGS_AFTER = 1.0
 """Seconds for which catch_up() waits for a watch to bring what is missing before it opens another, at first."""
 LONGEST_PAUSE = 120.0
 """Seconds, whatever the server asks for: who does nothing for longer is taken for stuck."""
+REFUSALS = 3
+"""Answers in a row that we may not see this kind here, or that there is none, until that is taken for lasting: all API
+servers know of a role a moment after it was made."""
 HEALTHY_AFTER = 10.0
 """Seconds that a stream must have lived for what ends it to count as a new trouble."""
 
@@ -98,6 +101,12 @@ class Informer(Generic[T]):
         self.namespace = namespace
         self.store: dict[Key, T] = {}
         self.synced = asyncio.Event()
+        """Set once everything has been listed."""
+        self.answered = asyncio.Event()
+        """Set once everything has been listed, or that was refused for good, as far as one can know."""
+        self.refused: ApiError | None = None
+        """Why the server does not let us see this kind here, while it does not."""
+        self._refusals = 0
         self.last_activity = clock.monotonic()
         """When it last did something: was answered, heard something, or failed and is about to try again. Whatever the
         server does, that is not long ago; only an informer that is stuck or has ended lets it grow old."""
@@ -193,6 +202,10 @@ class Informer(Generic[T]):
         self.last_activity = self._clock.monotonic()
         if self._on_health is not None:
             self._on_health(error)
+        if isinstance(error, ApiError) and (error.is_forbidden or error.is_not_found):
+            self._note_refused(error)
+            await self._pause(min(self._backoff.next(error.retry_after), LONGEST_PAUSE))
+            return
         if isinstance(error, MalformedStream):
             self.malformed += 1
             log.warning("%s: malformed answer, listing again: %s", self._path, error)
@@ -208,6 +221,21 @@ class Informer(Generic[T]):
         if self._clock.monotonic() - self._stream_opened > HEALTHY_AFTER:
             self._relist_backoff.reset()
         await self._pause(self._relist_backoff.next())
+
+    def _note_refused(self, error: ApiError) -> None:
+        self._refusals += 1
+        if self._refusals < REFUSALS:
+            log.info("%s: %s", self._path, error)
+            return
+        if self.refused is None:
+            log.warning("%s cannot be seen, which is tried again from time to time: %s", self._path, error)
+        self.refused = error
+        self.answered.set()
+
+    def _note_allowed(self) -> None:
+        if self.refused is not None:
+            log.info("%s can be seen again", self._path)
+        self._refusals, self.refused = 0, None
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next attempt; not so long if somebody who wants to catch up was answered meanwhile."""
@@ -250,7 +278,9 @@ class Informer(Generic[T]):
             self._remove(key)
         self._resource_version = page.resource_version
         self.lists += 1
+        self._note_allowed()
         self.synced.set()
+        self.answered.set()
 
     async def _list_page(self, params: dict[str, str | int]) -> Page[T]:
         body = await self._client.request_bytes("GET", self._path, params=params)
@@ -280,6 +310,7 @@ class Informer(Generic[T]):
         async with self._client.stream(self._path, params=params, idle_timeout=self._idle_timeout) as pieces:
             self.watches += 1
             self.last_activity = self._stream_opened = self._clock.monotonic()
+            self._note_allowed()
             if self._on_health is not None:
                 self._on_health(None)
             rest = b""
@@ -341,9 +372,13 @@ class Informer(Generic[T]):
             self._emit(key, Change(ChangeKind.DELETED, old, old, synthetic=True))
 
     def _emit(self, key: Key, change: Change[T]) -> None:
+        self.report(key, change, self._on_change)
+
+    def report(self, key: Key, change: Change[T], handle: Callable[[Change[T]], None]) -> None:
+        """Have a change dealt with; an error in that is logged and counted."""
         try:
             with working_on(self.resource.plural, key):
-                self._on_change(change)
+                handle(change)
         except Exception:
             self.callback_errors += 1
             log.exception("%s: the handler of a change failed", self._path)

@@ -38,6 +38,7 @@ async def test_it_counts_as_a_failed_run(cluster: MemoryCluster) -> None:
     assert dag["lastRunFinishTime"] == status["finishedAt"]
     assert failed_runs(cluster) == 1
     assert series(cluster, "tradewind_dag_runs_finished_total") == 1
+    await cluster.controller.mirror.take()
     assert series(cluster, "tradewind_dag_runs") == 1
     metadata = cluster.get("dagruns", "mars")["metadata"]
     assert metadata["labels"] == {"tradewind.dev/dag": "sales"}, "the next leader counts by label"

@@ -39,6 +39,7 @@ def test_threads_have_nothing_to_do_with_each_other() -> None:
 
 def test_work_that_was_slow_is_remembered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SLOW", 0.02)
+    take_slowest(HERE)
     with working_on("Dag", ("", "around them")):
         for name, seconds in (("quick", 0.0), ("slow", 0.06), ("less", 0.03)):
             with working_on("Dag", ("", name)):
