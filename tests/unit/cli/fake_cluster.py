@@ -46,6 +46,10 @@ class FakeCluster:
         """Who asks; None: that cannot be asked."""
         self.controller: Callable[[dict[str, Any]], None] = lambda run: None
         """Called with a DagRun after each GET of it: what it does is seen by the next one."""
+        self.logs: dict[tuple[str, str], str | None] = {}
+        """Logs by Pod and container; None: the Pod goes before it is read."""
+        self.when_listed: Callable[[], None] = lambda: None
+        """Called before each list of Pods."""
         self.conflicts = 0
         """So many PATCHes come to the wrong time."""
         self.lost_answers = 0
@@ -124,9 +128,19 @@ class FakeCluster:
             found = parts[1] in self.namespaces
             return (200, {}) if found else _status(404, f'namespaces "{parts[1]}" not found')
         if parts[-1] == "log":
-            return 200, f"the log of {parts[3]}\n"
+            return self._log(parts[3], query)
+        self.when_listed()
         wanted = dict(pair.split("=") for pair in query["labelSelector"][0].split(","))
         return 200, {"items": [pod for pod in self.pods if wanted.items() <= pod["metadata"]["labels"].items()]}
+
+    def _log(self, pod: str, query: dict[str, list[str]]) -> tuple[int, Any]:
+        container = query["container"][0]
+        text = self.logs.get((pod, container), f"the log of {pod}\n")
+        if text is None:
+            return _status(404, f'pods "{pod}" not found')
+        lines = text.splitlines(keepends=True)
+        tail = int(query.get("tailLines", [str(len(lines))])[0])
+        return 200, "".join(lines[len(lines) - tail :])
 
 
 def _status(code: int, message: str, reason: str = "") -> tuple[int, Any]:

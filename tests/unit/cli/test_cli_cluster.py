@@ -116,37 +116,6 @@ def test_runs_and_status(tradewind: Setup) -> None:
     assert yaml.safe_load(tradewind("status", "sales-1", "-o", "yaml").out)["spec"] == {"dag": "sales"}
 
 
-def pod(number: int, phase: str = "Succeeded") -> dict[str, Any]:
-    labels = {"tradewind.dev/run": "r", "tradewind.dev/task": "extract", "tradewind.dev/try": str(number)}
-    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
-    status = {"phase": phase, **({"containerStatuses": [waiting]} if phase == "Pending" else {})}
-    return {"metadata": {"name": f"r-extract-{number}", "labels": labels}, "status": status}
-
-
-def test_logs(tradewind: Setup) -> None:
-    tradewind.fake.pods = [pod(2), pod(10), pod(1)]
-    assert tradewind("logs", "r", "extract").out == "the log of r-extract-10\n"
-    assert tradewind("logs", "r", "extract", "--try", "2", "-f").out == "the log of r-extract-2\n"
-
-
-def test_logs_that_are_not_there(tradewind: Setup) -> None:
-    entry = EXTRACT | {"state": "Failed", "message": "oh no"}
-    tradewind.fake.runs["r"] = {
-        "metadata": {"name": "r"},
-        "spec": {"dag": "sales"},
-        "status": run_status("Failed", entry),
-    }
-    gone = tradewind("logs", "r", "extract")
-    assert (gone.code, gone.err) == (
-        2,
-        "error: the Pod of 'extract' is gone, and its log with it; the last it said was:\noh no\n",
-    )
-    assert "has no task 'load'; it has extract" in tradewind("logs", "r", "load").err
-    assert "there is no DagRun 'x'" in tradewind("logs", "x", "extract").err
-    tradewind.fake.pods = [pod(1, "Pending")]
-    assert "has not started yet (ImagePullBackOff: no such image)" in tradewind("logs", "r", "extract").err
-
-
 MAPPED = {
     "name": "load",
     "state": "Running",
@@ -173,34 +142,6 @@ def test_status_has_one_row_for_a_mapped_task_and_one_for_each_that_failed(trade
         ["load[14]", "UpForRetry", "1", "timed", "out"],
         ["and", "1", "more"],
     ]
-
-
-def test_logs_of_an_instance(tradewind: Setup) -> None:
-    def pod_of(index: int, number: int, poke: int = 0) -> dict[str, Any]:
-        labels = {"run": "r", "task": "load", "index": str(index), "try": str(number)}
-        labels |= {"poke": str(poke)} if poke else {}
-        name = f"r-load-{index}-{number}-{poke}"
-        labels = {f"tradewind.dev/{key}": value for key, value in labels.items()}
-        return {"metadata": {"name": name, "labels": labels}, "status": {"phase": "Succeeded"}}
-
-    tradewind.fake.runs["r"] = {
-        "metadata": {"name": "r"},
-        "spec": {"dag": "sales"},
-        "status": run_status("Failed", EXTRACT, MAPPED),
-    }
-    tradewind.fake.pods = [pod_of(3, 2), pod_of(3, 1), pod_of(4, 1, 2), pod_of(4, 1, 10)]
-    assert tradewind("logs", "r", "load[3]").out == "the log of r-load-3-2-0\n"
-    assert tradewind("logs", "r", "load[3]", "--try", "1").out == "the log of r-load-3-1-0\n"
-    assert tradewind("logs", "r", "load[4]").out == "the log of r-load-4-1-10\n"
-    for name, says in (
-        ("load", "'load' is mapped: name one of its instances, as in load[3]; there are Pods of 3-4"),
-        ("load[20]", "the task 'load' of the run 'r' has 20 instances: 0 to 19"),
-        ("load[5]", "the Pod of 'load[5]' is gone, and its log with it"),
-        ("extract[0]", "the task 'extract' of the run 'r' is not mapped, so it has no index"),
-    ):
-        result = tradewind("logs", "r", name)
-        assert (result.code, result.out) == (2, "")
-        assert says in result.err
 
 
 FORBIDDEN = 'dags.tradewind.dev is forbidden: User "jo" cannot list resource "dags" in API group "tradewind.dev"'

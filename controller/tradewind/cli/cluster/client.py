@@ -101,10 +101,15 @@ class Cluster:
             response = self._api.get(url="pods", namespace=self.namespace, params={"labelSelector": selector})
             return list(self._json(response)["items"])
 
-    def log(self, pod: str, container: str, *, follow: bool) -> Iterator[bytes]:
-        """The log of a container, in pieces. A container that has not started is a CliError."""
+    def log(
+        self, pod: str, container: str, *, follow: bool = False, since: int | None = None, tail: int | None = None
+    ) -> Iterator[bytes]:
+        """The log of a container, in pieces: of the last `since` seconds, the last `tail` lines. A container that has
+        not started is a CliError."""
         timeout = (_CONNECT_SECONDS, None if follow else _READ_SECONDS)
         parameters = {"container": container, "follow": "true" if follow else "false"}
+        limits = {"sinceSeconds": since, "tailLines": tail}
+        parameters |= {name: str(limit) for name, limit in limits.items() if limit is not None}
         with self._explained("Pod", pod):
             response = self._api.get(
                 url=f"pods/{pod}/log", namespace=self.namespace, params=parameters, stream=True, timeout=timeout

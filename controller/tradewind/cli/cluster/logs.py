@@ -1,4 +1,4 @@
-"""`tradewind logs`: what a try of a task printed, from its Pod."""
+"""`tradewind logs`: what a run, or a try of one of its tasks, printed, from its Pods."""
 
 import re
 import sys
@@ -8,9 +8,12 @@ from typing import Any
 
 import click
 
-from tradewind.api.names import LABEL_INDEX, LABEL_POKE, LABEL_RUN, LABEL_TASK, LABEL_TRY, TASK_CONTAINER
+from tradewind.api.duration import parse_duration
+from tradewind.api.names import LABEL_INDEX, LABEL_RUN, LABEL_TASK, LABEL_TRY, TASK_CONTAINER
 from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.client import Cluster, cluster_options
+from tradewind.cli.cluster.pod_logs import attempt, check_container, could_not_start, has_log, is_over, why_not
+from tradewind.cli.cluster.run_logs import follow_all, print_all
 from tradewind.cli.errors import CliError
 from tradewind.engine.index_set import IndexSet
 
@@ -18,31 +21,90 @@ _POLL_SECONDS = 1.0
 _INSTANCE = re.compile(r"(.+)\[(\d+)\]")
 
 
+def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        return max(1, int(parse_duration(value).total_seconds()))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command()
 @click.argument("run", shell_complete=completions.runs)
-@click.argument("task", shell_complete=completions.tasks)
+@click.argument("task", required=False, shell_complete=completions.tasks)
 @click.option("--try", "number", type=click.IntRange(1), metavar="N", help="Which try. Default: the last.")
+@click.option("-c", "--container", metavar="NAME", default=TASK_CONTAINER, help="A sidecar or an init container.")
 @click.option("-f", "--follow", is_flag=True, help="Wait for the task to start, and go on until it ends.")
+@click.option("--since", metavar="DURATION", callback=_seconds, help="Only what was printed within, as in 5m.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines of each log.")
 @cluster_options
-def logs(cluster: Cluster, run: str, task: str, number: int | None, follow: bool) -> None:
-    """Print the log of a task of a run.
+def logs(
+    cluster: Cluster,
+    run: str,
+    task: str | None,
+    number: int | None,
+    container: str,
+    follow: bool,
+    since: int | None,
+    tail: int | None,
+) -> None:
+    """Print the log of a task of a run, or of all its tasks.
 
-    TASK is the name of a task, or `task[3]` for one instance of a mapped one.
+    TASK is the name of a task, or `task[3]` for one instance of a mapped one. Without TASK every line begins with the
+    name of its task: the last try of each, or with -f all that comes until the run ends.
     """
-    pod = _find(cluster, run, task, number)
-    while follow and (pod is None or not _has_started(pod)):
-        if pod is None:
-            _check(cluster, run, task, number, waiting=True)
-        time.sleep(_POLL_SECONDS)
-        pod = _find(cluster, run, task, number)
-    if pod is None:
-        _check(cluster, run, task, number, waiting=False)
-        raise CliError(f"the task {task!r} of the run {run!r} has no Pod{_of(number)} yet: wait for it with -f")
-    if not _has_started(pod):
-        raise CliError(f"the Pod {pod['metadata']['name']} has not started yet{_why(pod)}: wait for it with -f")
-    for piece in cluster.log(pod["metadata"]["name"], TASK_CONTAINER, follow=follow):
+    if task is None and follow:
+        if number is not None:
+            raise click.UsageError("-f without a task follows all tries: leave out --try, or name a task")
+        follow_all(cluster, run, container, since=since, tail=tail)
+    elif task is None:
+        print_all(cluster, run, container, number=number, since=since, tail=tail)
+    else:
+        _print_one(cluster, run, task, number, container, follow, since, tail)
+
+
+def _print_one(
+    cluster: Cluster,
+    run: str,
+    task: str,
+    number: int | None,
+    container: str,
+    follow: bool,
+    since: int | None,
+    tail: int | None,
+) -> None:
+    pod = _started_pod(cluster, run, task, number, container, wait=follow)
+    for piece in cluster.log(pod["metadata"]["name"], container, follow=follow, since=since, tail=tail):
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+    if told := could_not_start(pod, container):
+        raise CliError(f"{task!r} could not start: {told}")
+
+
+def _started_pod(
+    cluster: Cluster, run: str, task: str, number: int | None, container: str, *, wait: bool
+) -> dict[str, Any]:
+    """The Pod once its container has a log. Raises CliError where it has none, or with `wait` never will."""
+    told = ""
+    while True:
+        pod = _find(cluster, run, task, number)
+        if pod is None:
+            _check(cluster, run, task, number, waiting=wait)
+            why = f"the task {task!r} of the run {run!r} has no Pod{_of(number)} yet"
+        else:
+            check_container(pod, container)
+            if has_log(pod, container):
+                return pod
+            why = f"the Pod {pod['metadata']['name']} has not started{'' if is_over(pod) else ' yet'}{why_not(pod)}"
+            if is_over(pod):
+                raise CliError(why)
+        if not wait:
+            raise CliError(f"{why}: wait for it with -f")
+        if why != told:
+            told = why
+            click.echo(f"waiting: {why}", err=True)
+        time.sleep(_POLL_SECONDS)
 
 
 def _find(cluster: Cluster, run: str, task: str, number: int | None) -> dict[str, Any] | None:
@@ -61,18 +123,13 @@ def _find(cluster: Cluster, run: str, task: str, number: int | None) -> dict[str
             f"{task!r} is mapped: name one of its instances, as in {name}[{indexes.first}]; "
             f"there are Pods of {str(indexes).replace(',', ', ')}"
         )
-    return max(pods, key=_attempt, default=None)
+    return max(pods, key=attempt, default=None)
 
 
 def _instance(task: str) -> tuple[str, int | None]:
     """`("load", 3)` of `load[3]`."""
     match = _INSTANCE.fullmatch(task)
     return (match[1], int(match[2])) if match else (task, None)
-
-
-def _attempt(pod: Mapping[str, Any]) -> tuple[int, int]:
-    labels = pod["metadata"]["labels"]
-    return int(labels.get(LABEL_TRY, 0)), int(labels.get(LABEL_POKE, 0))
 
 
 def _check(cluster: Cluster, run: str, task: str, number: int | None, *, waiting: bool) -> None:
@@ -99,8 +156,23 @@ def _check(cluster: Cluster, run: str, task: str, number: int | None, *, waiting
             f"the task {task!r} did not run: {entry['state']}, {entry.get('message', 'for no known reason')}"
         )
     if ended or (number is not None and number < entry.get("try", 0)):
-        message = f"; the last it said was:\n{entry['message']}" if entry.get("message") else ""
-        raise CliError(f"the Pod of {task!r}{_of(number)} is gone, and its log with it{message}")
+        raise CliError(_gone(task, number, _try_of(entry, number)))
+
+
+def _try_of(entry: Mapping[str, Any], number: int | None) -> Mapping[str, Any]:
+    """What status says of one try; nothing where it says nothing."""
+    if number is None or number == entry.get("try"):
+        return entry
+    return next((each for each in entry.get("tries") or () if each["number"] == number), {})
+
+
+def _gone(task: str, number: int | None, told: Mapping[str, Any]) -> str:
+    """Why there is no Pod any more, or never was one, of a try that has ended."""
+    words = [told[field] for field in ("state", "reason", "message") if told.get(field)]
+    why = ": ".join(dict.fromkeys(words))
+    if told and not told.get("startedAt") and told.get("state") != "Succeeded":
+        return f"{task!r} has no log{_of(number)}, for it never started: {why}"
+    return f"the Pod of {task!r}{_of(number)} is gone, and its log with it" + (f"; its status is {why}" if why else "")
 
 
 def _entry_of(entry: Mapping[str, Any], index: int, run: str) -> dict[str, Any]:
@@ -119,24 +191,6 @@ def _entry_of(entry: Mapping[str, Any], index: int, run: str) -> dict[str, Any]:
     state = next((state for state, indexes in ranges.items() if index in IndexSet.parse(indexes)), "None")
     skipped = {"message": entry["message"]} if entry.get("reason") and entry.get("message") else {}
     return {"state": state, **({"try": 1} if state in ("Succeeded", "Failed", "Running") else skipped)}
-
-
-def _has_started(pod: Mapping[str, Any]) -> bool:
-    return (pod.get("status") or {}).get("phase") not in (None, "Pending")
-
-
-def _why(pod: Mapping[str, Any]) -> str:
-    """Why a Pod waits, as the kubelet or the scheduler puts it."""
-    status = pod.get("status") or {}
-    for container in status.get("containerStatuses") or ():
-        waiting = container.get("state", {}).get("waiting") or {}
-        if waiting.get("reason"):
-            detail = f": {waiting['message']}" if waiting.get("message") else ""
-            return f" ({waiting['reason']}{detail})"
-    for condition in status.get("conditions") or ():
-        if condition.get("status") == "False" and condition.get("message"):
-            return f" ({condition['message']})"
-    return ""
 
 
 def _of(number: int | None) -> str:
