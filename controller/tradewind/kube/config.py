@@ -12,7 +12,6 @@ import hashlib
 import logging
 import os
 import ssl
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ import yaml
 
 from tradewind.kube.credentials import Credentials, ExecCredentials, FileCredentials, StaticCredentials
 from tradewind.kube.errors import ConfigurationError
+from tradewind.kube.tls import client_context
 
 log = logging.getLogger(__name__)
 
@@ -229,36 +229,11 @@ def _cluster_tls(
     )
 
 
-def _tls_context(
-    *,
-    ca_file: Path | None = None,
-    ca_data: bytes | None = None,
-    certificate: bytes | None = None,
-    key: bytes | None = None,
-    verify: bool = True,
-) -> ssl.SSLContext:
+def _tls_context(**settings: Any) -> ssl.SSLContext:
     try:
-        tls = ssl.create_default_context(
-            cafile=ca_file, cadata=ca_data.decode("ascii") if ca_data is not None else None
-        )
-        # Cluster CAs made by older tools lack extensions that this flag (default from Python 3.13) demands.
-        tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if not verify:
-            tls.check_hostname = False
-            tls.verify_mode = ssl.CERT_NONE
-        if certificate is not None and key is not None:
-            _load_client_certificate(tls, certificate, key)
+        return client_context(**settings)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise ConfigurationError(f"cannot use the TLS settings: {error}") from error
-    return tls
-
-
-def _load_client_certificate(tls: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    # OpenSSL takes them from a file only: one that nobody else can read, gone as soon as it is loaded.
-    with tempfile.NamedTemporaryFile(suffix=".pem") as pair:
-        pair.write(certificate.rstrip() + b"\n" + key)
-        pair.flush()
-        tls.load_cert_chain(pair.name)
 
 
 def _decoded(section: Mapping[str, Any], field: str) -> bytes | None:

@@ -1,6 +1,7 @@
 """A few paths of an API server, enough for the cluster commands: our kinds, Pods, and the ways to say no."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -149,7 +150,7 @@ def _status(code: int, message: str, reason: str = "") -> tuple[int, Any]:
 
 
 @contextmanager
-def served(cluster: FakeCluster) -> Iterator[str]:
+def served(cluster: FakeCluster, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serves the cluster on this machine; gives its address."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -171,10 +172,12 @@ def served(cluster: FakeCluster) -> Iterator[str]:
             """Nothing: the output is the tests'."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

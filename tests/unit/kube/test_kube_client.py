@@ -383,9 +383,9 @@ def test_certificate_files_are_private(tmp_path: Path, monkeypatch: pytest.Monke
     modes = []
     load = ssl.SSLContext.load_cert_chain
 
-    def spy(self: ssl.SSLContext, path: str) -> None:
-        modes.append(stat.S_IMODE(Path(path).stat().st_mode))
-        load(self, path)
+    def spy(self: ssl.SSLContext, certificate: str, key: str) -> None:
+        modes.extend(stat.S_IMODE(Path(path).stat().st_mode) for path in (certificate, key))
+        load(self, certificate, key)
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", spy)
     certificate, key = self_signed()
@@ -394,4 +394,4 @@ def test_certificate_files_are_private(tmp_path: Path, monkeypatch: pytest.Monke
         "client-key-data": base64.b64encode(key).decode(),
     }
     find_connection(kubeconfig(tmp_path, "https://x", user=user))
-    assert modes == [0o600]
+    assert modes == [0o600, 0o600]

@@ -14,6 +14,7 @@ from pykube.exceptions import KubernetesError  # type: ignore[import-untyped]
 
 from tradewind.api import API_VERSION
 from tradewind.cli.cluster.kubeconfig import load_config
+from tradewind.cli.cluster.transport import Transport
 from tradewind.cli.errors import CliError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,7 +40,8 @@ class Cluster:
         config = load_config(kubeconfig, context)
         self.context = config.current_context
         self.namespace = namespace or config.namespace
-        self._api = pykube.HTTPClient(config, timeout=(min(seconds, _CONNECT_SECONDS), seconds))
+        timeouts = (min(seconds, _CONNECT_SECONDS), seconds)
+        self._api = pykube.HTTPClient(config, timeout=timeouts, http_adapter=Transport(config))
         if config.cluster.get("proxy-url"):
             self._api.session.proxies = {"http": config.cluster["proxy-url"], "https": config.cluster["proxy-url"]}
 

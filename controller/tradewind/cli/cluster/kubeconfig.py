@@ -16,7 +16,6 @@ from pykube.exceptions import PyKubeError  # type: ignore[import-untyped]
 from tradewind.cli.errors import CliError
 
 _FILE_FIELDS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
-_EXEC_V1 = "client.authentication.k8s.io/v1"
 
 
 def load_config(kubeconfig: str | None, context: str | None) -> "pykube.KubeConfig":
@@ -93,6 +92,5 @@ def _prepare(entry: dict[str, Any], folder: Path) -> None:
         except OSError as error:
             raise CliError(f"cannot read the token file of the kubeconfig: {error}") from error
     plugin = entry.get("exec")
-    if isinstance(plugin, dict) and plugin.get("apiVersion") == _EXEC_V1:
-        # Its answer has the same fields as that of v1beta1, the newest that pykube knows.
-        plugin["apiVersion"] = "client.authentication.k8s.io/v1beta1"
+    if isinstance(plugin, dict) and "/" in str(plugin.get("command", "")):
+        plugin["command"] = str(folder / plugin["command"])
