@@ -82,7 +82,8 @@ class DagSpec(Model):
     """How the result of a try is kept safe. None: a Pod that finished and was deleted while no controller watched is
     made again. Finalizer: each Pod stays until its result is in the run's status. Default: None."""
     pod_retention: Duration | None = None
-    """How long the Pods (and so the logs) of a finished run are kept. Default: as long as the run."""
+    """How long the Pods (and so the logs) of a finished run are kept, unless the run itself is deleted earlier.
+    Default: 1d."""
     params: Annotated[dict[str, Json], Field(max_length=128)] | None = None
     """Parameters of a run, by name: for each a JSON Schema, with `default` for the value when none is given. A
     parameter without a default must be given. A schema has at most 16 KiB without its default, all values together at

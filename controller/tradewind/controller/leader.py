@@ -28,6 +28,7 @@ from tradewind.controller.pods.observation import observe
 from tradewind.controller.pools import PoolStatuses
 from tradewind.controller.requests import Asked, Requests
 from tradewind.controller.resources import DagRunObject, PodObject, regarding
+from tradewind.controller.retention import Retention
 from tradewind.controller.revisions import Revisions
 from tradewind.controller.run_versions import RunVersions
 from tradewind.controller.runs import Runs
@@ -161,7 +162,8 @@ class Leader:
             wake=self._news.set,
         )
         self.pools = PoolStatuses(writer, cluster.pools, self.scheduler)
-        self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=spawn, clock=clock)
+        self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=spawn)
+        self.retention = Retention(client, writer, cluster, spawn=spawn, clock=clock)
 
     # The term -----------------------------------------------------------------------------------------------------
 
@@ -198,8 +200,7 @@ class Leader:
 
     async def _take_over(self) -> None:
         self._ready = True
-        for key in self._cluster.pools:
-            self.pool_changed(key)
+        self._each(self._cluster.pools, self.pool_changed)
         for key, dag in self._cluster.dags.items():
             # Validating all Dags takes a while; how many of their runs may be active is needed at once.
             limit = 0 if dag.metadata.deletion_timestamp else dag.facts.max_active_runs
@@ -207,21 +208,31 @@ class Leader:
         self.dags.take_over()
         self.backfills.take_over()
         async for key in _in_slices(self._cluster.runs):
-            if not self.backfills.drops(key):
-                self.runs.changed(key)
+            self._each([key], self._take_over_run)
+        self.runs.start()
         async for key in _in_slices(self._cluster.requested):
-            self.requests.changed(key)
+            self._each([key], self.requests.changed)
         self._begin_history()
         self._background.spawn(self.pools.keep_written(), "statuses of Pools")
-        self._background.spawn(self.leftovers.take_over(), "take over leftovers")
+        self._background.spawn(self.retention.keep(), "podRetention")
         async for run_uid in _in_slices(self._cluster.pods):
-            self._look_after_all(run_uid)
+            self._each([run_uid], self._take_over_pods)
         log.info(
             "leading: %d Dags, %d active runs, %d pools",
             len(self._cluster.dags),
             len(self._cluster.runs),
             len(self._cluster.pools),
         )
+
+    def _take_over_run(self, key: Key) -> None:
+        if not self.backfills.drops(key):
+            self.runs.changed(key)
+
+    def _take_over_pods(self, run_uid: str) -> None:
+        self._look_after_all(run_uid)
+        pods = list(self._cluster.pods.get(run_uid, {}).values())
+        if pods and not self._cluster.is_active(run_uid):
+            self.retention.found(run_uid, pods)
 
     async def _first_loads(self) -> None:
         """Wait for the runs that there are: who hands out slots must know who holds some, and of two runs that wait in
@@ -303,6 +314,8 @@ class Leader:
         if not gone:
             self.runs.pod_changed(run_uid, pod)
             self._look_after(run_uid, pod)
+        elif run_uid not in self._cluster.pods:
+            self.retention.pods_gone(run_uid)
 
     def _look_after_all(self, run_uid: str) -> None:
         """A run is gone: what its Pods say may have been heard before that."""
@@ -351,6 +364,7 @@ class Leader:
             )
         )
         self.leftovers.run_finished(run)
+        self.retention.run_finished(run)
 
     def _run_reopened(self, run: Asked) -> None:
         self.history.reopened((run.key[0], run.found.dag), run.key[1])

@@ -36,6 +36,12 @@ class LoadQueue:
         """Those that are not loaded yet, of the runs that have begun."""
         self._piece = asyncio.Lock()
         self._progress = asyncio.Event()
+        self._started = False
+
+    def start(self) -> None:
+        """Begin: those that there were from the beginning have been added, so it is known which come first."""
+        self._started = True
+        self._go_on()
 
     def __contains__(self, uid: str) -> bool:
         return uid in self._waiting or uid in self._loading
@@ -72,7 +78,7 @@ class LoadQueue:
             await self._progress.wait()
 
     def _go_on(self) -> None:
-        while self._heap and len(self._loading) < AT_ONCE:
+        while self._started and self._heap and len(self._loading) < AT_ONCE:
             entry = heapq.heappop(self._heap)
             not_begun, place, uid, key = entry
             if self._waiting.get(uid) is not not_begun:

@@ -160,6 +160,10 @@ class Runs:
             record.state.changed = True
             self.mark(record.state)
 
+    def start(self) -> None:
+        """Begin to load runs: `changed` was called for those that there are."""
+        self._loads.start()
+
     async def loaded(self, *, begun: bool = False) -> None:
         """Return once no run, or none that has `begun`, is left to be loaded."""
         await self._loads.loaded(begun=begun)

@@ -10,7 +10,8 @@ from tradewind.controller import dags, runs, status_pace
 
 @pytest.fixture
 async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryCluster]:
-    """A cluster in memory with a controller that leads, and gathers changes for a shorter time."""
+    """A cluster in memory with a controller that leads, and gathers changes for a shorter time. Whatever fails in the
+    background fails the test, unless that says that it expects it."""
     monkeypatch.setattr(dags, "WRITE_EVERY", 0.02)
     monkeypatch.setattr(status_pace, "LONGEST_PAUSE", 0.02)
     monkeypatch.setattr(runs, "FIRST_WRITE_AFTER", 0.01)
@@ -18,3 +19,4 @@ async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryCluste
     await cluster.start()
     yield cluster
     await cluster.stop()
+    assert cluster.failures_expected or not cluster.failures, "something failed in the background: see the log"

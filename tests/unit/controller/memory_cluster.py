@@ -48,6 +48,10 @@ class MemoryCluster:
         self.after_write: Hook = nothing
         """Called once it has."""
         self.controller: Controller
+        self.controllers: list[Controller] = []
+        """All that there were."""
+        self.failures_expected = False
+        """Whether the test makes something fail that nobody could foresee."""
         self._client: _Client
         self._task: asyncio.Task[None] | None = None
         self.fails: set[str] = set()
@@ -65,6 +69,7 @@ class MemoryCluster:
         self._client = _Client(self)
         settings = Settings(pod_namespace="ns", identity=f"controller-{uuid.uuid4()}", **options)
         self.controller = Controller(settings, self._client, clock=self._clock)
+        self.controllers.append(self.controller)
         self._task = asyncio.create_task(self.controller.run())
         await self.eventually(lambda: self.controller.leader is not None, "a controller leads")
 
@@ -87,6 +92,15 @@ class MemoryCluster:
             with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
                 await self._task
             self._task = None
+
+    @property
+    def failures(self) -> int:
+        """Steps, tasks and handlers of events that failed, in all controllers: nobody else would notice."""
+        count = 0
+        for controller in self.controllers:
+            count += int(controller.metrics.registry.get_sample_value("tradewind_loop_failures_total") or 0)
+            count += sum(informer.callback_errors for informer in controller.cluster.informers)
+        return count
 
     # ---- what a person does and sees
 

@@ -163,6 +163,7 @@ async def test_a_run_that_is_run_again_counts_when_it_ends_again(cluster: Memory
 
 
 async def test_what_cannot_be_foreseen_does_not_end_it(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.failures_expected = True
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.05)
     cluster.dag("d", successfulRunsHistoryLimit=0)
     history = cluster.controller.leader.history  # type: ignore[union-attr]

@@ -20,6 +20,8 @@ from tradewind.engine.slots import Slots
 from tradewind.engine.states import RunPhase, TaskState
 from tradewind.engine.tries import TryEvent, TryReport
 
+pytestmark = pytest.mark.unit
+
 WAITS = "waits for maxActiveRuns of the Dag (1)"
 
 
