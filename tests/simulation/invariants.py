@@ -52,7 +52,7 @@ class Invariants:
         self._limits: dict[str, list[tuple[float, int]]] = {}
         """Limits by name, with the times at which they were set."""
         self._asked_to_end: dict[str, None] = {}
-        """UIDs of Pods of which somebody has asked for the deletion."""
+        """UIDs of Pods of which somebody has asked for the end."""
         self._said_by: dict[tuple[str, str, str, int], Life] = {}
         """Who wrote how a try ended: (UID of the run, task, index, number), of those that status tells of."""
         self._timed_out: dict[str, float] = {}
@@ -70,7 +70,7 @@ class Invariants:
         if commit.kind is PODS and commit.old is None:
             assert commit.new is not None
             self._pod_made(commit.new.document)
-        elif commit.kind is PODS and commit.new is not None and "deletionTimestamp" in commit.new.metadata:
+        elif commit.kind is PODS and commit.new is not None and _is_to_end(commit.new.metadata):
             self._asked_to_end[commit.new.metadata["uid"]] = None
         elif commit.kind is DAGRUNS and commit.new is not None:
             before = commit.old.document if commit.old is not None else {}
@@ -216,8 +216,8 @@ class Invariants:
         return "deletionTimestamp" in run["metadata"] or self._timed_out.get(truth.id.run_uid, -1.0) >= since
 
     def _counts(self, pod: Json) -> bool:
-        """Whether a Pod takes slots: not one that has ended, or is to be deleted, or whose run is over."""
-        if pod["status"].get("phase") in FINISHED or "deletionTimestamp" in pod["metadata"]:
+        """Whether a Pod takes slots: not one that has ended, or is to end, or whose run is over."""
+        if pod["status"].get("phase") in FINISHED or _is_to_end(pod["metadata"]):
             return False
         statuses = pod["status"].get("containerStatuses") or ()
         if any("terminated" in status["state"] for status in statuses if status["name"] == names.TASK_CONTAINER):
@@ -410,6 +410,10 @@ class Invariants:
                 self._lost(truth, f"{what}, status says {_told(said)}")
             elif truth.exit_code == 0 and said["state"] != "Succeeded":
                 self.world.fail(f"{what}, status says {_told(said)}")
+
+
+def _is_to_end(metadata: Json) -> bool:
+    return "deletionTimestamp" in metadata or names.ANNOTATION_ENDED in (metadata.get("annotations") or {})
 
 
 def _same_instance(one: TryId, other: TryId) -> bool:

@@ -97,6 +97,8 @@ class _Pod:
     placed: datetime | None = None
     started: datetime | None = None
     finished: datetime | None = None
+    sidecar_runs: bool = False
+    """Whether a container beside the task's goes on until it is told to end."""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
 
@@ -225,10 +227,12 @@ class Kubelet:
             self._later(uid, truth.script.duration, self._finish)
 
     def _finish(self, uid: str) -> None:
-        truth = self._pods[uid].truth
-        self._end(uid, truth.script.exit_code, "itself", {})
+        pod = self._pods[uid]
+        document = self._server.find(PODS, pod.namespace, pod.truth.name)
+        pod.sidecar_runs = document is not None and len(document["spec"]["containers"]) > 1
+        self._end(uid, pod.truth.script.exit_code, "itself", {})
 
-    def _end(self, uid: str, exit_code: int, by: str, extra: Json, *, phase: str | None = None) -> None:
+    def _end(self, uid: str, exit_code: int, by: str, extra: Json, phase: str | None = None) -> None:
         """The container ends, and its status is written a little later."""
         pod = self._pods[uid]
         truth = pod.truth
@@ -252,11 +256,20 @@ class Kubelet:
                 "startedAt": self._server.timestamp(pod.started),
                 "finishedAt": self._server.timestamp(pod.finished),
             }
-            status["containerStatuses"] = [_container({"terminated": terminated})]
+            status["containerStatuses"] = [_container({"terminated": terminated}), *self._sidecar(pod)]
+            if pod.sidecar_runs:
+                status["phase"] = "Running"
         truth.told = self._status(pod, status)
         document = self._server.find(PODS, pod.namespace, truth.name)
         if document is not None and "deletionTimestamp" in document["metadata"]:
             self._later(uid, self._delay(), self._clean_up)
+
+    def _sidecar(self, pod: _Pod) -> list[Json]:
+        document = self._server.find(PODS, pod.namespace, pod.truth.name)
+        others = [each["name"] for each in (document or {"spec": {"containers": ()}})["spec"]["containers"]]
+        now = self._server.timestamp(self._now())
+        state = {"running": {"startedAt": now}} if pod.sidecar_runs else {"terminated": {"exitCode": TERMINATED}}
+        return [_container(state, name) for name in others if name != names.TASK_CONTAINER]
 
     def _told_to_end(self, uid: str) -> None:
         """Deletion was asked for."""
@@ -290,8 +303,16 @@ class Kubelet:
             "reason": "DeadlineExceeded",
             "message": "Pod was active on the node longer than the specified deadline",
         }
-        code = TERMINATED if self._pods[uid].truth.script.polite else KILLED
-        self._end(uid, code, "deadline", extra, phase="Failed")
+        pod = self._pods[uid]
+        if pod.truth.ended_by:
+            if pod.sidecar_runs:
+                pod.sidecar_runs = False
+                self._later(uid, self._delay(), self._tell, "Failed", extra)
+            return
+        document = self._server.find(PODS, pod.namespace, pod.truth.name)
+        grace = document["spec"]["terminationGracePeriodSeconds"] if document is not None else 0
+        code, seconds = (TERMINATED, 0.2) if pod.truth.script.polite else (KILLED, float(grace))
+        self._later(uid, seconds, self._end, code, "deadline", extra, "Failed")
 
     def _gone(self, uid: str) -> None:
         pod = self._pods.pop(uid, None)
@@ -330,5 +351,5 @@ class Kubelet:
         return self._server.handle(request).status
 
 
-def _container(state: Json) -> Json:
-    return {"name": names.TASK_CONTAINER, "image": "none", "state": state, "restartCount": 0, "ready": False}
+def _container(state: Json, name: str = names.TASK_CONTAINER) -> Json:
+    return {"name": name, "image": "none", "state": state, "restartCount": 0, "ready": False}

@@ -162,7 +162,7 @@ class Leader:
             wake=self._news.set,
         )
         self.pools = PoolStatuses(writer, cluster.pools, self.scheduler)
-        self.leftovers = Leftovers(client, writer, cluster, self.tries, spawn=spawn)
+        self.leftovers = Leftovers(client, cluster, self.tries, spawn=spawn)
         self.retention = Retention(client, writer, cluster, spawn=spawn, clock=clock)
 
     # The term -----------------------------------------------------------------------------------------------------

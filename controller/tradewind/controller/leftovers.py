@@ -8,6 +8,7 @@ from functools import partial
 from tradewind.api import names
 from tradewind.controller.background import Spawn
 from tradewind.controller.cluster import Cluster
+from tradewind.controller.pod_ends import RUN_ENDED, sidecars_run
 from tradewind.controller.pods.observation import has_stopped
 from tradewind.controller.resources import DAGRUNS, PodObject
 from tradewind.controller.tries import Tries
@@ -15,8 +16,7 @@ from tradewind.engine.run import RunState
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.lease import NotLeader
-from tradewind.kube.resources import PODS
-from tradewind.kube.writer import Writer, WriterStopped
+from tradewind.kube.writer import WriterStopped
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,12 @@ class Leftovers:
     def __init__(
         self,
         client: KubeClient,
-        writer: Writer,
         cluster: Cluster,
         tries: Tries,
         *,
         spawn: Spawn,
     ) -> None:
-        self._client, self._writer, self._cluster, self._tries, self._spawn = client, writer, cluster, tries, spawn
+        self._client, self._cluster, self._tries, self._spawn = client, cluster, tries, spawn
         self._looking: set[str] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -72,7 +71,7 @@ class Leftovers:
                     # Others may have come meanwhile.
                     if not any(_is_left(left) for left in self._cluster.pods.get(run_uid, {}).values()):
                         return
-                    wait = LOOK_AFTER
+                    wait = LOOK_AFTER * 5
                 except (NotLeader, WriterStopped):
                     return
                 except KubeError as error:
@@ -86,7 +85,8 @@ class Leftovers:
             if self._cluster.is_active(run_uid):
                 return  # it runs again
             if not has_stopped(left) and left.metadata.deletion_timestamp is None:
-                await self._delete(left)
+                why = names.ENDED_FOR_SIDECARS if sidecars_run(left) else RUN_ENDED
+                self._spawn(self._tries.ends.end(left, why), f"end {left.metadata.name}")
             await self._tries.let_go(left)
 
     async def _has_ended(self, namespace: str, name: str, uid: str) -> bool:
@@ -97,13 +97,6 @@ class Leftovers:
                 return True
             raise
         return run["metadata"]["uid"] != uid or run.get("status", {}).get("phase") in ("Succeeded", "Failed")
-
-    async def _delete(self, pod: PodObject) -> None:
-        try:
-            await self._writer.delete(PODS, pod.metadata.namespace, pod.metadata.name, uid=pod.metadata.uid)
-        except ApiError as error:
-            if not (error.is_not_found or error.is_conflict):
-                raise
 
 
 def _is_left(pod: PodObject) -> bool:

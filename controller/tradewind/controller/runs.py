@@ -27,7 +27,7 @@ from tradewind.controller.revisions import Revision
 from tradewind.controller.run_record import Detail, Record, Written, keep_up, recorded, version_of
 from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec
 from tradewind.controller.status_pace import WRITE_EVERY, StatusPace, cost_of_write
-from tradewind.controller.tries import Tries, is_stray
+from tradewind.controller.tries import Tries
 from tradewind.controller.unscheduled_runs import UnscheduledRuns
 from tradewind.engine import known_tries
 from tradewind.engine.ended_run import EndedRun
@@ -336,7 +336,7 @@ class Runs:
         self._is_over(key, uid, version_of(found))
         state = RunState(info, revision.dag, Slots(), status=status, graph=revision.graph)
         for pod in list(self._cluster.pods.get(uid, {}).values()):
-            self._end_stray(state, pod)
+            self._end_what_goes_on(state, pod)
         self._on_finished(state, version_of(found))
         self._wake()
 
@@ -366,8 +366,8 @@ class Runs:
                     log.warning("cannot write the status of DagRun %s/%s: %s", *record.key, error)
 
     def pod_changed(self, run_uid: str, pod: PodObject) -> None:
-        """Note a protected Pod that is over: it is let go once status has its result. Delete one that goes on though
-        nobody waits for its try any more."""
+        """Note a protected Pod that is over: it is let go once status has its result. End one that goes on though
+        nobody waits for its try any more, or only what is beside its task."""
         record = self.records.get(run_uid)
         if record is None:
             return
@@ -375,12 +375,11 @@ class Runs:
             record.over.add(pod.metadata.name)
             record.state.changed = True
             self.mark(record.state)
-        else:
-            self._end_stray(record.state, pod)
+        self._end_what_goes_on(record.state, pod)
 
-    def _end_stray(self, state: RunState, pod: PodObject) -> None:
-        if is_stray(state, pod):
-            self._spawn(self._tries.end_stray(pod), f"end {pod.metadata.name}")
+    def _end_what_goes_on(self, state: RunState, pod: PodObject) -> None:
+        if (ending := self._tries.ending(state, pod)) is not None:
+            self._spawn(ending, f"end {pod.metadata.name}")
 
     async def _keep_written(self, record: Record) -> None:
         """Write status whenever there is news, until the run has ended or is dropped."""

@@ -5,17 +5,15 @@ A Pod's name is fixed by the try, so making it twice is harmless: the second att
 
 import asyncio
 import logging
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
-
-import msgspec
 
 from tradewind.api import names
 from tradewind.api.templates import TemplateError
 from tradewind.api.variables import MissingVariableError
 from tradewind.controller.cluster import Cluster
+from tradewind.controller.pod_ends import SUPERSEDED, PodEnds, sidecars_run
 from tradewind.controller.pods.manifest import pod_manifest, pod_name
 from tradewind.controller.pods.observation import is_over, observe, run_uid_of, try_of
 from tradewind.controller.quotas import Quotas
@@ -30,7 +28,7 @@ from tradewind.engine.states import TaskState
 from tradewind.engine.tries import HeldBy, TryEvent, TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
-from tradewind.kube.errors import ApiError, KubeError, Unreachable
+from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.resources import PODS
 from tradewind.kube.writer import NotWanted, Writer, WriterStopped
@@ -81,8 +79,7 @@ class Tries:
         """Errors that nobody foresaw and that were logged, by namespace and Dag."""
         self._unseen: dict[tuple[str, str], TryKey] = {}
         """Pods that were made, by (run UID, name), and that the cache does not have yet."""
-        self._ending: set[str] = set()
-        """UIDs of Pods that are being ended since nobody waits for their tries."""
+        self.ends = PodEnds(writer, cluster)
 
     async def start(self, run: RunState, start: Start) -> None:
         """Make the Pod of a try, or find out why there will be none. To start what is being started does nothing."""
@@ -255,52 +252,32 @@ class Tries:
         """The cache knows of a Pod."""
         self._unseen.pop((run_uid, pod.metadata.name), None)
 
-    async def end_stray(self, pod: PodObject) -> None:
-        """End a Pod that nobody waits for any more."""
-        metadata = pod.metadata
-        if metadata.uid in self._ending:
-            return
-        self._ending.add(metadata.uid)
-        try:
-            while True:
-                try:
-                    await self._writer.delete(PODS, metadata.namespace, metadata.name, uid=metadata.uid)
-                    return
-                except (NotLeader, WriterStopped):
-                    return
-                except KubeError as error:
-                    if isinstance(error, ApiError) and (error.is_not_found or error.is_conflict):
-                        return
-                    log.warning("cannot delete Pod %s/%s: %s", metadata.namespace, metadata.name, error)
-                await asyncio.sleep(STOP_AGAIN)
-        finally:
-            self._ending.discard(metadata.uid)
+    def ending(self, run: RunState, pod: PodObject) -> Coroutine[Any, Any, None] | None:
+        """What ends a Pod that goes on though nobody waits for its try any more, or only what is beside its task."""
+        if _is_stray(run, pod):
+            return self.ends.end(pod, SUPERSEDED)
+        return self.ends.end_sidecars(pod) if sidecars_run(pod) else None
 
     async def stop(self, stop: Stop) -> None:
         """End a try that is under way; its end is then reported by its Pod."""
-        info, name = stop.run, pod_name(stop.run, stop.key)
+        info = stop.run
         while True:
             try:
                 found = await self._find_try(info, stop.key)
-                if found is None or is_over(found):
-                    # It is too late. What it says is worth more than that its time was up, by a cache that lags behind.
-                    await self._settle(info, stop.key, found)
-                    return
-                if stop.why.reason == "Timeout" and await self._expire(found):
-                    return
-                await self._writer.delete(PODS, info.namespace, name, uid=found.metadata.uid)
                 break
-            except ApiError as error:
-                if not error.is_not_found:
-                    log.warning("cannot stop Pod %s/%s: %s", info.namespace, name, error)
-            except (NotLeader, WriterStopped):
-                return
-            except Unreachable as error:
-                log.warning("cannot stop Pod %s/%s: %s", info.namespace, name, error)
+            except KubeError as error:
+                log.warning("cannot stop Pod %s/%s: %s", info.namespace, pod_name(info, stop.key), error)
             await asyncio.sleep(STOP_AGAIN)
-        if self._cluster.pod(info.uid, name) is None:
-            # The watch may never show a Pod that goes before it is caught up.
-            await self.confirm_missing(info, stop.key)
+        if found is None or is_over(found):
+            # It is too late. What it says is worth more than that its time was up, by a cache that lags behind.
+            await self._settle(info, stop.key, found)
+            return
+        await asyncio.gather(self.ends.end(found, stop.why.reason), self._hear_of_end(info, stop.key))
+
+    async def _hear_of_end(self, info: RunInfo, key: TryKey) -> None:
+        """The watch may never show a Pod that goes before it is caught up."""
+        if self._cluster.pod(info.uid, pod_name(info, key)) is None:
+            await self.confirm_missing(info, key)
 
     async def confirm_missing(self, info: RunInfo, key: TryKey) -> None:
         """A try is under way by status and has no Pod in our cache: ask, until the watch has it or it has ended, and
@@ -319,20 +296,9 @@ class Tries:
             if self._cluster.pod(info.uid, name) is not None:
                 return
 
-    async def _find(self, namespace: str, name: str) -> PodObject | None:
-        try:
-            found = msgspec.convert(await self._client.get(PODS, namespace, name), PodObject)
-        except ApiError as error:
-            if error.is_not_found:
-                return None
-            raise
-        if is_over(found):
-            self._cluster.keep_result(found)
-        return found
-
     async def _find_try(self, info: RunInfo, key: TryKey) -> PodObject | None:
         """The Pod of a try, as it is now."""
-        found = await self._find(info.namespace, pod_name(info, key))
+        found = await self._cluster.find_pod(info.namespace, pod_name(info, key))
         return found if found is not None and _is_of(found, info.uid, key) else None
 
     async def _settle(self, info: RunInfo, key: TryKey, found: PodObject | None) -> None:
@@ -377,7 +343,7 @@ class Tries:
                     log.warning("cannot release Pod %s/%s: %s", namespace, name, error)
                     await asyncio.sleep(STOP_AGAIN)
             try:
-                found = await self._find(namespace, name)
+                found = await self._cluster.find_pod(namespace, name)
             except KubeError:
                 await asyncio.sleep(STOP_AGAIN)
                 continue
@@ -391,7 +357,7 @@ class Tries:
         run_uid, namespace = run.info.uid, run.info.namespace
         while True:
             try:
-                found = await self._find(namespace, name)
+                found = await self._cluster.find_pod(namespace, name)
                 break
             except KubeError as error:
                 if not error.is_transient:
@@ -411,20 +377,11 @@ class Tries:
             message = f"there is a Pod {name!r} that is not of this try; delete it"
             self._report(run_uid, _postponed(key, "NameTaken", message, bounded=True))
 
-    async def _expire(self, pod: PodObject) -> bool:
-        """Let the kubelet end the Pod, which keeps its logs. False where that cannot be done."""
-        if pod.status.start_time is None:
-            return False
-        elapsed = (self._clock.now() - pod.status.start_time).total_seconds()
-        body = {"spec": {"activeDeadlineSeconds": max(1, math.floor(elapsed))}}
-        await self._writer.patch(PODS, pod.metadata.namespace, pod.metadata.name, body)
-        return True
-
     def _refuse(self, run_uid: str, key: TryKey, reason: str, message: str) -> None:
         self._report(run_uid, _report(key, TryEvent.REFUSED, reason=reason, message=message, retry=False))
 
 
-def is_stray(run: RunState, pod: PodObject) -> bool:
+def _is_stray(run: RunState, pod: PodObject) -> bool:
     """Whether a Pod goes on though nobody waits for its try any more: its task was run again, or marked."""
     identity = try_of(pod)
     if identity is None or pod.metadata.deletion_timestamp is not None or is_over(pod):

@@ -14,6 +14,7 @@ import orjson
 
 from apiserver import ApiServer, MemoryClient, Request, Response
 from apiserver.kinds import ALL, place_of
+from tradewind.api import names
 from tradewind.controller.controller import Controller
 from tradewind.controller.settings import Settings
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
@@ -30,6 +31,12 @@ MERGE_PATCH = "application/merge-patch+json"
 
 def nothing(method: str, plural: str, name: str, body: Json) -> None:
     """A hook that lets everything pass."""
+
+
+def is_ended(pod: Json) -> bool:
+    """Whether the controller has asked for the end of a Pod."""
+    metadata = pod["metadata"]
+    return "deletionTimestamp" in metadata or names.ANNOTATION_ENDED in metadata.get("annotations", {})
 
 
 class MemoryCluster:
@@ -167,7 +174,7 @@ class MemoryCluster:
         return self.get(plural, name).get("status") or {}
 
     def end(self, pod: str, run: str) -> None:
-        """The container of a Pod of `stays` ends; if the Pod is being deleted it goes."""
+        """The container of a Pod of `stays` ends as its run says; if the Pod is being deleted it goes."""
         self.kubelet(pod, run)
         if "deletionTimestamp" in self.get("pods", pod)["metadata"]:
             self._ask("DELETE", "pods", pod, {"gracePeriodSeconds": 0})
@@ -224,7 +231,9 @@ class MemoryCluster:
         ended = {"exitCode": int(fails), "reason": "Error" if fails else "Completed"}
         state = {"terminated": {**ended, "startedAt": now, "finishedAt": now}}
         phase = "Failed" if fails else "Succeeded"
-        status = {"phase": phase, "containerStatuses": [{"name": "task", "state": state}]}
+        status: Json = {"phase": phase, "containerStatuses": [{"name": "task", "state": state}]}
+        if names.ANNOTATION_ENDED in self.get("pods", pod)["metadata"]["annotations"]:
+            status |= {"phase": "Failed", "reason": "DeadlineExceeded"}
         self._ask("PATCH", "pods", pod, {"status": status}, "status")
 
 
@@ -262,4 +271,4 @@ class _Client(MemoryClient):
         return answer
 
 
-__all__ = ["ApiError", "Hook", "Json", "MemoryCluster", "Unreachable", "nothing"]
+__all__ = ["ApiError", "Hook", "Json", "MemoryCluster", "Unreachable", "is_ended", "nothing"]

@@ -1,13 +1,14 @@
 """What the state of a Pod says about its try: above all, whose fault its end was."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
 
 from tradewind.controller.pods.observation import has_stopped, is_over, observe, run_uid_of, try_of
 from tradewind.controller.resources import PodObject
-from tradewind.engine.tries import TryEvent, TryKey, TryReport
+from tradewind.engine.tries import HeldBy, TryEvent, TryKey, TryReport
 
 pytestmark = pytest.mark.unit
 
@@ -343,3 +344,73 @@ def test_pods_are_known_by_their_labels_and_owner() -> None:
     assert (try_of(stranger), run_uid_of(stranger), observe(stranger, gone=False)) == (None, None, None)
     other = [{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": True}]
     assert run_uid_of(pod(ownerReferences=other)) is None
+
+
+# Pods that the controller has ended by their deadline -----------------------------------------------------------------
+
+DEADLINE = "reason: DeadlineExceeded\nmessage: Pod was active on the node longer than the specified deadline"
+
+
+def ended_for(why: str) -> dict[str, Any]:
+    return {"annotations": {"tradewind.dev/ended": why}}
+
+
+@pytest.mark.parametrize("why", ["Stopped", "FailFast", "RunTimeout", "Superseded"])
+@pytest.mark.parametrize(("exit_code", "more"), [(143, DEADLINE), (137, DEADLINE), (0, DEADLINE), (143, "")])
+def test_one_that_was_ended_for_another_reason_was_lost_and_not_too_slow(why: str, exit_code: int, more: str) -> None:
+    """Also before the kubelet says why, and if the container is polite."""
+    found = pod(terminated(exit_code, "Error", more=more), **ended_for(why))
+    assert summary(found) == (TryEvent.LOST, why, exit_code)
+
+
+def test_what_ended_well_before_the_kubelet_came_to_it_ended_well() -> None:
+    found = pod(terminated(0, "Completed", message="[1]", phase="Succeeded"), **ended_for("Stopped"))
+    assert (summary(found), seen(found).output) == ((TryEvent.ENDED, None, 0), "[1]")
+
+
+@pytest.mark.parametrize("why", ["Timeout", "SensorTimeout"])
+@pytest.mark.parametrize("more", [DEADLINE, ""])
+def test_one_that_was_ended_for_its_own_limit_has_exceeded_it(why: str, more: str) -> None:
+    assert summary(pod(terminated(143, "Error", more=more), **ended_for(why))) == (
+        TryEvent.ENDED,
+        "DeadlineExceeded",
+        143,
+    )
+
+
+@pytest.mark.parametrize(("exit_code", "reason"), [(0, "Completed"), (1, "Error"), (137, "OOMKilled")])
+def test_one_that_was_ended_for_its_sidecars_says_how_its_task_went(exit_code: int, reason: str) -> None:
+    alone = seen(pod(terminated(exit_code, reason, message="[1]")))
+    assert seen(pod(terminated(exit_code, reason, message="[1]", more=DEADLINE), **ended_for("Sidecars"))) == alone
+
+
+def test_one_that_was_ended_while_its_init_container_ran() -> None:
+    status = f"phase: Failed\n{DEADLINE}"
+    assert summary(pod(status, **ended_for("FailFast"))) == (TryEvent.LOST, "FailFast", None)
+    assert summary(pod(status, **ended_for("Timeout"))) == (TryEvent.ENDED, "DeadlineExceeded", None)
+    assert summary(pod(status)) == (TryEvent.ENDED, "DeadlineExceeded", None)
+
+
+# Why a Pod has not started --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "node", "held_by"),
+    [
+        ("", None, HeldBy.CLUSTER),
+        ("", "node-1", None),
+        ('{type: PodScheduled, status: "True", lastTransitionTime: "2026-03-01T06:00:05Z"}', "node-1", None),
+        ('{type: PodScheduled, status: "False", reason: Unschedulable, message: full}', None, HeldBy.CLUSTER),
+        ('{type: PodScheduled, status: "False", reason: SchedulingGated}', None, HeldBy.GATES),
+        (
+            '{type: PodScheduled, status: "False", reason: Unschedulable, message: \'0/1 nodes are available: '
+            'persistentvolumeclaim "data" not found. preemption: 0/1\'}',
+            None,
+            None,
+        ),
+    ],
+)
+def test_whose_affair_it_is(condition: str, node: str | None, held_by: HeldBy | None) -> None:
+    report = seen(pod(f"phase: Pending\nconditions: [{condition}]", node=node))
+    assert (report.event, report.held_by) == (TryEvent.CREATED, held_by)
+    assert report.held_since == (STARTED if "True" in condition else None)

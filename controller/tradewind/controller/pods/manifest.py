@@ -38,6 +38,9 @@ def pod_manifest(
         "ownerReferences": [owner_reference("DagRun", info.name, info.uid)],
     }
     pod["spec"]["restartPolicy"] = "Never"
+    for container in pod["spec"].get("initContainers", ()):
+        # Why the task could not begin is then said by the last lines of its log.
+        container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     return pod
 
 

@@ -129,11 +129,14 @@ def _task_container(pod: PodObject) -> ContainerStatus | None:
 
 def _ended(pod: PodObject, identity: TryKey, ended: Terminated) -> TryReport:
     success = ended.exit_code == 0 and not (pod.status.phase == "Failed" and pod.status.reason in _LOST_REASONS)
-    lost = None if success else _lost_reason(pod, ended)
+    deadline = _exceeded(pod, ended)
+    lost = _asked_for(pod) if deadline else None
+    if not (success or lost):
+        lost = _lost_reason(pod, ended)
     reason: str | None
     if lost:
         event, reason = TryEvent.LOST, lost
-    elif pod.status.reason == "DeadlineExceeded":
+    elif deadline:
         event, reason = TryEvent.ENDED, "DeadlineExceeded"
     else:
         event, reason = TryEvent.ENDED, None if success or ended.reason == "Error" else ended.reason or None
@@ -154,6 +157,21 @@ def _ended(pod: PodObject, identity: TryKey, ended: Terminated) -> TryReport:
         output=ended.message if success else None,
         deletion=deletion,
     )
+
+
+def _exceeded(pod: PodObject, ended: Terminated) -> bool:
+    """Whether a container ended since its Pod had to: by its own deadline, or by one that we gave it."""
+    asked = pod.metadata.annotations.get(names.ANNOTATION_ENDED)
+    if asked == names.ENDED_FOR_SIDECARS:
+        return False
+    # The kubelet may tell that the container was killed before it tells why.
+    return pod.status.reason == "DeadlineExceeded" or (asked is not None and ended.exit_code != 0)
+
+
+def _asked_for(pod: PodObject) -> str | None:
+    """Why we have ended a Pod, where that says nothing of how its task went; None for a limit of the task itself."""
+    asked = pod.metadata.annotations.get(names.ANNOTATION_ENDED)
+    return None if asked in (None, "Timeout", "SensorTimeout") else asked
 
 
 def _lost_reason(pod: PodObject, ended: Terminated) -> str | None:
@@ -209,6 +227,8 @@ def _failed_without_container(pod: PodObject, identity: TryKey) -> TryReport:
     """The Pod failed before its task ran, or its container's state was never reported."""
     reason, message = pod.status.reason or "PodFailed", pod.status.message or None
     if reason == "DeadlineExceeded":
+        if asked := _asked_for(pod):
+            return _report(identity, TryEvent.LOST, reason=asked, message=message)
         return _report(identity, TryEvent.ENDED, reason=reason, message=message)
     for container in pod.status.init_container_statuses:
         ended = container.state.terminated
@@ -216,7 +236,8 @@ def _failed_without_container(pod: PodObject, identity: TryKey) -> TryReport:
             lost = _lost_reason(pod, ended)
             if lost:
                 return _report(identity, TryEvent.LOST, reason=lost, message=message)
-            text = f"init container {container.name!r} ended with exit code {ended.exit_code}: {ended.message}"
+            text = f"init container {container.name!r} ended with exit code {ended.exit_code}"
+            text += f": {ended.message.strip()}" if ended.message.strip() else ""
             return _report(identity, TryEvent.ENDED, reason="InitContainerFailed", message=text)
     return _report(identity, TryEvent.LOST, reason=reason, message=message)
 
@@ -227,7 +248,7 @@ def _message(pod: PodObject, ended: Terminated) -> str | None:
         text = next((each.message for each in _disruptions(pod) if each.message), text)
         if pod.metadata.deletion_timestamp is not None and not _disruption(pod):
             text = "its Pod was deleted, and how its container ended is not known"
-    if pod.status.message and pod.status.reason:
+    if pod.status.message and pod.status.reason and names.ANNOTATION_ENDED not in pod.metadata.annotations:
         text = f"{pod.status.message} {text}".strip()
     if ended.reason == "OOMKilled":
         text = f"used more memory than its limit. {text}".strip()
