@@ -11,11 +11,13 @@ import sys
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 import yaml
 
+MAX_BYTES = 64 * 1024 * 1024
+"""In one file: a device may have no end."""
 MAX_VALUES = 1_000_000
 """In one document, aliases written out: a few lines can stand for billions."""
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -129,10 +131,18 @@ def _has_yaml(folder: Path) -> bool:
 
 def _text(file: str) -> str:
     if file != "-":
-        return Path(file).read_bytes().decode()
+        with Path(file).open("rb") as stream:
+            return _decoded(stream)
     # What is no text in this locale may be text all the same.
     given = getattr(sys.stdin, "buffer", None)
-    return given.read().decode() if given is not None else sys.stdin.read() if sys.stdin else ""
+    return _decoded(given) if given is not None else sys.stdin.read() if sys.stdin else ""
+
+
+def _decoded(stream: BinaryIO) -> str:
+    content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES // 1024**2} MiB")
+    return content.decode()
 
 
 def _unreadable(file: str, error: Exception) -> _UnreadableError:
@@ -141,8 +151,8 @@ def _unreadable(file: str, error: Exception) -> _UnreadableError:
     name = "<stdin>" if file == "-" else file
     if isinstance(error, UnicodeDecodeError):
         return _UnreadableError(f"{name} is not a text file in UTF-8")
-    why = error.strerror if isinstance(error, OSError) else None
-    return _UnreadableError(f"cannot read {name}: {(why or str(error)).lower()}")
+    why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+    return _UnreadableError(f"cannot read {name}: {why}")
 
 
 def _parse(file: str, text: str) -> Iterator[Document]:

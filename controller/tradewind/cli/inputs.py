@@ -1,6 +1,7 @@
 """What the user gave on the command line, checked: documents, params, moments."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -95,6 +96,8 @@ def parse_params(given: Sequence[str], schemas: Mapping[str, Any]) -> dict[str, 
             raise CliError(f"--param {text!r} is not name=value, as in --param region=eu")
         if name in params:
             raise CliError(f"--param {name} is given twice")
+        if not value.isprintable() and any("\ud800" <= each <= "\udfff" for each in value):
+            raise CliError(f"--param {name}: its value is not text in UTF-8")
         params[name] = _typed(value, schemas.get(name))
     return params
 
@@ -105,10 +108,20 @@ def _typed(value: str, schema: Any) -> Any:
     if types == ["string"]:
         return value
     try:
-        parsed = json.loads(value)
-    except ValueError:
+        parsed = json.loads(value, parse_constant=_no_constant, parse_float=_finite)
+    except (ValueError, RecursionError):
         return value
     return value if isinstance(parsed, str) is False and "string" in types and _type(parsed) not in types else parsed
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is too large a number")
+    return number
 
 
 def _type(value: Any) -> str:
@@ -137,7 +150,9 @@ def parse_moment(text: str, zone: tzinfo) -> datetime:
     except ValueError as error:
         raise CliError(f"{text!r} is not a moment: write 2026-01-31 or 2026-01-31T06:00:00Z") from error
     try:
-        return (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment).astimezone(UTC)
+        found = (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment).astimezone(UTC)
+        found.astimezone(zone)
+        return found
     except OverflowError as error:
         raise CliError(f"{text!r} is too far from now for a calendar") from error
 

@@ -63,7 +63,10 @@ def item_values(run: "RunState", task: ResolvedTask) -> dict[str, Any]:
 def _run_values(run: "RunState") -> dict[str, Any]:
     info = run.info
     zone = ZoneInfo(run.dag.spec.time_zone or "UTC")
-    local = info.logical_date.astimezone(zone)
+    try:
+        local = info.logical_date.astimezone(zone)
+    except OverflowError as error:
+        raise TemplateError(f"the logical date is too far from now for the time zone {zone}") from error
     return {
         "logicalDate": format_time(info.logical_date),
         "ds": local.strftime("%Y-%m-%d"),

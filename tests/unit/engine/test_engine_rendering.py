@@ -170,6 +170,11 @@ def test_an_error_names_the_field(fields: dict[str, Any], field: str) -> None:
         render(made)
 
 
+def test_a_date_beyond_the_calendar_of_the_zone() -> None:
+    with pytest.raises(TemplateError, match="too far from now for the time zone America/New_York"):
+        args("{{ ds }}", logical_date=datetime(1, 1, 1, tzinfo=UTC), spec={"timeZone": "America/New_York"})
+
+
 def test_braces_in_data_are_not_templates() -> None:
     assert args("{{ params.x }}", params={"x": "{{ ds }}"}, spec={"params": {"x": {}}}) == "{{ ds }}"
 

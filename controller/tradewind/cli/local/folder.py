@@ -1,6 +1,7 @@
 """The folder of a run: logs, outputs, status.yaml. What a cluster keeps in Pods and in the DagRun, kept in files."""
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -24,6 +25,7 @@ _TAIL_LINES = 80
 _MOST_OUTPUT = 1024 * 1024
 _ALIVE = "running"
 """A file in the folder of a run, locked as long as its process lives, and gone when the run has finished."""
+_UNFINISHED = ".status.yaml"
 _KILLED = "the process that ran it was killed"
 
 
@@ -133,6 +135,7 @@ def mark_killed(base: Path) -> list[str]:
             # It may have finished just now.
             if alive.exists() and _end(alive.parent):
                 found.append(alive.parent.name)
+            (alive.parent / _UNFINISHED).unlink(missing_ok=True)
             alive.unlink(missing_ok=True)
             locks.release(descriptor)
     return found
@@ -142,7 +145,8 @@ def _end(folder: Path) -> bool:
     """Write into the status of a run that it was killed; False if it had finished."""
     path = folder / "status.yaml"
     try:
-        run = yaml.load(path.read_bytes(), Loader=_Loader)
+        with open_plain(path) as file:
+            run = yaml.load(file, Loader=_Loader)
         status = run["status"]
         if status["phase"] in FINISHED_PHASES:
             return False
@@ -164,7 +168,7 @@ def _end(folder: Path) -> bool:
 
 
 def _write(folder: Path, dag_run: dict[str, Any]) -> None:
-    unfinished = folder / ".status.yaml"
+    unfinished = folder / _UNFINISHED
     try:
         with unfinished.open("w", encoding="utf-8") as file:
             yaml.dump(dag_run, file, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
@@ -177,7 +181,12 @@ def _write(folder: Path, dag_run: dict[str, Any]) -> None:
 def open_plain(path: Path) -> BinaryIO:
     """A file that a task has written, to read. Raises OSError for what is none: a task may have put anything there, a
     pipe that nobody writes to or a link to a file of the user's."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a symbolic link") from error
+        raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(0, "it is not a file")

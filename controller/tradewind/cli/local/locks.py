@@ -3,6 +3,7 @@
 import fcntl
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 NO_LOCKS = -1
 """Instead of a descriptor, where the file system has no locks: then nobody waits for anybody."""
@@ -33,7 +34,7 @@ class Slots:
 
     def __init__(self, folder: Path, namespace: str, dag: str, number: int) -> None:
         self._folder = folder / "locks"
-        self._names = [f"{namespace}.{dag}.{place}" for place in range(number)]
+        self._names = [quote(f"{namespace}.{dag}.{place}", safe="") for place in range(number)]
 
     def take(self) -> int | None:
         """A slot; None where all are taken. Raises OSError."""

@@ -67,14 +67,21 @@ def _folder_of(volume: Mapping[str, Any], task: ResolvedTask, key: TryKey, folde
     name = str(volume.get("name"))
     claim = volume.get("persistentVolumeClaim")
     if isinstance(claim, Mapping) and claim.get("claimName"):
-        return folder.volume(str(claim["claimName"])).absolute()
+        return folder.volume(_plain(str(claim["claimName"]))).absolute()
     if "emptyDir" in volume:
-        return folder.scratch(key, name).absolute()
+        return folder.scratch(key, _plain(name)).absolute()
     kind = next((key for key in volume if key != "name"), "unknown")
     raise LocalRunError(
         f"workingDir {task.working_dir} is in the {kind} volume {name!r}: a local run has persistentVolumeClaim "
         "and emptyDir volumes only"
     )
+
+
+def _plain(name: str) -> str:
+    """The name of an object as that of a folder. Raises LocalRunError for one that Kubernetes would not take either."""
+    if "/" in name or "\0" in name or name in (".", ".."):
+        raise LocalRunError(f"{name!r} is no name of a volume or claim")
+    return name
 
 
 def _mounts(dag: ResolvedDag, task: ResolvedTask) -> list[Mapping[str, Any]]:
