@@ -1,14 +1,15 @@
 """Admission: the same validation as everywhere, at `kubectl apply` already.
 
-Served by kopf. Nothing depends on it: with no webhook installed, the controller's conditions say the same.
+Nothing depends on it: with no webhook installed, the controller's conditions say the same. But for two things, which
+only the webhook can know: whether who writes a Dag may create Pods, and whether a request says truly who asks.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-import kopf
+import msgspec
 
 from tradewind.api import GROUP, VERSION
 from tradewind.api.dag import DagSpec
@@ -26,109 +27,113 @@ from tradewind.api.validation import (
 )
 from tradewind.api.validation.shape import parse
 from tradewind.api.validation.shards import check_bucket
-from tradewind.controller.authorization import UserInfo, why_no_pods
+from tradewind.api.validation.work import Work
+from tradewind.controller.authorization import why_no_pods
 from tradewind.controller.cluster import Cluster
+from tradewind.controller.off_loop import off_loop
+from tradewind.controller.resources import DagObject
+from tradewind.controller.reviews import Handler, Refused, Review, Reviewed
 from tradewind.controller.revisions import content_hash
 from tradewind.kube.client import ApiClient
 
-HANDLER = "validate"
-"""Also the path that the chart's webhook configuration names: kopf finds handlers by it."""
 
-
-def register(
-    registry: kopf.OperatorRegistry, cluster: Callable[[], Cluster | None], authorizer: ApiClient | None = None
-) -> None:
-    """Register the handlers of our kinds. `cluster` has the Dags that DagRuns and Backfills are checked against.
+class Admission:
+    """Reviews objects of our kinds. `cluster` has the Dags that DagRuns and Backfills are checked against.
 
     `authorizer` is asked whether who writes a Dag may create Pods; None lets everybody."""
 
-    @kopf.on.validate(GROUP, VERSION, "dags", id=HANDLER, operations=["CREATE", "UPDATE"], registry=registry)
-    async def dag(body: kopf.Body, userinfo: UserInfo, old: Any = None, **_: Any) -> None:
-        manifest = _manifest(body)
-        _refuse(body, old, (await asyncio.to_thread(validate_dag, manifest))[1])
-        if authorizer is not None and _new_spec(body, old):
-            why = await why_no_pods(authorizer, manifest["metadata"].get("namespace", ""), userinfo)
+    def __init__(self, cluster: Cluster | None, authorizer: ApiClient | None = None) -> None:
+        self._cluster, self._authorizer = cluster, authorizer
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """By plural."""
+        return {"dags": self.dag, "dagruns": self.dag_run, "backfills": self.backfill, "pools": self.pool}
+
+    async def dag(self, review: Review) -> None:
+        """Labels of a bad Dag can still be changed, and by those who may not create Pods."""
+        if not review.has_new_spec:
+            return
+        found = review.object
+        _refuse(found, (await off_loop(partial(validate_dag, found.manifest())))[1])
+        if self._authorizer is not None:
+            why = await why_no_pods(self._authorizer, found.namespace, review.user_info)
             if why:
-                raise kopf.AdmissionError(f"Dag {_name(body)!r}: {why}", code=403)
+                raise Refused(f"Dag {found.name!r}: {why}", 403)
 
-    @kopf.on.validate(GROUP, VERSION, "dagruns", id=HANDLER, operations=["CREATE", "UPDATE"], registry=registry)
-    async def dag_run(body: kopf.Body, userinfo: Mapping[str, Any], old: Any = None, **_: Any) -> None:
-        manifest, before = _manifest(body), dict((old or {}).get("spec") or {}).get("request")
-        # The schema sees to it that nothing but suspend and request is changed later. A run may be made before its Dag;
-        # it then waits, and its params are checked when the Dag is there.
-        problems = [] if old else validate_dag_run(manifest, await _dag_of(manifest, cluster()))[1]
-        problems += check_bucket(manifest["metadata"], dict(old or {}).get("metadata"))
-        request = manifest["spec"].get("request")
-        if not problems and request and request != before:
-            dag = await _dag_asked_of(body, request, cluster()) if old else None
-            problems = _check_request(request, userinfo, dag)
-        _refuse(body, None, problems)
+    async def dag_run(self, review: Review) -> None:
+        """The schema sees to it that nothing but suspend and request is changed later. A run may be made before its
+        Dag; it then waits, and its params are checked when the Dag is there."""
+        found, old, spec = review.object, review.old_object, review.object.spec
+        problems: list[Problem] = []
+        if old is None:
+            dag = await self._dag_of(found.namespace, spec.get("dag"))
+            problems = (await off_loop(partial(validate_dag_run, found.manifest(), dag)))[1]
+        problems += check_bucket(found.metadata, old.metadata if old else None)
+        request = spec.get("request")
+        if not problems and request and request != (old.spec.get("request") if old else None):
+            dag = await self._dag_asked_of(found, spec, request) if old else None
+            problems = _check_request(request, review.user_info, dag)
+        _refuse(found, problems)
 
-    @kopf.on.validate(GROUP, VERSION, "backfills", id=HANDLER, operations=["CREATE"], registry=registry)
-    async def backfill(body: kopf.Body, **_: Any) -> None:
-        manifest = _manifest(body)
-        problems = validate_backfill(manifest, await _dag_of(manifest, cluster()), now=datetime.now(UTC))[1]
-        _refuse(body, None, problems)
+    async def backfill(self, review: Review) -> None:
+        """The schema sees to it that nothing but suspend and maxActiveRuns is changed later."""
+        if review.old_object is None:
+            found = review.object
+            dag = await self._dag_of(found.namespace, found.spec.get("dag"))
+            now = datetime.now(UTC)
+            _refuse(found, (await off_loop(partial(validate_backfill, found.manifest(), dag, now=now)))[1])
 
-    @kopf.on.validate(GROUP, VERSION, "pools", id=HANDLER, operations=["CREATE", "UPDATE"], registry=registry)
-    def pool(body: kopf.Body, old: Any = None, **_: Any) -> None:
-        _refuse(body, old, validate_pool(_manifest(body))[1])
+    async def pool(self, review: Review) -> None:
+        """A bad Pool's labels can be changed."""
+        if review.has_new_spec:
+            _refuse(review.object, validate_pool(review.object.manifest())[1])
 
+    async def _dag_of(self, namespace: str, name: Any) -> DagSpec | None:
+        """The Dag that a DagRun or Backfill names, as far as it is known and can be read."""
+        known = self._cluster if isinstance(name, str) else None
+        found = await known.find_dag((namespace, name)) if known else None
+        return await off_loop(partial(_spec_of, found)) if found else None
 
-_ENVELOPE = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Dag"}
-
-
-async def _dag_of(manifest: Mapping[str, Any], cluster: Cluster | None) -> DagSpec | None:
-    """The Dag that a DagRun or Backfill names, as far as it is known and can be read."""
-    spec = manifest.get("spec")
-    name = spec.get("dag") if isinstance(spec, Mapping) else None
-    found = await cluster.find_dag((manifest["metadata"].get("namespace", ""), name)) if cluster and name else None
-    dag = validate_dag({**_ENVELOPE, "metadata": {"name": name}, "spec": found.spec})[0] if found else None
-    return dag.spec if dag else None
-
-
-async def _dag_asked_of(body: kopf.Body, request: Mapping[str, Any], cluster: Cluster | None) -> DagSpec | None:
-    """The Dag that the names in a request are of. None where it is another revision than that of now: only the leader
-    looks that up."""
-    spec, metadata = body["spec"], body["metadata"]
-    found = await cluster.find_dag((metadata.get("namespace", ""), spec["dag"])) if cluster else None
-    if found is None:
-        return None
-    pinned = (body.get("status") or {}).get("revision") or spec.get("revision")
-    if (
-        pinned
-        and request.get("revision") != "Latest"
-        and pinned != revision_name(spec["dag"], content_hash(found.metadata.uid, found.spec))
-    ):
-        return None
-    return await _dag_of({"spec": spec, "metadata": metadata}, cluster)
+    async def _dag_asked_of(self, run: Reviewed, spec: Mapping[str, Any], request: Mapping[str, Any]) -> DagSpec | None:
+        """The Dag that the names in a request are of. None where it is another revision than that of now: only the
+        leader looks that up."""
+        name = str(spec.get("dag"))
+        found = await self._cluster.find_dag((run.namespace, name)) if self._cluster else None
+        if found is None:
+            return None
+        pinned = msgspec.json.decode(run.raw_status, type=_Status).revision or spec.get("revision")
+        if (
+            pinned
+            and request.get("revision") != "Latest"
+            and pinned != revision_name(name, content_hash(found.metadata.uid, found.spec))
+        ):
+            return None
+        return await off_loop(partial(_spec_of, found))
 
 
-def _check_request(request: Mapping[str, Any], userinfo: Mapping[str, Any], dag: DagSpec | None) -> list[Problem]:
+class _Status(msgspec.Struct):
+    revision: str | None = None
+
+
+def _spec_of(dag: DagObject, work: Work | None) -> DagSpec | None:
+    metadata = {"name": dag.metadata.name}
+    if work is not None:
+        work.spend(len(bytes(dag.raw_spec)))
+    parsed = validate_dag(
+        {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Dag", "metadata": metadata, "spec": dag.spec}, work
+    )[0]
+    return parsed.spec if parsed else None
+
+
+def _check_request(request: Mapping[str, Any], user: Mapping[str, Any], dag: DagSpec | None) -> list[Problem]:
     """What is wrong with a request that is new."""
     parsed, problems = parse(RunRequest, request)
     if parsed is None:
         return problems
-    return [*check_requester(parsed, str(userinfo.get("username", ""))), *check_request(parsed, dag)]
+    return [*check_requester(parsed, str(user.get("username", ""))), *check_request(parsed, dag)]
 
 
-def _manifest(body: kopf.Body) -> dict[str, Any]:
-    """The object as it was sent, without status, which is ours."""
-    return {key: dict(value) if isinstance(value, Mapping) else value for key, value in body.items() if key != "status"}
-
-
-def _refuse(body: kopf.Body, old: Any, problems: list[Problem]) -> None:
-    """Refuse an object with problems, unless its spec was there before: labels of a bad Dag can still be changed."""
-    if not problems:
-        return
-    if not _new_spec(body, old):
-        return
-    raise kopf.AdmissionError(f"{body.get('kind', '')} {_name(body)!r}: {summary(problems)}", code=422)
-
-
-def _new_spec(body: kopf.Body, old: Any) -> bool:
-    return not old or dict(old).get("spec") != dict(body).get("spec")
-
-
-def _name(body: kopf.Body) -> str:
-    return body.get("metadata", {}).get("name") or "?"
+def _refuse(found: Reviewed, problems: list[Problem]) -> None:
+    if problems:
+        raise Refused(f"{found.kind} {found.name!r}: {summary(problems)}", 422)

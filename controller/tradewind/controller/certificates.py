@@ -6,9 +6,9 @@ lock of the Secret decides who was first. The CA outlives its certificates, so a
 
 import base64
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -62,21 +62,28 @@ def needs_renewal(bundle: Bundle, hosts: list[str], now: datetime) -> bool:
 
 
 class CertificateKeeper:
-    """Keeps the Secret, the files that the server reads, and the webhook configuration's CA in step."""
+    """Keeps the Secret, what the server shows, and the webhook configuration's CA in step."""
 
     def __init__(
-        self, client: KubeClient, *, namespace: str, secret: str, service: str, configuration: str, folder: Path
+        self,
+        client: KubeClient,
+        *,
+        namespace: str,
+        secret: str,
+        service: str,
+        configuration: str,
+        show: Callable[[bytes, bytes], None],
     ) -> None:
+        """`show(certificate, key)` is called with each that is found or made."""
         self._client, self._namespace, self._secret = client, namespace, secret
         self._hosts = [f"{service}.{namespace}.svc", f"{service}.{namespace}.svc.cluster.local"]
         self._configuration = configuration
-        self.certificate_file = folder / "tls.crt"
-        self.key_file = folder / "tls.key"
+        self._show = show
 
     async def refresh(self) -> None:
-        """Read or make the certificate, write the files, and put the CA where the API server looks."""
+        """Read or make the certificate, show it, and put the CA where the API server looks."""
         bundle = await self._read_or_make()
-        self._write_files(bundle)
+        self._show(bundle.certificate, bundle.key)
         if self._configuration:
             await self._inject(bundle.ca)
 
@@ -119,13 +126,6 @@ class CertificateKeeper:
             await self._client.request("POST", SECRETS.path(self._namespace), body=body)
         log.info("made a certificate for %s", self._hosts[0])
         return bundle
-
-    def _write_files(self, bundle: Bundle) -> None:
-        for path, content in ((self.key_file, bundle.key), (self.certificate_file, bundle.certificate)):
-            if not path.exists() or path.read_bytes() != content:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch(mode=0o600)
-                path.write_bytes(content)
 
     async def _inject(self, ca: bytes) -> None:
         path = VALIDATINGWEBHOOKCONFIGURATIONS.path(None, self._configuration)

@@ -1,4 +1,4 @@
-"""`tradewind controller`: the process. kopf runs it (start, signals, clean end) and serves admission."""
+"""`tradewind controller`: the process. kopf runs it (start, signals, clean end)."""
 
 import asyncio
 import contextlib
@@ -6,11 +6,10 @@ import dataclasses
 import gc
 import logging
 import os
+import ssl
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -18,12 +17,14 @@ import kopf
 
 from tradewind.api import GROUP
 from tradewind.api.crd import KINDS, SCHEMA_REVISION, SCHEMA_REVISION_ANNOTATION
-from tradewind.controller import admission, endpoints, logs
-from tradewind.controller.certificates import CHECK_EVERY, CertificateKeeper
+from tradewind.controller import endpoints, logs
+from tradewind.controller.admission import Admission
 from tradewind.controller.controller import Controller
+from tradewind.controller.reviews import ReviewServer
 from tradewind.controller.settings import Settings
 from tradewind.controller.side_thread import ElectionThread, SideThread
 from tradewind.controller.watchdog import Watchdog
+from tradewind.controller.webhook_tls import PROVIDED_CERTIFICATE, shown_certificate
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.resources import CUSTOMRESOURCEDEFINITIONS
@@ -35,7 +36,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 SWITCH_EVERY = 0.001
 """Seconds for which a thread keeps the interpreter to itself if another wants it, a fifth of what is usual: the event
 loop wants it again after each answer of the network, while another thread writes a page of metrics."""
-PROVIDED_CERTIFICATE = Path("/etc/tradewind/webhook")
 
 
 class CannotStart(Exception):  # noqa: N818
@@ -74,9 +74,13 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(client.close)
         if settings.check_crds:
             await check_crds(client)
+        tls = None
         if settings.webhook_port:
-            kopf_settings.admission.server = await _webhook_server(settings, client, stack)
-        process = _Process(settings, client)
+            try:
+                tls = await shown_certificate(settings, client, stack)
+            except OSError as error:
+                raise CannotStart(f"cannot use the webhook's certificate: {error}") from error
+        process = _Process(settings, client, tls)
         process.register(registry)
         await kopf.operator(
             registry=registry,
@@ -93,20 +97,17 @@ async def run(settings: Settings) -> None:
 class _Process:
     """What kopf starts and ends. All is ended in its clean-up: tasks that are left then kopf takes for hung."""
 
-    def __init__(self, settings: Settings, client: KubeClient) -> None:
+    def __init__(self, settings: Settings, client: KubeClient, tls: ssl.SSLContext | None) -> None:
+        """`tls` is what the webhook shows; None: there is no webhook."""
         self.stop = asyncio.Event()
         self.failure: BaseException | None = None
-        self._settings, self._client = settings, client
-        self._controller: Controller | None = None
+        self._settings, self._client, self._tls = settings, client, tls
         self._stack = AsyncExitStack()
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
         kopf.on.login(registry=registry)(self._login)
         kopf.on.startup(registry=registry)(self._start)
         kopf.on.cleanup(registry=registry)(self._clean_up)
-        if self._settings.webhook_port:
-            authorizer = self._client if self._settings.webhook_authorize else None
-            admission.register(registry, lambda: self._controller.cluster if self._controller else None, authorizer)
 
     def _login(self, **arguments: Any) -> kopf.ConnectionInfo | None:
         info = kopf.login_with_service_account(**arguments)
@@ -119,11 +120,18 @@ class _Process:
         side, election_client = SideThread(), KubeClient.from_environment()
         side.start()
         self._stack.push_async_callback(side.stop)
-        controller = self._controller = Controller(
-            self._settings, self._client, host=ElectionThread(election_client, side)
-        )
+        controller = Controller(self._settings, self._client, host=ElectionThread(election_client, side))
         watchdog = Watchdog(controller.metrics)
         controller.busy_with = watchdog.busy_with
+        if self._tls is not None:
+            authorizer = self._client if self._settings.webhook_authorize else None
+            server = ReviewServer(Admission(controller.cluster, authorizer).handlers)
+            try:
+                await server.serve(self._settings.webhook_port, self._tls, self._stack)
+            except OSError as error:
+                self.failure = CannotStart(f"cannot serve the webhook: {error.strerror or error}")
+                self.stop.set()
+                return
         aside = asyncio.create_task(
             side.call(self._beside(controller, election_client, watchdog, asyncio.get_running_loop())), name="beside"
         )
@@ -177,43 +185,6 @@ async def _spare_what_stays(controller: Controller) -> None:
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def _webhook_server(settings: Settings, client: KubeClient, stack: AsyncExitStack) -> kopf.WebhookServer:
-    certificate, key = PROVIDED_CERTIFICATE / "tls.crt", PROVIDED_CERTIFICATE / "tls.key"
-    if settings.webhook_certificates == "self":
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradewind-")))
-        keeper = CertificateKeeper(
-            client,
-            namespace=settings.pod_namespace,
-            secret=settings.webhook_secret,
-            service=settings.webhook_service,
-            configuration=settings.webhook_configuration,
-            folder=folder,
-        )
-        await keeper.refresh()
-        stack.push_async_callback(_end, asyncio.create_task(_keep_fresh(keeper), name="certificates"))
-        certificate, key = keeper.certificate_file, keeper.key_file
-    return kopf.WebhookServer(
-        addr="0.0.0.0",
-        port=settings.webhook_port,
-        certfile=certificate,
-        pkeyfile=key,
-        host=f"{settings.webhook_service}.{settings.pod_namespace}.svc",
-    )
-
-
-async def _keep_fresh(keeper: CertificateKeeper) -> None:
-    """Look after the certificate: soon after the start too, in case an upgrade has replaced the configuration."""
-    pause = 30.0
-    while True:
-        await asyncio.sleep(pause)
-        pause = CHECK_EVERY
-        try:
-            await keeper.refresh()
-        except (KubeError, RuntimeError, OSError) as error:
-            log.warning("cannot refresh the webhook's certificate: %s", error)
-            pause = 60.0
 
 
 def _option(name: str, **settings: Any) -> Callable[[F], F]:

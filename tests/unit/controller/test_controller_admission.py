@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import kopf
+import msgspec
+import orjson
 import pytest
 from memory_cluster import Json, MemoryCluster
 
 from tradewind.api import names
 from tradewind.api.shards import bucket_of
-from tradewind.controller import admission
+from tradewind.controller.admission import Admission
+from tradewind.controller.reviews import Refused, Review
 from tradewind.controller.revisions import content_hash
 
 pytestmark = pytest.mark.unit
@@ -37,13 +39,11 @@ async def sales(cluster: MemoryCluster) -> MemoryCluster:
 
 async def refusal(cluster: MemoryCluster, body: Json, old: Json | None = None, user: str = "ann") -> str:
     """What the webhook says; empty if it lets the run pass."""
-    registry = kopf.OperatorRegistry()
-    admission.register(registry, lambda: cluster.controller.cluster)
-    [handler] = [each for each in registry._webhooks.get_all_handlers() if "dagruns" in str(each.selector)]
-    assert handler.operations == ["CREATE", "UPDATE"]
+    document = {"uid": "1", "resource": {"resource": "dagruns"}, "userInfo": {"username": user}}
+    review = msgspec.json.decode(orjson.dumps({**document, "object": body, "oldObject": old}), type=Review)
     try:
-        await handler.fn(body=kopf.Body(body), old=old, userinfo={"username": user})  # type: ignore[call-arg, misc]
-    except kopf.AdmissionError as error:
+        await Admission(cluster.controller.cluster).dag_run(review)
+    except Refused as error:
         assert error.code == 422
         return str(error)
     return ""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import kopf
+import msgspec
+import orjson
 import pytest
 
-from tradewind.controller import admission
+from tradewind.controller.admission import Admission
+from tradewind.controller.reviews import Refused, Review
 from tradewind.kube.errors import Unreachable
 
 pytestmark = pytest.mark.unit
@@ -39,14 +41,11 @@ class Reviews:
 
 
 async def refusal(reviews: Reviews | None, body: dict[str, Any] = DAG, old: Any = None) -> tuple[int, str] | None:
-    registry = kopf.OperatorRegistry()
-    admission.register(registry, lambda: None, reviews)  # type: ignore[arg-type]
-    handlers = registry._webhooks.get_all_handlers()
-    [handler] = [each for each in handlers if "dags" in str(each.selector) and "dagruns" not in str(each.selector)]
+    document = {"uid": "1", "resource": {"resource": "dags"}, "object": body, "oldObject": old, "userInfo": ANN}
     try:
-        await handler.fn(body=kopf.Body(body), old=old, userinfo=ANN)  # type: ignore[call-arg, misc]
-    except kopf.AdmissionError as error:
-        return error.code or 0, str(error)
+        await Admission(None, reviews).dag(msgspec.json.decode(orjson.dumps(document), type=Review))  # type: ignore[arg-type]
+    except Refused as error:
+        return error.code, str(error)
     return None
 
 

@@ -1,0 +1,139 @@
+"""The admission webhook's server: AdmissionReviews in, yes or no out.
+
+What is decided is for the handlers (admission.py). The API server sends an object twice, as it is and as it was, so
+that a review may have many megabytes: few large ones are read at a time, and none is refused for its size that the API
+server could store.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, nullcontext
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+log = logging.getLogger(__name__)
+
+MAX_REVIEW = 16 * 1024 * 1024
+"""etcd takes 1.5 MiB unless told otherwise, and a review has the object before and after."""
+_LARGE = 128 * 1024
+_LARGE_AT_ONCE = 4
+_READ_WITHIN = 10.0
+
+
+class Refused(Exception):  # noqa: N818
+    """The object is not let in; the message is for whoever sent it, `code` is HTTP's."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Reviewed(msgspec.Struct, rename="camel"):
+    """An object in a review. Its status is not read: the API server keeps it out of what is reviewed here."""
+
+    api_version: str = ""
+    kind: str = ""
+    metadata: dict[str, Any] = {}
+    raw_spec: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"{}"), name="spec")
+    raw_status: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"{}"), name="status")
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The spec as a dict."""
+        return msgspec.json.decode(self.raw_spec, type=dict)
+
+    @property
+    def name(self) -> str:
+        """Its name, as messages show it."""
+        return str(self.metadata.get("name") or "?")
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return str(self.metadata.get("namespace", ""))
+
+    def manifest(self) -> dict[str, Any]:
+        """As a person writes it, for validation."""
+        return {"apiVersion": self.api_version, "kind": self.kind, "metadata": self.metadata, "spec": self.spec}
+
+
+class Review(msgspec.Struct, rename="camel"):
+    """What is asked: whether `user_info` may write `object` in place of `old_object`."""
+
+    uid: str
+    resource: dict[str, str]
+    object: Reviewed
+    old_object: Reviewed | None = None
+    operation: str = ""
+    user_info: dict[str, Any] = {}
+
+    @property
+    def has_new_spec(self) -> bool:
+        """Whether it is not only labels and the like that are written."""
+        old = self.old_object
+        return old is None or (old.raw_spec != self.object.raw_spec and old.spec != self.object.spec)
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    request: Review
+    api_version: str = "admission.k8s.io/v1"
+
+
+Handler = Callable[[Review], Awaitable[None]]
+"""Returns if the object is let in, else raises Refused."""
+
+
+class ReviewServer:
+    """Serves reviews of the kinds that there are handlers for, by their plural."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = handlers
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+
+    async def serve(self, port: int, tls: ssl.SSLContext, stack: AsyncExitStack) -> None:
+        """Listen until the stack is closed. Raises OSError."""
+        app = web.Application(client_max_size=MAX_REVIEW)
+        app.add_routes([web.post("/validate", self.answer)])
+        runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "0.0.0.0", port, ssl_context=tls).start()
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """The answer to one review."""
+        size = request.content_length
+        async with nullcontext() if size is not None and size <= _LARGE else self._large:
+            async with asyncio.timeout(_READ_WITHIN):
+                body = await request.read()
+            try:
+                envelope = msgspec.json.decode(body, type=_Envelope)
+            except (msgspec.DecodeError, ValueError) as error:
+                raise web.HTTPBadRequest(text=f"no review: {error}") from error
+            del body
+            review = envelope.request
+            handler = self._handlers.get(review.resource.get("resource", ""))
+            if handler is None:
+                raise web.HTTPNotFound(text=f"nothing is known of {review.resource}")
+            verdict: dict[str, Any] = {"uid": review.uid, "allowed": True}
+            if refused := await _refusal(handler, review):
+                verdict = {"uid": review.uid, "allowed": False, "status": refused}
+        document = {"apiVersion": envelope.api_version, "kind": "AdmissionReview", "response": verdict}
+        return web.Response(body=msgspec.json.encode(document), content_type="application/json")
+
+
+async def _refusal(handler: Handler, review: Review) -> dict[str, Any] | None:
+    try:
+        await handler(review)
+    except Refused as error:
+        return {"message": str(error), "code": error.code}
+    except Exception as error:  # a fault of ours lets nothing in that nobody has looked at
+        log.exception("cannot review %s %s/%s", review.object.kind, review.object.namespace, review.object.name)
+        return {"message": f"the webhook of Tradewind failed: {type(error).__name__}", "code": 500}
+    return None
+
+
+__all__ = ["Handler", "Refused", "Review", "ReviewServer", "Reviewed"]
