@@ -30,7 +30,9 @@ again, which a restart would not do better."""
 STUCK_LOOP = 60.0
 """Seconds without a step of the leader's loop though there is something to do, or without a turn of the event loop. No
 object that is let in takes as long, and nobody waits as long for a Lease that is not renewed."""
-FLUSH_WITHIN = 8.0
+FLUSH_WITHIN = 5.0
+"""Seconds for writing what has been found out before the Lease is given up, less than that lasts: the next leader finds
+out the rest anew."""
 
 
 class Controller:
@@ -109,10 +111,10 @@ class Controller:
                 await self.failed
             finally:
                 # Stop acting first and give up the lease last, so that the next leader finds all that we know.
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._end_term(), FLUSH_WITHIN)
                 with contextlib.suppress(Exception):
-                    await self.writer.drain(10)
+                    async with asyncio.timeout(FLUSH_WITHIN):
+                        await self._end_term()
+                        await self.writer.drain(FLUSH_WITHIN)
                 await self.writer.stop()
                 if election is not None:
                     election.cancel()

@@ -48,6 +48,7 @@ from tradewind.kube.clock import Clock, whole_second
 from tradewind.kube.errors import KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.informer import Change
+from tradewind.kube.lane import Lane
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer
 
@@ -94,9 +95,11 @@ class Leader:
         self._ready = False
         self.revisions = Revisions(client, writer)
         self.objects = ObjectWatches(client, spawn=spawn, clock=clock)
-        self.past = Past(client, cluster, past, self.scheduler.runs, self.objects, spawn=spawn, wake=self._news.set)
+        self.past = Past(
+            Lane(client), cluster, past, self.scheduler.runs, self.objects, spawn=spawn, wake=self._news.set
+        )
         self.waits = Waits(client, cluster, self.scheduler.runs, self.objects, spawn=spawn, report=self._reported)
-        self.tries = Tries(client, writer, cluster, self.scheduler.runs, self._reported, clock)
+        self.tries = Tries(Lane(client), writer, cluster, self.scheduler.runs, self._reported, clock)
         self.history = History(
             client,
             writer,
@@ -162,8 +165,8 @@ class Leader:
             wake=self._news.set,
         )
         self.pools = PoolStatuses(writer, cluster.pools, self.scheduler)
-        self.leftovers = Leftovers(client, cluster, self.tries, spawn=spawn)
-        self.retention = Retention(client, writer, cluster, spawn=spawn, clock=clock)
+        self.leftovers = Leftovers(Lane(client), cluster, self.tries, spawn=spawn)
+        self.retention = Retention(Lane(client), writer, cluster, spawn=spawn, clock=clock)
 
     # The term -----------------------------------------------------------------------------------------------------
 
