@@ -58,6 +58,9 @@ def unknown_fields(value: Any, schema: dict[str, Any]) -> set[str]:
     [
         ({}, "requests pass unchecked"),
         ({"webhook": {"enabled": False}}, "The admission webhook is off"),
+        ({}, "one named `default` of 128 slots"),
+        ({}, "no DagRuns: one that history has pruned would be made"),
+        ({"uninstallHook": {"timeoutSeconds": 7}}, "fails after 7 s: add --no-hooks"),
         ({"webhook": {"failurePolicy": "Fail"}}, "are refused"),
         ({"scope": "namespaces", "namespaces": ["team-a", "team-b"]}, "these namespaces: team-a, team-b"),
         ({"scope": "namespaces", "namespaces": ["team-a"]}, "kubectl apply -n team-a"),

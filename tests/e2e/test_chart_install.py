@@ -238,6 +238,13 @@ def test_work_that_takes_every_right(release: Release, space: Space) -> None:
         space.eventually(
             lambda n=name: "does not exist" in space.task(asks, n).get("message", ""), f"{name} is awaited"
         )
+    space.kubectl.apply({"apiVersion": API_VERSION, "kind": "Pool", "metadata": {"name": "few"}, "spec": {"slots": 2}})
+    space.dag("pooled", *(task(f"t{number}", "sleep 20", pool="few") for number in range(3)))
+    pooled = space.run("pooled")
+    space.eventually(
+        lambda: "few 2 2 1" in " ".join(space.kubectl.run("get", "pools").split()), "the Pool says what is used"
+    )
+    space.witness.delete(space.name, "dagruns", pooled)
     space.dag("kept", task("t", "true"), successfulRunsHistoryLimit=1, resultProtection="Finalizer")
     for number in range(2):
         space.wait_succeeded(space.run("kept", f"kept-{number}"))
@@ -417,3 +424,21 @@ def test_a_release_for_some_namespaces(real: RealCluster, witness: Witness, imag
             space.delete()
     for space in (ours, theirs, gone):
         space.wait_gone()
+
+
+def test_a_release_whose_image_cannot_be_pulled_can_be_uninstalled(real: RealCluster, witness: Witness) -> None:
+    release = Release(real, witness)
+    try:
+        absent = ("--set=image.repository=registry.invalid/tradewind", "--set=uninstallHook.timeoutSeconds=5")
+        release.helm("install", NAME, str(CHART), "--take-ownership", "--force-conflicts", *absent)
+        done = release.attempt("uninstall", NAME)
+        assert done.returncode != 0
+        assert f"{HOOK} not ready" in done.stderr
+        assert "add --no-hooks" in release.helm("get", "notes", NAME)
+
+        release.helm("uninstall", NAME, "--no-hooks")
+
+        assert release.attempt("status", NAME).returncode != 0
+    finally:
+        release.attempt("uninstall", NAME, "--no-hooks")
+        release.delete_namespace()

@@ -18,8 +18,9 @@ from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.resources import DEPLOYMENTS, LEASES, PODS
 from tradewind.kube.writes import MERGE_PATCH
 
-STOP_WITHIN = 150.0
-"""Seconds for the controllers to stop; their Pods' grace period is 40 s by default."""
+STOP_WITHIN = 45.0
+"""Seconds for the controllers to stop: more than the 40 s of their Pods' grace period by default, and less than the
+chart gives the hook."""
 LEASE_DURATION = 15.0
 POLL = 0.5
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 from memory_cluster import MemoryCluster
 
 from tradewind.controller import requests
@@ -94,3 +98,11 @@ async def test_a_backfill_is_complete_or_failed(cluster: MemoryCluster, fails: b
     await cluster.eventually(lambda: cluster.status("backfills", "day").get("finishedAt"), "it has ended")
     found = statuses(cluster, "backfills", "day")
     assert (found["Complete"], found["Failed"]) == expected
+
+
+def test_what_the_docs_have_argo_cd_look_at_is_there() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "gitops.md").read_text()
+    [manifest] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    checks = yaml.safe_load(manifest)["data"]
+    asked = {kind.rpartition("_")[2]: set(re.findall(r'type == "(\w+)"', lua)) for kind, lua in checks.items()}
+    assert asked == {"Dag": {"Ready"}, "DagRun": {"Complete", "Failed"}}

@@ -122,6 +122,27 @@ async def test_pods_that_hang_are_not_waited_for_when_none_leads(namespace: Name
     assert len(namespace.finalizers()) == 2
 
 
+async def test_a_lease_that_is_valid_for_longer_is_waited_for_as_long(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finalizers, "STOP_WITHIN", 10)
+    namespace.lease(leaseDurationSeconds=2)
+    stopping = stop(namespace)
+    await asyncio.sleep(1)
+    assert not stopping.done()
+    await asyncio.wait_for(stopping, 5)
+
+
+@pytest.mark.parametrize("spec", [None, {}])
+async def test_no_lease_or_one_without_a_duration_is_waited_for_as_long_as_ours(
+    namespace: Namespace, spec: Json | None
+) -> None:
+    namespace.ask("DELETE", f"{LEASE_PATH}/lease")
+    if spec is not None:
+        namespace.ask("POST", LEASE_PATH, {"metadata": {"name": "lease"}, "spec": spec})
+    await asyncio.wait_for(stop(namespace), 1.4)
+
+
 async def test_a_leader_that_does_not_stop_is_an_error(namespace: Namespace) -> None:
     renewing = asyncio.create_task(keep_renewing(namespace))
     with pytest.raises(StillRunning, match="still renews the Lease default/lease"):
@@ -143,6 +164,28 @@ async def test_the_leases_of_any_number_of_shards_are_deleted_and_no_other(names
     for _ in range(2):
         await delete_leases(namespace.client(), "default", "lease")
         assert [lease["metadata"]["name"] for lease in namespace.server.all(LEASES)] == ["lease-of-others", "other"]
+
+
+@pytest.mark.parametrize(("status", "reason"), [(404, "NotFound"), (403, "Forbidden")])
+async def test_a_lease_that_is_gone_meanwhile_is_no_error_but_one_that_may_not_be_deleted_is(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, status: int, reason: str
+) -> None:
+    namespace.ask("POST", LEASE_PATH, {"metadata": {"name": "lease-0-of-2"}, "spec": {}})
+    client = namespace.client()
+    request = client.request
+
+    async def refuse_first(method: str, path: str, **rest: Any) -> Any:
+        if method == "DELETE" and path.endswith("/lease"):
+            raise ApiError(status, reason, "no")
+        return await request(method, path, **rest)
+
+    monkeypatch.setattr(client, "request", refuse_first)
+    if status == 404:
+        await delete_leases(client, "default", "lease")
+        assert [lease["metadata"]["name"] for lease in namespace.server.all(LEASES)] == ["lease"]
+    else:
+        with pytest.raises(ApiError, match="Forbidden"):
+            await delete_leases(client, "default", "lease")
 
 
 async def test_it_takes_off_our_finalizer_and_no_other() -> None:
