@@ -12,7 +12,7 @@ from tradewind.api.dagrun import DagRun
 from tradewind.api.pool import Pool
 from tradewind.cli.documents import Document, read_documents
 from tradewind.cli.errors import NEXT_LINE, CliError
-from tradewind.cli.inputs import check_documents
+from tradewind.cli.inputs import check_documents, is_ours
 from tradewind.cli.variables import GivenVariables, check_variables, read_variables
 
 
@@ -90,11 +90,12 @@ def read_dag_files(
             where = f"{document.file}:{document.line_of('metadata.name')}"
             raise CliError(f"{where}: there are two Dags {document.name!r}, in different namespaces")
         found[document.name] = document
+    ours = [document for document in others if is_ours(document)]
     return DagFiles(
         dags={name: Dag.model_validate(document.manifest) for name, document in found.items()},
-        pools=[Pool.model_validate(document.manifest) for document in others if document.kind == "Pool"],
+        pools=[Pool.model_validate(document.manifest) for document in ours if document.kind == "Pool"],
         variables=given,
-        runs=_runs([document for document in others if document.kind == "DagRun"], found),
+        runs=_runs([document for document in ours if document.kind == "DagRun"], found),
         documents=found,
         others=others,
     )

@@ -1,7 +1,9 @@
 """What the user gave on the command line, checked: documents, params, moments."""
 
+import difflib
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -16,11 +18,34 @@ from tradewind.cli.documents import Document
 from tradewind.cli.errors import CliError
 
 _CHECKS: dict[str, Callable[[dict[str, Any], DagSpec | None], list[Problem]]] = {
-    "Dag": lambda manifest, _: validate_dag(manifest)[1],
+    "Dag": lambda manifest, _: _check_dag(manifest),
     "DagRun": lambda manifest, dag: validate_dag_run(manifest, dag)[1],
     "Pool": lambda manifest, _: validate_pool(manifest)[1],
     "Backfill": lambda manifest, dag: validate_backfill(manifest, dag)[1],
 }
+
+
+_TASK_FIELD = re.compile(r"spec\.tasks\[([^\]]*)\]\.(\w+)")
+_SPEC_FIELD = re.compile(r"spec\.(\w+)")
+_LEANED_ON = frozenset({"tasks", "groups", "params", "taskDefaults", "podTemplate"})
+"""Fields of a spec without which others would look wrong."""
+_SAYS_WHAT_IT_IS = frozenset(
+    {
+        "command",
+        "args",
+        "script",
+        "image",
+        "noop",
+        "waitFor",
+        "sensor",
+        "forEach",
+        "group",
+        "setup",
+        "teardown",
+        "branch",
+    }
+)
+"""Fields of a task without which the rest of it would look wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +73,7 @@ def check_documents(documents: Sequence[Document], *, on_cluster: bool = True) -
         findings += [
             Finding(document, problem) for problem in _check(document, dag) if on_cluster or not problem.cluster_only
         ]
-        if document.kind in _CHECKS and document.name:
+        if document.name and is_ours(document):
             metadata = document.manifest["metadata"]
             first = seen.setdefault((document.kind, str(metadata.get("namespace", "")), document.name), document)
             if first is not document:
@@ -62,19 +87,30 @@ def _dags(documents: Iterable[Document]) -> dict[str, DagSpec]:
     """Those that can be read, by name; of several with the same name none."""
     found: dict[str, DagSpec | None] = {}
     for document in documents:
-        if document.kind == "Dag":
+        if document.kind == "Dag" and is_ours(document):
             dag = validate_dag(document.manifest)[0]
             found[document.name] = dag.spec if dag and document.name not in found else None
     return {name: spec for name, spec in found.items() if spec is not None}
+
+
+def is_ours(document: Document) -> bool:
+    """Whether it is of one of our kinds, or means to be: other projects have Pools and Backfills too."""
+    if document.kind not in _CHECKS:
+        return False
+    version = document.manifest.get("apiVersion")
+    group = version.partition("/")[0] if isinstance(version, str) else ""
+    if not group or group == GROUP or document.kind in ("Dag", "DagRun"):
+        return True
+    return bool(difflib.get_close_matches(group, [GROUP], cutoff=0.8))
 
 
 def _check(document: Document, dag: DagSpec | None) -> list[Problem]:
     manifest = document.manifest
     if not isinstance(manifest, dict):
         return [Problem("InvalidSpec", "", "is not an object: a Dag file has apiVersion, kind, metadata and spec")]
-    version = str(manifest.get("apiVersion", ""))
-    if document.kind in _CHECKS and (not version or version.startswith(GROUP + "/")):
+    if is_ours(document):
         return _CHECKS[document.kind](manifest, dag)
+    version = str(manifest.get("apiVersion", ""))
     if version == API_VERSION:
         kinds = ", ".join(_CHECKS)
         return [Problem("UnknownKind", "kind", f"{document.kind!r} is not a kind of {API_VERSION}: there are {kinds}")]
@@ -82,6 +118,34 @@ def _check(document: Document, dag: DagSpec | None) -> list[Problem]:
         missing = "kind" if not document.kind else "apiVersion"
         return [Problem("MissingField", missing, f"must be given (a Dag has apiVersion: {API_VERSION} and kind: Dag)")]
     return []
+
+
+def _check_dag(manifest: dict[str, Any]) -> list[Problem]:
+    dag, problems = validate_dag(manifest)
+    return problems if dag is not None else problems + _hidden_by(problems, manifest)
+
+
+def _hidden_by(problems: Sequence[Problem], manifest: dict[str, Any]) -> list[Problem]:
+    """What else is wrong with a Dag that cannot be read for the shape of some fields: looked for without these."""
+    spec = manifest.get("spec")
+    tasks = spec.get("tasks") if isinstance(spec, dict) else None
+    if not isinstance(spec, dict) or not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        return []
+    left = {**manifest, "apiVersion": API_VERSION, "spec": {**spec, "tasks": [dict(task) for task in tasks]}}
+    places = {str(task.get("name", number)): task for number, task in enumerate(left["spec"]["tasks"])}
+    broken = []
+    for problem in problems:
+        of_task, of_spec = _TASK_FIELD.match(problem.field), _SPEC_FIELD.match(problem.field)
+        if of_task and of_task[2] != "name" and of_task[1] in places:
+            places[of_task[1]].pop(of_task[2], None)
+            broken.append(f"spec.tasks[{of_task[1]}]" + ("." if of_task[2] in _SAYS_WHAT_IT_IS else f".{of_task[2]}"))
+        elif of_spec and of_spec[1] not in _LEANED_ON:
+            left["spec"].pop(of_spec[1], None)
+            broken.append(problem.field)
+        elif not problem.field.startswith(("apiVersion", "metadata.")):
+            return []
+    found, others = validate_dag(left)
+    return [each for each in others if found and not each.field.startswith((*broken, "metadata."))]
 
 
 def parse_params(given: Sequence[str], schemas: Mapping[str, Any]) -> dict[str, Any]:

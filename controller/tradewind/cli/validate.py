@@ -8,7 +8,7 @@ from tradewind.cli.colours import paint
 from tradewind.cli.dag_files import file_options
 from tradewind.cli.documents import read_documents
 from tradewind.cli.errors import EXIT_BAD_INPUT, CliError
-from tradewind.cli.inputs import Finding, check_documents
+from tradewind.cli.inputs import Finding, check_documents, is_ours
 from tradewind.cli.output import Format, output_option, print_data
 from tradewind.cli.variables import check_variables, read_variables, variables_option
 
@@ -42,7 +42,7 @@ def validate(
     documents, unreadable = read_documents(files, recursive=recursive)
     given, findings = read_variables(documents, variables)
     findings = [*check_documents(documents), *findings, *check_variables(documents, given)]
-    checked = [document for document in documents if document.kind in ("Dag", "DagRun", "Pool", "Backfill")]
+    checked = [document for document in documents if is_ours(document)]
     wrong = bool(unreadable or findings)
     if output != "table":
         print_data(

@@ -1,6 +1,8 @@
 """`tradewind backfill` against a fake API server, and its dry run without any."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -60,6 +62,26 @@ def test_follow(tradewind: Setup, phase: str, code: int) -> None:
         "Pending waits for Backfill one: a Dag has one at a time",
         f"Running 1/3 done, 2 going on{more}",
     ]
+
+
+def test_follow_pauses_between_two_looks(tradewind: Setup) -> None:
+    fake = tradewind.fake
+    fake.steps = [{"phase": "Running", "done": "1/3", "active": 2}]
+
+    def looks() -> int:
+        return sum(method == "GET" and "/backfills/" in url for method, url, _ in fake.requests)
+
+    with ThreadPoolExecutor(1) as pool:
+        followed = pool.submit(tradewind, "backfill", "create", "sales", *JANUARY, "--follow")
+        deadline = time.monotonic() + 30
+        while not looks():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(1.2)
+        seen = looks()
+        fake.steps = [{"phase": "Succeeded", "done": "3/3", "message": "that was it"}]
+        assert followed.result(30).code == 0
+    assert 2 <= seen <= 4
 
 
 def test_a_dry_run_knows_the_runs_there_are(tradewind: Setup) -> None:

@@ -103,3 +103,57 @@ def test_what_a_simulation_takes_for_granted(cli: Cli, dag_file: DagFile) -> Non
     assert "note: test/each is mapped over the output of left, which no outcome gives" in result.err
     (cli.folder / "o").write_text("pick: [{output: left}]\nleft: [{output: [1, 2]}]\n")
     assert cli("simulate", file, "--outcomes", "o").err == ""
+
+
+def test_a_field_of_the_wrong_shape_hides_nothing(cli: Cli, dag_file: DagFile) -> None:
+    file = dag_file(
+        {**TASK, "retries": 3, "script": "{{ nope }}"},
+        {**TASK, "name": "b", "dependsOn": ["zz"]},
+        {**TASK, "name": "c", "forEach": 5, "args": ["{{ item }}"]},
+        schedule="often",
+        maxActiveRuns="many",
+    )
+    result = cli("validate", file)
+    said = result.out.splitlines()
+    assert result.code == 2
+    for text in ("spec.tasks[a].retries: must be an object", "spec.tasks[a].script: 'nope' is unknown",
+                 "spec.tasks[b].dependsOn: there is no task 'zz'", "spec.tasks[c].forEach: must be an object",
+                 "spec.schedule: 'often' has 1 field", "spec.maxActiveRuns: "):  # fmt: skip
+        assert sum(text in line for line in said) == 1, (text, said)
+    assert len(said) == 6
+
+
+@pytest.mark.parametrize("spec", [None, 5, {"tasks": None}, {"tasks": [5]}, {"tasks": [{"name": 5}]}, {"tasks": [{}]}])
+def test_what_has_hardly_any_shape(cli: Cli, spec: object) -> None:
+    manifest = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Dag", "metadata": {"name": "x"}, "spec": spec}
+    result = cli("validate", "-", stdin=json.dumps(manifest))
+    assert result.code == 2
+    assert result.out.startswith("error  <stdin>:1: Dag x: spec")
+    assert len(set(result.out.splitlines())) == len(result.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    "version", ["tradewinds.dev/v1alpha1", "tradewind.dev/v1", "airflow.apache.org/v1", "v1", 5, []]
+)
+def test_a_dag_of_another_group(cli: Cli, dag_file: DagFile, version: object) -> None:
+    file = dag_file(TASK)
+    text = file.read_text().replace("tradewind.dev/v1alpha1", json.dumps(version))
+    file.write_text(text)
+    for command in ("validate", "run", "simulate", "next"):
+        result = cli(command, file)
+        assert result.code == 2
+        assert "Dag test: apiVersion: " in result.out + result.err
+        assert "Traceback" not in result.err
+
+
+def test_kinds_of_others_are_passed_over(cli: Cli, dag_file: DagFile) -> None:
+    others = [
+        {"apiVersion": version, "kind": kind, "metadata": {"name": "x"}, "spec": 5}
+        for kind in ("Pool", "Backfill")
+        for version in ("cilium.io/v2", "agones.dev/v1")
+    ]
+    file = dag_file(TASK, documents=others)
+    for command in ("validate", "run", "simulate", "next"):
+        assert cli(command, file).code == 0
+    near = dag_file(TASK, name="near", documents=[{**others[0], "apiVersion": "tradewinds.dev/v1alpha1"}])
+    assert "Pool x: apiVersion: 'tradewinds.dev/v1alpha1' must be" in cli("validate", near).out

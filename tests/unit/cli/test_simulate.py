@@ -137,6 +137,16 @@ def test_colours(cli: Cli) -> None:
     assert "\x1b[32m" in text
 
 
+@pytest.mark.parametrize("number", [20, 21, 22])
+def test_the_first_20_reasons(cli: Cli, dag_file: DagFile, number: int) -> None:
+    tasks = [{"name": f"t{each}", "script": "true"} for each in range(number)]
+    script = outcomes(cli, "".join(f"{task['name']}: [Failed]\n" for task in tasks))
+    lines = cli("simulate", dag_file(*tasks, maxActiveTasks=50), "--outcomes", script).out.splitlines()
+    reasons = lines[lines.index(next(line for line in lines if line.startswith("test: Failed"))) + 1 :]
+    more = [] if number == 20 else [f"  and {number - 20} more; -o json has all"]
+    assert reasons == [f"  t{each}: Error: exit code 1" for each in range(20)] + more
+
+
 def test_what_would_wait_forever(cli: Cli, dag_file: DagFile) -> None:
     done = cli("simulate", "-f", dag_file(EXTRACT, LOAD | {"pool": "nix"}))
     assert done.code == 0
