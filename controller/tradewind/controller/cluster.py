@@ -43,6 +43,9 @@ K = TypeVar("K")
 N = TypeVar("N")
 V = TypeVar("V")
 
+Observed = dict[str, tuple[PodObject, TryReport | None]]
+"""Pods by name, and what they were found to say."""
+
 ACTIVE_RUNS = "status.phase!=Succeeded,status.phase!=Failed"
 WITH_REQUEST = "spec.request.id!="
 OF_VARIABLES = f"{names.LABEL_VARIABLES}=true"
@@ -180,10 +183,15 @@ class Cluster:
         except (KubeError, ValueError):
             return None
 
-    def reports(self, run_uid: str) -> list[TryReport]:
+    def reports(self, run_uid: str, observed: Observed | None = None) -> list[TryReport]:
         """What is known of each try of a run, from its Pods and from those that are gone. The later tries first: that
         there is one tells how to take what is known of those before."""
-        seen = (observe(pod, gone=False) for pod in self.pods.get(run_uid, {}).values())
+
+        def said(pod: PodObject) -> TryReport | None:
+            known = observed.get(pod.metadata.name) if observed else None
+            return known[1] if known is not None and known[0] is pod else observe(pod, gone=False)
+
+        seen = (said(pod) for pod in self.pods.get(run_uid, {}).values())
         known = [*self._gone.get(run_uid, {}).values(), *(report for report in seen if report is not None)]
         return sorted(known, key=lambda report: (report.number, report.poke), reverse=True)
 

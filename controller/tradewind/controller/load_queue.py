@@ -71,6 +71,11 @@ class LoadQueue:
             await asyncio.sleep(0)
             yield
 
+    async def turn(self) -> None:
+        """Wait for a turn of the event loop in which nothing else of this is done."""
+        async with self.piece():
+            pass
+
     async def loaded(self, *, begun: bool) -> None:
         """Return once no run, or none that has `begun`, is left to be loaded."""
         while self._begun if begun else (self._waiting or self._loading):

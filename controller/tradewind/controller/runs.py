@@ -12,28 +12,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from tradewind.api import names
 from tradewind.api.validation.params import check_params
 from tradewind.controller.background import Spawn
-from tradewind.controller.cluster import Cluster
+from tradewind.controller.cluster import Cluster, Observed
 from tradewind.controller.ended_runs import place_in_queue
 from tradewind.controller.load_queue import LoadQueue
 from tradewind.controller.off_loop import off_loop
 from tradewind.controller.pods.observation import is_over
-from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject, regarding
+from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject
 from tradewind.controller.revisions import Revision
+from tradewind.controller.run_pods import catch_up, look_at_pods, observe_pods
 from tradewind.controller.run_record import Detail, Record, Written, keep_up, recorded, version_of
 from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec
 from tradewind.controller.status_pace import WRITE_EVERY, StatusPace, cost_of_write
 from tradewind.controller.tries import Tries
 from tradewind.controller.unscheduled_runs import UnscheduledRuns
-from tradewind.engine import known_tries
 from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo
-from tradewind.engine.run_status import INTERNAL_ERROR
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase
@@ -121,10 +118,8 @@ class Runs:
             self._observe(record, found)
         elif uid not in self._loads:
             self._uids[key] = uid
-            self._loads.add(key, uid, begun=self._has_begun(found), place=place_in_queue(found))
-
-    def _has_begun(self, found: DagRunObject) -> bool:
-        return found.metadata.uid in self._cluster.pods or found.phase == RunPhase.RUNNING
+            begun = uid in self._cluster.pods or found.phase == RunPhase.RUNNING
+            self._loads.add(key, uid, begun=begun, place=place_in_queue(found))
 
     def _newest(self, key: Key) -> DagRunObject | None:
         """A run by the cache, or by what we were answered since; None if it is gone, or over."""
@@ -223,10 +218,8 @@ class Runs:
         found = self._newest(key)
         if found is None or found.metadata.uid != uid:
             return
-        waiting = Waiting(INTERNAL_ERROR, f"waits: it cannot be loaded: {type(error).__name__}: {error}")
-        self._recorder.record(regarding("DagRun", *key, uid), "Warning", waiting.reason, str(waiting))
         with contextlib.suppress(KubeError):
-            await self._unscheduled.say_waiting(key, found, waiting)
+            await self._unscheduled.say_failed(key, found, error)
 
     async def _load_once(self, key: Key, found: DagRunObject) -> None:
         async with self._loads.piece():
@@ -254,44 +247,55 @@ class Runs:
         info = self._versions.info(found, spec, status, revision, self._clock.now())
         if revision.dag.asks_for_past:
             await self._find_previous(info)
+        observed = await observe_pods(self._cluster, info.uid, self._loads.piece)
         async with self._loads.piece():
             with working_on("DagRun", key):
-                self._add(key, found, info, revision, status)
+                state = self._state(info, revision, status)
+        try:
+            if not state.folded:
+                await self._loads.turn()
+        except asyncio.CancelledError:
+            self._scheduler.abandon(state)
+            raise
+        with working_on("DagRun", key):
+            self._add(key, found, state, status, observed)
 
-    def _add(self, key: Key, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]) -> None:
+    def _state(self, info: RunInfo, revision: Revision, status: Mapping[str, Any]) -> RunState:
         variables = partial(self._cluster.variables, info.namespace)
         slots, graph = self._scheduler.slots, revision.graph
-        state = RunState(info, revision.dag, slots, status=status, graph=graph, variables=variables)
+        return RunState(info, revision.dag, slots, status=status, graph=graph, variables=variables)
+
+    def _add(
+        self,
+        key: Key,
+        found: DagRunObject,
+        state: RunState,
+        status: Mapping[str, Any],
+        observed: Observed | None = None,
+    ) -> None:
+        uid = state.info.uid
         # One that is loaded anew was scheduled until now by what was known of it: the slots that it holds are not free.
-        self._scheduler.remove_run(info.uid)
+        self._scheduler.remove_run(uid)
+        reports = self._cluster.reports(uid, observed)
         try:
-            self._catch_up(key, state, found)
+            state.suspend((self._newest(key) or found).suspend)
+            self._scheduler.introduce(state)
+            catch_up(state, reports, whole_second(self._clock.now()))
         except Exception:
             self._scheduler.abandon(state)
             raise
         generation = max(found.metadata.generation, status.get("observedGeneration") or 0)
-        self.records[info.uid] = Record(key, state, found.metadata.resource_version, generation, ours=[status])
+        self.records[uid] = Record(key, state, found.metadata.resource_version, generation, ours=[status])
         self._scheduler.add_run(state)
-        for missing in state.missing(report.key for report in self._cluster.reports(info.uid)):
-            self._spawn(self._tries.confirm_missing(info, missing), f"confirm {info.name}/{missing.instance}")
-        for pod in list(self._cluster.pods.get(info.uid, {}).values()):
-            self.pod_changed(info.uid, pod)
+        for missing in state.missing(report.key for report in reports):
+            work = self._tries.confirm_missing(state.info, missing)
+            self._spawn(work, f"confirm {state.info.name}/{missing.instance}")
+        pods = list(self._cluster.pods.get(uid, ()))
+        if pods:
+            look = look_at_pods(self._cluster, uid, pods, self.pod_changed, self._loads.piece)
+            self._spawn(look, f"Pods of {key[0]}/{key[1]}")
         self._on_loaded(state)
         self._wake()
-
-    def _catch_up(self, key: Key, state: RunState, found: DagRunObject) -> None:
-        """Let a run know what its Pods say."""
-        now = whole_second(self._clock.now())
-        state.suspend((self._newest(key) or found).suspend)
-        self._scheduler.introduce(state)
-        reports = list(self._cluster.reports(state.info.uid))
-        news = [report for report in reports if known_tries.is_news(state, report.key)]
-        if not state.started_at and news:
-            # A Pod of a try that status does not tell of is there, so it had started: that was never written.
-            state.begin(min(now, *(report.created_at or now for report in news)))
-        for report in reports:
-            state.report(report, now)
-        state.advance(now)
 
     def failed(self, uid: str, error: Exception) -> None:
         """A run that is scheduled cannot be worked on: it is loaded anew, from what is written of it."""
@@ -310,7 +314,7 @@ class Runs:
         key, uid = record.key, record.state.info.uid
         if self.records.get(uid) is not record:
             return
-        fresh = await self._read(key)
+        fresh = await self._unscheduled.read(key)
         if self.records.get(uid) is record:
             if record.writer is not None:
                 record.writer.cancel()
@@ -326,7 +330,7 @@ class Runs:
         # That it has ended, or was deleted, may have been heard before the answer to that write.
         known = self.records.pop(uid, None)
         if status["phase"] not in FINISHED_PHASES and known is record:
-            self._add(key, found, info, revision, status)
+            self._add(key, found, self._state(info, revision, status), status)
             return
         self._scheduler.remove_run(uid)
         self._uids.pop(key, None)
@@ -451,7 +455,7 @@ class Runs:
     async def _after_conflict(self, record: Record) -> Written:
         """Somebody else changed the object. If it was its status, what we know is out of date: load the run anew."""
         key, uid = record.key, record.state.info.uid
-        fresh = await self._read(key)
+        fresh = await self._unscheduled.read(key)
         status = fresh.decoded_status()
         if fresh.metadata.uid == uid and status in record.ours:
             record.resource_version = fresh.metadata.resource_version
@@ -463,9 +467,6 @@ class Runs:
             return Written.NEVER
         self.load_anew(record, fresh)
         return Written.NEVER
-
-    async def _read(self, key: Key) -> DagRunObject:
-        return msgspec.json.decode(await self._client.request_bytes("GET", DAGRUNS.path(*key)), type=DagRunObject)
 
     def load_anew(self, record: Record, fresh: DagRunObject) -> None:
         """What we know of a run is of no use: another controller has written its status, or it could not be gone on

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import msgspec
+
 from tradewind.api import names
 from tradewind.api.validation import Problem, summary
 from tradewind.controller import logs
@@ -14,7 +16,7 @@ from tradewind.controller.ended_runs import ended_run
 from tradewind.controller.resources import DAGRUNS, DagRunObject, owner_reference, regarding
 from tradewind.controller.run_versions import Waiting
 from tradewind.engine.ended_run import EndedRun
-from tradewind.engine.run_status import end_conditions
+from tradewind.engine.run_status import INTERNAL_ERROR, end_conditions
 from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import format_time
 from tradewind.kube.client import KubeClient
@@ -43,6 +45,10 @@ class UnscheduledRuns:
     ) -> None:
         self._client, self._writer, self._cluster, self._recorder = client, writer, cluster, recorder
         self._in_turn, self._on_refused, self._clock = in_turn, on_refused, clock
+
+    async def read(self, key: Key) -> DagRunObject:
+        """A run as it is now."""
+        return msgspec.json.decode(await self._client.request_bytes("GET", DAGRUNS.path(*key)), type=DagRunObject)
 
     async def claim(self, key: Key, found: DagRunObject, dag_name: str) -> None:
         """A run that a person made gets the label and the owner that the schedule's runs are born with."""
@@ -75,6 +81,12 @@ class UnscheduledRuns:
             return
         body = {"phase": status.get("phase", "Queued"), "reason": waiting.reason, "message": str(waiting)}
         await self._patch_status(key, found, body)
+
+    async def say_failed(self, key: Key, found: DagRunObject, error: Exception) -> None:
+        """On account of an error of ours it cannot be loaded, which is tried again."""
+        waiting = Waiting(INTERNAL_ERROR, f"waits: it cannot be loaded: {type(error).__name__}: {error}")
+        self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", waiting.reason, str(waiting))
+        await self.say_waiting(key, found, waiting)
 
     async def reject(self, key: Key, found: DagRunObject, problems: list[Problem]) -> None:
         """The run can never start: it ends as Failed, and counts as a run that has."""

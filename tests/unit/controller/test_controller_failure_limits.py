@@ -428,6 +428,7 @@ async def test_a_resumption_counts_though_nobody_has_seen_the_suspension(generat
 async def test_what_cannot_be_foreseen_does_not_keep_a_dag_from_being_suspended(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cluster.failures_expected = True
     leader = cluster.controller.leader
     assert leader is not None
     limits = leader.dags.failure_limits

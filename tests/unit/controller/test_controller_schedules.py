@@ -189,6 +189,7 @@ async def test_a_run_that_the_last_controller_made_is_the_run_of_its_tick(cluste
 async def test_what_cannot_be_foreseen_does_not_end_a_schedule(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cluster.failures_expected = True
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.05)
     leader = cluster.controller.leader
     assert leader is not None

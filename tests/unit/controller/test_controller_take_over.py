@@ -344,13 +344,13 @@ async def test_a_try_that_cannot_be_begun_does_not_keep_the_rest_of_the_plan(
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Names of runs in the order in which they are loaded."""
     order: list[str] = []
-    whole = Runs._catch_up
+    whole = Runs._add
 
-    def catch_up(self: Runs, key: Any, state: RunState, found: Any) -> None:
+    def add(self: Runs, key: Any, *arguments: Any) -> None:
         order.append(key[1])
-        whole(self, key, state, found)
+        whole(self, key, *arguments)
 
-    monkeypatch.setattr(Runs, "_catch_up", catch_up)
+    monkeypatch.setattr(Runs, "_add", add)
     return order
 
 
