@@ -15,7 +15,7 @@ import msgspec
 from tradewind.api import names
 from tradewind.api.shards import ONLY_SHARD, Shard
 from tradewind.api.variables import Variables
-from tradewind.controller.pods.observation import is_over, observe, run_uid_of, try_of
+from tradewind.controller.pods.observation import observe, run_uid_of, try_of
 from tradewind.controller.resources import (
     BACKFILLS,
     DAGRUNS,
@@ -34,7 +34,7 @@ from tradewind.controller.watches import watches
 from tradewind.engine.tries import TryEvent, TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
-from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.errors import KubeError
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key
 from tradewind.kube.resources import CONFIGMAPS, PODS, Resource
@@ -198,18 +198,6 @@ class Cluster:
     def pod(self, run_uid: str, name: str) -> PodObject | None:
         """One Pod of a run."""
         return self.pods.get(run_uid, {}).get(name)
-
-    async def find_pod(self, namespace: str, name: str) -> PodObject | None:
-        """A Pod as the API server has it now. KubeError if that cannot be asked."""
-        try:
-            found = msgspec.convert(await self._client.get(PODS, namespace, name), PodObject)
-        except ApiError as error:
-            if error.is_not_found:
-                return None
-            raise
-        if is_over(found):
-            self.keep_result(found)
-        return found
 
     def variables(self, namespace: str) -> Variables:
         """What templates may read of the ConfigMaps of a namespace, as they are now."""

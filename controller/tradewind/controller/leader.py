@@ -22,7 +22,7 @@ from tradewind.controller.ended_runs import ended_run
 from tradewind.controller.history import History
 from tradewind.controller.leftovers import Leftovers
 from tradewind.controller.metrics import Metrics
-from tradewind.controller.object_watches import ObjectWatches
+from tradewind.controller.object_watches import OPEN, ObjectWatches
 from tradewind.controller.past import Past
 from tradewind.controller.pods.observation import observe
 from tradewind.controller.pools import PoolStatuses
@@ -95,8 +95,10 @@ class Leader:
         self._ready = False
         self.revisions = Revisions(client, writer)
         self.objects = ObjectWatches(client, spawn=spawn, clock=clock)
+        # Apart from those, and each alone: there may be more runs in a namespace than anybody should list.
+        self.followed = ObjectWatches(client, spawn=spawn, clock=clock, alone=OPEN)
         self.past = Past(
-            Lane(client), cluster, past, self.scheduler.runs, self.objects, spawn=spawn, wake=self._news.set
+            Lane(client), cluster, past, self.scheduler.runs, self.followed, spawn=spawn, wake=self._news.set
         )
         self.waits = Waits(client, cluster, self.scheduler.runs, self.objects, spawn=spawn, report=self._reported)
         self.tries = Tries(Lane(client), writer, cluster, self.scheduler.runs, self._reported, clock)

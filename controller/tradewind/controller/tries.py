@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from tradewind.api import names
 from tradewind.api.templates import TemplateError
 from tradewind.api.variables import MissingVariableError
@@ -296,9 +298,21 @@ class Tries:
             if self._cluster.pod(info.uid, name) is not None:
                 return
 
+    async def _find(self, namespace: str, name: str) -> PodObject | None:
+        """A Pod as the API server has it now. KubeError if that cannot be asked."""
+        try:
+            found = msgspec.convert(await self._client.get(PODS, namespace, name), PodObject)
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise
+        if is_over(found):
+            self._cluster.keep_result(found)
+        return found
+
     async def _find_try(self, info: RunInfo, key: TryKey) -> PodObject | None:
         """The Pod of a try, as it is now."""
-        found = await self._cluster.find_pod(info.namespace, pod_name(info, key))
+        found = await self._find(info.namespace, pod_name(info, key))
         return found if found is not None and _is_of(found, info.uid, key) else None
 
     async def _settle(self, info: RunInfo, key: TryKey, found: PodObject | None) -> None:
@@ -343,7 +357,7 @@ class Tries:
                     log.warning("cannot release Pod %s/%s: %s", namespace, name, error)
                     await asyncio.sleep(STOP_AGAIN)
             try:
-                found = await self._cluster.find_pod(namespace, name)
+                found = await self._find(namespace, name)
             except KubeError:
                 await asyncio.sleep(STOP_AGAIN)
                 continue
@@ -357,7 +371,7 @@ class Tries:
         run_uid, namespace = run.info.uid, run.info.namespace
         while True:
             try:
-                found = await self._cluster.find_pod(namespace, name)
+                found = await self._find(namespace, name)
                 break
             except KubeError as error:
                 if not error.is_transient:

@@ -32,7 +32,7 @@ async def wait_task(cluster: MemoryCluster, run: str, message: str) -> None:
 
 def watches(cluster: MemoryCluster) -> int:
     leader: Any = cluster.controller.leader
-    return len(leader.objects)
+    return len(leader.followed)
 
 
 async def monday_failed(cluster: MemoryCluster, **spec: Any) -> None:

@@ -1,5 +1,6 @@
 """Where a kind lives in the API: the plural for `batch/v1`, `Job`, as the API server tells."""
 
+import asyncio
 from typing import Any
 
 from tradewind.kube.client import KubeClient
@@ -17,12 +18,14 @@ class Kinds:
     def __init__(self, client: KubeClient) -> None:
         self._client = client
         self._known: dict[tuple[str, str], Resource] = {}
+        self._asking: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def find(self, api_version: str, kind: str) -> Resource:
         """The resource of a namespaced kind that can be watched. Raises NoSuchKind, KubeError."""
-        known = self._known.get((api_version, kind))
-        if known is not None:
-            return known
+        async with self._asking.setdefault((api_version, kind), asyncio.Lock()):
+            return self._known.get((api_version, kind)) or await self._ask(api_version, kind)
+
+    async def _ask(self, api_version: str, kind: str) -> Resource:
         group, _, version = api_version.rpartition("/")
         path = f"/apis/{api_version}" if group else f"/api/{version}"
         try:
