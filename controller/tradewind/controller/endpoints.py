@@ -4,12 +4,13 @@ They are served on another loop than the one that works, so that they answer wha
 """
 
 import asyncio
+import gc
 import gzip
 import time
 from contextlib import AsyncExitStack
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from tradewind.controller.controller import Controller
 
@@ -58,7 +59,7 @@ class _Pages:
         async with self._one_at_a_time:
             if time.monotonic() - self._made_at > FRESH:
                 await self._take_snapshot()
-                self._plain = await asyncio.to_thread(generate_latest, self._controller.metrics.registry)
+                self._plain = await asyncio.to_thread(_render, self._controller.metrics.registry)
                 self._packed, self._made_at = b"", time.monotonic()
             if packed and not self._packed:
                 self._packed = await asyncio.to_thread(gzip.compress, self._plain, 1)
@@ -73,6 +74,15 @@ class _Pages:
         snapshot = asyncio.run_coroutine_threadsafe(self._controller.mirror.take(), self._working)
         # It goes on if it takes longer, for the next scrape.
         await asyncio.wait([asyncio.wrap_future(snapshot)], timeout=SNAPSHOT_WITHIN)
+
+
+def _render(registry: CollectorRegistry) -> bytes:
+    """The page. It is made of very many objects of which none is in a cycle; to look for those would hold everybody."""
+    gc.disable()
+    try:
+        return generate_latest(registry)
+    finally:
+        gc.enable()
 
 
 async def _listen(port: int, routes: list[web.RouteDef], stack: AsyncExitStack) -> None:

@@ -1,7 +1,7 @@
 """The state of the cluster as metrics: a snapshot, made when Prometheus asks, so that nothing is kept in step with it.
 
-What it is made from belongs to the event loop that works. It is taken there in slices, between which the loop does
-other things; another thread turns it into text.
+What it is made from belongs to the event loop that works. It is counted there in slices, between which the loop does
+other things; another thread turns the numbers into series, and those into text.
 """
 
 import asyncio
@@ -20,30 +20,37 @@ SLICE = 0.002
 """Seconds of work on a snapshot in one turn of the loop."""
 
 
+_Gauge = tuple[str, str, list[str], Mapping[Any, int]]
+"""Name, text, labels, and values by those."""
+
+
 class Mirror:
     """A collector of what the last snapshot had."""
 
     def __init__(self, cluster: Cluster, leader: Callable[[], Leader | None], writer: Writer) -> None:
         self._cluster, self._leader, self._writer = cluster, leader, writer
-        self._families: list[Metric] = []
+        self._gauges: list[_Gauge] = []
 
     def collect(self) -> Iterator[Metric]:
-        """What the last snapshot had; from any thread."""
-        yield from self._families
+        """What the last snapshot had, and what is just a number now; from any thread."""
+        yield from self._writes()
+        yield from self._informers()
+        for name, text, labels, values in self._gauges:
+            family = GaugeMetricFamily(name, text, labels=labels)
+            for key, value in values.items():
+                family.add_metric(key, value)
+            yield family
 
     async def take(self) -> None:
         """Take a snapshot. To be called on the loop that works."""
-        families = [*self._writes(), *self._informers()]
         leader = self._leader()
-        if leader is not None:
-            families += await self._state(leader, _Slices())
-        self._families = families
+        self._gauges = await self._state(leader, _Slices()) if leader is not None else []
 
     def _writes(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
             "tradewind_api_writes", "Writes to the Kubernetes API", labels=["verb", "resource", "code"]
         )
-        for labels, number in self._writer.writes.items():
+        for labels, number in list(self._writer.writes.items()):
             family.add_metric(labels, number)
         yield family
         yield GaugeMetricFamily("tradewind_api_writes_queued", "Writes not yet answered", value=self._writer.queued)
@@ -73,7 +80,7 @@ class Mirror:
             refused.add_metric([resource, namespace], 1)
         yield refused
 
-    async def _state(self, leader: Leader, slices: "_Slices") -> list[Metric]:
+    async def _state(self, leader: Leader, slices: "_Slices") -> "list[_Gauge]":
         runs: Tally[tuple[str, str, str]] = Tally()
         tasks: Tally[tuple[str, str, str]] = Tally()
         waiting: Tally[tuple[str, str]] = Tally()
@@ -102,15 +109,13 @@ class Mirror:
         limits, used = dict(slots.limits), dict(slots.used)
         labels, by_pool = ["namespace", "dag", "state"], ["namespace", "pool"]
         return [
-            await slices.gauge("tradewind_dag_runs", "Runs, finished ones as far as history keeps them", labels, runs),
-            await slices.gauge(
-                "tradewind_task_instances", "Task instances of runs that have not finished", labels, tasks
-            ),
-            await slices.gauge("tradewind_pool_slots", "Slots of a pool, -1 for no limit", by_pool, limits),
-            await slices.gauge("tradewind_pool_used_slots", "Slots that tasks hold", by_pool, used),
-            await slices.gauge("tradewind_pool_waiting_tasks", "Ready tasks that wait for slots", by_pool, waiting),
-            await slices.gauge("tradewind_backfills", "Backfills", labels, backfills),
-            await slices.gauge("tradewind_dags", "Dags, by whether they are accepted", ["namespace", "state"], dags),
+            ("tradewind_dag_runs", "Runs, finished ones as far as history keeps them", labels, runs),
+            ("tradewind_task_instances", "Task instances of runs that have not finished", labels, tasks),
+            ("tradewind_pool_slots", "Slots of a pool, -1 for no limit", by_pool, limits),
+            ("tradewind_pool_used_slots", "Slots that tasks hold", by_pool, used),
+            ("tradewind_pool_waiting_tasks", "Ready tasks that wait for slots", by_pool, waiting),
+            ("tradewind_backfills", "Backfills", labels, backfills),
+            ("tradewind_dags", "Dags, by whether they are accepted", ["namespace", "state"], dags),
         ]
 
 
@@ -125,11 +130,3 @@ class _Slices:
         if time.perf_counter() >= self._until:
             await asyncio.sleep(0)
             self._until = time.perf_counter() + SLICE
-
-    async def gauge(self, name: str, text: str, labels: list[str], values: Mapping[Any, int]) -> Metric:
-        """A gauge with a series for each of the values."""
-        family = GaugeMetricFamily(name, text, labels=labels)
-        for key, value in values.items():
-            family.add_metric(key, value)
-            await self.end()
-        return family
