@@ -35,7 +35,7 @@ def statuses(cli: Cli) -> list[tuple[str, str]]:
     """Phase and reason of each run, the oldest first."""
     runs = sorted((cli.folder / ".tradewind" / "runs").iterdir(), key=lambda path: path.stat().st_ctime)
     found = [yaml.safe_load((run / "status.yaml").read_text())["status"] for run in runs]
-    return [(status["phase"], status["reason"]) for status in found]
+    return [(status["phase"], status.get("reason", "")) for status in found]
 
 
 # What a task leaves as its output -------------------------------------------------------------------------------------
@@ -390,3 +390,42 @@ def test_a_failure_is_told_once(cli: Cli, dag_file: DagFile) -> None:
     assert cli("run", file, "--logs").out.count("│ what a pity") == 1
     lenient = dag_file(sh("a", "exit 1"), sh("b", "true", dependsOn=["a"], triggerRule="AllDone"), name="lenient")
     assert cli("run", lenient).out.splitlines()[-2].endswith("; failed: a")
+
+
+def test_nobody_has_to_wait_for_a_reader_that_stands_still(cli: Cli, dag_file: DagFile) -> None:
+    file = dag_file(sh("a", "seq 1 1000000"))
+    process = subprocess.Popen(
+        [PROGRAM, "run", str(file), "--logs"],
+        cwd=cli.folder,
+        env=cli.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 30
+    while not any("phase: Succeeded" in each.read_text() for each in cli.folder.glob(".tradewind/runs/*/status.yaml")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15) == 130
+    assert process.stderr is not None
+    assert "stopped by Ctrl-C" in process.stderr.read()
+
+
+def test_ctrl_c_ends_all_runs_of_a_command(cli: Cli, dag_file: DagFile) -> None:
+    runs = [
+        {"apiVersion": "tradewind.dev/v1alpha1", "kind": "DagRun", "metadata": {"name": name}, "spec": {"dag": "test"}}
+        for name in ("r1", "r2")
+    ]
+    process = cli.start("run", dag_file(sh("a", "touch $HOME/$TRADEWIND_RUN; sleep 600"), documents=runs))
+    deadline = time.monotonic() + 20
+    while not (cli.folder / "r1").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert statuses(cli) == [("Failed", "Stopped")]
+    assert not (cli.folder / "r2").exists()

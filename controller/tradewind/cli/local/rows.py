@@ -45,6 +45,11 @@ def row_of(instance: TaskInstance, run: RunState) -> Row:
     elif instance.state is TaskState.FAILED:
         code = f" (exit code {instance.exit_code})" if instance.exit_code else ""
         message = f"{_last_line(message)}{code if f'exit code {instance.exit_code}' not in message else ''}"
+    elif instance.state is TaskState.RUNNING and instance.tries:
+        before = instance.tries[-1]
+        message = f"after {before.get('reason') or before['state']}: {_last_line(before.get('message') or '')}".rstrip(
+            ": "
+        )
     elif instance.state is TaskState.SUCCEEDED and instance.has_output:
         message = f"output {json.dumps(instance.output, ensure_ascii=False)}"
     end = instance.finished_at or (datetime.now(UTC) if instance.state is TaskState.RUNNING else None)
