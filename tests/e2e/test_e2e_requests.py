@@ -143,7 +143,7 @@ def test_a_run_that_is_stopped_is_torn_down(stage: Stage) -> None:
     assert status["message"] == "stopped by alice: too dear"
     states = {name: entry["state"] for name, entry in space.tasks(run).items()}
     assert states == {"up": "Succeeded", "load": "Skipped", "report": "Skipped", "down": "Succeeded"}
-    space.eventually(lambda: not space.pods_of(run, "load"), "its Pod is gone")
+    space.eventually(lambda: space.pods_of(run, "load")[0].status.phase == "Failed", "its Pod has ended")
     assert read_ledger(space) == {("up", 1): 1, ("load", 1): 1, ("down", 1): 1}
 
 

@@ -98,6 +98,14 @@ def version_of(run: DagRunObject) -> int:
     return int(run.metadata.resource_version)
 
 
+def may_not_start(found: DagRunObject, state: RunState) -> bool:
+    """Whether nothing of a run may start now: it is suspended, or something is asked of one that has not begun, which
+    may be that it never does."""
+    asked = found.spec.get("request") if state.started_at is None else None
+    known = isinstance(asked, Mapping) and any(each.get("id") == asked.get("id") for each in state.requests)
+    return found.suspend or bool(asked and not known)
+
+
 def keep_up(record: Record, found: DagRunObject) -> None:
     """Write over a newer version only if what is new about it is none of the controller's business: its status is what
     we know it to be. Of any other a conflict will tell."""

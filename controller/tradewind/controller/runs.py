@@ -23,7 +23,7 @@ from tradewind.controller.pods.observation import is_over
 from tradewind.controller.resources import DAGRUNS, DagRunObject, PodObject
 from tradewind.controller.revisions import Revision
 from tradewind.controller.run_pods import catch_up, look_at_pods, observe_pods
-from tradewind.controller.run_record import Detail, Record, Written, keep_up, recorded, version_of
+from tradewind.controller.run_record import Detail, Record, Written, keep_up, may_not_start, recorded, version_of
 from tradewind.controller.run_versions import RunVersions, Waiting, parse_spec
 from tradewind.controller.status_pace import WRITE_EVERY, StatusPace, cost_of_write
 from tradewind.controller.tries import Tries
@@ -143,7 +143,7 @@ class Runs:
 
     def _suspend(self, record: Record) -> None:
         found = self._newest(record.key)
-        suspended = record.held or (found is not None and found.suspend)
+        suspended = record.held or (found is not None and may_not_start(found, record.state))
         if suspended != record.state.suspended:
             self._scheduler.suspend(record.state.info.uid, suspended)
             self._wake()
@@ -278,7 +278,7 @@ class Runs:
         self._scheduler.remove_run(uid)
         reports = self._cluster.reports(uid, observed)
         try:
-            state.suspend((self._newest(key) or found).suspend)
+            state.suspend(may_not_start(self._newest(key) or found, state))
             self._scheduler.introduce(state)
             catch_up(state, reports, whole_second(self._clock.now()))
         except Exception:

@@ -59,7 +59,10 @@ def _of_task(run: "RunState", node: "TaskNode", index: int | None, told: str | N
             yield Reason("forEach", True, "the items that it is mapped over are not known yet")
     elif state is TaskState.SCHEDULED:
         since = f" since {format_time(instance.scheduled_at)}" if instance.scheduled_at else ""
-        yield Reason("slots", True, f"ready{since}: {told or 'it is about to start'}")
+        if instance.reason:
+            yield Reason("pod", True, f"ready{since}, but its Pod cannot be made: {instance.reason}: {told}")
+        else:
+            yield Reason("slots", True, f"ready{since}: {told or 'it is about to start'}")
     elif state is TaskState.UP_FOR_RETRY:
         due = f"try {instance.number + 1} is due at {format_time(instance.retry_at)}" if instance.retry_at else ""
         yield Reason("retries", True, f"{due}, since try {instance.number} failed: {_why(instance)}")

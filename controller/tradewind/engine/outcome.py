@@ -8,10 +8,17 @@ from typing import Any
 from tradewind.api.resolve import ResolvedTask
 from tradewind.engine.states import TaskState
 from tradewind.engine.status_size import stored_size
+from tradewind.engine.texts import head, tail
 from tradewind.engine.tries import StopReason, TryEvent, TryReport
 
+WHY_LIMIT = 300
+"""Characters of a message in an Event."""
 MAX_OUTPUT_BYTES = 4096
 """Longest termination message that Kubernetes keeps."""
+
+
+_NOT_BEGUN = frozenset({"StartError", "ContainerCannotRun"})
+"""Reasons of a container that has said nothing itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +32,13 @@ class Outcome:
     has_output: bool = False
     lost: bool = False
     retry: bool = True
+    log: bool = False
+    """Whether the message is the end of a log, of which the last lines say what went wrong."""
 
     def why(self) -> str:
-        """The reason and the end of the message, in one line."""
-        return ": ".join(part for part in (self.reason, (self.message or "")[-300:]) if part)
+        """The reason and what matters of the message, in one line."""
+        cut = tail if self.log else head
+        return ": ".join(part for part in (self.reason, cut(self.message or "", WHY_LIMIT)) if part)
 
 
 def as_it_counts(task: ResolvedTask, report: TryReport) -> TryReport:
@@ -55,12 +65,13 @@ def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> 
         return Outcome(TaskState.SKIPPED, "SkipExitCode", f"exit code {report.exit_code} means skip")
     if report.exit_code in task.fail_exit_codes:
         message = report.message or f"exit code {report.exit_code}"
-        return Outcome(TaskState.FAILED, "FailExitCode", message, retry=False)
+        return Outcome(TaskState.FAILED, "FailExitCode", message, retry=False, log=True)
     return Outcome(
         TaskState.FAILED,
         report.reason or "Error",
         report.message or (f"exit code {report.exit_code}" if report.exit_code is not None else None),
         retry=report.retry,
+        log=report.exit_code is not None and report.reason not in _NOT_BEGUN,
     )
 
 

@@ -274,6 +274,65 @@ async def test_stop_lets_teardowns_run(cluster: MemoryCluster) -> None:
     assert task(cluster, "two", "clean")["state"] == "Succeeded"
 
 
+async def test_a_run_that_nobody_has_seen_yet_is_stopped_before_it_begins(cluster: MemoryCluster) -> None:
+    """The controller comes later than the request: it makes no Pod first."""
+    cluster.dag("sales", tasks=TWO)
+    cluster.run("sales", "before")
+    await cluster.wait_phase("before", "Succeeded")
+    await cluster.kill()
+    asked = {}
+    for number in range(10):
+        cluster.run("sales", f"run-{number}")
+        asked[f"run-{number}"] = cluster.ask(f"run-{number}", "Stop")
+    await cluster.start()
+    for name, request in asked.items():
+        assert (await cluster.wait_asked(name, request))["state"] == "Applied"
+        assert (await cluster.wait_phase(name, "Failed"))["reason"] == "Stopped"
+        assert pods(cluster, name) == []
+
+
+async def test_a_request_that_is_refused_or_taken_back_does_not_hold_up_a_run_for_ever(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", tasks=TWO)
+    await cluster.kill()
+    for name in ("refused", "broken", "taken-back"):
+        cluster.run("sales", name)
+    cluster.ask("refused", "Rerun", tasks=["nothing"])
+    cluster.patch("dagruns", "broken", spec={"request": {"id": "x", "type": "Mark"}})
+    cluster.ask("taken-back", "Mark", tasks=["load"], state="Skipped")
+
+    def unreachable(method: str, plural: str, name: str, body: Json) -> None:
+        if plural == "dagruns" and name == "taken-back" and "requests" in body.get("status", {}):
+            raise ApiError(500, "InternalError", "not now")
+
+    cluster.before_write = unreachable
+    await cluster.start()
+    await cluster.wait_phase("refused", "Succeeded")
+    await cluster.wait_phase("broken", "Succeeded")
+    assert pods(cluster, "taken-back") == []
+    cluster.patch("dagruns", "taken-back", spec={"request": None})
+    await cluster.wait_phase("taken-back", "Succeeded")
+
+
+def test_params_that_a_status_has_no_more_are_removed() -> None:
+    assert requests._patch({"params": {"a": 1}}, {})["params"] is None
+    assert requests._patch({"params": {"a": 1, "b": 2}}, {"params": {"b": 3}})["params"] == {"a": None, "b": 3}
+    assert requests._patch({}, {"params": {"b": 3}})["params"] == {"b": 3}
+
+
+async def test_a_status_that_somebody_else_has_written_is_where_a_request_begins(cluster: MemoryCluster) -> None:
+    first = await running_run(cluster)
+    told = cluster.status("dagruns", "one")["tasks"]
+    theirs = [{**entry, "message": "another controller wrote this"} for entry in told]
+    cluster.patch("dagruns", "one", subresource="status", status={"tasks": theirs})
+    cluster.stays.clear()
+    await cluster.wait_asked("one", cluster.ask("one", "Mark", tasks=["report"], state="Skipped"))
+    assert task(cluster, "one", "load")["try"] == 1
+    end(cluster, first)
+    await cluster.wait_phase("one", "Succeeded")
+    assert (task(cluster, "one", "load")["state"], task(cluster, "one", "report")["reason"]) == ("Succeeded", "Marked")
+    assert len(pods(cluster, "one")) == 1
+
+
 async def test_a_mark_while_the_pod_runs(cluster: MemoryCluster) -> None:
     first = await running_run(cluster)
     cluster.stays.clear()

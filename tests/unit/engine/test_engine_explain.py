@@ -76,3 +76,17 @@ def test_a_mapped_task_as_a_whole_and_by_index() -> None:
     ]
     world.running("a[0]")
     assert reasons(world, "a", 0) == [("state", False, "try 1 is Running")]
+
+
+def test_a_pod_that_cannot_be_made_is_no_matter_of_slots() -> None:
+    world = World(task("a"))
+    world.postpone("a", reason="Forbidden", message="serviceaccount not found")
+    world.restart()
+    world.postpone("a", reason="Forbidden", message="serviceaccount not found")
+    assert reasons(world, "a", told=world.entry("a")["message"]) == [
+        (
+            "pod",
+            True,
+            "ready since 2026-03-01T12:00:00Z, but its Pod cannot be made: Forbidden: serviceaccount not found",
+        )
+    ]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tradewind.api import names
+from tradewind.controller.pods.runtime_errors import in_short
 from tradewind.controller.resources import ContainerStatus, PodCondition, PodObject, Terminated
 from tradewind.engine.tries import HeldBy, TryEvent, TryKey, TryReport
 
@@ -243,7 +244,7 @@ def _failed_without_container(pod: PodObject, identity: TryKey) -> TryReport:
 
 
 def _message(pod: PodObject, ended: Terminated) -> str | None:
-    text = ended.message.strip()
+    text = in_short(ended.message.strip())
     if ended.reason == _UNKNOWN:
         text = next((each.message for each in _disruptions(pod) if each.message), text)
         if pod.metadata.deletion_timestamp is not None and not _disruption(pod):
@@ -273,7 +274,7 @@ def _why_waiting(pod: PodObject, container: ContainerStatus | None) -> tuple[str
     """The Pod's own reason for not having started, or (None, None) while all goes its way."""
     waiting = container.state.waiting if container else None
     if waiting is not None and waiting.reason not in _NOT_STARTED:
-        return waiting.reason, waiting.message or None
+        return waiting.reason, in_short(waiting.message) or None
     for init in pod.status.init_container_statuses:
         if init.state.waiting is not None and init.state.waiting.reason not in _NOT_STARTED:
             return init.state.waiting.reason, init.state.waiting.message or None
