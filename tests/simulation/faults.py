@@ -16,6 +16,7 @@ from simulation.backfills import backfill
 from simulation.dags import POOLS as SLOTS
 from simulation.dags import random_dag
 from simulation.network import QUIET, Trouble
+from simulation.ticks import TICK_FAULTS
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -49,7 +50,7 @@ def random_faults(rng: random.Random, seconds: float) -> list[Fault]:
 
 def strike(world: World, fault: Fault) -> None:
     world.log(f"FAULT {fault.kind}")
-    FAULTS[fault.kind](world, random.Random(fault.seed))
+    (FAULTS | TICK_FAULTS)[fault.kind](world, random.Random(fault.seed))
 
 
 # The network --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from simulation.backfills import BackfillInvariants
 from simulation.failure_limits import FailureLimitInvariant
 from simulation.instances import instances_of
 from simulation.kubelet import Truth, TryId
+from simulation.ticks import TickInvariants
 from tradewind.api import names
 from tradewind.api.shards import ONLY_SHARD
 
@@ -60,6 +61,7 @@ class Invariants:
         self._excesses: deque[Callable[[], None]] = deque()
         """Limits that seem to be exceeded, the oldest first."""
         self.backfills = BackfillInvariants(world)
+        self.ticks = TickInvariants(world)
         FailureLimitInvariant(world)
         world.server.store.on_commit.append(self._seen)
         world.kubelet.on_start.append(self._pod_starts)
@@ -347,6 +349,7 @@ class Invariants:
                 if "deletionTimestamp" in document["metadata"]:
                     self.world.fail(f"{kind.name} {document['metadata']['name']} is deleted and does not go")
         self.backfills.check_end()
+        self.ticks.check_end()
         self._check_dags()
         self._check_replicas()
 
@@ -358,11 +361,17 @@ class Invariants:
             if status.get("observedGeneration") != dag["metadata"]["generation"]:
                 self.world.fail(f"the status of Dag {name} is of generation {status.get('observedGeneration')}")
             runs = [run for run in self.world.server.all(DAGRUNS) if run["spec"]["dag"] == name]
-            # Those of each Backfill count apart, while it is there.
-            counts = Counter((self.backfills.of_run(run), run["status"]["phase"]) for run in runs)
+            # Those of each Backfill count apart, while it is there; its failed ones have no limit, nor have those of
+            # ticks that catchup would make again.
+            ahead = status.get("lastScheduleTime", "") if spec.get("catchup") else "9999"
+            counts = Counter(
+                (self.backfills.of_run(run), run["status"]["phase"])
+                for run in runs
+                if run["spec"].get("type", "Manual") == "Manual" or run["spec"]["logicalDate"] <= ahead
+            )
             limits = {"Succeeded": "successfulRunsHistoryLimit", "Failed": "failedRunsHistoryLimit"}
-            for (_, phase), number in counts.items():
-                if number > spec.get(limits[phase], UNLIMITED):
+            for (backfill, phase), number in counts.items():
+                if not (backfill and phase == "Failed") and number > spec.get(limits[phase], UNLIMITED):
                     self.world.fail(f"Dag {name} has {number} {phase} runs, its {limits[phase]} is less")
 
     def _check_replicas(self) -> None:

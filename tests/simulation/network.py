@@ -73,6 +73,9 @@ class Network:
         extra = self.rng.random() * trouble.delay if self.chance(trouble.delayed) else 0.0
         return LATENCY * (0.5 + self.rng.random()) + extra
 
+    def loop_time(self) -> float:
+        return asyncio.get_running_loop().time()
+
     def later(self, seconds: float, act: Callable[..., None], *arguments: Any) -> None:
         asyncio.get_running_loop().call_later(seconds, act, *arguments, context=self.context)
 

@@ -44,12 +44,16 @@ class Life(Owner):
         """UIDs of Pods that it has heard of."""
         self.seen: dict[str, None] = {}
         """UIDs of Pods whose end it has seen."""
+        self.deleting: dict[str, float] = {}
+        """UIDs of Dags of which it has heard that they are being deleted, and when."""
         self.client = SimulatedClient(replica.network, self.name, self._see)
         self.controller: Controller | None = None
         self.ended = False
 
     def _see(self, document: Any) -> None:
         self.known[document["metadata"].get("uid", "")] = None
+        if "deletionTimestamp" in document["metadata"] and "tasks" in document.get("spec", ()):
+            self.deleting.setdefault(document["metadata"]["uid"], self.client.network.loop_time())
         statuses = (document.get("status") or {}).get("containerStatuses") or ()
         if any(status.get("name") == "task" and "terminated" in (status.get("state") or {}) for status in statuses):
             self.seen[document["metadata"]["uid"]] = None

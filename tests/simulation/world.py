@@ -29,6 +29,7 @@ from simulation.kubelet import Kubelet, Script, TryId
 from simulation.loop import OWNER, NothingToDo, VirtualLoop
 from simulation.network import QUIET, Network
 from simulation.replica import Life, Replica
+from simulation.ticks import with_ticks
 from tradewind.api import names
 
 Json = dict[str, Any]
@@ -223,6 +224,7 @@ class World:
 
     def _put_right(self) -> None:
         """What people have to see to: pools that are there and wide enough, replicas that run; no new runs."""
+        self.invariants.ticks.check_calm()
         for name, slots in self.scenario.pools.items():
             self.make_pool(name, slots)
             self.request("PATCH", POOLS, NAMESPACE, name, {"spec": {"slots": max(slots, 2)}})
@@ -386,6 +388,7 @@ def play_seed(seed: int, trace: list[str] | None = None) -> World:
     scenario = random_scenario(rng)
     limit_failures(scenario, random.Random(f"{seed}/limits"))
     faults = random_faults(rng, FAULTS_FOR)
+    with_ticks(scenario, faults, random.Random(f"{seed}/ticks"))
     try:
         return simulate(str(seed), lambda loop: World(str(seed), loop, scenario=scenario, faults=faults, trace=trace))
     except Failed as failed:

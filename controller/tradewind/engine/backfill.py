@@ -5,7 +5,7 @@ They are dealt with one after the other, so that a single date, the last tick de
 status holds that date, the runs that have not ended, and counts.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -167,7 +167,8 @@ class BackfillState:
         self.succeeded = int(status.get("succeeded") or 0)
         self.failed = int(status.get("failed") or 0)
         self.skipped = int(status.get("skipped") or 0)
-        self.failed_runs: list[str] = list(status.get("failedRuns") or ())
+        self.failed_runs: list[str] = sorted(status.get("failedRuns") or ())
+        """In the order of their ticks."""
         self.active: dict[str, None] = dict.fromkeys(status.get("activeRuns") or ())
         """Names of the runs that were made or asked to run again, and that nobody has seen end."""
         self._position = parse_time(status.get("position"))
@@ -227,8 +228,8 @@ class BackfillState:
             self.succeeded += 1
             return
         self.failed += 1
-        if len(self.failed_runs) < MAX_FAILED_SHOWN:
-            self.failed_runs.append(run)
+        insort(self.failed_runs, run)
+        del self.failed_runs[MAX_FAILED_SHOWN:]
 
     def status(self) -> dict[str, Any]:
         """The part of status that tells how far it is, JSON-ready."""

@@ -101,7 +101,8 @@ def test_a_dry_run_knows_the_runs_there_are(tradewind: Setup) -> None:
         ["2026-01-02T00:00:00Z", "sales-20260102t000000", "Rerun"],
         ["2026-01-03T00:00:00Z", "sales-20260103t000000", "Create"],
     ]
-    assert result.err == "3 ticks: would make 1 run, run 1 again and leave 1 alone\n"
+    days = "3 ticks on 3 days, from 2026-01-01 to 2026-01-03"
+    assert result.err == f"{days}: would make 1 run, run 1 again and leave 1 alone\n"
     found = json.loads(tradewind(*create, "-o", "json").out)
     assert (found["total"], found["create"], found["rerun"], found["skip"]) == (3, 1, 1, 1)
     assert found["ticks"][0]["reason"] == "its run succeeded, and reprocess is Failed"
@@ -181,3 +182,24 @@ def test_validate_reads_backfills(cli: Cli) -> None:
         file.write_text(yaml.safe_dump(case["backfill"]))
         result = cli("validate", file)
         assert result.code == 2 and case["contains"] in result.out, case["name"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "end", "told"),
+    [
+        ("0 6 * * *", "2026-01-03", True),
+        ("0 6 * * *", "2026-01-03T00:00", False),
+        ("0 6 * * *", "2026-01-03T00:00:00Z", False),
+        ("0 0 * * *", "2026-01-03", False),
+    ],
+)
+def test_whoever_means_a_whole_day_by_a_date_is_told(
+    cli: Cli, dag_file: DagFile, schedule: str, end: str, told: bool
+) -> None:
+    file = dag_file({"name": "a", "noop": True}, schedule=schedule)
+    result = cli("backfill", "create", "-f", file, "--from", "2026-01-01", "--to", end, "--dry-run")
+    assert result.code == 0, result.err
+    note = "note: --to 2026-01-03 is that day's midnight, its ticks are left out; with --to 2026-01-04 they are in"
+    assert (note in result.err) == told
+    last = "2026-01-02" if schedule.startswith("0 6") else "2026-01-03"
+    assert f"days, from 2026-01-01 to {last}: would make" in result.err

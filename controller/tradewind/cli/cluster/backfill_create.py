@@ -1,7 +1,9 @@
 """`tradewind backfill create`: make a Backfill, or list what it would do."""
 
+import itertools
+import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 import click
@@ -23,6 +25,9 @@ from tradewind.engine.backfill import ExistingRun, Step, check_ticks, outline, o
 from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.engine.timetables import Tick
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAY = timedelta(days=1)
+_JUST_AFTER = timedelta(microseconds=1)
 _GENERATED = "-x7k2p"
 """As long as what the API server adds to a generateName."""
 _OPTIONS = {"spec.dag": "DAG", "spec.from": "--from", "spec.to": "--to", "spec.reverse": "--reverse"}
@@ -93,6 +98,7 @@ def create(
         | {"reprocess": reprocess, "maxActiveRuns": max_active_runs, "reverse": reverse},
     }
     spec, ticks = _check(manifest, dag_spec, made_at)
+    _tell_of_the_last_day(dag_spec, made_at, spec, end)
     if cluster is None or dry_run:
         _print_outline(dag, outline(dag, spec, ticks, _existing(runs).get), zone_of(dag_spec), output)
         return
@@ -178,4 +184,27 @@ def _print_outline(dag: str, steps: Sequence[Step], zone: tzinfo, output: Format
         columns.insert(0, str(zone).upper())
         rows = [[local_time(step.tick.logical_date, zone), *row] for step, row in zip(steps, rows, strict=True)]
     print_table(columns, rows)
-    click.echo(f"{len(steps)} tick{'' if len(steps) == 1 else 's'}: {outlook(steps)}", err=True)
+    click.echo(f"{_span(steps, zone)}: {outlook(steps)}", err=True)
+
+
+def _span(steps: Sequence[Step], zone: tzinfo) -> str:
+    """How many ticks there are, and on which days."""
+    days = sorted({step.tick.logical_date.astimezone(zone).date() for step in steps})
+    ticks = f"{len(steps)} tick{'' if len(steps) == 1 else 's'}"
+    if len(days) == 1:
+        return f"{ticks} on {days[0]}"
+    return f"{ticks} on {len(days)} days, from {days[0]} to {days[-1]}"
+
+
+def _tell_of_the_last_day(dag: DagSpec, made_at: datetime, spec: BackfillSpec, end: str) -> None:
+    """A date is its midnight: whoever means the day by it is to know that its ticks are left out."""
+    if not _DATE.fullmatch(end) or spec.to + _DAY > datetime.now(UTC):
+        return
+    rest = spec.model_copy(update={"from_": spec.to + _JUST_AFTER, "to": spec.to + _DAY})
+    left_out = list(itertools.islice(ticks_in(unpinned(pinned(dag, made_at)), rest), 2))
+    if left_out and left_out[0].logical_date < spec.to + _DAY:
+        following = date.fromisoformat(end) + _DAY
+        click.echo(
+            f"note: --to {end} is that day's midnight, its ticks are left out; with --to {following} they are in",
+            err=True,
+        )
