@@ -1,4 +1,4 @@
-"""The base of every API model: camelCase on the wire, immutable, unknown fields rejected."""
+"""The base of every API model: camelCase on the wire and nowhere else, immutable, unknown fields rejected."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,7 +14,6 @@ class Model(BaseModel):
 
     model_config = ConfigDict(
         alias_generator=to_camel,
-        populate_by_name=True,
         extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,

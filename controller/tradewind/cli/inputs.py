@@ -46,6 +46,8 @@ _SAYS_WHAT_IT_IS = frozenset(
     }
 )
 """Fields of a task without which the rest of it would look wrong."""
+_ALIKE = 0.8
+"""From which on the name of an API group is taken for ours, misspelt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,12 @@ def _check(document: Document, dag: DagSpec | None) -> list[Problem]:
     if not document.kind or not version:
         missing = "kind" if not document.kind else "apiVersion"
         return [Problem("MissingField", missing, f"must be given (a Dag has apiVersion: {API_VERSION} and kind: Dag)")]
+    # Others have kinds named Pool or Backfill, too; of those one must look like ours to be taken for it.
+    group = version.partition("/")[0]
+    alike = difflib.SequenceMatcher(None, group, GROUP).ratio() > _ALIKE
+    if document.kind in ("Dag", "DagRun") or (document.kind in _CHECKS and alike):
+        message = f"{version!r} must be {API_VERSION!r} for a {document.kind} of Tradewind"
+        return [Problem("InvalidSpec", "apiVersion", message)]
     return []
 
 

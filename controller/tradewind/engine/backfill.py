@@ -74,7 +74,8 @@ Existing = Callable[[str], ExistingRun | None]
 def pinned(spec: DagSpec, created_at: datetime) -> BackfillTimetable:
     """The schedule of a Dag that was made at `created_at`, to be kept in status."""
     schedules = list(spec.all_schedules)
-    return BackfillTimetable(schedules=schedules, time_zone=spec.time_zone, start=spec.start_date or created_at)
+    start = spec.start_date or created_at
+    return BackfillTimetable.model_validate({"schedules": schedules, "timeZone": spec.time_zone, "start": start})
 
 
 def unpinned(kept: BackfillTimetable) -> Timetable:

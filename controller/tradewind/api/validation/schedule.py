@@ -40,8 +40,16 @@ def _check_one(schedule: str | Every, field: str) -> list[Problem]:
     try:
         cron_expression(schedule)
     except ValueError as error:
-        return [Problem("InvalidSchedule", field, str(error))]
+        return [Problem("InvalidSchedule", field, f"{error}{_hint(schedule)}")]
     return []
+
+
+def _hint(schedule: str) -> str:
+    try:
+        parse_duration(schedule)
+    except ValueError:
+        return ""
+    return f"; for that time between two runs write {{every: {schedule}}}"
 
 
 def _check_together(spec: DagSpec) -> list[Problem]:

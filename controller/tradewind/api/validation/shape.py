@@ -1,6 +1,5 @@
 """Whether a manifest has the shape of its kind: pydantic's findings in the words of the YAML file."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,6 +11,7 @@ from tradewind.api.duration import PATTERN as DURATION_PATTERN
 from tradewind.api.model import DNS_LABEL, DNS_SUBDOMAIN, IDENTIFIER
 from tradewind.api.run_request import TASK_OR_INSTANCE
 from tradewind.api.validation.problem import Problem
+from tradewind.api.validation.spelling import did_you_mean, how_to_write, near_name
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -99,16 +99,24 @@ def _problem(model: type[BaseModel], detail: dict[str, Any], manifest: Any) -> P
     field, given = path_of(location, manifest), detail.get("input")
     context = detail.get("ctx") or {}
     if kind == "extra_forbidden":
-        return Problem("UnknownField", field, "no such field" + _did_you_mean(model, location))
+        names = _names_at(model, tuple(part if isinstance(part, str) else 0 for part in location[:-1]))
+        return Problem("UnknownField", field, "no such field" + did_you_mean(str(location[-1]), names))
     if kind == "missing":
         return Problem("MissingField", field, "must be given")
     if kind == "string_pattern_mismatch":
         want = _PATTERNS.get(str(context.get("pattern")), f"must match {context.get('pattern')}")
         return Problem("InvalidSpec", field, f"{given!r} {want}")
     if kind == "literal_error":
-        return Problem("InvalidSpec", field, f"{given!r} must be {context.get('expected')}")
-    if kind in ("string_type", "int_type", "float_type", "bool_type", "list_type", "dict_type", "model_type"):
-        return Problem("InvalidSpec", field, f"must be {_WANTED[kind]}, not {kind_of(given)}")
+        wanted = str(context.get("expected"))
+        near = near_name(str(given), re.findall(r"'([^']*)'", wanted))
+        hint = f"; did you mean {near}?" if near else ""
+        return Problem("InvalidSpec", field, f"{_short(given)} must be {wanted}{hint}")
+    if kind in _WANTED:
+        hint = how_to_write(str(location[-1]) if location else "", given, _WANTED[kind])
+        return Problem("InvalidSpec", field, f"must be {_WANTED[kind]}, not {kind_of(given)}{hint}")
+    if kind in _LIMITS:
+        size = f"{len(given)}" if isinstance(given, list | dict | str) else ""
+        return Problem("InvalidSpec", field, _LIMITS[kind].format(**context, given=_short(given), size=size))
     message = str(detail["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     shown = "" if isinstance(given, dict | list) or repr(given) in message else f" (it is {_short(given)})"
@@ -125,11 +133,27 @@ _PATTERNS = {
 _WANTED = {
     "string_type": "a string",
     "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
     "float_type": "a number",
+    "float_parsing": "a number",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "list_type": "a list",
     "dict_type": "an object",
     "model_type": "an object",
+    "datetime_type": "a moment, as in 2026-01-31T06:00:00Z",
+    "datetime_parsing": "a moment, as in 2026-01-31T06:00:00Z",
+    "datetime_from_date_parsing": "a moment, as in 2026-01-31T06:00:00Z",
+}
+_LIMITS = {
+    "too_short": "has {actual_length} items, and needs at least {min_length}",
+    "too_long": "has {size} items, at most {max_length} may be",
+    "string_too_short": "must not be empty",
+    "string_too_long": "has {size} characters, at most {max_length} may be",
+    "greater_than_equal": "{given} must be at least {ge}",
+    "less_than_equal": "{given} must be at most {le}",
+    "int_parsing_size": "{given} is too large a number",
 }
 
 
@@ -160,17 +184,14 @@ def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
     return model.model_json_schema(by_alias=True)
 
 
-def _did_you_mean(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
-    """Suggest the field of the same object whose name is nearest."""
+@lru_cache(maxsize=256)
+def _names_at(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The fields of the object at a place; every item of a list is 0."""
     schema = _schema_of(model)
     definitions, here = schema.get("$defs", {}), schema
-    for part in location[:-1]:
+    for part in location:
         here = _descend(here, part, definitions)
-    names = list(_dereference(here, definitions).get("properties", {}))
-    near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; there are {', '.join(names)}" if names else ""
+    return tuple(_dereference(here, definitions).get("properties", {}))
 
 
 def _dereference(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
