@@ -43,8 +43,11 @@ demo-cluster: $(VENV)/.dev build/tradewind.tar build/weather.tar ## The same on 
 	$$helm upgrade --install tradewind helm/tradewind --namespace tradewind-system --create-namespace --wait --timeout 3m && \
 	$$kubectl apply -f examples/weather/ && \
 	tradewind trigger weather --follow && \
+	$$kubectl wait dag/weather --for='jsonpath={.status.lastRunPhase}=Succeeded' --timeout=30s && \
 	$$kubectl get dags,dagruns,pods && set +x && \
-	echo "The cluster goes on: export KUBECONFIG=$$KUBECONFIG; \`make down\` ends it."
+	volume=$$($$kubectl get pvc weather-data -o 'jsonpath={.spec.volumeName}') && \
+	echo "The report, on the volume of the Pods: $$($$kubectl get pv $$volume -o 'jsonpath={.spec.hostPath.path}')/report/index.html" && \
+	echo "The cluster goes on: export KUBECONFIG=$$KUBECONFIG PATH=$(CURDIR)/$(BIN):\$$PATH, then e.g. \`tradewind runs\`; \`make down\` ends it."
 
 ##@ Tests
 .PHONY: test

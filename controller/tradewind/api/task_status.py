@@ -92,7 +92,7 @@ class TaskStatus(_InstanceFacts):
     name: Name
     """Name of the task."""
     output: Json | None = None
-    """What the task wrote to its termination log, as JSON: `{{ tasks.<name>.output }}` for the tasks after it."""
+    """What the task wrote to `$TRADEWIND_OUTPUT`, as JSON: `{{ tasks.<name>.output }}` for the tasks after it."""
     count: int | None = None
     """Of a mapped task: how many instances it has."""
     indexes: dict[str, str] | None = None

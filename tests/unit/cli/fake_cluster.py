@@ -115,7 +115,7 @@ class FakeCluster:
             return _status(409, "the object has been modified", "Conflict")
         if "request" in body["spec"] and found["spec"].get("request"):
             return _status(422, "spec: Invalid value: another request is pending: wait until it is applied")
-        found["spec"].update(body["spec"])
+        found["spec"] = {name: value for name, value in {**found["spec"], **body["spec"]}.items() if value is not None}
         if self.lost_answers:
             self.lost_answers -= 1
             return _status(504, "the server did not answer in time")

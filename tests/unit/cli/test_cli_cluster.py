@@ -34,8 +34,18 @@ def test_pause_and_resume(tradewind: Setup) -> None:
     too_many = {"type": "Scheduled", "status": "False", "reason": "TooManyFailedRuns"}
     tradewind.fake.dags["sales"]["status"]["conditions"].append(too_many)
     assert "paused (TooManyFailedRuns)" in tradewind("list").out
-    assert tradewind("resume", "sales").code == 0
-    assert tradewind.fake.dags["sales"]["spec"]["suspend"] is False
+    assert tradewind("resume", "sales").out == "sales runs by its schedule again\n"
+    assert "suspend" not in tradewind.fake.dags["sales"]["spec"], "as before it was paused"
+    del tradewind.fake.dags["sales"]["spec"]["schedule"]
+    assert "it has no schedule, so it runs when it is asked to" in tradewind("resume", "sales").out
+
+
+def test_what_a_command_writes_is_its_own(tradewind: Setup) -> None:
+    tradewind("pause", "sales")
+    tradewind("trigger", "sales")
+    writes = [url for method, url, _ in tradewind.fake.requests if method in ("PATCH", "POST")]
+    assert len(writes) == 2
+    assert all(url.endswith("?fieldManager=tradewind") for url in writes)
 
 
 def test_trigger(tradewind: Setup) -> None:

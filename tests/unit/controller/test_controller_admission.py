@@ -57,6 +57,28 @@ async def test_a_new_run(sales: MemoryCluster) -> None:
     assert "is 'ann', must be the user who asks: 'bob'" in await refusal(sales, run({}), user="bob")
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, ""),
+        ({"spec": {"slots": -2}}, "spec.slots"),
+        ({"spec": {"slots": 1, "slot": 2}}, "spec.slot"),
+        ({"metadata": {"name": "x" * 64, "namespace": "ns"}}, "has 64 characters, at most 63"),
+    ],
+)
+async def test_a_pool(cluster: MemoryCluster, changes: Json, says: str) -> None:
+    body = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Pool", "spec": {"slots": 1}}
+    body |= {"metadata": {"name": "db", "namespace": "ns"}, **changes}
+    document = {"uid": "1", "resource": {"resource": "pools"}, "object": body}
+    review = msgspec.json.decode(orjson.dumps(document), type=Review)
+    admission = Admission(cluster.controller.cluster)
+    if says:
+        with pytest.raises(Refused, match=says):
+            await admission.pool(review)
+    else:
+        await admission.pool(review)
+
+
 async def test_the_label_of_another_namespaces_bucket_is_refused(sales: MemoryCluster) -> None:
     """As of a run that was copied: with several shards none would see it."""
 

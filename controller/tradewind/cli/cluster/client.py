@@ -20,6 +20,8 @@ from tradewind.cli.errors import CliError
 F = TypeVar("F", bound=Callable[..., Any])
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 30
+_MANAGED = {"fieldManager": "tradewind"}
+"""Whose fields those are that a command writes, for `kubectl get --show-managed-fields`."""
 
 
 class NotFoundError(CliError):
@@ -75,12 +77,13 @@ class Cluster:
 
     def create(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Make an object; the server's version of it is returned."""
-        return self._object("post", kind, "", url=_plural(kind), json=manifest)
+        return self._object("post", kind, "", url=_plural(kind), json=manifest, params=_MANAGED)
 
     def patch(self, kind: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
         """Change an object by a merge patch."""
         headers = {"Content-Type": "application/merge-patch+json"}
-        return self._object("patch", kind, name, url=f"{_plural(kind)}/{name}", data=json.dumps(patch), headers=headers)
+        url, data = f"{_plural(kind)}/{name}", json.dumps(patch)
+        return self._object("patch", kind, name, url=url, data=data, headers=headers, params=_MANAGED)
 
     def delete(self, kind: str, name: str) -> None:
         """Delete an object."""

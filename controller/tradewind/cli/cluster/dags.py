@@ -1,11 +1,16 @@
 """`tradewind list`: the Dags of a namespace."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
+from tradewind.cli.cluster import progress
 from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.output import Format, output_option, print_data, print_table
+
+_OVERDUE = timedelta(minutes=1)
+_MOST_NAMED = 5
 
 
 @click.command("list")
@@ -27,6 +32,18 @@ def list_dags(cluster: Cluster, all_namespaces: bool, output: Format) -> None:
             columns = ["NAMESPACE", *columns]
             rows = [[dag["metadata"]["namespace"], *row] for dag, row in zip(dags, rows, strict=True)]
         print_table(columns, rows)
+        overdue = [dag["metadata"]["name"] for dag in dags if _is_overdue(dag)]
+        if overdue:
+            shown = ", ".join(overdue[:_MOST_NAMED]) + (" and others" if len(overdue) > _MOST_NAMED else "")
+            click.echo(f"no run has been made at the time in NEXT of {shown}: does the controller run?", err=True)
+
+
+def _is_overdue(dag: dict[str, Any]) -> bool:
+    """Whether a run should have been made by now; with runs under way it may wait for them."""
+    status = dag.get("status") or {}
+    due = progress.moment(status.get("nextScheduleTime"))
+    waits = dag["spec"].get("suspend") or status.get("activeRuns")
+    return bool(due and not waits and datetime.now(UTC) - due > _OVERDUE)
 
 
 def _row(dag: dict[str, Any]) -> list[str]:
@@ -39,6 +56,8 @@ def _row(dag: dict[str, Any]) -> list[str]:
         state = "not seen yet"
     elif accepted["status"] != "True":
         state = f"refused ({accepted['reason']})"
+    elif _is_overdue(dag):
+        state = "overdue"
     return [
         dag["metadata"]["name"],
         str(status.get("schedule") or spec.get("schedule") or "-"),

@@ -1,4 +1,4 @@
-"""`tradewind explain RUN TASK`: why a task of a run does not run, or how it ended."""
+"""`tradewind explain RUN [TASK]`: why a run, or a task of it, does not go on, or how it ended."""
 
 import re
 from typing import Any
@@ -9,26 +9,67 @@ from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.cluster.run_versions import dag_of_run, version_of
 from tradewind.cli.errors import CliError
-from tradewind.cli.output import Format, output_option, print_data, print_table
+from tradewind.cli.output import Format, output_option, print_data, print_table, printable
 from tradewind.engine.explain import Reason, explain
 from tradewind.engine.run import RunState
 from tradewind.engine.slots import Slots
+from tradewind.engine.states import TaskState
 
 _INSTANCE = re.compile(r"(.+?)(?:\[(\d+)\])?")
 
 
 @click.command("explain")
 @click.argument("run", shell_complete=completions.runs)
-@click.argument("task", shell_complete=completions.tasks)
+@click.argument("task", required=False, shell_complete=completions.tasks)
 @cluster_options
 @output_option("table", "json", "yaml")
-def explain_command(cluster: Cluster, run: str, task: str, output: Format) -> None:
+def explain_command(cluster: Cluster, run: str, task: str | None, output: Format) -> None:
     """Say why a task of a run has not started, what it waits for, or how it ended.
 
-    TASK is the name of a task, or `task[3]` for one instance of a mapped one.
+    TASK is the name of a task, or `task[3]` for one instance of a mapped one. Without TASK: what the run waits for, or
+    what made it fail.
     """
     found = cluster.get("DagRun", run)
-    state = _state(cluster, found)
+    if task is None:
+        _explain_run(cluster, found, output)
+    else:
+        _explain_task(cluster, found, task, output)
+
+
+def _explain_run(cluster: Cluster, found: dict[str, Any], output: Format) -> None:
+    status = found.get("status") or {}
+    name, phase = found["metadata"]["name"], status.get("phase")
+    message = status.get("message") if phase else "no controller has seen it yet"
+    try:
+        rows = _rows(_state(cluster, found), _entries(found))
+    except CliError:
+        if not message:
+            raise
+        rows = []  # its Dag is not there, or not accepted; message says so
+    if output != "table":
+        told = {"run": name, "phase": phase, "reason": status.get("reason"), "message": message}
+        print_data(told | {"tasks": [dict(zip(("task", "state", "why"), row, strict=True)) for row in rows]}, output)
+        return
+    click.echo(f"{name}: {phase or 'Pending'}" + (f": {printable(message)}" if message else ""))
+    if rows:
+        print_table(["TASK", "STATE", "WHY"], rows)
+
+
+def _rows(state: RunState, entries: list[dict[str, Any]]) -> list[list[str]]:
+    """`[task, state, why]` of each task that has not finished; of a run that has, of each that failed."""
+    told = {entry["name"]: entry.get("message") for entry in entries}
+    rows = []
+    for node in state.nodes:
+        if (node.state is not TaskState.FAILED) if state.finished else node.finished:
+            continue
+        reasons = explain(state, node, None, told.get(node.task.name))
+        why = next((each for each in reasons if each.waits), reasons[-1])
+        rows.append([node.task.name, node.state.value if node.state is not TaskState.NONE else "-", why.message])
+    return rows
+
+
+def _explain_task(cluster: Cluster, found: dict[str, Any], task: str, output: Format) -> None:
+    run, state = found["metadata"]["name"], _state(cluster, found)
     match = _INSTANCE.fullmatch(task)
     name, number = (match[1], match[2]) if match else (task, None)
     if name not in state.graph.position:

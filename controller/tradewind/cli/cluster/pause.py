@@ -40,9 +40,12 @@ def resume(cluster: Cluster, target: str) -> None:
     The `catchup` of a Dag decides about the runs that were missed.
     """
     kind, name = _kind_of(target)
-    found = _suspend(cluster, kind, name, "resume", suspend=False)
-    if kind == "Dag":
+    # Taken out, not set to false: as if nobody had ever paused it.
+    found = _suspend(cluster, kind, name, "resume", suspend=None)
+    if kind == "Dag" and (found["spec"].get("schedule") or found["spec"].get("schedules")):
         click.echo(f"{name} runs by its schedule again")
+    elif kind == "Dag":
+        click.echo(f"{name} is not paused any more; it has no schedule, so it runs when it is asked to")
     elif _has_ended(found):
         click.echo(f"{name} is not paused any more; it has ended")
     else:
@@ -64,7 +67,7 @@ def _kind_of(target: str) -> tuple[str, str]:
     raise CliError(f"{target!r} is neither a Dag nor a run: write DAG, or dagrun/RUN")
 
 
-def _suspend(cluster: Cluster, kind: str, name: str, verb: str, *, suspend: bool) -> dict[str, Any]:
+def _suspend(cluster: Cluster, kind: str, name: str, verb: str, *, suspend: bool | None) -> dict[str, Any]:
     try:
         return cluster.patch(kind, name, {"spec": {"suspend": suspend}})
     except NotFoundError as error:

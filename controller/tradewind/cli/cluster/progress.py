@@ -16,6 +16,7 @@ from tradewind.engine.index_set import IndexSet
 from tradewind.engine.tries import instance_name
 
 _POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 5.0
 _QUIET = ("None", "Scheduled", "Queued")
 _WORTH_A_ROW = ("Failed", "UpForRetry")
 _MOST_INSTANCES = 10
@@ -74,7 +75,7 @@ def follow(
     """Wait for the end of a run, and say what changes on the way. The finished DagRun is returned. What was so in
     `since`, the run as it was before, is no news."""
     seen = {name: (each["state"], each.get("try", 0)) for name, each in _told((since or {}).get("status") or {})}
-    said = ""
+    said, began, asked = "", time.monotonic(), False
     try:
         while True:
             run = cluster.get("DagRun", name)
@@ -84,6 +85,9 @@ def follow(
                 _say_changes(status, seen)
             if status.get("phase") in ("Succeeded", "Failed"):
                 return run
+            if not status.get("phase") and not asked and time.monotonic() - began > _PATIENCE_SECONDS:
+                asked = True
+                click.echo("no controller has seen the run yet, waiting: does it run?", err=True)
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         click.echo(f"\nthe run goes on; see `tradewind status {name} -n {cluster.namespace}`", err=True)

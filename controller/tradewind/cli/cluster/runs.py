@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from tradewind.cli.cluster import completions, progress
-from tradewind.cli.cluster.client import Cluster, cluster_options
+from tradewind.cli.cluster.client import Cluster, NotFoundError, cluster_options
 from tradewind.cli.cluster.requests import in_words, record_row
+from tradewind.cli.errors import CliError
 from tradewind.cli.output import Format, output_option, print_data, print_table
 
 _MOST_REQUESTS = 10
@@ -44,7 +45,10 @@ def runs(cluster: Cluster, dag: str | None, all_namespaces: bool, output: Format
 @output_option("table", "json", "yaml")
 def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
     """Show a run and each of its tasks."""
-    found = progress.follow(cluster, run) if follow else cluster.get("DagRun", run)
+    try:
+        found = progress.follow(cluster, run) if follow else cluster.get("DagRun", run)
+    except NotFoundError as error:
+        raise CliError(f"{error.message}{_newest_run(cluster, run)}") from None
     if output != "table":
         print_data(found, output)
         return
@@ -76,6 +80,19 @@ def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
         print_table(["ASKED FOR", "BY", "WHEN", "RESULT", "MESSAGE"], latest)
     if len(requests) > _MOST_REQUESTS:
         click.echo(f"and {len(requests) - _MOST_REQUESTS} more before: see -o yaml")
+
+
+def _newest_run(cluster: Cluster, dag: str) -> str:
+    """What to ask for instead, where a Dag was named in place of a run."""
+    try:
+        cluster.get("Dag", dag)
+        made = cluster.list_all("DagRun", fields=f"spec.dag={dag}")
+    except CliError:
+        return ""
+    newest = max(made, key=lambda run: str(run["metadata"].get("creationTimestamp")), default=None)
+    if newest is None:
+        return f", but a Dag, which has no runs yet: tradewind trigger {dag}"
+    return f", but a Dag; its newest run: tradewind status {newest['metadata']['name']}"
 
 
 def _row(run: dict[str, Any]) -> list[str]:
