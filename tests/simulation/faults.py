@@ -16,6 +16,7 @@ from simulation.backfills import backfill
 from simulation.dags import POOLS as SLOTS
 from simulation.dags import random_dag
 from simulation.network import QUIET, Trouble
+from simulation.refusals import REFUSALS
 from simulation.ticks import TICK_FAULTS
 
 if TYPE_CHECKING:
@@ -48,9 +49,16 @@ def random_faults(rng: random.Random, seconds: float) -> list[Fault]:
     return faults
 
 
+def refusals(rng: random.Random, seconds: float) -> list[Fault]:
+    """What the API server refuses in between."""
+    number, kinds = rng.choice([0, 0, 0, 1, 2, 4]), sorted(REFUSALS)
+    times = sorted(rng.random() * seconds for _ in range(number))
+    return [Fault(round(at, 2), rng.choice(kinds), rng.randrange(1_000_000)) for at in times]
+
+
 def strike(world: World, fault: Fault) -> None:
     world.log(f"FAULT {fault.kind}")
-    (FAULTS | TICK_FAULTS)[fault.kind](world, random.Random(fault.seed))
+    (FAULTS | TICK_FAULTS | REFUSALS)[fault.kind](world, random.Random(fault.seed))
 
 
 # The network --------------------------------------------------------------------------------------------------------

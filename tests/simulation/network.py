@@ -58,6 +58,8 @@ class Network:
         self.trouble = QUIET
         self.interfere: Callable[[Request], str] = lambda request: ""
         """What a test does to a request: `lost` before it arrives, `unanswered` though it was served, or `429`."""
+        self.refusals: list[Callable[[Request], Response | None]] = []
+        """Each is asked of each request: its answer, if it has one, or what it raises is that of the server."""
         self.down: set[str] = set()
         """Clients that reach nothing."""
         self.context = contextvars.Context()
@@ -65,6 +67,10 @@ class Network:
 
     def chance(self, probability: float) -> bool:
         return probability > 0 and self.rng.random() < probability
+
+    def refused(self, request: Request) -> Response | None:
+        """The answer of a server that does not let us do that."""
+        return next((answer for refuse in list(self.refusals) if (answer := refuse(request)) is not None), None)
 
     def latency(self) -> float:
         trouble = self.trouble
@@ -107,6 +113,10 @@ class SimulatedClient(MemoryClient):
         if self.is_down:
             await asyncio.sleep(LATENCY)
             raise Unreachable(f"{request.method} {request.path}: connection refused")
+        if (refused := self.network.refused(request)) is not None:
+            await asyncio.sleep(LATENCY)
+            self.network.log(f"{_short(request)} → {refused.status}")
+            return refused
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         network, trouble = self.network, self.network.trouble
         what = network.interfere(request)
@@ -189,6 +199,8 @@ class SimulatedClient(MemoryClient):
         if network.chance(network.trouble.broken):
             response = _broken(network.rng)
             raise ApiError.from_response(response.status, response.body, response.retry_after)
+        if (refused := network.refused(request)) is not None:
+            raise ApiError.from_response(refused.status, refused.body)
         try:
             watch = network.context.run(self._watch, request)
         except Refusal as refusal:

@@ -23,11 +23,12 @@ from simulation.asking import let_go_on
 from simulation.backfills import let_backfills_go_on
 from simulation.dags import Scenario, random_scenario, random_script
 from simulation.failure_limits import limit_failures
-from simulation.faults import Fault, random_faults, strike
+from simulation.faults import Fault, random_faults, refusals, strike
 from simulation.invariants import Invariants
 from simulation.kubelet import Kubelet, Script, TryId
 from simulation.loop import OWNER, NothingToDo, VirtualLoop
 from simulation.network import QUIET, Network
+from simulation.refusals import GONE, forbid_gone, random_namespaces
 from simulation.replica import Life, Replica
 from simulation.ticks import with_ticks
 from tradewind.api import names
@@ -216,6 +217,7 @@ class World:
         self.calm = True
         self.network.trouble = QUIET
         self.network.down.clear()
+        self.network.refusals[:] = [each for each in self.network.refusals if each is forbid_gone]
         self.server.admission.clear()
         self.request("DELETE", RESOURCEQUOTAS, NAMESPACE, "quota")
         for replica in self.replicas:
@@ -387,10 +389,21 @@ def play_seed(seed: int, trace: list[str] | None = None) -> World:
     rng = random.Random(f"{seed}/scenario")
     scenario = random_scenario(rng)
     limit_failures(scenario, random.Random(f"{seed}/limits"))
+    refused = random.Random(f"{seed}/refusals")
     faults = random_faults(rng, FAULTS_FOR)
     with_ticks(scenario, faults, random.Random(f"{seed}/ticks"))
+    faults += refusals(refused, FAULTS_FOR)
+    settings: Json = {"namespaces": random_namespaces(refused)}
+
+    def story(world: World) -> None:
+        if GONE in settings["namespaces"]:
+            world.network.refusals.append(forbid_gone)
+
+    def world(loop: VirtualLoop) -> World:
+        return World(str(seed), loop, scenario=scenario, faults=faults, trace=trace, settings=settings, story=story)
+
     try:
-        return simulate(str(seed), lambda loop: World(str(seed), loop, scenario=scenario, faults=faults, trace=trace))
+        return simulate(str(seed), world)
     except Failed as failed:
         schedule = "\n".join(f"  {fault}" for fault in faults)
         again = f"make test-simulation SEED={seed}"
