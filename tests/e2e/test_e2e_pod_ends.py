@@ -80,7 +80,8 @@ def test_a_classic_sidecar_ends_after_its_task(stage: Stage) -> None:
     assert space.status(run)["phase"] == "Running"
     pod = ended_pod(space, run, "quick")
     assert (pod.metadata.annotations[ENDED], pod.metadata.deletion_timestamp) == ("Sidecars", None)
-    assert space.log(pod.metadata.name) == "done\n"
+    log = space.witness.core.read_namespaced_pod_log(pod.metadata.name, space.name, container="task")
+    assert log == "done\n"
     space.wait_finished(run)
     entries = {name: space.task(run, name) for name in ("quick", "bad", "slow")}
     assert {name: entry["state"] for name, entry in entries.items()} == {
@@ -125,7 +126,7 @@ def test_a_full_cluster_is_waited_for_and_told_of(stage: Stage) -> None:
     assert status["message"].startswith("huge waits: Unschedulable: 0/1 nodes are available")
 
     def told() -> list[str]:
-        return [event.note for event in space.events("DagRun", waits) if event.reason == "TaskWaiting"]
+        return [event.message for event in space.events("DagRun", waits) if event.reason == "TaskWaiting"]
 
     space.eventually(told, "an Event says so")
     assert len(told()) == 1

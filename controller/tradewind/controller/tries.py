@@ -257,7 +257,7 @@ class Tries:
     def ending(self, run: RunState, pod: PodObject) -> Coroutine[Any, Any, None] | None:
         """What ends a Pod that goes on though nobody waits for its try any more, or only what is beside its task."""
         if _is_stray(run, pod):
-            return self.ends.end(pod, SUPERSEDED)
+            return self.ends.end(pod, _why_stray(run, pod))
         return self.ends.end_sidecars(pod) if sidecars_run(pod) else None
 
     async def stop(self, stop: Stop) -> None:
@@ -401,6 +401,15 @@ def _is_stray(run: RunState, pod: PodObject) -> bool:
     if identity is None or pod.metadata.deletion_timestamp is not None or is_over(pod):
         return False
     return known_tries.is_over(run, identity)
+
+
+def _why_stray(run: RunState, pod: PodObject) -> str:
+    """Why nobody waits for the try of a Pod any more: how its task ended, unless that was run again."""
+    identity = try_of(pod)
+    instance = run.instance(identity.task, identity.index) if identity is not None else None
+    if instance is None or identity is None or not instance.finished or instance.number != identity.number:
+        return SUPERSEDED
+    return instance.reason or run.reason or SUPERSEDED
 
 
 def _is_of(pod: PodObject, run_uid: str, key: TryKey) -> bool:

@@ -241,6 +241,7 @@ async def test_stop(cluster: MemoryCluster) -> None:
     status = await cluster.wait_phase("one", "Failed")
     assert (status["reason"], status["message"]) == ("Stopped", "stopped by alice: too dear")
     await cluster.eventually(lambda: is_ended(pods(cluster, "one")[0]), "its Pod is ended")
+    assert pods(cluster, "one")[0]["metadata"]["annotations"]["tradewind.dev/ended"] == "Stopped"
     end(cluster, first)
     await cluster.eventually(lambda: counts(cluster)["Failed"] == 1, "it is counted")
     assert {entry["state"] for entry in status["tasks"]} == {"Skipped"}

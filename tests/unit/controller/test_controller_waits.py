@@ -418,3 +418,23 @@ def test_conditions() -> None:
 )
 def test_values(path: tuple[str | int, ...], expected: tuple[bool, str]) -> None:
     assert value_at({"a": "text", "b": [1, 2], "c": True, "d": None, "e": {"x": 1.5}}, path) == expected
+
+
+async def test_a_wait_that_is_over_is_forgotten_while_its_run_goes_on(cluster: MemoryCluster) -> None:
+    wait = {"object": READY}
+    brief = {"name": "brief", "waitFor": wait, "sensor": {"timeout": "1s", "softFail": True}}
+    cluster.stays.add("report")
+    cluster.dag("report", tasks=[brief, {"name": "long", "image": "busybox"}])
+    cluster.run("report", "report")
+    await cluster.eventually(lambda: entry(cluster).get("state") == "Skipped", "it has given up")
+    await cluster.eventually(lambda: held(cluster) == 0, "nothing is waited for any more")
+    assert cluster.status("dagruns", "report")["phase"] == "Running"
+
+
+@pytest.mark.parametrize(("length", "shown"), [(100, 100), (101, 100)])
+async def test_a_long_value_is_shown_in_part(cluster: MemoryCluster, length: int, shown: int) -> None:
+    wanted = {"apiVersion": "v1", "kind": "Pod", "name": "import", "jsonPath": ".status.message", "value": "y" * length}
+    pod(cluster, message="x" * length)
+    waiting(cluster, object=wanted)
+    told = f"waits for Pod 'import': .status.message is {'x' * shown!r}, not {'y' * shown!r}"
+    await waits_as(cluster, "ValueNotMet", told)
