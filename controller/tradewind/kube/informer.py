@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 CATCH_UP_POLL = 0.05
 HANGS_AFTER = 1.0
 """Seconds for which catch_up() waits for a watch to bring what is missing before it opens another, at first."""
+FIRST_PAGE = 20
+"""Objects of the first page of a list, whose size nobody knows yet."""
+PAGE_BYTES = 4 * 2**20
+"""What a page may have, by the size of the objects in the one before: to decode one takes a turn of the event loop."""
 LONGEST_PAUSE = 120.0
 """Seconds, whatever the server asks for: who does nothing for longer is taken for stuck."""
 REFUSALS = 3
@@ -253,18 +257,18 @@ class Informer(Generic[T]):
         """Fetch everything, report what differs from the store, and note where to watch from."""
         seen: set[Key] = set()
         self._unreadable.clear()
-        params = self._selectors | {"limit": self._page_limit}
-        expired = False
+        first = self._selectors | {"limit": min(self._page_limit, FIRST_PAGE)}
+        params, expired = first, False
         while True:
             try:
-                page = await self._list_page(params)
+                page, size = await self._list_page(params)
             except ApiError as error:
                 if not error.is_gone or "continue" not in params:
                     raise
                 # The snapshot that the pages came from was compacted away: start anew. If that happens again
                 # the list is longer than the server's memory: take it in one piece, as client-go does.
                 seen.clear()
-                params = self._selectors if expired else self._selectors | {"limit": self._page_limit}
+                params = self._selectors if expired else first
                 expired = True
                 continue
             for item in page.items:
@@ -273,7 +277,8 @@ class Informer(Generic[T]):
                     self._apply_listed(item)
             if not page.continue_token:
                 break
-            params = params | {"continue": page.continue_token}
+            fit = PAGE_BYTES * max(1, len(page.items)) // size
+            params = params | {"continue": page.continue_token, "limit": max(1, min(self._page_limit, fit))}
         for key in [key for key in self.store if key not in seen]:
             self._remove(key)
         self._resource_version = page.resource_version
@@ -282,10 +287,11 @@ class Informer(Generic[T]):
         self.synced.set()
         self.answered.set()
 
-    async def _list_page(self, params: dict[str, str | int]) -> Page[T]:
+    async def _list_page(self, params: dict[str, str | int]) -> tuple[Page[T], int]:
+        """A page, and its size in bytes."""
         body = await self._client.request_bytes("GET", self._path, params=params)
         self.last_activity = self._clock.monotonic()
-        return self._decoder.page(body)
+        return self._decoder.page(body), len(body)
 
     def _apply_listed(self, item: Item[T]) -> None:
         known = self._versions.get(item.key)

@@ -14,6 +14,7 @@ from aiohttp import web
 from fake_apiserver import FakeApiServer, failure, status
 from virtual_time import HastyClock
 
+from tradewind.kube import informer
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError
 from tradewind.kube.informer import Change, ChangeKind, Informer
@@ -102,6 +103,24 @@ async def test_sends_selectors_and_pages(server: FakeApiServer, watch: Callable[
     assert watched.query["allowWatchBookmarks"] == "true"
     assert watched.query["resourceVersion"] == str(server.version)
     assert 300 <= int(watched.query["timeoutSeconds"]) <= 400
+
+
+@pytest.mark.parametrize(("size", "limits"), [(20, [2, 124]), (4_000, [2, 4, 4, 4]), (40_000, [2] + [1] * 10)])
+async def test_a_page_has_as_many_objects_as_fit(
+    server: FakeApiServer,
+    watch: Callable[..., Watching],
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    limits: list[int],
+) -> None:
+    monkeypatch.setattr(informer, "FIRST_PAGE", 2)
+    monkeypatch.setattr(informer, "PAGE_BYTES", 20_000)
+    for number in range(12):
+        server.put(f"p{number}", text="x" * size)
+    w = watch()
+    await w.until(w.informer.synced.is_set)
+    assert [int(request.query["limit"]) for request in server.asked(watch=False)] == limits
+    assert len(w.informer.store) == 12
 
 
 async def test_expired_continue_token_restarts_the_list(server: FakeApiServer, watch: Callable[..., Watching]) -> None:
