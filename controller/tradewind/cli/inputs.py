@@ -103,7 +103,7 @@ def is_ours(document: Document) -> bool:
     group = version.partition("/")[0] if isinstance(version, str) else ""
     if not group or group == GROUP or document.kind in ("Dag", "DagRun"):
         return True
-    return bool(difflib.get_close_matches(group, [GROUP], cutoff=0.8))
+    return difflib.SequenceMatcher(None, group, GROUP).ratio() > _ALIKE
 
 
 def _check(document: Document, dag: DagSpec | None) -> list[Problem]:
@@ -119,12 +119,6 @@ def _check(document: Document, dag: DagSpec | None) -> list[Problem]:
     if not document.kind or not version:
         missing = "kind" if not document.kind else "apiVersion"
         return [Problem("MissingField", missing, f"must be given (a Dag has apiVersion: {API_VERSION} and kind: Dag)")]
-    # Others have kinds named Pool or Backfill, too; of those one must look like ours to be taken for it.
-    group = version.partition("/")[0]
-    alike = difflib.SequenceMatcher(None, group, GROUP).ratio() > _ALIKE
-    if document.kind in ("Dag", "DagRun") or (document.kind in _CHECKS and alike):
-        message = f"{version!r} must be {API_VERSION!r} for a {document.kind} of Tradewind"
-        return [Problem("InvalidSpec", "apiVersion", message)]
     return []
 
 

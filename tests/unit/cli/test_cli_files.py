@@ -157,3 +157,21 @@ def test_kinds_of_others_are_passed_over(cli: Cli, dag_file: DagFile) -> None:
         assert cli(command, file).code == 0
     near = dag_file(TASK, name="near", documents=[{**others[0], "apiVersion": "tradewinds.dev/v1alpha1"}])
     assert "Pool x: apiVersion: 'tradewinds.dev/v1alpha1' must be" in cli("validate", near).out
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "simulate", "next"])
+def test_snake_case_is_another_field(cli: Cli, dag_file: DagFile, command: str) -> None:
+    run: dict[str, Any] = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "DagRun", "metadata": {"name": "r1"}}
+    run["spec"] = {"dag": "test", "logical_date": "2026-01-01T00:00:00Z"}
+    task = {**TASK, "name": "b", "depends_on": ["a"], "trigger_rule": "AllDone"}
+    result = cli(command, dag_file(TASK, task, max_active_runs=3, documents=[run]))
+    assert result.code == 2
+    said = (result.out + result.err).splitlines()
+    for wrong, meant in (
+        ("spec.tasks[b].depends_on", "dependsOn"),
+        ("spec.tasks[b].trigger_rule", "triggerRule"),
+        ("spec.max_active_runs", "maxActiveRuns"),
+        ("DagRun r1: spec.logical_date", "logicalDate"),
+    ):
+        assert sum(f"{wrong}: no such field; did you mean {meant}?" in line for line in said) == 1, said
+    assert len(said) == 4
