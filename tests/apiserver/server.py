@@ -82,6 +82,8 @@ class ApiServer:
         self.store = Store()
         self.admission: list[Callable[[Attributes], None]] = []
         self.watches: dict[Watch, None] = {}
+        self.largest: dict[Kind, int] = {}
+        """Bytes that an object may have, where that is less than etcd takes."""
         self.request: Request | None = None
         """The one that is being served, for whoever looks at commits."""
         self._now, self._new_uid = now, new_uid
@@ -254,7 +256,7 @@ class ApiServer:
             raise refusals.invalid(kind, name, problems)
         if self.store.get(kind, place.key(name)) is not None:
             raise refusals.already_exists(kind, name)
-        _check_size(document)
+        self._check_size(place.kind, document)
         return self.store.put(kind, place.key(name), document)
 
     def _replace(self, place: Place, request: Request) -> Stored:
@@ -297,7 +299,7 @@ class ApiServer:
             return old
         if Deletion.is_due(new, old.document):
             return self.store.remove(kind, place.key(name))
-        _check_size(new)
+        self._check_size(place.kind, new)
         return self.store.put(kind, place.key(name), new)
 
     def _bind(self, place: Place, request: Request) -> Response:
@@ -357,6 +359,14 @@ class ApiServer:
             return self.store.remove(kind, place.key(name)), True
         return stored, False
 
+    def _check_size(self, kind: Kind, document: Json) -> None:
+        largest = self.largest.get(kind, LARGEST_OBJECT)
+        written = orjson.dumps(document)
+        # As Go writes it, which takes six bytes for these.
+        escapes = sum(written.count(each) for each in (b"<", b">", b"&")) if len(written) > largest // 6 else 0
+        if len(written) + 5 * escapes > largest:
+            raise Refusal(500, "", "etcdserver: request is too large")
+
 
 def _parsed(body: bytes | None) -> Json:
     try:
@@ -366,14 +376,6 @@ def _parsed(body: bytes | None) -> Json:
     if not isinstance(document, dict):
         raise refusals.bad_request("the object provided is unrecognized: it is no object")
     return document
-
-
-def _check_size(document: Json) -> None:
-    written = orjson.dumps(document)
-    # As Go writes it, which takes six bytes for these.
-    escapes = sum(written.count(each) for each in (b"<", b">", b"&")) if len(written) > LARGEST_OBJECT // 6 else 0
-    if len(written) + 5 * escapes > LARGEST_OBJECT:
-        raise Refusal(500, "", "etcdserver: request is too large")
 
 
 def _partial(stored: Stored) -> bytes:

@@ -111,16 +111,19 @@ def random_script(seed: str, try_id: TryId, document: Json) -> Script:
     run = document["metadata"]["labels"]["tradewind.dev/run"]
     rng = random.Random(f"{seed}/{run}/{try_id.task}/{try_id.index}/{try_id.number}/{try_id.poke}")
     has_timeout = document["spec"].get("activeDeadlineSeconds") is not None
+    manners = random.Random(f"{seed}/{run}/{try_id.task}/{try_id.index}/{try_id.number}/{try_id.poke}/manners")
+    polite_code = manners.choice([0, 143, 143])
     fate = rng.random()
     start_after, duration = rng.choice([0.0, 0.3, 1.0, 4.0]), rng.choice([0.1, 0.5, 2.0, 2.0, 8.0])
     polite = rng.random() < 0.7
     if fate < 0.04:
         return Script(start_after=start_after, waits=rng.choice(["ImagePullBackOff", "CreateContainerConfigError"]))
     if fate < 0.08 and has_timeout:
-        return Script(start_after=start_after, duration=None, polite=polite)
+        return Script(start_after=start_after, duration=None, polite=polite, polite_code=polite_code)
     if fate < 0.25:
-        return Script(start_after=start_after, duration=duration, exit_code=rng.choice([1, 1, 1, 2, 99]), polite=polite)
+        code = rng.choice([1, 1, 1, 2, 99])
+        return Script(start_after, duration, exit_code=code, polite=polite, polite_code=polite_code)
     if try_id.poke and rng.random() < 0.5:
-        return Script(start_after=start_after, duration=duration, exit_code=1, polite=polite)
+        return Script(start_after, duration, exit_code=1, polite=polite, polite_code=polite_code)
     output = rng.choice(["", "", '{"n": 1}', "[1, 2]"])
-    return Script(start_after=start_after, duration=duration, output=output, polite=polite)
+    return Script(start_after, duration, output=output, polite=polite, polite_code=polite_code)

@@ -56,9 +56,17 @@ def refusals(rng: random.Random, seconds: float) -> list[Fault]:
     return [Fault(round(at, 2), rng.choice(kinds), rng.randrange(1_000_000)) for at in times]
 
 
+def later_faults(rng: random.Random, seconds: float) -> list[Fault]:
+    """Faults of kinds that were thought of later: drawn apart, so that the others of a seed stay what they were."""
+    number = rng.choice([0, 0, 1, 2, 4])
+    times = sorted(rng.random() * seconds for _ in range(number))
+    kinds = sorted(LATER_FAULTS)
+    return [Fault(round(at, 2), rng.choice(kinds), rng.randrange(1_000_000)) for at in times]
+
+
 def strike(world: World, fault: Fault) -> None:
     world.log(f"FAULT {fault.kind}")
-    (FAULTS | TICK_FAULTS | REFUSALS)[fault.kind](world, random.Random(fault.seed))
+    (FAULTS | LATER_FAULTS | TICK_FAULTS | REFUSALS)[fault.kind](world, random.Random(fault.seed))
 
 
 # The network --------------------------------------------------------------------------------------------------------
@@ -299,6 +307,25 @@ def _admission(world: World, rng: random.Random) -> None:
     world.later(rng.choice([2.0, 10.0]), end)
 
 
+def _node_clock(world: World, rng: random.Random) -> None:
+    """The clock of the node is set: by seconds, minutes, an hour."""
+    skew = timedelta(seconds=rng.choice([-3600, -300, -60, -2, 0, 2, 60, 300, 3600]))
+    world.log(f"the clock of the node is {skew.total_seconds():+.0f} s off")
+    world.kubelet.set_clock(skew)
+
+
+def _too_large(world: World, rng: random.Random) -> None:
+    """What etcd takes of a DagRun is as little as if it were full of params and messages."""
+    largest = rng.choice([900, 1400, 2000, 3000])
+    world.log(f"a DagRun may have {largest} bytes")
+    world.server.largest[DAGRUNS] = largest
+    world.later(rng.choice([1.0, 5.0, 20.0]), world.server.largest.clear)
+
+
+LATER_FAULTS: dict[str, Callable[[World, random.Random], None]] = {
+    "node clock": _node_clock,
+    "too large": _too_large,
+}
 FAULTS: dict[str, Callable[[World, random.Random], None]] = {
     "trouble": _trouble,
     "partition": _partition,

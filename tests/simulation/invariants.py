@@ -11,6 +11,7 @@ from apiserver import Commit
 from apiserver.kinds import DAGRUNS, DAGS, PODS, POOLS
 from simulation.backfills import BackfillInvariants
 from simulation.failure_limits import FailureLimitInvariant
+from simulation.finality import FinalityInvariant, tells_little, was_to_go
 from simulation.instances import instances_of
 from simulation.kubelet import Truth, TryId
 from simulation.ticks import TickInvariants
@@ -56,12 +57,15 @@ class Invariants:
         """UIDs of Pods of which somebody has asked for the end."""
         self._said_by: dict[tuple[str, str, str, int], Life] = {}
         """Who wrote how a try ended: (UID of the run, task, index, number), of those that status tells of."""
+        self._told_little: dict[str, None] = {}
+        """UIDs of runs whose status has not told of their tasks, once."""
         self._timed_out: dict[str, float] = {}
         """When a run was last ended by its runTimeout, by its UID."""
         self._excesses: deque[Callable[[], None]] = deque()
         """Limits that seem to be exceeded, the oldest first."""
         self.backfills = BackfillInvariants(world)
         self.ticks = TickInvariants(world)
+        self.finality = FinalityInvariant(world)
         FailureLimitInvariant(world)
         world.server.store.on_commit.append(self._seen)
         world.kubelet.on_start.append(self._pod_starts)
@@ -105,7 +109,7 @@ class Invariants:
 
     def _pod_starts(self, truth: Truth) -> None:
         other = self.started.setdefault(truth.id, truth)
-        if other is not truth and not self._is_unknowable(other):
+        if other is not truth and not self._is_unknowable(other) and truth.id.run_uid not in self._told_little:
             self.world.fail(f"two Pods ran for {truth.id}: {other.uid} and {truth.uid}")
         for earlier in self.started.values():
             same = _same_instance(earlier.id, truth.id)
@@ -126,7 +130,9 @@ class Invariants:
                 continue
             if earlier.id.number <= self._entry(truth.id).get("triesBefore", 0):
                 continue  # it was asked to run again
-            if earlier.ended_by == "itself" and earlier.told and earlier.exit_code == 0:
+            if truth.id.run_uid in self._told_little:
+                continue
+            if earlier.ended_by == "itself" and earlier.told and earlier.exit_code == 0 and not was_to_go(earlier):
                 self._lost(earlier, f"{earlier.id} succeeded, and yet {truth.id} runs")
 
     def _lost(self, truth: Truth, what: str) -> None:
@@ -243,10 +249,14 @@ class Invariants:
         if status == before:
             return
         what = f"status of {metadata['name']}"
-        if self._requests_changed(what, before.get("requests") or [], status.get("requests") or []):
+        # Of a status that does not fit only the last request is left.
+        known = [] if tells_little(before) or tells_little(status) else before.get("requests") or []
+        if self._requests_changed(what, known, status.get("requests") or []):
             self._only_go_on(what, before, status)
             return
         old, new = before.get("phase"), status.get("phase")
+        if tells_little(status):
+            self._told_little[metadata["uid"]] = None
         if new in FINISHED and status.get("reason") == "RunTimeout":
             self._timed_out[metadata["uid"]] = self.world.loop.time()
         if _PHASES[new] < _PHASES[old] or (old in FINISHED and new != old):
@@ -255,7 +265,7 @@ class Invariants:
             if before.get(name) and before[name] != status.get(name):
                 self.world.fail(f"{what}: {name} from {before[name]} to {status.get(name)}")
         tasks = {entry["name"]: entry for entry in status.get("tasks") or ()}
-        for entry in before.get("tasks") or ():
+        for entry in before.get("tasks") or () if not tells_little(status) else ():
             self._task_changed(what, entry, tasks.get(entry["name"]))
         self._note_who_says_so(metadata["uid"], tasks)
         if len(str(status)) > LARGEST_STATUS:
@@ -281,7 +291,7 @@ class Invariants:
 
     def _only_go_on(self, what: str, before: Json, status: Json) -> None:
         """A request may change anything, but no number of a try is given out twice while its Pod may be there."""
-        if before.get("revision") != status.get("revision"):
+        if before.get("revision") != status.get("revision") or tells_little(status):
             return  # of a task that is mapped otherwise now nothing is told; its Pods tell
         tasks = {entry["name"]: entry for entry in status.get("tasks") or ()}
         for entry in before.get("tasks") or ():
@@ -350,6 +360,7 @@ class Invariants:
                     self.world.fail(f"{kind.name} {document['metadata']['name']} is deleted and does not go")
         self.backfills.check_end()
         self.ticks.check_end()
+        self.finality.check_end()
         self._check_dags()
         self._check_replicas()
 
@@ -387,9 +398,11 @@ class Invariants:
     def _check_results(self, run: Json) -> None:
         """Status says of each try what its Pod said."""
         status, uid = run["status"], run["metadata"]["uid"]
+        if uid in self._told_little:
+            return
         entries = {entry["name"]: entry for entry in status.get("tasks") or ()}
         for truth in self.started.values():
-            if truth.id.run_uid != uid or truth.ended_by != "itself" or not truth.told:
+            if truth.id.run_uid != uid or not truth.told or truth.ended_by != "itself" or was_to_go(truth):
                 continue
             if truth.id.poke and truth.exit_code != 0:
                 continue  # not yet, most often

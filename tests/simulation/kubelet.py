@@ -69,7 +69,9 @@ class Script:
     waits: str = ""
     """Why it never starts: ImagePullBackOff and the like."""
     polite: bool = True
-    """Whether it ends as soon as it is told to, with 143; if not it is killed after its grace period."""
+    """Whether it ends as soon as it is told to; if not it is killed after its grace period."""
+    polite_code: int = TERMINATED
+    """Exit code with which it does: 143, or 0 of a program that heeds SIGTERM."""
 
 
 @dataclass
@@ -85,6 +87,14 @@ class Truth:
     exit_code: int | None = None
     ended_by: str = ""
     """`itself`, or what ended it: deletion, deadline, eviction, node."""
+    asked_to_go: datetime | None = None
+    """When its Pod was first to be deleted, by the clock of the API server."""
+    finished: datetime | None = None
+    """When it ended, by the same clock."""
+    clock_was_set: bool = False
+    """Whether the clock of its node was set during its life, so that what it tells means nothing."""
+    said_finished: datetime | None = None
+    """When it ended, by the clock of its node."""
     told: bool = False
     """Whether its end was written into its status."""
     vanished: bool = False
@@ -95,8 +105,9 @@ class _Pod:
     truth: Truth
     namespace: str
     placed: datetime | None = None
-    started: datetime | None = None
-    finished: datetime | None = None
+    started: str | None = None
+    finished: str | None = None
+    """As its node tells it."""
     sidecar_runs: bool = False
     """Whether a container beside the task's goes on until it is told to end."""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
@@ -117,6 +128,8 @@ class Kubelet:
         self.truths: dict[str, Truth] = {}
         """Every Pod that there ever was, by UID."""
         self.on_start: list[Callable[[Truth], None]] = []
+        self.skew = timedelta(0)
+        """How far the clock of the node is ahead: see set_clock()."""
         self.script_of = script_of
         self._server, self._delay, self._now, self._log = server, delay, now, log
         self._loop = asyncio.get_running_loop()
@@ -132,6 +145,12 @@ class Kubelet:
     def waiting(self) -> list[str]:
         """UIDs of Pods that have not started."""
         return [uid for uid, pod in self._pods.items() if pod.truth.started_at is None]
+
+    def set_clock(self, skew: timedelta) -> None:
+        """From now on the clock of the node is so far ahead."""
+        self.skew = skew
+        for pod in self._pods.values():
+            pod.truth.clock_was_set = True
 
     def evict(self, uid: str) -> None:
         """The node needs the room."""
@@ -174,6 +193,8 @@ class Kubelet:
             old, new = commit.old.document, commit.new.document
             deletion = new["metadata"].get("deletionTimestamp")
             if deletion and deletion != old["metadata"].get("deletionTimestamp"):
+                truth = self._pods[uid].truth
+                truth.asked_to_go = truth.asked_to_go or self._now()
                 self._later(uid, self._delay(), self._told_to_end)
             deadline = new["spec"].get("activeDeadlineSeconds")
             if deadline != old["spec"].get("activeDeadlineSeconds"):
@@ -204,9 +225,9 @@ class Kubelet:
             return
         why = pod.truth.script.waits or "ContainerCreating"
         waiting = {"waiting": {"reason": why, "message": f"it says {why}"}}
-        started = self._server.timestamp(self._now())
+        started = self._told(self._now())
         if self._status(pod, {"phase": "Pending", "startTime": started, "containerStatuses": [_container(waiting)]}):
-            pod.placed = datetime.fromisoformat(started)
+            pod.placed = self._now().replace(microsecond=0)
             self._watch_deadline(uid, document["spec"].get("activeDeadlineSeconds"))
             if not pod.truth.script.waits:
                 self._later(uid, pod.truth.script.start_after, self._start)
@@ -220,9 +241,9 @@ class Kubelet:
         truth.started_at = self._loop.time()
         for told in self.on_start:
             told(truth)
-        now = self._server.timestamp(self._now())
+        now = self._told(self._now())
         self._status(pod, {"phase": "Running", "containerStatuses": [_container({"running": {"startedAt": now}})]})
-        pod.started = datetime.fromisoformat(now)
+        pod.started = now
         if truth.script.duration is not None:
             self._later(uid, truth.script.duration, self._finish)
 
@@ -240,7 +261,8 @@ class Kubelet:
             return
         truth.ended_by = by
         truth.exit_code = exit_code if truth.started_at is not None else None
-        pod.finished = self._now()
+        pod.finished = self._told(self._now())
+        truth.finished, truth.said_finished = self._now(), datetime.fromisoformat(pod.finished)
         phase = phase or ("Succeeded" if exit_code == 0 else "Failed")
         self._later(uid, self._delay(), self._tell, phase, extra)
 
@@ -253,8 +275,8 @@ class Kubelet:
                 "exitCode": truth.exit_code,
                 "reason": "Completed" if truth.exit_code == 0 else "Error",
                 "message": truth.script.output if truth.exit_code == 0 else "it went wrong",
-                "startedAt": self._server.timestamp(pod.started),
-                "finishedAt": self._server.timestamp(pod.finished),
+                "startedAt": pod.started,
+                "finishedAt": pod.finished,
             }
             status["containerStatuses"] = [_container({"terminated": terminated}), *self._sidecar(pod)]
             if pod.sidecar_runs:
@@ -280,7 +302,7 @@ class Kubelet:
             self._later(uid, self._delay(), self._clean_up)
         elif not truth.ended_by:
             grace = document["metadata"]["deletionGracePeriodSeconds"]
-            code, seconds = (TERMINATED, 0.2) if truth.script.polite else (KILLED, float(grace))
+            code, seconds = (truth.script.polite_code, 0.2) if truth.script.polite and grace else (KILLED, float(grace))
             self._later(uid, min(seconds, grace), self._end, code, "deletion", {})
 
     def _clean_up(self, uid: str) -> None:
@@ -311,7 +333,7 @@ class Kubelet:
             return
         document = self._server.find(PODS, pod.namespace, pod.truth.name)
         grace = document["spec"]["terminationGracePeriodSeconds"] if document is not None else 0
-        code, seconds = (TERMINATED, 0.2) if pod.truth.script.polite else (KILLED, float(grace))
+        code, seconds = (pod.truth.script.polite_code, 0.2) if pod.truth.script.polite else (KILLED, float(grace))
         self._later(uid, seconds, self._end, code, "deadline", extra, "Failed")
 
     def _gone(self, uid: str) -> None:
@@ -321,6 +343,10 @@ class Kubelet:
             pod.truth.ended_by = pod.truth.ended_by or "deletion"
             for timer in pod.timers:
                 timer.cancel()
+
+    def _told(self, moment: datetime) -> str:
+        """A moment by the clock of the node."""
+        return self._server.timestamp(moment + self.skew)
 
     # Requests -----------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ from simulation.asking import let_go_on
 from simulation.backfills import let_backfills_go_on
 from simulation.dags import Scenario, random_scenario, random_script
 from simulation.failure_limits import limit_failures
-from simulation.faults import Fault, random_faults, refusals, strike
+from simulation.faults import Fault, later_faults, random_faults, refusals, strike
+from simulation.finality import add_waits
 from simulation.invariants import Invariants
 from simulation.kubelet import Kubelet, Script, TryId
 from simulation.loop import OWNER, NothingToDo, VirtualLoop
@@ -131,6 +132,11 @@ class World:
         for replica in self.replicas:
             yield from replica.lives
 
+    @property
+    def leaders(self) -> list[Replica]:
+        """Those that lead, or think so."""
+        return [replica for replica in self.replicas if replica.leads]
+
     def streams(self, name: str = "") -> list[Any]:
         """Open watches of one replica, or of all."""
         lives = [replica.life for replica in self.replicas if name in ("", replica.name)]
@@ -218,6 +224,7 @@ class World:
         self.network.trouble = QUIET
         self.network.down.clear()
         self.network.refusals[:] = [each for each in self.network.refusals if each is forbid_gone]
+        self.server.largest.clear()
         self.server.admission.clear()
         self.request("DELETE", RESOURCEQUOTAS, NAMESPACE, "quota")
         for replica in self.replicas:
@@ -392,6 +399,8 @@ def play_seed(seed: int, trace: list[str] | None = None) -> World:
     refused = random.Random(f"{seed}/refusals")
     faults = random_faults(rng, FAULTS_FOR)
     with_ticks(scenario, faults, random.Random(f"{seed}/ticks"))
+    add_waits(scenario, random.Random(f"{seed}/waits"))
+    faults += later_faults(random.Random(f"{seed}/later faults"), FAULTS_FOR)
     faults += refusals(refused, FAULTS_FOR)
     settings: Json = {"namespaces": random_namespaces(refused)}
 

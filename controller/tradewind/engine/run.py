@@ -23,6 +23,7 @@ from tradewind.engine.graph import Graph
 from tradewind.engine.index_set import IndexSet
 from tradewind.engine.known_tries import has_result
 from tradewind.engine.mapping import ForEachError, for_each_of, items_of
+from tradewind.engine.moments import believable
 from tradewind.engine.outcome import Outcome
 from tradewind.engine.past import PastRuns
 from tradewind.engine.rendering import item_values
@@ -124,10 +125,9 @@ class RunState:
     # Events -----------------------------------------------------------------------------------------------------
 
     def begin(self, now: datetime) -> None:
-        """Leave the queue: tasks may start from now on."""
+        """Leave the queue: tasks may start from now on. By nobody's clock that was before the run was made."""
         _ = self.nodes
         self.phase, self.message, self.reason = RunPhase.RUNNING, None, None
-        # By whoever's clock: not before it was created.
         self.started_at = max(now, self.info.created_at or now)
         self.restore_run_timer()
         self.changed = True
@@ -328,6 +328,7 @@ class RunState:
         if instance.finished or (node.count and instance.index is None):
             self._faults.append(f"{instance.name} is {instance.state}: it is not {outcome.state} now")
             return
+        when = believable(when, instance.started_at or instance.queued_at or instance.scheduled_at, when)
         self.queue.discard(instance)
         self.give_back(instance)
         instance.state, instance.reason, instance.message = outcome.state, outcome.reason, outcome.message
@@ -356,11 +357,9 @@ class RunState:
         before: TaskState = TaskState.NONE,
     ) -> None:
         """Many instances that had not begun have ended alike."""
-        known = node.resting.get(before, IndexSet())
-        if len(known & indexes) < len(indexes):
-            self._faults.append(f"{node.task.name}[{indexes - known}] is not {before}: it is not {outcome.state} now")
-            indexes = known & indexes
-            if not indexes:
+        if wrong := indexes - node.resting.get(before, IndexSet()):
+            self._faults.append(f"{node.task.name}[{wrong}] is not {before}: it is not {outcome.state} now")
+            if not (indexes := indexes - wrong):
                 return
         node.move(indexes, before, outcome.state)
         node.reason, node.message = outcome.reason, outcome.message
@@ -382,7 +381,7 @@ class RunState:
     def _ended(self, node: TaskNode, state: TaskState, ended: IndexSet | int | None, when: datetime) -> None:
         """Instances have ended: tell what comes after them."""
         self.unfinished -= len(ended) if isinstance(ended, IndexSet) else 1
-        node.finished_at = when
+        node.finished_at = believable(when, node.started_at, when)
         if node.finished:
             self.publish_output(node)
             self.hold_back(node, None)
@@ -447,7 +446,8 @@ class RunState:
     # The run ----------------------------------------------------------------------------------------------------
 
     def _end(self, phase: RunPhase, reason: str, message: str | None, now: datetime) -> None:
-        self.phase, self.reason, self.message, self.finished_at = phase, reason, message, now
+        self.phase, self.reason, self.message = phase, reason, message
+        self.finished_at = now = believable(now, self.started_at, now)
         self.changed = True
         took = format_duration(now - (self.started_at or now))
         note = f"{phase.value} after {took}" + (f": {message}" if message else "")

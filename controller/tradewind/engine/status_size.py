@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from tradewind.engine.graph import Graph
-from tradewind.engine.states import FINISHED_STATES
+from tradewind.engine.states import FINISHED_PHASES, FINISHED_STATES
 from tradewind.engine.task_instance import shorten
 
 TOO_LARGE = "StatusTooLarge"
@@ -59,6 +59,12 @@ def smallest(status: Mapping[str, Any]) -> dict[str, Any]:
     told = [part for part in (status.get("message"), _UNTOLD) if part]
     message = {} if status.get("reason") == TOO_LARGE else {"message": "; ".join(told)}
     return _short_message({**found, **message, **requests, "tasks": []}, 1024)
+
+
+def is_smallest(status: Mapping[str, Any]) -> bool:
+    """Whether a status is one that tells nothing of the tasks of a run that has ended: not even which tries there were,
+    so that none of them can be made again."""
+    return status.get("phase") in FINISHED_PHASES and bool(status.get("startedAt")) and not status.get("tasks")
 
 
 def _shorter(entry: Mapping[str, Any], *, with_output: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from engine_world import START, World, task
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.outcome import output_size
+from tradewind.engine.requests import Version, carry_out
 from tradewind.engine.requests.audit import REQUESTS_BUDGET, with_record
 from tradewind.engine.run_status import OUTPUT_BUDGET
 from tradewind.engine.status_check import check_status
@@ -168,6 +169,20 @@ def test_the_smallest_status_tells_how_the_run_ended() -> None:
     assert least["requests"] == status["requests"]
     assert least["message"].endswith("the state of its tasks is left away: the DagRun has no room for it")
     assert stored_size(smallest({**status, "message": "m" * 5000})) < 4 * KIB
+
+
+@pytest.mark.parametrize("kind", ["Rerun", "Mark"])
+def test_what_is_not_told_of_any_more_cannot_be_run_again_under_the_same_names(kind: str) -> None:
+    """The number of the next try is not known, and a number is given out once."""
+    world = World(task("a"), task("b", "a"))
+    world.fail("a")
+    status = smallest(world.run.status())
+    fields = {"state": "Succeeded"} if kind == "Mark" else {}
+    asked = RunRequest.model_validate({"id": "r1", "type": kind, **fields})
+    version = Version(world.run.info, world.dag, world.run.graph)
+    decision = carry_out(asked, status, version, now=world.now)
+    assert (decision.applied, "make another run" in decision.message) == (False, True)
+    assert decision.status["tasks"] == []
 
 
 def test_a_run_that_does_not_fit_ends() -> None:

@@ -24,6 +24,7 @@ from tradewind.engine.run_end import run_end
 from tradewind.engine.run_info import RunInfo
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import TaskState
+from tradewind.engine.status_size import is_smallest
 from tradewind.engine.tries import TryKey
 
 __all__ = ["Change", "Decision", "Refused", "Version", "carry_out", "is_known", "refuse"]
@@ -93,6 +94,8 @@ def _apply(
     problems = check_request(request, version.dag.spec)
     if problems:
         raise Refused("; ".join(problem.message for problem in problems))
+    if is_smallest(status):
+        raise Refused("the state of its tasks was too large to be kept: make another run instead")
     run = _load(current, status)
     newer = version.info.revision != current.info.revision
     if request.type == "Rerun":

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tradewind.api.run_request import RunRequest
+from tradewind.engine.moments import believable
 from tradewind.engine.requests import select
 from tradewind.engine.requests.change import TriesMade, clear, set_state, under_way
 from tradewind.engine.requests.refusal import Refused
@@ -104,7 +105,7 @@ def mark_run(
         run.reason, run.message = (MARKED, why) if state is TaskState.FAILED else (None, None)
     else:
         run.phase, run.reason, run.message = RunPhase(state.value), MARKED, why
-        run.finished_at = run.finished_at or now
+        run.finished_at = run.finished_at or believable(now, run.started_at, now)
     return stops
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tradewind.engine.moments import believable
 from tradewind.engine.requests import select
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.select import Choice
@@ -36,7 +37,7 @@ def stop(run: "RunState", why: str, now: datetime) -> list[TryKey]:
     stops = [each.key for each in run.take_stops()]
     run.reason, run.message = STOPPED, why
     if at_once or not run.unfinished:
-        run.phase, run.finished_at = RunPhase.FAILED, now
+        run.phase, run.finished_at = RunPhase.FAILED, believable(now, run.started_at, now)
     return stops
 
 
