@@ -219,7 +219,37 @@ def curve() -> None:
     print(f"  (chains and fan: {MOST_TASKS:,} tasks at most)")
 
 
-PARTS = {"plain": plain_runs, "mapped": mapped_runs, "curve": curve}
+def queues() -> None:
+    """One run more comes, and one ends, while so many wait for maxActiveRuns."""
+    print("runs that wait in the queue of a Dag")
+    resolved = dag([{"name": "t0"}], maxActiveRuns=1)
+    graph = Graph.of(resolved.tasks)
+    for queued in (100, 10_000):
+        scheduler = Scheduler()
+        scheduler.set_max_active_runs("ns", "d", 1)
+
+        def arrive(number: int, scheduler: Scheduler = scheduler) -> None:
+            at = NOW + timedelta(seconds=number)
+            info = RunInfo("ns", f"r{number}", f"r{number}", "d", "Manual", at, at, at)
+            scheduler.add_run(RunState(info, resolved, scheduler.slots, graph=graph))
+            scheduler.plan(NOW)
+
+        def end(number: int, scheduler: Scheduler = scheduler) -> None:
+            report = TryReport("t0", 1, TryEvent.ENDED, exit_code=0, started_at=NOW, finished_at=NOW)
+            scheduler.report(f"r{number}", report, NOW)
+            scheduler.plan(NOW)
+            scheduler.remove_run(f"r{number}")
+            scheduler.plan(NOW)
+
+        for number in range(queued):
+            arrive(number)
+        arrivals = spread(iter([lambda n=n: arrive(n) for n in range(queued, queued + 500)]))  # type: ignore[misc]
+        ends = spread(iter([lambda n=n: end(n) for n in range(50)]))  # type: ignore[misc]
+        line(f"one more comes, {queued:,} wait", arrivals[0], 1, f"; 99 of 100 within {arrivals[1]:.3f} ms")
+        line(f"one ends, {queued:,} wait", ends[0], 1, f"; 99 of 100 within {ends[1]:.3f} ms")
+
+
+PARTS = {"queues": queues, "plain": plain_runs, "mapped": mapped_runs, "curve": curve}
 
 
 def main() -> None:

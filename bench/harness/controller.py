@@ -74,6 +74,16 @@ class ControllerProcess:
                 return float(value)
         return None
 
+    async def histogram(self, name: str) -> list[tuple[float, float]]:
+        """Of a histogram without labels (upper bound, observations up to it), in order."""
+        prefix = f'{name}_bucket{{le="'
+        found = []
+        for line in (await self._page()).splitlines():
+            if line.startswith(prefix):
+                bound, _, value = line.removeprefix(prefix).partition('"} ')
+                found.append((float(bound), float(value)))
+        return found
+
     async def events_written(self) -> int:
         """Requests so far that wrote Events."""
         lines = (await self._page()).splitlines()

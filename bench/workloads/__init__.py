@@ -22,6 +22,7 @@ NAMES = (
     "idle",
     "memory",
     "restart",
+    "stalls",
     "shapes",
     "curve",
 )

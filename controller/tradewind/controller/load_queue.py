@@ -53,7 +53,7 @@ class LoadQueue:
         self._waiting[uid] = not begun
         if begun:
             self._begun.add(uid)
-        heapq.heappush(self._heap, (not begun, place, uid, key))
+        heapq.heappush(self._heap, (not begun, place, key, uid))
         self._go_on()
 
     def discard(self, uid: str, *, cancel: bool) -> None:
@@ -85,7 +85,7 @@ class LoadQueue:
     def _go_on(self) -> None:
         while self._started and self._heap and len(self._loading) < AT_ONCE:
             entry = heapq.heappop(self._heap)
-            not_begun, place, uid, key = entry
+            not_begun, place, key, uid = entry
             if self._waiting.get(uid) is not not_begun:
                 continue  # it is gone
             del self._waiting[uid]
@@ -93,7 +93,7 @@ class LoadQueue:
             self._loading[uid] = self._spawn(self._work(entry), f"load {key[0]}/{key[1]}", again)
 
     async def _work(self, entry: "_Entry") -> None:
-        not_begun, _, uid, key = entry
+        not_begun, _, key, uid = entry
         pause: float | None = None
         try:
             pause = await self._load(key, uid)
@@ -109,7 +109,7 @@ class LoadQueue:
 
     async def _later(self, entry: "_Entry", pause: float) -> None:
         await asyncio.sleep(pause)
-        if entry[2] in self._waiting:
+        if entry[3] in self._waiting:
             heapq.heappush(self._heap, entry)
             self._go_on()
 
@@ -118,5 +118,5 @@ class LoadQueue:
         self._progress.set()
 
 
-_Entry = tuple[bool, datetime, str, Key]
-"""(it has not begun, logical date, UID, key)"""
+_Entry = tuple[bool, datetime, Key, str]
+"""(it has not begun, logical date, key, UID)"""
