@@ -146,6 +146,7 @@ bench: $(VENV)/.dev ## Measure on fake nodes, beside the raw path (WORKLOADS="fa
 .PHONY: generate
 generate: $(VENV)/.dev ## Write the CRDs, the chart's value schema and the simulations of the examples from their sources
 	$(BIN)/python -m tradewind.api.crd crds helm/tradewind/files/crds
+	$(BIN)/python -m tradewind.api.pod_fields
 	$(BIN)/python helm/values.py
 	$(BIN)/python examples/golden.py
 

@@ -63,7 +63,7 @@ class Unmodelled(Exception):  # noqa: N818
 
 _KNOWN_PARAMS = {
     "GET": {"limit", "continue", "labelSelector", "fieldSelector", "resourceVersion"},
-    "POST": {"fieldManager"},
+    "POST": {"fieldManager", "fieldValidation"},
     "PUT": {"fieldManager"},
     "PATCH": {"fieldManager"},
     "DELETE": {"limit", "continue", "labelSelector", "fieldSelector"},

@@ -186,7 +186,7 @@ class Task(TaskSettings):
     description: Text | None = None
     """What the task is for, in a line or two."""
     command: Annotated[list[Text], Field(min_length=1, max_length=1024, json_schema_extra=LIST_ATOMIC)] | None = None
-    """Program and its first arguments, instead of the image's entrypoint. Not a template: use args."""
+    """Program and its first arguments, instead of the image's entrypoint; each a template."""
     args: (
         Annotated[
             list[Annotated[str, Field(max_length=32768)]],

@@ -1,4 +1,4 @@
-"""Templates: `{{ … }}` in args, env values and script, run by minijinja so that they reach nothing but given values.
+"""Templates: `{{ … }}` in command, args, env and script, run by minijinja so that they reach nothing but given values.
 
 A template comes from whoever may create a Dag and is rendered inside the controller, so besides minijinja's
 sandbox and fuel everything that multiplies data is bounded: no `*`, no assignments or macros (which double

@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 GivenVariables = dict[str, dict[str, str]]
 """Data by name of the ConfigMap."""
 _LABEL = f"metadata.labels.{LABEL_VARIABLES}"
-_NOT_TEMPLATES = {"name", "description", "command", "image", "podTemplate"}
+_NOT_TEMPLATES = {"name", "description", "image", "podTemplate"}
 
 
 def variables_option(command: F) -> F:

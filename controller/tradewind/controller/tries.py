@@ -156,7 +156,12 @@ class Tries:
         self._unseen[info.uid, name] = key
         try:
             await self._writer.create(
-                PODS, info.namespace, manifest, wanted=lambda: self._is_wanted(run, key), delayed=turn.release
+                PODS,
+                info.namespace,
+                manifest,
+                wanted=lambda: self._is_wanted(run, key),
+                delayed=turn.release,
+                strict=True,
             )
         except ApiError as error:
             turn.release()

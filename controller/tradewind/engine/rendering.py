@@ -96,7 +96,9 @@ def render_task(run: "RunState", task: ResolvedTask, number: int, index: int | N
     """Fill in the templates of a task for one try. Raises TemplateError that names the field."""
     values = template_values(run, task, number, index)
     command, args = argv(task)
-    # `command` is no template, but the text of a script is, and comes first among args where there is one.
+    if task.script is None and command is not None:
+        command = [_render(text, values, f"command[{place}]") for place, text in enumerate(command)]
+    # The text of a script comes first among args; its interpreter is no template.
     rendered = [_render(text, values, _args_field(task, place)) for place, text in enumerate(args)]
     env = []
     for variable in task.env:

@@ -76,8 +76,10 @@ def create(
     retry_for: float | None = None,
     wanted: Callable[[], bool] | None = None,
     delayed: Callable[[], None] | None = None,
+    strict: bool = False,
 ) -> Write:
-    """POST. With `generateName` it is not repeated blindly: a second attempt could make a second object."""
+    """POST. With `generateName` it is not repeated blindly: a second attempt could make a second object.
+    `strict`: fields that the server does not know are an error, not dropped."""
     name = body.get("metadata", {}).get("name")
     return Write(
         verb="create",
@@ -87,6 +89,7 @@ def create(
         key=_key(resource, namespace, name or f"\0{next(_anonymous)}"),
         priority=priority,
         body=orjson.dumps(body),
+        params={"fieldValidation": "Strict"} if strict else None,
         partial=partial,
         repeatable=name is not None,
         retry_for=retry_for,
@@ -223,6 +226,7 @@ class CreateOptions(TypedDict, total=False):
     retry_for: float | None
     wanted: Callable[[], bool] | None
     delayed: Callable[[], None] | None
+    strict: bool
 
 
 class PatchOptions(TypedDict, total=False):

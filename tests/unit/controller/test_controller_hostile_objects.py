@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from memory_cluster import Json, MemoryCluster
 
+from apiserver import Request
+
 pytestmark = pytest.mark.unit
 
 LONGEST = 2.0
@@ -97,3 +99,17 @@ async def test_a_dag_that_costs(cluster: MemoryCluster, spec: Json, reason: str)
         await cluster.eventually(lambda: bool(cluster.status("dags", "hostile").get("conditions")), "it is checked")
     [accepted] = [each for each in cluster.status("dags", "hostile")["conditions"] if each["type"] == "Accepted"]
     assert accepted["reason"] == reason
+
+
+async def test_fields_that_the_api_server_does_not_know_are_not_dropped(cluster: MemoryCluster) -> None:
+    asked: list[Any] = []
+
+    def look(request: Request) -> None:
+        if request.method == "POST" and request.path.endswith("/pods"):
+            asked.append(request.params.get("fieldValidation"))
+
+    cluster.before_request = look
+    cluster.dag("d", podTemplate={"spec": {"quantumEntanglement": 1}})
+    cluster.run("d", "r")
+    await cluster.wait_phase("r", "Succeeded")
+    assert asked == ["Strict"]

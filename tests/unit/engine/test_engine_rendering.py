@@ -61,14 +61,14 @@ def test_ds_and_ts_are_in_the_time_zone_of_the_dag(zone: str, logical_date: date
     assert render(made).args == [f"{ds} {ts}"]
 
 
-def test_args_env_and_script_are_templates_and_command_is_not() -> None:
+def test_command_args_env_and_script_are_templates_and_an_interpreter_is_not() -> None:
     made = world(
         task("a", command=["{{ ds }}"], args=["{{ ds }}"], env=[{"name": "DAY", "value": "{{ ds }}"}]),
         task("b", image="busybox", script="echo {{ ds }} $1", args=["{{ params.x }}"]),
         spec={"params": {"x": {"type": "integer"}}},
         params={"x": 3},
     )
-    assert render(made) == RenderedTask(["{{ ds }}"], ["2026-03-01"], [{"name": "DAY", "value": "2026-03-01"}])
+    assert render(made) == RenderedTask(["2026-03-01"], ["2026-03-01"], [{"name": "DAY", "value": "2026-03-01"}])
     assert render(made, "b") == RenderedTask(["sh", "-c"], ["echo 2026-03-01 $1", "sh", "3"], [])
 
 

@@ -1,10 +1,33 @@
-"""Whether a podTemplate stays within what a task's Pod may be."""
+"""Whether a podTemplate stays within what a task's Pod may be, and says it in Kubernetes' words."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from tradewind.api.names import PREFIX
+from tradewind.api.pod_fields import pod_fields
 from tradewind.api.validation.problem import Problem
+from tradewind.api.validation.shape import kind_of
+from tradewind.api.validation.spelling import how_to_write, nearly
+
+MERGE_KEYS: dict[str, str] = {
+    "containers": "name",
+    "initContainers": "name",
+    "ephemeralContainers": "name",
+    "volumes": "name",
+    "env": "name",
+    "volumeMounts": "mountPath",
+    "volumeDevices": "devicePath",
+    "ports": "containerPort",
+    "imagePullSecrets": "name",
+    "hostAliases": "ip",
+    "topologySpreadConstraints": "topologyKey",
+    "resourceClaims": "name",
+    "schedulingGates": "name",
+}
+"""By what the items of a list are told apart when templates are merged, as Kubernetes does it."""
+_MOST = 20
+"""Problems of one template; more would not be read."""
 
 
 def check_pod_template(template: Mapping[str, Any] | None, field: str) -> Iterator[Problem]:
@@ -35,5 +58,67 @@ def check_pod_template(template: Mapping[str, Any] | None, field: str) -> Iterat
         items = spec.get(key, [])
         if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
             yield Problem("InvalidPodTemplate", f"{field}.spec.{key}", "must be a list of objects")
-        elif key in ("containers", "initContainers", "volumes") and not all(item.get("name") for item in items):
-            yield Problem("InvalidPodTemplate", f"{field}.spec.{key}", "each needs a name")
+            return
+    yield from islice(_check_fields(spec, "V1PodSpec", f"{field}.spec"), _MOST)
+
+
+def check_pod_part(value: Any, kind: str, field: str) -> Iterator[Problem]:
+    """What a part of a Pod that a task has of its own says, such as `valueFrom`; `kind` is its type."""
+    yield from islice(_check(value, kind, field), _MOST)
+
+
+def _check_fields(value: Mapping[str, Any], kind: str, field: str) -> Iterator[Problem]:
+    known = pod_fields()[kind]
+    for name, below in value.items():
+        where = f"{field}.{name}"
+        if name in known:
+            if name in MERGE_KEYS and isinstance(below, list):
+                yield from _check_keys(below, MERGE_KEYS[name], where)
+            yield from _check(below, known[name], where)
+        elif not name.startswith("$") and (near := nearly(name, list(known))):
+            # The cluster may be newer than what is known here, and say no itself to what it does not know.
+            yield Problem("InvalidPodTemplate", where, f"no such field of a Pod; did you mean {near}?")
+
+
+def _check_keys(items: list[Any], key: str, field: str) -> Iterator[Problem]:
+    for position, item in enumerate(items):
+        if isinstance(item, Mapping) and not isinstance(item.get(key), str | int):
+            name = item.get("name", position)
+            yield Problem(
+                "InvalidPodTemplate",
+                f"{field}[{name}].{key}",
+                f"must be given: each of the {field.rpartition('.')[2]} is told apart by it",
+            )
+
+
+def _check(value: Any, kind: str, field: str) -> Iterator[Problem]:
+    if value is None or kind == "any":
+        return
+    if kind[0] == "[":
+        if not isinstance(value, list):
+            yield _wrong(value, "a list", field)
+            return
+        for position, item in enumerate(value):
+            name = item.get("name", position) if isinstance(item, Mapping) else position
+            yield from _check(item, kind[1:-1], f"{field}[{name}]")
+    elif kind[0] == "{" or kind in pod_fields():
+        if not isinstance(value, Mapping):
+            yield _wrong(value, "an object", field)
+        elif kind[0] == "{":
+            for name, item in value.items():
+                yield from _check(item, kind[1:-1], f"{field}.{name}")
+        else:
+            yield from _check_fields(value, kind, field)
+    elif kind == "int":
+        whole = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
+        if not whole or not -(2**63) <= value < 2**63:
+            yield _wrong(value, "a whole number", field)
+    elif kind == "bool" and not isinstance(value, bool):
+        yield _wrong(value, "true or false", field)
+    elif kind == "str" and not isinstance(value, str):
+        yield _wrong(value, "a string", field)
+
+
+def _wrong(value: Any, wanted: str, field: str) -> Problem:
+    hint = how_to_write(field.rpartition(".")[2], value, wanted)
+    return Problem("InvalidPodTemplate", field, f"must be {wanted}, not {kind_of(value)}{hint}")

@@ -72,6 +72,13 @@ def how_to_write(field: str, given: Any, wanted: str) -> str:
     return ""
 
 
+def nearly(name: str, names: Sequence[str]) -> str | None:
+    """The one of `names` that `name` is a misspelling of: what is only a little like it does not count."""
+    bare = _bare(name[:100])
+    found = next((known for known in names if _bare(known) == bare), None)
+    return found or next(iter(difflib.get_close_matches(name[:100], names, n=1, cutoff=0.85)), None)
+
+
 @lru_cache(maxsize=1024)
 def _near(name: str, names: tuple[str, ...]) -> str | None:
     bare = _bare(name)

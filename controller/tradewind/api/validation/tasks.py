@@ -6,7 +6,7 @@ from typing import Any
 from tradewind.api.dag import DagSpec
 from tradewind.api.duration import parse_duration
 from tradewind.api.task import Task, TaskDefaults, TaskSettings
-from tradewind.api.validation.pod_template import check_pod_template
+from tradewind.api.validation.pod_template import check_pod_part, check_pod_template
 from tradewind.api.validation.problem import Problem
 
 
@@ -80,10 +80,14 @@ def _check_settings(settings: TaskSettings, field: str) -> Iterator[Problem]:
         if variable.name in names:
             yield Problem("InvalidTask", place, "is set twice")
         names.add(variable.name)
+        if variable.value_from is not None:
+            yield from check_pod_part(variable.value_from, "V1EnvVarSource", f"{place}.valueFrom")
         if variable.value is not None and variable.value_from is not None:
             yield Problem("InvalidTask", place, "has both value and valueFrom")
         if variable.name.startswith("TRADEWIND_"):
             yield Problem("InvalidTask", place, "names that begin with TRADEWIND_ are set by Tradewind")
+    for position, source in enumerate(settings.env_from or ()):
+        yield from check_pod_part(source, "V1EnvFromSource", f"{field}.envFrom[{position}]")
     yield from _check_resources(settings, field)
     yield from check_pod_template(settings.pod_template, f"{field}.podTemplate")
 

@@ -61,6 +61,8 @@ def check_templates(spec: DagSpec, groups: Groups) -> list[Problem]:
 
 
 def _templates(task: Task) -> Iterator[tuple[str, str]]:
+    for position, argument in enumerate(task.command or ()):
+        yield f"command[{position}]", argument
     for position, argument in enumerate(task.args or ()):
         yield f"args[{position}]", argument
     for variable in task.env or ():

@@ -7,21 +7,8 @@ of the Kubernetes API reference ("patch strategy: merge on key …").
 from collections.abc import Mapping
 from typing import Any
 
-MERGE_KEYS: dict[str, str] = {
-    "containers": "name",
-    "initContainers": "name",
-    "ephemeralContainers": "name",
-    "volumes": "name",
-    "env": "name",
-    "volumeMounts": "mountPath",
-    "volumeDevices": "devicePath",
-    "ports": "containerPort",
-    "imagePullSecrets": "name",
-    "hostAliases": "ip",
-    "topologySpreadConstraints": "topologyKey",
-    "resourceClaims": "name",
-    "schedulingGates": "name",
-}
+from tradewind.api.validation.pod_template import MERGE_KEYS
+
 # Volume sources exclude each other: one that the template names takes the place of ours.
 _ONE_OF = {"volumes"}
 

@@ -1,0 +1,71 @@
+"""What a Pod template may say: the fields of Kubernetes' own types, from a file that is made from its official client.
+
+`python -m tradewind.api.pod_fields` writes the file, with `--check` it only compares; the client is needed for that
+alone. Each type has its fields with their types: `str`, `int`, `bool`, `float`, `any`, another type, `[…]` for a list
+of one and `{…}` for an object with values of one.
+"""
+
+import json
+import re
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+FILE = Path(__file__).with_name("pod_fields.json")
+ROOTS = ("V1PodSpec", "V1EnvVarSource", "V1EnvFromSource")
+_QUANTITIES = ("limits", "requests", "sizeLimit", "divisor", "overhead")
+"""Fields of Quantities, which may be written as numbers; the client takes them for strings."""
+
+Fields = dict[str, dict[str, str]]
+
+
+@lru_cache(maxsize=1)
+def pod_fields() -> Fields:
+    """Fields by type, and types by field."""
+    found: Fields = json.loads(FILE.read_text())
+    return found
+
+
+def made_from_client() -> str:
+    """The text of the file."""
+    from kubernetes.client import models
+
+    found: Fields = {}
+    left = list(ROOTS)
+    while left:
+        name = left.pop()
+        if name in found:
+            continue
+        model = getattr(models, name)
+        found[name] = {
+            model.attribute_map[attribute]: _short(model.attribute_map[attribute], text)
+            for attribute, text in model.openapi_types.items()
+        }
+        left += {kind for text in found[name].values() for kind in re.findall(r"\w*V1\w+", text)}
+    return json.dumps(dict(sorted(found.items())), indent=1, sort_keys=True) + "\n"
+
+
+def _short(field: str, text: str) -> str:
+    if field in _QUANTITIES:
+        return "any"
+    if match := re.fullmatch(r"[Ll]ist\[(.*)\]", text):
+        return f"[{_short('', match[1])}]"
+    if match := re.fullmatch(r"[Dd]ict[(\[]str, (.*)[)\]]", text):
+        return f"{{{_short('', match[1])}}}"
+    return {"object": "any", "datetime": "str", "date": "str"}.get(text, text)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the file, or with `--check` say whether it is up to date."""
+    text = made_from_client()
+    if FILE.exists() and FILE.read_text() == text:
+        return 0
+    if "--check" in arguments:
+        print(f"not up to date, run `make generate`: {FILE}", file=sys.stderr)
+        return 1
+    FILE.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
