@@ -30,9 +30,11 @@ again, which a restart would not do better."""
 STUCK_LOOP = 60.0
 """Seconds without a step of the leader's loop though there is something to do, or without a turn of the event loop. No
 object that is let in takes as long, and nobody waits as long for a Lease that is not renewed."""
-FLUSH_WITHIN = 5.0
+FLUSH_WITHIN = 3.0
 """Seconds for writing what has been found out before the Lease is given up, less than that lasts: the next leader finds
 out the rest anew."""
+DRAIN_WITHIN = 1.0
+"""Seconds then for what is under way, and for Events."""
 
 
 class Controller:
@@ -114,7 +116,8 @@ class Controller:
                 with contextlib.suppress(Exception):
                     async with asyncio.timeout(FLUSH_WITHIN):
                         await self._end_term()
-                        await self.writer.drain(FLUSH_WITHIN)
+                with contextlib.suppress(Exception):
+                    await self.writer.drain(DRAIN_WITHIN)
                 await self.writer.stop()
                 if election is not None:
                     election.cancel()
