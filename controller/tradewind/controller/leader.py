@@ -338,7 +338,8 @@ class Leader:
         self._news.set()
 
     def _trace(self, info: RunInfo, report: TryReport) -> None:
-        said = ": ".join(filter(None, (report.event.value, report.reason, report.message)))
+        ended = f"exit code {report.exit_code}" if report.exit_code is not None else None
+        said = ": ".join(filter(None, (report.event.value, ended, report.reason, report.message)))
         place = info.namespace, info.name, report.key.instance, report.number
         log.debug("DagRun %s/%s: %s, try %d: %s", *place, said, extra=_about(info, report.key.instance))
 

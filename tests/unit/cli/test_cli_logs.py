@@ -153,7 +153,8 @@ def test_why_a_pod_has_none_yet(tradewind: Setup, found: Json, says: str) -> Non
 
 def test_a_program_that_is_not_in_the_image(tradewind: Setup) -> None:
     message = 'exec: "pyton3": executable file not found in $PATH'
-    tradewind.fake.pods = [pod(state={"terminated": {"exitCode": 128, "reason": "StartError", "message": message}})]
+    said = f"failed to create containerd task: OCI runtime create failed: {message}: unknown"
+    tradewind.fake.pods = [pod(state={"terminated": {"exitCode": 128, "reason": "StartError", "message": said}})]
     tradewind.fake.logs["r-extract-1", "task"] = ""
     run(tradewind, "Failed", entry("Failed"))
     assert refused(tradewind, "r", "extract") == f"'extract' could not start: {message}"

@@ -61,7 +61,7 @@ async def test_each_try_is_told_at_debug(cluster: MemoryCluster, caplog: pytest.
     cluster.run("sales", "one", fails=True)
     await cluster.wait_phase("one", "Failed")
     said = [record.getMessage() for record in caplog.records if record.levelname == "DEBUG"]
-    assert any(line.startswith("DagRun ns/one: load, try 1: Ended") for line in said), said
+    assert any(line.startswith("DagRun ns/one: load, try 1: Ended: exit code 1") for line in said), said
     assert any("DagRun ns/one of Dag sales: load: " in line for line in said), said
 
 

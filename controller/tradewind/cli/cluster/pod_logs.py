@@ -5,6 +5,7 @@ from typing import Any
 
 from tradewind.api.names import LABEL_INDEX, LABEL_POKE, LABEL_TASK, LABEL_TRY
 from tradewind.cli.errors import CliError
+from tradewind.controller.pods.runtime_errors import in_short
 from tradewind.engine.tries import instance_name
 
 _OVER = ("Succeeded", "Failed")
@@ -62,11 +63,11 @@ def is_over(pod: Mapping[str, Any]) -> bool:
 
 
 def could_not_start(pod: Mapping[str, Any], container: str) -> str | None:
-    """Why the container's program never ran, where it was tried: the runtime's words."""
+    """Why the container's program never ran, where it was tried, in the runtime's words."""
     for each in _statuses(pod):
         ended = (each.get("state") or {}).get("terminated") or {}
         if each["name"] == container and ended.get("reason") in _NEVER_STARTED:
-            return str(ended.get("message") or ended["reason"]).strip()
+            return in_short(str(ended.get("message") or ended["reason"]).strip())
     return None
 
 
