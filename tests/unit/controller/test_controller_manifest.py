@@ -208,3 +208,16 @@ def test_a_pod_template_does_not_take_connections_away() -> None:
     assert container(pod)["envFrom"] == [secret("a", "A_"), from_template]
     assert "envFrom" not in pod["spec"]["containers"][1]
     assert template["spec"]["containers"][0]["envFrom"] == [from_template]
+
+
+def test_init_containers_say_why_they_failed_and_nobody_but_the_controller_ends_a_pod() -> None:
+    other = {"name": "polite", "image": "busybox", "terminationMessagePolicy": "File"}
+    containers = [{"name": "fetch", "image": "busybox"}, other]
+    template = {"metadata": {"annotations": {"tradewind.dev/ended": "Sidecars", "x.io/a": "b"}}}
+    made = manifest({"podTemplate": {**template, "spec": {"initContainers": containers}}})
+    policies = [each["terminationMessagePolicy"] for each in made["spec"]["initContainers"]]
+    assert policies == ["FallbackToLogsOnError", "File"]
+    assert made["metadata"]["annotations"]["x.io/a"] == "b"
+    assert "tradewind.dev/ended" not in made["metadata"]["annotations"]
+    assert "terminationMessagePolicy" not in containers[0], "the Dag is not changed"
+    assert manifest({"podTemplate": {"metadata": {"annotations": None}, "spec": {"initContainers": None}}})

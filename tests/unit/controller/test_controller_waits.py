@@ -438,3 +438,17 @@ async def test_a_long_value_is_shown_in_part(cluster: MemoryCluster, length: int
     waiting(cluster, object=wanted)
     told = f"waits for Pod 'import': .status.message is {'x' * shown!r}, not {'y' * shown!r}"
     await waits_as(cluster, "ValueNotMet", told)
+
+
+async def test_an_error_that_nobody_foresaw_fails_the_wait(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("what?")
+
+    leader: Any = cluster.controller.leader
+    monkeypatch.setattr(leader.waits._objects, "begin", fail)
+    waiting(cluster, object=READY)
+    await cluster.wait_phase("report", "Failed")
+    assert (entry(cluster)["reason"], entry(cluster)["message"]) == ("InternalError", "KeyError('what?')")
+    await cluster.eventually(lambda: held(cluster) == 0, "it is forgotten")

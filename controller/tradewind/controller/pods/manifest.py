@@ -37,10 +37,12 @@ def pod_manifest(
         "labels": {**pod["metadata"].get("labels", {}), **_labels(info, key)},
         "ownerReferences": [owner_reference("DagRun", info.name, info.uid)],
     }
+    (pod["metadata"].get("annotations") or {}).pop(names.ANNOTATION_ENDED, None)
     pod["spec"]["restartPolicy"] = "Never"
-    for container in pod["spec"].get("initContainers", ()):
-        # Why the task could not begin is then said by the last lines of its log.
-        container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+    if pod["spec"].get("initContainers"):
+        # Why the task could not begin is then said by the last lines of their log.
+        policy = {"terminationMessagePolicy": "FallbackToLogsOnError"}
+        pod["spec"]["initContainers"] = [{**policy, **container} for container in pod["spec"]["initContainers"]]
     return pod
 
 

@@ -10,9 +10,11 @@ anew.
 """
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
+from tradewind.controller.background import Spawn
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.object_watches import ObjectWatches
 from tradewind.controller.resources import DagRunObject
@@ -27,6 +29,11 @@ from tradewind.kube.client import KubeClient
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key
 
+log = logging.getLogger(__name__)
+
+AT_ONCE = 100
+"""Waits that are begun, or looked at, in one go."""
+
 
 class Waits:
     """Finds out when what waitFor tasks wait for has come."""
@@ -38,23 +45,61 @@ class Waits:
         runs: Mapping[str, RunState],
         objects: ObjectWatches,
         *,
-        spawn: Callable[[Any, str], asyncio.Task[None]],
+        spawn: Spawn,
         report: Callable[[str, TryReport], None],
     ) -> None:
         """`runs` are those that are scheduled, by UID; `report(run_uid, report)` is called with what is found out."""
-        self._runs, self._report = runs, report
+        self._runs, self._report, self._spawn = runs, report, spawn
         self._dag_runs = DagRunWaits(client, cluster, runs, spawn=spawn)
         self._objects = ObjectWaits(client, objects, spawn=spawn)
         self._waiters: dict[str, dict[TryKey, Waiter]] = {}
         """Who waits, by UID of the run."""
+        self._new: deque[Wait] = deque()
+        """Those that have not begun yet: a mapped task has thousands."""
+        self._moved: dict[str, None] = {}
+        """Runs in which something has happened, by UID: some of their tasks may wait no more."""
+        self._working: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        return sum(map(len, self._waiters.values()))
+        return sum(map(len, self._waiters.values())) + len(self._new)
 
     def begin(self, wait: Wait) -> None:
         """A task has begun to wait, or goes on to after a restart."""
+        self._new.append(wait)
+        self._work_on()
+
+    def _work_on(self) -> None:
+        if self._working is None or self._working.done():
+            self._working = self._spawn(self._work(), "waits", self._work_on)
+
+    async def _work(self) -> None:
+        """Begin and end waits, a few in one go."""
+        while self._new or self._moved:
+            for _ in range(min(AT_ONCE, len(self._new))):
+                wait = self._new.popleft()
+                try:
+                    self._begin(wait)
+                except Exception as error:
+                    log.exception("%s of DagRun %s cannot wait", wait.key.instance, wait.run.name)
+                    Waiter(self._runs[wait.run.uid], wait, self._report).never("InternalError", repr(error))
+            await asyncio.sleep(0)
+            if self._moved:
+                await self._end_what_is_over()
+
+    async def _end_what_is_over(self) -> None:
+        uid = next(iter(self._moved))
+        del self._moved[uid]
+        for number, (key, waiter) in enumerate(list(self._waiters.get(uid, {}).items()), 1):
+            run = self._runs.get(uid)
+            still = self._waiters.get(uid, {}).get(key) is waiter
+            if still and run is not None and not _waits(run, key):
+                self._end(uid, key, waiter)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _begin(self, wait: Wait) -> None:
         run, wanted = self._runs.get(wait.run.uid), wait.task.wait_for
-        if run is None or wanted is None:
+        if run is None or wanted is None or not _waits(run, wait.key):
             return
         before = self._waiters.get(wait.run.uid, {}).get(wait.key)
         waiter = Waiter(run, wait, self._report)
@@ -70,9 +115,9 @@ class Waits:
     def runs_changed(self, changed: Iterable[RunState]) -> None:
         """Something happened in these runs, after a plan."""
         for run in changed:
-            for key, waiter in list(self._waiters.get(run.info.uid, {}).items()):
-                if not _waits(run, key):
-                    self._end(run.info.uid, key, waiter)
+            if run.info.uid in self._waiters:
+                self._moved[run.info.uid] = None
+                self._work_on()
             self._dag_runs.run_moved(run)
 
     def run_loaded(self, run: RunState) -> None:

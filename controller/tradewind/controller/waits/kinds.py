@@ -22,6 +22,8 @@ class Kinds:
 
     async def find(self, api_version: str, kind: str) -> Resource:
         """The resource of a namespaced kind that can be watched. Raises NoSuchKind, KubeError."""
+        if (known := self._known.get((api_version, kind))) is not None:
+            return known
         async with self._asking.setdefault((api_version, kind), asyncio.Lock()):
             return self._known.get((api_version, kind)) or await self._ask(api_version, kind)
 
