@@ -35,6 +35,13 @@ async def test_a_table_has_the_printer_columns_and_metadata_only(calls: Calls) -
     [row] = await rows(calls, DAGRUNS)
     assert (row["cells"]["Phase"], row["cells"]["Logical Date"]) == ("Succeeded", "2026-03-02T06:00:00Z")
     assert row["cells"]["Message"] == "x"
+    assert (row["cells"]["Finished"], row["cells"]["Revision"]) == (None, None)
+    status = {"finishedAt": "2026-03-02T06:05:00.123Z", "revision": "d-0123456789"}
+    await calls.patch(DAGRUNS, "r", {"status": status, "metadata": {"labels": {"a": "b"}}}, subresource="status")
+    [row] = await rows(calls, DAGRUNS, field_selector="status.phase=Succeeded")
+    # In full, not as the time that has passed since: history goes by it.
+    assert (row["cells"]["Finished"], row["cells"]["Revision"]) == ("2026-03-02T06:05:00.123Z", "d-0123456789")
+    assert row["metadata"]["namespace"] == calls.namespace
 
 
 async def test_tables_are_selected_and_paged_like_lists(calls: Calls) -> None:
