@@ -50,6 +50,7 @@ from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
+from tradewind.kube.working_on import working_on
 from tradewind.kube.writer import Writer, WriterStopped
 
 log = logging.getLogger(__name__)
@@ -256,7 +257,8 @@ class Requests:
         for report in self._cluster.reports(asked.found.metadata.uid):
             place = report.task, report.index
             made[place] = max(report.number, made.get(place, 0))
-        decision = carry_out(request, status, version, newer if latest else None, made=made, now=now)
+        with working_on("DagRun", asked.key):
+            decision = carry_out(request, status, version, newer if latest else None, made=made, now=now)
         return Outcome.of(decision, revision, newest)
 
     def _refuse(self, asked: Asked, why: str) -> Outcome:

@@ -188,6 +188,27 @@ async def test_list_follows_pages(server: FakeApiServer, client: KubeClient) -> 
     assert all(request.query["labelSelector"] == "a=b" for request in server.requests)
 
 
+async def test_a_timeout_that_is_asked_for_counts_the_wait_for_a_slot(server: FakeApiServer) -> None:
+    held, release = asyncio.Event(), asyncio.Event()
+
+    async def hang(request: web.Request) -> web.Response:
+        held.set()
+        await release.wait()
+        return web.json_response({})
+
+    server.faults = [hang]
+    async with KubeClient(Connection(server.url, None, StaticCredentials()), max_requests=1) as client:
+        first = asyncio.create_task(client.request("GET", "/api/v1/pods"))
+        await held.wait()
+        with pytest.raises(Unreachable, match="for its turn") as caught:
+            await client.request("GET", "/api/v1/pods", timeout=0.1)
+        assert caught.value.timed_out
+        assert len(server.requests) == 1, "it was never sent"
+        release.set()
+        await first
+        await client.request("GET", "/api/v1/pods", timeout=5)
+
+
 # ---- credentials
 
 

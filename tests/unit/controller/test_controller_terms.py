@@ -1,0 +1,38 @@
+"""What was begun in one term of leadership does not go on in the next, though nobody has told it yet of the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from memory_cluster import MemoryCluster
+
+from tradewind.kube.lease import NotLeader
+
+pytestmark = pytest.mark.unit
+
+
+async def test_a_term_that_is_over_writes_nothing_in_the_next(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = cluster.controller
+    election, before = controller.election, controller.leader
+    untold: list[Callable[[], None]] = []
+    # The election is on another thread, and this loop is busy.
+    monkeypatch.setattr(controller.host, "tell", untold.append)
+    held_until = election._held_until
+    election._stop_leading("another was faster")
+    election._held_until = held_until
+    election._start_leading()
+    assert election.is_leader
+    with pytest.raises(NotLeader, match="now it is another"):
+        controller._ensure_leader()
+    for act in untold:
+        act()
+    controller._ensure_leader()
+    assert controller.leader is not None
+    assert controller.leader is not before
+    monkeypatch.undo()
+    cluster.dag("sales")
+    cluster.run("sales", "r")
+    await cluster.wait_phase("r", "Succeeded")
