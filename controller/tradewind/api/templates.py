@@ -20,7 +20,11 @@ from tradewind.api.template_tags import QUOTED, TagError, check_size, tags
 
 MAX_RENDERED = 128 * 1024
 """Bytes that one rendered value may have: Linux takes no longer single argument or variable."""
-_FUEL = 20_000
+FUEL = 20_000
+"""Steps that a template may take."""
+_LITTLE = 1_500_000
+"""Steps times bytes of what a step may go through: a few hundredths of a second."""
+_NO_FUEL = "engine ran out of fuel: too many steps, or too much in each; make it simpler, or the values smaller"
 _UNIQUE_WORK = 200_000
 """Items that the filter `unique` looks at in one rendering: it is the slowest of all for what fuel it takes."""
 _REMEMBERED = 4096
@@ -34,6 +38,7 @@ _FILTERS = frozenset(
     }
 )
 
+_EASY = re.compile(r"[\w\s.'\"\[\]-]*")
 _STRING = re.compile(QUOTED, re.DOTALL)
 _SPACES = re.compile(r"\s+")
 _FILTER = re.compile(r"\|\s*(\w+)")
@@ -68,6 +73,10 @@ TOP_LEVEL = {
 
 class TemplateError(ValueError):
     """A template that cannot be read or rendered; the message says where."""
+
+
+class OutOfFuel(TemplateError):  # noqa: N818
+    """A template did more than it may."""
 
 
 def _bounded(text: str) -> str:
@@ -153,7 +162,7 @@ def _printed(value: object) -> object:
 def _environment() -> minijinja.Environment:
     environment = minijinja.Environment(
         undefined_behavior="strict",
-        fuel=_FUEL,
+        fuel=FUEL,
         auto_escape_callback=lambda _: False,
         keep_trailing_newline=True,
         pycompat=False,
@@ -180,15 +189,44 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
 
-def render(text: str, values: Mapping[str, Any]) -> str:
-    """`text` with its templates filled in from `values`. Raises TemplateError, which names what is missing."""
+def little_fuel(texts: Iterable[str], values: Mapping[str, Any]) -> int:
+    """The fuel with which none of `texts` holds up others for long: a single step may go through all of `values`."""
+    hard = [text for text in texts if not _is_easy(text)]
+    if not hard:
+        return FUEL
+    size = len(json.dumps({name: value for name, value in values.items() if name != "vars"}, default=str))
+    if any("vars" in text for text in hard):
+        size += MAX_RENDERED
+    return min(FUEL, _LITTLE // (size * len(hard)))
+
+
+def _is_easy(text: str) -> bool:
+    """Whether it only names values, so that what it costs does not grow with them."""
+    if not is_template(text):
+        return True
+    try:
+        return all(tag.keyword is None and _EASY.fullmatch(tag.expression) for tag in tags(text))
+    except TagError:
+        return False
+
+
+def render(text: str, values: Mapping[str, Any], fuel: int = FUEL) -> str:
+    """`text` with its templates filled in from `values`. Raises TemplateError, which names what is missing; OutOfFuel
+    for what takes more steps than `fuel`, which does not count for what only names values."""
     if not is_template(text):
         return text
     _check(text)
+    if fuel < FUEL and _is_easy(text):
+        fuel = FUEL
+    if fuel < 1:
+        raise OutOfFuel(_NO_FUEL)
     _work.set(_Work())
+    _ENVIRONMENT.fuel = fuel
     try:
         rendered = _ENVIRONMENT.render_str(text, **values)
     except minijinja.TemplateError as error:
+        if "ran out of fuel" in str(error):
+            raise OutOfFuel(_NO_FUEL) from error
         raise TemplateError(_explain(error)) from error
     except Exception as error:  # what a filter of ours raises comes through as it is
         raise TemplateError(str(error) or type(error).__name__) from error
@@ -198,6 +236,8 @@ def render(text: str, values: Mapping[str, Any]) -> str:
         raise TemplateError("the rendered text has half of a character (a lone surrogate)") from error
     if size > MAX_RENDERED:
         raise TemplateError(f"the rendered text has more than {MAX_RENDERED} bytes")
+    if "\0" in rendered:
+        raise TemplateError("the rendered text has a NUL character, which no program takes")
     return rendered
 
 

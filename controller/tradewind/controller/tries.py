@@ -19,10 +19,11 @@ from tradewind.controller.pod_ends import SUPERSEDED, PodEnds, sidecars_run
 from tradewind.controller.pods.manifest import pod_manifest, pod_name
 from tradewind.controller.pods.observation import is_over, observe, run_uid_of, try_of
 from tradewind.controller.quotas import Quotas
+from tradewind.controller.render_process import RenderProcess
 from tradewind.controller.resources import PodObject
 from tradewind.controller.turns import Turn, Turns
 from tradewind.engine import known_tries
-from tradewind.engine.rendering import RenderedTask, render_task
+from tradewind.engine.rendering import OutOfFuel, RenderedTask, render_a_little, template_values
 from tradewind.engine.run import RunState
 from tradewind.engine.run_info import RunInfo, Stop
 from tradewind.engine.scheduler import Start
@@ -72,6 +73,7 @@ class Tries:
         self._runs = runs
         self._report = report
         self._clock = clock
+        self._render_process = RenderProcess()
         # Half of what may be in flight is left to all else: what stops Pods, tells how they ended, clears up.
         self._turns = Turns(lambda: min(MADE_AT_ONCE, max(1, writer.slots // 2)))
         self._quotas = Quotas(clock)
@@ -194,15 +196,23 @@ class Tries:
 
         A variable that is missing may have been made a moment ago, and is given time to arrive by watch.
         """
-        task, key = start.task, start.key
         try:
-            return render_task(run, task, key.number, key.index)
+            return await self._rendered(run, start, turn)
         except MissingVariableError:
             turn.release()
             await asyncio.sleep(SETTLE)
-        if not self._is_wanted(run, key):
+        if not self._is_wanted(run, start.key):
             return None
-        return render_task(run, task, key.number, key.index)
+        return await self._rendered(run, start, turn)
+
+    async def _rendered(self, run: RunState, start: Start, turn: Turn) -> RenderedTask | None:
+        values = template_values(run, start.task, start.key.number, start.key.index)
+        try:
+            return render_a_little(start.task, values)
+        except OutOfFuel:
+            turn.release()
+        rendered = await self._render_process.render(start.task, values)
+        return rendered if self._is_wanted(run, start.key) else None
 
     def _is_wanted(self, run: RunState, key: TryKey) -> bool:
         """Whether a try has still to be started, and by this state of its run: one that is loaded anew does so by

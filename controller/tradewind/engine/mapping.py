@@ -2,11 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.api.resolve import ForEach, ResolvedTask, Source
-from tradewind.api.templates import TemplateError, render
+from tradewind.api.templates import TemplateError, little_fuel, render
 from tradewind.engine.outcome import Outcome
 from tradewind.engine.states import TaskState
 
@@ -70,7 +70,8 @@ def items_of(run: "RunState", for_each: ForEach, values: Mapping[str, Any]) -> l
 
 def _items(run: "RunState", source: Source, values: Mapping[str, Any]) -> Sequence[Any]:
     if source.items is not None:
-        return [_rendered(item, values) for item in source.items]
+        fuel = little_fuel(list(_texts(source.items)), values)
+        return [_rendered(item, values, fuel) for item in source.items]
     if source.param is not None:
         return _as_list(run.info.params.get(source.param), f"param {source.param!r}")
     return _output(run, source)
@@ -102,15 +103,23 @@ def _as_list(found: Any, label: str) -> Sequence[Any]:
     raise ForEachError(f"{label} must be a list or an object to be mapped over, but is {kind}")
 
 
-def _rendered(item: Any, values: Mapping[str, Any]) -> Any:
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | Mapping):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(part)
+
+
+def _rendered(item: Any, values: Mapping[str, Any], fuel: int) -> Any:
     """An item with the templates in its texts filled in. Raises ForEachError."""
     if isinstance(item, str):
         try:
-            return render(item, values)
+            return render(item, values, fuel)
         except TemplateError as error:
             raise ForEachError(f"items: {error}") from error
     if isinstance(item, list):
-        return [_rendered(each, values) for each in item]
+        return [_rendered(each, values, fuel) for each in item]
     if isinstance(item, Mapping):
-        return {key: _rendered(value, values) for key, value in item.items()}
+        return {key: _rendered(value, values, fuel) for key, value in item.items()}
     return item

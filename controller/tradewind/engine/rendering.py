@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tradewind.api.resolve import ResolvedTask, argv
-from tradewind.api.templates import TemplateError, render
+from tradewind.api.templates import FUEL, OutOfFuel, TemplateError, little_fuel, render
 from tradewind.api.variables import MissingVariableError, explain_missing
 from tradewind.engine.run_info import PreviousRuns, RunInfo
 from tradewind.engine.task_instance import format_time
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from tradewind.engine.run import RunState
 
 __all__ = [
+    "OutOfFuel",
     "RenderedTask",
     "TemplateError",
     "facts_of_try",
     "item_values",
+    "render_a_little",
     "render_field",
     "render_task",
+    "render_values",
     "template_values",
 ]
 
@@ -94,16 +97,27 @@ def _outputs(run: "RunState", task: ResolvedTask, index: int | None) -> dict[str
 
 def render_task(run: "RunState", task: ResolvedTask, number: int, index: int | None = None) -> RenderedTask:
     """Fill in the templates of a task for one try. Raises TemplateError that names the field."""
-    values = template_values(run, task, number, index)
+    return render_values(task, template_values(run, task, number, index))
+
+
+def render_a_little(task: ResolvedTask, values: Mapping[str, Any]) -> RenderedTask:
+    """The same from `template_values`. Raises OutOfFuel where it would take so long that others would notice."""
+    command, args = argv(task)
+    texts = [*(command or ()), *args, *(variable.get("value") or "" for variable in task.env)]
+    return render_values(task, values, little_fuel(texts, values))
+
+
+def render_values(task: ResolvedTask, values: Mapping[str, Any], fuel: int = FUEL) -> RenderedTask:
+    """The same with so much fuel for each template."""
     command, args = argv(task)
     if task.script is None and command is not None:
-        command = [_render(text, values, f"command[{place}]") for place, text in enumerate(command)]
+        command = [_render(text, values, f"command[{place}]", fuel) for place, text in enumerate(command)]
     # The text of a script comes first among args; its interpreter is no template.
-    rendered = [_render(text, values, _args_field(task, place)) for place, text in enumerate(args)]
+    rendered = [_render(text, values, _args_field(task, place), fuel) for place, text in enumerate(args)]
     env = []
     for variable in task.env:
         if variable.get("value") is not None:
-            value = _render(variable["value"], values, f"env[{variable['name']}]")
+            value = _render(variable["value"], values, f"env[{variable['name']}]", fuel)
             variable = {**variable, "value": value}
         env.append(variable)
     return RenderedTask(command, rendered, env)
@@ -111,7 +125,8 @@ def render_task(run: "RunState", task: ResolvedTask, number: int, index: int | N
 
 def render_field(run: "RunState", task: ResolvedTask, number: int, index: int | None, text: str, field: str) -> str:
     """Fill in one template of a task. Raises TemplateError that names the field."""
-    return _render(text, template_values(run, task, number, index), field)
+    values = template_values(run, task, number, index)
+    return _render(text, values, field, little_fuel([text], values))
 
 
 def _previous(runs: PreviousRuns) -> dict[str, str]:
@@ -152,9 +167,11 @@ def _args_field(task: ResolvedTask, place: int) -> str:
     return "script" if place == 0 else "args"
 
 
-def _render(text: str, values: Mapping[str, Any], field: str) -> str:
+def _render(text: str, values: Mapping[str, Any], field: str, fuel: int) -> str:
     try:
-        return render(text, values)
+        return render(text, values, fuel)
+    except OutOfFuel as error:
+        raise OutOfFuel(f"{field}: {error}") from error
     except TemplateError as error:
         missing = explain_missing(values["vars"], str(error))
         if missing:

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.api.templates import MAX_RENDERED, TemplateError, is_template, references, render
+from tradewind.api.templates import (
+    FUEL,
+    MAX_RENDERED,
+    OutOfFuel,
+    TemplateError,
+    is_template,
+    little_fuel,
+    references,
+    render,
+)
 from tradewind.api.variables import Variables
 
 pytestmark = pytest.mark.unit
@@ -248,3 +257,22 @@ def test_any_soup_of_tags_is_rendered_or_refused(text: str) -> None:
     except TemplateError:
         return
     assert len(rendered.encode()) <= MAX_RENDERED
+
+
+def test_what_only_names_values_needs_no_fuel() -> None:
+    values = {"ds": "2026-01-01", "params": {"rows": list(range(30_000)), "x": {"a-b": [5]}}}
+    easy = "{{ ds }} {{ params.x['a-b'][0] }} {{ params.rows[-1] }}"
+    assert little_fuel([easy], values) == FUEL
+    assert render(easy, values, 1) == "2026-01-01 5 29999"
+    hard = "{{ params.rows | sort | length }}"
+    assert little_fuel([easy, hard], values) < 20
+    assert little_fuel([hard] * 1000, values) == 0
+    assert little_fuel([hard], {"params": {"rows": [1]}}) == FUEL
+    with pytest.raises(OutOfFuel):
+        render("{% for row in params.rows %}{% endfor %}", values, little_fuel([hard], values))
+    assert little_fuel(["{{ not a tag"], values) < FUEL
+
+
+def test_no_nul() -> None:
+    with pytest.raises(TemplateError, match="NUL"):
+        render("{{ params.x }}", {"params": {"x": "a\0b"}})

@@ -113,3 +113,39 @@ async def test_fields_that_the_api_server_does_not_know_are_not_dropped(cluster:
     cluster.run("d", "r")
     await cluster.wait_phase("r", "Succeeded")
     assert asked == ["Strict"]
+
+
+HOSTILE_TEMPLATES = {
+    "a sort for each row": "{% for i in params.rows %}{% if params.rows | sort %}{% endif %}{% endfor %}",
+    "a list that is kept": "{% for t in [params.rows | sort] %}"
+    + "{% for i in params.rows %}{% if t[::-1] | list %}{% endif %}{% endfor %}" * 5
+    + "{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEMPLATES.values(), ids=HOSTILE_TEMPLATES.keys())
+async def test_a_template_that_costs(cluster: MemoryCluster, text: str) -> None:
+    rows = {"type": "array", "default": list(range(20_000))}
+    tasks = [{"name": "load", "image": "busybox", "args": [text] * 20}]
+    cluster.dag("hostile", params={"rows": rows}, tasks=tasks)
+    cluster.dag("other")
+    async with a_loop_that_goes_on():
+        cluster.run("hostile", "big")
+        cluster.run("other", "small")
+        await cluster.wait_phase("small", "Succeeded")
+        status = await cluster.wait_phase("big", "Failed")
+    [task] = status["tasks"]
+    assert task["reason"] == "InvalidTemplate"
+    assert "its templates take more than" in task["message"] or "ran out of fuel" in task["message"]
+
+
+async def test_a_template_that_takes_its_time_is_filled_in(cluster: MemoryCluster) -> None:
+    rows = {"type": "array", "default": list(range(1500))}
+    text = "{% for row in params.rows %}{{ row }};{% endfor %}"
+    cluster.dag("long", params={"rows": rows}, tasks=[{"name": "load", "image": "busybox", "args": [text]}])
+    async with a_loop_that_goes_on():
+        cluster.run("long", "r")
+        await cluster.wait_phase("r", "Succeeded")
+    [pod] = cluster.all("pods")
+    [container] = pod["spec"]["containers"]
+    assert container["args"] == ["".join(f"{row};" for row in range(1500))]

@@ -1,0 +1,66 @@
+"""Templates that take long, filled in by a process of their own, which is ended when it takes too long.
+
+minijinja keeps Python's interpreter to itself until it is done, so that a thread would be of no use. That it costs half
+a second to begin does not matter: nearly all templates never get here.
+"""
+
+import asyncio
+import json
+import pickle
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tradewind.api.resolve import ResolvedTask
+from tradewind.api.variables import MissingVariableError
+from tradewind.engine.rendering import RenderedTask, TemplateError, render_values
+
+SECONDS = 5.0
+_AT_ONCE = 1
+
+
+class RenderProcess:
+    """Fills in the templates of tasks, one after the other."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def render(self, task: ResolvedTask, values: Mapping[str, Any]) -> RenderedTask:
+        """As `render_values`. Raises TemplateError."""
+        given = pickle.dumps((task, dict(values)))
+        async with self._turn:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", __name__), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            )
+            try:
+                async with asyncio.timeout(SECONDS):
+                    answer, _ = await process.communicate(given)
+            except TimeoutError as error:
+                raise TemplateError(
+                    f"its templates take more than {SECONDS:g} s to fill in; make them simpler"
+                ) from error
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        if process.returncode:
+            raise TemplateError(f"its templates could not be filled in: the process ended with {process.returncode}")
+        found = json.loads(answer)
+        if "error" in found:
+            raise (MissingVariableError if found["missing"] else TemplateError)(found["error"])
+        return RenderedTask(**found)
+
+
+def main() -> None:
+    """The process: a task and its values on stdin, what came of it on stdout."""
+    task, values = pickle.load(sys.stdin.buffer)
+    try:
+        rendered = render_values(task, values)
+        answer: dict[str, Any] = {"command": rendered.command, "args": rendered.args, "env": rendered.env}
+    except TemplateError as error:
+        answer = {"error": str(error), "missing": isinstance(error, MissingVariableError)}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
