@@ -1,7 +1,7 @@
 """Sends writes to the API server: many at once, but never two of one object, and never against its will.
 
 - Writes of one object go out in the order of their submission; different objects overtake each other by
-  priority, but none is overtaken for ever: each priority is a number of seconds that others may be sent before.
+  priority, but none is overtaken for ever: a share of what is sent goes to who has waited for the longest.
 - What may succeed later (429, 5xx, no answer) is sent again, with back-off, for a limited time. A 429 slows
   down all writes, not only the one that met it. Any other answer is the caller's: a create that was answered
   by nobody and then meets AlreadyExists says so, for only the caller knows whether the object is its own.
@@ -28,8 +28,10 @@ from tradewind.kube.throttle import Throttle
 from tradewind.kube.writes import MERGE_PATCH, Priority, Write
 
 Answer = dict[str, Any]
-SECONDS_OF_PRIORITY = 0.2
-"""How much later a write is due for each point of its priority: an Event gives way to a status for five seconds."""
+SHARE = 4
+"""Of so many writes one is the oldest that waits, whatever its priority, …"""
+PATIENCE = 1.0
+"""… if it has waited for so many seconds."""
 
 
 class WriterStopped(KubeError):  # noqa: N818
@@ -74,8 +76,11 @@ class Writer:
         self._clock = clock
         # The writes of one object: the first is ready, in flight or backing off; the others wait for it.
         self._lanes: dict[tuple[str, ...], deque[_Pending]] = {}
-        self._ready: list[tuple[float, int, _Pending]] = []
-        """(when it is due, number, the write)"""
+        self._ready: list[tuple[int, int, _Pending]] = []
+        """(priority, number, the write)"""
+        self._waiting: deque[_Pending] = deque()
+        """The same in the order in which they became ready. Each keeps for a while what was taken from the other."""
+        self._taken = 0
         self._sequence = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pausing: asyncio.Task[None] | None = None
@@ -160,8 +165,7 @@ class Writer:
         if not self._accepting:
             future.set_exception(WriterStopped("the writer takes no more writes"))
             return future
-        due = self._clock.monotonic() + write.priority * SECONDS_OF_PRIORITY
-        pending = _Pending(write, future, next(self._sequence), Backoff(0.25, 15.0), due)
+        pending = _Pending(write, future, next(self._sequence), Backoff(0.25, 15.0), self._clock.monotonic())
         self.queued += 1
         self._idle.clear()
         lane = self._lanes.setdefault(write.key, deque())
@@ -205,21 +209,42 @@ class Writer:
                 pending.fail(WriterStopped("the writer was stopped"))
         self._lanes.clear()
         self._ready.clear()
+        self._waiting.clear()
         self.queued = 0
         self._idle.set()
 
     # ---- the queue
 
     def _make_ready(self, pending: _Pending) -> None:
-        heapq.heappush(self._ready, (pending.due, pending.sequence, pending))
+        pending.ready = True
+        heapq.heappush(self._ready, (pending.write.priority, pending.sequence, pending))
+        self._waiting.append(pending)
+
+    def _first(self) -> _Pending | None:
+        """Whose turn it is of those that are ready."""
+        while self._ready and not self._ready[0][2].ready:
+            heapq.heappop(self._ready)
+        while self._waiting and not self._waiting[0].ready:
+            self._waiting.popleft()
+        if not self._ready:
+            return None
+        oldest = self._waiting[0]
+        if self._taken % SHARE == 0 and self._clock.monotonic() - oldest.since > PATIENCE:
+            return oldest
+        return self._ready[0][2]
+
+    def _take(self, pending: _Pending) -> _Pending:
+        pending.ready = False
+        self._taken += 1
+        return pending
 
     def _dispatch(self) -> None:
         """Start as many of the most urgent writes as there are slots."""
-        while self._ready:
-            if self._ready[0][2].future.cancelled():
-                self._finish(heapq.heappop(self._ready)[2])
+        while (first := self._first()) is not None:
+            if first.future.cancelled():
+                self._finish(self._take(first))
             elif self._throttle.acquire():
-                task = asyncio.create_task(self._attempt(heapq.heappop(self._ready)[2]))
+                task = asyncio.create_task(self._attempt(self._take(first)))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             else:
@@ -337,8 +362,10 @@ class _Pending:
     future: asyncio.Future[Answer]
     sequence: int
     backoff: Backoff
-    due: float
-    """What was submitted later and is due earlier overtakes it."""
+    since: float
+    """When it was submitted."""
+    ready: bool = False
+    """Whether it waits for nothing but its turn."""
     give_up_at: float | None = None
 
     def fail(self, error: Exception) -> None:

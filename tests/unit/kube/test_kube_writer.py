@@ -12,7 +12,7 @@ from virtual_time import VirtualClock, settle
 from tradewind.kube import writes
 from tradewind.kube.errors import ApiError, Unreachable
 from tradewind.kube.resources import CONFIGMAPS, PODS
-from tradewind.kube.writer import SECONDS_OF_PRIORITY, NotWanted, Priority, Writer, WriterStopped
+from tradewind.kube.writer import PATIENCE, SHARE, NotWanted, Priority, Writer, WriterStopped
 
 
 @pytest.fixture
@@ -379,21 +379,62 @@ def test_priorities_put_what_is_due_first_and_results_before_new_work() -> None:
 
 
 async def test_what_is_less_urgent_is_not_overtaken_for_ever(client: ScriptedClient, clock: VirtualClock) -> None:
-    """A server that asks for restraint all the time, and somebody who always has another Pod to make."""
+    """A server that is slow, and somebody who always has another Pod to make."""
     writer = Writer(client, concurrency=1, clock=clock)
     for number in range(3):
         writer.submit(pod(f"before-{number}"))
-    event = writer.submit(writes.delete(PODS, "ns", "gone"))
+    late = [writer.submit(writes.delete(PODS, "ns", f"gone-{number}")) for number in range(10)]
     for number in range(100):
         await settle()
         writer.submit(pod(f"after-{number}"))
         clock.jump(0.5)
         client.open[0].succeed()
         await settle()
-        if event.done():
+    sent = [call.method for call in client.calls]
+    assert all(write.done() for write in late)
+    assert sent.index("DELETE") <= PATIENCE / 0.5 + SHARE
+    last = len(sent) - sent[::-1].index("DELETE")
+    assert (SHARE - 1) * 10 <= last <= SHARE * 13, "a share of the writes, and not more"
+
+
+async def test_what_is_due_overtakes_thousands_that_have_waited_for_long(
+    client: ScriptedClient, clock: VirtualClock
+) -> None:
+    writer = Writer(client, concurrency=1, clock=clock)
+    for number in range(1000):
+        writer.submit(writes.patch(PODS, "ns", f"{number}", {}, priority=Priority.CONDITION))
+    await settle()
+    clock.jump(60)
+    ticks = [
+        writer.submit(writes.create(PODS, "ns", {"metadata": {"name": f"t{n}"}}, priority=Priority.TICK))
+        for n in range(3)
+    ]
+    for _ in range(1 + SHARE):
+        client.open[0].succeed()
+        await settle()
+    assert all(tick.done() for tick in ticks)
+
+
+async def test_what_was_taken_back_or_sent_again_is_sent_once(client: ScriptedClient, clock: VirtualClock) -> None:
+    """Whatever the order in which those that wait are taken."""
+    writer = Writer(client, concurrency=1, clock=clock)
+    futures = [writer.submit(pod(f"{number}")) for number in range(20)]
+    deletes = [writer.submit(writes.delete(PODS, "ns", f"x{number}")) for number in range(20)]
+    for future in (*futures[5:8], *deletes[5:8]):
+        future.cancel()
+    for number in range(60):
+        await settle()
+        if not client.open:
             break
-    wait = (Priority.DELETE - Priority.CREATE) * SECONDS_OF_PRIORITY
-    assert 3 < len(names(client)) <= 3 + wait / 0.5 + 1
+        if number % 5 == 3:
+            client.open[0].fail(ApiError(500, "InternalError"))
+        else:
+            client.open[0].succeed()
+        await clock.advance(0.7)
+    assert writer.queued == 0
+    answered = [(call.method, call.path, (call.body or {}).get("metadata", {}).get("name")) for call in client.calls]
+    well = [each for each, call in zip(answered, client.calls, strict=True) if not call.answer.exception()]
+    assert len(well) == len(set(well)) == 34
 
 
 async def test_a_write_that_is_sent_again_keeps_its_place(client: ScriptedClient, clock: VirtualClock) -> None:
