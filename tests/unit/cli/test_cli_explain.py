@@ -43,6 +43,20 @@ def test_a_run_that_goes_on_is_explained_by_what_its_tasks_wait_for(tradewind: S
     assert (told["run"], told["phase"], told["tasks"][0]["task"]) == ("r", "Running", "extract")
 
 
+def test_of_a_wide_run_those_come_first_that_have_begun(tradewind: Setup) -> None:
+    tasks = [
+        {"name": "gate", "image": "x"},
+        *({"name": f"t{n}", "image": "x", "dependsOn": ["gate"]} for n in range(40)),
+    ]
+    tasks += [{"name": "last", "image": "x"}]
+    running = {"phase": "Running", "tasks": [entry("gate", "Running"), entry("last", "Queued", message="no node")]}
+    add_run(tradewind.fake, "r", "sales", {"tasks": tasks}, running | {"startedAt": format_time(WHEN)}, made=WHEN)
+    lines = tradewind("explain", "r").out.splitlines()
+    assert [line.split()[0] for line in lines[2:5]] == ["gate", "last", "t0"]
+    assert lines[-1] == "and 22 more tasks: see -o json"
+    assert len(lines) == 23
+
+
 def test_a_run_that_failed_is_explained_by_the_tasks_that_did(tradewind: Setup) -> None:
     failed = entry("extract", "Failed", message="no route to host", exitCode=1, finishedAt=format_time(WHEN))
     rest = [{"name": name, "state": "UpstreamFailed"} for name in ("load", "report")]

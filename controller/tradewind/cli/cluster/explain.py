@@ -15,6 +15,8 @@ from tradewind.engine.run import RunState
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import TaskState
 
+_MOST_TASKS = 20
+_NOT_BEGUN = "-"
 _INSTANCE = re.compile(r"(.+?)(?:\[(\d+)\])?")
 
 
@@ -52,7 +54,9 @@ def _explain_run(cluster: Cluster, found: dict[str, Any], output: Format) -> Non
         return
     click.echo(f"{name}: {phase or 'Pending'}" + (f": {printable(message)}" if message else ""))
     if rows:
-        print_table(["TASK", "STATE", "WHY"], rows)
+        print_table(["TASK", "STATE", "WHY"], rows[:_MOST_TASKS])
+    if len(rows) > _MOST_TASKS:
+        click.echo(f"and {len(rows) - _MOST_TASKS} more tasks: see -o json")
 
 
 def _rows(state: RunState, entries: list[dict[str, Any]]) -> list[list[str]]:
@@ -64,8 +68,9 @@ def _rows(state: RunState, entries: list[dict[str, Any]]) -> list[list[str]]:
             continue
         reasons = explain(state, node, None, told.get(node.task.name))
         why = next((each for each in reasons if each.waits), reasons[-1])
-        rows.append([node.task.name, node.state.value if node.state is not TaskState.NONE else "-", why.message])
-    return rows
+        rows.append([node.task.name, node.state.value if node.state is not TaskState.NONE else _NOT_BEGUN, why.message])
+    # Those that have begun keep back the others.
+    return sorted(rows, key=lambda row: row[1] == _NOT_BEGUN)
 
 
 def _explain_task(cluster: Cluster, found: dict[str, Any], task: str, output: Format) -> None:
