@@ -1,6 +1,7 @@
 """Tasks and surroundings that mean no good: one clear line, the right exit code, a status that says how it ended."""
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -202,19 +203,19 @@ def test_a_reader_that_stands_still_keeps_nothing_from_its_work(cli: Cli, dag_fi
 
 
 def test_logs_of_100_megabytes_take_hardly_longer(cli: Cli, dag_file: DagFile) -> None:
-    """Some seconds, where it took ten minutes; how long exactly is for the processor to say."""
+    """Of the processor, where it took minutes: other tests run at the same time."""
     line = "some words of a log line that is of the usual length, more or less"
     file = dag_file(sh("a", f"yes '{line}' | head -c 104857600"))
 
     def seconds(*options: str) -> float:
-        started = time.process_time(), time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = shell(cli, f"$T run {file} {' '.join(options)} | tail -c 200", timeout=120)
-        assert done.returncode == 0
-        assert "Succeeded in" in done.stdout
-        return time.monotonic() - started[1]
+        assert (done.returncode, "Succeeded in" in done.stdout) == (0, True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    without = min(seconds() for _ in range(2))
-    assert min(seconds("--logs") for _ in range(2)) < 2 * without + 1
+    without = seconds()
+    assert seconds("--logs") < 2 * without + 2
 
 
 def test_a_full_disk_behind_stdout(cli: Cli, dag_file: DagFile) -> None:

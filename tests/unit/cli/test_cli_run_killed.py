@@ -114,14 +114,23 @@ def test_whatever_a_killed_run_has_left(cli: Cli, dag_file: DagFile, text: str |
 
 
 def test_max_active_runs_hold_between_processes(cli: Cli, dag_file: DagFile) -> None:
-    script = 'if mkdir "$HOME/busy"; then sleep 0.3; rmdir "$HOME/busy"; else exit 7; fi'
+    script = """
+    mkdir "$HOME/busy" || exit 7
+    touch "$HOME/started"
+    until test -e "$HOME/go"; do sleep 0.05; done
+    rmdir "$HOME/busy"
+    """
     file = dag_file({"name": "a", "script": script}, maxActiveRuns=1)
-    processes = [cli.start("run", file) for _ in range(5)]
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 5, outputs
-    assert sum("waits for maxActiveRuns of the Dag test (1)" in text for text in outputs) >= 3
-    names = {path.name for path in (cli.folder / ".tradewind" / "runs").iterdir()}
-    assert len(names) == 5
+    first = cli.start("run", file)
+    eventually(lambda: (cli.folder / "started").exists(), "it starts")
+    others = [cli.start("run", file) for _ in range(4)]
+    for process in others:
+        assert process.stdout is not None
+        assert "note: waits for maxActiveRuns of the Dag test (1)" in process.stdout.readline()
+    (cli.folder / "go").touch()
+    outputs = [process.communicate(timeout=60)[0] for process in (first, *others)]
+    assert [process.returncode for process in (first, *others)] == [0] * 5, outputs
+    assert len(list((cli.folder / ".tradewind" / "runs").iterdir())) == 5
 
 
 def test_who_waits_for_a_slot_can_be_stopped(cli: Cli, dag_file: DagFile) -> None:
