@@ -58,7 +58,7 @@ def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> 
     if report.event is TryEvent.ENDED and report.exit_code == 0 and report.reason != "DeadlineExceeded":
         return _judge_output(report.output)
     if stopped is not None:
-        return Outcome(TaskState.FAILED, stopped.reason, stopped.message)
+        return judge_stopped(stopped)
     if report.event is TryEvent.LOST:
         return Outcome(TaskState.FAILED, report.reason or "Lost", report.message, lost=True)
     if report.exit_code in task.skip_exit_codes:
@@ -73,6 +73,11 @@ def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> 
         retry=report.retry,
         log=report.exit_code is not None and report.reason not in _NOT_BEGUN,
     )
+
+
+def judge_stopped(why: StopReason) -> Outcome:
+    """The outcome of a try that ended since we asked for it."""
+    return Outcome(TaskState.FAILED, why.reason, why.message)
 
 
 def _judge_output(text: str | None) -> Outcome:

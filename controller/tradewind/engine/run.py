@@ -37,6 +37,7 @@ from tradewind.engine.slots import Slots
 from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
 from tradewind.engine.task_instance import TaskInstance
 from tradewind.engine.task_node import TaskNode
+from tradewind.engine.time_limits import end_of_stopped
 from tradewind.engine.timers import Timer, Timers
 from tradewind.engine.tries import StopReason, TryKey, TryReport
 
@@ -210,6 +211,7 @@ class RunState:
 
     def fail(self, reason: str, message: str, now: datetime) -> None:
         """End the run now: what has not finished is skipped, what is under way is stopped."""
+        self.phase = RunPhase.FAILED
         self.skip_unfinished(reason, f"the run ended: {message}", now, teardowns=True)
         self._dirty.clear()
         self._end(RunPhase.FAILED, reason, message, now)
@@ -223,12 +225,10 @@ class RunState:
             for state in (TaskState.NONE, TaskState.SCHEDULED, TaskState.UP_FOR_RETRY):
                 if indexes := node.resting.get(state):
                     self.finish_resting(node, indexes.copy(), skipped, now, before=state)
-            for instance in list(node.live.values()) if node.count else [node.whole]:
-                if instance.finished:
-                    continue
+            for instance in [one for one in (node.live.values() if node.count else (node.whole,)) if not one.finished]:
                 if instance.holds_slots and instance.next_poke_at is None:
                     self._stops.append(Stop(self.info, instance.task, instance.key, StopReason(reason, message)))
-                self.finish(instance, skipped, now)
+                self.finish(instance, end_of_stopped(instance) or skipped, now)
 
     # Slots ------------------------------------------------------------------------------------------------------
 
@@ -398,7 +398,7 @@ class RunState:
     def _fail_fast(self, instance: TaskInstance, now: datetime) -> None:
         """The first failure stops the run, but for its teardowns (whose own failures only count if they say so)."""
         task = instance.task
-        if self.reason in ENDING_REASONS or (task.teardown and not task.on_failure_fail_run):
+        if self.finished or self.reason in ENDING_REASONS or (task.teardown and not task.on_failure_fail_run):
             return
         self.reason, self.message = "FailFast", f"{instance.name} failed, and failFast stops the run"
         self.skip_unfinished("FailFast", f"the run is ending: {self.message}", now, teardowns=False)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 ENDING_REASONS = frozenset({"FailFast", "Marked", "Stopped"})
 """Reasons for which a run that still runs its teardowns has failed already."""
+MOST_NAMED = 5
+"""Tasks that the message of a run names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,19 @@ def run_end(run: "RunState", now: datetime) -> RunEnd:
         return RunEnd(RunPhase.FAILED, run.reason or "", run.message, when)
     leaves = {state for position in run.graph.leaves for state in run.nodes[position].tally()}
     if not leaves & {TaskState.FAILED, TaskState.UPSTREAM_FAILED}:
-        return RunEnd(RunPhase.SUCCEEDED, "Succeeded", None, when)
+        failed = _named(run, TaskState.FAILED)
+        return RunEnd(RunPhase.SUCCEEDED, "Succeeded", f"failed, but not the run: {failed}" if failed else None, when)
     named, state = "failed", TaskState.FAILED
     if not any(state in node.tally() for node in run.nodes):
         # What failed has been run again since, without what comes after it.
         named, state = "upstream failed", TaskState.UPSTREAM_FAILED
-    failed = [_label(node, state) for node in run.nodes if state in node.tally()]
-    more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-    return RunEnd(RunPhase.FAILED, "TaskFailed", f"{named}: {', '.join(failed[:5])}{more}", when)
+    return RunEnd(RunPhase.FAILED, "TaskFailed", f"{named}: {_named(run, state)}", when)
+
+
+def _named(run: "RunState", state: TaskState) -> str:
+    """The tasks with instances in a state, by name."""
+    found = [_label(node, state) for node in run.nodes if state in node.tally()]
+    return ", ".join(found[:MOST_NAMED]) + (f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else "")
 
 
 def _label(node: "TaskNode", state: TaskState) -> str:

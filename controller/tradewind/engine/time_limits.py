@@ -1,11 +1,22 @@
 """timeout, queuedTimeout and the timeout of sensors: when a try has had its time."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from tradewind.api.duration import format_duration
 from tradewind.engine import sensors
-from tradewind.engine.task_instance import TaskInstance
+from tradewind.engine.outcome import Outcome, judge_stopped
+from tradewind.engine.task_instance import TaskInstance, format_time
 from tradewind.engine.tries import HeldBy, StopReason, TryEvent, TryReport
+
+if TYPE_CHECKING:
+    from tradewind.engine.run import RunState
+
+DEFAULT_GRACE_PERIOD = 30
+"""Seconds that Kubernetes gives a container to end."""
+_STOPPED_SINCE = "is being stopped since "
+_A_MOMENT = timedelta(seconds=2)
 
 
 def limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
@@ -21,6 +32,39 @@ def limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
         message = f"did not start within queuedTimeout ({limit}): {instance.message or 'no reason is known'}"
         return StopReason(instance.reason or "QueuedTimeout", message)
     return None
+
+
+def being_stopped(run: "RunState", instance: TaskInstance, why: StopReason, now: datetime) -> str:
+    """What is said of a try that runs while it is being stopped."""
+    known = instance.message or ""
+    if instance.reason == why.reason and known.startswith(_STOPPED_SINCE):
+        return known  # by who led before
+    grace = _grace_period(instance.task.pod_template) or _grace_period(run.dag.pod_template) or DEFAULT_GRACE_PERIOD
+    return f"{_STOPPED_SINCE}{format_time(now)}, grace period {grace:g}s: {why.message}"
+
+
+def end_of_stopped(instance: TaskInstance) -> Outcome | None:
+    """How a try ends that was being stopped already when its run ended; None for any other."""
+    why = instance.stop
+    if why is None:
+        return None
+    return sensors.end_of(instance, why) if why.reason == sensors.TIMEOUT else judge_stopped(why)
+
+
+def told_when_ended(instance: TaskInstance, why: StopReason, finished: datetime) -> StopReason:
+    """Why a try had to end, and how long it took to, where that was longer than a moment."""
+    timeout, started = instance.task.timeout, instance.container_started_at
+    if why.reason != "Timeout" or timeout is None or started is None:
+        return why
+    took = finished - (started + timeout)
+    if took <= _A_MOMENT:
+        return why
+    return StopReason(why.reason, f"{why.message}, and took {format_duration(took)} to end")
+
+
+def _grace_period(template: Mapping[str, Any]) -> float | None:
+    seconds = (template.get("spec") or {}).get("terminationGracePeriodSeconds")
+    return seconds if isinstance(seconds, int | float) else None
 
 
 def start_by(instance: TaskInstance) -> datetime | None:

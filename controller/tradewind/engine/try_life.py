@@ -14,7 +14,7 @@ from tradewind.engine.retries import postpone_delay, retry_delay
 from tradewind.engine.run_status import OUTPUT_BUDGET
 from tradewind.engine.skips import check_decision
 from tradewind.engine.states import FINISHED_STATES, TaskState
-from tradewind.engine.time_limits import limit_reached, note_held, overdue, start_by
+from tradewind.engine.time_limits import being_stopped, limit_reached, note_held, overdue, start_by, told_when_ended
 from tradewind.engine.tries import PREEMPTED, StopReason, TryEvent, TryReport
 
 if TYPE_CHECKING:
@@ -219,6 +219,8 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
     instance.exit_code = told.exit_code
     finished = _note_times(instance, told, now)
     stopped = instance.stop or overdue(instance, told, now)
+    if stopped is not None:
+        stopped = told_when_ended(instance, stopped, finished)
     outcome = judge(task, told, stopped)
     is_final = outcome.state is TaskState.SKIPPED or not outcome.retry
     if is_final and run.early and run.early.later_try_than(instance.key):
@@ -305,4 +307,8 @@ def fire(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     elif instance.stop is None and instance.state in (TaskState.QUEUED, TaskState.RUNNING):
         why = limit_reached(instance, now)
         if why:
+            if instance.container_started_at is not None:
+                message = being_stopped(run, instance, why, now)
+                instance.reason, instance.message = why.reason, message
+                run.mark(instance)
             run.stop(instance, why)

@@ -279,3 +279,19 @@ def test_times_are_rfc_3339_in_utc(text: str, written: str) -> None:
 
 def test_no_time_is_no_time() -> None:
     assert parse_time(None) is None
+
+
+def test_a_run_that_succeeded_names_what_failed_all_the_same() -> None:
+    world = World(task("a"), task("b"), task("end", "a", "b", triggerRule="AllDone"))
+    world.fail("a")
+    world.succeed("b")
+    world.succeed("end")
+    status = world.run.status()
+    assert (status["phase"], status["reason"], status["message"]) == (
+        "Succeeded",
+        "Succeeded",
+        "failed, but not the run: a",
+    )
+    assert world.said("Succeeded") == ["Succeeded after 0s: failed, but not the run: a"]
+    world.restart()
+    assert world.run.status()["message"] == status["message"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from engine_world import START, World, run_info, task
 
+from tradewind.engine.explain import explain
 from tradewind.engine.states import TaskState
 from tradewind.engine.tries import TryEvent, TryReport
 
@@ -258,3 +259,63 @@ def test_reports_after_the_end_of_the_run_change_nothing() -> None:
     status = world.run.status()
     world.succeed("a")
     assert world.run.status() == status
+
+
+# While a try is being stopped ---------------------------------------------------------------------------------------
+
+
+def test_a_try_that_is_being_stopped_says_so() -> None:
+    world = World(task("a", timeout="5s"))
+    world.running("a", started_at=START)
+    world.wait(seconds=5)
+    entry = world.entry("a")
+    why = "is being stopped since 2026-03-01T12:00:05Z, grace period 30s: ran longer than timeout (5s)"
+    assert (entry["state"], entry["reason"], entry["message"]) == ("Running", "Timeout", why)
+    assert [reason.message for reason in explain(world.run, world.run.node("a"), None)] == [
+        f"try 1 is Running: Timeout: {why}"
+    ]
+    world.wait(seconds=10)
+    world.restart([TryReport("a", 1, TryEvent.RUNNING, started_at=START)])
+    assert world.entry("a")["message"] == why, "also of the next leader's: since when does not change"
+    world.wait(seconds=20)
+    world.fail("a", 137)
+    entry = world.entry("a")
+    assert (entry["reason"], entry["message"]) == ("Timeout", "ran longer than timeout (5s), and took 30s to end")
+
+
+@pytest.mark.parametrize("of", ["task", "Dag"])
+def test_the_grace_period_is_that_of_the_pod(of: str) -> None:
+    template = {"podTemplate": {"spec": {"terminationGracePeriodSeconds": 90}}}
+    world = World(task("a", timeout="5s", **(template if of == "task" else {})), **(template if of == "Dag" else {}))
+    world.running("a", started_at=START)
+    world.wait(seconds=5)
+    assert "grace period 90s" in world.entry("a")["message"]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("fail_fast", [False, True])
+def test_a_task_that_is_being_stopped_by_its_timeout_when_its_run_has_had_its_time_has_failed(
+    restart: bool, fail_fast: bool
+) -> None:
+    tasks = (task("a", timeout="5s", retries={"limit": 3}), task("b", timeout="1h"), task("c", "a"))
+    world = World(*tasks, runTimeout="20s", failFast=fail_fast)
+    world.running("a", started_at=START)
+    world.running("b", started_at=START)
+    world.wait(seconds=5)
+    if restart:
+        world.restart([TryReport(name, 1, TryEvent.RUNNING, started_at=START) for name in "ab"])
+    world.wait(seconds=15)
+    assert (world.phase(), world.run.reason) == ("Failed", "RunTimeout")
+    ends = {entry["name"]: (entry["state"], entry.get("reason")) for entry in world.run.status()["tasks"]}
+    assert ends == {"a": ("Failed", "Timeout"), "b": ("Skipped", "RunTimeout"), "c": ("Skipped", "RunTimeout")}
+    assert world.run.status()["done"] == "3/3"
+
+
+@pytest.mark.parametrize(("soft", "end"), [(False, TaskState.FAILED), (True, TaskState.SKIPPED)])
+def test_a_look_that_is_being_stopped_when_its_run_ends_has_timed_out(soft: bool, end: TaskState) -> None:
+    sensor = {"mode": "Poke", "interval": "1s", "timeout": "5s", "softFail": soft}
+    world = World(task("a", sensor=sensor), runTimeout="20s")
+    world.running("a", started_at=START)
+    world.wait(seconds=5)
+    world.wait(seconds=15)
+    assert (world.state("a"), world.entry("a")["reason"]) == (end, "SensorTimeout")
