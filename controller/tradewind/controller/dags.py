@@ -90,11 +90,14 @@ class Dags:
     def take_over(self) -> None:
         """Start with the Dags there are."""
         for key, dag in self._cluster.dags.items():
-            # Before any of its runs can end.
-            self.failure_limits.understand(key, dag)
-            status = usable_dag_status(dag.status)
-            if limit_of(dag) and "consecutiveFailedRuns" in status:
-                self.catching_up[key] = int(status.get("lastRunResourceVersion") or dag.metadata.resource_version)
+            try:
+                # Before any of its runs can end.
+                self.failure_limits.understand(key, dag)
+                status = usable_dag_status(dag.status)
+                if limit_of(dag) and "consecutiveFailedRuns" in status:
+                    self.catching_up[key] = int(status.get("lastRunResourceVersion") or dag.metadata.resource_version)
+            except Exception as error:  # one Dag must not keep anybody from leading
+                self._on_failure(f"take over Dag {key[0]}/{key[1]}", error, partial(self.changed, key))
             self.changed(key)
 
     def caught_up(self, key: Key, runs: Iterable[EndedRun]) -> None:

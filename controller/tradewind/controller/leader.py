@@ -354,23 +354,20 @@ class Leader:
 
     def _run_finished(self, run: RunState, version: int) -> None:
         info = run.info
-        self._metrics.run_finished(run)
-        ended_at = run.finished_at or self._clock.now()
-        self.dags.run_finished(
-            EndedRun(
-                info.namespace,
-                info.dag,
-                info.name,
-                info.type,
-                run.phase,
-                ended_at,
-                version,
-                backfill=info.backfill,
-                backfill_uid=info.backfill_uid,
-            )
+        ended = EndedRun(
+            info.namespace,
+            info.dag,
+            info.name,
+            info.type,
+            run.phase,
+            run.finished_at or self._clock.now(),
+            version,
+            backfill=info.backfill,
+            backfill_uid=info.backfill_uid,
         )
-        self.leftovers.run_finished(run)
-        self.retention.run_finished(run)
+        self._each([ended], self.dags.run_finished)
+        for tell in (self._metrics.run_finished, self.leftovers.run_finished, self.retention.run_finished):
+            self._each([run], tell)
 
     def _run_reopened(self, run: Asked) -> None:
         self.history.reopened((run.key[0], run.found.dag), run.key[1])

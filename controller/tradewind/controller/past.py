@@ -6,8 +6,10 @@ What decides is engine/past_index.py; here it is told which runs there are.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from tradewind.controller.background import Spawn
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.ended_runs import EndedRow, list_ended, past_run, place_of_object, read_ended
 from tradewind.controller.object_watches import ObjectWatches, Seen
@@ -37,7 +39,7 @@ class Past:
         runs: Mapping[str, RunState],
         objects: ObjectWatches,
         *,
-        spawn: Callable[[Any, str], asyncio.Task[None]],
+        spawn: Spawn,
         wake: Callable[[], None],
     ) -> None:
         """`runs` are those that are scheduled, by UID."""
@@ -87,12 +89,15 @@ class Past:
     def carry_out(self, plan: Plan) -> None:
         """Find out and follow what the engine asks for."""
         for info in plan.lookups:
-            run = ActiveRun.of(info)
-            if run.key not in self._looking:
-                self._looking.add(run.key)
-                self._spawn(self._look_up(run), f"look up the runs before {info.name}")
+            self._look(info)
         for follow in plan.follows:
             self._follow(follow)
+
+    def _look(self, info: RunInfo) -> None:
+        run = ActiveRun.of(info)
+        if run.key not in self._looking:
+            self._looking.add(run.key)
+            self._spawn(self._look_up(run), f"look up the runs before {info.name}", partial(self._look, info))
 
     def _note(self, run: DagRunObject) -> None:
         dag, place = (run.metadata.namespace, run.dag), place_of_object(run)

@@ -25,6 +25,7 @@ from tradewind.api.validation import summary
 from tradewind.api.validation.params import check_params
 from tradewind.api.validation.shape import parse
 from tradewind.controller import logs
+from tradewind.controller.background import Spawn
 from tradewind.controller.cluster import Cluster
 from tradewind.controller.conditions import with_times
 from tradewind.controller.ended_runs import ended_run
@@ -108,7 +109,7 @@ class Requests:
         versions: RunVersions,
         recorder: EventRecorder,
         *,
-        spawn: Callable[[Any, str], asyncio.Task[None]],
+        spawn: Spawn,
         in_turn: Callable[[Key], AbstractAsyncContextManager[Any]],
         on_reopened: Callable[[Asked], None],
         on_marked: Callable[[Asked, Mapping[str, Any]], None],
@@ -127,7 +128,7 @@ class Requests:
         """Something may be asked of a run, or what was asked can be carried out now."""
         if key in self._cluster.requested and key not in self._working:
             self._working.add(key)
-            self._spawn(self._work(key), f"request on {key[0]}/{key[1]}")
+            self._spawn(self._work(key), f"request on {key[0]}/{key[1]}", partial(self.changed, key))
 
     async def _work(self, key: Key) -> None:
         backoff, asked = Backoff(LOOK_AGAIN, 15.0), None

@@ -386,11 +386,10 @@ class Runs:
             self._spawn(ending, f"end {pod.metadata.name}")
 
     async def _keep_written(self, record: Record) -> None:
-        """Write status whenever there is news, until the run has ended or is dropped."""
+        """Write status as long as there is news of the run, or until it is dropped. `mark` begins anew."""
         await self._pace.wait(FIRST_WRITE_AFTER, record.write_cost, record.ended)
         backoff = Backoff(0.5, 15.0)
-        while True:
-            await record.news.wait()
+        while record.news.is_set():
             record.news.clear()
             last = record.state.finished
             info = record.state.info

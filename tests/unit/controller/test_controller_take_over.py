@@ -13,6 +13,7 @@ from memory_cluster import MemoryCluster
 
 from tradewind.controller import background, leader, load_queue, runs
 from tradewind.controller.background import Background
+from tradewind.controller.failure_limits import FailureLimits
 from tradewind.controller.load_queue import AT_ONCE, LoadQueue
 from tradewind.controller.runs import Runs
 from tradewind.engine.run import RunState
@@ -338,6 +339,56 @@ async def test_a_try_that_cannot_be_begun_does_not_keep_the_rest_of_the_plan(
     cluster.run("d", "good")
     await cluster.wait_phase("good", "Succeeded")
     await cluster.wait_phase("bad", "Succeeded")
+
+
+async def test_an_end_is_told_to_all_whoever_fails(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.failures_expected = True
+
+    def fails(*_: Any) -> None:
+        raise KeyError("poison")
+
+    monkeypatch.setattr(cluster.controller.metrics, "run_finished", fails)
+    cluster.dag("d", podRetention="1s")
+    cluster.run("d", "r")
+    await cluster.wait_phase("r", "Succeeded")
+    await cluster.eventually(lambda: cluster.status("dags", "d").get("lastRun") == "r", "the Dag knows")
+    await cluster.eventually(lambda: not cluster.names("pods"), "its Pods go")
+
+
+async def test_a_dag_that_cannot_be_taken_over_keeps_nobody_from_leading(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.failures_expected = True
+    cluster.dag("bad")
+    cluster.dag("good")
+    whole = FailureLimits.understand
+
+    def understand(self: FailureLimits, key: Any, dag: Any) -> None:
+        if key[1] == "bad":
+            raise KeyError("poison")
+        whole(self, key, dag)
+
+    monkeypatch.setattr(FailureLimits, "understand", understand)
+    await cluster.kill()
+    await cluster.start()
+    cluster.run("good", "r")
+    await cluster.wait_phase("r", "Succeeded")
+
+
+async def test_nobody_waits_for_news_of_a_run_that_is_written(cluster: MemoryCluster) -> None:
+    """Of 10,000 runs that wait for their turn none has a task of its own."""
+    cluster.dag("d", maxActiveRuns=1)
+    cluster.stays.add("a")
+    cluster.run("d", "a", logicalDate="2026-01-01T00:00:00Z")
+    await cluster.wait_phase("a", "Running")
+    for number in range(20):
+        cluster.run("d", f"b{number}")
+    records = cluster.controller.leader.runs.records  # type: ignore[union-attr]
+    await cluster.eventually(
+        lambda: len(records) == 21 and all(r.writer and r.writer.done() for r in records.values()), "nothing to do", 20
+    )
+    cluster.end(cluster.names("pods")[0], "a")
+    await cluster.wait_phase("b19", "Succeeded")
 
 
 @pytest.fixture
