@@ -85,7 +85,8 @@ class Runs:
         self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
         self._on_loaded, self._on_failure, self._find_previous = on_loaded, on_failure, find_previous
         self._recorder, self._in_turn, self._clock = recorder, in_turn, clock
-        self._pace = StatusPace(clock)
+        self._pace, self._pace_of_queued = StatusPace(clock), StatusPace(clock)
+        """A queue may be long: what is said of it does not wait with what runs, nor the other way round."""
         self._loads = LoadQueue(self._load, spawn=spawn)
         self._retries: dict[str, Backoff] = {}
         self._unscheduled = UnscheduledRuns(
@@ -387,7 +388,8 @@ class Runs:
 
     async def _keep_written(self, record: Record) -> None:
         """Write status as long as there is news of the run, or until it is dropped. `mark` begins anew."""
-        await self._pace.wait(FIRST_WRITE_AFTER, record.write_cost, record.ended)
+        pace = self._pace_of_queued if record.state.phase is RunPhase.QUEUED else self._pace
+        await pace.wait(FIRST_WRITE_AFTER, record.write_cost, record.ended)
         backoff = Backoff(0.5, 15.0)
         while record.news.is_set():
             record.news.clear()
@@ -413,7 +415,7 @@ class Runs:
                 self._end(record)
                 return
             else:
-                await self._pace.wait(WRITE_EVERY, record.write_cost, record.ended)
+                await pace.wait(WRITE_EVERY, record.write_cost, record.ended)
 
     async def _write(self, record: Record) -> Written:
         """One write."""

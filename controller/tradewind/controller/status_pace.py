@@ -13,7 +13,7 @@ from tradewind.kube.clock import Clock
 WRITE_EVERY = 1.0
 """Seconds between two writes of the status of one run, at least."""
 LONGEST_PAUSE = 60.0
-"""Seconds that what people see may be behind on account of this."""
+"""Seconds that what people see may be behind on account of this, and somewhat more where thousands have news."""
 LONGEST_WRITE = 0.5
 """Seconds of a write that count, however large the status is."""
 FIRST_GUESS = 0.02
@@ -22,6 +22,9 @@ PER_TASK = 0.0005
 """Seconds that each task in a status adds to that, at most; 0.0002 of the processor time of a quiet API server."""
 SHARE = 0.1
 """Of the time: so much may all these writes together take, one after the other."""
+CLOSEST = 0.02
+"""Seconds between two writes where so many runs have news that some would wait for longer than LONGEST_PAUSE. At the
+same moment thousands would hold up everything else."""
 
 
 def cost_of_write(took: float, tasks: int) -> float:
@@ -49,5 +52,5 @@ class StatusPace:
         """Seconds until the next write of a run of which the last write counts so many."""
         now = self._clock.monotonic()
         at = max(now, self._free_at)
-        self._free_at = min(at + cost / SHARE, now + LONGEST_PAUSE)
+        self._free_at = max(at + CLOSEST, min(at + cost / SHARE, now + LONGEST_PAUSE))
         return at - now

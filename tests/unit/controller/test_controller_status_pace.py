@@ -1,8 +1,10 @@
 """How often status is written: as often as it may, and more rarely the more it takes."""
 
+from itertools import pairwise
+
 import pytest
 
-from tradewind.controller.status_pace import LONGEST_PAUSE, LONGEST_WRITE, SHARE, StatusPace, cost_of_write
+from tradewind.controller.status_pace import CLOSEST, LONGEST_PAUSE, LONGEST_WRITE, SHARE, StatusPace, cost_of_write
 from tradewind.kube.clock import Clock
 
 pytestmark = pytest.mark.unit
@@ -37,9 +39,17 @@ def test_time_that_passes_is_time_to_write_in() -> None:
     assert pace.pause(0.2) == 0
 
 
+def test_of_many_no_two_write_in_the_same_moment() -> None:
+    """Thousands that wake together would hold the event loop."""
+    pace = StatusPace(Stopped())
+    pauses = [pace.pause(0.02) for _ in range(5000)]
+    assert min(after - before for before, after in pairwise(pauses)) > 0.9 * CLOSEST
+    assert pauses[-1] < LONGEST_PAUSE + 5000 * CLOSEST
+
+
 def test_nobody_waits_for_ever() -> None:
     pace = StatusPace(Stopped())
-    assert max(pace.pause(60) for _ in range(1000)) == LONGEST_PAUSE
+    assert LONGEST_PAUSE <= max(pace.pause(60) for _ in range(1000)) <= LONGEST_PAUSE + 1000 * CLOSEST
 
 
 @pytest.mark.parametrize(
