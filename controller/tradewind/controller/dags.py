@@ -178,6 +178,14 @@ class Dags:
                 return now
         return self._wakes[0][0] if self._wakes else None
 
+    def revisions_in_use(self, key: Key) -> set[str | None]:
+        """Revisions that a Dag has, or a run of it that has not finished."""
+        runs = self._scheduler.runs.values()
+        used = {run.info.revision for run in runs if (run.info.namespace, run.info.dag) == key}
+        used |= {run.spec.get("revision") for run in self._cluster.runs_of(key).values()}
+        entry = self.entries.get(key)
+        return used | ({names.revision_name(key[1], entry.revision)} if entry is not None else set())
+
     # One Dag ------------------------------------------------------------------------------------------------------
 
     def _reconcile(self, key: Key, now: datetime) -> None:
@@ -224,8 +232,7 @@ class Dags:
         # By the status as it was read: whatever else is known dies with this leader.
         recorded = usable_time(found.status.get("lastScheduleTime")) or first_moment(spec, entry.created_at)
         others = max(recorded, settled_without_status(spec, entry.timetable, now) or recorded)
-        revision = names.revision_name(entry.key[1], entry.revision)
-        self._history.prune(entry.key, Pruning(spec, revision, {"Scheduled": recorded, "Backfill": others}))
+        self._history.prune(entry.key, Pruning(spec, {"Scheduled": recorded, "Backfill": others}))
         if entry.wake_at is None and entry.timetable is not None:
             # What is held for the newest tick is not once there is a newer one, though nothing else happens to the Dag.
             self._wake_at(entry, entry.timetable.next(now))

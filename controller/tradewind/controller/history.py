@@ -53,8 +53,6 @@ class Pruning:
     """What decides about the finished runs of a Dag."""
 
     spec: DagSpec
-    revision: str
-    """Name of the Dag's revision."""
     settled: Mapping[str, datetime]
     """The schedule makes no run again of a tick up to this, by the type of the run that the tick has. Later ones stay,
     whatever the limits: if they were gone a new leader would make them a second time."""
@@ -73,18 +71,18 @@ class History:
         part: Shard = ONLY_SHARD,
         backfills: Mapping[Key, BackfillObject],
         requested: Mapping[Key, DagRunObject],
-        active_runs: Callable[[Key], Mapping[str, DagRunObject]],
+        revisions_in_use: Callable[[Key], set[str | None]],
         spawn: Spawn,
     ) -> None:
-        """Of `requested` runs something is asked: they stay until it is carried out. `active_runs` of a Dag have not
-        finished."""
+        """Of `requested` runs something is asked: they stay until it is carried out. `revisions_in_use` of a Dag are
+        those that it or a run of it has, and may be not written yet."""
         self.counts: Counter[tuple[Key, str]] = Counter()
         """Finished runs by Dag and phase."""
         self._runs: defaultdict[Key, FinishedRuns] = defaultdict(FinishedRuns)
         self._listed = False
         self._heard: list[set[tuple[Key, str]]] = []
         """For each list that is under way, the runs of which something was heard since it began."""
-        self._backfills, self._requested, self._active_runs = backfills, requested, active_runs
+        self._backfills, self._requested, self._revisions_in_use = backfills, requested, revisions_in_use
         self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
         self._part, self._spawn = part, spawn
         self._pruning: dict[Key, Pruning | None] = {}
@@ -294,7 +292,7 @@ class History:
             self._pruning[dag] = self._pruning[dag] or pruning
         if surplus and dag in self._revised:
             self._revised.discard(dag)
-            await self._prune_revisions(dag, pruning.revision)
+            await self._prune_revisions(dag)
 
     async def _delete(self, dag: Key, run: FinishedRun) -> bool:
         """Delete a run as we know it; False if there was none, or another one than that."""
@@ -344,24 +342,28 @@ class History:
                 if phase in PHASES and (dag, name) not in heard:
                     self._add(dag, self._row(row))
 
-    async def _prune_revisions(self, dag: Key, current: str) -> None:
+    async def _prune_revisions(self, dag: Key) -> None:
         selector = f"{names.LABEL_DAG}={dag[1]}"
         stored = await self._client.list(CONTROLLERREVISIONS, dag[0], label_selector=selector, partial=True)
         if len(stored) <= REVISIONS_KEPT:
             return
         runs = await self._client.list(DAGRUNS, dag[0], field_selector=f"spec.dag={dag[1]}", partial="table")
         used = {(run.get("cells") or run.get("status") or {}).get(field) for run in runs for field in _REVISION}
-        used |= {run.spec.get("revision") for run in self._active_runs(dag).values()} | {current}
-        stored.sort(key=lambda revision: str(revision["metadata"]["creationTimestamp"]))
+        stored.sort(key=lambda revision: (revision["metadata"]["creationTimestamp"], _version(revision)))
         for revision in stored[:-REVISIONS_KEPT]:
             name = revision["metadata"]["name"]
-            if name not in used:
+            # Asked for each anew: a Dag may go back to what it was before, and a run begin with that, at any moment.
+            if name not in used and name not in self._revisions_in_use(dag):
                 self._revisions.forget(dag[0], name)
                 try:
                     await self._writer.delete(CONTROLLERREVISIONS, dag[0], name)
                 except ApiError as error:
                     if not error.is_not_found:
                         raise
+
+
+def _version(found: Mapping[str, Any]) -> int:
+    return int(found["metadata"]["resourceVersion"])
 
 
 _REVISION = ("Revision", "revision")

@@ -110,7 +110,7 @@ class Leader:
             part=settings.part,
             backfills=cluster.backfills,
             requested=cluster.requested,
-            active_runs=cluster.runs_of,
+            revisions_in_use=lambda dag: self.dags.revisions_in_use(dag),
             spawn=spawn,
         )
         self.dags = Dags(

@@ -46,7 +46,14 @@ class OneNamespaceIsGone:
 def history(client: Any, *scopes: str) -> History:
     nothing: Any = None
     return History(
-        client, nothing, scopes, nothing, backfills={}, requested={}, active_runs=nothing, spawn=asyncio.create_task
+        client,
+        nothing,
+        scopes,
+        nothing,
+        backfills={},
+        requested={},
+        revisions_in_use=nothing,
+        spawn=asyncio.create_task,
     )
 
 
@@ -264,3 +271,37 @@ async def test_a_tick_between_two_milliseconds_is_dealt_with_once(cluster: Memor
     await cluster.start()
     await asyncio.sleep(0.2)
     assert counted == {f"d-{days_ago(1).translate(str.maketrans('', '', '-:Z')).lower()}": 1}
+
+
+# Revisions ----------------------------------------------------------------------------------------------------------
+
+
+async def test_revisions_that_no_run_uses_go_once_there_are_too_many(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the statuses of the runs, which may have a megabyte each, are not read for it."""
+    monkeypatch.setattr("tradewind.controller.history.REVISIONS_KEPT", 2)
+    whole: list[str] = []
+
+    def before(request: Request) -> None:
+        if request.method == "GET" and request.path.endswith("/dagruns") and not request.partial:
+            whole.append(str(request.params))
+
+    cluster.dag("d", successfulRunsHistoryLimit=1)
+    await finish(cluster, "a")
+    [first] = cluster.names("controllerrevisions")
+    cluster.stays.add("pinned")
+    cluster.run("d", "pinned")
+    await cluster.eventually(lambda: cluster.status("dagruns", "pinned").get("revision") == first, "it is pinned")
+    cluster.before_request = before
+    for number in range(5):
+        tasks = [{"name": "load", "image": "busybox", "args": [str(number)]}]
+        cluster.patch("dags", "d", spec={"tasks": tasks})
+        await finish(cluster, f"r{number}")
+    await left(cluster, "pinned", "r4")
+    revision = cluster.status("dagruns", "r4")["revision"]
+    known = lambda: set(cluster.names("controllerrevisions"))  # noqa: E731
+    # Of six; how many more go depends on which runs were deleted before the last edit was heard of.
+    await cluster.eventually(lambda: len(known()) <= 4, "the newest and the pinned one are left")
+    assert {first, revision} <= known()
+    assert [each for each in whole if "fieldSelector" in each and "spec.dag" in each] == []
