@@ -59,8 +59,9 @@ class Invariants:
         """Who wrote how a try ended: (UID of the run, task, index, number), of those that status tells of."""
         self._told_little: dict[str, None] = {}
         """UIDs of runs whose status has not told of their tasks, once."""
-        self._timed_out: dict[str, float] = {}
-        """When a run was last ended by its runTimeout, by its UID."""
+        self._cut_short: dict[str, float] = {}
+        """When a run was last ended whatever its tasks were at, by its UID. The first requests to end its Pods may have
+        failed."""
         self._excesses: deque[Callable[[], None]] = deque()
         """Limits that seem to be exceeded, the oldest first."""
         self.backfills = BackfillInvariants(world)
@@ -221,7 +222,7 @@ class Invariants:
         if uid in self._asked_to_end or (truth.ended_by and truth.ended_by != "itself"):
             return True
         run = self.runs.get(truth.id.run_uid, {})
-        return "deletionTimestamp" in run["metadata"] or self._timed_out.get(truth.id.run_uid, -1.0) >= since
+        return "deletionTimestamp" in run["metadata"] or self._cut_short.get(truth.id.run_uid, -1.0) >= since
 
     def _counts(self, pod: Json) -> bool:
         """Whether a Pod takes slots: not one that has ended, or is to end, or whose run is over."""
@@ -257,8 +258,8 @@ class Invariants:
         old, new = before.get("phase"), status.get("phase")
         if tells_little(status):
             self._told_little[metadata["uid"]] = None
-        if new in FINISHED and status.get("reason") == "RunTimeout":
-            self._timed_out[metadata["uid"]] = self.world.loop.time()
+        if new in FINISHED and status.get("reason") in ("RunTimeout", "StatusTooLarge"):
+            self._cut_short[metadata["uid"]] = self.world.loop.time()
         if _PHASES[new] < _PHASES[old] or (old in FINISHED and new != old):
             self.world.fail(f"{what}: phase from {old} to {new}")
         for name in ("startedAt", "finishedAt", "revision") if before.get("startedAt") else ():

@@ -41,7 +41,7 @@ class Held:
     def ask(self, path: str) -> tuple[int, str]:
         port = self.metrics_port if path == "/metrics" else self.probe_port
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=3) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=15) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
