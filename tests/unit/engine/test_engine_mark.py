@@ -203,3 +203,11 @@ def test_what_cannot_be_marked() -> None:
     play(world)
     assert "each of the tasks meant is Succeeded already" in refused(world, "Mark", "a", state="Succeeded")
     assert "the run is Succeeded already" in refused(world, "Mark", state="Succeeded")
+
+
+def test_a_run_that_is_about_to_end_as_failed_cannot_be_marked_so() -> None:
+    """Its teardowns run."""
+    world = with_teardown()
+    ask(world, "Mark", state="Failed")
+    assert world.phase() == "Running"
+    assert "about to end as Failed" in refused(world, "Mark", state="Failed")
