@@ -272,9 +272,15 @@ def test_work_that_takes_every_right(release: Release, space: Space) -> None:
     brief = space.run("brief")
     space.wait_succeeded(brief)
     space.eventually(lambda: not space.pods_of(brief), "its Pod goes before it does")
-    space.dag("falls", task("t", "sleep 3; false", retries={"limit": 0}), task("u", "sleep 600"), failFast=True)
+    # Of those that are stopped, one that runs is ended, one that never began is deleted.
+    stopped = [task("u", "sleep 600"), task("v", "true", image="registry.invalid/absent:1")]
+    space.dag("falls", task("t", "sleep 3; false", retries={"limit": 0}), *stopped, failFast=True)
     falls = space.run("falls")
-    space.eventually(lambda: space.status(falls).get("phase") == "Failed", "one fails, the other is stopped")
+    space.eventually(lambda: space.status(falls).get("phase") == "Failed", "one fails, the others are stopped")
+    space.eventually(
+        lambda: {pod.metadata.labels["tradewind.dev/task"] for pod in space.pods_of(falls)} == {"t", "u"},
+        "what never began is gone, what ran is kept",
+    )
 
     # Pods that go while nobody looks are asked for, one by one.
     space.dag("long", task("t", "sleep 600", retries={"limit": 0, "onLost": 0}), task("u", "sleep 600"))
