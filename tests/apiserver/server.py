@@ -83,7 +83,7 @@ class ApiServer:
         self.admission: list[Callable[[Attributes], None]] = []
         self.watches: dict[Watch, None] = {}
         self.largest: dict[Kind, int] = {}
-        """Bytes that an object may have, where that is less than etcd takes."""
+        """Bytes that an object may have when its status is written, where that is less than etcd takes."""
         self.request: Request | None = None
         """The one that is being served, for whoever looks at commits."""
         self._now, self._new_uid = now, new_uid
@@ -360,7 +360,8 @@ class ApiServer:
         return stored, False
 
     def _check_size(self, kind: Kind, document: Json) -> None:
-        largest = self.largest.get(kind, LARGEST_OBJECT)
+        status = self.request is not None and self.request.path.endswith("/status")
+        largest = self.largest.get(kind, LARGEST_OBJECT) if status else LARGEST_OBJECT
         written = orjson.dumps(document)
         # As Go writes it, which takes six bytes for these.
         escapes = sum(written.count(each) for each in (b"<", b">", b"&")) if len(written) > largest // 6 else 0
