@@ -51,8 +51,9 @@ class BadRevision(ValueError):  # noqa: N818
 class Revision:
     """A Dag spec as runs see it: resolved, with its graph."""
 
-    def __init__(self, name: str, spec: DagSpec) -> None:
-        self.name = name
+    def __init__(self, name: str, of: str, spec: DagSpec) -> None:
+        """`of` is the name of its Dag."""
+        self.name, self.of = name, of
         self.spec = spec
         self.dag: ResolvedDag = resolve(spec)
         self.graph = Graph.of(self.dag.tasks)
@@ -96,7 +97,7 @@ class Revisions:
             return self._recall(namespace, name) or await self._store(namespace, dag, uid, name, run_fields(spec))
 
     async def _store(self, namespace: str, dag: str, uid: str, name: str, fields: dict[str, Any]) -> Revision:
-        revision = await off_loop(partial(self._read, name, fields))
+        revision = await off_loop(partial(self._read, name, dag, fields))
         body = {
             "apiVersion": "apps/v1",
             "kind": "ControllerRevision",
@@ -116,11 +117,15 @@ class Revisions:
         self._remember(namespace, revision)
         return revision
 
-    async def get(self, namespace: str, name: str) -> Revision:
-        """A stored revision. Raises BadRevision where there is none or it cannot be run."""
-        known = self._recall(namespace, name)
-        if known:
-            return known
+    async def get(self, namespace: str, name: str, dag: str) -> Revision:
+        """A stored revision of a Dag. Raises BadRevision where there is none or it cannot be run."""
+        revision = self._recall(namespace, name) or await self._load(namespace, name)
+        if revision.of != dag:
+            # Who may start runs of one Dag must not make it run what another one does.
+            raise BadRevision(f"revision {name!r} is not of Dag {dag!r}")
+        return revision
+
+    async def _load(self, namespace: str, name: str) -> Revision:
         try:
             stored = await self._client.get(CONTROLLERREVISIONS, namespace, name)
         except ApiError as error:
@@ -129,7 +134,8 @@ class Revisions:
             raise
         data = stored.get("data")
         fields = data.get("spec") if isinstance(data, dict) else None
-        revision = await off_loop(partial(self._read, name, fields))
+        of = (stored["metadata"].get("labels") or {}).get(names.LABEL_DAG, "")
+        revision = await off_loop(partial(self._read, name, of, fields))
         self._remember(namespace, revision)
         return revision
 
@@ -137,14 +143,14 @@ class Revisions:
         """The revision was deleted."""
         self._known.pop((namespace, name), None)
 
-    def _read(self, name: str, fields: Any, work: Work | None) -> Revision:
+    def _read(self, name: str, of: str, fields: Any, work: Work | None) -> Revision:
         if work is not None:
             work.spend(len(orjson.dumps(fields)))
         kept, problems = parse(_Kept, {"spec": fields})
         problems = problems or (validate_dag_spec(kept.spec, work) if kept else [])
         if kept is None or problems:
             raise BadRevision(f"revision {name!r} cannot be run: {summary(problems)}")
-        return Revision(name, kept.spec)
+        return Revision(name, of, kept.spec)
 
     def _recall(self, namespace: str, name: str) -> Revision | None:
         known = self._known.get((namespace, name))

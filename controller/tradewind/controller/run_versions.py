@@ -54,7 +54,7 @@ class RunVersions:
         if not pinned:
             return await self.latest(found.metadata.namespace, spec.dag)
         try:
-            return await self._revisions.get(found.metadata.namespace, pinned)
+            return await self._revisions.get(found.metadata.namespace, pinned, spec.dag)
         except BadRevision as error:
             raise Waiting("RevisionUnusable", str(error)) from error
 

@@ -117,3 +117,16 @@ async def test_a_run_waits_for_all_of_its_dag_to_be_accepted(cluster: MemoryClus
     await cluster.eventually(lambda: cluster.status("dagruns", "early").get("reason") == "DagNotAccepted", "it waits")
     cluster.patch("dags", "daily", spec={"schedule": None, "tasks": [{"name": "load", "noop": True}]})
     await cluster.wait_phase("early", "Succeeded")
+
+
+async def test_a_run_goes_by_revisions_of_its_own_dag_only(cluster: MemoryCluster) -> None:
+    """Whoever may start runs of one Dag need not be allowed to start those of another."""
+    for dag in ("harmless", "deploy"):
+        cluster.dag(dag, tasks=[{"name": dag, "noop": True}])
+    cluster.run("deploy", "first")
+    revision = (await cluster.wait_phase("first", "Succeeded"))["revision"]
+    cluster.run("harmless", "borrowed", revision=revision)
+    cluster.run("deploy", "again", revision=revision)
+    await cluster.wait_phase("again", "Succeeded")
+    await cluster.eventually(lambda: cluster.status("dagruns", "borrowed").get("reason") == "RevisionUnusable", "told")
+    assert "is not of Dag 'harmless'" in cluster.status("dagruns", "borrowed")["message"]
