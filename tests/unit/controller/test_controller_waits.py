@@ -371,7 +371,7 @@ async def test_nothing_is_asked_while_it_waits(cluster: MemoryCluster) -> None:
     ]
     cluster.dag("report", tasks=tasks)
     cluster.run("report", "report", logicalDate=MONDAY)
-    await cluster.eventually(lambda: str(cluster.status("dagruns", "report")).count("message") >= 3, "both wait")
+    await cluster.eventually(lambda: str(cluster.status("dagruns", "report")).count("message") >= 4, "both wait")
     await asyncio.sleep(0.2)
     asked: list[str] = []
     cluster.before_request = lambda request: asked.append(request.path)
