@@ -75,6 +75,19 @@ class ControllerProcess:
                 return float(value)
         return None
 
+    def longest_turn(self) -> float:
+        """The smallest bound in seconds, of the metric's own, below which every turn of its event loop was."""
+        name = 'tradewind_event_loop_delay_seconds_bucket{le="'
+        found = [line.removeprefix(name).split('"} ') for line in self.metrics().splitlines() if line.startswith(name)]
+        counts = [(float(bound), float(count)) for bound, count in found]
+        return min(bound for bound, count in counts if count == counts[-1][1])
+
+    def resident_mib(self) -> int:
+        """Its resident memory."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        [kib] = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+        return int(kib) // 1024
+
     def stop(self) -> float:
         """SIGTERM; the seconds until it ended, which it must have done well."""
         began = time.monotonic()

@@ -53,8 +53,9 @@ class LeaseWatch(threading.Thread):
 class Replicas:
     """A leader and a standby."""
 
-    def __init__(self, space: Space, controllers: Controllers) -> None:
+    def __init__(self, space: Space, controllers: Controllers, *options: str) -> None:
         self._space, self._controllers = space, controllers
+        self._options = (f"--lease-duration={SECONDS}", *options)
         self.leases = LeaseWatch(space)
         self.leader = self._launch().wait_leading()
         self.standby = self._launch().wait_ready()
@@ -76,4 +77,4 @@ class Replicas:
         self.leases.end()
 
     def _launch(self) -> ControllerProcess:
-        return self._controllers.launch_for(self._space.name, f"--lease-duration={SECONDS}")
+        return self._controllers.launch_for(self._space.name, *self._options)

@@ -41,8 +41,9 @@ FAULTS_FOR = 60.0
 """Seconds in which faults strike."""
 END_WITHIN = 7200.0
 """Seconds after the last fault within which every run has to end."""
-SETTLE = 40.0
-"""Seconds after the last run has ended until all has to be cleaned up."""
+SETTLE = 75.0
+"""Seconds after the last run has ended until all has to be cleaned up; a Pod that does not end by its deadline is
+deleted 30 s after its grace period."""
 NAMESPACE = "ns"
 
 
