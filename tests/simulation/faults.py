@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+CYCLE: list[Json] = [{"name": "x", "noop": True, "dependsOn": ["y"]}, {"name": "y", "noop": True, "dependsOn": ["x"]}]
+"""Tasks that cannot be accepted."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -239,11 +242,18 @@ def _break_dag(world: World, rng: random.Random) -> None:
     if dags:
         dag = rng.choice(dags)
         name, good = dag["metadata"]["name"], dag["spec"]["tasks"]
-        if good[0]["name"] == "x":
+        if good == CYCLE:
             return
-        bad = [{"name": "x", "noop": True, "dependsOn": ["y"]}, {"name": "y", "noop": True, "dependsOn": ["x"]}]
-        world.request("PATCH", DAGS, "ns", name, {"spec": {"tasks": bad}})
+        world.request("PATCH", DAGS, "ns", name, {"spec": {"tasks": CYCLE}})
         world.later(10.0, world.request, "PATCH", DAGS, "ns", name, {"spec": {"tasks": good}})
+
+
+def mend_dags(world: World) -> None:
+    """No Dag is broken any more, not even one that was broken when it was copied and then made again."""
+    for dag in world.server.all(DAGS, "ns"):
+        name = dag["metadata"]["name"]
+        if dag["spec"]["tasks"] == CYCLE:
+            world.request("PATCH", DAGS, "ns", name, {"spec": {"tasks": world.scenario.dags[name]["tasks"]}})
 
 
 def _delete_dag(world: World, rng: random.Random) -> None:

@@ -23,7 +23,7 @@ from simulation.asking import let_go_on
 from simulation.backfills import let_backfills_go_on
 from simulation.dags import Scenario, random_scenario, random_script
 from simulation.failure_limits import limit_failures
-from simulation.faults import Fault, later_faults, random_faults, refusals, strike
+from simulation.faults import Fault, later_faults, mend_dags, random_faults, refusals, strike
 from simulation.finality import add_waits
 from simulation.invariants import Invariants
 from simulation.kubelet import Kubelet, Script, TryId
@@ -233,7 +233,8 @@ class World:
         self.later(30.0, self._put_right)
 
     def _put_right(self) -> None:
-        """What people have to see to: pools that are there and wide enough, replicas that run; no new runs."""
+        """What people have to see to: sound Dags, pools that are there and wide enough, replicas that run; no new
+        runs."""
         self.invariants.ticks.check_calm()
         for name, slots in self.scenario.pools.items():
             self.make_pool(name, slots)
@@ -241,6 +242,7 @@ class World:
         for dag in self.server.all(DAGS, NAMESPACE):
             if dag["spec"].get("schedule"):
                 self.request("PATCH", DAGS, NAMESPACE, dag["metadata"]["name"], {"spec": {"suspend": True}})
+        mend_dags(self)
         let_go_on(self)
         let_backfills_go_on(self)
         for replica in self.replicas:
