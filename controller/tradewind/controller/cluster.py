@@ -34,8 +34,8 @@ from tradewind.controller.watches import watches
 from tradewind.engine.tries import TryEvent, TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
-from tradewind.kube.errors import KubeError
-from tradewind.kube.informer import Change, ChangeKind
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.informer import Change, ChangeKind, Informer
 from tradewind.kube.objects import Key
 from tradewind.kube.resources import CONFIGMAPS, PODS, Resource
 
@@ -170,8 +170,7 @@ class Cluster:
         """Return once what decides about starts is known as it is now, whatever the watches have not brought yet.
         KubeError if the server cannot be asked."""
         known = [informer for scope in self.scopes if scope.open.is_set() for informer in scope.informers]
-        behind = [each for each in known if each.resource in (PODS, DAGRUNS, DAGS, POOLS) and each.refused is None]
-        await asyncio.gather(*(informer.catch_up() for informer in behind))
+        await asyncio.gather(*(_catch_up(each) for each in known if each.resource in (PODS, DAGRUNS, DAGS, POOLS)))
 
     async def find_dag(self, key: Key) -> DagObject | None:
         """A Dag, another shard's too. None if there is none, or if the server does not say soon."""
@@ -322,6 +321,15 @@ class Cluster:
                     _discard(self._gone, oldest, of)
                     if oldest not in self._gone:
                         self._gone_in.pop(oldest, None)
+
+
+async def _catch_up(informer: Informer[Any]) -> None:
+    """What was refused lately may be allowed again, long before the informer tries next."""
+    try:
+        await informer.catch_up()
+    except ApiError as error:
+        if informer.refused is None or not (error.is_forbidden or error.is_not_found):
+            raise
 
 
 def _key(change: Change[Any]) -> Key:
