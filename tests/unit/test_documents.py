@@ -1,4 +1,4 @@
-"""The documents speak of what there is: their Dags are valid, their links lead somewhere, their make targets exist."""
+"""The documents speak of what there is: their Dags are valid, and links, make targets, tests and modules exist."""
 
 import re
 from pathlib import Path
@@ -11,6 +11,9 @@ from tradewind.api.validation import summary, validate_backfill, validate_dag, v
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 VALIDATORS = {"Backfill": validate_backfill, "Dag": validate_dag, "DagRun": validate_dag_run, "Pool": validate_pool}
+
+MAPPED = ["api/validation", "controller", "engine", "kube"]
+"""Packages whose docstring says what is in each of their files and folders."""
 
 pytestmark = pytest.mark.unit
 
@@ -62,3 +65,21 @@ def test_every_line_of_the_threat_model_has_a_test() -> None:
     for file, _, test in re.findall(r"`(tests/[\w/]+\.py)(::(test_\w+))?`", text):
         source = (ROOT / file).read_text()
         assert not test or re.search(rf"^ *(async )?def {test}\(", source, re.MULTILINE), f"{file} has no {test}"
+
+
+def test_every_test_that_the_page_of_faults_names_exists() -> None:
+    named = set(re.findall(r"`(?:tests/[\w/]+/)?(test_\w+\.py)(?:::\w+)?`", (ROOT / "docs" / "faults.md").read_text()))
+    assert len(named) > 20
+    assert not named - {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    for path in re.findall(r"`(tests/[\w/]+(?:\.py)?)/?`", (ROOT / "docs" / "faults.md").read_text()):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("package", MAPPED)
+def test_a_map_names_every_module(package: str) -> None:
+    folder = ROOT / "controller" / "tradewind" / package
+    docstring = (folder / "__init__.py").read_text().split('"""')[1]
+    named = re.findall(r"^ *(\w+(?:\.py|/)) +\S", docstring, re.MULTILINE)
+    modules = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+    packages = [f"{path.parent.name}/" for path in folder.glob("*/__init__.py")]
+    assert sorted(named) == sorted(modules + packages)

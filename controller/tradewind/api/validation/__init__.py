@@ -2,6 +2,31 @@
 
 The admission webhook, the controller (condition Accepted) and the CLI call these functions, so all give the same
 reasons and messages. Nothing is raised for bad input: every problem found is returned. One file per subject.
+
+shape.py         the shape of a manifest, in the words of its YAML file
+spelling.py      what somebody meant who wrote something else
+known.py         names that there are, and what to say of one that is not
+problem.py       what is found
+work.py          how much a validation may do
+
+tasks.py         what a task runs
+dependencies.py  edges between tasks and groups
+order.py         what waits for what
+groups.py        groups
+setups.py        setup and teardown
+branches.py      branch and shortCircuit
+mapping.py       forEach
+sensors.py       sensor and waitFor
+templates.py     templates
+connections.py   connections
+pod_template.py  podTemplate
+params.py        params and their schemas
+json_schema.py   values by a JSON Schema, each keyword counted as work
+patterns.py      regular expressions of schemas
+schedule.py      schedules and dates
+backfill.py      Backfills
+requests.py      requests on runs
+shards.py        the label of shards
 """
 
 import json
