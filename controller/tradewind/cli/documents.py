@@ -107,7 +107,7 @@ def _files(path: str, recursive: bool, *, others: set[str]) -> list[str]:
         raise _UnreadableError(f"the folder {path} has no YAML file{more}")
     if below:
         named = ", ".join(map(str, below[:3])) + (" …" if len(below) > 3 else "")
-        click.echo(f"note: passed over the folders in {path} ({named}): -R reads them too", err=True)
+        click.echo(f"note: skipped the folders in {path} ({named}): -R reads them too", err=True)
     return files
 
 

@@ -108,8 +108,8 @@ def _assumed(run: SimulatedRun, outcomes: Outcomes) -> Iterator[str]:
             and not outcomes.says_output(run.state.info.dag, task.name)
         ):
             yield (
-                f"the branch {name} follows all that comes after it, since nothing says which: on a cluster its output "
-                f"must. Choose with --outcomes, as in {{{task.name}: [{{output: NAME}}]}}"
+                f"the branch {name} follows all that comes after it, since it has no output; on a cluster it would "
+                f"fail. Give it one with --outcomes, as in {{{task.name}: [{{output: NAME}}]}}"
             )
         missing = _NO_OUTPUT.search(node.whole.message or "")
         if node.whole.reason == "InvalidForEach" and missing is not None:

@@ -170,7 +170,7 @@ class Controller:
     def _scope_opens(self) -> None:
         """More is known from now on. Whoever leads begins anew, and waits until all of that is known."""
         if self._term_number:
-            log.info("begins anew, since more namespaces can be seen")
+            log.info("starts its term again, since more namespaces can be seen")
             self._stopped_leading()
             self._started_leading()
 

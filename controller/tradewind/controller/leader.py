@@ -421,7 +421,7 @@ class Leader:
         self._each(plan.notes, self._tell)
         for fault in plan.faults:
             self._metrics.loop_failures.inc()
-            log.error("a fault of the engine, which did not follow it: %s", fault)
+            log.error("an error of the engine, which changed nothing: %s", fault)
         for begun in plan.begun:
             log.info("DagRun %s/%s of Dag %s starts", begun.namespace, begun.name, begun.dag, extra=_about(begun))
         self._each(plan.changed, self.runs.mark)

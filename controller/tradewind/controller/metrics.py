@@ -77,7 +77,7 @@ class Metrics:
         )
         self.loop_delay = Histogram(
             "tradewind_event_loop_delay_seconds",
-            "How long what is ready waits for its turn of the event loop, asked ten times a second",
+            "How long the event loop takes to get to what is ready, measured ten times a second",
             buckets=_STALL_SECONDS,
             registry=registry,
         )

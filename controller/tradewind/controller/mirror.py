@@ -71,7 +71,7 @@ class Mirror:
         yield from (objects, events, relists)
         refused = GaugeMetricFamily(
             "tradewind_watches_refused",
-            "1 for each kind that we are not let see in a namespace, where nothing is done therefore",
+            "1 for each kind that may not be listed or watched in a namespace; nothing is done there meanwhile",
             labels=["resource", "namespace"],
         )
         for resource, namespace in sorted(

@@ -97,7 +97,7 @@ class PodEnds:
         except ApiError as error:
             if error.is_transient or error.is_not_found or error.is_conflict:
                 raise
-            log.warning("cannot end Pod %s/%s but by deletion: %s", metadata.namespace, metadata.name, error)
+            log.warning("cannot end Pod %s/%s without deleting it: %s", metadata.namespace, metadata.name, error)
             return False
         return True
 

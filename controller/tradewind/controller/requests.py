@@ -307,7 +307,7 @@ class Requests:
         if ended:
             outcome = replace(outcome, status=smallest(outcome.status))
         else:
-            refusal = self._refuse(asked, "the status of the run would not fit into the object then")
+            refusal = self._refuse(asked, "the status of the run would not fit into the DagRun after it")
             outcome = _with_generation(asked, refusal)
         return await self._write(asked, outcome), outcome
 

@@ -473,7 +473,7 @@ class Runs:
         """What we know of a run is of no use: another controller has written its status, or it could not be gone on
         with."""
         key, uid = record.key, record.state.info.uid
-        log.info("loading DagRun %s/%s anew%s", *key, "" if record.failed else ": another controller has changed it")
+        log.info("loading DagRun %s/%s again%s", *key, "" if record.failed else ": another controller has changed it")
         del self.records[uid]
         self._uids.pop(key, None)
         if fresh.decoded_status().get("phase") in FINISHED_PHASES:

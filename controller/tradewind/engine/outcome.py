@@ -47,7 +47,7 @@ def as_it_counts(task: ResolvedTask, report: TryReport) -> TryReport:
     then has."""
     if report.deletion is None or report.exit_code != 0 or task.success_after_deletion:
         return report
-    message = "its Pod was to go, and exit code 0 after that does not say that it has done its work"
+    message = "its Pod was being deleted or evicted, and exit code 0 after that does not mean that its work is done"
     return replace(report, event=TryEvent.LOST, reason=report.deletion, message=message, output=None)
 
 

@@ -35,7 +35,12 @@ def run_end(run: "RunState", now: datetime) -> RunEnd:
     leaves = {state for position in run.graph.leaves for state in run.nodes[position].tally()}
     if not leaves & {TaskState.FAILED, TaskState.UPSTREAM_FAILED}:
         failed = _named(run, TaskState.FAILED)
-        return RunEnd(RunPhase.SUCCEEDED, "Succeeded", f"failed, but not the run: {failed}" if failed else None, when)
+        return RunEnd(
+            RunPhase.SUCCEEDED,
+            "Succeeded",
+            f"these failed, which does not fail the run: {failed}" if failed else None,
+            when,
+        )
     named, state = "failed", TaskState.FAILED
     if not any(state in node.tally() for node in run.nodes):
         # What failed has been run again since, without what comes after it.

@@ -14,10 +14,10 @@ from tradewind.engine.task_instance import shorten
 
 TOO_LARGE = "StatusTooLarge"
 """Reason of a run that ended since its status does not fit, however short."""
-DOES_NOT_FIT = "the state of its tasks does not fit into the object: make it several Dags, with less output"
+DOES_NOT_FIT = "the state of its tasks does not fit into the DagRun: split its Dag, or write less output"
 SHORT_MESSAGE = 80
 """Bytes of each message in a status that does not fit otherwise."""
-_UNTOLD = "the state of its tasks is left away: the DagRun has no room for it"
+_UNTOLD = "the state of its tasks is left out: the DagRun has no room for it"
 _LEFT_AWAY = ("tries", "scheduledAt", "queuedAt")
 """What is not needed of a task that has finished."""
 _ESCAPES = ((b"<", 5), (b">", 5), (b"&", 5), (b"\xe2\x80\xa8", 3), (b"\xe2\x80\xa9", 3), (b"\\b", 4), (b"\\f", 4))

@@ -232,7 +232,7 @@ class Informer(Generic[T]):
             log.info("%s: %s", self._path, error)
             return
         if self.refused is None:
-            log.warning("%s cannot be seen, which is tried again from time to time: %s", self._path, error)
+            log.warning("%s cannot be listed or watched, and is tried again from time to time: %s", self._path, error)
         self.refused = error
         self.answered.set()
 

@@ -68,7 +68,7 @@ def test_tasks_are_known_only_with_the_dag() -> None:
     ("request_", "says"),
     [
         ({"id": "", "type": "Rerun"}, "spec.request.id: must not be empty"),
-        ({"id": "x" * 64, "type": "Rerun"}, "spec.request.id: has 64 characters, at most 63 may be"),
+        ({"id": "x" * 64, "type": "Rerun"}, "spec.request.id: has 64 characters, at most 63 are allowed"),
         ({"id": "1"}, "spec.request.type: must be given"),
         ({"id": "1", "type": "Clear"}, "'Clear' must be 'Rerun', 'Mark' or 'Stop'"),
         ({"id": "1", "type": "Rerun", "tasks": ["Load"]}, "load or load[3]"),

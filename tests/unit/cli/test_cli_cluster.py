@@ -37,7 +37,7 @@ def test_pause_and_resume(tradewind: Setup) -> None:
     assert tradewind("resume", "sales").out == "sales runs by its schedule again\n"
     assert "suspend" not in tradewind.fake.dags["sales"]["spec"], "as before it was paused"
     del tradewind.fake.dags["sales"]["spec"]["schedule"]
-    assert "it has no schedule, so it runs when it is asked to" in tradewind("resume", "sales").out
+    assert "it has no schedule, so it runs when it is triggered" in tradewind("resume", "sales").out
 
 
 def test_what_a_command_writes_is_its_own(tradewind: Setup) -> None:

@@ -84,7 +84,7 @@ def test_a_run_that_nobody_takes_up_is_said_to_be_so(tradewind: Setup) -> None:
     tradewind.fake.steps = [{}] * 14 + [{"phase": "Succeeded"}]
     for option in ("--follow", "--wait"):
         result = tradewind("trigger", "sales", option)
-        assert result.err.count("no controller has seen the run yet, waiting: does it run?") == 1, option
+        assert result.err.count("no controller has seen the run yet, waiting: does one run?") == 1, option
         tradewind.fake.steps = [{}] * 14 + [{"phase": "Succeeded"}]
 
 
@@ -106,7 +106,7 @@ def test_a_dag_of_which_no_run_was_made_in_time(
     dag["status"] |= {**changes, "nextScheduleTime": format_time(due.replace(microsecond=0))}
     result = tradewind("list")
     assert result.out.splitlines()[1].split()[2] == state
-    said = "no run has been made at the time in NEXT of sales: does the controller run?\n"
+    said = "the time in NEXT of sales has passed without a run: does the controller run?\n"
     assert result.err == (said if state == "overdue" else "")
 
 

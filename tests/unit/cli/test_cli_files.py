@@ -37,7 +37,7 @@ def test_folders_in_folders(cli: Cli, dag_file: DagFile) -> None:
     (cli.folder / "dags/sub/around").symlink_to("..")
     result = cli("validate", "dags")
     assert (result.code, result.out) == (0, "ok  dags/top.yaml: Dag top\n")
-    assert result.err == "note: passed over the folders in dags (dags/sub): -R reads them too\n"
+    assert result.err == "note: skipped the folders in dags (dags/sub): -R reads them too\n"
     result = cli("validate", "-R", "dags")
     assert result.err == ""
     assert [line.split()[-1] for line in result.out.splitlines()] == ["deep", "sub", "top"]

@@ -171,7 +171,7 @@ def test_a_program_that_is_not_in_the_image(tradewind: Setup) -> None:
         ),
         (
             entry("Failed", reason="InvalidTemplate", message="`ket` is undefined"),
-            "'extract' has no log, for it never started: Failed: InvalidTemplate: `ket` is undefined",
+            "'extract' has no log, since it never started: Failed: InvalidTemplate: `ket` is undefined",
         ),
         (
             {"name": "extract", "state": "UpstreamFailed", "message": "load failed"},

@@ -236,7 +236,7 @@ def test_a_request_that_is_taken_back(ask: Setup) -> None:
         (["mark", "r", "load"], "Missing option '--state'"),
         (["mark", "r", "load", "--state", "done"], "'done' is not one of"),
         (["mark", "r", "--state", "failed", "--downstream"], "need the name of a task"),
-        (["rerun", "r", "-m", "x" * 1025], "--message: has 1025 characters, at most 1024 may be"),
+        (["rerun", "r", "-m", "x" * 1025], "--message: has 1025 characters, at most 1024 are allowed"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )

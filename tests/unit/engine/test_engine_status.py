@@ -290,8 +290,8 @@ def test_a_run_that_succeeded_names_what_failed_all_the_same() -> None:
     assert (status["phase"], status["reason"], status["message"]) == (
         "Succeeded",
         "Succeeded",
-        "failed, but not the run: a",
+        "these failed, which does not fail the run: a",
     )
-    assert world.said("Succeeded") == ["Succeeded after 0s: failed, but not the run: a"]
+    assert world.said("Succeeded") == ["Succeeded after 0s: these failed, which does not fail the run: a"]
     world.restart()
     assert world.run.status()["message"] == status["message"]

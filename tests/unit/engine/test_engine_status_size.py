@@ -167,7 +167,7 @@ def test_the_smallest_status_tells_how_the_run_ended() -> None:
     DagRunStatus.model_validate(least)
     assert (least["phase"], least["reason"], least["tasks"], least["done"]) == ("Failed", "Stopped", [], "1/1")
     assert least["requests"] == status["requests"]
-    assert least["message"].endswith("the state of its tasks is left away: the DagRun has no room for it")
+    assert least["message"].endswith("the state of its tasks is left out: the DagRun has no room for it")
     assert stored_size(smallest({**status, "message": "m" * 5000})) < 4 * KIB
 
 

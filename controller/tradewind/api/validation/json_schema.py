@@ -64,7 +64,7 @@ def refused(schema: Any, work: Work) -> Iterator[str]:
         dialect = here.get("$schema")
         if isinstance(dialect, str) and here is not schema:
             # There jsonschema would go on with its own validator, uncounted, and with Python's `re`.
-            yield "$schema can be said at the top only"
+            yield "$schema is allowed at the top only"
         elif isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
             yield f"$schema: only {DIALECT} is known"
         patterns = [here["pattern"]] if isinstance(here.get("pattern"), str) else []

@@ -74,9 +74,8 @@ def _check_schema(field: str, name: str, schema: Any, work: Work) -> list[Proble
         return [Problem("InvalidParams", field, message)]
     size = len(json.dumps({**schema, "default": None}, default=str).encode())
     if size > MAX_SCHEMA_BYTES:
-        message = (
-            f"cannot be checked: its schema has {size} bytes without the default, at most {MAX_SCHEMA_BYTES} may be"
-        )
+        allowed = f"at most {MAX_SCHEMA_BYTES} are allowed"
+        message = f"cannot be checked: its schema has {size} bytes without the default, {allowed}"
         return [Problem("InvalidParams", field, message)]
     try:
         why = why_no_schema(schema, work)
@@ -96,7 +95,7 @@ def _check_size(field: str, values: Any, have: str) -> list[Problem]:
     size = len(json.dumps(values, default=str).encode())
     if size <= MAX_PARAMS_BYTES:
         return []
-    return [Problem("InvalidParams", field, f"{have} {size} bytes, at most {MAX_PARAMS_BYTES} may be")]
+    return [Problem("InvalidParams", field, f"{have} {size} bytes, at most {MAX_PARAMS_BYTES} are allowed")]
 
 
 def _check_value(field: str, value: Any, schema: Any, work: Work) -> list[Problem]:

@@ -87,7 +87,7 @@ def _check_keys(items: list[Any], key: str, field: str) -> Iterator[Problem]:
             yield Problem(
                 "InvalidPodTemplate",
                 f"{field}[{name}].{key}",
-                f"must be given: each of the {field.rpartition('.')[2]} is told apart by it",
+                f"must be given: each of the {field.rpartition('.')[2]} is known by it",
             )
 
 

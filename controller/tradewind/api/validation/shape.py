@@ -148,9 +148,9 @@ _WANTED = {
 }
 _LIMITS = {
     "too_short": "has {actual_length} items, and needs at least {min_length}",
-    "too_long": "has {size} items, at most {max_length} may be",
+    "too_long": "has {size} items, at most {max_length} are allowed",
     "string_too_short": "must not be empty",
-    "string_too_long": "has {size} characters, at most {max_length} may be",
+    "string_too_long": "has {size} characters, at most {max_length} are allowed",
     "greater_than_equal": "{given} must be at least {ge}",
     "less_than_equal": "{given} must be at most {le}",
     "int_parsing_size": "{given} is too large a number",

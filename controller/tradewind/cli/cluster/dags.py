@@ -35,7 +35,7 @@ def list_dags(cluster: Cluster, all_namespaces: bool, output: Format) -> None:
         overdue = [dag["metadata"]["name"] for dag in dags if _is_overdue(dag)]
         if overdue:
             shown = ", ".join(overdue[:_MOST_NAMED]) + (" and others" if len(overdue) > _MOST_NAMED else "")
-            click.echo(f"no run has been made at the time in NEXT of {shown}: does the controller run?", err=True)
+            click.echo(f"the time in NEXT of {shown} has passed without a run: does the controller run?", err=True)
 
 
 def _is_overdue(dag: dict[str, Any]) -> bool:

@@ -171,7 +171,7 @@ def _gone(task: str, number: int | None, told: Mapping[str, Any]) -> str:
     words = [told[field] for field in ("state", "reason", "message") if told.get(field)]
     why = ": ".join(dict.fromkeys(words))
     if told and not told.get("startedAt") and told.get("state") != "Succeeded":
-        return f"{task!r} has no log{_of(number)}, for it never started: {why}"
+        return f"{task!r} has no log{_of(number)}, since it never started: {why}"
     return f"the Pod of {task!r}{_of(number)} is gone, and its log with it" + (f"; its status is {why}" if why else "")
 
 

@@ -45,7 +45,7 @@ def resume(cluster: Cluster, target: str) -> None:
     if kind == "Dag" and (found["spec"].get("schedule") or found["spec"].get("schedules")):
         click.echo(f"{name} runs by its schedule again")
     elif kind == "Dag":
-        click.echo(f"{name} is not paused any more; it has no schedule, so it runs when it is asked to")
+        click.echo(f"{name} is not paused any more; it has no schedule, so it runs when it is triggered")
     elif _has_ended(found):
         click.echo(f"{name} is not paused any more; it has ended")
     else:

@@ -87,7 +87,7 @@ def follow(
                 return run
             if not status.get("phase") and not asked and time.monotonic() - began > _PATIENCE_SECONDS:
                 asked = True
-                click.echo("no controller has seen the run yet, waiting: does it run?", err=True)
+                click.echo("no controller has seen the run yet, waiting: does one run?", err=True)
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         click.echo(f"\nthe run goes on; see `tradewind status {name} -n {cluster.namespace}`", err=True)

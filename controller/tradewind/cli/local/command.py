@@ -94,7 +94,7 @@ class _Machine:
     help="Where logs, status and volumes are kept.",
 )
 @click.option("--here", is_flag=True, help="Run tasks in the folder you are in, not each try in an empty one.")
-@click.option("--no-retries", is_flag=True, help="A try that fails is the last, whatever the Dag says.")
+@click.option("--no-retries", is_flag=True, help="Retry nothing, whatever the Dag says.")
 @click.option("--retry-delay", metavar="DURATION", help="Time before each retry, as 0s. Default: as the Dag says.")
 @click.option(
     "--max-parallel", type=click.IntRange(1), metavar="N", help="Most tasks at once. Default: as the Dag says."

@@ -34,7 +34,7 @@ def waits_for_retry(run: RunState) -> str | None:
                 continue
             if (left := instance.retry_at - now) > LONG_WAIT:
                 return (
-                    f"{instance.name} waits {format_duration(left)} for its next try (retries.delay is 5m where a Dag "
-                    "says nothing): --retry-delay 0s does not wait, --no-retries tries nothing again"
+                    f"{instance.name} waits {format_duration(left)} for its next try (retries.delay is 5m by "
+                    "default): --retry-delay 0s retries at once, --no-retries retries nothing"
                 )
     return None

@@ -80,7 +80,7 @@ def _folder_of(volume: Mapping[str, Any], task: ResolvedTask, key: TryKey, folde
 def _plain(name: str) -> str:
     """The name of an object as that of a folder. Raises LocalRunError for one that Kubernetes would not take either."""
     if "/" in name or "\0" in name or name in (".", ".."):
-        raise LocalRunError(f"{name!r} is no name of a volume or claim")
+        raise LocalRunError(f"{name!r} is not a valid name of a volume or claim")
     return name
 
 
