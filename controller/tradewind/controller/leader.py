@@ -67,6 +67,8 @@ QUEUED_LOADS_WITHIN = 2.0
 """Seconds after which it begins though runs that wait in a queue are still being loaded."""
 SLICE = 200
 """Objects that a new leader looks at in one turn of the event loop."""
+WAITS_AT_ONCE = 100
+"""waitFor tasks that begin to wait, or whose time has come, in one step of the loop."""
 LOOK_AGAIN = 30.0
 """Seconds after which everything that goes by the wall clock is looked at again, should that have been set."""
 
@@ -85,7 +87,7 @@ class Leader:
         clock: Clock,
     ) -> None:
         past = PastIndex()
-        self.scheduler = Scheduler(settings.parallelism, past=past)
+        self.scheduler = Scheduler(settings.parallelism, past=past, waits_at_once=WAITS_AT_ONCE)
         self._cluster, self._recorder, self._metrics, self._clock = cluster, recorder, metrics, clock
         self.last_step = clock.monotonic()
         self._news = asyncio.Event()

@@ -38,7 +38,7 @@ from tradewind.engine.states import FINISHED_PHASES, RunPhase, TaskState
 from tradewind.engine.task_instance import TaskInstance
 from tradewind.engine.task_node import TaskNode
 from tradewind.engine.time_limits import end_of_stopped
-from tradewind.engine.timers import Timer, Timers
+from tradewind.engine.timers import Room, Timer, Timers
 from tradewind.engine.tries import StopReason, TryKey, TryReport
 
 
@@ -60,7 +60,7 @@ class RunState:
         self.variables = variables
         self.dag = dag
         self.graph = graph or Graph.of(dag.tasks)
-        self.slots = slots
+        self.slots, self.room = slots, Room()
         self.phase = RunPhase.QUEUED
         self.reason: str | None = None
         self.message: str | None = None
@@ -91,8 +91,7 @@ class RunState:
         """Items of the mapped groups that know theirs."""
         self.early, self.stuck = EarlyReports(), stuck.Stuck()
         self._dirty: dict[tuple[int, int | None], None] = {}
-        self.timers = Timers()
-        self.queue = SlotQueue(self)
+        self.timers, self.queue = Timers(), SlotQueue(self)
         self._stops: list[Stop] = []
         self._notes: list[Note] = []
         self._waits: list[Wait] = []
@@ -426,7 +425,7 @@ class RunState:
             self.timers.set_for_run(self.started_at + self.dag.run_timeout)
 
     def _fire_timers(self, now: datetime) -> None:
-        for timer in self.timers.due(now):
+        for timer in self.timers.due(now, self.room):
             if not timer.of_run:
                 self._fire(timer, now)
             elif self.dag.run_timeout and self.unfinished:
@@ -436,11 +435,12 @@ class RunState:
 
     def _fire(self, timer: Timer, now: datetime) -> None:
         node = self.nodes[timer.position]
-        if timer.of_resting:
-            try_life.schedule_all(self, node, node.due.take(timer.when), now)
-            return
         instance = node.live.get(timer.place) if node.count else node.whole
-        if instance is not None and instance.attempt == timer.attempt and not instance.finished:
+        if timer.of_more:
+            self.recheck(node.position)
+        elif timer.of_resting:
+            try_life.schedule_all(self, node, node.due.take(timer.when), now)
+        elif instance is not None and instance.attempt == timer.attempt and not instance.finished:
             try_life.fire(self, instance, now)
 
     # The run ----------------------------------------------------------------------------------------------------

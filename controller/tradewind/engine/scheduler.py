@@ -5,6 +5,7 @@ happened to, or whose time has come, or that wait for slots when some have becom
 """
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from tradewind.engine.run_queue import RunQueue
 from tradewind.engine.slots import Slots
 from tradewind.engine.states import RunPhase
 from tradewind.engine.task_instance import TaskInstance
+from tradewind.engine.timers import Room
 from tradewind.engine.tries import TryKey, TryReport
 
 START_AGAIN = timedelta(seconds=60)
@@ -63,9 +65,10 @@ class Plan:
 class Scheduler:
     """Every run that has not finished, and the slots they share."""
 
-    def __init__(self, parallelism: int = 0, *, past: PastIndex | None = None) -> None:
-        """Without `past` no run has one before it."""
-        self.slots = Slots(parallelism=parallelism)
+    def __init__(self, parallelism: int = 0, *, past: PastIndex | None = None, waits_at_once: float = math.inf) -> None:
+        """Without `past` no run has one before it. As many waits as `waits_at_once` begin or come due in one plan; the
+        next is to be asked for at once then."""
+        self.slots, self._room = Slots(parallelism=parallelism), Room(waits_at_once)
         self._past = past
         self.runs: dict[str, RunState] = {}
         self._dirty: dict[str, None] = {}
@@ -103,7 +106,7 @@ class Scheduler:
     def add_run(self, run: RunState) -> None:
         """Schedule a run that has not finished."""
         info = run.info
-        self.runs[info.uid] = run
+        self.runs[info.uid], run.room = run, self._room
         self.introduce(run)
         key = _queue_of(info)
         if run.phase is RunPhase.QUEUED:
@@ -189,6 +192,7 @@ class Scheduler:
     def plan(self, now: datetime) -> Plan:
         """Follow up on everything since the last call."""
         plan = Plan()
+        self._room.renew()
         changed: dict[str, RunState] = {}
         while self._wakes and self._wakes[0][0] <= now:
             when, uid = heapq.heappop(self._wakes)

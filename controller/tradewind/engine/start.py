@@ -39,7 +39,7 @@ def _consider_one(run: "RunState", node: "TaskNode", instance: "TaskInstance", n
     verdict = _verdict(run, node, instance.index, counts_of(run, node, instance.index))
     if isinstance(verdict, Outcome):
         run.finish(instance, verdict, now)
-    elif isinstance(verdict, Run) and not _held_back(run, node):
+    elif isinstance(verdict, Run) and not _held_back(run, node) and _has_room(run, node, now):
         begin(run, instance, now)
 
 
@@ -64,6 +64,14 @@ def _held_back(run: "RunState", node: "TaskNode") -> bool:
     why = run.past.why_not(node.task) if run.past is not None and node.task.depends_on_past else None
     run.hold_back(node, why)
     return why is not None
+
+
+def _has_room(run: "RunState", node: "TaskNode", now: datetime) -> bool:
+    """Whether a task may begin in this plan; where not, it is looked at again in the next."""
+    if node.task.wait_for is None or run.room.take():
+        return True
+    run.timers.set_for_more(now, node)
+    return False
 
 
 def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
@@ -172,6 +180,9 @@ def _consider_alike(
         run.finish_resting(node, indexes, Outcome(TaskState.SUCCEEDED), now)
     elif node.task.wait_for is not None:
         for index in indexes:
+            if run.room.left < 1:
+                run.timers.set_for_more(now, node)
+                break
             _consider_index(run, node, index, now)
     else:
         node.scheduled_at = node.scheduled_at or now
@@ -185,7 +196,9 @@ def _consider_index(run: "RunState", node: "TaskNode", index: int, now: datetime
     instance = node.live.get(index)
     if instance is None and node.state_of(index) is TaskState.NONE:
         verdict = _verdict(run, node, index, counts_of(run, node, index))
-        if isinstance(verdict, Wait) or (isinstance(verdict, Run) and _held_back(run, node)):
+        if isinstance(verdict, Wait):
+            return
+        if isinstance(verdict, Run) and (_held_back(run, node) or not _has_room(run, node, now)):
             return
         instance = node.get(index)
         if instance is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from apiserver import Request
 from tradewind.controller import leader as leading
 from tradewind.controller.waits.kinds import Kinds, NoSuchKind
 from tradewind.controller.waits.objects import condition_of, value_at
+from tradewind.engine.scheduler import Plan
 from tradewind.kube.errors import ApiError, Unreachable
 
 pytestmark = pytest.mark.unit
@@ -452,3 +454,23 @@ async def test_an_error_that_nobody_foresaw_fails_the_wait(
     await cluster.wait_phase("report", "Failed")
     assert (entry(cluster)["reason"], entry(cluster)["message"]) == ("InternalError", "KeyError('what?')")
     await cluster.eventually(lambda: held(cluster) == 0, "it is forgotten")
+
+
+async def test_a_step_of_the_loop_begins_so_many_waits(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler, begun = cluster.controller.leader.scheduler, list[int]()
+    plan = scheduler.plan
+
+    def noted(now: datetime) -> Plan:
+        found = plan(now)
+        begun.append(len(found.waits))
+        return found
+
+    monkeypatch.setattr(scheduler, "plan", noted)
+    count = 2 * leading.WAITS_AT_ONCE + 1
+    wait = {"name": "wait", "waitFor": {"dagRun": {"dag": "sales"}}, "forEach": {"items": list(range(count))}}
+    cluster.dag("report", tasks=[wait])
+    cluster.run("report", "report", logicalDate=MONDAY)
+    await cluster.eventually(lambda: sum(begun) == count, "all have begun")
+    assert max(begun) == leading.WAITS_AT_ONCE
+    everyone = {"UpForReschedule": f"0-{count - 1}"}
+    await cluster.eventually(lambda: entry(cluster).get("indexes") == everyone, "status says so")
