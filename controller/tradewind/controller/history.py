@@ -164,6 +164,15 @@ class History:
         self._hear(dag, run)
         self._remove(dag, run)
 
+    def asked(self, dag: Key, run: DagRunObject) -> None:
+        """Something is asked of a run, which may have ended: a Backfill that has it run again makes it its own, even if
+        that is refused."""
+        runs, metadata = self._runs.get(dag), run.metadata
+        known = runs.get(metadata.name) if runs else None
+        found = backfill_of(self._backfills, metadata.namespace, metadata.labels, metadata.annotations)
+        if known is not None and found is not None and known.backfill != found.metadata.name:
+            self._add(dag, known._replace(backfill=found.metadata.name))
+
     def forget(self, dag: Key) -> None:
         """The Dag is gone, or was made anew, and its runs with it."""
         for name in self._runs[dag].names():
@@ -285,7 +294,7 @@ class History:
 
     async def _prune(self, dag: Key, pruning: Pruning) -> None:
         surplus = self._surplus(dag, pruning)
-        found = await asyncio.gather(*(self._delete(dag, run) for run in surplus))
+        found = await asyncio.gather(*(self._delete(dag, run, pruning) for run in surplus))
         if not all(found):
             # Somebody else deletes runs too: some of those that we know of may not be there any more.
             await self._look(dag)
@@ -294,14 +303,14 @@ class History:
             self._revised.discard(dag)
             await self._prune_revisions(dag)
 
-    async def _delete(self, dag: Key, run: FinishedRun) -> bool:
+    async def _delete(self, dag: Key, run: FinishedRun, pruning: Pruning) -> bool:
         """Delete a run as we know it; False if there was none, or another one than that."""
         try:
             version = str(run.version)
             await self._writer.delete(DAGRUNS, dag[0], run.name, resource_version=version, propagation="Background")
         except ApiError as error:
             if error.is_conflict:
-                return await self._delete_newest(dag, run.name)
+                return await self._delete_newest(dag, run, pruning)
             if not error.is_not_found:
                 raise
             self._remove(dag, run.name)
@@ -309,8 +318,10 @@ class History:
         self._remove(dag, run.name)
         return True
 
-    async def _delete_newest(self, dag: Key, name: str) -> bool:
-        """Delete a run that somebody has written to since we heard of it, unless it has been asked to run again."""
+    async def _delete_newest(self, dag: Key, known: FinishedRun, pruning: Pruning) -> bool:
+        """Delete a run that somebody has written to since we heard of it, unless it has been asked to run again. If it
+        counts otherwise now it may not be too much any more."""
+        name = known.name
         try:
             found = await self._client.get(DAGRUNS, dag[0], name)
             metadata = found["metadata"]
@@ -319,8 +330,11 @@ class History:
                 return True
             if found["spec"].get("request"):
                 return True  # its watch is about to tell of it
-            self._add(dag, self._row(found))
-            version = metadata["resourceVersion"]
+            newest, version = self._row(found), metadata["resourceVersion"]
+            self._add(dag, newest)
+            if newest != known._replace(version=newest.version):
+                self._pruning[dag] = self._pruning[dag] or pruning
+                return True
             await self._writer.delete(DAGRUNS, dag[0], name, resource_version=version, propagation="Background")
         except ApiError as error:
             if not (error.is_conflict or error.is_not_found):

@@ -286,7 +286,9 @@ class Leader:
         """Something is asked of a DagRun, or not any more."""
         if self._ready:
             self.requests.changed(key)
-            if key not in self._cluster.requested:
+            if key in self._cluster.requested:
+                self.history.asked((key[0], dag), self._cluster.requested[key])
+            else:
                 self.backfills.run_left(key)
                 # The run was kept for it.
                 self.dags.changed((key[0], dag))

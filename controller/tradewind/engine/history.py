@@ -45,6 +45,10 @@ class FinishedRuns:
         """The names of all."""
         return list(self._runs)
 
+    def get(self, name: str) -> FinishedRun | None:
+        """What is known of a run."""
+        return self._runs.get(name)
+
     def add(self, run: FinishedRun) -> None:
         """A run has finished, or more is known of one that had."""
         self.remove(run.name)

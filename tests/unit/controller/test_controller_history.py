@@ -169,6 +169,33 @@ async def test_a_run_that_is_run_again_counts_when_it_ends_again(cluster: Memory
     await left(cluster, "a", "c")
 
 
+def take_for_a_backfill(cluster: MemoryCluster, run: str) -> None:
+    """As a Backfill does that has it run again."""
+    cluster.create("backfills", "b", spec={"dag": "d", "from": days_ago(1), "to": days_ago(0), "dryRun": True})
+    uid = cluster.get("backfills", "b")["metadata"]["uid"]
+    labels, annotations = {"tradewind.dev/backfill": "b"}, {"tradewind.dev/backfill-uid": uid}
+    cluster.patch("dagruns", run, metadata={"labels": labels, "annotations": annotations})
+
+
+async def test_a_run_that_has_become_one_of_a_backfill_is_not_deleted_as_one_of_its_dag(cluster: MemoryCluster) -> None:
+    cluster.dag("d", failedRunsHistoryLimit=1)
+    await finish(cluster, "a", phase="Failed")
+    take_for_a_backfill(cluster, "a")
+    await finish(cluster, "c", "e", phase="Failed")
+    await left(cluster, "a", "e")
+
+
+async def test_nor_does_it_count_as_one_though_it_was_refused_to_run_it_again(cluster: MemoryCluster) -> None:
+    cluster.dag("d", failedRunsHistoryLimit=2)
+    await finish(cluster, "a", "c", phase="Failed")
+    take_for_a_backfill(cluster, "c")
+    record = await cluster.wait_asked("c", cluster.ask("c", "Rerun", tasks=["nope"]))
+    assert record["state"] == "Rejected"
+    await finish(cluster, "e", phase="Failed")
+    await asyncio.sleep(0.2)
+    await left(cluster, "a", "c", "e")
+
+
 async def test_what_cannot_be_foreseen_does_not_end_it(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.failures_expected = True
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.05)
