@@ -47,6 +47,14 @@ _GROUPS = {"and", "or", "not", "in", "if", "else", "is"}
 """Words that a parenthesis may follow without being a call."""
 _ONE_NAME = r"\s*(?:\.\s*\w+|\[(?:[^\[\]]|\[[^\[\]]*\])*\])"
 _PARTIAL_VARIABLE = re.compile(r"(?<![\w.])vars\b(?!" + _ONE_NAME + _ONE_NAME + ")")
+_CONSTANTS = re.compile(r"\[[\s'\d.,-]*\]")
+"""A list that has nothing of the values in it."""
+_IN = re.compile(r"\bin\b")
+_LISTS = frozenset({"items", "keys", "list", "reverse", "sort", "split", "unique", "values"})
+_AS_TEXT, _LIST_AS_TEXT = 2, 10
+"""Characters that one may become where a list is written as text: one with a backslash, or a list of its own."""
+_LITTLE_GROWTH = 8
+"""So much costs no more than the other things that a step may do."""
 _SUBSCRIPT = re.compile(r"\b(tasks|params)\s*\[\s*(['\"])([^'\"]*)\2\s*\]")
 
 TOP_LEVEL = {
@@ -190,14 +198,46 @@ def is_template(text: str) -> bool:
 
 
 def little_fuel(texts: Iterable[str], values: Mapping[str, Any]) -> int:
-    """The fuel with which none of `texts` holds up others for long: a single step may go through all of `values`."""
+    """The fuel with which none of `texts` holds up others for long: a single step may go through all of `values`, and
+    through what was made of them before."""
     hard = [text for text in texts if not _is_easy(text)]
     if not hard:
         return FUEL
     size = len(json.dumps({name: value for name, value in values.items() if name != "vars"}, default=str))
     if any("vars" in text for text in hard):
         size += MAX_RENDERED
-    return min(FUEL, _LITTLE // (size * len(hard)))
+    return min(FUEL, _LITTLE // (size * sum(map(_growth, hard))))
+
+
+def _growth(text: str) -> int:
+    """How many times the values the largest thing may be that a template makes and goes on with: a loop over
+    `[a ~ a]` has in its variable what the next one doubles again, and brackets do the same."""
+    growth, last = 1, 0
+    as_text = _LIST_AS_TEXT if _LISTS & set(_FILTER.findall(text)) else _AS_TEXT
+
+    def grown(operators: int) -> int:
+        return (operators + 1) * as_text if operators else 1
+
+    try:
+        for tag in tags(text):
+            bare = _STRING.sub("''", tag.expression)
+            growth *= as_text ** _FILTER.findall(bare).count("string")
+            more = "~+"
+            if tag.keyword == "for":
+                more += ","
+                bare = f"({_CONSTANTS.sub('', _IN.split(bare, maxsplit=1)[-1])})"
+            counts = [0]
+            for character in bare:
+                if character in "([{":
+                    counts.append(0)
+                elif character in ")]}" and len(counts) > 1:
+                    growth *= grown(counts.pop())
+                elif character in more:
+                    counts[-1] += 1
+            last = max(last, counts[0])
+    except TagError:
+        return 1  # it is not rendered
+    return 1 if growth <= _LITTLE_GROWTH else growth * grown(last) // _LITTLE_GROWTH
 
 
 def _is_easy(text: str) -> bool:

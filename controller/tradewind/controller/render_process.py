@@ -7,6 +7,7 @@ a second to begin does not matter: nearly all templates never get here.
 import asyncio
 import json
 import pickle
+import resource
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,8 @@ from tradewind.api.variables import MissingVariableError
 from tradewind.engine.rendering import RenderedTask, TemplateError, render_values
 
 SECONDS = 5.0
+MEMORY = 192 * 2**20
+"""Bytes that the process may have: a template that needs more must not cost the controller its own."""
 _AT_ONCE = 1
 
 
@@ -44,7 +47,10 @@ class RenderProcess:
                     process.kill()
                     await process.wait()
         if process.returncode:
-            raise TemplateError(f"its templates could not be filled in: the process ended with {process.returncode}")
+            raise TemplateError(
+                f"its templates could not be filled in with {MEMORY // 2**20} MiB of memory (the process ended with "
+                f"{process.returncode}); make them simpler"
+            )
         found = json.loads(answer)
         if "error" in found:
             raise (MissingVariableError if found["missing"] else TemplateError)(found["error"])
@@ -53,6 +59,7 @@ class RenderProcess:
 
 def main() -> None:
     """The process: a task and its values on stdin, what came of it on stdout."""
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     task, values = pickle.load(sys.stdin.buffer)
     try:
         rendered = render_values(task, values)

@@ -273,6 +273,42 @@ def test_what_only_names_values_needs_no_fuel() -> None:
     assert little_fuel(["{{ not a tag"], values) < FUEL
 
 
+def _loops(number: int, made: str) -> str:
+    """Loops inside each other, each over what it makes of the variable of the one around it."""
+    begin = "".join(f"{{% for t{n + 1} in {made.replace('LAST', f't{n}' if n else 'ds')} %}}" for n in range(number))
+    return begin + f"{{{{ t{number} | length }}}}" + "{% endfor %}" * number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _loops(9, f"[{' ~ '.join(['LAST'] * 10)}]"),
+        _loops(9, f"[[{', '.join(['LAST'] * 10)}] | string]"),
+        _loops(30, "[LAST + LAST]"),
+        "{{ " + "(" * 30 + "ds" + " ~ ds | list ~ '')" * 30 + " | length }}",
+        "{{ ds" + " | list | string" * 20 + " | length }}",
+        "{{ " + "([" * 20 + "ds" + "] ~ '')" * 20 + " | length }}",
+    ],
+)
+def test_what_grows_with_each_step_is_not_rendered_where_others_wait(text: str) -> None:
+    with pytest.raises(OutOfFuel):
+        render(text, VALUES, little_fuel([text], VALUES))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ (ds ~ '-' ~ dag.name) | upper }}",
+        "{% for zone in ['a', 'b', 'c'] %}{{ ds ~ '+' ~ zone }} {% endfor %}",
+        "{% for key, value in params.more | dictsort %}{{ key ~ '=' ~ value }}{% endfor %}",
+        "{{ ((params.n + 1) + 2) | string }}",
+    ],
+)
+def test_what_people_write_is_rendered_at_once(text: str) -> None:
+    values = {"ds": "2026-01-01", "dag": {"name": "etl"}, "params": {"n": 1, "more": {"a": 1, "b": 2}}}
+    assert render(text, values, little_fuel([text], values)) == render(text, values)
+
+
 def test_no_nul() -> None:
     with pytest.raises(TemplateError, match="NUL"):
         render("{{ params.x }}", {"params": {"x": "a\0b"}})
