@@ -287,6 +287,12 @@ def test_a_start_before_all_time() -> None:
     assert first_moment(spec, datetime(2026, 1, 1, tzinfo=UTC)).year == 1
 
 
+def test_the_last_year_of_a_start() -> None:
+    assert problems(tasks=[noop("t")], startDate="9000-12-31T23:59:59Z") == []
+    [problem] = problems(tasks=[noop("t")], startDate="9001-01-01T00:00:00Z")
+    assert problem.field == "spec.startDate"
+
+
 def test_a_depth_that_people_use() -> None:
     deep: Any = 1
     for _ in range(80):

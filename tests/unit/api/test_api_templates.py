@@ -41,6 +41,7 @@ VALUES: dict[str, Any] = {
         ("{{ tasks.extract.output.rows }}", "5"),
         ("{{ tasks['extract'].output.paths[1] }}", "b"),
         ("{{ params.rows | tojson }}", "[1, 2, 3]"),
+        ("{{ 'é' | tojson }}", '"é"'),
         ("{{ params.rows | join('-') }}", "1-2-3"),
         ("{{ params.region | upper }}", "EU"),
         ("{{ ds | replace('-', '') }}", "20260131"),
