@@ -18,7 +18,8 @@ from tradewind.engine.rendering import RenderedTask, TemplateError, render_value
 
 SECONDS = 5.0
 MEMORY = 192 * 2**20
-"""Bytes that the process may have: a template that needs more must not cost the controller its own."""
+"""Bytes that the process may have beside what it is given: a template that needs more must not cost the controller its
+own."""
 _AT_ONCE = 1
 
 
@@ -59,8 +60,10 @@ class RenderProcess:
 
 def main() -> None:
     """The process: a task and its values on stdin, what came of it on stdout."""
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    task, values = pickle.load(sys.stdin.buffer)
+    given = sys.stdin.buffer.read()
+    limit = MEMORY + 4 * len(given)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    task, values = pickle.loads(given)
     try:
         rendered = render_values(task, values)
         answer: dict[str, Any] = {"command": rendered.command, "args": rendered.args, "env": rendered.env}

@@ -28,7 +28,7 @@ from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.lease import NotLeader
 from tradewind.kube.resources import PODS
-from tradewind.kube.writer import Writer, WriterStopped
+from tradewind.kube.writer import NotWanted, Writer, WriterStopped
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,14 @@ class Retention:
         due = finished_at + appointment.retention
         if due > self._clock.now():
             return due
-        await self._writer.delete_collection(PODS, namespace, label_selector=f"{names.LABEL_RUN}={name}")
+        # It may be asked to run again at any moment: then the new Pods are not to go.
+        with contextlib.suppress(NotWanted):
+            await self._writer.delete_collection(
+                PODS,
+                namespace,
+                label_selector=f"{names.LABEL_RUN}={name}",
+                wanted=lambda: not self._cluster.is_active(uid),
+            )
         return None
 
 

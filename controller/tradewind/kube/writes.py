@@ -194,6 +194,7 @@ def delete_collection(
     grace: int | None = None,
     propagation: str | None = None,
     priority: int = Priority.DELETE,
+    wanted: Callable[[], bool] | None = None,
 ) -> Write:
     """DELETE of one page of a collection."""
     params: dict[str, str | int] = {}
@@ -215,6 +216,7 @@ def delete_collection(
         partial="list",
         # The server's own limit for a request; a page of slow deletions may well need it.
         timeout=60.0,
+        wanted=wanted,
     )
 
 
@@ -266,6 +268,7 @@ class DeleteCollectionOptions(TypedDict, total=False):
     grace: int | None
     propagation: str | None
     priority: int
+    wanted: Callable[[], bool] | None
 
 
 _anonymous = itertools.count()

@@ -105,6 +105,29 @@ async def test_it_tries_again_where_the_server_does_not_answer(
     await cluster.eventually(lambda: refusals and not pods(cluster, "r"), "they go", 20)
 
 
+async def test_a_run_that_is_run_again_meanwhile_keeps_its_new_pods(cluster: MemoryCluster) -> None:
+    cluster.dag("d", podRetention="1s")
+    refused, busy = 0, True
+
+    def refuse(request: Request) -> None:
+        nonlocal refused
+        if busy and request.method == "DELETE" and request.path.endswith("/pods"):
+            refused += 1
+            raise ApiError(503, "ServiceUnavailable", "busy")
+
+    cluster.before_request = refuse
+    cluster.run("d", "r")
+    await cluster.eventually(lambda: refused, "its Pods are to go", 10)
+    cluster.stays.add("r")
+    await cluster.wait_asked("r", cluster.ask("r", "Rerun"))
+    await cluster.eventually(lambda: len(pods(cluster, "r")) == 2, "its new Pod is there")
+    busy = False
+    leader = cluster.controller.leader
+    assert leader is not None
+    await cluster.eventually(lambda: not len(leader.retention), "it goes on", 20)
+    assert len(pods(cluster, "r")) == 2
+
+
 # ---- without a cluster
 
 
@@ -166,7 +189,7 @@ class Runs:
             raise KeyError(name)
         return {"metadata": {"uid": name}, "status": {"phase": "Failed", "finishedAt": self.finished[name]}}
 
-    async def delete_collection(self, kind: Any, namespace: str, *, label_selector: str) -> None:
+    async def delete_collection(self, kind: Any, namespace: str, *, label_selector: str, wanted: Any) -> None:
         self.deleted.append(label_selector.partition("=")[2])
 
     async def until(self, count: int) -> None:
