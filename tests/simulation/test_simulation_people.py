@@ -1,13 +1,16 @@
-"""What people do to a simulated cluster they put right in the end: no run waits for it for ever."""
+"""People of the simulation put things right in the end, and nobody is blamed for what clocks of theirs do."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import pytest
 
 from apiserver.kinds import DAGRUNS
 from simulation.dags import Scenario
 from simulation.faults import Fault
-from simulation.stories import task
+from simulation.kubelet import Script
+from simulation.stories import entry_of, play, status_of, task
 from simulation.world import World, simulate
 
 pytestmark = pytest.mark.simulation
@@ -19,3 +22,18 @@ def test_a_dag_that_was_made_again_as_it_was_when_it_was_broken_is_mended() -> N
     scenario = Scenario({"d": {"tasks": [task("a")]}}, [])
     world = simulate("broken", lambda loop: World("broken", loop, scenario=scenario, faults=faults))
     assert [run["status"]["phase"] for run in world.server.all(DAGRUNS)] == ["Succeeded"]
+
+
+def test_a_task_and_its_run_may_be_out_of_time_at_once() -> None:
+    """The clocks are set while a Pod is about to start: it is told to end, and its run does not wait for that."""
+
+    def story(world: World) -> None:
+        world.later(0.1, set_clocks, world)
+
+    def set_clocks(world: World) -> None:
+        for replica in world.replicas:
+            replica.clock.skew += timedelta(seconds=90)
+
+    world = play(story, task("a", timeout="15s"), script=Script(start_after=0.2, duration=0.5), runTimeout="20s")
+    assert status_of(world)["reason"] == "RunTimeout"
+    assert (entry_of(world, "a")["state"], entry_of(world, "a")["reason"]) == ("Failed", "Timeout")
