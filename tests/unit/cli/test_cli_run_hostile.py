@@ -378,7 +378,7 @@ def test_a_long_wait_says_for_what(cli: Cli, dag_file: DagFile) -> None:
         if line.startswith("note: "):
             break
     assert "note: a waits 5m for its next try" in line or "note: a waits 4m59" in line
-    assert "--retry-delay 0s does not wait" in line
+    assert "--retry-delay 0s retries at once" in line
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
 
