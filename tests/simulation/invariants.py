@@ -62,6 +62,8 @@ class Invariants:
         self._cut_short: dict[str, float] = {}
         """When a run was last ended whatever its tasks were at, by its UID. The first requests to end its Pods may have
         failed."""
+        self._timed_out: dict[str, list[str]] = {}
+        """When a run took too long, as its status said, by its UID; more than once if it was run again."""
         self._excesses: deque[Callable[[], None]] = deque()
         """Limits that seem to be exceeded, the oldest first."""
         self.backfills = BackfillInvariants(world)
@@ -260,6 +262,7 @@ class Invariants:
             self._told_little[metadata["uid"]] = None
         if new in FINISHED and status.get("reason") in ("RunTimeout", "StatusTooLarge"):
             self._cut_short[metadata["uid"]] = self.world.loop.time()
+            self._timed_out.setdefault(metadata["uid"], []).append(status["finishedAt"])
         if _PHASES[new] < _PHASES[old] or (old in FINISHED and new != old):
             self.world.fail(f"{what}: phase from {old} to {new}")
         for name in ("startedAt", "finishedAt", "revision") if before.get("startedAt") else ():
@@ -422,7 +425,7 @@ class Invariants:
                 said = past[0]
             reason = said.get("reason")
             timed_out = reason == "RunTimeout" and (status["reason"] == reason or "requests" in status)
-            if timed_out or reason in _BY_REQUEST or _ended_with_run(status, said):
+            if timed_out or reason in _BY_REQUEST or self._ended_with_run(uid, said):
                 continue
             if "exitCode" not in said and truth.id.index:
                 # Of a mapped task it is told only how its instances ended, not why.
@@ -434,12 +437,10 @@ class Invariants:
             elif truth.exit_code == 0 and said["state"] != "Succeeded":
                 self.world.fail(f"{what}, status says {_told(said)}")
 
-
-def _ended_with_run(status: Json, said: Json) -> bool:
-    """Whether a try was being stopped, for a reason of its own, when its run took too long: its end is not waited for
-    then."""
-    cut_short = status["reason"] == "RunTimeout" and said.get("finishedAt") == status.get("finishedAt")
-    return cut_short and "exitCode" not in said
+    def _ended_with_run(self, run_uid: str, said: Json) -> bool:
+        """Whether a try was being stopped, for a reason of its own, when its run took too long: its end is not waited
+        for then."""
+        return "exitCode" not in said and said.get("finishedAt") in self._timed_out.get(run_uid, ())
 
 
 def _is_to_end(metadata: Json) -> bool:

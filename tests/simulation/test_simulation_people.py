@@ -24,16 +24,29 @@ def test_a_dag_that_was_made_again_as_it_was_when_it_was_broken_is_mended() -> N
     assert [run["status"]["phase"] for run in world.server.all(DAGRUNS)] == ["Succeeded"]
 
 
+def set_clocks(world: World, seconds: int) -> None:
+    for replica in world.replicas:
+        replica.clock.skew = timedelta(seconds=seconds)
+
+
 def test_a_task_and_its_run_may_be_out_of_time_at_once() -> None:
     """The clocks are set while a Pod is about to start: it is told to end, and its run does not wait for that."""
 
     def story(world: World) -> None:
-        world.later(0.1, set_clocks, world)
-
-    def set_clocks(world: World) -> None:
-        for replica in world.replicas:
-            replica.clock.skew += timedelta(seconds=90)
+        world.later(0.1, set_clocks, world, 90)
 
     world = play(story, task("a", timeout="15s"), script=Script(start_after=0.2, duration=0.5), runTimeout="20s")
     assert status_of(world)["reason"] == "RunTimeout"
     assert (entry_of(world, "a")["state"], entry_of(world, "a")["reason"]) == ("Failed", "Timeout")
+
+
+def test_that_stays_so_when_they_are_run_again() -> None:
+    def story(world: World) -> None:
+        world.later(0.1, set_clocks, world, 90)
+        world.later(3.0, set_clocks, world, 0)
+        request = {"id": "again", "type": "Rerun"}
+        world.later(5.0, world.request, "PATCH", DAGRUNS, "ns", "run0", {"spec": {"request": request}})
+        world.busy_until = 6.0
+
+    world = play(story, task("a", timeout="15s"), script=Script(start_after=0.2, duration=0.5), runTimeout="20s")
+    assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 2)
