@@ -62,7 +62,9 @@ async def test_a_namespace_that_is_gone_keeps_nobody_from_leading(
     kinds = {"pods", "dags", "pools", "backfills", "dagruns", "configmaps"}
     assert refused(cluster) == {("gone", kind): 1 for kind in kinds}
     told = [
-        record.getMessage() for record in caplog.records if "namespaces/gone/pods cannot be seen" in record.getMessage()
+        record.getMessage()
+        for record in caplog.records
+        if "namespaces/gone/pods cannot be listed or watched" in record.getMessage()
     ]
     assert len(told) == 1
 
