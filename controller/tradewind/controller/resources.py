@@ -217,6 +217,7 @@ class PodStatus(msgspec.Struct, rename="camel"):
 class _PodSpec(msgspec.Struct, rename="camel"):
     node_name: str = ""
     termination_grace_period_seconds: int | None = None
+    active_deadline_seconds: int | None = None
 
 
 class PodObject(msgspec.Struct, rename="camel"):

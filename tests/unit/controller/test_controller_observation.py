@@ -107,6 +107,14 @@ def test_the_deadline_of_the_pod(exit_code: int) -> None:
     assert (report.event, report.reason) == (TryEvent.ENDED, "DeadlineExceeded")
 
 
+@pytest.mark.parametrize(("exit_code", "seconds", "reason"), [(0, 3600, None), (3, 3600, None), (143, 60, "Deadline")])
+def test_what_is_beside_a_task_exceeds_the_deadline_alone(exit_code: int, seconds: int, reason: str | None) -> None:
+    """A sidecar went on for an hour, while no controller was there to end it."""
+    found = pod(terminated(exit_code, "Error", finished="06:02:00", more="reason: DeadlineExceeded"))
+    found.spec.active_deadline_seconds = seconds
+    assert summary(found) == (TryEvent.ENDED, reason and "DeadlineExceeded", exit_code)
+
+
 def test_the_deadline_before_the_container_started() -> None:
     status = "phase: Failed\nreason: DeadlineExceeded\nmessage: Pod was active on the node longer than the deadline"
     assert summary(pod(status)) == (TryEvent.ENDED, "DeadlineExceeded", None)

@@ -163,10 +163,19 @@ def _ended(pod: PodObject, identity: TryKey, ended: Terminated) -> TryReport:
 def _exceeded(pod: PodObject, ended: Terminated) -> bool:
     """Whether a container ended since its Pod had to: by its own deadline, or by one that we gave it."""
     asked = pod.metadata.annotations.get(names.ANNOTATION_ENDED)
-    if asked == names.ENDED_FOR_SIDECARS:
+    if asked == names.ENDED_FOR_SIDECARS or (asked is None and _ended_in_time(pod, ended)):
         return False
     # The kubelet may tell that the container was killed before it tells why.
     return pod.status.reason == "DeadlineExceeded" or (asked is not None and ended.exit_code != 0)
+
+
+def _ended_in_time(pod: PodObject, ended: Terminated) -> bool:
+    """Whether a container ended before the deadline of its Pod: what exceeded that is beside it, and no controller was
+    there to end it."""
+    started, seconds = pod.status.start_time, pod.spec.active_deadline_seconds
+    if started is None or seconds is None or ended.finished_at is None:
+        return False
+    return ended.finished_at < started + timedelta(seconds=seconds)
 
 
 def _asked_for(pod: PodObject) -> str | None:
