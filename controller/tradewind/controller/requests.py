@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -58,6 +59,9 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 0.1
 """Seconds after which a request is looked at that could not be dealt with."""
+IN_ONE_GO = 500
+"""Task instances of a run up to which what is asked of it is worked out at once: of thousands it takes half a second,
+beside the event loop."""
 _EVENTS = {"Rerun": "Rerun", "Mark": "Marked", "Stop": "Stopped"}
 _FIELDS = tuple(field.alias or name for name, field in DagRunStatus.model_fields.items())
 
@@ -123,6 +127,8 @@ class Requests:
         self._on_reopened, self._on_marked, self._on_refused = on_reopened, on_marked, on_refused
         self._clock = clock
         self._working: set[Key] = set()
+        self._large = asyncio.Lock()
+        """Held while a request on a large run is worked out, one after the other."""
 
     def changed(self, key: Key) -> None:
         """Something may be asked of a run, or what was asked can be carried out now."""
@@ -205,14 +211,14 @@ class Requests:
     async def _carry_out(self, asked: Asked, record: Record | None) -> None:
         """`record` is held if the run is scheduled here. What it knows comes before what is written."""
         spec, problems = parse_spec(asked.found)
-        if spec is None:
-            outcome = self._refuse(asked, f"the run cannot be read: {summary(problems)}")
-        else:
-            outcome = await self._decide(asked, spec, record)
-        outcome = _with_generation(asked, outcome)
-        if record is not None:
-            self._runs.hold(record, True)
         try:
+            if spec is None:
+                outcome = self._refuse(asked, f"the run cannot be read: {summary(problems)}")
+            else:
+                outcome = await self._decide(asked, spec, record)
+            outcome = _with_generation(asked, outcome)
+            if record is not None:
+                self._runs.hold(record, True)
             version, outcome = await self._write_what_fits(asked, outcome)
         finally:
             if record is not None:
@@ -230,7 +236,8 @@ class Requests:
         await self._remove(asked)
 
     async def _decide(self, asked: Asked, spec: DagRunSpec, record: Record | None) -> Outcome:
-        """What becomes of a request; from the time when that is known nothing may be awaited but the write."""
+        """What becomes of a request. From when the state of the run is read nothing may be awaited but the write; or
+        the run is held from then on."""
         request, now = asked.request, whole_second(self._clock.now())
         latest, why = None, asked.broken
         try:
@@ -251,16 +258,31 @@ class Requests:
             Version(self._versions.info(asked.found, spec, asked.status, each, now), each.dag, each.graph)
             for each in (revision, newest)
         )
-        status = record.state.status() if record is not None else asked.status
         if why:
+            status = record.state.status() if record is not None else asked.status
             return Outcome.of(refuse(request, status, version, why, now), revision)
+        if max(_instances(asked.status), len(version.dag.tasks), record.state.total if record else 0) <= IN_ONE_GO:
+            with working_on("DagRun", asked.key):
+                decision = self._work_on(asked, record, version, newer if latest else None, now)()
+            return Outcome.of(decision, revision, newest)
+        async with self._large:
+            with working_on("DagRun", asked.key):
+                work = self._work_on(asked, record, version, newer if latest else None, now)
+                if record is not None:
+                    self._runs.hold(record, True)
+            decision = await asyncio.to_thread(work)
+        return Outcome.of(decision, revision, newest)
+
+    def _work_on(
+        self, asked: Asked, record: Record | None, version: Version, latest: Version | None, now: datetime
+    ) -> Callable[[], Decision]:
+        """What works out a request on the run as it is at this moment, wherever that is done."""
+        status = record.state.status() if record is not None else asked.status
         made: dict[tuple[str, int | None], int] = {}
         for report in self._cluster.reports(asked.found.metadata.uid):
             place = report.task, report.index
             made[place] = max(report.number, made.get(place, 0))
-        with working_on("DagRun", asked.key):
-            decision = carry_out(request, status, version, newer if latest else None, made=made, now=now)
-        return Outcome.of(decision, revision, newest)
+        return partial(carry_out, asked.request, status, version, latest, made=made, now=now)
 
     def _refuse(self, asked: Asked, why: str) -> Outcome:
         """It can never be carried out, and nothing but the record of that is written."""
@@ -365,6 +387,11 @@ class Requests:
             self._recorder.record(
                 about, "Warning", "RequestRejected", f"{request.type} is not carried out{by}: {outcome.message}"
             )
+
+
+def _instances(status: Mapping[str, Any]) -> int:
+    """How many task instances a status tells of."""
+    return sum(entry.get("count", 1) for entry in status.get("tasks") or ())
 
 
 def _with_generation(asked: Asked, outcome: Outcome) -> Outcome:

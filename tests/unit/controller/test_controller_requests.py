@@ -25,6 +25,8 @@ TWO = [
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a thread, as for large runs: that of small ones is what the simulation knows."""
+    monkeypatch.setattr(requests, "IN_ONE_GO", 0)
     monkeypatch.setattr(requests, "LOOK_AGAIN", 0.01)
     monkeypatch.setattr(tries, "LOOK_AGAIN", 0.01)
 
