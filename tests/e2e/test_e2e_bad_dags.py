@@ -112,7 +112,8 @@ def test_params(stage: Stage) -> None:
         status = space.wait_finished(name)
         assert (status["phase"], status["reason"]) == ("Failed", "InvalidParams"), status
         assert says in status["message"]
-        assert status["conditions"][0]["status"] == "True"
+        conditions = {condition["type"]: condition["status"] for condition in status["conditions"]}
+        assert conditions == {"Complete": "False", "Failed": "True"}
         assert not space.pods_of(name)
 
 
