@@ -6,9 +6,12 @@ a second to begin does not matter: nearly all templates never get here.
 
 import asyncio
 import json
+import math
 import pickle
 import resource
+import signal
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,11 +19,15 @@ from tradewind.api.resolve import ResolvedTask
 from tradewind.api.variables import MissingVariableError
 from tradewind.engine.rendering import RenderedTask, TemplateError, render_values
 
-SECONDS = 5.0
+SECONDS = 5
+"""Of processor time: what is filled in must not depend on how busy the node is."""
+WITHIN = 60.0
+"""Seconds by the clock, in which a process has so much even where others take most of it."""
 MEMORY = 192 * 2**20
 """Bytes that the process may have beside what it is given: a template that needs more must not cost the controller its
 own."""
 _AT_ONCE = 1
+_TOO_SLOW = f"its templates take more than {SECONDS} s to fill in; make them simpler"
 
 
 class RenderProcess:
@@ -37,16 +44,16 @@ class RenderProcess:
                 *(sys.executable, "-m", __name__), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
             )
             try:
-                async with asyncio.timeout(SECONDS):
+                async with asyncio.timeout(WITHIN):
                     answer, _ = await process.communicate(given)
             except TimeoutError as error:
-                raise TemplateError(
-                    f"its templates take more than {SECONDS:g} s to fill in; make them simpler"
-                ) from error
+                raise TemplateError(_TOO_SLOW) from error
             finally:
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
+        if process.returncode == -signal.SIGXCPU:
+            raise TemplateError(_TOO_SLOW)
         if process.returncode:
             raise TemplateError(
                 f"its templates could not be filled in with {MEMORY // 2**20} MiB of memory (the process ended with "
@@ -63,6 +70,8 @@ def main() -> None:
     given = sys.stdin.buffer.read()
     limit = MEMORY + 4 * len(given)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    seconds = math.ceil(time.process_time()) + SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     task, values = pickle.loads(given)
     try:
         rendered = render_values(task, values)
