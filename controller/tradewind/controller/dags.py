@@ -152,9 +152,10 @@ class Dags:
                 self.failure_limits.note_marked(dag)
         self.changed(dag)
 
-    async def is_accepted(self, dag: DagObject) -> bool:
-        """Whether it can run, by all that it says."""
-        return (await self.checks.wait(dag)).spec is not None
+    async def accepted_hash(self, dag: DagObject) -> str:
+        """The hash of what its runs depend on (content_hash), made once for all of them; empty if it cannot run, by all
+        that it says."""
+        return (await self.checks.wait(dag)).revision
 
     def step(self, now: datetime, budget: float) -> datetime | None:
         """Work on what has changed or come due, for about `budget` seconds; when to be called again."""

@@ -129,7 +129,7 @@ class Leader:
             observe_delay=metrics.observe_schedule_delay,
             clock=clock,
         )
-        versions = RunVersions(cluster, self.revisions, is_accepted=self.dags.is_accepted)
+        versions = RunVersions(cluster, self.revisions, accepted_hash=self.dags.accepted_hash)
         self.runs = Runs(
             client,
             writer,

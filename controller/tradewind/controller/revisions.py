@@ -20,7 +20,7 @@ from tradewind.api.validation import summary, validate_dag_spec
 from tradewind.api.validation.shape import parse
 from tradewind.api.validation.work import Work
 from tradewind.controller.off_loop import off_loop
-from tradewind.controller.resources import owner_reference
+from tradewind.controller.resources import DagObject, owner_reference
 from tradewind.engine.graph import Graph
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError
@@ -90,11 +90,13 @@ class Revisions:
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         """Held while a revision is stored: of many runs that begin together one does it."""
 
-    async def keep(self, namespace: str, dag: str, uid: str, spec: dict[str, Any]) -> Revision:
-        """The revision of an accepted spec; it is stored if it is not yet."""
-        name = names.revision_name(dag, content_hash(uid, spec))
+    async def keep(self, dag: DagObject, content: str) -> Revision:
+        """The revision of an accepted Dag whose content has that hash; it is stored if it is not yet."""
+        namespace, of, uid = dag.metadata.namespace, dag.metadata.name, dag.metadata.uid
+        name = names.revision_name(of, content)
         async with self._turns.setdefault((namespace, name), asyncio.Lock()):
-            return self._recall(namespace, name) or await self._store(namespace, dag, uid, name, run_fields(spec))
+            # Its spec may be a megabyte, and thousands of runs ask.
+            return self._recall(namespace, name) or await self._store(namespace, of, uid, name, run_fields(dag.spec))
 
     async def _store(self, namespace: str, dag: str, uid: str, name: str, fields: dict[str, Any]) -> Revision:
         revision = await off_loop(partial(self._read, name, dag, fields))

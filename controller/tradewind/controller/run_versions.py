@@ -34,9 +34,9 @@ class RunVersions:
     """Finds the revision of a run."""
 
     def __init__(
-        self, cluster: Cluster, revisions: Revisions, *, is_accepted: Callable[[DagObject], Awaitable[bool]]
+        self, cluster: Cluster, revisions: Revisions, *, accepted_hash: Callable[[DagObject], Awaitable[str]]
     ) -> None:
-        self._cluster, self._revisions, self._is_accepted = cluster, revisions, is_accepted
+        self._cluster, self._revisions, self._accepted_hash = cluster, revisions, accepted_hash
 
     async def of(self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any]) -> Revision:
         """The revision that the run is pinned to: by status, by its Pods, by its spec, or the Dag as it is now. Raises
@@ -68,10 +68,10 @@ class RunVersions:
             raise Waiting("DagDeleting", f"waits: Dag {name!r} is being deleted", (namespace, name))
         message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
         # By all of it, as the condition says: not only by what its runs depend on.
-        if not await self._is_accepted(dag):
+        if not (content := await self._accepted_hash(dag)):
             raise Waiting("DagNotAccepted", message, (namespace, name))
         try:
-            return await self._revisions.keep(namespace, name, dag.metadata.uid, dag.spec)
+            return await self._revisions.keep(dag, content)
         except BadRevision as error:
             raise Waiting("DagNotAccepted", message, (namespace, name)) from error
 

@@ -7,6 +7,7 @@ import pytest
 from memory_cluster import Json, MemoryCluster
 
 from tradewind.api.dag import DagSpec
+from tradewind.controller import dag_checks, revisions
 from tradewind.controller.revisions import content_hash, run_fields
 
 pytestmark = pytest.mark.unit
@@ -130,3 +131,25 @@ async def test_a_run_goes_by_revisions_of_its_own_dag_only(cluster: MemoryCluste
     await cluster.wait_phase("again", "Succeeded")
     await cluster.eventually(lambda: cluster.status("dagruns", "borrowed").get("reason") == "RevisionUnusable", "told")
     assert "is not of Dag 'harmless'" in cluster.status("dagruns", "borrowed")["message"]
+
+
+async def test_the_spec_is_read_and_hashed_once_for_all_runs(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.dag("sales")
+    cluster.run("sales", "first")
+    revision = (await cluster.wait_phase("first", "Succeeded"))["revision"]
+    hashed: list[str] = []
+    for module in (dag_checks, revisions):
+        monkeypatch.setattr(module, "content_hash", lambda uid, spec: hashed.append(uid) or content_hash(uid, spec))
+        monkeypatch.setattr(
+            module, "run_fields", lambda spec: hashed.append("fields") or run_fields(spec), raising=False
+        )
+    for name in ("second", "third"):
+        cluster.run("sales", name)
+        assert (await cluster.wait_phase(name, "Succeeded"))["revision"] == revision
+    assert hashed == []
+    cluster.patch("dags", "sales", spec={"timeZone": "Europe/Berlin"})
+    cluster.run("sales", "fourth")
+    assert (await cluster.wait_phase("fourth", "Succeeded"))["revision"] != revision
+    assert len(cluster.names("controllerrevisions")) == 2
