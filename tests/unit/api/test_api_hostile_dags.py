@@ -202,6 +202,11 @@ def test_what_people_check_is_not_too_much() -> None:
     item = {"type": "object", "properties": fields, "required": ["a", "b"], "additionalProperties": False}
     rows = [{"a": f"{i}", "b": i, "c": "x"} for i in range(6000)]
     assert check_params({"p": {"type": "array", "items": item, "uniqueItems": True}}, {"p": rows}) == []
+    stores = [f"store-{number:04}" for number in range(600)]
+    several = {"type": "array", "items": {"type": "string", "enum": stores}}
+    assert check_params({"p": several}, {"p": stores * 20}) == []
+    [problem] = check_params({"p": several}, {"p": [*stores, "store-9999", 600]})[:1]
+    assert problem.message.startswith("'store-9999' is not one of ['store-0000', ")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ _REPEATED = ("unevaluatedItems", "unevaluatedProperties")
 _DATA = ("default", "const", "enum", "examples")
 _ERROR = 20
 """Units that an error costs, besides its message: anyOf keeps all of them."""
+_COMPARED_IN_A_UNIT = 50
+"""Texts, with one."""
 _MESSAGE_IN_A_UNIT = 50
 """Characters of a message: jsonschema writes into each the whole value that it is about."""
 
@@ -143,6 +145,12 @@ def _canonical(value: Any, work: Work) -> str:
 
 
 def _enum(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if isinstance(instance, str):
+        # The usual case: a long list of names, for each item of a longer one.
+        _work.get().spend(len(allowed) // _COMPARED_IN_A_UNIT)
+        if instance not in allowed:
+            yield ValidationError(f"{instance!r} is not one of {allowed!r}")
+        return
     _work.get().spend(len(allowed) * _nodes(instance))
     yield from _KEYWORDS["enum"](validator, allowed, instance, schema)
 
@@ -164,15 +172,17 @@ def _nodes(value: Any) -> int:
 # Counting -------------------------------------------------------------------------------------------------------------
 
 _KEYWORDS: Mapping[str, Callable[..., Any]] = Draft202012Validator.VALIDATORS
+_COUNTED_THERE = ("const", "enum")
+"""They know better than by the length of what they are given how much they do."""
 _WALKS = ("items", "contains", "propertyNames", "patternProperties", "additionalProperties", "prefixItems")
 
 
 def _counted(keyword: str, check: Callable[..., Any]) -> Callable[..., Iterator[ValidationError]]:
-    walks = keyword in _WALKS
+    walks, counts = keyword in _WALKS, keyword not in _COUNTED_THERE
 
     def counted(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
         work = _work.get()
-        steps = 2 + (len(value) if isinstance(value, list | dict) else 0)
+        steps = 2 + (len(value) if counts and isinstance(value, list | dict) else 0)
         work.spend(steps + len(instance) if walks and isinstance(instance, list | dict) else steps)
         for error in check(validator, value, instance, schema) or ():
             work.spend(_ERROR + len(error.message) // _MESSAGE_IN_A_UNIT)
