@@ -325,12 +325,13 @@ def _node_clock(world: World, rng: random.Random) -> None:
 
 
 def _too_large(world: World, rng: random.Random) -> None:
-    """What etcd takes of a DagRun is as little as if it were full of params and messages, and not less than it takes
-    without any status of its tasks."""
-    largest = rng.choice([1600, 1800, 2000, 3000])
+    """What etcd takes of a DagRun is as little as if it were full of params and messages."""
+    largest = rng.choice([900, 1400, 2000, 3000])
     world.log(f"a DagRun may have {largest} bytes")
     world.server.largest[DAGRUNS] = largest
-    world.later(rng.choice([1.0, 5.0, 20.0]), world.server.largest.clear)
+    seconds = rng.choice([1.0, 5.0, 20.0])
+    world.later(seconds, world.server.largest.clear)
+    world.little_fits_until = world.loop.time() + seconds
 
 
 LATER_FAULTS: dict[str, Callable[[World, random.Random], None]] = {

@@ -99,6 +99,8 @@ class World:
         self._settings = {"parallelism": scenario.parallelism, **(settings or {})}
         self.replicas = [self.replica(name) for name in "abc"[:replicas]]
         self.server.store.on_commit.append(self._committed)
+        self.little_fits_until = float("-inf")
+        """When etcd took, or takes, of a DagRun what it always does again, in seconds of the loop."""
         self.invariants = Invariants(self)
         loop.set_exception_handler(self._exception)
 
