@@ -157,6 +157,7 @@ def test_nothing_is_written_or_read_while_it_waits(stage: Stage) -> None:
     run = space.run("quiet", "quiet", logicalDate=DATE)
     says(space, run, "object", "waits for Deployment 'no', which does not exist")
     before = space.witness.get(space.name, "dagruns", run)["metadata"]["resourceVersion"]
-    writes = controller.metric('tradewind_api_writes_total{code="200",resource="dagruns",verb="patch"}')
+    series = 'tradewind_api_writes_total{code="200",resource="dagruns",verb="patch"}'
+    writes = space.eventually(lambda: controller.metric(series), "the write is counted once it is answered")
     stay(5, lambda: space.witness.get(space.name, "dagruns", run)["metadata"]["resourceVersion"] == before, "quiet")
-    assert controller.metric('tradewind_api_writes_total{code="200",resource="dagruns",verb="patch"}') == writes
+    assert controller.metric(series) == writes
