@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller import dags, runs, status_pace
+from tradewind.controller import dags, requests, runs, status_pace, tries
 
 
 @pytest.fixture
@@ -20,3 +20,11 @@ async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryCluste
     yield cluster
     await cluster.stop()
     assert cluster.failures_expected or not cluster.failures, "something failed in the background: see the log"
+
+
+@pytest.fixture
+def quick_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a thread, as for large runs: that of small ones is what the simulation knows."""
+    monkeypatch.setattr(requests, "IN_ONE_GO", 0)
+    monkeypatch.setattr(requests, "LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(tries, "LOOK_AGAIN", 0.01)

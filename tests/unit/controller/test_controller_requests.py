@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from asked_runs import TWO, counts, end, failed_run, pods, reasons, running_run, task
 from memory_cluster import ApiError, Json, MemoryCluster, Unreachable, is_ended, nothing
 
 from tradewind.api.validation import Problem
@@ -15,66 +16,7 @@ from tradewind.controller.resources import DagRunObject
 from tradewind.controller.run_versions import parse_spec
 from tradewind.kube.objects import ObjectMeta
 
-pytestmark = pytest.mark.unit
-
-TWO = [
-    {"name": "load", "image": "busybox", "args": ["load"]},
-    {"name": "report", "image": "busybox", "dependsOn": ["load"]},
-]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a thread, as for large runs: that of small ones is what the simulation knows."""
-    monkeypatch.setattr(requests, "IN_ONE_GO", 0)
-    monkeypatch.setattr(requests, "LOOK_AGAIN", 0.01)
-    monkeypatch.setattr(tries, "LOOK_AGAIN", 0.01)
-
-
-def task(cluster: MemoryCluster, run: str, name: str) -> Json:
-    """The entry of a task, {} before there is one."""
-    entries: list[Json] = cluster.status("dagruns", run).get("tasks", [])
-    return next((entry for entry in entries if entry["name"] == name), {})
-
-
-def pods(cluster: MemoryCluster, run: str, name: str = "load") -> list[Json]:
-    """The Pods of a task, first try first."""
-    found = [pod for pod in cluster.all("pods") if pod["metadata"]["labels"]["tradewind.dev/run"] == run]
-    of_task = [pod for pod in found if pod["metadata"]["labels"]["tradewind.dev/task"] == name]
-    return sorted(of_task, key=lambda pod: int(pod["metadata"]["labels"]["tradewind.dev/try"]))
-
-
-def reasons(cluster: MemoryCluster, run: str) -> list[str]:
-    return [event["reason"] for event in cluster.events("DagRun", run)]
-
-
-def counts(cluster: MemoryCluster) -> dict[str, int]:
-    """Finished runs of the Dag by phase, as history has them."""
-    leader: Any = cluster.controller.leader
-    return {phase: leader.history.counts[("ns", "sales"), phase] for phase in ("Succeeded", "Failed")}
-
-
-async def failed_run(cluster: MemoryCluster, name: str = "one", **spec: Any) -> None:
-    """A run that has failed, and whose Pods would succeed from now on."""
-    cluster.dag("sales", tasks=TWO, **spec)
-    cluster.run("sales", name, fails=True)
-    await cluster.wait_phase(name, "Failed")
-    await cluster.eventually(lambda: counts(cluster)["Failed"] == 1, "its end is counted")
-    cluster.mend(name)
-
-
-async def running_run(cluster: MemoryCluster, name: str = "one", **spec: Any) -> Json:
-    """A run whose first Pod runs: that Pod."""
-    cluster.stays.add(name)
-    cluster.dag("sales", tasks=TWO, **spec)
-    cluster.run("sales", name)
-    await cluster.eventually(lambda: task(cluster, name, "load").get("state") == "Running", "its first task runs")
-    return pods(cluster, name)[0]
-
-
-def end(cluster: MemoryCluster, pod: Json, run: str = "one") -> None:
-    cluster.end(pod["metadata"]["name"], run)
-
+pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("quick_requests")]
 
 # Runs that have ended -------------------------------------------------------------------------------------------------
 
@@ -277,45 +219,6 @@ async def test_stop_lets_teardowns_run(cluster: MemoryCluster) -> None:
     assert task(cluster, "two", "clean")["state"] == "Succeeded"
 
 
-async def test_a_run_that_nobody_has_seen_yet_is_stopped_before_it_begins(cluster: MemoryCluster) -> None:
-    """The controller comes later than the request: it makes no Pod first."""
-    cluster.dag("sales", tasks=TWO)
-    cluster.run("sales", "before")
-    await cluster.wait_phase("before", "Succeeded")
-    await cluster.kill()
-    asked = {}
-    for number in range(10):
-        cluster.run("sales", f"run-{number}")
-        asked[f"run-{number}"] = cluster.ask(f"run-{number}", "Stop")
-    await cluster.start()
-    for name, request in asked.items():
-        assert (await cluster.wait_asked(name, request))["state"] == "Applied"
-        assert (await cluster.wait_phase(name, "Failed"))["reason"] == "Stopped"
-        assert pods(cluster, name) == []
-
-
-async def test_a_request_that_is_refused_or_taken_back_does_not_hold_up_a_run_for_ever(cluster: MemoryCluster) -> None:
-    cluster.dag("sales", tasks=TWO)
-    await cluster.kill()
-    for name in ("refused", "broken", "taken-back"):
-        cluster.run("sales", name)
-    cluster.ask("refused", "Rerun", tasks=["nothing"])
-    cluster.patch("dagruns", "broken", spec={"request": {"id": "x", "type": "Mark"}})
-    cluster.ask("taken-back", "Mark", tasks=["load"], state="Skipped")
-
-    def unreachable(method: str, plural: str, name: str, body: Json) -> None:
-        if plural == "dagruns" and name == "taken-back" and "requests" in body.get("status", {}):
-            raise ApiError(500, "InternalError", "not now")
-
-    cluster.before_write = unreachable
-    await cluster.start()
-    await cluster.wait_phase("refused", "Succeeded")
-    await cluster.wait_phase("broken", "Succeeded")
-    assert pods(cluster, "taken-back") == []
-    cluster.patch("dagruns", "taken-back", spec={"request": None})
-    await cluster.wait_phase("taken-back", "Succeeded")
-
-
 def test_params_that_a_status_has_no_more_are_removed() -> None:
     assert requests._patch({"params": {"a": 1}}, {})["params"] is None
     assert requests._patch({"params": {"a": 1, "b": 2}}, {"params": {"b": 3}})["params"] == {"a": None, "b": 3}
@@ -345,34 +248,6 @@ async def test_a_mark_while_the_pod_runs(cluster: MemoryCluster) -> None:
     await cluster.eventually(lambda: is_ended(pods(cluster, "one")[0]), "its Pod is ended")
     assert len(pods(cluster, "one")) == 1
     end(cluster, first)
-
-
-async def test_a_run_whose_dag_is_not_there_can_be_stopped(cluster: MemoryCluster) -> None:
-    cluster.run("nothing", "one")
-    await cluster.eventually(lambda: cluster.status("dagruns", "one").get("reason") == "DagNotFound", "it waits")
-    asked = cluster.ask("one", "Stop")
-    record = await cluster.wait_asked("one", asked)
-    assert record["state"] == "Applied"
-    assert cluster.status("dagruns", "one")["phase"] == "Failed"
-
-
-async def test_so_can_one_whose_dag_cannot_run(cluster: MemoryCluster) -> None:
-    cluster.dag("sales", tasks=[{**TWO[0], "dependsOn": ["report"]}, TWO[1]])
-    cluster.run("sales", "one")
-    await cluster.eventually(lambda: cluster.status("dagruns", "one").get("reason") == "DagNotAccepted", "it waits")
-    await cluster.wait_asked("one", cluster.ask("one", "Stop", message="a mistake"))
-    assert cluster.status("dagruns", "one")["message"] == "stopped by alice: a mistake"
-    await cluster.eventually(lambda: counts(cluster) == {"Succeeded": 0, "Failed": 1}, "it is counted")
-    await cluster.eventually(lambda: cluster.status("dags", "sales").get("lastRun") == "one", "the Dag names it")
-
-
-async def test_what_is_asked_of_a_run_that_waits_for_its_dag_comes_with_the_dag(cluster: MemoryCluster) -> None:
-    cluster.run("sales", "one")
-    await cluster.eventually(lambda: cluster.status("dagruns", "one").get("reason") == "DagNotFound", "it waits")
-    asked = cluster.ask("one", "Mark", tasks=["load"], state="Skipped")
-    cluster.dag("sales", tasks=TWO)
-    await cluster.wait_asked("one", asked)
-    await cluster.wait_phase("one", "Succeeded")
 
 
 async def begun(cluster: MemoryCluster, going_on: bool) -> Json | None:
@@ -515,45 +390,3 @@ async def test_pods_are_kept_for_a_run_that_runs_again(cluster: MemoryCluster) -
     end(cluster, pods(cluster, "one")[1])
     await cluster.wait_phase("one", "Succeeded")
     await cluster.eventually(lambda: not pods(cluster, "one"), "then they go")
-
-
-async def test_a_suspended_run_starts_nothing_more(cluster: MemoryCluster) -> None:
-    first = await running_run(cluster)
-    cluster.patch("dagruns", "one", spec={"suspend": True})
-    await cluster.eventually(
-        lambda: str(cluster.status("dagruns", "one").get("message")).startswith("suspended"), "status says so"
-    )
-    complete, _ = cluster.status("dagruns", "one")["conditions"]
-    assert (complete["status"], complete["reason"]) == ("False", "Suspended")
-    cluster.stays.clear()
-    end(cluster, first)
-    await cluster.eventually(lambda: task(cluster, "one", "report").get("state") == "Scheduled", "the next is ready")
-    assert task(cluster, "one", "report")["message"] == "waits: the run is suspended"
-    await cluster.kill()
-    await cluster.start()
-    assert not pods(cluster, "one", "report")
-    cluster.patch("dagruns", "one", spec={"suspend": False})
-    status = await cluster.wait_phase("one", "Succeeded")
-    assert "message" not in status
-    assert len(pods(cluster, "one")) == 1
-
-
-async def test_a_run_that_is_made_suspended_stays_in_the_queue(cluster: MemoryCluster) -> None:
-    cluster.dag("sales")
-    cluster.run("sales", "one", suspend=True)
-    status = await cluster.wait_phase("one", "Queued")
-    assert status["message"].startswith("suspended")
-    cluster.patch("dagruns", "one", spec={"suspend": None})
-    await cluster.wait_phase("one", "Succeeded")
-
-
-async def test_what_is_asked_of_a_suspended_run_is_carried_out(cluster: MemoryCluster) -> None:
-    await failed_run(cluster)
-    cluster.patch("dagruns", "one", spec={"suspend": True})
-    await cluster.wait_asked("one", cluster.ask("one", "Rerun"))
-    await cluster.wait_phase("one", "Queued")
-    await cluster.wait_asked("one", cluster.ask("one", "Mark", tasks=["load"], state="Succeeded"))
-    assert len(pods(cluster, "one")) == 1
-    cluster.patch("dagruns", "one", spec={"suspend": False})
-    await cluster.wait_phase("one", "Succeeded")
-    assert [len(pods(cluster, "one", name)) for name in ("load", "report")] == [1, 1]
