@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tradewind.kube.client import KubeClient, Params, Partial
+from tradewind.kube.client import KubeClient
 
 AT_ONCE = 8
 
@@ -26,27 +26,13 @@ class Lane(KubeClient):
     async def close(self) -> None:
         """There is nothing to close."""
 
-    async def request_bytes(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Params | None = None,
-        body: Any = None,
-        content_type: str | None = None,
-        partial: Partial = False,
-        timeout: float | None = None,
-    ) -> bytes:
+    async def request_bytes(self, method: str, path: str, **options: Any) -> bytes:
         """As the client does it, in its turn."""
         async with self._turns:
-            return await self._client.request_bytes(
-                method, path, params=params, body=body, content_type=content_type, partial=partial, timeout=timeout
-            )
+            return await self._client.request_bytes(method, path, **options)
 
     @contextlib.asynccontextmanager
-    async def stream(
-        self, path: str, *, params: Params | None = None, idle_timeout: float
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream(self, path: str, **options: Any) -> AsyncIterator[AsyncIterator[bytes]]:
         """As the client does it."""
-        async with self._client.stream(path, params=params, idle_timeout=idle_timeout) as pieces:
+        async with self._client.stream(path, **options) as pieces:
             yield pieces

@@ -28,6 +28,17 @@ def pods(cluster: MemoryCluster, run: str) -> list[str]:
     return [pod["metadata"]["name"] for pod in labelled]
 
 
+async def appointed(cluster: MemoryCluster) -> Retention:
+    """What knows when the Pods of the run r, which has finished, are due."""
+    cluster.dag("d")
+    cluster.run("d", "r")
+    await cluster.wait_phase("r", "Succeeded")
+    leader = cluster.controller.leader
+    assert leader is not None
+    await cluster.eventually(lambda: len(leader.retention), "there is an appointment")
+    return leader.retention
+
+
 async def test_the_pods_of_a_run_go_in_time_and_the_run_stays(cluster: MemoryCluster) -> None:
     cluster.dag("d", podRetention="1s")
     cluster.run("d", "r")
@@ -40,27 +51,17 @@ async def test_the_pods_of_a_run_go_in_time_and_the_run_stays(cluster: MemoryClu
 
 
 async def test_by_default_they_stay_for_a_day(cluster: MemoryCluster) -> None:
-    cluster.dag("d")
-    cluster.run("d", "r")
-    await cluster.wait_phase("r", "Succeeded")
-    leader = cluster.controller.leader
-    assert leader is not None
-    await cluster.eventually(lambda: len(leader.retention), "there is an appointment")
-    (appointment,) = leader.retention._known.values()
+    kept = await appointed(cluster)
+    (appointment,) = kept._known.values()
     assert timedelta(hours=23, minutes=59) < appointment.due - datetime.now(UTC) <= timedelta(days=1)
 
 
 async def test_a_run_that_is_deleted_is_forgotten(cluster: MemoryCluster) -> None:
-    cluster.dag("d")
-    cluster.run("d", "r")
-    await cluster.wait_phase("r", "Succeeded")
-    leader = cluster.controller.leader
-    assert leader is not None
-    await cluster.eventually(lambda: len(leader.retention), "there is an appointment")
+    kept = await appointed(cluster)
     cluster.delete("dagruns", "r")
     for pod in pods(cluster, "r"):
         cluster.delete("pods", pod)
-    await cluster.eventually(lambda: not len(leader.retention), "it is forgotten")
+    await cluster.eventually(lambda: not len(kept), "it is forgotten")
 
 
 async def test_the_next_leader_keeps_the_appointments_and_asks_of_no_run_before(cluster: MemoryCluster) -> None:

@@ -178,6 +178,7 @@ class Cluster:
             ) from error
         except requests.exceptions.RequestException as error:
             raise CliError(f"the request for {kind} {name} failed: {error}") from error
+        # pykube raises NotImplementedError for plugins of an API version, or with an answer, that it does not know.
         except (subprocess.CalledProcessError, NotImplementedError, FileNotFoundError) as error:
             raise CliError(f"cannot get credentials for the context {self.context!r}: {error}") from error
         except KubernetesError as error:
