@@ -383,8 +383,9 @@ class Invariants:
                 self.world.fail(f"the status of Dag {name} is of generation {status.get('observedGeneration')}")
             runs = [run for run in self.world.server.all(DAGRUNS) if run["spec"]["dag"] == name]
             # Those of each Backfill count apart, while it is there; its failed ones have no limit, nor have those of
-            # ticks that catchup would make again.
-            ahead = status.get("lastScheduleTime", "") if spec.get("catchup") else "9999"
+            # ticks that would be made again: by catchup, or since the Dag is suspended before its status tells of them.
+            again = spec.get("catchup") or spec.get("suspend")
+            ahead = status.get("lastScheduleTime", "") if again else "9999"
             counts = Counter(
                 (self.backfills.of_run(run), run["status"]["phase"])
                 for run in runs

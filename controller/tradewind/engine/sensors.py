@@ -66,8 +66,9 @@ def look_again_later(run: "RunState", instance: "TaskInstance", report: TryRepor
     sensor = instance.task.sensor
     if sensor is None:
         raise ValueError(f"{instance.name} is no sensor")
-    started = report.started_at and believable(report.started_at, instance.queued_at, now)
-    ended = believable(report.finished_at, instance.container_started_at or started or instance.queued_at, now)
+    earliest = instance.queued_at or instance.scheduled_at
+    started = report.started_at and believable(report.started_at, earliest, now)
+    ended = believable(report.finished_at, instance.container_started_at or started or earliest, now)
     instance.first_poke_at = instance.first_poke_at or started or ended
     instance.started_at = instance.started_at or started
     why = gave_up(instance, ended)

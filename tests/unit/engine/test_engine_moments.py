@@ -45,6 +45,13 @@ def test_a_node_whose_clock_is_behind_has_no_less_time(behind: timedelta) -> Non
     assert world.state("a") is TaskState.SUCCEEDED
 
 
+def test_a_poke_that_ended_before_anybody_saw_it_start_did_not_start_before_it_was_ready() -> None:
+    world = World(task("a", sensor={"interval": "1m", "timeout": "10m"}))
+    world.fail("a", started_at=START - MINUTE, finished_at=START - MINUTE + SECOND)
+    assert times(world) == sorted(times(world))
+    assert world.entry("a")["firstPokeAt"] == format_time(START), "its timeout counts from there"
+
+
 @pytest.mark.parametrize("ahead", [MINUTE, HOUR])
 def test_a_node_whose_clock_is_ahead_has_no_more_time_and_its_retries_come_when_they_should(ahead: timedelta) -> None:
     world = World(task("a", timeout="2m", retries={"limit": 1, "delay": "30s"}))
