@@ -1,6 +1,7 @@
 """Tries that never start, are killed, or take too long: each says why in the words of Kubernetes."""
 
-from spaces import Space, task
+from pod_watch import has_ended
+from spaces import task
 from stage import Stage, side_by_side
 
 from cluster import Manifest, moment
@@ -100,11 +101,7 @@ def test_a_run_that_takes_too_long_is_ended(stage: Stage) -> None:
     status = space.wait_finished(run)
     assert (status["phase"], status["reason"]) == ("Failed", "RunTimeout")
     assert {entry["state"] for entry in status["tasks"]} == {"Skipped"}
-    space.eventually(lambda: all_over(space, run), "its Pod has ended")
-
-
-def all_over(space: Space, run: str) -> bool:
-    return all(pod.status.phase in ("Succeeded", "Failed") for pod in space.pods_of(run))
+    space.eventually(lambda: all(map(has_ended, space.pods_of(run))), "its Pod has ended")
 
 
 @side_by_side

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pod_watch import has_ended
 from spaces import Space, stay, task
 from stage import Stage, side_by_side
 
@@ -105,7 +106,7 @@ def test_a_run_is_stopped(stage: Stage) -> None:
     status = space.status(run)
     assert (status["phase"], status["reason"]) == ("Failed", "Stopped")
     assert "not today" in status["message"]
-    space.eventually(lambda: not space.pods_of(run), "its Pods are gone")
+    space.eventually(lambda: all(map(has_ended, space.pods_of(run))), "its Pod has ended")
     refused = tradewind(space, "stop", run)
     assert refused.returncode == 1
     assert refused.stderr == "refused: the run has ended already: Failed\n"
