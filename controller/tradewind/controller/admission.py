@@ -55,7 +55,7 @@ class Admission:
         if not review.has_new_spec:
             return
         found = review.object
-        _refuse(found, (await off_loop(partial(validate_dag, found.manifest())))[1])
+        _refuse(found, (await off_loop(found.namespace, partial(validate_dag, found.manifest())))[1])
         if self._authorizer is not None:
             why = await why_no_pods(self._authorizer, found.namespace, review.user_info)
             if why:
@@ -68,7 +68,7 @@ class Admission:
         problems: list[Problem] = []
         if old is None:
             dag = await self._dag_of(found.namespace, spec.get("dag"))
-            problems = (await off_loop(partial(validate_dag_run, found.manifest(), dag)))[1]
+            problems = (await off_loop(found.namespace, partial(validate_dag_run, found.manifest(), dag)))[1]
         problems += check_bucket(found.metadata, old.metadata if old else None)
         request = spec.get("request")
         if not problems and request and request != (old.spec.get("request") if old else None):
@@ -82,7 +82,9 @@ class Admission:
             found = review.object
             dag = await self._dag_of(found.namespace, found.spec.get("dag"))
             now = datetime.now(UTC)
-            _refuse(found, (await off_loop(partial(validate_backfill, found.manifest(), dag, now=now)))[1])
+            _refuse(
+                found, (await off_loop(found.namespace, partial(validate_backfill, found.manifest(), dag, now=now)))[1]
+            )
 
     async def pool(self, review: Review) -> None:
         """A bad Pool's labels can be changed."""
@@ -93,7 +95,7 @@ class Admission:
         """The Dag that a DagRun or Backfill names, as far as it is known and can be read."""
         known = self._cluster if isinstance(name, str) else None
         found = await known.find_dag((namespace, name)) if known else None
-        return await off_loop(partial(_spec_of, found)) if found else None
+        return await off_loop(namespace, partial(_spec_of, found)) if found else None
 
     async def _dag_asked_of(self, run: Reviewed, spec: Mapping[str, Any], request: Mapping[str, Any]) -> DagSpec | None:
         """The Dag that the names in a request are of. None where it is another revision than that of now: only the
@@ -109,7 +111,7 @@ class Admission:
             and pinned != revision_name(name, content_hash(found.metadata.uid, found.spec))
         ):
             return None
-        return await off_loop(partial(_spec_of, found))
+        return await off_loop(run.namespace, partial(_spec_of, found))
 
 
 class _Status(msgspec.Struct):

@@ -67,7 +67,7 @@ class DagChecks:
 
     async def _look(self, dag: DagObject) -> None:
         try:
-            self._known[_key(dag)] = await in_thread(lambda: _check(dag, None))
+            self._known[_key(dag)] = await in_thread(dag.metadata.namespace, lambda: _check(dag, None))
         finally:
             del self._running[_version(dag)]
         self._on_checked(_key(dag))

@@ -52,8 +52,10 @@ class Entry:
     trouble: Trouble | None = None
     """What is wrong with the last tick."""
     backoff: Backoff = field(default_factory=lambda: Backoff(*OLD_RUN_BACKOFF))
-    unseen: set[str] = field(default_factory=set)
-    """Runs that were made and that the scheduler has not been told of yet; they take room too."""
+    unseen: dict[str, datetime] = field(default_factory=dict)
+    """Runs that were made, and when, and that the scheduler has not been told of yet; they take room too."""
+    looking: bool = False
+    """Whether those that are missed are still there is being found out."""
     last_run: str | None = None
     last_run_phase: str | None = None
     last_run_ended: datetime | None = None

@@ -48,6 +48,8 @@ CLOCKS_AGREE = timedelta(minutes=1)
 """Runs end by the clocks of controllers and nodes, which may differ by this."""
 TRY_AGAIN = 5.0
 """Seconds until runs that could not be made are tried again."""
+MISSED_AFTER = timedelta(seconds=30)
+"""Of a run that was made the watch tells sooner."""
 
 
 class Dags:
@@ -125,14 +127,14 @@ class Dags:
         """A run of a Dag is scheduled from now on."""
         entry = self.entries.get((state.info.namespace, state.info.dag))
         if entry is not None:
-            entry.unseen.discard(state.info.name)
+            entry.unseen.pop(state.info.name, None)
             self.changed(entry.key)
 
     def run_gone(self, key: Key, dag: str) -> None:
         """A run has ended or was deleted, perhaps without ever having been scheduled."""
         entry = self.entries.get((key[0], dag))
         if entry is not None:
-            entry.unseen.discard(key[1])
+            entry.unseen.pop(key[1], None)
             self.changed(entry.key)
 
     def run_finished(self, run: EndedRun) -> None:
@@ -278,7 +280,8 @@ class Dags:
         if entry.revision not in (before.revision if same and before else status.get("revision"), ""):
             self._history.revised(key)
         if same and before:
-            entry.creating, entry.status_task, entry.unseen = before.creating, before.status_task, before.unseen
+            entry.creating, entry.status_task = before.creating, before.status_task
+            entry.unseen, entry.looking = before.unseen, before.looking
             entry.trouble, entry.backoff = before.trouble, before.backoff
             entry.written_at, entry.has_ended = before.written_at, before.has_ended
             entry.last_run, entry.last_run_phase = before.last_run, before.last_run_phase
@@ -303,6 +306,7 @@ class Dags:
             return
         if entry.creating or self.failure_limits.is_counting(entry.key):
             return
+        missed_at = self._look_for_missed(entry, now)
         active = self._scheduler.active_runs(*entry.key) + len(entry.unseen)
         room = max_active_runs(spec) - active
         after = counts_from(spec, entry.created_at, entry.last)
@@ -314,7 +318,38 @@ class Dags:
             entry.creating = True
             self._spawn(self._create_runs(entry, due.create), f"runs of {entry.key[1]}", partial(self._created, entry))
         else:
-            self._wake_at(entry, due.wake_at)
+            self._wake_at(entry, min(filter(None, (due.wake_at, missed_at)), default=None))
+
+    def _look_for_missed(self, entry: Entry, now: datetime) -> datetime | None:
+        """Ask for runs that were made and that nothing is heard of: no watch tells of one that was deleted while none
+        was open. When to look again."""
+        if not entry.unseen:
+            return None
+        known = self._cluster.runs_of(entry.key)
+        missed = [name for name, made in entry.unseen.items() if now - made >= MISSED_AFTER and name not in known]
+        if missed and not entry.looking:
+            entry.looking = True
+            looked = partial(self._looked, entry)
+            self._spawn(self._look_for(entry, missed), f"runs of {entry.key[1]} that are missed", looked)
+        return now + MISSED_AFTER
+
+    async def _look_for(self, entry: Entry, missed: list[str]) -> None:
+        for name in missed:
+            try:
+                gone = not await self._runs.is_active(entry.key[0], name)
+            except KubeError as error:
+                gone = False
+                log.warning("cannot look for DagRun %s/%s: %s", entry.key[0], name, error)
+            if gone:
+                entry.unseen.pop(name, None)
+            elif name in entry.unseen:
+                entry.unseen[name] = self._clock.now()
+        self._looked(entry)
+
+    def _looked(self, entry: Entry) -> None:
+        for each in (entry, self._current(entry)):
+            each.looking = False
+        self.changed(entry.key)
 
     def _wake_at(self, entry: Entry, moment: datetime | None) -> None:
         """Look at a Dag again at that moment."""

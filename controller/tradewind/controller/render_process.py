@@ -17,6 +17,7 @@ from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.api.variables import MissingVariableError
+from tradewind.controller.turns import Path, Turns
 from tradewind.engine.rendering import RenderedTask, TemplateError, render_values
 
 SECONDS = 5
@@ -31,15 +32,15 @@ _TOO_SLOW = f"its templates take more than {SECONDS} s to fill in; make them sim
 
 
 class RenderProcess:
-    """Fills in the templates of tasks, one after the other."""
+    """Fills in the templates of tasks, one after the other; who asks for much delays few but themselves."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._turns = Turns(lambda: _AT_ONCE)
 
-    async def render(self, task: ResolvedTask, values: Mapping[str, Any]) -> RenderedTask:
-        """As `render_values`. Raises TemplateError."""
+    async def render(self, path: Path, task: ResolvedTask, values: Mapping[str, Any]) -> RenderedTask:
+        """As `render_values`; `path` is whose turn it takes. Raises TemplateError."""
         given = pickle.dumps((task, dict(values)))
-        async with self._turn:
+        async with self._turns.take(path):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", __name__), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
             )

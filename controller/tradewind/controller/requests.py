@@ -252,7 +252,7 @@ class Requests:
         newest = latest or revision
         if request.type == "Rerun" and not why:
             check = partial(check_params, newest.spec.params or {}, spec.params or {})
-            why = summary(await off_loop(check)) or None
+            why = summary(await off_loop(asked.key[0], check)) or None
 
         version, newer = (
             Version(self._versions.info(asked.found, spec, asked.status, each, now), each.dag, each.graph)

@@ -98,7 +98,8 @@ class ReviewServer:
         """Listen until the stack is closed. Raises OSError."""
         app = web.Application(client_max_size=MAX_REVIEW)
         app.add_routes([web.post("/validate", self.answer)])
-        runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        # The API server waits for some seconds: what it has given up must not keep others waiting.
+        runner = web.AppRunner(app, handle_signals=False, access_log=None, handler_cancellation=True)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "0.0.0.0", port, ssl_context=tls).start()

@@ -99,7 +99,7 @@ class Revisions:
             return self._recall(namespace, name) or await self._store(namespace, of, uid, name, run_fields(dag.spec))
 
     async def _store(self, namespace: str, dag: str, uid: str, name: str, fields: dict[str, Any]) -> Revision:
-        revision = await off_loop(partial(self._read, name, dag, fields))
+        revision = await off_loop(namespace, partial(self._read, name, dag, fields))
         body = {
             "apiVersion": "apps/v1",
             "kind": "ControllerRevision",
@@ -137,7 +137,7 @@ class Revisions:
         data = stored.get("data")
         fields = data.get("spec") if isinstance(data, dict) else None
         of = (stored["metadata"].get("labels") or {}).get(names.LABEL_DAG, "")
-        revision = await off_loop(partial(self._read, name, of, fields))
+        revision = await off_loop(namespace, partial(self._read, name, of, fields))
         self._remember(namespace, revision)
         return revision
 

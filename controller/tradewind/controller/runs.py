@@ -240,7 +240,7 @@ class Runs:
             raise
         if not status.get("startedAt"):
             await self._unscheduled.claim(key, found, spec.dag)
-            problems = await off_loop(partial(check_params, revision.spec.params or {}, spec.params or {}))
+            problems = await off_loop(key[0], partial(check_params, revision.spec.params or {}, spec.params or {}))
             if problems:
                 self._refusing.add(found.metadata.uid)
                 await self._unscheduled.reject(key, found, problems)

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from tradewind.controller import tick_runs
 from tradewind.controller.resources import DAGRUNS, regarding
+from tradewind.engine.states import FINISHED_PHASES
 from tradewind.engine.task_instance import format_time
 from tradewind.engine.timetables import Tick
 from tradewind.kube.client import KubeClient
@@ -42,23 +44,33 @@ class ScheduledRuns:
         self._observe_delay, self._clock = observe_delay, clock
 
     async def make(
-        self, dag: Key, dag_uid: str, tick: Tick, unseen: set[str], *, wanted: Callable[[], bool]
+        self, dag: Key, dag_uid: str, tick: Tick, unseen: dict[str, datetime], *, wanted: Callable[[], bool]
     ) -> NameTaken | None:
-        """Make the run of a tick, unless there is one, and add its name to `unseen`. Its name is fixed by the tick:
+        """Make the run of a tick, unless there is one, and note in `unseen` when. Its name is fixed by the tick:
         however often this is tried, there is one. NameTaken if it gets none. Raises OldRun, KubeError."""
         body = tick_runs.manifest(*dag, dag_uid, tick, "Scheduled")
         name = body["metadata"]["name"]
         # Its watch event may be here before the answer.
-        unseen.add(name)
+        unseen[name] = self._clock.now()
         try:
             await self._writer.create(DAGRUNS, dag[0], body, priority=Priority.TICK, wanted=wanted)
         except KubeError as error:
-            unseen.discard(name)
+            unseen.pop(name, None)
             if not (isinstance(error, ApiError) and error.is_already_exists):
                 raise
             return await self._look(dag, dag_uid, name, tick)
         self._observe_delay(dag, (self._clock.now() - tick.logical_date).total_seconds())
         return None
+
+    async def is_active(self, namespace: str, name: str) -> bool:
+        """Whether there is such a run, and it has not finished. Raises KubeError."""
+        try:
+            found = await self._client.get(DAGRUNS, namespace, name)
+        except ApiError as error:
+            if error.is_not_found:
+                return False
+            raise
+        return found.get("status", {}).get("phase") not in FINISHED_PHASES
 
     async def _look(self, dag: Key, dag_uid: str, name: str, tick: Tick) -> NameTaken | None:
         try:

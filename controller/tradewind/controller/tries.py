@@ -21,7 +21,7 @@ from tradewind.controller.pods.observation import is_over, observe, run_uid_of, 
 from tradewind.controller.quotas import Quotas
 from tradewind.controller.render_process import RenderProcess
 from tradewind.controller.resources import PodObject
-from tradewind.controller.turns import Turn, Turns
+from tradewind.controller.turns import Path, Turn, Turns
 from tradewind.engine import known_tries
 from tradewind.engine.rendering import OutOfFuel, RenderedTask, render_a_little, template_values
 from tradewind.engine.run import RunState
@@ -125,7 +125,7 @@ class Tries:
             message = f"waits for the end of Pod {left!r}, which an earlier try left"
             self._report(info.uid, _postponed(key, "EarlierTryRuns", message))
             return
-        async with self._turns.take((info.namespace, info.dag, info.uid), run.node(key.task).weight) as turn:
+        async with self._turns.take(_whose(info), run.node(key.task).weight) as turn:
             if not self._is_wanted(run, key):
                 return
             if run.suspended and run.node(key.task).state_of(key.index) is TaskState.SCHEDULED:
@@ -211,7 +211,7 @@ class Tries:
             return render_a_little(start.task, values)
         except OutOfFuel:
             turn.release()
-        rendered = await self._render_process.render(start.task, values)
+        rendered = await self._render_process.render(_whose(run.info), start.task, values)
         return rendered if self._is_wanted(run, start.key) else None
 
     def _is_wanted(self, run: RunState, key: TryKey) -> bool:
@@ -425,6 +425,11 @@ def _why_stray(run: RunState, pod: PodObject) -> str:
     if instance is None or identity is None or not instance.finished or instance.number != identity.number:
         return SUPERSEDED
     return instance.reason or run.reason or SUPERSEDED
+
+
+def _whose(info: RunInfo) -> Path:
+    """Who takes turns with others: each namespace, in it each Dag, and of that each run."""
+    return info.namespace, info.dag, info.uid
 
 
 def _is_of(pod: PodObject, run_uid: str, key: TryKey) -> bool:

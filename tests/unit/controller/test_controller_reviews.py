@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from socket import socket
 from typing import Any
 
 import orjson
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from tradewind.controller import reviews
+from tradewind.controller.certificates import make_bundle
 from tradewind.controller.reviews import Refused, Review, ReviewServer
+from tradewind.controller.webhook_tls import Shown
 
 pytestmark = pytest.mark.unit
 
@@ -121,3 +126,26 @@ async def test_what_is_no_review(client: Any, decision: Decision) -> None:
 async def test_whether_the_spec_is_new(client: Any, decision: Decision, old: Json, new: Json, differs: bool) -> None:
     await ask(client, review(new, old))
     assert decision.seen[0].has_new_spec is differs
+
+
+async def test_who_has_given_up_is_not_served(decision: Decision) -> None:
+    shown, bundle = Shown(), make_bundle(["localhost"], datetime.now(UTC))
+    shown.show(bundle.certificate, bundle.key)
+    ended = asyncio.Event()
+
+    async def slow(review: Review) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async with AsyncExitStack() as stack:
+        with socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = found.getsockname()[1]
+        await ReviewServer({"dags": slow}).serve(port, shown.context, stack)
+        session = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(0.5)))
+        with pytest.raises(TimeoutError):
+            await session.post(f"https://localhost:{port}/validate", data=orjson.dumps(review({})), ssl=False)
+        async with asyncio.timeout(5):
+            await ended.wait()

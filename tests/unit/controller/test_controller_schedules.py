@@ -10,7 +10,7 @@ import pytest
 from memory_cluster import ApiError, Json, MemoryCluster, nothing
 
 from apiserver import ControllerManager
-from tradewind.controller import background, dag_entry
+from tradewind.controller import background, dag_entry, dags
 
 pytestmark = pytest.mark.unit
 
@@ -223,3 +223,23 @@ async def test_no_run_is_made_of_a_dag_that_is_deleted_while_the_server_is_busy(
     busy = False
     await asyncio.sleep(0.5)
     assert uids(cluster) == {}
+
+
+async def test_a_run_that_no_watch_told_of_takes_no_room_once_it_is_gone(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dags, "MISSED_AFTER", timedelta(seconds=0.2))
+    requests: list[str] = []
+    cluster.before_request = lambda request: requests.append(f"{request.method} {request.path}")
+    for informer in cluster.controller.cluster.informers:
+        if informer.resource.plural == "dagruns":
+            monkeypatch.setattr(informer, "_keep", lambda key: False)
+    cluster.dag("d", schedule={"every": "1s"}, maxActiveRuns=1)
+    await cluster.eventually(lambda: cluster.names("dagruns"), "the first run")
+    [unseen] = cluster.names("dagruns")
+    await asyncio.sleep(1.5)
+    assert cluster.names("dagruns") == [unseen], "as long as it is there it counts"
+    looked = requests.count(f"GET /apis/tradewind.dev/v1alpha1/namespaces/ns/dagruns/{unseen}")
+    assert 2 <= looked <= 8, "it is looked for from time to time"
+    cluster.delete("dagruns", unseen)
+    await cluster.eventually(lambda: cluster.names("dagruns"), "the next run")

@@ -1,13 +1,17 @@
 """Whose Pod is made next: nobody waits for all that another asks for."""
 
 import asyncio
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from memory_cluster import MemoryCluster
 
 from tradewind.controller import tries
+from tradewind.controller.off_loop import in_thread
 from tradewind.controller.quotas import FIRST_PAUSE, LONGEST_PAUSE, Quotas
+from tradewind.controller.render_process import RenderProcess
 from tradewind.controller.turns import Turns
 from tradewind.kube.errors import ApiError
 
@@ -203,3 +207,35 @@ async def test_a_full_quota_is_not_asked_by_each_task(cluster: MemoryCluster) ->
     await cluster.eventually(lambda: "exceeded quota: few" in str(entry()), "tasks say what they wait for")
     await asyncio.sleep(0.5)
     assert len(asked) < 3 * tries.MADE_AT_ONCE, len(asked)
+
+
+async def test_hard_templates_of_one_namespace_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\ncat >/dev/null\necho \'{"command": null, "args": null, "env": []}\'\n')
+    python.chmod(0o755)
+    monkeypatch.setattr("tradewind.controller.render_process.sys.executable", str(python))
+    process, order = RenderProcess(), []
+
+    async def render(namespace: str, number: int) -> None:
+        await process.render((namespace, "dag", "uid"), None, {})  # type: ignore[arg-type]
+        order.append(f"{namespace}{number}")
+
+    greedy = [asyncio.create_task(render("greedy", number)) for number in range(6)]
+    await asyncio.sleep(0)
+    await asyncio.gather(render("other", 0), *greedy)
+    assert order.index("other0") <= 2
+
+
+async def test_checks_of_one_namespace_wait_for_each_other() -> None:
+    order: list[str] = []
+
+    async def check(namespace: str) -> None:
+        await in_thread(namespace, lambda: time.sleep(0.02))
+        order.append(namespace)
+
+    greedy = [asyncio.create_task(check("greedy")) for _ in range(12)]
+    await asyncio.sleep(0)
+    await asyncio.gather(check("other"), *greedy)
+    assert order.index("other") <= 5

@@ -164,7 +164,7 @@ class Worker:
             return True
         dag, found = self._dag(spec.dag)
         dag_spec = DagSpec.model_validate(found.spec)
-        problems = (await off_loop(partial(validate_backfill, manifest, dag_spec)))[1]
+        problems = (await off_loop(self.key[0], partial(validate_backfill, manifest, dag_spec)))[1]
         timetable = pinned(dag_spec, dag.created_at)
         ticks = [] if problems else await self._ticks_of(timetable, spec)
         problems = problems or check_ticks(ticks, spec, timetable)
