@@ -92,8 +92,14 @@ def test_templates_see_the_runs_before(stage: Stage) -> None:
     space, _ = stage.space_and_controller("past-templates")
     text = "[\"{{ prevLogicalDate | d('') }}\", \"{{ prevDataIntervalEndSuccess | d('') }}\"]"
     script = f"echo '{text}' >$TRADEWIND_OUTPUT; exit {{{{ params.code }}}}"
-    space.dag("daily", task("load", script, failExitCodes=[1]), params=PARAMS, maxActiveRuns=1)
-    runs = [day_run(space, "daily", day, params={"code": int(day == 3)}) for day in (2, 3, 4)]
+    space.pool("gate", 0)
+    space.dag("daily", task("load", script, failExitCodes=[1], pool="gate"), params=PARAMS, maxActiveRuns=1)
+    runs: list[str] = []
+    for day, phase in ((2, "Running"), (3, "Queued"), (4, "Queued")):
+        run = day_run(space, "daily", day, params={"code": int(day == 3)})
+        space.eventually(lambda run=run, phase=phase: space.status(run).get("phase") == phase, f"{run} is {phase}")
+        runs.append(run)
+    space.witness.patch(space.name, "pools", "gate", {"spec": {"slots": 1}})
     for run in runs:
         space.wait_finished(run)
     assert [space.status(run)["phase"] for run in runs] == ["Succeeded", "Failed", "Succeeded"]

@@ -1,13 +1,13 @@
 """Which runs are loaded next, and how many at once.
 
 After a change of leader there may be thousands. Those that have begun come first, since they hold slots; the others in
-the order in which they leave their queue. What it takes to load one is not divided any further, and of that there is
-one piece at most in each turn of the event loop: between two of them the Lease is renewed and probes are answered.
+the order in which they leave their queue. What it takes to load one comes in pieces, of which there is one at most in
+each turn of the event loop: between two of them Pods are heard of and probes are answered.
 """
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any
 
 from tradewind.controller.background import Spawn
 from tradewind.kube.objects import Key
+from tradewind.kube.working_on import working_on
 
 AT_ONCE = 16
 """Runs that may wait for an answer of the API server while they are loaded."""
@@ -66,10 +67,19 @@ class LoadQueue:
 
     @asynccontextmanager
     async def piece(self) -> AsyncIterator[None]:
-        """Do the work on one run that is not divided any further; within it nothing is waited for."""
+        """Do a piece of the work on one run; within it nothing is waited for."""
         async with self._piece:
             await asyncio.sleep(0)
             yield
+
+    async def work(self, run: Key, pieces: Iterator[None]) -> None:
+        """Do the work on one run that is offered in pieces."""
+        done = object()
+        found: object = None
+        while found is not done:
+            async with self.piece():
+                with working_on("DagRun", run):
+                    found = next(pieces, done)
 
     async def turn(self) -> None:
         """Wait for a turn of the event loop in which nothing else of this is done."""

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from tradewind.controller.background import Spawn
 from tradewind.controller.cluster import Cluster
@@ -26,6 +27,9 @@ from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key
 
 log = logging.getLogger(__name__)
+
+NOTED_AT_ONCE = 1000
+"""Runs, in one turn of the event loop."""
 
 
 class Past:
@@ -47,6 +51,7 @@ class Past:
         self._runs = runs
         self._spawn, self._wake = spawn, wake
         self._looking: set[Key] = set()
+        self._noting: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._followed: dict[str, Callable[[], None]] = {}
         """How to end what was begun for a run, by its UID."""
 
@@ -54,14 +59,26 @@ class Past:
         """Find out which runs come before one that is about to be scheduled. Raises KubeError."""
         run = ActiveRun.of(info)
         self._index.asks(run)
-        for other in self._cluster.runs_of(run.dag).values():
+        await self._find(run)
+
+    async def _note_all(self, dag: Key) -> None:
+        """Note the runs that there are, unless they were: what comes later is noted as it comes."""
+        async with self._noting.setdefault(dag, asyncio.Lock()):
+            while (line := self._index.incomplete(dag)) is not None:
+                await self._note_each(dag)
+                self._index.completed(dag, line)
+
+    async def _note_each(self, dag: Key) -> None:
+        """There may be thousands."""
+        for number, other in enumerate(list(self._cluster.runs_of(dag).values())):
+            if number % NOTED_AT_ONCE == NOTED_AT_ONCE - 1:
+                await asyncio.sleep(0)
             known = self._runs.get(other.metadata.uid)
             if known is not None and known.finished:
                 # Its status may not be written yet.
-                self._index.ended(run.dag, PastRun.of(known))
-            else:
+                self._index.ended(dag, PastRun.of(known))
+            elif self._cluster.is_active(other.metadata.uid):
                 self._note(other)
-        await self._find(run)
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
         """A DagRun came, changed, finished or went."""
@@ -123,6 +140,7 @@ class Past:
 
     async def _find(self, run: ActiveRun) -> None:
         """Read until the answer holds: runs may end, come back or go meanwhile."""
+        await self._note_all(run.dag)
         while (question := self._index.unknown(run.key)) is not None:
             before = [row for row in await list_ended(self._client, run.dag) if row.place[0] < run.place[0]]
             last = before[-1] if before else None

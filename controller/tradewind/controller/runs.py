@@ -251,8 +251,9 @@ class Runs:
         observed = await observe_pods(self._cluster, info.uid, self._loads.piece)
         async with self._loads.piece():
             with working_on("DagRun", key):
-                state = self._state(info, revision, status)
+                state = self._state(info, revision, status, unfold=False)
         try:
+            await self._loads.work(key, state.unfold())
             if not state.folded:
                 await self._loads.turn()
         except asyncio.CancelledError:
@@ -261,10 +262,10 @@ class Runs:
         with working_on("DagRun", key):
             self._add(key, found, state, status, observed)
 
-    def _state(self, info: RunInfo, revision: Revision, status: Mapping[str, Any]) -> RunState:
+    def _state(self, info: RunInfo, revision: Revision, status: Mapping[str, Any], *, unfold: bool = True) -> RunState:
         variables = partial(self._cluster.variables, info.namespace)
         slots, graph = self._scheduler.slots, revision.graph
-        return RunState(info, revision.dag, slots, status=status, graph=graph, variables=variables)
+        return RunState(info, revision.dag, slots, status=status, graph=graph, variables=variables, unfold=unfold)
 
     def _add(
         self,

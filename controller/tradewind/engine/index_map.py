@@ -30,7 +30,10 @@ class IndexMap:
 
     def get(self, index: int, otherwise: int = 0) -> int:
         """The number of an index."""
-        return next((number for number, indexes in self._by_number.items() if index in indexes), otherwise)
+        for number, indexes in self._by_number.items():
+            if index in indexes:
+                return number
+        return otherwise
 
     def set(self, index: int, number: int | None) -> None:
         """Give an index a number; None takes it away."""

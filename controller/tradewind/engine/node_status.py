@@ -6,7 +6,7 @@ those under way and those that ended badly, what people want to know.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tradewind.engine.task_node import TaskNode
 
 Key = TypeVar("Key", TaskState, int)
+AT_ONCE = 500
+"""Instances that are restored in one piece."""
 MAX_DUE = 200
 """Different moments at which instances go on by themselves; more are rounded up until so many are left."""
 _FIRST_TOLD = {state: place for place, state in enumerate((TaskState.RUNNING, TaskState.QUEUED, TaskState.SCHEDULED))}
@@ -160,8 +162,8 @@ def _due(due: Mapping[int, list[int]]) -> dict[str, str]:
 # Reading ------------------------------------------------------------------------------------------------------------
 
 
-def restore(node: "TaskNode", status: dict[str, Any]) -> None:
-    """Take over what an entry of a mapped task that has instances says."""
+def restore(node: "TaskNode", status: dict[str, Any]) -> Iterator[None]:
+    """Take over what an entry of a mapped task that has instances says, in pieces: there may be thousands that wait."""
     node.scheduled_at = parse_time(status.get("scheduledAt"))
     node.started_at = parse_time(status.get("startedAt"))
     node.finished_at = parse_time(status.get("finishedAt"))
@@ -189,8 +191,10 @@ def restore(node: "TaskNode", status: dict[str, Any]) -> None:
         if state is TaskState.NONE or state in at_rest:
             continue
         told = indexes if state is not TaskState.SCHEDULED else [*(indexes & IndexSet((*pokes, *details)))]
-        for index in list(told):
+        for number, index in enumerate(list(told), start=1):
             _restore_live(node, index, details.get(index), pokes.get(index), due.get(index))
+            if number % AT_ONCE == 0:
+                yield
 
 
 def _restore_due(node: "TaskNode", status: dict[str, Any]) -> None:

@@ -129,6 +129,8 @@ class PastIndex:
         """Loaded runs for which the last ended runs are to be found out again."""
         self.follows: list[Follow] = []
         self._dags: dict[DagKey, list[_Member]] = {}
+        self._complete: set[DagKey] = set()
+        """Dags of which all runs that there are have been noted."""
         self._members: dict[RunKey, _Member] = {}
 
     # What the caller tells ----------------------------------------------------------------------------------------
@@ -136,6 +138,15 @@ class PastIndex:
     def tracks(self, dag: DagKey) -> bool:
         """Whether a run of the Dag asks for earlier ones."""
         return dag in self._dags
+
+    def incomplete(self, dag: DagKey) -> object | None:
+        """What to tell completed() once all runs of the Dag that there are have been noted; None if they were."""
+        return None if dag in self._complete else self._dags.get(dag)
+
+    def completed(self, dag: DagKey, line: object) -> None:
+        """All have been noted that there are, unless the Dag was forgotten meanwhile."""
+        if self._dags.get(dag) is line:
+            self._complete.add(dag)
 
     def note(self, run: ActiveRun) -> None:
         """There is such a run, though it may not be scheduled yet."""
@@ -204,11 +215,12 @@ class PastIndex:
 
     def ended(self, dag: DagKey, past: PastRun) -> None:
         """A run has ended, or is otherwise than it was known to have ended."""
-        siblings = self._dags.get(dag, [])
-        if any(member.run.uid == past.uid for member in siblings):
+        member = self._members.get((dag[0], past.name))
+        if member is not None and member.run.uid == past.uid:
             return  # it runs again
+        siblings = self._dags.get(dag, [])
         for later in siblings[bisect_right(siblings, past.place[0], key=_date) :]:
-            if past in (later.ended, later.succeeded):
+            if _is(later.ended, past) or _is(later.succeeded, past):
                 continue
             if not later.known:
                 later.questions += 1
@@ -239,6 +251,12 @@ class PastIndex:
         return lookups, follows
 
     # What the scheduler asks --------------------------------------------------------------------------------------
+
+    def begins(self, state: "RunState") -> None:
+        """A run is about to leave the queue."""
+        member = self._members.get((state.info.namespace, state.info.name))
+        if member is not None and member.state is state and member.asks:
+            self._look(member, state)
 
     def advanced(self, state: "RunState") -> None:
         """Things may have happened in a run: tell those that wait for it, and follow what it waits for."""
@@ -296,16 +314,19 @@ class PastIndex:
         for follower in followers:
             self._refresh(follower)
         if not any(other.asks for other in member.siblings):
+            self._complete.discard(member.run.dag)
             for other in self._dags.pop(member.run.dag):
                 del self._members[other.run.key]
                 if other.state is not None:
                     other.state.moved = None
 
     def _refresh(self, member: _Member) -> None:
-        """The run before may be another, or has ended: look at all that waits for it."""
-        state = member.state
-        if state is None or not member.asks:
-            return
+        """The run before may be another, or has ended: look at all that waits for it. One that waits in the queue is
+        looked at once it begins: there may be thousands."""
+        if member.state is not None and member.asks and not member.state.folded:
+            self._look(member, member.state)
+
+    def _look(self, member: _Member, state: "RunState") -> None:
         previous = member.previous()
         if state.info.previous != previous:
             state.info = replace(state.info, previous=previous)
@@ -326,6 +347,10 @@ class PastIndex:
         if (past and past.uid) != (member.followed and member.followed.uid) and member.state is not None:
             member.followed = past
             self.follows.append(Follow(member.state.info, past))
+
+
+def _is(known: PastRun | None, past: PastRun) -> bool:
+    return known is not None and known.uid == past.uid and known == past
 
 
 def _place(member: _Member) -> RunPlace:

@@ -29,7 +29,7 @@ from tradewind.engine.past import PastRuns
 from tradewind.engine.rendering import item_values
 from tradewind.engine.run_end import ENDING_REASONS, run_end
 from tradewind.engine.run_info import Note, RunInfo, Stop, Wait
-from tradewind.engine.run_restore import is_at_rest, restore, restore_tasks, tasks_of
+from tradewind.engine.run_restore import finish, is_at_rest, restore, restore_tasks, tasks_of
 from tradewind.engine.run_status import run_status
 from tradewind.engine.skips import look_behind
 from tradewind.engine.slot_queue import SlotQueue
@@ -54,8 +54,10 @@ class RunState:
         status: Mapping[str, Any] | None = None,
         graph: Graph | None = None,
         variables: Callable[[], Variables] = Variables,
+        unfold: bool = True,
     ) -> None:
-        """`variables`: what the ConfigMaps of the run's namespace say at the moment it is called."""
+        """`variables`: what the ConfigMaps of the run's namespace say at the moment it is called. Without `unfold`
+        nothing may be asked of the run before unfold() has come to its end."""
         self.info = info
         self.variables = variables
         self.dag = dag
@@ -101,21 +103,30 @@ class RunState:
         """While the run is at rest: what status says of its tasks."""
         if status and status.get("phase"):
             restore(self, status)
+        if unfold:
+            finish(self.unfold())
+
+    def unfold(self) -> Iterator[None]:
+        """Make its tasks, unless it only waits in the queue, in pieces of some milliseconds."""
         if not is_at_rest(self):
-            _ = self.nodes
+            yield from self._unfold()
 
     @cached_property
     def nodes(self) -> list[TaskNode]:
         """Its tasks, made when they are first asked for: a run that only waits in the queue does without."""
+        finish(self._unfold())
+        nodes: list[TaskNode] = self.__dict__["nodes"]
+        return nodes
+
+    def _unfold(self) -> Iterator[None]:
         nodes = self.__dict__["nodes"] = tasks_of(self)
         kept, self.kept = self.kept, []
         if kept:
-            restore_tasks(self, kept)
+            yield from restore_tasks(self, kept)
         self.restore_run_timer()
         for node in nodes:
             if not node.finished:
                 self.recheck(node.position)
-        return nodes
 
     @property
     def folded(self) -> bool:

@@ -1,6 +1,6 @@
 """A run as its status says it is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tradewind.engine import node_status, sensors, wait_for
@@ -61,16 +61,22 @@ def tasks_of(run: "RunState") -> list[TaskNode]:
     ]
 
 
-def restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> None:
-    """Take over what DagRun.status says of the tasks."""
+def finish(pieces: Iterator[None]) -> None:
+    """Do all that is offered in pieces."""
+    for _ in pieces:
+        pass
+
+
+def restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> Iterator[None]:
+    """Take over what DagRun.status says of the tasks, in pieces."""
     try:
-        _restore_tasks(run, kept)
+        yield from _restore_tasks(run, kept)
     except Exception:
         run.release()  # nobody else could any more
         raise
 
 
-def _restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> None:
+def _restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> Iterator[None]:
     entries = {entry["name"]: entry for entry in kept}
     run.removed = [
         entry
@@ -94,14 +100,14 @@ def _restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> None:
     for node in run.nodes:
         entry = entries.get(node.task.name)
         if entry is not None:
-            _restore_node(run, node, entry)
+            yield from _restore_node(run, node, entry)
 
 
-def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> None:
+def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> Iterator[None]:
     if not node.count:
         _restore_whole(run, node)
         return
-    node_status.restore(node, entry)
+    yield from node_status.restore(node, entry)
     for state, indexes in node.ended().items():
         run.unfinished -= len(indexes)
         count_ended(run, node, state, indexes)
@@ -113,8 +119,10 @@ def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> N
         run.queue.add_all(node, ready)
     for moment in node.due.moments:
         run.timers.set_for_resting(moment, node)
-    for instance in list(node.live.values()):
+    for number, instance in enumerate(list(node.live.values()), start=1):
         _resume(run, instance)
+        if number % node_status.AT_ONCE == 0:
+            yield
 
 
 def _restore_whole(run: "RunState", node: "TaskNode") -> None:

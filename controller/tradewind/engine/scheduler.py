@@ -278,6 +278,8 @@ class Scheduler:
         run = self.runs[uid]
         self._queued[key].discard(uid)
         self._running[key].add(uid)
+        if self._past is not None:
+            self._past.begins(run)
         try:
             run.begin(now)
         except Exception as error:

@@ -134,7 +134,8 @@ class TaskNode:
             self.remembered.pop(index, None)
             self.due.discard(index)
             for numbers in (self.numbers, self.lost, self.preempted, self.tries_before):
-                numbers.set(index, None)
+                if numbers:
+                    numbers.set(index, None)
         return found
 
     def peek(self, index: int | None) -> TaskInstance | None:
@@ -212,7 +213,10 @@ class TaskNode:
         found = self.live.get(index)
         if found is not None:
             return found.state
-        return next((state for state, indexes in self.resting.items() if index in indexes), None)
+        for state, indexes in self.resting.items():
+            if index in indexes:
+                return state
+        return None
 
     def output_of(self, index: int | None) -> tuple[bool, Any]:
         """(whether there is one, output) of an instance that has ended."""

@@ -8,6 +8,8 @@ import pytest
 from memory_cluster import Json, MemoryCluster
 
 from apiserver import Request
+from tradewind.controller import past
+from tradewind.engine.past_index import PastIndex
 from tradewind.kube.errors import Unreachable
 
 pytestmark = pytest.mark.unit
@@ -168,6 +170,31 @@ async def test_templates_see_the_runs_before(cluster: MemoryCluster) -> None:
         "run-3": [f"{day(2)} {day(2)}"],
         "run-4": [f"{day(3)} {day(2)}"],
     }
+
+
+async def test_of_many_runs_each_is_noted_once(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.dag("sales", tasks=[LOAD], maxActiveRuns=1)
+    cluster.stays.add("run-10")
+    names = [f"run-{number}" for number in range(10, 60)]
+    for hour, name in enumerate(names):
+        cluster.run("sales", name, logicalDate=f"2026-03-{2 + hour // 24:02}T{hour % 24:02}:00:00Z")
+    await cluster.eventually(
+        lambda: all(cluster.status("dagruns", name).get("phase") for name in names), "all are loaded"
+    )
+    await cluster.stop()
+    noted: list[str] = []
+    note = PastIndex.note
+    monkeypatch.setattr(PastIndex, "note", lambda index, run: (noted.append(run.uid), note(index, run))[1])
+    monkeypatch.setattr(past, "NOTED_AT_ONCE", 7)
+    await cluster.start()
+    leader: Any = cluster.controller.leader
+    await cluster.eventually(lambda: len(leader.runs.records) == len(names), "all are loaded again")
+    assert len(noted) == len(set(noted)) == len(names)
+    cluster.stays.clear()
+    [pod] = cluster.names("pods")
+    cluster.end(pod, "run-10")
+    for name in names[:4]:
+        await cluster.wait_phase(name, "Succeeded")
 
 
 def args_of(pod: Json) -> list[str]:

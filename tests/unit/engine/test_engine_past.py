@@ -397,3 +397,15 @@ def test_templates_ask_too() -> None:
 
 def test_without_an_index_there_is_no_past() -> None:
     assert World(*CHAIN).started() == ["a"]
+
+
+def test_runs_that_wait_in_the_queue_are_looked_at_once_they_begin() -> None:
+    world = PastWorld(task("a", args=["{{ prevLogicalDate }}"]), maxActiveRuns=1)
+    queued = [world.load(f"q{number}", day(number)) for number in range(2, 50)]
+    before = [run.info for run in queued]
+    world.running("a", started_at=START)
+    world.end(world.run, "a")
+    assert queued[0].phase is RunPhase.RUNNING
+    previous = queued[0].info.previous
+    assert previous is not None and previous.logical_date == day(1)
+    assert [run.info for run in queued[1:]] == before[1:]
