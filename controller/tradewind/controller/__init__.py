@@ -57,6 +57,7 @@ endpoints.py         /metrics, /healthz and /readyz
 metrics.py           Prometheus metrics
 mirror.py            the state of the cluster as metrics
 logs.py              log output, as text or JSON
+heap.py              what the garbage collector looks through
 side_thread.py       the thread of election, probes, metrics and watchdog
 watchdog.py          how long the event loop is held, and by what
 """

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import gc
 import logging
 import os
 import ssl
@@ -20,6 +19,7 @@ from tradewind.api.crd import KINDS, SCHEMA_REVISION, SCHEMA_REVISION_ANNOTATION
 from tradewind.controller import endpoints, logs
 from tradewind.controller.admission import Admission
 from tradewind.controller.controller import Controller
+from tradewind.controller.heap import spare_what_stays
 from tradewind.controller.reviews import ReviewServer
 from tradewind.controller.settings import Settings
 from tradewind.controller.side_thread import ElectionThread, SideThread
@@ -138,7 +138,7 @@ class _Process:
         aside.add_done_callback(self._ended)
         self._stack.push_async_callback(_end, aside)
         task = asyncio.create_task(controller.run(), name="controller")
-        self._stack.push_async_callback(_end, asyncio.create_task(_spare_what_stays(controller), name="freeze"))
+        self._stack.push_async_callback(_end, asyncio.create_task(spare_what_stays(), name="freeze"))
         task.add_done_callback(self._ended)
         self._stack.push_async_callback(_end, task)
 
@@ -171,15 +171,6 @@ class _Process:
         if not task.cancelled():
             self.failure = self.failure or task.exception()
         self.stop.set()
-
-
-async def _spare_what_stays(controller: Controller) -> None:
-    """Keep the garbage collector from looking, with everything waiting, through what is not going to be garbage: the
-    modules (50 ms each time, measured), and then what the caches are filled with at first."""
-    gc.collect()
-    gc.freeze()
-    await controller.cluster.wait_synced()
-    gc.freeze()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

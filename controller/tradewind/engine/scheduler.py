@@ -83,7 +83,7 @@ class Scheduler:
         self._dirty_dags: set[QueueKey] = set()
         self._untold_dags: set[QueueKey] = set()
         """Those whose queues have more runs to be told why they wait than one plan does."""
-        self._started: deque[tuple[datetime, RunState, TryKey]] = deque()
+        self._started: deque[tuple[datetime, str, TryKey]] = deque()
         """What was to be started, and when to see to it that it was, the oldest first."""
 
     # What the caller tells ----------------------------------------------------------------------------------------
@@ -332,14 +332,15 @@ class Scheduler:
 
     def _start(self, plan: Plan, run: RunState, instance: TaskInstance, now: datetime) -> None:
         plan.starts.append(Start(run.info, instance.task, instance.key))
-        self._started.append((now + START_AGAIN, run, instance.key))
+        self._started.append((now + START_AGAIN, run.info.uid, instance.key))
 
     def _start_again(self, plan: Plan, now: datetime) -> None:
         """Start again what should have been started long ago."""
         while self._started and self._started[0][0] <= now:
-            _, run, key = self._started.popleft()
-            instance = run.instance(key.task, key.index) if self.runs.get(run.info.uid) is run else None
-            if instance is not None and instance.key == key and instance.awaits_pod:
+            _, uid, key = self._started.popleft()
+            run = self.runs.get(uid)
+            instance = run.instance(key.task, key.index) if run is not None else None
+            if run is not None and instance is not None and instance.key == key and instance.awaits_pod:
                 self._start(plan, run, instance, now)
 
     def _queue_up(self, queue: list[tuple[int, bool, tuple[datetime, str, str], str]], uid: str) -> None:

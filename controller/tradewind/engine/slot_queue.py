@@ -1,5 +1,6 @@
 """The instances of a run that wait for nothing but slots, and why they have none."""
 
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ class SlotQueue:
     """Hands out slots to one run: begin(), grant() as often as there are any, end()."""
 
     def __init__(self, run: "RunState") -> None:
-        self._run = run
+        self._run: RunState = weakref.proxy(run)
+        """Not by a cycle: a run of thousands of tasks that has finished is gone at once."""
         self._ready = ReadyQueue()
         self._blocked_run: str | None = None
         self._blocked: dict[str, str] = {}

@@ -1,0 +1,68 @@
+"""What the garbage collector has to look through while everything waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+from memory_cluster import MemoryCluster
+
+from tradewind.controller.heap import spare_what_stays
+from tradewind.engine.run import RunState
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(autouse=True)
+def _thawed() -> Iterator[None]:
+    yield
+    gc.enable()
+    gc.unfreeze()
+
+
+async def test_what_has_stayed_is_not_looked_at_again() -> None:
+    before = list(gc.callbacks)
+    task = asyncio.create_task(spare_what_stays())
+    await asyncio.sleep(0)
+    kept = [[number] for number in range(50_000)]
+    frozen = gc.get_freeze_count()
+    gc.collect(1)
+    assert gc.get_freeze_count() == frozen, "only what has stayed for long"
+    gc.collect()
+    assert gc.get_freeze_count() - frozen >= len(kept)
+    assert len(gc.get_objects()) < 10_000
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert gc.callbacks == before
+
+
+async def test_a_run_that_has_finished_goes_without_being_looked_for(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[RunState]] = []
+    prepare = RunState.__init__
+
+    def init(run: RunState, *args: object, **options: object) -> None:
+        prepare(run, *args, **options)  # type: ignore[arg-type]
+        made.append(weakref.ref(run))
+
+    monkeypatch.setattr(RunState, "__init__", init)
+    cluster.dag(
+        "d",
+        tasks=[
+            {"name": "a", "image": "busybox", "args": ["x"], "retries": {"limit": 1, "delay": "0s"}},
+            {"name": "b", "image": "busybox", "args": ["{{ item }}"], "dependsOn": ["a"], "forEach": {"items": [1, 2]}},
+        ],
+    )
+    gc.disable()
+    cluster.run("d", "good")
+    cluster.run("d", "bad", fails=True)
+    await cluster.wait_phase("good", "Succeeded")
+    await cluster.wait_phase("bad", "Failed")
+    await cluster.eventually(lambda: not any(run() for run in made), "they are gone", 10)
+    assert len(made) == 2
