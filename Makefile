@@ -134,6 +134,7 @@ check-generated: $(VENV)/.dev ## Fail when a generated file is not what `make ge
 	$(BIN)/python -m tradewind.api.crd --check crds helm/tradewind/files/crds
 	$(BIN)/python helm/values.py --check
 	$(BIN)/python examples/golden.py --check
+	$(BIN)/python docs/reference.py --check
 
 ##@ Numbers
 SIZE ?= full
@@ -144,11 +145,12 @@ bench: $(VENV)/.dev ## Measure on fake nodes, beside the raw path (WORKLOADS="fa
 
 ##@ Work
 .PHONY: generate
-generate: $(VENV)/.dev ## Write the CRDs, the chart's value schema and the simulations of the examples from their sources
+generate: $(VENV)/.dev ## Write from their sources: CRDs, the chart's value schema, simulations of examples, docs/reference
 	$(BIN)/python -m tradewind.api.crd crds helm/tradewind/files/crds
 	$(BIN)/python -m tradewind.api.pod_fields
 	$(BIN)/python helm/values.py
 	$(BIN)/python examples/golden.py
+	$(BIN)/python docs/reference.py
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code

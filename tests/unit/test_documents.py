@@ -9,7 +9,7 @@ import yaml
 from tradewind.api.validation import summary, validate_backfill, validate_dag, validate_dag_run, validate_pool
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 VALIDATORS = {"Backfill": validate_backfill, "Dag": validate_dag, "DagRun": validate_dag_run, "Pool": validate_pool}
 
 MAPPED = ["api/validation", "controller", "engine", "kube"]
@@ -25,7 +25,16 @@ def manifests(text: str) -> list[dict[str, object]]:
     return [document for document in documents if isinstance(document, dict) and document.get("kind") in VALIDATORS]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def anchors(document: Path) -> set[str]:
+    """What a link into a document may have after its #: headings, as GitHub makes anchors of them, and those set by
+    hand."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings]
+    return {*plain, *re.findall(r'<a id="([^"]+)"></a>', text)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_resources_in_a_document_are_valid(document: Path) -> None:
     for manifest in manifests(document.read_text()):
         _, problems = VALIDATORS[str(manifest["kind"])](manifest)
@@ -37,14 +46,23 @@ def test_most_documents_for_users_have_resources() -> None:
     assert sum(bool(manifests(document.read_text())) for document in DOCUMENTS) > 7
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_to_files(document: Path) -> None:
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text())
     missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert not missing
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_headings(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]*)#([^)]+)\)", document.read_text())
+    for link, heading in links:
+        target = document.parent / link if link else document
+        if "://" not in link and target.suffix == ".md":
+            assert heading in anchors(target), f"{link}#{heading}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_make_targets_exist(document: Path) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:^|`)make ((?:[a-z][a-z-]+ ?)+)", document.read_text(), re.MULTILINE))
