@@ -187,7 +187,8 @@ class PastIndex:
         member.waits_on, member._downstream = {}, None
         if asks:
             state.past = member
-            self._refresh(member)
+            # Also one that waits in the queue: it may leave it by what its Pods say.
+            self._look(member, state)
             if not member.known:
                 self.lookups[run.key] = state.info
         for follower in _followers(member):

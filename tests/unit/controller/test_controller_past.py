@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from memory_cluster import Json, MemoryCluster
+from memory_cluster import Json, MemoryCluster, nothing
 
 from apiserver import Request
 from tradewind.controller import past
 from tradewind.engine.past_index import PastIndex
-from tradewind.kube.errors import Unreachable
+from tradewind.kube.errors import ApiError, Unreachable
 
 pytestmark = pytest.mark.unit
 
@@ -170,6 +170,32 @@ async def test_templates_see_the_runs_before(cluster: MemoryCluster) -> None:
         "run-3": [f"{day(2)} {day(2)}"],
         "run-4": [f"{day(3)} {day(2)}"],
     }
+
+
+async def test_templates_of_a_run_whose_start_was_never_written_see_the_runs_before(cluster: MemoryCluster) -> None:
+    args = ["{{ prevLogicalDate | default('none') }}"]
+    first = {"name": "first", "image": "busybox", "args": args}
+    cluster.dag("sales", tasks=[first, {**first, "name": "second", "dependsOn": ["first"]}])
+    cluster.run("sales", "monday", logicalDate=day(2))
+    await cluster.wait_phase("monday", "Succeeded")
+
+    def refuse(method: str, plural: str, name: str, body: Json) -> None:
+        if (plural, name) == ("dagruns", "tuesday") and "status" in body:
+            raise ApiError(429, "TooManyRequests", "busy", retry_after=0.05)
+
+    cluster.before_write = refuse
+    cluster.stays.add("tuesday")
+    cluster.run("sales", "tuesday", logicalDate=day(3))
+    await cluster.eventually(lambda: len(cluster.names("pods")) == 3, "the first task of tuesday has its Pod")
+    assert not cluster.status("dagruns", "tuesday")
+    await cluster.kill()
+    cluster.before_write = nothing
+    await cluster.start()
+    cluster.stays.clear()
+    cluster.end(next(name for name in cluster.names("pods") if name.startswith("tuesday")), "tuesday")
+    await cluster.wait_phase("tuesday", "Succeeded")
+    pods = [pod for pod in cluster.all("pods") if pod["metadata"]["name"].startswith("tuesday")]
+    assert [args_of(pod) for pod in pods] == [[day(2)], [day(2)]]
 
 
 async def test_of_many_runs_each_is_noted_once(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
