@@ -4,7 +4,8 @@
     python docs/reference.py fields cli   # write some
     python docs/reference.py --check      # write nothing; exit 1 if one is out of date
 
-fields: the models of the resources. cli: the tree of commands. metrics: the registry that Prometheus reads.
+fields: the models of the resources. cli: the tree of commands. metrics: the registry that Prometheus reads. reasons:
+the tables of tradewind.api.reasons.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import click
 from tradewind.api.crd import KINDS
 from tradewind.api.duration import OFFSET_PATTERN, PATTERN
 from tradewind.api.model import DNS_LABEL, DNS_SUBDOMAIN
+from tradewind.api.reasons import SECTIONS as REASON_SECTIONS
 from tradewind.cli.main import SECTIONS, cli
 from tradewind.controller.metrics import Metrics
 from tradewind.controller.mirror import Mirror
@@ -72,7 +74,8 @@ def fields() -> str:
     text = (
         f"{HEADER}# Fields\n\nEvery field of every resource, by its type; `kubectl explain dag.spec` says the same. "
         "A field that is not marked *required* may be left out. Sizes and limits are checked by the API "
-        "server; `tradewind validate` checks them and what a schema cannot say.\n"
+        "server; `tradewind validate` checks them and "
+        "[what a schema cannot say](reasons.md#an-object-is-not-accepted).\n"
     )
     for model, facts in KINDS:
         schema = model.model_json_schema(by_alias=True)
@@ -263,7 +266,30 @@ def metrics() -> str:
     )
 
 
-PAGES: dict[str, Callable[[], str]] = {"fields": fields, "cli": command_line, "metrics": metrics}
+# Reasons ----------------------------------------------------------------------------------------------------------
+
+
+def reasons() -> str:
+    """Every reason, what it means and how to go on."""
+    text = (
+        f"{HEADER}# Reasons\n\nEvery reason that a condition, a run, a task, a try or an Event may have: one CamelCase "
+        "word for programs, beside a message for people. An empty fix means that nothing is wrong.\n"
+    )
+    for section in REASON_SECTIONS:
+        rows = [
+            [f'<a id="{name.lower()}"></a>`{name}`', _prose(reason.meaning), reason.fix]
+            for name, reason in sorted(section.reasons.items())
+        ]
+        text += f"\n## {section.title}\n\n{section.about}\n\n" + table(["Reason", "Meaning", "Fix"], rows)
+    return text
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "fields": fields,
+    "cli": command_line,
+    "metrics": metrics,
+    "reasons": reasons,
+}
 
 
 def main() -> int:

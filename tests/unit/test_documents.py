@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 VALIDATORS = {"Backfill": validate_backfill, "Dag": validate_dag, "DagRun": validate_dag_run, "Pool": validate_pool}
 
-MAPPED = ["api/validation", "controller", "engine", "kube"]
+MAPPED = ["api/reasons", "api/validation", "controller", "engine", "kube"]
 """Packages whose docstring says what is in each of their files and folders."""
 
 pytestmark = pytest.mark.unit
