@@ -29,6 +29,7 @@ ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["see", "load", "again", "delete", "reload", "restart"]), st.integers(0, RUNS - 1)),
         st.tuples(st.just("end"), st.integers(0, RUNS - 1), st.sampled_from("ab"), st.booleans()),
+        st.tuples(st.just("write"), st.booleans()),
     ),
     max_size=40,
 )
@@ -51,6 +52,8 @@ class Cluster:
     exists: set[int] = field(default_factory=set)
     stored: dict[int, dict[str, Any]] = field(default_factory=dict)
     ended: dict[int, PastRun] = field(default_factory=dict)
+    writes: bool = True
+    """Whether the API server takes the end of a run."""
 
     def __post_init__(self) -> None:
         self.dag = dag(self.downstream, self.limit)
@@ -88,8 +91,14 @@ class Cluster:
             return
         run = ActiveRun.of(self.info(number))
         self.index.asks(run)
-        for other in self.exists - self.ended.keys():
-            self.index.note(ActiveRun.of(self.info(other)))
+        if (line := self.index.incomplete(run.dag)) is not None:
+            for other in self.exists - self.ended.keys():
+                known = self.loaded.get(other)
+                if known is not None and known.finished:
+                    self.index.ended(run.dag, PastRun.of(known))
+                else:
+                    self.index.note(ActiveRun.of(self.info(other)))
+            self.index.completed(run.dag, line)
         self.answer(run)
         state = RunState(self.info(number), self.dag, self.scheduler.slots, status=self.stored[number])
         self.scheduler.introduce(state)
@@ -103,8 +112,12 @@ class Cluster:
             report = TryReport(task, state[task].number, TryEvent.ENDED, exit_code=0 if good else 1)
             self.scheduler.report(state.info.uid, report, START)
 
+    def do_write(self, works: bool) -> None:
+        self.writes = works
+
     def do_reload(self, number: int) -> None:
         """Its status could not be written for a conflict: it is loaded anew."""
+        self.finish_writing()
         state = self.loaded.pop(number, None)
         if state is not None:
             self.stored[number] = state.status()
@@ -127,10 +140,11 @@ class Cluster:
             self.scheduler.remove_run(state.info.uid)
         if past is None:
             self.index.left(("ns", f"r{number}"))
-        elif any(followed.uid == past.uid for followed in self.followed.values()):
-            self.index.gone(("ns", "d"), past.uid)
+        if any(followed.uid == f"r{number}" for followed in self.followed.values()):
+            self.index.gone(("ns", "d"), f"r{number}")
 
     def do_restart(self, _: int) -> None:
+        self.finish_writing()
         self.stored |= {number: state.status() for number, state in self.loaded.items()}
         numbers = list(self.loaded)
         self.start()
@@ -139,13 +153,17 @@ class Cluster:
 
     # What the controller does -------------------------------------------------------------------------------------
 
+    def finish_writing(self) -> None:
+        self.writes = True
+        self.plan()
+
     def answer(self, run: ActiveRun) -> None:
-        question = self.index.unknown(run.key)
+        question = self.index.unknown(run)
         if question is not None:
             before = [past for past in self.ended.values() if past.place[0] < run.place[0]]
             last = max(before, key=lambda past: past.place, default=None)
             good = max((past for past in before if past.succeeded), key=lambda past: past.place, default=None)
-            self.index.told(run.key, question, last, good)
+            self.index.told(run, question, last, good)
 
     def plan(self) -> None:
         while True:
@@ -159,12 +177,12 @@ class Cluster:
                     self.followed.pop(follow.run.uid, None)
                 else:
                     self.followed[follow.run.uid] = follow.past
-                    if follow.past.uid not in {past.uid for past in self.ended.values()}:
+                    if follow.past.uid not in {f"r{number}" for number in self.exists}:
                         self.index.gone(("ns", "d"), follow.past.uid)
             for info in plan.lookups:
                 self.answer(ActiveRun.of(info))
             for number, state in list(self.loaded.items()):
-                if state.finished:
+                if state.finished and self.writes:
                     del self.loaded[number]
                     self.ended[number] = PastRun.of(state)
                     self.scheduler.remove_run(state.info.uid)
@@ -188,6 +206,7 @@ class Cluster:
 
     def finish(self) -> None:
         """All that exists is loaded, and every failure is seen to."""
+        self.finish_writing()
         for _ in range(4 * RUNS):
             for number in list(self.exists):
                 if number in self.ended and not self.ended[number].succeeded:

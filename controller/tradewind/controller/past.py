@@ -50,7 +50,8 @@ class Past:
         self._client, self._cluster, self._index, self._objects = client, cluster, index, objects
         self._runs = runs
         self._spawn, self._wake = spawn, wake
-        self._looking: set[Key] = set()
+        self._looking: set[str] = set()
+        """UIDs of runs."""
         self._noting: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._followed: dict[str, Callable[[], None]] = {}
         """How to end what was begun for a run, by its UID."""
@@ -112,8 +113,8 @@ class Past:
 
     def _look(self, info: RunInfo) -> None:
         run = ActiveRun.of(info)
-        if run.key not in self._looking:
-            self._looking.add(run.key)
+        if run.uid not in self._looking:
+            self._looking.add(run.uid)
             self._spawn(self._look_up(run), f"look up the runs before {info.name}", partial(self._look, info))
 
     def _note(self, run: DagRunObject) -> None:
@@ -135,13 +136,13 @@ class Past:
                     continue
                 return
         finally:
-            self._looking.discard(run.key)
+            self._looking.discard(run.uid)
             self._wake()
 
     async def _find(self, run: ActiveRun) -> None:
         """Read until the answer holds: runs may end, come back or go meanwhile."""
         await self._note_all(run.dag)
-        while (question := self._index.unknown(run.key)) is not None:
+        while (question := self._index.unknown(run)) is not None:
             before = [row for row in await list_ended(self._client, run.dag) if row.place[0] < run.place[0]]
             last = before[-1] if before else None
             success = next((row for row in reversed(before) if row.phase == "Succeeded"), None)
@@ -149,7 +150,7 @@ class Past:
             for row in {row.name: row for row in (last, success) if row is not None}.values():
                 read[row.name] = await read_ended(self._client, row, run.key[0])
             if None not in read.values():
-                self._index.told(run.key, question, _of(read, last), _of(read, success))
+                self._index.told(run, question, _of(read, last), _of(read, success))
 
     # Following ----------------------------------------------------------------------------------------------------
 

@@ -131,6 +131,8 @@ class PastIndex:
         self._dags: dict[DagKey, list[_Member]] = {}
         self._complete: set[DagKey] = set()
         """Dags of which all runs that there are have been noted."""
+        self._unwritten: dict[DagKey, dict[str, PastRun]] = {}
+        """Runs that have finished and are still scheduled, by UID: their end is not written, and cannot be read."""
         self._members: dict[RunKey, _Member] = {}
 
     # What the caller tells ----------------------------------------------------------------------------------------
@@ -157,15 +159,15 @@ class PastIndex:
         """The run asks for those before it: `unknown` says what is to be found out."""
         self._member(run).asks = True
 
-    def unknown(self, key: RunKey) -> int | None:
+    def unknown(self, run: ActiveRun) -> int | None:
         """The number of the question which runs ended before this one, to be answered by told(); None if there is
         none."""
-        member = self._members.get(key)
+        member = self._known(run)
         return None if member is None or member.known or not member.asks else member.questions
 
-    def told(self, key: RunKey, question: int, ended: PastRun | None, succeeded: PastRun | None) -> None:
+    def told(self, run: ActiveRun, question: int, ended: PastRun | None, succeeded: PastRun | None) -> None:
         """The last run before this one that has ended, and the last that succeeded."""
-        member = self._members.get(key)
+        member = self._known(run)
         if member is None or member.known or question != member.questions:
             return
         member.known = True
@@ -196,6 +198,7 @@ class PastIndex:
 
     def detach(self, state: "RunState") -> None:
         """A run is not scheduled any more, and nobody knows yet what is to become of it (unless it has ended)."""
+        self._unwritten.get((state.info.namespace, state.info.dag), {}).pop(state.info.uid, None)
         member = self._members.get((state.info.namespace, state.info.name))
         if member is None or member.state is not state:
             return
@@ -221,20 +224,7 @@ class PastIndex:
             return  # it runs again
         siblings = self._dags.get(dag, [])
         for later in siblings[bisect_right(siblings, past.place[0], key=_date) :]:
-            if _is(later.ended, past) or _is(later.succeeded, past):
-                continue
-            if not later.known:
-                later.questions += 1
-            before = later.ended, later.succeeded
-            if later.ended is None or later.ended.place <= past.place:
-                later.ended = past
-            if past.succeeded and (later.succeeded is None or later.succeeded.place <= past.place):
-                later.succeeded = past
-            elif later.succeeded is not None and later.succeeded.uid == past.uid:
-                later.succeeded = None
-                self._ask_again(later)
-            if before != (later.ended, later.succeeded):
-                self._refresh(later)
+            self._hear(later, past)
 
     def gone(self, dag: DagKey, uid: str) -> None:
         """A run that had ended was deleted."""
@@ -266,7 +256,10 @@ class PastIndex:
             return
         if state.finished:
             self._remove(member)
-            self.ended(member.run.dag, PastRun.of(state))
+            past = PastRun.of(state)
+            if self.tracks(member.run.dag):
+                self._unwritten.setdefault(member.run.dag, {})[past.uid] = past
+            self.ended(member.run.dag, past)
             return
         if state.moved:
             names = [state.graph.names[position] for position in state.moved]
@@ -293,6 +286,28 @@ class PastIndex:
 
     # Members ------------------------------------------------------------------------------------------------------
 
+    def _known(self, run: ActiveRun) -> _Member | None:
+        """None also where the name is another run's by now."""
+        member = self._members.get(run.key)
+        return member if member is not None and member.run.uid == run.uid else None
+
+    def _hear(self, later: _Member, past: PastRun) -> None:
+        """A run before this one has ended."""
+        if _is(later.ended, past) or _is(later.succeeded, past):
+            return
+        if not later.known:
+            later.questions += 1
+        before = later.ended, later.succeeded
+        if later.ended is None or later.ended.place <= past.place:
+            later.ended = past
+        if past.succeeded and (later.succeeded is None or later.succeeded.place <= past.place):
+            later.succeeded = past
+        elif later.succeeded is not None and later.succeeded.uid == past.uid:
+            later.succeeded = None
+            self._ask_again(later)
+        if before != (later.ended, later.succeeded):
+            self._refresh(later)
+
     def _member(self, run: ActiveRun) -> _Member:
         known = self._members.get(run.key)
         if known is not None and known.run.uid == run.uid:
@@ -302,6 +317,9 @@ class PastIndex:
         siblings = self._dags.setdefault(run.dag, [])
         member = self._members[run.key] = _Member(run, siblings)
         insort(siblings, member, key=_place)
+        for past in self._unwritten.get(run.dag, {}).values():
+            if past.place[0] < run.place[0]:
+                self._hear(member, past)
         for follower in _followers(member):
             self._refresh(follower)
         return member
@@ -316,6 +334,7 @@ class PastIndex:
             self._refresh(follower)
         if not any(other.asks for other in member.siblings):
             self._complete.discard(member.run.dag)
+            self._unwritten.pop(member.run.dag, None)
             for other in self._dags.pop(member.run.dag):
                 del self._members[other.run.key]
                 if other.state is not None:

@@ -75,6 +75,29 @@ async def test_a_run_that_failed_keeps_the_next_until_its_task_is_marked(cluster
     assert watches(cluster) == 0
 
 
+async def test_a_run_that_failed_counts_before_that_is_written(cluster: MemoryCluster) -> None:
+    cluster.dag("sales", tasks=[LOAD])
+    cluster.stays.add("monday")
+    cluster.run("sales", "monday", fails=True, logicalDate=day(2))
+    cluster.run("sales", "friday", logicalDate=day(6))
+    await wait_task(cluster, "friday", "waits for task 'load' of the previous run 'monday' (Running)")
+
+    def refuse(method: str, plural: str, name: str, body: Json) -> None:
+        if (plural, name) == ("dagruns", "monday") and "status" in body:
+            raise ApiError(429, "TooManyRequests", "busy", retry_after=0.05)
+
+    cluster.before_write = refuse
+    [pod] = cluster.names("pods")
+    cluster.end(pod, "monday")
+    await wait_task(cluster, "friday", FAILED)
+    cluster.run("sales", "tuesday", logicalDate=day(3))
+    await wait_task(cluster, "tuesday", FAILED)
+    cluster.before_write = nothing
+    await cluster.wait_phase("monday", "Failed")
+    cluster.run("sales", "wednesday", logicalDate=day(4))
+    await wait_task(cluster, "wednesday", "waits for task 'load' of the previous run 'tuesday' (not started)")
+
+
 async def test_it_is_run_again(cluster: MemoryCluster) -> None:
     await monday_failed(cluster, maxActiveRuns=1)
     again = {"phase": "Queued", "startedAt": None, "finishedAt": None, "reason": None, "tasks": None}

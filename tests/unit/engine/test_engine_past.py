@@ -66,13 +66,13 @@ class PastWorld(World):
         self.follows += plan.follows
         for info in plan.lookups:
             self.asked.append(info.name)
-            key = (info.namespace, info.name)
-            question = self.index.unknown(key)
+            run = ActiveRun.of(info)
+            question = self.index.unknown(run)
             if question is not None:
                 before = [run for run in self.history.values() if run.place[0] < info.logical_date]
                 best = max(before, key=lambda run: run.place, default=None)
                 good = max((run for run in before if run.succeeded), key=lambda run: run.place, default=None)
-                self.index.told(key, question, best, good)
+                self.index.told(run, question, best, good)
         return self.plan() if plan.lookups else plan
 
     def end(self, run: RunState, name: str, exit_code: int = 0) -> None:
@@ -305,15 +305,29 @@ def test_an_answer_that_is_out_of_date_is_asked_again() -> None:
     world = PastWorld(*CHAIN)
     second = ActiveRun(("ns", "d"), "r2", (day(2), day(2), "r2"))
     world.index.asks(second)
-    question = world.index.unknown(second.key)
+    question = world.index.unknown(second)
     assert question is not None
     world.end(world.run, "a", exit_code=1)
-    world.index.told(second.key, question, None, None)
-    assert world.index.unknown(second.key) == question + 1
-    world.index.told(second.key, question + 1, None, None)
-    assert world.index.unknown(second.key) is None
+    world.index.told(second, question, None, None)
+    assert world.index.unknown(second) == question + 1
+    world.index.told(second, question + 1, None, None)
+    assert world.index.unknown(second) is None
     loaded = world.load("r2", day(2))
     assert world.waits(loaded) == "waits for task 'a' of the previous run 'r1' (Failed)"
+
+
+def test_an_answer_is_not_for_another_run_of_the_name() -> None:
+    world = PastWorld(*CHAIN)
+    second = ActiveRun(("ns", "d"), "r2", (day(2), day(2), "r2"))
+    again = replace(second, uid="r2-again", place=(day(3), day(3), "r2"))
+    world.index.asks(second)
+    question = world.index.unknown(second)
+    assert question is not None
+    world.index.left(second.key)
+    world.index.asks(again)
+    assert world.index.unknown(second) is None
+    world.index.told(second, question, None, None)
+    assert world.index.unknown(again) is not None, "its date is another"
 
 
 def test_the_last_success_is_known_as_runs_end() -> None:
