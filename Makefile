@@ -135,6 +135,7 @@ check-generated: $(VENV)/.dev ## Fail when a generated file is not what `make ge
 	$(BIN)/python helm/values.py --check
 	$(BIN)/python examples/golden.py --check
 	$(BIN)/python docs/reference.py --check
+	$(BIN)/python docs/drawings.py --check
 
 ##@ Numbers
 SIZE ?= full
@@ -145,12 +146,13 @@ bench: $(VENV)/.dev ## Measure on fake nodes, beside the raw path (WORKLOADS="fa
 
 ##@ Work
 .PHONY: generate
-generate: $(VENV)/.dev ## Write from their sources: CRDs, the chart's value schema, simulations of examples, docs/reference
+generate: $(VENV)/.dev ## Write from their sources: CRDs, the chart's value schema, simulations of examples, references, drawings
 	$(BIN)/python -m tradewind.api.crd crds helm/tradewind/files/crds
 	$(BIN)/python -m tradewind.api.pod_fields
 	$(BIN)/python helm/values.py
 	$(BIN)/python examples/golden.py
 	$(BIN)/python docs/reference.py
+	$(BIN)/python docs/drawings.py
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code
