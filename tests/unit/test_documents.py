@@ -85,12 +85,28 @@ def test_every_line_of_the_threat_model_has_a_test() -> None:
         assert not test or re.search(rf"^ *(async )?def {test}\(", source, re.MULTILINE), f"{file} has no {test}"
 
 
-def test_every_test_that_the_page_of_faults_names_exists() -> None:
-    named = set(re.findall(r"`(?:tests/[\w/]+/)?(test_\w+\.py)(?:::\w+)?`", (ROOT / "docs" / "faults.md").read_text()))
+def test_every_test_that_a_page_of_faults_names_exists() -> None:
+    pages = [ROOT / "docs" / "faults.md", ROOT / "docs" / "records" / "simulation.md"]
+    text = "".join(page.read_text() for page in pages)
+    named = set(re.findall(r"`(?:tests/[\w/]+/)?(test_\w+\.py)(?:::\w+)?`", text))
     assert len(named) > 20
     assert not named - {path.name for path in (ROOT / "tests").rglob("test_*.py")}
-    for path in re.findall(r"`(tests/[\w/]+(?:\.py)?)/?`", (ROOT / "docs" / "faults.md").read_text()):
+    for path in re.findall(r"`(tests/[\w/]+(?:\.py)?)/?`", text):
         assert (ROOT / path).exists(), path
+
+
+def test_the_index_names_every_document() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs" / "reference").glob("*.md"))
+    missing = [path.name for path in pages if path.name != "README.md" and f"{path.name})" not in index]
+    assert not missing
+
+
+@pytest.mark.parametrize("folder", ["decisions", "records"])
+def test_the_index_of_a_folder_names_every_document(folder: str) -> None:
+    index = (ROOT / "docs" / folder / "README.md").read_text()
+    missing = [path.name for path in (ROOT / "docs" / folder).glob("*.md") if f"({path.name})" not in index]
+    assert missing == ["README.md"]
 
 
 @pytest.mark.parametrize("package", MAPPED)
