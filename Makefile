@@ -154,6 +154,10 @@ generate: $(VENV)/.dev ## Write from their sources: CRDs, the chart's value sche
 	$(BIN)/python docs/reference.py
 	$(BIN)/python docs/drawings.py
 
+.PHONY: picture
+picture: $(VENV)/.dev ## Take the picture of README: a run of an example in a terminal
+	$(BIN)/python docs/picture.py
+
 .PHONY: format
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix

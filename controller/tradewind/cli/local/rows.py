@@ -38,7 +38,8 @@ def row_of(instance: TaskInstance, run: RunState) -> Row:
     message = instance.message or ""
     if instance.state is TaskState.NONE and not run.finished:
         waiting = [name for name in instance.task.depends_on if not run.node(name).finished]
-        message = f"for {', '.join(waiting[:3])}{f' and {len(waiting) - 3} more' if len(waiting) > 3 else ''}"
+        more = f" and {len(waiting) - 3} more" if len(waiting) > 3 else ""
+        message = f"for {', '.join(waiting[:3])}{more}" if waiting else ""
     elif instance.state is TaskState.UP_FOR_RETRY and instance.retry_at:
         delay = format_duration(max(instance.retry_at - datetime.now(UTC), datetime.resolution))
         message = f"next try in {delay}; {_last_line(message)}"
