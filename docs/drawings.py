@@ -25,8 +25,8 @@ GAP = [34, 40]
 LINE, MARGIN = 17, 16
 FRAME = 10
 """Between a frame and what is in it; its text has a line more."""
-LETTER = 6.7
-"""Width of a letter of a label, at most, on average."""
+LETTERS = {"head": 7.8, "note": 6.4, "label": 6.7}
+"""Width of a letter by style, in a wide font, on average."""
 
 STYLE = """
 .page{fill:#fff} text{font:13px system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif;fill:#1f2328}
@@ -109,6 +109,8 @@ def _rectangle(box: Box) -> str:
         x, y, anchor = box.x + FRAME, box.bottom - FRAME, "start"
     for number, line in enumerate(box.lines):
         style = "note" if number else "head"
+        if len(line) * LETTERS[style] > box.width:
+            raise SystemExit(f"{line!r} is too wide for its box: shorten it, or make the cells wider")
         parts.append(
             f'<text class="{style}" x="{x:g}" y="{y + LINE * number:g}" text-anchor="{anchor}">{escape(line)}</text>'
         )
@@ -136,7 +138,7 @@ class _Arrow:
     def label(self) -> str:
         (ax, ay), (bx, by) = max(zip(self._points, self._points[1:], strict=False), key=_length)
         x, y = (ax + bx) / 2 + self._moved[0], (ay + by) / 2 + self._moved[1]
-        width, height = max(map(len, self._lines), default=0) * LETTER, (LINE - 2) * len(self._lines)
+        width, height = max(map(len, self._lines), default=0) * LETTERS["label"], (LINE - 2) * len(self._lines)
         parts = [
             f'<rect class="page" x="{x - width / 2:g}" y="{y - height / 2:g}" width="{width:g}" height="{height:g}"/>'
         ]
