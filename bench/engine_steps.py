@@ -21,11 +21,11 @@ import orjson
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import ResolvedDag, resolve
-from tradewind.engine.graph import Graph
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo
+from tradewind.engine.run.graph import Graph
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Scheduler, Start
-from tradewind.engine.tries import TryEvent, TryKey, TryReport
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 INFO = RunInfo("ns", "run", "uid", "d", "Manual", NOW, NOW, NOW)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.harness.bed import Bed
 from bench.harness.waiting import until
-from tradewind.controller.resources import DAGS
+from tradewind.cache.resources import DAGS
 
 SECONDS = 300.0
 

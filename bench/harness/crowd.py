@@ -7,7 +7,7 @@ from bench.harness.bed import Bed
 from bench.harness.controller import ControllerProcess
 from bench.harness.dags import dag, lasting, mapped, parallel, run, unlimited_pool
 from bench.harness.observer import watching
-from tradewind.controller.resources import DAGRUNS, DAGS, POOLS
+from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.resources import PODS
 
 INSTANCES_OF_A_RUN = 1000

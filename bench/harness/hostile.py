@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.harness.dags import Manifest, dag, lasting, parallel, run
-from tradewind.controller.resources import DAGRUNS, DAGS
+from tradewind.cache.resources import DAGRUNS, DAGS
 from tradewind.kube.resources import Resource
 
 Made = Iterator[tuple[Resource, Manifest]]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bench.harness.waiting import TookTooLong
-from tradewind.controller.resources import DAGRUNS
+from tradewind.cache.resources import DAGRUNS
 from tradewind.kube.client import KubeClient
 from tradewind.kube.informer import Change, ChangeKind, Informer
 from tradewind.kube.objects import KubeObject

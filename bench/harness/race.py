@@ -14,7 +14,7 @@ from bench.harness.dags import Manifest, run, unlimited_pool
 from bench.harness.observer import watching_results
 from bench.harness.requests import Requests, of_controller
 from bench.harness.results import Result
-from tradewind.controller.resources import DAGRUNS, DAGS, POOLS
+from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.client import KubeClient
 
 SLOWEST = 10.0

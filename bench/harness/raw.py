@@ -14,9 +14,9 @@ from tradewind.api import names
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import argv, resolve
 from tradewind.controller.pods.manifest import pod_manifest
-from tradewind.engine.rendering import RenderedTask
-from tradewind.engine.run_info import RunInfo
-from tradewind.engine.tries import TryKey
+from tradewind.engine.rules.rendering import RenderedTask
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.tries import TryKey
 from tradewind.kube.client import KubeClient
 from tradewind.kube.resources import PODS
 

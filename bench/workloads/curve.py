@@ -13,7 +13,7 @@ from bench.harness.observer import watching_results
 from bench.harness.population import add_finished_runs, yearly_dags
 from bench.harness.results import Result
 from bench.workloads import Size
-from tradewind.controller.resources import DAGRUNS, DAGS, POOLS
+from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 
 INSTANCES: dict[Size, tuple[int, ...]] = {"tiny": (10, 20), "small": (200, 600, 2000), "full": (500, 1500, 5000)}
 CROWDS: dict[Size, tuple[int, ...]] = {"tiny": (0, 20), "small": (0, 300, 1000), "full": (0, 1500, 5000)}

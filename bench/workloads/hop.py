@@ -13,7 +13,7 @@ from bench.harness.results import Result
 from bench.harness.statistics import percentile
 from bench.workloads import Size
 from tradewind.api import names
-from tradewind.controller.resources import DAGRUNS, DAGS
+from tradewind.cache.resources import DAGRUNS, DAGS
 from tradewind.kube.resources import PODS
 
 LENGTH: dict[Size, int] = {"tiny": 5, "small": 40, "full": 40}

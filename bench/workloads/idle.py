@@ -11,7 +11,7 @@ from bench.harness.population import add_finished_runs, yearly_dags
 from bench.harness.requests import of_controller
 from bench.harness.results import Result
 from bench.workloads import Size
-from tradewind.controller.resources import DAGS
+from tradewind.cache.resources import DAGS
 
 COUNTS: dict[Size, tuple[int, int]] = {"tiny": (20, 40), "small": (1000, 2000), "full": (5000, 10_000)}
 """(Dags, finished runs)"""

@@ -8,7 +8,7 @@ from bench.harness.crowd import crowd
 from bench.harness.population import yearly_dags
 from bench.harness.results import Result
 from bench.workloads import Size
-from tradewind.controller.resources import DAGS
+from tradewind.cache.resources import DAGS
 
 COUNTS: dict[Size, tuple[int, int]] = {"tiny": (30, 20), "small": (2000, 1000), "full": (10_000, 5000)}
 """(active Pods, Dags)"""

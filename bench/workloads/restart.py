@@ -11,7 +11,7 @@ from bench.harness.observer import watching
 from bench.harness.results import Result
 from bench.workloads import Size
 from tradewind.api import names
-from tradewind.controller.resources import DAGRUNS
+from tradewind.cache.resources import DAGRUNS
 from tradewind.kube.resources import PODS
 
 ACTIVE: dict[Size, int] = {"tiny": 20, "small": 2000, "full": 10_000}

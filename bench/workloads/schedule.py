@@ -17,7 +17,7 @@ from bench.harness.results import Result
 from bench.harness.statistics import percentile
 from bench.workloads import Size
 from tradewind.api import names
-from tradewind.controller.resources import DAGRUNS, DAGS
+from tradewind.cache.resources import DAGRUNS, DAGS
 
 COUNTS: dict[Size, tuple[int, int, int]] = {"tiny": (20, 5, 2), "small": (1000, 100, 20), "full": (5000, 500, 50)}
 """(all Dags, those that are due together, those that are due together in the other minute)"""

@@ -17,7 +17,7 @@ from bench.harness.observer import SUCCEEDED, watching
 from bench.harness.results import BENCH, Result
 from bench.workloads import Size
 from tradewind.api import names
-from tradewind.controller.resources import DAGRUNS, DAGS
+from tradewind.cache.resources import DAGRUNS, DAGS
 from tradewind.kube.resources import PODS
 
 SLOTS = 16

@@ -21,7 +21,7 @@ from bench.harness.results import Result
 from bench.harness.waiting import TookTooLong
 from bench.workloads import Size
 from tradewind.api import names
-from tradewind.controller.resources import DAGRUNS, DAGS, POOLS
+from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.resources import PODS
 
 SCALES: dict[Size, float] = {"tiny": 0.01, "small": 0.15, "full": 1.0}

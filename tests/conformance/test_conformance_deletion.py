@@ -7,7 +7,7 @@ from typing import Any
 
 from calls import Calls, Json, config_map, dag_spec, owner, pod_spec, refused, told, until
 
-from tradewind.controller.resources import DAGRUNS, DAGS, POOLS
+from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, PODS, RESOURCEQUOTAS, SECRETS
 
 HELD = ["example.dev/held"]

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from calls import Calls, refused, version
 
-from tradewind.controller.resources import DAGRUNS, POOLS
+from tradewind.cache.resources import DAGRUNS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, PODS
 
 ONLY_OURS = {"labelSelector": "ours"}

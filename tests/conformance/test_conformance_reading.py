@@ -8,7 +8,7 @@ import pytest
 from calls import Calls, refused
 
 from apiserver.kinds import ALL
-from tradewind.controller.resources import DAGRUNS, POOLS
+from tradewind.cache.resources import DAGRUNS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, Resource
 
 Json = dict[str, Any]

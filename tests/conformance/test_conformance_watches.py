@@ -6,7 +6,7 @@ import asyncio
 
 from calls import PATIENCE, Calls, config_map, pod_spec, seen, version
 
-from tradewind.controller.resources import DAGRUNS, POOLS
+from tradewind.cache.resources import DAGRUNS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, PODS
 
 NOT_FINISHED = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}

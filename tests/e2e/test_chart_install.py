@@ -17,7 +17,7 @@ from spaces import API_VERSION, Space, stay, task
 
 from cluster import REPOSITORY, Manifest, RealCluster, Witness
 from tradewind.api.shards import Shard
-from tradewind.controller.history import REVISIONS_KEPT
+from tradewind.controller.dags.history import REVISIONS_KEPT
 
 LINKS = 6
 RBAC = "rbac.authorization.k8s.io/v1"

@@ -5,7 +5,7 @@ from pod_watch import PodWatch
 from spaces import Space, task
 from stage import Stage, side_by_side
 
-from tradewind.engine.index_set import IndexSet
+from tradewind.engine.run.index_set import IndexSet
 
 INDEXES = range(20)
 LIST = task("list", "echo '[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19]' > $TRADEWIND_OUTPUT")

@@ -28,19 +28,19 @@ from tradewind.api.validation import (
 )
 from tradewind.api.validation.params import check_param_schemas, check_params
 from tradewind.api.variables import Variables, variable_uses
+from tradewind.cache.observation import observe, run_uid_of, try_of
+from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.cli.documents import read_documents
 from tradewind.cli.errors import CliError
 from tradewind.controller.pods.manifest import pod_manifest
-from tradewind.controller.pods.observation import observe, run_uid_of, try_of
-from tradewind.controller.resources import DagRunObject, PodObject
-from tradewind.engine.index_set import IndexSet
-from tradewind.engine.rendering import render_task
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo
-from tradewind.engine.schedule import upcoming
+from tradewind.engine.rules.rendering import render_task
+from tradewind.engine.run.index_set import IndexSet
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.tries import TryEvent, TryReport
+from tradewind.engine.schedule.due import upcoming
 from tradewind.engine.scheduler import Scheduler
-from tradewind.engine.status_check import UnusableStatus, check_status
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.status.check import UnusableStatus, check_status
 from tradewind.kube.decoding import MalformedStream, decoder_for
 from tradewind.kube.errors import ApiError
 

@@ -7,13 +7,13 @@ from typing import Any
 from small_cluster import World, report, require
 
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.known_tries import is_over
 from tradewind.engine.requests import Decision, Version, carry_out, is_known
-from tradewind.engine.run import RunState
+from tradewind.engine.run.known_tries import is_over
+from tradewind.engine.run.slots import Slots
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryKey
 from tradewind.engine.scheduler import Start
-from tradewind.engine.slots import Slots
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryKey
 
 Instance = tuple[str, str, int | None]
 """(run, task, index)"""

@@ -6,9 +6,9 @@ from itertools import product
 
 from scenarios import Case, Scenario
 
-from tradewind.engine.run import RunState
-from tradewind.engine.states import FINISHED_STATES, TaskState
-from tradewind.engine.task_instance import TaskInstance
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import FINISHED_STATES, TaskState
+from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.trigger_rules import End, UpstreamCounts, Verdict, evaluate
 
 Instance = tuple[str, int | None]

@@ -15,15 +15,15 @@ from reference import Reference
 from scenarios import NOT_YET, START, Case, Scenario, logical_date
 
 from tradewind.api.dagrun import DagRunStatus
-from tradewind.engine.index_set import IndexSet
-from tradewind.engine.known_tries import is_news
-from tradewind.engine.rendering import template_values
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo
+from tradewind.engine.rules.rendering import template_values
+from tradewind.engine.run.index_set import IndexSet
+from tradewind.engine.run.known_tries import is_news
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import FINISHED_STATES, TaskState
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Plan, Scheduler, Start
-from tradewind.engine.states import FINISHED_STATES, TaskState
-from tradewind.engine.task_instance import TaskInstance
-from tradewind.engine.tries import TryEvent, TryKey, TryReport
 from tradewind.engine.trigger_rules import Run
 
 PodKey = tuple[str, TryKey]

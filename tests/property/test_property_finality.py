@@ -14,13 +14,13 @@ from scenarios import START
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.graph import Graph
 from tradewind.engine.requests import Version, carry_out
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo
+from tradewind.engine.run.graph import Graph
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import FINISHED_STATES, TaskState
+from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Scheduler
-from tradewind.engine.states import FINISHED_STATES, TaskState
-from tradewind.engine.tries import TryEvent, TryKey, TryReport
 
 pytestmark = pytest.mark.property
 

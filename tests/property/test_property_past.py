@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
-from tradewind.engine.past import PASSES, PastRun, place_of, state_in
 from tradewind.engine.past_index import ActiveRun, PastIndex
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo
+from tradewind.engine.rules.previous_runs import PASSES, PastRun, place_of, state_in
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Scheduler
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.property
 

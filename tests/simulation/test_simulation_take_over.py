@@ -9,7 +9,7 @@ import pytest
 from apiserver.kinds import DAGRUNS
 from simulation.stories import leader, play, status_of, task
 from simulation.world import World
-from tradewind.controller import load_queue
+from tradewind.controller.runs import load_queue
 
 pytestmark = pytest.mark.simulation
 

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from tradewind.api.duration import format_duration
 from tradewind.cli import colours
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.simulation import SimulatedRun, SimulatedTry
-from tradewind.engine.states import TaskState
-from tradewind.engine.task_instance import TaskInstance
-from tradewind.engine.task_node import TaskNode
 
 PLAIN_WIDTH = 100
 """Columns where nothing tells how wide a line may be."""

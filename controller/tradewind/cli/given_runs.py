@@ -16,7 +16,7 @@ from tradewind.api.validation.params import check_params
 from tradewind.cli.dag_files import DagFiles
 from tradewind.cli.errors import NEXT_LINE, CliError
 from tradewind.cli.inputs import parse_interval, parse_moment, parse_params, zone_of
-from tradewind.engine.data_interval import inferred_interval
+from tradewind.engine.schedule.data_interval import inferred_interval
 from tradewind.engine.timetables import timetable_of
 
 F = TypeVar("F", bound=Callable[..., Any])

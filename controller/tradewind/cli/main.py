@@ -33,9 +33,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "resume": ("tradewind.cli.cluster.pause:resume", "Let a paused Dag, or a paused run, go on."),
     },
     "In the cluster (used by the chart)": {
-        "controller": ("tradewind.controller.process:main_command", "Run the controller."),
+        "controller": ("tradewind.controller.process.process:main_command", "Run the controller."),
         "release-finalizers": (
-            "tradewind.controller.finalizers:release_command",
+            "tradewind.controller.process.finalizers:release_command",
             "Let go of Pods and runs before the controller is uninstalled.",
         ),
     },

@@ -15,9 +15,9 @@ from tradewind.cli.gantt import print_gantt
 from tradewind.cli.given_runs import RunOptions, data_interval_option, runs_to_make, say_what_is_ignored
 from tradewind.cli.output import Format, output_option, print_data
 from tradewind.cli.variables import variables_option
+from tradewind.engine.run.states import TaskState
 from tradewind.engine.simulation import DagToRun, Outcomes, SimulatedRun, read_outcomes
 from tradewind.engine.simulation import simulate as simulate_runs
-from tradewind.engine.states import TaskState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _NO_OUTPUT = re.compile(r"'([^']+)' has no output to take items from")

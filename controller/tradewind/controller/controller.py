@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable
 
 from tradewind.api import names
-from tradewind.controller.cluster import Cluster
+from tradewind.cache.cluster import Cluster
+from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.controller.leader import Leader
 from tradewind.controller.metrics import Metrics
-from tradewind.controller.mirror import Mirror
-from tradewind.controller.resources import DagRunObject, PodObject
-from tradewind.controller.settings import Settings, default_identity, ended_identities
-from tradewind.controller.side_thread import ElectionHost
+from tradewind.controller.process.mirror import Mirror
+from tradewind.controller.process.settings import Settings, default_identity, ended_identities
+from tradewind.controller.process.side_thread import ElectionHost
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import BOOT_CLOCK, SYSTEM_CLOCK, Clock
 from tradewind.kube.events import EventRecorder

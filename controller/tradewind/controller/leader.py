@@ -11,38 +11,38 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from tradewind.aio.background import Background
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
-from tradewind.controller import logs
+from tradewind.cache.cluster import Cluster
+from tradewind.cache.ended_runs import ended_run
+from tradewind.cache.object_watches import OPEN, ObjectWatches
+from tradewind.cache.observation import observe
+from tradewind.cache.resources import DagRunObject, PodObject, regarding
 from tradewind.controller.backfills import Backfills
 from tradewind.controller.backfills.worker import Surroundings
-from tradewind.controller.background import Background
-from tradewind.controller.cluster import Cluster
-from tradewind.controller.dags import Dags
-from tradewind.controller.ended_runs import ended_run
-from tradewind.controller.history import History
-from tradewind.controller.leftovers import Leftovers
+from tradewind.controller.dags.dags import Dags
+from tradewind.controller.dags.history import History
 from tradewind.controller.metrics import Metrics
-from tradewind.controller.object_watches import OPEN, ObjectWatches
-from tradewind.controller.past import Past
-from tradewind.controller.pods.observation import observe
-from tradewind.controller.pools import PoolStatuses
-from tradewind.controller.requests import Asked, Requests
-from tradewind.controller.resources import DagRunObject, PodObject, regarding
-from tradewind.controller.retention import Retention
-from tradewind.controller.revisions import Revisions
-from tradewind.controller.run_versions import RunVersions
-from tradewind.controller.runs import Runs
-from tradewind.controller.settings import Settings
-from tradewind.controller.tries import Tries
+from tradewind.controller.pods.leftovers import Leftovers
+from tradewind.controller.pods.pools import PoolStatuses
+from tradewind.controller.pods.retention import Retention
+from tradewind.controller.pods.tries import Tries
+from tradewind.controller.process import logs
+from tradewind.controller.process.settings import Settings
+from tradewind.controller.runs.previous_runs import Past
+from tradewind.controller.runs.requests import Asked, Requests
+from tradewind.controller.runs.revisions import Revisions
+from tradewind.controller.runs.runs import Runs
+from tradewind.controller.runs.versions import RunVersions
 from tradewind.controller.waits import Waits
-from tradewind.engine.ended_run import EndedRun
 from tradewind.engine.past_index import PastIndex
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Note, RunInfo, Stop
+from tradewind.engine.run.run_info import Note, RunInfo, Stop
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.run.task_instance import parse_time
+from tradewind.engine.run.tries import TryReport
+from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.scheduler import Scheduler, Start
-from tradewind.engine.states import RunPhase
-from tradewind.engine.task_instance import parse_time
-from tradewind.engine.tries import TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock, whole_second
 from tradewind.kube.errors import KubeError

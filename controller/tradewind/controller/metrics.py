@@ -11,11 +11,11 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import Metric
 
-from tradewind.engine.ended_run import EndedRun
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Note
-from tradewind.engine.states import TaskState
-from tradewind.engine.task_node import TaskNode
+from tradewind.engine.run.run_info import Note
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.kube.objects import Key
 from tradewind.kube.working_on import working_on
 

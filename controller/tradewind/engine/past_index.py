@@ -12,12 +12,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tradewind.api.resolve import ResolvedTask
-from tradewind.engine.past import PASSES, PastRun, RunPlace, place_of, state_in, tasks_before, waits_message
-from tradewind.engine.run_info import PreviousRuns, RunInfo
-from tradewind.engine.states import RunPhase
+from tradewind.engine.rules.previous_runs import (
+    PASSES,
+    PastRun,
+    RunPlace,
+    place_of,
+    state_in,
+    tasks_before,
+    waits_message,
+)
+from tradewind.engine.run.run_info import PreviousRuns, RunInfo
+from tradewind.engine.run.states import RunPhase
 
 if TYPE_CHECKING:
-    from tradewind.engine.run import RunState
+    from tradewind.engine.run.state import RunState
 
 DagKey = tuple[str, str]
 """(namespace, Dag name)"""

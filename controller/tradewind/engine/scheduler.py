@@ -13,14 +13,14 @@ from datetime import datetime, timedelta
 
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS, ResolvedTask
 from tradewind.engine.past_index import Follow, PastIndex
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Note, RunInfo, Stop, Wait
-from tradewind.engine.run_queue import RunQueue
-from tradewind.engine.slots import Slots
-from tradewind.engine.states import RunPhase
-from tradewind.engine.task_instance import TaskInstance
-from tradewind.engine.timers import Room
-from tradewind.engine.tries import TryKey, TryReport
+from tradewind.engine.run.run_info import Note, RunInfo, Stop, Wait
+from tradewind.engine.run.slots import Slots
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.timers import Room
+from tradewind.engine.run.tries import TryKey, TryReport
+from tradewind.engine.schedule.run_queue import RunQueue
 
 START_AGAIN = timedelta(seconds=60)
 """After how long a try that has slots, and of which nobody has said what became of it, is to be started again: whoever

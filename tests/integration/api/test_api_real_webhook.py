@@ -24,10 +24,10 @@ import yaml
 
 from cluster import REPOSITORY, Kubectl, Manifest, Witness, eventually
 from localkube import tools
-from tradewind.controller.admission import Admission
-from tradewind.controller.certificates import make_bundle
-from tradewind.controller.reviews import ReviewServer
-from tradewind.controller.webhook_tls import Shown
+from tradewind.controller.webhook.admission import Admission
+from tradewind.controller.webhook.certificates import make_bundle
+from tradewind.controller.webhook.reviews import ReviewServer
+from tradewind.controller.webhook.tls import Shown
 from tradewind.kube.client import KubeClient
 
 PORT = 19_553

@@ -10,7 +10,8 @@ import signal
 import sys
 import time
 
-from tradewind.controller import controller, process
+from tradewind.controller import controller
+from tradewind.controller.process import process
 from tradewind.kube.working_on import working_on
 
 

@@ -11,7 +11,7 @@ from tradewind.api.backfill import BACKFILL_CRD, Backfill
 from tradewind.api.crd import crd
 from tradewind.api.dag import DagSpec
 from tradewind.api.validation import Problem, summary, validate_backfill, validate_dag
-from tradewind.engine.backfill import check_ticks, pinned, ticks_in, unpinned
+from tradewind.engine.schedule.backfill import check_ticks, pinned, ticks_in, unpinned
 
 pytestmark = pytest.mark.unit
 

@@ -19,7 +19,7 @@ from tradewind.api.validation import (
 )
 from tradewind.api.validation.params import check_params
 from tradewind.api.validation.work import LITTLE_WORK, TooMuchWork, Work
-from tradewind.engine.schedule import first_moment
+from tradewind.engine.schedule.due import first_moment
 
 pytestmark = pytest.mark.unit
 

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from fake_cluster import FakeCluster, served
 
-from tradewind.controller import certificates
-from tradewind.controller.certificates import Bundle, make_bundle
+from tradewind.controller.webhook import certificates
+from tradewind.controller.webhook.certificates import Bundle, make_bundle
 from tradewind.kube import tls
 
 pytestmark = pytest.mark.unit

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller import dags, requests, runs, status_pace, tries
+from tradewind.controller.dags import dags
+from tradewind.controller.pods import tries
+from tradewind.controller.runs import requests, runs, status_pace
 
 
 @pytest.fixture

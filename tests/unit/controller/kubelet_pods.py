@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from tradewind.controller.resources import PodObject
+from tradewind.cache.resources import PodObject
 
 METADATA = """
 name: sales-20260301t060000-extract-1-0123456789

@@ -11,9 +11,9 @@ from memory_cluster import Json, MemoryCluster
 
 from tradewind.api import names
 from tradewind.api.shards import bucket_of
-from tradewind.controller.admission import Admission
-from tradewind.controller.reviews import Refused, Review
-from tradewind.controller.revisions import content_hash
+from tradewind.controller.runs.revisions import content_hash
+from tradewind.controller.webhook.admission import Admission
+from tradewind.controller.webhook.reviews import Refused, Review
 
 pytestmark = pytest.mark.unit
 

@@ -11,8 +11,8 @@ import msgspec
 import orjson
 import pytest
 
-from tradewind.controller.admission import Admission
-from tradewind.controller.reviews import Refused, Review
+from tradewind.controller.webhook.admission import Admission
+from tradewind.controller.webhook.reviews import Refused, Review
 from tradewind.kube.errors import Unreachable
 
 pytestmark = pytest.mark.unit

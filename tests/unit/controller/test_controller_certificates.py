@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tradewind.controller.certificates import (
+from tradewind.controller.webhook.certificates import (
     CA_LIFE,
     CERTIFICATE_LIFE,
     RENEW_BEFORE,

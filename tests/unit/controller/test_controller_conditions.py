@@ -9,7 +9,7 @@ import pytest
 import yaml
 from memory_cluster import MemoryCluster
 
-from tradewind.controller import requests
+from tradewind.controller.runs import requests
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tradewind.api.variables import MAX_BYTES
-from tradewind.controller.resources import ConfigMapObject
+from tradewind.cache.resources import ConfigMapObject
 
 pytestmark = pytest.mark.unit
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller import dags
-from tradewind.engine.status_check import usable_dag_status
+from tradewind.controller.dags import dags
+from tradewind.engine.status.check import usable_dag_status
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from memory_cluster import Json, MemoryCluster
 
-from tradewind.controller import background, dags
+from tradewind.aio import background
+from tradewind.controller.dags import dags
 
 pytestmark = pytest.mark.unit
 

@@ -12,10 +12,10 @@ import pytest
 from memory_cluster import ApiError, Json, MemoryCluster, Unreachable, nothing
 
 from tradewind.api import names
-from tradewind.controller import dags, failure_limits
-from tradewind.controller.resources import DagObject
-from tradewind.engine.ended_run import EndedRun
-from tradewind.engine.states import RunPhase
+from tradewind.cache.resources import DagObject
+from tradewind.controller.dags import dags, failure_limits
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.schedule.ended_run import EndedRun
 
 pytestmark = pytest.mark.unit
 

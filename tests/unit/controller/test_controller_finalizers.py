@@ -12,8 +12,8 @@ import pytest
 
 from apiserver import ApiServer, MemoryClient, Request, Response
 from apiserver.kinds import LEASES, PODS
-from tradewind.controller import finalizers
-from tradewind.controller.finalizers import StillRunning, delete_leases, release, stop_controllers
+from tradewind.controller.process import finalizers
+from tradewind.controller.process.finalizers import StillRunning, delete_leases, release, stop_controllers
 from tradewind.kube.errors import ApiError
 
 pytestmark = pytest.mark.unit

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller.resources import DagRunObject, PodObject
+from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import ObjectMeta
 

@@ -16,7 +16,7 @@ from memory_cluster import MemoryCluster
 
 from apiserver import Request
 from tradewind.controller import controller as controller_module
-from tradewind.controller import endpoints
+from tradewind.controller.process import endpoints
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.errors import Unreachable
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller.heap import spare_what_stays
-from tradewind.engine.run import RunState
+from tradewind.controller.process.heap import spare_what_stays
+from tradewind.engine.run.state import RunState
 
 pytestmark = pytest.mark.unit
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from memory_cluster import ApiError, Json, MemoryCluster, Request
 
-from tradewind.controller import background
-from tradewind.controller.history import History
+from tradewind.aio import background
+from tradewind.controller.dags.history import History
 from tradewind.kube.errors import ApiError as KubeApiError
 
 pytestmark = pytest.mark.unit
@@ -307,7 +307,7 @@ async def test_revisions_that_no_run_uses_go_once_there_are_too_many(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the statuses of the runs, which may have a megabyte each, are not read for it."""
-    monkeypatch.setattr("tradewind.controller.history.REVISIONS_KEPT", 2)
+    monkeypatch.setattr("tradewind.controller.dags.history.REVISIONS_KEPT", 2)
     whole: list[str] = []
 
     def before(request: Request) -> None:

@@ -155,7 +155,7 @@ async def test_a_template_is_not_too_slow_because_the_node_is(cluster: MemoryClu
     text = "{{ params.rows | sort | length }}{% for i in params.rows[:50] %}{{ i }}{% endfor %}"
     cluster.dag("d", params={"rows": rows}, tasks=[{"name": "load", "image": "busybox", "args": [text]}])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tradewind.controller.render_process.sys.executable", str(slow))
+        patch.setattr("tradewind.controller.pods.render_process.sys.executable", str(slow))
         cluster.run("d", "r")
         await cluster.eventually(lambda: cluster.status("dagruns", "r").get("finishedAt"), "it ends", 20)
     assert cluster.status("dagruns", "r")["phase"] == "Succeeded"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller import requests
-from tradewind.controller.requests import IN_ONE_GO
+from tradewind.controller.runs import requests
+from tradewind.controller.runs.requests import IN_ONE_GO
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,8 @@ import re
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller import logs, requests
+from tradewind.controller.process import logs
+from tradewind.controller.runs import requests
 
 pytestmark = pytest.mark.unit
 

@@ -10,9 +10,9 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
 from tradewind.api.shards import bucket_of
 from tradewind.controller.pods.manifest import pod_manifest
-from tradewind.engine.rendering import RenderedTask
-from tradewind.engine.run_info import RunInfo
-from tradewind.engine.tries import TryKey
+from tradewind.engine.rules.rendering import RenderedTask
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.tries import TryKey
 
 pytestmark = pytest.mark.unit
 

@@ -10,8 +10,8 @@ import pytest
 from memory_cluster import MemoryCluster
 
 from apiserver import Request
-from tradewind.controller import object_watches
-from tradewind.controller.object_watches import ALONE, ObjectWatches, Seen
+from tradewind.cache import object_watches
+from tradewind.cache.object_watches import ALONE, ObjectWatches, Seen
 from tradewind.kube.errors import ApiError
 from tradewind.kube.resources import CONFIGMAPS, PODS
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
 
-from tradewind.controller.pods.observation import has_stopped, is_over, observe, run_uid_of, try_of
-from tradewind.controller.resources import PodObject
-from tradewind.engine.tries import HeldBy, TryEvent, TryKey, TryReport
+from tradewind.cache.observation import has_stopped, is_over, observe, run_uid_of, try_of
+from tradewind.cache.resources import PodObject
+from tradewind.engine.run.tries import HeldBy, TryEvent, TryKey, TryReport
 
 pytestmark = pytest.mark.unit
 

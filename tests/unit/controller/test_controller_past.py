@@ -8,7 +8,7 @@ import pytest
 from memory_cluster import Json, MemoryCluster, nothing
 
 from apiserver import Request
-from tradewind.controller import past
+from tradewind.controller.runs import previous_runs
 from tradewind.engine.past_index import PastIndex
 from tradewind.kube.errors import ApiError, Unreachable
 
@@ -234,7 +234,7 @@ async def test_of_many_runs_each_is_noted_once(cluster: MemoryCluster, monkeypat
     noted: list[str] = []
     note = PastIndex.note
     monkeypatch.setattr(PastIndex, "note", lambda index, run: (noted.append(run.uid), note(index, run))[1])
-    monkeypatch.setattr(past, "NOTED_AT_ONCE", 7)
+    monkeypatch.setattr(previous_runs, "NOTED_AT_ONCE", 7)
     await cluster.start()
     leader: Any = cluster.controller.leader
     await cluster.eventually(lambda: len(leader.runs.records) == len(names), "all are loaded again")

@@ -10,9 +10,9 @@ import pytest
 from kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
 from memory_cluster import Json, MemoryCluster, is_ended
 
-from tradewind.controller import pod_ends
-from tradewind.controller.pod_ends import PodEnds, has_begun, sidecars_run
-from tradewind.controller.resources import PodObject
+from tradewind.cache.resources import PodObject
+from tradewind.controller.pods import ends
+from tradewind.controller.pods.ends import PodEnds, has_begun, sidecars_run
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
 from tradewind.kube.lease import NotLeader
 
@@ -54,9 +54,9 @@ class Bench:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(pod_ends, "ENDS_WITHIN", 0.05)
-    monkeypatch.setattr(pod_ends, "AGAIN", 0.01)
-    monkeypatch.setattr(pod_ends, "SIDECARS_END_WITHIN", 0.01)
+    monkeypatch.setattr(ends, "ENDS_WITHIN", 0.05)
+    monkeypatch.setattr(ends, "AGAIN", 0.01)
+    monkeypatch.setattr(ends, "SIDECARS_END_WITHIN", 0.01)
     yield Bench()
 
 
@@ -223,7 +223,7 @@ async def test_a_leader_that_dies_while_it_fails_fast(cluster: MemoryCluster) ->
 
 async def test_a_classic_sidecar(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task's result counts at once; then its Pod is ended, while the run goes on."""
-    monkeypatch.setattr(pod_ends, "SIDECARS_END_WITHIN", 0.05)
+    monkeypatch.setattr(ends, "SIDECARS_END_WITHIN", 0.05)
     cluster.stays.add("one")
     proxy = {"spec": {"containers": [{"name": "proxy", "image": "envoy"}]}}
     cluster.dag("one", podTemplate=proxy, tasks=[{"name": name, "image": "busybox"} for name in ("a", "b")])
@@ -250,7 +250,7 @@ async def test_a_classic_sidecar(cluster: MemoryCluster, monkeypatch: pytest.Mon
 
 async def test_pods_of_a_run_that_is_over(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A leader dies after it has written the end of a run, before it has ended its Pods."""
-    from tradewind.controller import leftovers
+    from tradewind.controller.pods import leftovers
 
     monkeypatch.setattr(leftovers, "LOOK_AFTER", 0.05)
     cluster.stays.add("one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from memory_cluster import ApiError, Json, MemoryCluster, nothing
 
-from tradewind.controller import pools
+from tradewind.controller.pods import pools
 
 pytestmark = pytest.mark.unit
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller import tries
-from tradewind.controller.tries import Tries
-from tradewind.engine.tries import TryEvent, TryKey
+from tradewind.controller.pods import tries
+from tradewind.controller.pods.tries import Tries
+from tradewind.engine.run.tries import TryEvent, TryKey
 from tradewind.kube.errors import ApiError
 from tradewind.kube.resources import PODS
 from tradewind.kube.writer import Priority, Writer

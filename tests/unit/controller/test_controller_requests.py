@@ -11,9 +11,10 @@ from asked_runs import TWO, counts, end, failed_run, pods, reasons, running_run,
 from memory_cluster import ApiError, Json, MemoryCluster, Unreachable, is_ended, nothing
 
 from tradewind.api.validation import Problem
-from tradewind.controller import requests, tries
-from tradewind.controller.resources import DagRunObject
-from tradewind.controller.run_versions import parse_spec
+from tradewind.cache.resources import DagRunObject
+from tradewind.controller.pods import tries
+from tradewind.controller.runs import requests
+from tradewind.controller.runs.versions import parse_spec
 from tradewind.kube.objects import ObjectMeta
 
 pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("quick_requests")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tradewind.controller.resources import DagObject, DagRunObject
+from tradewind.cache.resources import DagObject, DagRunObject
 from tradewind.kube.decoding import decoder_for
 
 pytestmark = pytest.mark.unit

@@ -12,10 +12,10 @@ import pytest
 from memory_cluster import ApiError, MemoryCluster
 
 from apiserver import Request
-from tradewind.controller import retention
-from tradewind.controller.background import Background
-from tradewind.controller.resources import PodObject
-from tradewind.controller.retention import AT_ONCE, Retention
+from tradewind.aio.background import Background
+from tradewind.cache.resources import PodObject
+from tradewind.controller.pods import retention
+from tradewind.controller.pods.retention import AT_ONCE, Retention
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 
 pytestmark = pytest.mark.unit
@@ -284,7 +284,7 @@ async def test_a_run_that_finished_later_than_its_pods_tell_keeps_them_until_the
 
 
 async def test_what_nobody_has_foreseen_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tradewind.controller.background.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("tradewind.aio.background.FIRST_PAUSE", 0.01)
     runs = Runs()
     runs.finish("poison", "1s")
     runs.clock.at += timedelta(hours=1)

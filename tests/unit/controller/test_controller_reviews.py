@@ -14,10 +14,10 @@ import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from tradewind.controller import reviews
-from tradewind.controller.certificates import make_bundle
-from tradewind.controller.reviews import Refused, Review, ReviewServer
-from tradewind.controller.webhook_tls import Shown
+from tradewind.controller.webhook import reviews
+from tradewind.controller.webhook.certificates import make_bundle
+from tradewind.controller.webhook.reviews import Refused, Review, ReviewServer
+from tradewind.controller.webhook.tls import Shown
 
 pytestmark = pytest.mark.unit
 

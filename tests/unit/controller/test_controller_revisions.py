@@ -7,8 +7,9 @@ import pytest
 from memory_cluster import Json, MemoryCluster
 
 from tradewind.api.dag import DagSpec
-from tradewind.controller import dag_checks, revisions
-from tradewind.controller.revisions import content_hash, run_fields
+from tradewind.controller.dags import checks
+from tradewind.controller.runs import revisions
+from tradewind.controller.runs.revisions import content_hash, run_fields
 
 pytestmark = pytest.mark.unit
 
@@ -140,7 +141,7 @@ async def test_the_spec_is_read_and_hashed_once_for_all_runs(
     cluster.run("sales", "first")
     revision = (await cluster.wait_phase("first", "Succeeded"))["revision"]
     hashed: list[str] = []
-    for module in (dag_checks, revisions):
+    for module in (checks, revisions):
         monkeypatch.setattr(module, "content_hash", lambda uid, spec: hashed.append(uid) or content_hash(uid, spec))
         monkeypatch.setattr(
             module, "run_fields", lambda spec: hashed.append("fields") or run_fields(spec), raising=False

@@ -3,8 +3,8 @@
 import pytest
 from kubelet_pods import pod, terminated
 
-from tradewind.controller.pods.observation import observe
-from tradewind.controller.pods.runtime_errors import in_short
+from tradewind.cache.observation import observe
+from tradewind.cache.runtime_errors import in_short
 
 pytestmark = pytest.mark.unit
 

@@ -10,7 +10,8 @@ import pytest
 from memory_cluster import ApiError, Json, MemoryCluster, nothing
 
 from apiserver import ControllerManager
-from tradewind.controller import background, dag_entry, dags
+from tradewind.aio import background
+from tradewind.controller.dags import dags, entry
 
 pytestmark = pytest.mark.unit
 
@@ -135,7 +136,7 @@ async def test_a_dag_that_is_made_anew_waits_for_the_runs_of_the_one_before_to_g
 
 
 async def test_it_asks_rarely_when_they_do_not_go(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dag_entry, "OLD_RUN_BACKOFF", (0.1, 30.0))
+    monkeypatch.setattr(entry, "OLD_RUN_BACKOFF", (0.1, 30.0))
     tried: list[str] = []
     cluster.before_write = lambda method, plural, name, body: (
         tried.append(name) if (method, plural) == ("POST", "dagruns") else None

@@ -11,7 +11,7 @@ import pytest
 from memory_cluster import ApiError, MemoryCluster
 
 from apiserver import Request
-from tradewind.controller import dags
+from tradewind.controller.dags import dags
 from tradewind.kube.backoff import Backoff
 
 pytestmark = pytest.mark.unit

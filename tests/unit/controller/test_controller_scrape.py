@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller import endpoints, mirror
+from tradewind.controller.process import endpoints, mirror
 
 pytestmark = pytest.mark.unit
 

@@ -12,8 +12,9 @@ from memory_cluster import Json, MemoryCluster
 
 from apiserver import Request
 from tradewind.api.shards import Shard, bucket_of
-from tradewind.controller import dags, runs, status_pace
-from tradewind.controller.cluster import Cluster
+from tradewind.cache.cluster import Cluster
+from tradewind.controller.dags import dags
+from tradewind.controller.runs import runs, status_pace
 
 pytestmark = pytest.mark.unit
 

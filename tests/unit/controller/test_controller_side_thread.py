@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tradewind.controller import watchdog as watchdog_module
 from tradewind.controller.metrics import Metrics
-from tradewind.controller.side_thread import ElectionThread, SideThread, ThreadEnded
-from tradewind.controller.watchdog import Watchdog
+from tradewind.controller.process import watchdog as watchdog_module
+from tradewind.controller.process.side_thread import ElectionThread, SideThread, ThreadEnded
+from tradewind.controller.process.watchdog import Watchdog
 from tradewind.kube.client import KubeClient
 from tradewind.kube.config import Connection
 from tradewind.kube.credentials import StaticCredentials

@@ -10,12 +10,12 @@ import pytest
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
 from tradewind.api.variables import Variables
-from tradewind.controller import tries
-from tradewind.controller.tries import Tries
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo
+from tradewind.controller.pods import tries
+from tradewind.controller.pods.tries import Tries
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Scheduler, Start
-from tradewind.engine.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

@@ -4,7 +4,14 @@ from itertools import pairwise
 
 import pytest
 
-from tradewind.controller.status_pace import CLOSEST, LONGEST_PAUSE, LONGEST_WRITE, SHARE, StatusPace, cost_of_write
+from tradewind.controller.runs.status_pace import (
+    CLOSEST,
+    LONGEST_PAUSE,
+    LONGEST_WRITE,
+    SHARE,
+    StatusPace,
+    cost_of_write,
+)
 from tradewind.kube.clock import Clock
 
 pytestmark = pytest.mark.unit

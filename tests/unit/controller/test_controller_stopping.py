@@ -8,8 +8,8 @@ import time
 import pytest
 from memory_cluster import MemoryCluster
 
+from tradewind.cache.observation import is_over
 from tradewind.controller import controller as controller_module
-from tradewind.controller.pods.observation import is_over
 
 pytestmark = pytest.mark.unit
 

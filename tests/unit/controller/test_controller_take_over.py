@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller import background, leader, load_queue, runs
-from tradewind.controller.background import Background
-from tradewind.controller.failure_limits import FailureLimits
-from tradewind.controller.load_queue import AT_ONCE, LoadQueue
-from tradewind.controller.runs import Runs
-from tradewind.engine.run import RunState
+from tradewind.aio import background
+from tradewind.aio.background import Background
+from tradewind.controller import leader
+from tradewind.controller.dags.failure_limits import FailureLimits
+from tradewind.controller.runs import load_queue, runs
+from tradewind.controller.runs.load_queue import AT_ONCE, LoadQueue
+from tradewind.controller.runs.runs import Runs
+from tradewind.engine.run.state import RunState
 from tradewind.kube.clock import SystemClock
 
 pytestmark = pytest.mark.unit
@@ -301,7 +303,7 @@ async def test_a_status_whose_writing_fails_is_written_later(
 async def test_a_dag_that_cannot_be_worked_on_does_not_stop_the_others(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch, soon: None
 ) -> None:
-    from tradewind.controller.dags import Dags
+    from tradewind.controller.dags.dags import Dags
 
     cluster.failures_expected = True
     whole, bad = Dags._note_ended, [1]

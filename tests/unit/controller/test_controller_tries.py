@@ -14,14 +14,14 @@ from memory_cluster import Json, MemoryCluster
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
-from tradewind.controller import pod_ends, tries
+from tradewind.cache.resources import PodObject
+from tradewind.controller.pods import ends, tries
 from tradewind.controller.pods.manifest import pod_name
-from tradewind.controller.resources import PodObject
-from tradewind.controller.tries import Tries
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo, Stop
+from tradewind.controller.pods.tries import Tries
+from tradewind.engine.run.run_info import RunInfo, Stop
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.tries import StopReason, TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Scheduler, Start
-from tradewind.engine.tries import StopReason, TryEvent, TryKey, TryReport
 from tradewind.kube.clock import SYSTEM_CLOCK
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
 from tradewind.kube.lease import NotLeader
@@ -129,7 +129,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(tries, name, 0.01)
     monkeypatch.setattr(tries, "WATCH_LAGS", 0.1)
     monkeypatch.setattr(tries, "EARLIER_ENDS_WITHIN", 0.1)
-    monkeypatch.setattr(pod_ends, "ENDS_WITHIN", 0.05)
+    monkeypatch.setattr(ends, "ENDS_WITHIN", 0.05)
     yield
 
 

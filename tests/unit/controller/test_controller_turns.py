@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller import tries
-from tradewind.controller.off_loop import in_thread
-from tradewind.controller.quotas import FIRST_PAUSE, LONGEST_PAUSE, Quotas
-from tradewind.controller.render_process import RenderProcess
-from tradewind.controller.turns import Turns
+from tradewind.aio.off_loop import in_thread
+from tradewind.aio.turns import Turns
+from tradewind.controller.pods import tries
+from tradewind.controller.pods.quotas import FIRST_PAUSE, LONGEST_PAUSE, Quotas
+from tradewind.controller.pods.render_process import RenderProcess
 from tradewind.kube.errors import ApiError
 
 pytestmark = pytest.mark.unit
@@ -215,7 +215,7 @@ async def test_hard_templates_of_one_namespace_wait_for_each_other(
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\ncat >/dev/null\necho \'{"command": null, "args": null, "env": []}\'\n')
     python.chmod(0o755)
-    monkeypatch.setattr("tradewind.controller.render_process.sys.executable", str(python))
+    monkeypatch.setattr("tradewind.controller.pods.render_process.sys.executable", str(python))
     process, order = RenderProcess(), []
 
     async def render(namespace: str, number: int) -> None:

@@ -11,8 +11,8 @@ from engine_world import World
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.resolve import ResolvedDag
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.graph import Graph
 from tradewind.engine.requests import Decision, Version, carry_out
+from tradewind.engine.run.graph import Graph
 
 _ids = count(1)
 

@@ -11,11 +11,11 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.validation import validate_dag_spec
 from tradewind.engine.past_index import PastIndex
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Note, RunInfo
+from tradewind.engine.run.run_info import Note, RunInfo
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Plan, Scheduler, Start
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

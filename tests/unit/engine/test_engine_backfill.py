@@ -11,7 +11,7 @@ import pytest
 from tradewind.api.backfill import MAX_TICKS, BackfillSpec, BackfillTimetable
 from tradewind.api.dag import DagSpec
 from tradewind.api.names import run_name
-from tradewind.engine.backfill import (
+from tradewind.engine.schedule.backfill import (
     Action,
     BackfillState,
     ExistingRun,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tradewind.engine.consecutive_failures import FailureStreak, streak_in_status
-from tradewind.engine.ended_run import EndedRun
-from tradewind.engine.states import RunPhase
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.schedule.consecutive_failures import FailureStreak, streak_in_status
+from tradewind.engine.schedule.ended_run import EndedRun
 
 pytestmark = pytest.mark.unit
 

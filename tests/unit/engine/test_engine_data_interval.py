@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tradewind.api.dag import DagSpec
-from tradewind.engine.data_interval import inferred_interval
+from tradewind.engine.schedule.data_interval import inferred_interval
 from tradewind.engine.timetables import timetable_of
 
 pytestmark = pytest.mark.unit

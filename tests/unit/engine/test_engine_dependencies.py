@@ -6,12 +6,12 @@ from itertools import product
 import pytest
 from engine_world import World, dag, task
 
-from tradewind.engine.graph import Graph
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.run.graph import Graph
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
+from tradewind.engine.run.upstream import End
 from tradewind.engine.trigger_rules import Run, UpstreamCounts, Wait
 from tradewind.engine.trigger_rules.all_success import all_success
-from tradewind.engine.trigger_rules.upstream import End
 
 pytestmark = pytest.mark.unit
 

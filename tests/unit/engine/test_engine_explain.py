@@ -3,7 +3,7 @@
 import pytest
 from engine_world import World, task
 
-from tradewind.engine.explain import explain
+from tradewind.engine.status.explain import explain
 
 pytestmark = pytest.mark.unit
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from engine_world import START, World, task
 
-from tradewind.engine.outcome import Outcome
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.rules.outcome import Outcome
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

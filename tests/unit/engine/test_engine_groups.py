@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from engine_world import World, task
 
-from tradewind.engine.rendering import render_task
-from tradewind.engine.states import TaskState
+from tradewind.engine.rules.rendering import render_task
+from tradewind.engine.run.states import TaskState
 
 pytestmark = pytest.mark.unit
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from engine_world import START, World, task
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

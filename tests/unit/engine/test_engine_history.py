@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tradewind.api.dag import DagSpec
-from tradewind.engine.history import FinishedRun, FinishedRuns
+from tradewind.engine.schedule.history import FinishedRun, FinishedRuns
 
 pytestmark = pytest.mark.unit
 

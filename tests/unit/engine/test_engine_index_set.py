@@ -5,8 +5,8 @@ from itertools import combinations
 
 import pytest
 
-from tradewind.engine.index_map import IndexMap
-from tradewind.engine.index_set import IndexSet
+from tradewind.engine.run.index_map import IndexMap
+from tradewind.engine.run.index_set import IndexSet
 
 pytestmark = pytest.mark.unit
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from engine_world import START, World, dag, run_info, task
 
-from tradewind.engine.states import TaskState
+from tradewind.engine.run.states import TaskState
 
 pytestmark = pytest.mark.unit
 

@@ -3,8 +3,8 @@
 import pytest
 from engine_world import START, World, task
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryKey, TryReport
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 
 pytestmark = pytest.mark.unit
 

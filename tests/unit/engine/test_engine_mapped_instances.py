@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from engine_world import START, World, run_info, task
 
-from tradewind.engine.rendering import template_values
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.rules.rendering import template_values
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

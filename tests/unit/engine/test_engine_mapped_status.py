@@ -10,11 +10,11 @@ import pytest
 from engine_world import World, run_info, task
 
 from tradewind.api.dagrun import DagRunStatus
-from tradewind.engine.index_set import IndexSet
-from tradewind.engine.node_status import MAX_DUE
-from tradewind.engine.run import RunState
-from tradewind.engine.slots import Slots
-from tradewind.engine.task_node import MAX_DETAILED
+from tradewind.engine.run.index_set import IndexSet
+from tradewind.engine.run.slots import Slots
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.task_node import MAX_DETAILED
+from tradewind.engine.status.node_status import MAX_DUE
 
 pytestmark = pytest.mark.unit
 

@@ -6,8 +6,8 @@ import pytest
 from engine_world import World, run_info, task
 
 from tradewind.api.templates import TemplateError
-from tradewind.engine.rendering import render_task, template_values
-from tradewind.engine.states import TaskState
+from tradewind.engine.rules.rendering import render_task, template_values
+from tradewind.engine.run.states import TaskState
 
 pytestmark = pytest.mark.unit
 

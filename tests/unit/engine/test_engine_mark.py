@@ -4,8 +4,8 @@ import pytest
 from asked import ask, decide, play, refused
 from engine_world import World, task
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent
 
 pytestmark = pytest.mark.unit
 

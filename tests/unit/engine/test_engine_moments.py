@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 from engine_world import START, World, run_info, task
 
-from tradewind.engine.moments import believable
-from tradewind.engine.states import TaskState
-from tradewind.engine.task_instance import format_time
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.rules.moments import believable
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_instance import format_time
+from tradewind.engine.run.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

@@ -11,13 +11,13 @@ import pytest
 from engine_world import START, World, dag, run_info, task
 
 from tradewind.api.resolve import ResolvedDag
-from tradewind.engine.past import PastRun
 from tradewind.engine.past_index import ActiveRun, Follow, PastIndex
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import PreviousRuns
+from tradewind.engine.rules.previous_runs import PastRun
+from tradewind.engine.run.run_info import PreviousRuns
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import RunPhase, TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Plan
-from tradewind.engine.states import RunPhase, TaskState
-from tradewind.engine.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from engine_world import START, World, run_info, task
 
-from tradewind.engine.graph import Graph
+from tradewind.engine.run.graph import Graph
 
 pytestmark = pytest.mark.unit
 

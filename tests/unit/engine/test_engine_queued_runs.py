@@ -12,13 +12,13 @@ from engine_world import START as NOW
 from engine_world import World, run_info, task
 from engine_world import dag as resolved
 
-from tradewind.engine.graph import Graph
-from tradewind.engine.run import RunState
-from tradewind.engine.run_queue import RunQueue
+from tradewind.engine.run.graph import Graph
+from tradewind.engine.run.slots import Slots
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import RunPhase, TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
+from tradewind.engine.schedule.run_queue import RunQueue
 from tradewind.engine.scheduler import TOLD_AT_ONCE, Scheduler
-from tradewind.engine.slots import Slots
-from tradewind.engine.states import RunPhase, TaskState
-from tradewind.engine.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

@@ -7,9 +7,9 @@ import pytest
 from engine_world import START, World, run_info, task
 
 from tradewind.api.variables import Variables
-from tradewind.engine.rendering import RenderedTask, TemplateError, facts_of_try, render_task, template_values
-from tradewind.engine.run_info import PreviousRuns
-from tradewind.engine.tries import TryKey
+from tradewind.engine.rules.rendering import RenderedTask, TemplateError, facts_of_try, render_task, template_values
+from tradewind.engine.run.run_info import PreviousRuns
+from tradewind.engine.run.tries import TryKey
 
 pytestmark = pytest.mark.unit
 

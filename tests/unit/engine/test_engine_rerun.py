@@ -6,8 +6,8 @@ import pytest
 from asked import ask, decide, play, refused
 from engine_world import World, dag, task
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

@@ -4,7 +4,7 @@ import pytest
 from asked import ask, decide, play, refused
 from engine_world import World, task
 
-from tradewind.engine.states import TaskState
+from tradewind.engine.run.states import TaskState
 
 pytestmark = pytest.mark.unit
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from engine_world import START, World, dag, run_info, task
 
-from tradewind.engine import known_tries
-from tradewind.engine.run import RunState
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryKey, TryReport
+from tradewind.engine.run import known_tries
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 
 pytestmark = pytest.mark.unit
 

@@ -7,8 +7,8 @@ import pytest
 from engine_world import START, World, task
 
 from tradewind.api.resolve import RetryPolicy
-from tradewind.engine.retries import retry_delay
-from tradewind.engine.states import TaskState
+from tradewind.engine.rules.retries import retry_delay
+from tradewind.engine.run.states import TaskState
 
 pytestmark = pytest.mark.unit
 

@@ -3,8 +3,8 @@
 import pytest
 from engine_world import START, World, run_info, task
 
-from tradewind.engine.run import RunState
-from tradewind.engine.states import TaskState
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tradewind.api.dag import DagSpec
-from tradewind.engine.schedule import MAX_TICKS_AT_ONCE, Due, counts_from, due_ticks, first_moment, upcoming
+from tradewind.engine.schedule.due import MAX_TICKS_AT_ONCE, Due, counts_from, due_ticks, first_moment, upcoming
 from tradewind.engine.timetables import timetable_of
 
 pytestmark = pytest.mark.unit

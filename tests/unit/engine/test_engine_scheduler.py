@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from engine_world import START, World, dag, run_info, task
 
-from tradewind.engine.run import RunState
+from tradewind.engine.run.slot_queue import SlotQueue
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Plan, Scheduler
-from tradewind.engine.slot_queue import SlotQueue
-from tradewind.engine.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

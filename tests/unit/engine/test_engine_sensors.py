@@ -7,8 +7,8 @@ import pytest
 from asked import ask
 from engine_world import START, World, task
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from engine_world import START, World, run_info, task
 
-from tradewind.engine.run import RunState
-from tradewind.engine.slots import Slots
-from tradewind.engine.status_check import UnusableStatus, check_status
+from tradewind.engine.run.slots import Slots
+from tradewind.engine.run.state import RunState
+from tradewind.engine.status.check import UnusableStatus, check_status
 
 pytestmark = pytest.mark.unit
 

@@ -11,13 +11,13 @@ from engine_world import START, World, task
 
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.outcome import output_size
 from tradewind.engine.requests import Version, carry_out
 from tradewind.engine.requests.audit import REQUESTS_BUDGET, with_record
-from tradewind.engine.run_status import OUTPUT_BUDGET
-from tradewind.engine.status_check import check_status
-from tradewind.engine.status_size import SHORT_MESSAGE, shorter, smallest, stored_size
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.rules.outcome import output_size
+from tradewind.engine.run.tries import TryEvent, TryReport
+from tradewind.engine.status.check import check_status
+from tradewind.engine.status.run_status import OUTPUT_BUDGET
+from tradewind.engine.status.size import SHORT_MESSAGE, shorter, smallest, stored_size
 
 pytestmark = pytest.mark.unit
 

@@ -4,10 +4,10 @@ import pytest
 from asked import ask, decide, play, refused
 from engine_world import World, task
 
-from tradewind.engine.run import RunState
-from tradewind.engine.slots import Slots
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent
+from tradewind.engine.run.slots import Slots
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent
 
 pytestmark = pytest.mark.unit
 

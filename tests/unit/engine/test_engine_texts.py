@@ -3,8 +3,8 @@
 import pytest
 from engine_world import World, task
 
-from tradewind.engine.outcome import WHY_LIMIT
-from tradewind.engine.texts import head, tail
+from tradewind.engine.rules.outcome import WHY_LIMIT
+from tradewind.engine.run.texts import head, tail
 
 pytestmark = pytest.mark.unit
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from engine_world import START, World, run_info, task
 
-from tradewind.engine.explain import explain
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryEvent, TryReport
+from tradewind.engine.status.explain import explain
 
 pytestmark = pytest.mark.unit
 

@@ -10,7 +10,7 @@ from brute_force_timetable import ticks as brute_force
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
-from tradewind.engine.schedule import Due, due_ticks, first_moment, max_active_runs, upcoming
+from tradewind.engine.schedule.due import Due, due_ticks, first_moment, max_active_runs, upcoming
 from tradewind.engine.timetables import ContinuousTimetable, Timetable, timetable_of
 
 pytestmark = pytest.mark.unit

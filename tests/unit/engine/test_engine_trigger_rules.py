@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from tradewind.api.task import TriggerRuleName
-from tradewind.engine.states import TaskState
+from tradewind.engine.run.states import TaskState
 from tradewind.engine.trigger_rules import TRIGGER_RULES, End, Run, UpstreamCounts, Wait, evaluate
 
 pytestmark = pytest.mark.unit

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from engine_world import START, World, task
 
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import HeldBy
 from tradewind.engine.scheduler import START_AGAIN
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import HeldBy
 
 pytestmark = pytest.mark.unit
 

@@ -9,10 +9,10 @@ import pytest
 from engine_world import START as NOW
 from engine_world import dag, run_info, task
 
-from tradewind.engine.run import RunState
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Plan, Scheduler
-from tradewind.engine.states import RunPhase
-from tradewind.engine.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
 

@@ -15,7 +15,7 @@ import yaml
 from aiohttp import web
 from certificates import self_signed
 
-from tradewind.controller.certificates import Bundle, make_bundle
+from tradewind.controller.webhook.certificates import Bundle, make_bundle
 from tradewind.kube import client as client_module
 from tradewind.kube.client import KubeClient
 from tradewind.kube.config import Connection, in_cluster, load_kubeconfig

@@ -1,4 +1,5 @@
-"""Whether a Backfill can be done: its span, and what it asks of its Dag. engine/backfill.py counts its ticks."""
+"""Whether a Backfill can be done: its span, and what it asks of its Dag. Its ticks are
+counted in engine/schedule/backfill.py."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -21,8 +21,17 @@ from tradewind.cli.dag_files import read_dag_files
 from tradewind.cli.errors import EXIT_FAILED, CliError
 from tradewind.cli.inputs import parse_moment, parse_params, zone_of
 from tradewind.cli.output import Format, local_time, output_option, print_data, print_table
-from tradewind.engine.backfill import ExistingRun, Step, check_ticks, outline, outlook, pinned, ticks_in, unpinned
-from tradewind.engine.task_instance import format_time, parse_time
+from tradewind.engine.run.task_instance import format_time, parse_time
+from tradewind.engine.schedule.backfill import (
+    ExistingRun,
+    Step,
+    check_ticks,
+    outline,
+    outlook,
+    pinned,
+    ticks_in,
+    unpinned,
+)
 from tradewind.engine.timetables import Tick
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")

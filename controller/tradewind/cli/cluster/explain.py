@@ -10,10 +10,10 @@ from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.cluster.run_versions import dag_of_run, version_of
 from tradewind.cli.errors import CliError
 from tradewind.cli.output import Format, output_option, print_data, print_table, printable
-from tradewind.engine.explain import Reason, explain
-from tradewind.engine.run import RunState
-from tradewind.engine.slots import Slots
-from tradewind.engine.states import TaskState
+from tradewind.engine.run.slots import Slots
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.status.explain import Reason, explain
 
 _MOST_TASKS = 20
 _NOT_BEGUN = "-"

@@ -13,8 +13,8 @@ from tradewind.api.validation.params import check_params
 from tradewind.cli.cluster.run_versions import RunDag, version_of
 from tradewind.cli.colours import paint
 from tradewind.cli.output import Format, print_data, print_table
-from tradewind.engine.index_set import IndexSet
 from tradewind.engine.requests import Change, Decision, Version, carry_out, refuse
+from tradewind.engine.run.index_set import IndexSet
 
 
 def foresee(run: dict[str, Any], request: RunRequest, dag: RunDag, now: RunDag | None, output: Format) -> bool:
@@ -47,7 +47,7 @@ def _decide(run: dict[str, Any], request: RunRequest, dag: RunDag, now: RunDag |
 
 def _latest(run: dict[str, Any], dag: RunDag, now: RunDag) -> Version | None:
     """The run with the Dag as it is now; None if it has that already."""
-    from tradewind.controller.revisions import content_hash
+    from tradewind.controller.runs.revisions import content_hash
 
     name = revision_name(run["spec"]["dag"], content_hash(now.manifest["metadata"]["uid"], now.manifest["spec"]))
     if dag.revision in (None, name):

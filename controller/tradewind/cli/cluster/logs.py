@@ -15,7 +15,7 @@ from tradewind.cli.cluster.client import Cluster, cluster_options
 from tradewind.cli.cluster.pod_logs import attempt, check_container, could_not_start, has_log, is_over, why_not
 from tradewind.cli.cluster.run_logs import follow_all, print_all
 from tradewind.cli.errors import CliError
-from tradewind.engine.index_set import IndexSet
+from tradewind.engine.run.index_set import IndexSet
 
 _POLL_SECONDS = 1.0
 _INSTANCE = re.compile(r"(.+)\[(\d+)\]")

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tradewind.api.names import LABEL_INDEX, LABEL_POKE, LABEL_TASK, LABEL_TRY
+from tradewind.cache.runtime_errors import in_short
 from tradewind.cli.errors import CliError
-from tradewind.controller.pods.runtime_errors import in_short
-from tradewind.engine.tries import instance_name
+from tradewind.engine.run.tries import instance_name
 
 _OVER = ("Succeeded", "Failed")
 _NEVER_STARTED = ("StartError", "ContainerCannotRun")

@@ -12,8 +12,8 @@ from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.colours import PHASES, paint
 from tradewind.cli.errors import EXIT_FAILED
 from tradewind.cli.output import printable
-from tradewind.engine.index_set import IndexSet
-from tradewind.engine.tries import instance_name
+from tradewind.engine.run.index_set import IndexSet
+from tradewind.engine.run.tries import instance_name
 
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 5.0

@@ -12,10 +12,10 @@ from tradewind.api.validation import validate_dag, with_defaults
 from tradewind.api.validation.shape import parse
 from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.errors import CliError
-from tradewind.engine.graph import Graph
 from tradewind.engine.requests import Version
-from tradewind.engine.run_info import RunInfo
-from tradewind.engine.task_instance import parse_time
+from tradewind.engine.run.graph import Graph
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.task_instance import parse_time
 
 
 @dataclass(frozen=True, slots=True)

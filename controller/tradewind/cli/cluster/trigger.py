@@ -14,7 +14,7 @@ from tradewind.cli.errors import EXIT_FAILED, CliError
 from tradewind.cli.given_runs import data_interval_option
 from tradewind.cli.inputs import parse_interval, parse_moment, parse_params, zone_of
 from tradewind.cli.output import Format, output_option, print_data
-from tradewind.engine.task_instance import format_time
+from tradewind.engine.run.task_instance import format_time
 
 
 @click.command()

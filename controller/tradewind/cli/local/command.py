@@ -33,12 +33,12 @@ from tradewind.cli.local.runner import LocalRun
 from tradewind.cli.local.screen import Screen
 from tradewind.cli.output import Format, output_option, print_data
 from tradewind.cli.variables import variables_option
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo
-from tradewind.engine.schedule import max_active_runs
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.run.task_instance import format_time
+from tradewind.engine.schedule.due import max_active_runs
 from tradewind.engine.scheduler import Scheduler
-from tradewind.engine.states import RunPhase
-from tradewind.engine.task_instance import format_time
 
 _LOOK_EVERY = 0.2
 """Seconds between two looks for a slot of maxActiveRuns."""

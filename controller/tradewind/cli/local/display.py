@@ -16,10 +16,10 @@ from tradewind.cli.local.folder import last_lines
 from tradewind.cli.local.rows import Row, counted, row_of, row_of_all, rows_of, tally_of
 from tradewind.cli.local.screen import Screen
 from tradewind.cli.local.terminal import ControlEcho
-from tradewind.engine.run import RunState
-from tradewind.engine.states import RunPhase, TaskState
-from tradewind.engine.task_instance import TaskInstance
-from tradewind.engine.task_node import TaskNode
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import RunPhase, TaskState
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 
 _SHOWN_LOG_LINES = 20
 _SHOWN_LOG_BYTES = 8192

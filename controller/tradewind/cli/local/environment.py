@@ -16,8 +16,8 @@ from tradewind.api.shards import bucket_of
 from tradewind.api.validation.tasks import quantity
 from tradewind.cli.connections import Connections, secret_data
 from tradewind.cli.documents import Document
-from tradewind.engine.run_info import RunInfo
-from tradewind.engine.tries import TryKey
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.tries import TryKey
 
 _LABEL_PATH = re.compile(r"^metadata\.labels\['(.+)'\]$")
 

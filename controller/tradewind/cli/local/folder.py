@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 import yaml
 
 from tradewind.cli.local import locks
-from tradewind.engine.run_status import end_conditions
-from tradewind.engine.states import FINISHED_PHASES, FINISHED_STATES, TaskState
-from tradewind.engine.task_instance import format_time
-from tradewind.engine.tries import TryKey
+from tradewind.engine.run.states import FINISHED_PHASES, FINISHED_STATES, TaskState
+from tradewind.engine.run.task_instance import format_time
+from tradewind.engine.run.tries import TryKey
+from tradewind.engine.status.run_status import end_conditions
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tradewind.api.duration import format_duration
 from tradewind.cli.local.folder import last_lines
-from tradewind.engine.run import RunState
-from tradewind.engine.states import TaskState
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
 
 LONG_WAIT = timedelta(seconds=10)
 EMPTY_FOLDER = (

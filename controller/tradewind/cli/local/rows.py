@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tradewind.api.duration import format_duration
-from tradewind.engine.run import RunState
-from tradewind.engine.states import TaskState
-from tradewind.engine.task_instance import TaskInstance
-from tradewind.engine.task_node import TaskNode
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 
 MOST_INSTANCES = 8
 """Instances of a mapped task that have a row each, however they are."""

@@ -19,13 +19,13 @@ from tradewind.cli.local.hints import EMPTY_FOLDER, missing_file, waits_for_retr
 from tradewind.cli.local.processes import OUTPUT_VARIABLE, Signals, TaskProcess, Watcher, adopt_orphans, kill_orphans
 from tradewind.cli.local.screen import Screen
 from tradewind.cli.local.volumes import grace_of, place_of
-from tradewind.engine.rendering import TemplateError, facts_of_try, render_task
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Wait
+from tradewind.engine.rules.rendering import TemplateError, facts_of_try, render_task
+from tradewind.engine.run.run_info import Wait
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Plan, Scheduler, Start
-from tradewind.engine.states import TaskState
-from tradewind.engine.task_instance import TaskInstance
-from tradewind.engine.tries import TryEvent, TryKey, TryReport
 
 MOST_FAILURES = 20
 """Instances of one mapped task of which the end of the log is shown when they fail."""

@@ -10,7 +10,7 @@ from tradewind.api.names import TASK_CONTAINER
 from tradewind.api.resolve import ResolvedDag, ResolvedTask
 from tradewind.cli.local.environment import LocalRunError
 from tradewind.cli.local.folder import RunFolder
-from tradewind.engine.tries import TryKey
+from tradewind.engine.run.tries import TryKey
 
 DEFAULT_GRACE = timedelta(seconds=30)
 """Kubernetes' own default of terminationGracePeriodSeconds."""

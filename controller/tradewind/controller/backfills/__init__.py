@@ -14,14 +14,14 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from tradewind.aio.background import Spawn
 from tradewind.api import names
 from tradewind.api.backfill import DEFAULT_MAX_ACTIVE_RUNS, UNFINISHED_PHASES, BackfillSpec
+from tradewind.cache.resources import DAGRUNS, BackfillObject, DagRunObject
 from tradewind.controller.backfills.interruptions import Gone
 from tradewind.controller.backfills.worker import Surroundings, Worker
-from tradewind.controller.background import Spawn
-from tradewind.controller.resources import DAGRUNS, BackfillObject, DagRunObject
+from tradewind.engine.run.states import RunPhase
 from tradewind.engine.scheduler import Scheduler
-from tradewind.engine.states import RunPhase
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.lease import NotLeader

@@ -6,13 +6,13 @@ from typing import Any
 
 from tradewind.api import names
 from tradewind.api.backfill import BackfillSpec
-from tradewind.controller import tick_runs
+from tradewind.cache.cluster import Cluster
+from tradewind.cache.resources import DAGRUNS
 from tradewind.controller.backfills.interruptions import Waits
-from tradewind.controller.cluster import Cluster
-from tradewind.controller.resources import DAGRUNS
-from tradewind.controller.scheduled_runs import is_going
-from tradewind.engine.backfill import ExistingRun, Step
-from tradewind.engine.states import FINISHED_PHASES
+from tradewind.controller.dags import tick_runs
+from tradewind.controller.dags.scheduled_runs import is_going
+from tradewind.engine.run.states import FINISHED_PHASES
+from tradewind.engine.schedule.backfill import ExistingRun, Step
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError

@@ -14,19 +14,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from tradewind.aio.off_loop import off_loop
 from tradewind.api import API_VERSION, names
 from tradewind.api.backfill import UNFINISHED_PHASES, BackfillSpec, BackfillTimetable
 from tradewind.api.dag import DagSpec
 from tradewind.api.validation import summary, validate_backfill
-from tradewind.controller import logs
+from tradewind.cache.cluster import Cluster
+from tradewind.cache.resources import BackfillObject, DagObject, owner_reference, regarding
 from tradewind.controller.backfills.interruptions import Gone, Outdated, Refused, Waits
 from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
-from tradewind.controller.cluster import Cluster
-from tradewind.controller.dag_entry import Entry as DagEntry
-from tradewind.controller.off_loop import off_loop
-from tradewind.controller.resources import BackfillObject, DagObject, owner_reference, regarding
-from tradewind.engine.backfill import (
+from tradewind.controller.dags.entry import Entry as DagEntry
+from tradewind.controller.process import logs
+from tradewind.engine.run.task_instance import format_time, parse_time
+from tradewind.engine.schedule.backfill import (
     Action,
     BackfillState,
     Step,
@@ -37,7 +38,6 @@ from tradewind.engine.backfill import (
     ticks_in,
     unpinned,
 )
-from tradewind.engine.task_instance import format_time, parse_time
 from tradewind.engine.timetables import Tick
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient

@@ -7,11 +7,11 @@ from tradewind.api import names
 from tradewind.api.connections import connection_prefix
 from tradewind.api.resolve import ResolvedDag, ResolvedTask
 from tradewind.api.shards import bucket_of
+from tradewind.cache.resources import owner_reference
 from tradewind.controller.pods.strategic_merge import strategic_merge
-from tradewind.controller.resources import owner_reference
-from tradewind.engine.rendering import RenderedTask, facts_of_try
-from tradewind.engine.run_info import RunInfo
-from tradewind.engine.tries import TryKey
+from tradewind.engine.rules.rendering import RenderedTask, facts_of_try
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.tries import TryKey
 
 USER = 65532
 """The user and group that tasks run as unless their podTemplate says otherwise: nobody in particular."""

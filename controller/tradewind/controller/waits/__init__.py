@@ -14,17 +14,17 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from tradewind.controller.background import Spawn
-from tradewind.controller.cluster import Cluster
-from tradewind.controller.object_watches import ObjectWatches
-from tradewind.controller.resources import DagRunObject
+from tradewind.aio.background import Spawn
+from tradewind.cache.cluster import Cluster
+from tradewind.cache.object_watches import ObjectWatches
+from tradewind.cache.resources import DagRunObject
 from tradewind.controller.waits.dag_runs import DagRunWaits
 from tradewind.controller.waits.objects import ObjectWaits
 from tradewind.controller.waits.waiter import Waiter
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Wait
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import TryKey, TryReport
+from tradewind.engine.run.run_info import Wait
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryKey, TryReport
 from tradewind.kube.client import KubeClient
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key

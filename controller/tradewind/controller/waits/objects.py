@@ -11,7 +11,7 @@ from typing import Any
 
 from tradewind.api.json_path import parse_json_path
 from tradewind.api.sensor import WaitForObject
-from tradewind.controller.object_watches import ObjectWatches, Seen
+from tradewind.cache.object_watches import ObjectWatches, Seen
 from tradewind.controller.waits.kinds import Kinds, NoSuchKind
 from tradewind.controller.waits.waiter import CannotWait, Waiter
 from tradewind.kube.backoff import Backoff

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tradewind.api.templates import TemplateError
-from tradewind.engine.rendering import render_field
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import Wait
-from tradewind.engine.tries import TryEvent, TryReport
+from tradewind.engine.rules.rendering import render_field
+from tradewind.engine.run.run_info import Wait
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.tries import TryEvent, TryReport
 
 
 class CannotWait(Exception):  # noqa: N818 - what keeps a task from waiting

@@ -11,8 +11,8 @@ from tradewind.engine.limits.pool import pool
 from tradewind.engine.limits.suspend import suspend
 
 if TYPE_CHECKING:
-    from tradewind.engine.run import RunState
-    from tradewind.engine.task_node import TaskNode
+    from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_node import TaskNode
 
 LIMITS: tuple[Limit, ...] = (suspend, max_active_tasks, parallelism, max_active_per_run, max_active_per_dag, pool)
 

@@ -6,8 +6,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tradewind.engine.run import RunState
-    from tradewind.engine.task_node import TaskNode
+    from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_node import TaskNode
 
 
 class Scope(Enum):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from tradewind.engine.limits.limit import Reached, Scope
 
 if TYPE_CHECKING:
-    from tradewind.engine.run import RunState
-    from tradewind.engine.task_node import TaskNode
+    from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_node import TaskNode
 
 
 def max_active_per_run(_: "RunState", node: "TaskNode") -> Reached | None:

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from tradewind.engine.limits.limit import Reached, Scope
-from tradewind.engine.slots import UNLIMITED
+from tradewind.engine.run.slots import UNLIMITED
 
 if TYPE_CHECKING:
-    from tradewind.engine.run import RunState
-    from tradewind.engine.task_node import TaskNode
+    from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_node import TaskNode
 
 
 def pool(run: "RunState", node: "TaskNode") -> Reached | None:

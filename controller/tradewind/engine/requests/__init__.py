@@ -12,20 +12,20 @@ from typing import Any
 from tradewind.api.resolve import ResolvedDag
 from tradewind.api.run_request import RunRequest
 from tradewind.api.validation import check_request
-from tradewind.engine.graph import Graph
 from tradewind.engine.requests import mark, rerun, select, stop
 from tradewind.engine.requests.audit import is_known, with_record
 from tradewind.engine.requests.change import TriesMade
 from tradewind.engine.requests.latest import for_latest
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.select import Choice
-from tradewind.engine.run import RunState
-from tradewind.engine.run_end import run_end
-from tradewind.engine.run_info import RunInfo
-from tradewind.engine.slots import Slots
-from tradewind.engine.states import TaskState
-from tradewind.engine.status_size import is_smallest
-from tradewind.engine.tries import TryKey
+from tradewind.engine.rules.run_end import run_end
+from tradewind.engine.run.graph import Graph
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.slots import Slots
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import TryKey
+from tradewind.engine.status.size import is_smallest
 
 __all__ = ["Change", "Decision", "Refused", "Version", "carry_out", "is_known", "refuse"]
 

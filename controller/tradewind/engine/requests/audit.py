@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.status_size import stored_size
-from tradewind.engine.task_instance import format_time, shorten
+from tradewind.engine.run.task_instance import format_time, shorten
+from tradewind.engine.status.size import stored_size
 
 REQUESTS_BUDGET = 64 * 1024
 """Bytes that the requests of a run may have together in status; the oldest are forgotten."""

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tradewind.engine.requests.select import Choice, instances
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import StopReason, TryKey
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import StopReason, TryKey
 
 if TYPE_CHECKING:
-    from tradewind.engine.run import RunState
+    from tradewind.engine.run.state import RunState
 
 TriesMade = Mapping[tuple[str, int | None], int]
 """The highest try by (task, index) that there is a Pod of, whatever status says."""

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tradewind.engine.node_status import entry
-from tradewind.engine.run_status import message_limit
-from tradewind.engine.states import TaskState
-from tradewind.engine.tries import StopReason
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.tries import StopReason
+from tradewind.engine.status.node_status import entry
+from tradewind.engine.status.run_status import message_limit
 
 if TYPE_CHECKING:
     from tradewind.api.resolve import ResolvedDag, ResolvedTask
-    from tradewind.engine.run import RunState
+    from tradewind.engine.run.state import RunState
 
 REMOVED = StopReason("Removed", "the task is no longer in the Dag")
 

@@ -4,19 +4,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.moments import believable
 from tradewind.engine.requests import select
 from tradewind.engine.requests.change import TriesMade, clear, set_state, under_way
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.rerun import CLEARED, requeue
 from tradewind.engine.requests.select import Choice
-from tradewind.engine.run_end import ENDING_REASONS
-from tradewind.engine.states import RunPhase, TaskState
-from tradewind.engine.tries import StopReason, TryKey
+from tradewind.engine.rules.moments import believable
+from tradewind.engine.rules.run_end import ENDING_REASONS
+from tradewind.engine.run.states import RunPhase, TaskState
+from tradewind.engine.run.tries import StopReason, TryKey
 
 if TYPE_CHECKING:
-    from tradewind.engine.run import RunState
-    from tradewind.engine.task_instance import TaskInstance
+    from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_instance import TaskInstance
 
 MARKED = "Marked"
 """Reason of a task, or a run, that is in the state that somebody said."""

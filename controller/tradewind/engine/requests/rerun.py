@@ -8,12 +8,12 @@ from tradewind.engine.requests import select
 from tradewind.engine.requests.change import TriesMade, clear, under_way
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.select import Choice
-from tradewind.engine.run_end import ENDING_REASONS
-from tradewind.engine.states import RunPhase
-from tradewind.engine.tries import StopReason, TryKey
+from tradewind.engine.rules.run_end import ENDING_REASONS
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.run.tries import StopReason, TryKey
 
 if TYPE_CHECKING:
-    from tradewind.engine.run import RunState
+    from tradewind.engine.run.state import RunState
 
 CLEARED = "Cleared"
 """Reason of a try that was ended since its task is to run again."""

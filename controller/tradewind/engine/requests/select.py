@@ -7,14 +7,14 @@ or its items are not known).
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from tradewind.engine.index_set import IndexSet
 from tradewind.engine.requests.refusal import Refused
-from tradewind.engine.states import TaskState
+from tradewind.engine.run.index_set import IndexSet
+from tradewind.engine.run.states import TaskState
 
 if TYPE_CHECKING:
-    from tradewind.engine.run import RunState
-    from tradewind.engine.task_instance import TaskInstance
-    from tradewind.engine.task_node import TaskNode
+    from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_instance import TaskInstance
+    from tradewind.engine.run.task_node import TaskNode
 
 Choice = dict[int, IndexSet | None]
 ENDED_WITH_RUN = frozenset({"FailFast", "RunTimeout", "Deadlock", "Stopped"})

@@ -3,15 +3,15 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tradewind.engine.moments import believable
 from tradewind.engine.requests import select
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.select import Choice
-from tradewind.engine.states import RunPhase
-from tradewind.engine.tries import TryKey
+from tradewind.engine.rules.moments import believable
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.run.tries import TryKey
 
 if TYPE_CHECKING:
-    from tradewind.engine.run import RunState
+    from tradewind.engine.run.state import RunState
 
 STOPPED = "Stopped"
 """Reason of a run that was stopped, and of the tasks that were skipped by it."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from tradewind.api.duration import parse_duration
 from tradewind.api.resolve import ResolvedDag, ResolvedTask
-from tradewind.engine.tries import TryKey
+from tradewind.engine.run.tries import TryKey
 
 STATES = ("Succeeded", "Failed", "Skipped", "Lost")
 FIELDS = ("state", "exitCode", "duration", "output")

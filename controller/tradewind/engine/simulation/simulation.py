@@ -9,15 +9,15 @@ from typing import Any
 
 from tradewind.api.resolve import ResolvedDag
 from tradewind.api.variables import ConfigMaps, Variables
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_instance import TaskInstance, format_time
+from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.tries import TryReport
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.simulation.outcomes import Outcomes
 from tradewind.engine.simulation.virtual_cluster import VirtualCluster
-from tradewind.engine.states import TaskState
-from tradewind.engine.task_instance import TaskInstance, format_time
-from tradewind.engine.task_node import TaskNode
-from tradewind.engine.tries import TryReport
 
 NAMESPACE = "default"
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tradewind.engine.run_info import RunInfo, Stop, Wait
+from tradewind.engine.run.run_info import RunInfo, Stop, Wait
+from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Start
 from tradewind.engine.simulation.outcomes import Outcomes
-from tradewind.engine.tries import TryEvent, TryKey, TryReport
 
 KILLED = 143
 """Exit code of a container that was told to stop."""

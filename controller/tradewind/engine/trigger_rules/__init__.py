@@ -3,6 +3,7 @@
 A rule sees counts, not tasks, so that deciding costs the same whatever the number of upstream tasks.
 """
 
+from tradewind.engine.run.upstream import End, Run, TriggerRule, UpstreamCounts, Verdict, Wait
 from tradewind.engine.trigger_rules.all_done import all_done
 from tradewind.engine.trigger_rules.all_done_min_one_success import all_done_min_one_success
 from tradewind.engine.trigger_rules.all_done_setup_success import all_done_setup_success
@@ -16,7 +17,6 @@ from tradewind.engine.trigger_rules.none_skipped import none_skipped
 from tradewind.engine.trigger_rules.one_done import one_done
 from tradewind.engine.trigger_rules.one_failed import one_failed
 from tradewind.engine.trigger_rules.one_success import one_success
-from tradewind.engine.trigger_rules.upstream import End, Run, TriggerRule, UpstreamCounts, Verdict, Wait
 
 TRIGGER_RULES: dict[str, TriggerRule] = {
     "AllSuccess": all_success,

@@ -1,6 +1,6 @@
 """AllDone: every upstream task has ended, however."""
 
-from tradewind.engine.trigger_rules.upstream import Run, UpstreamCounts, Verdict
+from tradewind.engine.run.upstream import Run, UpstreamCounts, Verdict
 
 
 def all_done(upstream: UpstreamCounts) -> Verdict:

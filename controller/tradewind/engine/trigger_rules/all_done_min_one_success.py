@@ -1,7 +1,7 @@
 """AllDoneMinOneSuccess: every upstream task has ended, none was skipped and one succeeded."""
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Verdict
 
 
 def all_done_min_one_success(upstream: UpstreamCounts) -> Verdict:

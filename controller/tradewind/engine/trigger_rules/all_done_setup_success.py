@@ -1,7 +1,7 @@
 """AllDoneSetupSuccess, the default of teardowns: all upstream tasks ended, and a setup among them succeeded."""
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Verdict
 
 
 def all_done_setup_success(upstream: UpstreamCounts) -> Verdict:

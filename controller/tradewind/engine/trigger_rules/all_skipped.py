@@ -1,7 +1,7 @@
 """AllSkipped: every upstream task was skipped."""
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Verdict
 
 
 def all_skipped(upstream: UpstreamCounts) -> Verdict:

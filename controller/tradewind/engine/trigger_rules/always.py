@@ -1,6 +1,6 @@
 """Always: whatever happens upstream."""
 
-from tradewind.engine.trigger_rules.upstream import Run, UpstreamCounts, Verdict
+from tradewind.engine.run.upstream import Run, UpstreamCounts, Verdict
 
 
 def always(upstream: UpstreamCounts) -> Verdict:

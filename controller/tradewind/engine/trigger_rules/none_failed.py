@@ -1,7 +1,7 @@
 """NoneFailed: every upstream task succeeded or was skipped."""
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Verdict
 
 
 def none_failed(upstream: UpstreamCounts) -> Verdict:

@@ -1,7 +1,7 @@
 """NoneFailedMinOneSuccess: no upstream task failed and one succeeded; what follows a branch uses it."""
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Verdict
 
 
 def none_failed_min_one_success(upstream: UpstreamCounts) -> Verdict:

@@ -1,7 +1,7 @@
 """OneFailed: one upstream task failed; the others may still run."""
 
-from tradewind.engine.states import TaskState
-from tradewind.engine.trigger_rules.upstream import End, Run, UpstreamCounts, Verdict
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Verdict
 
 
 def one_failed(upstream: UpstreamCounts) -> Verdict:

@@ -1,0 +1,128 @@
+"""What is worked out about one Dag, and the conditions that tell of it."""
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tradewind.api.dag import DagSpec
+from tradewind.api.schedule import schedule_text
+from tradewind.api.validation import Problem, summary
+from tradewind.cache.resources import DagObject
+from tradewind.engine.schedule.consecutive_failures import SUSPENDED, TOO_MANY_FAILED_RUNS
+from tradewind.engine.timetables import Timetable
+from tradewind.kube.backoff import Backoff
+from tradewind.kube.objects import Key
+
+OLD_RUN_BACKOFF = (1.0, 30.0)
+"""Seconds, at first and at most, until it is looked at again whether a run of a Dag before this one is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a tick has no run, as the condition Scheduled says it; `waits` if it may have one yet."""
+
+    reason: str
+    message: str
+    waits: bool = False
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is worked out about one Dag."""
+
+    key: Key
+    uid: str
+    generation: int
+    created_at: datetime
+    spec: DagSpec | None
+    problems: list[Problem]
+    revision: str
+    timetable: Timetable | None
+    deleting: bool
+    """It is being deleted: nothing new begins."""
+    last: datetime | None
+    """The last tick that was dealt with."""
+    next: datetime | None = None
+    after_run: bool = False
+    """The next tick is not known before a run has ended."""
+    wake_at: datetime | None = None
+    creating: bool = False
+    trouble: Trouble | None = None
+    """What is wrong with the last tick."""
+    backoff: Backoff = field(default_factory=lambda: Backoff(*OLD_RUN_BACKOFF))
+    unseen: dict[str, datetime] = field(default_factory=dict)
+    """Runs that were made, and when, and that the scheduler has not been told of yet; they take room too."""
+    looking: bool = False
+    """Whether those that are missed are still there is being found out."""
+    last_run: str | None = None
+    last_run_phase: str | None = None
+    last_run_ended: datetime | None = None
+    conditions: list[dict[str, Any]] = field(default_factory=list)
+    resource_version: str = ""
+    status_task: asyncio.Task[None] | None = None
+    written_at: float = -math.inf
+    """When its status was last written, by the event loop."""
+    has_ended: bool = False
+    """A run has ended since."""
+
+
+def accepted(entry: Entry) -> dict[str, Any]:
+    """The condition Accepted, its transition time left out."""
+    if entry.problems:
+        return _condition("Accepted", False, entry.problems[0].reason, summary(entry.problems), entry)
+    return _condition("Accepted", True, "Valid", "the Dag can run", entry)
+
+
+def scheduled(entry: Entry, too_many: str | None) -> dict[str, Any]:
+    """The condition Scheduled; `too_many` says what of its runs have failed, where that is too much."""
+    spec = entry.spec
+    if spec is None:
+        return _condition("Scheduled", False, "NotAccepted", "the Dag is not accepted", entry)
+    if entry.deleting:
+        return _condition("Scheduled", False, "Deleting", "the Dag is being deleted", entry)
+    if too_many:
+        return _condition("Scheduled", False, TOO_MANY_FAILED_RUNS, too_many, entry)
+    if entry.timetable is None:
+        return _condition("Scheduled", False, "NoSchedule", "runs only when asked", entry)
+    if spec.suspend:
+        return _condition("Scheduled", False, SUSPENDED, "spec.suspend is true", entry)
+    if entry.trouble is not None:
+        return _condition("Scheduled", not entry.trouble.waits, entry.trouble.reason, entry.trouble.message, entry)
+    if entry.next is None and not entry.creating and not entry.after_run:
+        return _condition("Scheduled", False, "Ended", "no tick is left", entry)
+    message = f"runs by its schedule: {schedule_text(spec.all_schedules)}"
+    return _condition("Scheduled", True, "Scheduled", message, entry)
+
+
+def identity(entry: Entry) -> tuple[str, int, bool]:
+    """Tells whether a Dag is still the one that was understood, by identity_of()."""
+    return entry.uid, entry.generation, entry.deleting
+
+
+def identity_of(dag: DagObject) -> tuple[str, int, bool]:
+    """The same of a Dag."""
+    metadata = dag.metadata
+    return metadata.uid, metadata.generation, metadata.deletion_timestamp is not None
+
+
+def _condition(kind: str, holds: bool, reason: str, message: str, entry: Entry) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": "True" if holds else "False",
+        "reason": reason,
+        "message": message,
+        "observedGeneration": entry.generation,
+    }
+
+
+def without_times(status: dict[str, Any]) -> dict[str, Any]:
+    """A status without the transition times of its conditions."""
+    found = status.get("conditions")
+    conditions = [
+        {key: value for key, value in condition.items() if key != "lastTransitionTime"}
+        for condition in (found if isinstance(found, list) else ())
+        if isinstance(condition, dict)
+    ]
+    return {**status, "conditions": conditions}

@@ -1,0 +1,384 @@
+"""The finished runs of each Dag, and the deletion of those that are more than its history limits keep.
+
+Finished runs are not watched. They are listed once, when this replica starts to lead, and from then on remembered as
+they finish: what is to be deleted is known without asking. Only when it turns out that somebody else deletes runs of a
+Dag are those listed again.
+"""
+
+import asyncio
+import logging
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from tradewind.aio.background import Spawn
+from tradewind.api import names
+from tradewind.api.backfill import UNFINISHED_PHASES
+from tradewind.api.dag import DagSpec
+from tradewind.api.shards import ONLY_SHARD, Shard
+from tradewind.cache.resources import DAGRUNS, BackfillObject, DagRunObject, backfill_of
+from tradewind.controller.runs.revisions import Revisions
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.run.task_instance import parse_time
+from tradewind.engine.schedule.backfill import is_recorded
+from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.history import FinishedRun, FinishedRuns
+from tradewind.engine.status.check import usable_time
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.lease import NotLeader
+from tradewind.kube.objects import Key
+from tradewind.kube.resources import CONTROLLERREVISIONS
+from tradewind.kube.writer import Writer, WriterStopped
+
+log = logging.getLogger(__name__)
+
+PHASES = ("Succeeded", "Failed")
+REVISIONS_KEPT = 10
+"""Revisions of a Dag beyond which those that no run uses are deleted."""
+TRY_AGAIN = 30.0
+ROWS_IN_A_ROW = 500
+"""Finished runs that are read (some 10 µs each) before others get their turn."""
+_TICK = re.compile(r"\d{8}t\d{6}")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What decides about the finished runs of a Dag."""
+
+    spec: DagSpec
+    settled: Mapping[str, datetime]
+    """The schedule makes no run again of a tick up to this, by the type of the run that the tick has. Later ones stay,
+    whatever the limits: if they were gone a new leader would make them a second time."""
+
+
+class History:
+    """Finished runs, by Dag."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        writer: Writer,
+        scopes: tuple[str | None, ...],
+        revisions: Revisions,
+        *,
+        part: Shard = ONLY_SHARD,
+        backfills: Mapping[Key, BackfillObject],
+        requested: Mapping[Key, DagRunObject],
+        revisions_in_use: Callable[[Key], set[str | None]],
+        spawn: Spawn,
+    ) -> None:
+        """Of `requested` runs something is asked: they stay until it is carried out. `revisions_in_use` of a Dag are
+        those that it or a run of it has, and may be not written yet."""
+        self.counts: Counter[tuple[Key, str]] = Counter()
+        """Finished runs by Dag and phase."""
+        self._runs: defaultdict[Key, FinishedRuns] = defaultdict(FinishedRuns)
+        self._listed = False
+        self._heard: list[set[tuple[Key, str]]] = []
+        """For each list that is under way, the runs of which something was heard since it began."""
+        self._backfills, self._requested, self._revisions_in_use = backfills, requested, revisions_in_use
+        self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
+        self._part, self._spawn = part, spawn
+        self._pruning: dict[Key, Pruning | None] = {}
+        """Dags that are being pruned; what was asked for meanwhile."""
+        self._revised: set[Key] = set()
+        """Dags that may have more revisions than are needed."""
+
+    # What there is ------------------------------------------------------------------------------------------------
+
+    async def load(self, versions: Mapping[Key, int]) -> tuple[list[Key], dict[Key, list[str]]]:
+        """List what there is. The Dags that have finished runs, and for those in `versions`, resourceVersions, the
+        names of the runs that were written since: all that have ended since are among them."""
+        later: dict[Key, list[str]] = {}
+        with self._listing() as heard:
+            rows: list[dict[str, Any]] = []
+            for scope in self._scopes:
+                for phase in PHASES:
+                    rows += await self._finished(scope, phase)
+            for number, row in enumerate(rows, 1):
+                metadata = row["metadata"]
+                key = (metadata["namespace"], (metadata.get("labels") or {}).get(names.LABEL_DAG, ""))
+                if key[1] and (key, metadata["name"]) not in heard:
+                    self._add(key, self._row(row))
+                if key in versions and int(metadata["resourceVersion"]) > versions[key]:
+                    later.setdefault(key, []).append(metadata["name"])
+                if number % ROWS_IN_A_ROW == 0:
+                    await asyncio.sleep(0)
+        self._listed = True
+        return [key for key, runs in self._runs.items() if runs], later
+
+    async def _finished(self, scope: str | None, phase: str) -> list[dict[str, Any]]:
+        """The runs that have ended like that, as printer columns: the status of one may have a megabyte."""
+        rows: list[dict[str, Any]] = []
+        try:
+            for labels in self._part.selectors() if scope is None else ("",):
+                rows += await self._client.list(
+                    DAGRUNS, scope, label_selector=labels, field_selector=f"status.phase={phase}", partial="table"
+                )
+        except ApiError as error:
+            if scope is None or not error.is_forbidden:
+                raise
+            # Our rights in a namespace go with it; the others are to be counted all the same.
+            log.warning("cannot list the finished runs in namespace %s: %s", scope, error)
+            return []
+        return [
+            row
+            for row in rows
+            if self._part.owns(row["metadata"]["namespace"]) and "deletionTimestamp" not in row["metadata"]
+        ]
+
+    async def ended_runs(self, dag: Key, run_names: Iterable[str]) -> list[EndedRun]:
+        """How runs of a Dag have ended; those that have not, or are gone, are left out."""
+        ended = []
+        for name in run_names:
+            try:
+                run = await self._client.get(DAGRUNS, dag[0], name)
+            except ApiError as error:
+                if not error.is_not_found:
+                    raise
+                continue
+            status, finished_at = run.get("status") or {}, parse_time((run.get("status") or {}).get("finishedAt"))
+            if status.get("phase") in PHASES and finished_at is not None:
+                phase, run_type = RunPhase(status["phase"]), run["spec"].get("type", "Manual")
+                version, started = int(run["metadata"]["resourceVersion"]), bool(status.get("startedAt"))
+                ended.append(EndedRun(*dag, name, run_type, phase, finished_at, version, started=started))
+        return ended
+
+    def finished(self, run: EndedRun) -> None:
+        """A run of a Dag has ended."""
+        dag = (run.namespace, run.dag)
+        found = self._backfills.get((run.namespace, run.backfill or ""))
+        apart = run.backfill if found is not None and found.metadata.uid == run.backfill_uid else None
+        succeeded = run.phase is RunPhase.SUCCEEDED
+        self._hear(dag, run.name)
+        self._add(dag, FinishedRun(run.finished_at, run.version, run.name, succeeded, apart or "", run.type))
+
+    def reopened(self, dag: Key, run: str) -> None:
+        """A run that had ended goes on."""
+        self._hear(dag, run)
+        self._remove(dag, run)
+
+    def asked(self, dag: Key, run: DagRunObject) -> None:
+        """Something is asked of a run, which may have ended: a Backfill that has it run again makes it its own, even if
+        that is refused."""
+        runs, metadata = self._runs.get(dag), run.metadata
+        known = runs.get(metadata.name) if runs else None
+        found = backfill_of(self._backfills, metadata.namespace, metadata.labels, metadata.annotations)
+        if known is not None and found is not None and known.backfill != found.metadata.name:
+            self._add(dag, known._replace(backfill=found.metadata.name))
+
+    def forget(self, dag: Key) -> None:
+        """The Dag is gone, or was made anew, and its runs with it."""
+        for name in self._runs[dag].names():
+            self._hear(dag, name)
+        self._runs.pop(dag, None)
+        self._revised.discard(dag)
+        self._count(dag)
+
+    def backfill_gone(self, backfill: Key) -> None:
+        """A Backfill was deleted: what is left of its runs counts with those of its Dag."""
+        for dag, runs in self._runs.items():
+            if dag[0] == backfill[0]:
+                runs.dissolve(backfill[1])
+
+    def revised(self, dag: Key) -> None:
+        """A Dag has another revision than before."""
+        self._revised.add(dag)
+
+    def _add(self, dag: Key, run: FinishedRun) -> None:
+        self._runs[dag].add(run)
+        self._count(dag)
+
+    def _remove(self, dag: Key, name: str) -> None:
+        self._runs[dag].remove(name)
+        self._count(dag)
+
+    def _count(self, dag: Key) -> None:
+        runs = self._runs.get(dag)
+        for phase in PHASES:
+            number = runs.count(succeeded=phase == "Succeeded") if runs else 0
+            if number:
+                self.counts[dag, phase] = number
+            else:
+                self.counts.pop((dag, phase), None)
+
+    @contextmanager
+    def _listing(self) -> Iterator[set[tuple[Key, str]]]:
+        """While runs are listed: what is heard of them meanwhile is newer."""
+        heard: set[tuple[Key, str]] = set()
+        self._heard.append(heard)
+        try:
+            yield heard
+        finally:
+            self._heard.remove(heard)
+
+    def _hear(self, dag: Key, run: str) -> None:
+        for heard in self._heard:
+            heard.add((dag, run))
+
+    def _row(self, found: Mapping[str, Any]) -> FinishedRun:
+        """A row of a table, or a whole object."""
+        metadata, cells, status = found["metadata"], found.get("cells") or {}, found.get("status") or {}
+        ended = usable_time(cells.get("Finished") or status.get("finishedAt"))
+        ended = ended or usable_time(metadata["creationTimestamp"]) or _EPOCH
+        succeeded = (cells.get("Phase") or status.get("phase")) == "Succeeded"
+        backfill = self._backfill_of(metadata)
+        apart = backfill.metadata.name if backfill else ""
+        run_type = cells.get("Type") or (found.get("spec") or {}).get("type") or "Manual"
+        return FinishedRun(ended, int(metadata["resourceVersion"]), metadata["name"], succeeded, apart, run_type)
+
+    def _backfill_of(self, metadata: Mapping[str, Any]) -> BackfillObject | None:
+        """The Backfill that a run belongs to, if that is there."""
+        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+        return backfill_of(self._backfills, metadata["namespace"], labels, annotations)
+
+    # What is too much ---------------------------------------------------------------------------------------------
+
+    def has_surplus(self, dag: Key, spec: DagSpec) -> bool:
+        """Whether there is more than the Dag's limits keep."""
+        runs = self._runs.get(dag)
+        return self._listed and runs is not None and bool(runs.surplus(spec))
+
+    def prune(self, dag: Key, pruning: Pruning) -> None:
+        """Delete what is more than the Dag's limits keep."""
+        if not self._listed or not self._surplus(dag, pruning):
+            return
+        if dag in self._pruning:
+            self._pruning[dag] = pruning
+            return
+        self._pruning[dag] = None
+        self._spawn(self._keep_pruned(dag, pruning), f"prune {dag[1]}", partial(self.prune, dag, pruning))
+
+    def _surplus(self, dag: Key, pruning: Pruning) -> list[FinishedRun]:
+        runs = self._runs.get(dag)
+        surplus = runs.surplus(pruning.spec) if runs else []
+        return [run for run in surplus if not self._is_held(dag, run, pruning.settled.get(run.type))]
+
+    def _is_held(self, dag: Key, run: FinishedRun, settled: datetime | None) -> bool:
+        """Whether a run must stay for now: something is asked of it, the schedule would make it again, or its Backfill
+        has not written down yet how it ended."""
+        if (dag[0], run.name) in self._requested:
+            return True
+        is_tick = settled is not None and _TICK.fullmatch(run.name.removeprefix(f"{dag[1]}-"))
+        if settled is not None and is_tick and run.name > names.run_name(dag[1], settled):
+            return True
+        backfill = self._backfills.get((dag[0], run.backfill)) if run.backfill else None
+        if backfill is None or backfill.status.get("phase") not in UNFINISHED_PHASES:
+            return False
+        return not is_recorded(backfill.spec, backfill.status, run.name)
+
+    async def _keep_pruned(self, dag: Key, pruning: Pruning) -> None:
+        try:
+            while True:
+                self._pruning[dag] = None
+                try:
+                    await self._prune(dag, pruning)
+                except (NotLeader, WriterStopped):
+                    return
+                except KubeError as error:
+                    log.warning("cannot prune the runs of Dag %s/%s: %s", *dag, error)
+                    await asyncio.sleep(TRY_AGAIN)
+                    self._pruning[dag] = self._pruning[dag] or pruning
+                again = self._pruning[dag]
+                if again is None:
+                    return
+                pruning = again
+        finally:
+            del self._pruning[dag]
+
+    async def _prune(self, dag: Key, pruning: Pruning) -> None:
+        surplus = self._surplus(dag, pruning)
+        found = await asyncio.gather(*(self._delete(dag, run, pruning) for run in surplus))
+        if not all(found):
+            # Somebody else deletes runs too: some of those that we know of may not be there any more.
+            await self._look(dag)
+            self._pruning[dag] = self._pruning[dag] or pruning
+        if surplus and dag in self._revised:
+            self._revised.discard(dag)
+            await self._prune_revisions(dag)
+
+    async def _delete(self, dag: Key, run: FinishedRun, pruning: Pruning) -> bool:
+        """Delete a run as we know it; False if there was none, or another one than that."""
+        try:
+            version = str(run.version)
+            await self._writer.delete(DAGRUNS, dag[0], run.name, resource_version=version, propagation="Background")
+        except ApiError as error:
+            if error.is_conflict:
+                return await self._delete_newest(dag, run, pruning)
+            if not error.is_not_found:
+                raise
+            self._remove(dag, run.name)
+            return False
+        self._remove(dag, run.name)
+        return True
+
+    async def _delete_newest(self, dag: Key, known: FinishedRun, pruning: Pruning) -> bool:
+        """Delete a run that somebody has written to since we heard of it, unless it has been asked to run again. If it
+        counts otherwise now it may not be too much any more."""
+        name = known.name
+        try:
+            found = await self._client.get(DAGRUNS, dag[0], name)
+            metadata = found["metadata"]
+            if (found.get("status") or {}).get("phase") not in PHASES or metadata.get("deletionTimestamp"):
+                self._remove(dag, name)
+                return True
+            if found["spec"].get("request"):
+                return True  # its watch is about to tell of it
+            newest, version = self._row(found), metadata["resourceVersion"]
+            self._add(dag, newest)
+            if newest != known._replace(version=newest.version):
+                self._pruning[dag] = self._pruning[dag] or pruning
+                return True
+            await self._writer.delete(DAGRUNS, dag[0], name, resource_version=version, propagation="Background")
+        except ApiError as error:
+            if not (error.is_conflict or error.is_not_found):
+                raise
+            return False
+        self._remove(dag, name)
+        return True
+
+    async def _look(self, dag: Key) -> None:
+        """List the finished runs of a Dag anew."""
+        with self._listing() as heard:
+            listed = await self._client.list(DAGRUNS, dag[0], field_selector=f"spec.dag={dag[1]}", partial="table")
+            rows = {row["metadata"]["name"]: row for row in listed if "deletionTimestamp" not in row["metadata"]}
+            for name in self._runs[dag].names():
+                if name not in rows and (dag, name) not in heard:
+                    self._remove(dag, name)
+            for name, row in rows.items():
+                phase = (row.get("cells") or {}).get("Phase") or (row.get("status") or {}).get("phase")
+                if phase in PHASES and (dag, name) not in heard:
+                    self._add(dag, self._row(row))
+
+    async def _prune_revisions(self, dag: Key) -> None:
+        selector = f"{names.LABEL_DAG}={dag[1]}"
+        stored = await self._client.list(CONTROLLERREVISIONS, dag[0], label_selector=selector, partial=True)
+        if len(stored) <= REVISIONS_KEPT:
+            return
+        runs = await self._client.list(DAGRUNS, dag[0], field_selector=f"spec.dag={dag[1]}", partial="table")
+        used = {(run.get("cells") or run.get("status") or {}).get(field) for run in runs for field in _REVISION}
+        stored.sort(key=lambda revision: (revision["metadata"]["creationTimestamp"], _version(revision)))
+        for revision in stored[:-REVISIONS_KEPT]:
+            name = revision["metadata"]["name"]
+            # Asked for each anew: a Dag may go back to what it was before, and a run begin with that, at any moment.
+            if name not in used and name not in self._revisions_in_use(dag):
+                self._revisions.forget(dag[0], name)
+                try:
+                    await self._writer.delete(CONTROLLERREVISIONS, dag[0], name)
+                except ApiError as error:
+                    if not error.is_not_found:
+                        raise
+
+
+def _version(found: Mapping[str, Any]) -> int:
+    return int(found["metadata"]["resourceVersion"])
+
+
+_REVISION = ("Revision", "revision")
+"""As a printer column, and in status."""

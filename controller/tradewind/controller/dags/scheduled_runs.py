@@ -1,0 +1,98 @@
+"""Makes the runs of ticks, and finds out what it is that has the name of one already."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tradewind.cache.resources import DAGRUNS, regarding
+from tradewind.controller.dags import tick_runs
+from tradewind.engine.run.states import FINISHED_PHASES
+from tradewind.engine.run.task_instance import format_time
+from tradewind.engine.timetables import Tick
+from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.events import EventRecorder
+from tradewind.kube.objects import Key
+from tradewind.kube.writer import Priority, Writer
+
+
+class OldRun(Exception):  # noqa: N818 - not an error: the tick waits
+    """What has the name of a tick's run is about to go: the tick gets its run after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameTaken:
+    """A tick gets no run, since something else has its name; `message` is for people."""
+
+    message: str
+
+
+class ScheduledRuns:
+    """The DagRuns that schedules make."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        writer: Writer,
+        recorder: EventRecorder,
+        *,
+        observe_delay: Callable[[Key, float], None],
+        clock: Clock,
+    ) -> None:
+        self._client, self._writer, self._recorder = client, writer, recorder
+        self._observe_delay, self._clock = observe_delay, clock
+
+    async def make(
+        self, dag: Key, dag_uid: str, tick: Tick, unseen: dict[str, datetime], *, wanted: Callable[[], bool]
+    ) -> NameTaken | None:
+        """Make the run of a tick, unless there is one, and note in `unseen` when. Its name is fixed by the tick:
+        however often this is tried, there is one. NameTaken if it gets none. Raises OldRun, KubeError."""
+        body = tick_runs.manifest(*dag, dag_uid, tick, "Scheduled")
+        name = body["metadata"]["name"]
+        # Its watch event may be here before the answer.
+        unseen[name] = self._clock.now()
+        try:
+            await self._writer.create(DAGRUNS, dag[0], body, priority=Priority.TICK, wanted=wanted)
+        except KubeError as error:
+            unseen.pop(name, None)
+            if not (isinstance(error, ApiError) and error.is_already_exists):
+                raise
+            return await self._look(dag, dag_uid, name, tick)
+        self._observe_delay(dag, (self._clock.now() - tick.logical_date).total_seconds())
+        return None
+
+    async def is_active(self, namespace: str, name: str) -> bool:
+        """Whether there is such a run, and it has not finished. Raises KubeError."""
+        try:
+            found = await self._client.get(DAGRUNS, namespace, name)
+        except ApiError as error:
+            if error.is_not_found:
+                return False
+            raise
+        return found.get("status", {}).get("phase") not in FINISHED_PHASES
+
+    async def _look(self, dag: Key, dag_uid: str, name: str, tick: Tick) -> NameTaken | None:
+        try:
+            found = await self._client.get(DAGRUNS, dag[0], name)
+        except ApiError as error:
+            if error.is_not_found:
+                raise OldRun(f"DagRun {name!r} is gone") from error
+            raise
+        owners = [owner["uid"] for owner in found["metadata"].get("ownerReferences") or () if owner["kind"] == "Dag"]
+        if is_going(owners, dag_uid, deleted="deletionTimestamp" in found["metadata"]):
+            raise OldRun(f"DagRun {name!r}, of a Dag {found['spec'].get('dag')!r} that was deleted, is gone")
+        other, run_type = found["spec"].get("dag"), found["spec"].get("type", "Manual")
+        if other == dag[1] and run_type != "Manual":
+            return None
+        whose = f"of the Dag {other!r}" if other != dag[1] else "which a person made"
+        message = f"the tick {format_time(tick.logical_date)} gets no run: the DagRun {name!r}, {whose}, has its name"
+        about = regarding("Dag", *dag, dag_uid)
+        self._recorder.record(about, "Warning", "NameTaken", message, action="Schedule")
+        return NameTaken(message)
+
+
+def is_going(owners: Sequence[str], dag_uid: str, *, deleted: bool) -> bool:
+    """Whether a run that has the name of a tick's is about to go with a Dag before this one. `owners` are the UIDs of
+    the Dags that own it. A run of this Dag is the tick's, even if somebody deletes it."""
+    return dag_uid not in owners and (bool(owners) or deleted)

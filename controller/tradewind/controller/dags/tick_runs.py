@@ -1,0 +1,41 @@
+"""The DagRun of a tick, whether the schedule or a Backfill makes it."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tradewind.api import API_VERSION, names
+from tradewind.api.shards import bucket_of
+from tradewind.cache.resources import owner_reference
+from tradewind.engine.run.task_instance import format_time
+from tradewind.engine.timetables import Tick
+
+
+def manifest(
+    namespace: str,
+    dag: str,
+    dag_uid: str,
+    tick: Tick,
+    kind: Literal["Scheduled", "Backfill"],
+    *,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The object to create. Its name is fixed by the tick: however often this is tried, there is one."""
+    date = format_time(tick.logical_date)
+    spec: dict[str, Any] = {
+        "dag": dag,
+        "type": kind,
+        "logicalDate": date,
+        "dataInterval": {"start": format_time(tick.interval_start), "end": date},
+    }
+    metadata: dict[str, Any] = {
+        "name": names.run_name(dag, tick.logical_date),
+        "labels": {names.LABEL_DAG: dag, names.LABEL_BUCKET: str(bucket_of(namespace)), **(labels or {})},
+        "ownerReferences": [owner_reference("Dag", dag, dag_uid)],
+    }
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    if params:
+        spec["params"] = dict(params)
+    return {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": metadata, "spec": spec}

@@ -1,0 +1,105 @@
+"""Pods whose run is not scheduled here any more: still running after their run ended, or held by our finalizer though
+nobody waits for their result."""
+
+import asyncio
+import logging
+from functools import partial
+
+from tradewind.aio.background import Spawn
+from tradewind.api import names
+from tradewind.cache.cluster import Cluster
+from tradewind.cache.observation import has_stopped
+from tradewind.cache.resources import DAGRUNS, PodObject
+from tradewind.controller.pods.ends import RUN_ENDED, sidecars_run
+from tradewind.controller.pods.tries import Tries
+from tradewind.engine.run.state import RunState
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.lease import NotLeader
+from tradewind.kube.writer import WriterStopped
+
+log = logging.getLogger(__name__)
+
+LOOK_AFTER = 2.0
+"""Seconds until a Pod of an unknown run is looked into: the run itself may be about to be loaded."""
+AT_ONCE = 8
+"""Runs that are looked into at the same time."""
+
+
+class Leftovers:
+    """Clears up after runs."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        cluster: Cluster,
+        tries: Tries,
+        *,
+        spawn: Spawn,
+    ) -> None:
+        self._client, self._cluster, self._tries, self._spawn = client, cluster, tries, spawn
+        self._looking: set[str] = set()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    def consider(self, run_uid: str, pod: PodObject) -> None:
+        """A Pod of a run that is not loaded: look into it if it runs, or is held by our finalizer."""
+        if _is_left(pod) and run_uid not in self._looking:
+            self._looking.add(run_uid)
+            again = partial(self._consider_all, run_uid)
+            self._spawn(self._look(run_uid, pod), f"leftovers of {pod.metadata.labels.get(names.LABEL_RUN)}", again)
+
+    def _consider_all(self, run_uid: str) -> None:
+        for pod in list(self._cluster.pods.get(run_uid, {}).values()):
+            self.consider(run_uid, pod)
+
+    def run_finished(self, run: RunState) -> None:
+        """Clear up what the end of a run leaves."""
+        self._consider_all(run.info.uid)
+
+    async def _look(self, run_uid: str, pod: PodObject) -> None:
+        name = pod.metadata.labels.get(names.LABEL_RUN, "")
+        namespace = pod.metadata.namespace
+        wait = LOOK_AFTER
+        try:
+            while True:
+                await asyncio.sleep(wait)
+                try:
+                    async with self._slots:
+                        if not await self._has_ended(namespace, name, run_uid):
+                            return
+                        await self._clear_up(run_uid)
+                    # Others may have come meanwhile.
+                    if not any(_is_left(left) for left in self._cluster.pods.get(run_uid, {}).values()):
+                        return
+                    wait = LOOK_AFTER * 5
+                except (NotLeader, WriterStopped):
+                    return
+                except KubeError as error:
+                    log.warning("cannot clear up after DagRun %s/%s: %s", namespace, name, error)
+                    wait = LOOK_AFTER * 5
+        finally:
+            self._looking.discard(run_uid)
+
+    async def _clear_up(self, run_uid: str) -> None:
+        for left in list(self._cluster.pods.get(run_uid, {}).values()):
+            if self._cluster.is_active(run_uid):
+                return  # it runs again
+            if not has_stopped(left) and left.metadata.deletion_timestamp is None:
+                why = names.ENDED_FOR_SIDECARS if sidecars_run(left) else RUN_ENDED
+                self._spawn(self._tries.ends.end(left, why), f"end {left.metadata.name}")
+            await self._tries.let_go(left)
+
+    async def _has_ended(self, namespace: str, name: str, uid: str) -> bool:
+        try:
+            run = await self._client.get(DAGRUNS, namespace, name)
+        except ApiError as error:
+            if error.is_not_found:
+                return True
+            raise
+        return run["metadata"]["uid"] != uid or run.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def _is_left(pod: PodObject) -> bool:
+    """Whether a Pod of a run that has ended is to be seen to: it runs, or our finalizer holds it."""
+    runs = not has_stopped(pod) and pod.metadata.deletion_timestamp is None
+    return runs or names.FINALIZER_RESULT in pod.metadata.finalizers

@@ -1,0 +1,88 @@
+"""Pool.status: how many slots tasks hold and how many tasks wait for some, for those who look.
+
+Written at most every ten seconds, only where it has changed, and after everything else: no task waits for it.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+
+from tradewind.cache.resources import POOLS, PoolObject
+from tradewind.engine.scheduler import Scheduler
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.lease import NotLeader
+from tradewind.kube.objects import Key
+from tradewind.kube.writer import Priority, Writer, WriterStopped
+
+log = logging.getLogger(__name__)
+
+SETTLE = 1.0
+"""Seconds in which changes are gathered."""
+WRITE_EVERY = 10.0
+"""Seconds between two rounds of writes."""
+PAUSE = 0.1
+"""Seconds between two writes of a round: thousands of busy Pools are no burden either."""
+COUNTED_IN_A_ROW = 2000
+"""Waiting tasks that are counted before others get their turn."""
+
+
+class PoolStatuses:
+    """Writes what the scheduler knows of each Pool; `pools` are those there are."""
+
+    def __init__(self, writer: Writer, pools: dict[Key, PoolObject], scheduler: Scheduler) -> None:
+        self.news = asyncio.Event()
+        """Set when a Pool, or what is used of one, may have changed."""
+        self._writer, self._pools, self._scheduler = writer, pools, scheduler
+        self._failing = False
+        """Whether the last write failed, as without the right to it; that is said once."""
+
+    async def keep_written(self) -> None:
+        """Go on until this controller leads no more."""
+        while True:
+            await self.news.wait()
+            await asyncio.sleep(SETTLE)
+            self.news.clear()
+            try:
+                await self._write_changed()
+            except (NotLeader, WriterStopped):
+                return
+            await asyncio.sleep(WRITE_EVERY - SETTLE)
+
+    async def _write_changed(self) -> None:
+        waiting = await self._waiting() if self._pools else Counter()
+        for key, pool in list(self._pools.items()):
+            wanted = {
+                "observedGeneration": pool.metadata.generation,
+                "used": self._scheduler.slots.used.get(key, 0),
+                "waiting": waiting[key],
+            }
+            if wanted != pool.status and not pool.metadata.deletion_timestamp:
+                await self._write(key, pool, wanted)
+                await asyncio.sleep(PAUSE)
+
+    async def _waiting(self) -> Counter[Key]:
+        """How many task instances wait for slots of each Pool."""
+        counts: Counter[Key] = Counter()
+        counted = 0
+        for run in self._scheduler.runs_that_wait():
+            for node in run.queue.waiting():
+                counts[run.info.namespace, node.task.pool] += len(node.ready)
+                counted += 1
+            if counted >= COUNTED_IN_A_ROW:
+                await asyncio.sleep(0)
+                counted = 0
+        return counts
+
+    async def _write(self, key: Key, pool: PoolObject, status: dict[str, int]) -> None:
+        body = {"metadata": {"uid": pool.metadata.uid}, "status": status}
+        try:
+            await self._writer.patch(POOLS, *key, body, subresource="status", priority=Priority.EVENT)
+            self._failing = False
+        except (NotLeader, WriterStopped):
+            raise
+        except KubeError as error:
+            self.news.set()  # it is tried again in the next round
+            gone = isinstance(error, ApiError) and (error.is_not_found or error.is_conflict)
+            if not gone and not self._failing:
+                self._failing = True
+                log.warning("cannot write the status of Pool %s/%s: %s", *key, error)

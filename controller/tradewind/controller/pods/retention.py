@@ -1,0 +1,177 @@
+"""The Pods of runs that have finished are deleted after podRetention.
+
+There may be a hundred thousand such runs: each is a line in a heap until then, whether this leader has seen it finish
+or found its Pods when it took over; one task looks at the heap. A run whose Pods are gone is forgotten.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from tradewind.aio.background import Spawn
+from tradewind.api import names
+from tradewind.api.duration import parse_duration
+from tradewind.api.resolve import DEFAULT_POD_RETENTION
+from tradewind.cache.cluster import Cluster
+from tradewind.cache.observation import observe
+from tradewind.cache.resources import DAGRUNS, PodObject
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import FINISHED_PHASES
+from tradewind.engine.run.task_instance import parse_time
+from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.lease import NotLeader
+from tradewind.kube.resources import PODS
+from tradewind.kube.writer import NotWanted, Writer, WriterStopped
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+"""Runs whose Pods are deleted at the same time."""
+TRY_AGAIN = timedelta(seconds=10)
+LOOK_AGAIN = 30.0
+"""Seconds after which the clock is looked at again, should it have been set."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Appointment:
+    """When the Pods of a run are due, as far as that is known."""
+
+    due: datetime
+    namespace: str
+    run: str
+    retention: timedelta
+
+
+class Retention:
+    """All appointments, by UID of the run."""
+
+    def __init__(self, client: KubeClient, writer: Writer, cluster: Cluster, *, spawn: Spawn, clock: Clock) -> None:
+        self._client, self._writer, self._cluster, self._spawn, self._clock = client, writer, cluster, spawn, clock
+        self._known: dict[str, _Appointment] = {}
+        self._heap: list[tuple[datetime, str]] = []
+        self._news = asyncio.Event()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def run_finished(self, run: RunState) -> None:
+        """Delete its Pods in time."""
+        retention = _duration(run.dag.spec.pod_retention)
+        if retention is not None:
+            due = (run.finished_at or self._clock.now()) + retention
+            self._add(run.info.uid, _Appointment(due, run.info.namespace, run.info.name, retention))
+
+    def found(self, run_uid: str, pods: list[PodObject]) -> None:
+        """Some Pods of a run that does not go on were there when this leader took over. When the run finished is asked
+        for when they may be due: not before so much time after the last of them."""
+        labels, namespace = pods[0].metadata.labels, pods[0].metadata.namespace
+        dag = self._cluster.dags.get((namespace, labels.get(names.LABEL_DAG, "")))
+        retention = _duration(dag.facts.pod_retention) if dag is not None else None
+        if retention is not None and run_uid not in self._known:
+            last = max(filter(None, map(_ended, pods)), default=self._clock.now())
+            name = labels.get(names.LABEL_RUN, "")
+            self._add(run_uid, _Appointment(last + retention, namespace, name, retention))
+
+    def pods_gone(self, run_uid: str) -> None:
+        """A run has no Pods any more: that it had some is of no interest."""
+        self._known.pop(run_uid, None)
+
+    async def keep(self) -> None:
+        """Keep the appointments, until cancelled."""
+        while True:
+            now = self._clock.now()
+            while self._heap and self._heap[0][0] <= now:
+                due, uid = heapq.heappop(self._heap)
+                appointment = self._known.get(uid)
+                if appointment is not None and appointment.due == due:
+                    await self._slots.acquire()
+                    again = partial(self._add, uid, appointment)
+                    self._spawn(self._carry_out(uid, appointment), f"Pods of {appointment.run}", again)
+            self._news.clear()
+            seconds = (self._heap[0][0] - now).total_seconds() if self._heap else LOOK_AGAIN
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(LOOK_AGAIN, max(0.0, seconds))):
+                    await self._news.wait()
+
+    def _add(self, uid: str, appointment: _Appointment) -> None:
+        self._known[uid] = appointment
+        heapq.heappush(self._heap, (appointment.due, uid))
+        if len(self._heap) > 2 * len(self._known) + 16:
+            self._heap = [(known.due, uid) for uid, known in self._known.items()]
+            heapq.heapify(self._heap)
+        self._news.set()
+
+    async def _carry_out(self, uid: str, appointment: _Appointment) -> None:
+        try:
+            due = await self._delete_pods(uid, appointment)
+        except (NotLeader, WriterStopped):
+            return
+        except KubeError as error:
+            log.warning("cannot delete the Pods of DagRun %s/%s: %s", appointment.namespace, appointment.run, error)
+            due = self._clock.now() + TRY_AGAIN
+        finally:
+            self._slots.release()
+        if self._known.get(uid) is not appointment:
+            return  # it has finished once more meanwhile
+        if due is None:
+            del self._known[uid]
+        else:
+            self._add(uid, _Appointment(due, appointment.namespace, appointment.run, appointment.retention))
+
+    async def _delete_pods(self, uid: str, appointment: _Appointment) -> datetime | None:
+        """When to look again; None if that is never."""
+        namespace, name = appointment.namespace, appointment.run
+        if uid not in self._cluster.pods or self._cluster.is_active(uid):
+            return None  # if it goes on, its Pods stay for as long after its next end
+        try:
+            found = await self._client.get(DAGRUNS, namespace, name)
+        except ApiError as error:
+            if error.is_not_found:
+                return None  # its Pods go with it
+            raise
+        finished_at = _finished_at(found)
+        if found["metadata"]["uid"] != uid or finished_at is None:
+            return None
+        due = finished_at + appointment.retention
+        if due > self._clock.now():
+            return due
+        # It may be asked to run again at any moment: then the new Pods are not to go.
+        with contextlib.suppress(NotWanted):
+            await self._writer.delete_collection(
+                PODS,
+                namespace,
+                label_selector=f"{names.LABEL_RUN}={name}",
+                wanted=lambda: not self._cluster.is_active(uid),
+            )
+        return None
+
+
+def _duration(text: Any) -> timedelta | None:
+    """None where the Dag says what cannot be read."""
+    try:
+        return parse_duration(DEFAULT_POD_RETENTION if text is None else str(text))
+    except ValueError:
+        return None
+
+
+def _ended(pod: PodObject) -> datetime | None:
+    report = observe(pod, gone=False)
+    return (report.finished_at if report is not None else None) or pod.status.start_time
+
+
+def _finished_at(run: dict[str, Any]) -> datetime | None:
+    status = run.get("status") or {}
+    if status.get("phase") not in FINISHED_PHASES:
+        return None
+    try:
+        return parse_time(status.get("finishedAt"))
+    except (TypeError, ValueError):
+        return None

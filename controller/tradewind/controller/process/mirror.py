@@ -1,0 +1,132 @@
+"""The state of the cluster as metrics: a snapshot, made when Prometheus asks, so that nothing is kept in step with it.
+
+What it is made from belongs to the event loop that works. It is counted there in slices, between which the loop does
+other things; another thread turns the numbers into series, and those into text.
+"""
+
+import asyncio
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from tradewind.cache.cluster import Cluster
+from tradewind.controller.leader import Leader
+from tradewind.kube.writer import Writer
+
+SLICE = 0.002
+"""Seconds of work on a snapshot in one turn of the loop."""
+
+
+_Gauge = tuple[str, str, list[str], Mapping[Any, int]]
+"""Name, text, labels, and values by those."""
+
+
+class Mirror:
+    """A collector of what the last snapshot had."""
+
+    def __init__(self, cluster: Cluster, leader: Callable[[], Leader | None], writer: Writer) -> None:
+        self._cluster, self._leader, self._writer = cluster, leader, writer
+        self._gauges: list[_Gauge] = []
+
+    def collect(self) -> Iterator[Metric]:
+        """What the last snapshot had, and what is just a number now; from any thread."""
+        yield from self._writes()
+        yield from self._informers()
+        for name, text, labels, values in self._gauges:
+            family = GaugeMetricFamily(name, text, labels=labels)
+            for key, value in values.items():
+                family.add_metric(key, value)
+            yield family
+
+    async def take(self) -> None:
+        """Take a snapshot. To be called on the loop that works."""
+        leader = self._leader()
+        self._gauges = await self._state(leader, _Slices()) if leader is not None else []
+
+    def _writes(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "tradewind_api_writes", "Writes to the Kubernetes API", labels=["verb", "resource", "code"]
+        )
+        for labels, number in list(self._writer.writes.items()):
+            family.add_metric(labels, number)
+        yield family
+        yield GaugeMetricFamily("tradewind_api_writes_queued", "Writes not yet answered", value=self._writer.queued)
+
+    def _informers(self) -> Iterator[Metric]:
+        objects = GaugeMetricFamily("tradewind_cached_objects", "Objects in the caches", labels=["resource"])
+        events = CounterMetricFamily("tradewind_watch_events", "Events received by watches", labels=["resource"])
+        relists = CounterMetricFamily("tradewind_watch_lists", "Full lists of a kind", labels=["resource"])
+        totals: dict[str, list[int]] = {}
+        for informer in self._cluster.informers:
+            total = totals.setdefault(informer.resource.plural, [0, 0, 0])
+            for index, number in enumerate((len(informer.store), informer.events, informer.lists)):
+                total[index] += number
+        for resource, (stored, received, listed) in totals.items():
+            objects.add_metric([resource], stored)
+            events.add_metric([resource], received)
+            relists.add_metric([resource], listed)
+        yield from (objects, events, relists)
+        refused = GaugeMetricFamily(
+            "tradewind_watches_refused",
+            "1 for each kind that may not be listed or watched in a namespace; nothing is done there meanwhile",
+            labels=["resource", "namespace"],
+        )
+        for resource, namespace in sorted(
+            {(each.resource.plural, each.namespace or "") for each in self._cluster.informers if each.refused}
+        ):
+            refused.add_metric([resource, namespace], 1)
+        yield refused
+
+    async def _state(self, leader: Leader, slices: "_Slices") -> "list[_Gauge]":
+        runs: Tally[tuple[str, str, str]] = Tally()
+        tasks: Tally[tuple[str, str, str]] = Tally()
+        waiting: Tally[tuple[str, str]] = Tally()
+        for (key, phase), number in list(leader.history.counts.items()):
+            runs[*key, phase] += number
+            await slices.end()
+        for run in list(leader.scheduler.runs.values()):
+            info = run.info
+            runs[info.namespace, info.dag, run.phase.value] += 1
+            for state, count in run.tally().items():
+                tasks[info.namespace, info.dag, state.value] += count
+            for node in run.nodes if run.queue else ():
+                if node.ready:
+                    waiting[info.namespace, node.task.pool] += len(node.ready)
+            await slices.end()
+        dags: Tally[tuple[str, str]] = Tally()
+        for entry in list(leader.dags.entries.values()):
+            dags[entry.key[0], "Rejected" if entry.problems else "Accepted"] += 1
+            await slices.end()
+        backfills: Tally[tuple[str, str, str]] = Tally()
+        for (namespace, _), found in list(self._cluster.backfills.items()):
+            phase = str(found.status.get("phase") or "Pending")
+            backfills[namespace, str(found.spec.get("dag")), phase] += 1
+            await slices.end()
+        slots = leader.scheduler.slots
+        limits, used = dict(slots.limits), dict(slots.used)
+        labels, by_pool = ["namespace", "dag", "state"], ["namespace", "pool"]
+        return [
+            ("tradewind_dag_runs", "Runs, finished ones as far as history keeps them", labels, runs),
+            ("tradewind_task_instances", "Task instances of runs that have not finished", labels, tasks),
+            ("tradewind_pool_slots", "Slots of a pool, -1 for no limit", by_pool, limits),
+            ("tradewind_pool_used_slots", "Slots that tasks hold", by_pool, used),
+            ("tradewind_pool_waiting_tasks", "Ready tasks that wait for slots", by_pool, waiting),
+            ("tradewind_backfills", "Backfills", labels, backfills),
+            ("tradewind_dags", "Dags, by whether they are accepted", ["namespace", "state"], dags),
+        ]
+
+
+class _Slices:
+    """Lets others have a turn of the loop whenever a slice is over."""
+
+    def __init__(self) -> None:
+        self._until = time.perf_counter() + SLICE
+
+    async def end(self) -> None:
+        """End the slice if it is time."""
+        if time.perf_counter() >= self._until:
+            await asyncio.sleep(0)
+            self._until = time.perf_counter() + SLICE

@@ -1,0 +1,409 @@
+"""What is asked of runs: to run tasks again, to mark them, to stop. Each request is carried out once.
+
+It is carried out by one write of the run's status, which has the new states and the record of the request: before it
+nothing is done, after it everything is. Then `spec.request` is removed. Whoever dies between the two, the next leader
+finds the request on record and only removes it. Pods of tries that nobody waits for any more are ended by what looks
+after the run from then on (runs.py, leftovers.py).
+
+Runs that have ended are not watched; those that something is asked of are selected by it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from tradewind.aio.background import Spawn
+from tradewind.aio.off_loop import off_loop
+from tradewind.api.dagrun import DagRunSpec, DagRunStatus
+from tradewind.api.run_request import RunRequest
+from tradewind.api.validation import summary
+from tradewind.api.validation.params import check_params
+from tradewind.api.validation.shape import parse
+from tradewind.cache.cluster import Cluster
+from tradewind.cache.ended_runs import ended_run
+from tradewind.cache.resources import DAGRUNS, DagRunObject, regarding
+from tradewind.controller.process import logs
+from tradewind.controller.runs.record import Record
+from tradewind.controller.runs.revisions import Revision
+from tradewind.controller.runs.runs import Runs
+from tradewind.controller.runs.versions import RunVersions, Waiting, parse_spec
+from tradewind.engine.requests import Decision, Version, carry_out, is_known, refuse
+from tradewind.engine.requests.audit import with_record
+from tradewind.engine.requests.stop import STOPPED
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.states import FINISHED_PHASES, RunPhase
+from tradewind.engine.run.task_instance import format_time
+from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.status.run_status import end_conditions
+from tradewind.engine.status.size import shorter, smallest
+from tradewind.kube.backoff import Backoff
+from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock, whole_second
+from tradewind.kube.conditions import with_times
+from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.events import EventRecorder
+from tradewind.kube.lease import NotLeader
+from tradewind.kube.objects import Key
+from tradewind.kube.working_on import working_on
+from tradewind.kube.writer import Writer, WriterStopped
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN = 0.1
+"""Seconds after which a request is looked at that could not be dealt with."""
+IN_ONE_GO = 500
+"""Task instances of a run up to which what is asked of it is worked out at once: of thousands it takes half a second,
+beside the event loop."""
+_EVENTS = {"Rerun": "Rerun", "Mark": "Marked", "Stop": "Stopped"}
+_FIELDS = tuple(field.alias or name for name, field in DagRunStatus.model_fields.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run as the API has it, with its request."""
+
+    key: Key
+    found: DagRunObject
+    status: dict[str, Any]
+    request: RunRequest
+    broken: str | None
+    """What is wrong with the request, where that cannot be read."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has ended."""
+        return self.status.get("phase") in FINISHED_PHASES
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of a request: the status to be written, and how the run goes on then."""
+
+    status: dict[str, Any]
+    applied: bool
+    message: str
+    info: RunInfo | None = None
+    revision: Revision | None = None
+
+    @classmethod
+    def of(cls, decision: Decision, *revisions: Revision) -> "Outcome":
+        """`revisions` are those that the run may have then."""
+        info = decision.version.info
+        revision = next(revision for revision in revisions if revision.name == info.revision)
+        return cls(decision.status, decision.applied, decision.message, info, revision)
+
+
+class Requests:
+    """The requests that are pending."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        writer: Writer,
+        cluster: Cluster,
+        runs: Runs,
+        versions: RunVersions,
+        recorder: EventRecorder,
+        *,
+        spawn: Spawn,
+        in_turn: Callable[[Key], AbstractAsyncContextManager[Any]],
+        on_reopened: Callable[[Asked], None],
+        on_marked: Callable[[Asked, Mapping[str, Any]], None],
+        on_refused: Callable[[EndedRun], None],
+        clock: Clock,
+    ) -> None:
+        """`on_reopened(run)`: one that had ended goes on; `on_marked(run, status)`: it has ended, but otherwise;
+        `on_refused(run)`: one has ended that could never start."""
+        self._client, self._writer, self._cluster, self._runs = client, writer, cluster, runs
+        self._versions, self._recorder, self._spawn, self._in_turn = versions, recorder, spawn, in_turn
+        self._on_reopened, self._on_marked, self._on_refused = on_reopened, on_marked, on_refused
+        self._clock = clock
+        self._working: set[Key] = set()
+        self._large = asyncio.Lock()
+        """Held while a request on a large run is worked out, one after the other."""
+
+    def changed(self, key: Key) -> None:
+        """Something may be asked of a run, or what was asked can be carried out now."""
+        if key in self._cluster.requested and key not in self._working:
+            self._working.add(key)
+            self._spawn(self._work(key), f"request on {key[0]}/{key[1]}", partial(self.changed, key))
+
+    async def _work(self, key: Key) -> None:
+        backoff, asked = Backoff(LOOK_AGAIN, 15.0), None
+        try:
+            while (found := self._cluster.requested.get(key)) is not None:
+                if asked != found.spec.get("request"):
+                    asked = found.spec.get("request")
+                    backoff.reset()
+                try:
+                    await self._deal_with(key, found)
+                except (NotLeader, WriterStopped):
+                    return
+                except Waiting:
+                    if found.metadata.uid not in self._runs.records:
+                        return  # it is looked at again when the run is loaded
+                except KubeError as error:
+                    log.warning("cannot carry out what is asked of DagRun %s/%s: %s", *key, error)
+                await asyncio.sleep(backoff.next())
+        finally:
+            self._working.discard(key)
+
+    async def _deal_with(self, key: Key, cached: DagRunObject) -> None:
+        """Go as far as is possible now. Raises Waiting where the run must be loaded first, and KubeError."""
+        record = self._runs.records.get(cached.metadata.uid)
+        async with self._in_turn((key[0], cached.dag)), record.turn if record else contextlib.nullcontext():
+            if record is not None and self._runs.records.get(cached.metadata.uid) is not record:
+                return
+            asked = await self._read(key)
+            if asked is None or asked.found.metadata.uid != cached.metadata.uid:
+                return
+            if record is not None and asked.status not in record.ours:
+                await self._catch_up(asked, record)
+            if is_known(asked.status, asked.request.id):
+                await self._remove(asked)
+            elif record is not None and self._runs.records.get(cached.metadata.uid) is not record:
+                return
+            elif record is None and not asked.ended:
+                await self._not_loaded(asked)
+            elif record is None or not record.state.finished:
+                await self._carry_out(asked, record)
+
+    async def _read(self, key: Key) -> Asked | None:
+        """The run as it is now; None where it is gone, or nothing is asked of it any more."""
+        try:
+            stored = await self._client.request_bytes("GET", DAGRUNS.path(*key))
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise
+        found = msgspec.json.decode(stored, type=DagRunObject)
+        raw = found.spec.get("request")
+        if not raw or found.metadata.deletion_timestamp:
+            return None
+        request, problems = parse(RunRequest, raw)
+        broken = None
+        if request is None:
+            broken = summary(problems)
+            kind: Any = raw.get("type") if raw.get("type") in _EVENTS else "Rerun"
+            request = RunRequest.model_construct(id=str(raw.get("id"))[:63], type=kind)
+        return Asked(key, found, found.decoded_status(), request, broken)
+
+    async def _catch_up(self, asked: Asked, record: Record) -> None:
+        """Another controller has written the status, or we have and nobody told us: go on from there."""
+        spec, _ = parse_spec(asked.found)
+        if asked.ended or spec is None:
+            self._runs.load_anew(record, asked.found)
+            return
+        revision = await self._versions.of(asked.found, spec, asked.status)
+        info = self._versions.info(asked.found, spec, asked.status, revision, self._clock.now())
+        self._runs.replace(record, asked.found, info, revision, asked.status)
+
+    # Carrying out -------------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, asked: Asked, record: Record | None) -> None:
+        """`record` is held if the run is scheduled here. What it knows comes before what is written."""
+        spec, problems = parse_spec(asked.found)
+        try:
+            if spec is None:
+                outcome = self._refuse(asked, f"the run cannot be read: {summary(problems)}")
+            else:
+                outcome = await self._decide(asked, spec, record)
+            outcome = _with_generation(asked, outcome)
+            if record is not None:
+                self._runs.hold(record, True)
+            version, outcome = await self._write_what_fits(asked, outcome)
+        finally:
+            if record is not None:
+                self._runs.hold(record, False)
+        if version is None:
+            return
+        asked.found.metadata.resource_version = version
+        if record is not None and outcome.info is not None and outcome.revision is not None:
+            self._runs.replace(record, asked.found, outcome.info, outcome.revision, outcome.status)
+        elif asked.ended and outcome.status["phase"] not in FINISHED_PHASES:
+            self._on_reopened(asked)
+        elif asked.ended and outcome.applied:
+            self._on_marked(asked, outcome.status)
+        self._tell(asked, outcome)
+        await self._remove(asked)
+
+    async def _decide(self, asked: Asked, spec: DagRunSpec, record: Record | None) -> Outcome:
+        """What becomes of a request. From when the state of the run is read nothing may be awaited but the write; or
+        the run is held from then on."""
+        request, now = asked.request, whole_second(self._clock.now())
+        latest, why = None, asked.broken
+        try:
+            revision = await self._versions.of(asked.found, spec, asked.status)
+        except Waiting as waiting:
+            return self._refuse(asked, f"it cannot be run: {waiting}")
+        try:
+            if request.type == "Rerun" and request.revision == "Latest" and not why:
+                latest = await self._versions.latest(asked.key[0], spec.dag)
+        except Waiting as waiting:
+            why = f"it cannot be run: {waiting}"
+        newest = latest or revision
+        if request.type == "Rerun" and not why:
+            check = partial(check_params, newest.spec.params or {}, spec.params or {})
+            why = summary(await off_loop(asked.key[0], check)) or None
+
+        version, newer = (
+            Version(self._versions.info(asked.found, spec, asked.status, each, now), each.dag, each.graph)
+            for each in (revision, newest)
+        )
+        if why:
+            status = record.state.status() if record is not None else asked.status
+            return Outcome.of(refuse(request, status, version, why, now), revision)
+        if max(_instances(asked.status), len(version.dag.tasks), record.state.total if record else 0) <= IN_ONE_GO:
+            with working_on("DagRun", asked.key):
+                decision = self._work_on(asked, record, version, newer if latest else None, now)()
+            return Outcome.of(decision, revision, newest)
+        async with self._large:
+            with working_on("DagRun", asked.key):
+                work = self._work_on(asked, record, version, newer if latest else None, now)
+                if record is not None:
+                    self._runs.hold(record, True)
+            decision = await asyncio.to_thread(work)
+        return Outcome.of(decision, revision, newest)
+
+    def _work_on(
+        self, asked: Asked, record: Record | None, version: Version, latest: Version | None, now: datetime
+    ) -> Callable[[], Decision]:
+        """What works out a request on the run as it is at this moment, wherever that is done."""
+        status = record.state.status() if record is not None else asked.status
+        made: dict[tuple[str, int | None], int] = {}
+        for report in self._cluster.reports(asked.found.metadata.uid):
+            place = report.task, report.index
+            made[place] = max(report.number, made.get(place, 0))
+        return partial(carry_out, asked.request, status, version, latest, made=made, now=now)
+
+    def _refuse(self, asked: Asked, why: str) -> Outcome:
+        """It can never be carried out, and nothing but the record of that is written."""
+        now = whole_second(self._clock.now())
+        record = with_record(asked.status.get("requests", ()), asked.request, applied=False, message=why, now=now)
+        return Outcome({**asked.status, "requests": record}, False, why)
+
+    async def _not_loaded(self, asked: Asked) -> None:
+        """The run is about to be loaded, or waits for its Dag: then it can only be stopped. Raises Waiting."""
+        waits = asked.status.get("reason") in ("DagNotFound", "DagDeleting", "DagNotAccepted", "RevisionUnusable")
+        if not waits:
+            return
+        if asked.request.type != "Stop" or asked.broken:
+            raise Waiting("NotLoaded", str(asked.status.get("message")))
+        now = whole_second(self._clock.now())
+        by = f" by {asked.request.requested_by}" if asked.request.requested_by else ""
+        message = f"stopped{by}" + (f": {asked.request.message}" if asked.request.message else "")
+        ended = {"phase": RunPhase.FAILED.value, "reason": STOPPED, "message": message, "finishedAt": format_time(now)}
+        record = with_record(asked.status.get("requests", ()), asked.request, applied=True, message="stopped", now=now)
+        conditions = with_times(end_conditions(RunPhase.FAILED, STOPPED, message), [], now)
+        outcome = Outcome({**asked.status, **ended, "conditions": conditions, "requests": record}, True, "stopped")
+        version = await self._write(asked, _with_generation(asked, outcome))
+        if version is None:
+            return
+        self._on_refused(ended_run(asked.found, RunPhase.FAILED, now, int(version), started=False))
+        self._tell(asked, outcome)
+
+    # Writing ------------------------------------------------------------------------------------------------------
+
+    async def _write_what_fits(self, asked: Asked, outcome: Outcome) -> tuple[str | None, Outcome]:
+        """Write all of it, or as much as etcd takes. What does not fit at all is refused."""
+        try:
+            return await self._write(asked, outcome), outcome
+        except ApiError as error:
+            if not error.is_too_large or outcome.revision is None:
+                raise
+        ended = outcome.status["phase"] in FINISHED_PHASES
+        outcome = replace(outcome, status=shorter(outcome.status, outcome.revision.graph))
+        try:
+            return await self._write(asked, outcome), outcome
+        except ApiError as error:
+            if not error.is_too_large:
+                raise
+        if ended:
+            outcome = replace(outcome, status=smallest(outcome.status))
+        else:
+            refusal = self._refuse(asked, "the status of the run would not fit into the DagRun after it")
+            outcome = _with_generation(asked, refusal)
+        return await self._write(asked, outcome), outcome
+
+    async def _write(self, asked: Asked, outcome: Outcome) -> str | None:
+        """The resourceVersion; None if the run was changed meanwhile, and is to be looked at again."""
+        body = {
+            "metadata": {"resourceVersion": asked.found.metadata.resource_version},
+            "status": _patch(asked.status, outcome.status),
+        }
+        try:
+            answer = await self._writer.patch(DAGRUNS, *asked.key, body, subresource="status")
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            if not error.is_conflict:
+                raise
+            # The first of several attempts may have taken effect though its answer was lost.
+            answer = await self._client.get(DAGRUNS, *asked.key)
+            if not is_known(answer.get("status") or {}, asked.request.id):
+                return None
+        return str(answer["metadata"]["resourceVersion"])
+
+    async def _remove(self, asked: Asked) -> None:
+        """The request is on record: remove it from spec, unless there is another by now."""
+        version: str | None = asked.found.metadata.resource_version
+        while version is not None:
+            body = {"metadata": {"resourceVersion": version}, "spec": {"request": None}}
+            try:
+                await self._writer.patch(DAGRUNS, *asked.key, body)
+                return
+            except ApiError as error:
+                if error.is_not_found:
+                    return
+                if not error.is_conflict:
+                    raise
+            now = await self._read(asked.key)
+            same = now is not None and now.request.id == asked.request.id
+            version = now.found.metadata.resource_version if now is not None and same else None
+
+    def _tell(self, asked: Asked, outcome: Outcome) -> None:
+        request, about = asked.request, regarding("DagRun", *asked.key, asked.found.metadata.uid)
+        by = f" (asked for by {request.requested_by})" if request.requested_by else ""
+        log.info(
+            "DagRun %s/%s: %s %s%s: %s",
+            *asked.key,
+            request.type,
+            "was carried out" if outcome.applied else "was refused",
+            by,
+            outcome.message,
+            extra=logs.about(asked.key[0], dag=asked.found.dag, run=asked.key[1]),
+        )
+        if outcome.applied:
+            self._recorder.record(about, "Normal", _EVENTS[request.type], f"{outcome.message}{by}")
+        else:
+            self._recorder.record(
+                about, "Warning", "RequestRejected", f"{request.type} is not carried out{by}: {outcome.message}"
+            )
+
+
+def _instances(status: Mapping[str, Any]) -> int:
+    """How many task instances a status tells of."""
+    return sum(entry.get("count", 1) for entry in status.get("tasks") or ())
+
+
+def _with_generation(asked: Asked, outcome: Outcome) -> Outcome:
+    """Its status speaks of the spec as it is once the request is removed, which makes one more generation."""
+    return replace(outcome, status={**outcome.status, "observedGeneration": asked.found.metadata.generation + 1})
+
+
+def _patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch from one status to another, though the first may be older than what is written: what the second
+    does not have must go."""
+    patch = {**dict.fromkeys(_FIELDS), **after}
+    gone = dict.fromkeys(name for name in before.get("params") or {} if name not in (after.get("params") or {}))
+    if gone and patch["params"] is not None:
+        patch["params"] = {**gone, **patch["params"]}
+    return patch

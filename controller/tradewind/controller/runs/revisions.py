@@ -1,0 +1,166 @@
+"""Dag specs kept as ControllerRevisions, by Dag and content: a run goes on with the Dag it began with.
+
+Only what a run depends on is kept, so suspending a Dag or changing its schedule makes no revision.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary
+
+import orjson
+
+from tradewind.aio.off_loop import off_loop
+from tradewind.api import API_VERSION, names
+from tradewind.api.dag import DagSpec
+from tradewind.api.model import Model
+from tradewind.api.resolve import ResolvedDag, resolve
+from tradewind.api.validation import summary, validate_dag_spec
+from tradewind.api.validation.shape import parse
+from tradewind.api.validation.work import Work
+from tradewind.cache.resources import DagObject, owner_reference
+from tradewind.engine.run.graph import Graph
+from tradewind.kube.client import KubeClient
+from tradewind.kube.errors import ApiError
+from tradewind.kube.resources import CONTROLLERREVISIONS
+from tradewind.kube.writer import Writer
+
+_RUN_FIELDS = (
+    "timeZone",
+    "maxActiveTasks",
+    "runTimeout",
+    "resultProtection",
+    "podRetention",
+    "params",
+    "taskDefaults",
+    "groups",
+    "failFast",
+    "maxMapLength",
+    "podTemplate",
+    "tasks",
+)
+_MAX_CACHED = 2000
+
+
+class BadRevision(ValueError):  # noqa: N818
+    """A revision that cannot be run; the message says why."""
+
+
+class Revision:
+    """A Dag spec as runs see it: resolved, with its graph."""
+
+    def __init__(self, name: str, of: str, spec: DagSpec) -> None:
+        """`of` is the name of its Dag."""
+        self.name, self.of = name, of
+        self.spec = spec
+        self.dag: ResolvedDag = resolve(spec)
+        self.graph = Graph.of(self.dag.tasks)
+
+
+class _Kept(Model):
+    """The shape of a ControllerRevision's data."""
+
+    spec: DagSpec
+
+
+def run_fields(spec: dict[str, Any]) -> dict[str, Any]:
+    """The part of a Dag's spec that its runs depend on."""
+    return {field: spec[field] for field in _RUN_FIELDS if field in spec}
+
+
+def content_hash(uid: str, spec: dict[str, Any]) -> str:
+    """Hash of the UID of a Dag and of the part of its spec that its runs depend on.
+
+    With the UID a Dag that is deleted and made again has revisions of its own: those of the one before are deleted
+    after it, sooner or later.
+    """
+    canonical = orjson.dumps([uid, run_fields(spec)], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()
+
+
+class Revisions:
+    """Makes and reads ControllerRevisions; what it has seen it does not ask for again."""
+
+    def __init__(self, client: KubeClient, writer: Writer) -> None:
+        self._client = client
+        self._writer = writer
+        self._known: OrderedDict[tuple[str, str], Revision] = OrderedDict()
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        """Held while a revision is stored: of many runs that begin together one does it."""
+
+    async def keep(self, dag: DagObject, content: str) -> Revision:
+        """The revision of an accepted Dag whose content has that hash; it is stored if it is not yet."""
+        namespace, of, uid = dag.metadata.namespace, dag.metadata.name, dag.metadata.uid
+        name = names.revision_name(of, content)
+        async with self._turns.setdefault((namespace, name), asyncio.Lock()):
+            # Its spec may be a megabyte, and thousands of runs ask.
+            return self._recall(namespace, name) or await self._store(namespace, of, uid, name, run_fields(dag.spec))
+
+    async def _store(self, namespace: str, dag: str, uid: str, name: str, fields: dict[str, Any]) -> Revision:
+        revision = await off_loop(namespace, partial(self._read, name, dag, fields))
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "ControllerRevision",
+            "metadata": {
+                "name": name,
+                "labels": {names.LABEL_DAG: dag},
+                "ownerReferences": [owner_reference("Dag", dag, uid)],
+            },
+            "data": {"apiVersion": API_VERSION, "spec": fields},
+            "revision": 1,
+        }
+        try:
+            await self._writer.create(CONTROLLERREVISIONS, namespace, body)
+        except ApiError as error:
+            if not error.is_already_exists:
+                raise
+        self._remember(namespace, revision)
+        return revision
+
+    async def get(self, namespace: str, name: str, dag: str) -> Revision:
+        """A stored revision of a Dag. Raises BadRevision where there is none or it cannot be run."""
+        revision = self._recall(namespace, name) or await self._load(namespace, name)
+        if revision.of != dag:
+            # Who may start runs of one Dag must not make it run what another one does.
+            raise BadRevision(f"revision {name!r} is not of Dag {dag!r}")
+        return revision
+
+    async def _load(self, namespace: str, name: str) -> Revision:
+        try:
+            stored = await self._client.get(CONTROLLERREVISIONS, namespace, name)
+        except ApiError as error:
+            if error.is_not_found:
+                raise BadRevision(f"there is no ControllerRevision {name!r}") from error
+            raise
+        data = stored.get("data")
+        fields = data.get("spec") if isinstance(data, dict) else None
+        of = (stored["metadata"].get("labels") or {}).get(names.LABEL_DAG, "")
+        revision = await off_loop(namespace, partial(self._read, name, of, fields))
+        self._remember(namespace, revision)
+        return revision
+
+    def forget(self, namespace: str, name: str) -> None:
+        """The revision was deleted."""
+        self._known.pop((namespace, name), None)
+
+    def _read(self, name: str, of: str, fields: Any, work: Work | None) -> Revision:
+        if work is not None:
+            work.spend(len(orjson.dumps(fields)))
+        kept, problems = parse(_Kept, {"spec": fields})
+        problems = problems or (validate_dag_spec(kept.spec, work) if kept else [])
+        if kept is None or problems:
+            raise BadRevision(f"revision {name!r} cannot be run: {summary(problems)}")
+        return Revision(name, of, kept.spec)
+
+    def _recall(self, namespace: str, name: str) -> Revision | None:
+        known = self._known.get((namespace, name))
+        if known:
+            self._known.move_to_end((namespace, name))
+        return known
+
+    def _remember(self, namespace: str, revision: Revision) -> None:
+        self._known[namespace, revision.name] = revision
+        while len(self._known) > _MAX_CACHED:
+            self._known.popitem(last=False)

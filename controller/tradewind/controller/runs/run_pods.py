@@ -1,0 +1,59 @@
+"""The Pods of a run that is being loaded: of 10,000 only some are looked at in one turn of the event loop."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import TypeVar
+
+from tradewind.cache.cluster import Cluster, Observed
+from tradewind.cache.observation import observe
+from tradewind.cache.resources import PodObject
+from tradewind.engine.run import known_tries
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.tries import TryReport
+
+T = TypeVar("T")
+
+SLICE = 500
+"""Pods that are looked at in one turn."""
+
+Piece = Callable[[], AbstractAsyncContextManager[None]]
+
+
+async def observe_pods(cluster: Cluster, run_uid: str, piece: Piece) -> Observed:
+    """What they say, so that it need not be made out again of those that stay as they are."""
+    observed: Observed = {}
+    pods = list(cluster.pods.get(run_uid, {}).values())
+    if len(pods) > SLICE:
+        for some in _slices(pods):
+            async with piece():
+                observed |= {pod.metadata.name: (pod, observe(pod, gone=False)) for pod in some}
+    return observed
+
+
+def catch_up(state: RunState, reports: Iterable[TryReport], now: datetime) -> None:
+    """Let a run know what its Pods say."""
+    reports = list(reports)
+    if not state.started_at:
+        news = [report for report in reports if known_tries.is_news(state, report.key)]
+        if news:
+            # A Pod of a try that status does not tell of is there, so it had started: that was never written.
+            state.begin(min(now, *(report.created_at or now for report in news)))
+    for report in reports:
+        state.report(report, now)
+    state.advance(now)
+
+
+async def look_at_pods(
+    cluster: Cluster, run_uid: str, names: list[str], look: Callable[[str, PodObject], None], piece: Piece
+) -> None:
+    """Call `look` with those that there are still."""
+    for some in _slices(names):
+        async with piece():
+            for name in some:
+                if (pod := cluster.pod(run_uid, name)) is not None:
+                    look(run_uid, pod)
+
+
+def _slices(items: list[T]) -> Iterator[list[T]]:
+    return (items[first : first + SLICE] for first in range(0, len(items), SLICE))

@@ -1,0 +1,124 @@
+"""What is written of runs that are not scheduled yet: whose they are, why they wait, that they can never start."""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import msgspec
+
+from tradewind.api import names
+from tradewind.api.validation import Problem, summary
+from tradewind.cache.cluster import Cluster
+from tradewind.cache.ended_runs import ended_run
+from tradewind.cache.resources import DAGRUNS, DagRunObject, owner_reference, regarding
+from tradewind.controller.process import logs
+from tradewind.controller.runs.versions import Waiting
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.run.task_instance import format_time
+from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.status.run_status import INTERNAL_ERROR, end_conditions
+from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock, whole_second
+from tradewind.kube.conditions import with_times
+from tradewind.kube.errors import ApiError
+from tradewind.kube.events import EventRecorder
+from tradewind.kube.objects import Key
+from tradewind.kube.writer import Writer
+
+log = logging.getLogger(__name__)
+
+
+class UnscheduledRuns:
+    """Writes to them, each time in place of the version that was read."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        writer: Writer,
+        cluster: Cluster,
+        recorder: EventRecorder,
+        *,
+        in_turn: Callable[[Key], AbstractAsyncContextManager[Any]],
+        on_refused: Callable[[EndedRun], None],
+        clock: Clock,
+    ) -> None:
+        self._client, self._writer, self._cluster, self._recorder = client, writer, cluster, recorder
+        self._in_turn, self._on_refused, self._clock = in_turn, on_refused, clock
+
+    async def read(self, key: Key) -> DagRunObject:
+        """A run as it is now."""
+        return msgspec.json.decode(await self._client.request_bytes("GET", DAGRUNS.path(*key)), type=DagRunObject)
+
+    async def claim(self, key: Key, found: DagRunObject, dag_name: str) -> None:
+        """A run that a person made gets the label and the owner that the schedule's runs are born with."""
+        dag = self._cluster.dags.get((key[0], dag_name))
+        metadata = found.metadata
+        owned = any(owner.kind == "Dag" for owner in metadata.owner_references)
+        if dag is None or (owned and metadata.labels.get(names.LABEL_DAG) == dag_name):
+            return
+        owners = [] if owned else [owner_reference("Dag", dag_name, dag.metadata.uid)]
+        body = {
+            "metadata": {
+                "uid": metadata.uid,
+                # Of what was read: the status that came with it is written later, in place of this very version.
+                "resourceVersion": metadata.resource_version,
+                "labels": {names.LABEL_DAG: dag_name},
+                **({"ownerReferences": owners} if owners and not metadata.owner_references else {}),
+            }
+        }
+        try:
+            answer = await self._writer.patch(DAGRUNS, key[0], key[1], body)
+        except ApiError as error:
+            if not (error.is_not_found or error.is_invalid):
+                raise
+        else:
+            metadata.resource_version = answer["metadata"]["resourceVersion"]
+
+    async def say_waiting(self, key: Key, found: DagRunObject, waiting: Waiting) -> None:
+        status = found.decoded_status()
+        if (status.get("reason"), status.get("message")) == (waiting.reason, str(waiting)):
+            return
+        body = {"phase": status.get("phase", "Queued"), "reason": waiting.reason, "message": str(waiting)}
+        await self._patch_status(key, found, body)
+
+    async def say_failed(self, key: Key, found: DagRunObject, error: Exception) -> None:
+        """On account of an error of ours it cannot be loaded, which is tried again."""
+        waiting = Waiting(INTERNAL_ERROR, f"waits: it cannot be loaded: {type(error).__name__}: {error}")
+        self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", waiting.reason, str(waiting))
+        await self.say_waiting(key, found, waiting)
+
+    async def reject(self, key: Key, found: DagRunObject, problems: list[Problem]) -> None:
+        """The run can never start: it ends as Failed, and counts as a run that has."""
+        ended_at = whole_second(self._clock.now())
+        reason, message = problems[0].reason, summary(problems)
+        body = {
+            "phase": "Failed",
+            "reason": reason,
+            "message": message,
+            "finishedAt": format_time(ended_at),
+            "conditions": with_times(end_conditions(RunPhase.FAILED, reason, message), [], ended_at),
+        }
+        async with self._in_turn((key[0], found.dag)):
+            version = await self._patch_status(key, found, body)
+        if version is not None:
+            log.info("DagRun %s/%s is refused: %s", *key, message, extra=logs.about(key[0], dag=found.dag, run=key[1]))
+            self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
+            self._on_refused(ended_run(found, RunPhase.FAILED, ended_at, version, started=False))
+
+    async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> int | None:
+        """The resourceVersion; None if the run is gone. A conflict is raised: the run has to be looked at anew."""
+        status = {"observedGeneration": found.metadata.generation, **status}
+        body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
+        try:
+            answer = await self._writer.patch(DAGRUNS, key[0], key[1], body, subresource="status")
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            if not error.is_conflict:
+                raise
+            # The first of several attempts may have taken effect though its answer was lost.
+            answer = await self._client.get(DAGRUNS, *key)
+            if not status.items() <= (answer.get("status") or {}).items():
+                raise
+        return int(answer["metadata"]["resourceVersion"])

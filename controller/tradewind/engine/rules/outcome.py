@@ -1,0 +1,129 @@
+"""What the end of a try means: exit codes, outputs, time limits."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tradewind.api.resolve import ResolvedTask
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.texts import head, tail
+from tradewind.engine.run.tries import StopReason, TryEvent, TryReport
+from tradewind.engine.status.size import stored_size
+
+WHY_LIMIT = 300
+"""Characters of a message in an Event."""
+MAX_OUTPUT_BYTES = 4096
+"""Longest termination message that Kubernetes keeps."""
+
+
+_NOT_BEGUN = frozenset({"StartError", "ContainerCannotRun"})
+"""Reasons of a container that has said nothing itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a try ended. `lost` tries are not the task's fault; `retry` says whether another try makes sense."""
+
+    state: TaskState
+    reason: str | None = None
+    message: str | None = None
+    output: Any = None
+    has_output: bool = False
+    lost: bool = False
+    retry: bool = True
+    log: bool = False
+    """Whether the message is the end of a log, of which the last lines say what went wrong."""
+
+    def why(self) -> str:
+        """The reason and what matters of the message, in one line."""
+        cut = tail if self.log else head
+        return ": ".join(part for part in (self.reason, cut(self.message or "", WHY_LIMIT)) if part)
+
+
+def as_it_counts(task: ResolvedTask, report: TryReport) -> TryReport:
+    """A container that ended with exit code 0 after its Pod was to go (a drained node, a preemption, somebody's kubectl
+    delete) says only that it heeds SIGTERM, not that it has done its work: it is lost, unless the task says that it
+    then has."""
+    if report.deletion is None or report.exit_code != 0 or task.success_after_deletion:
+        return report
+    message = "its Pod was being deleted or evicted, and exit code 0 after that does not mean that its work is done"
+    return replace(report, event=TryEvent.LOST, reason=report.deletion, message=message, output=None)
+
+
+def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> Outcome:
+    """The outcome of a try that a report says has ended; `stopped` when we had asked for its end."""
+    if report.event is TryEvent.REFUSED:
+        return Outcome(TaskState.FAILED, report.reason, report.message, retry=report.retry)
+    if report.event is TryEvent.ENDED and report.exit_code == 0 and report.reason != "DeadlineExceeded":
+        return _judge_output(report.output)
+    if stopped is not None:
+        return judge_stopped(stopped)
+    if report.event is TryEvent.LOST:
+        return Outcome(TaskState.FAILED, report.reason or "Lost", report.message, lost=True)
+    if report.exit_code in task.skip_exit_codes:
+        return Outcome(TaskState.SKIPPED, "SkipExitCode", f"exit code {report.exit_code} means skip")
+    if report.exit_code in task.fail_exit_codes:
+        message = report.message or f"exit code {report.exit_code}"
+        return Outcome(TaskState.FAILED, "FailExitCode", message, retry=False, log=True)
+    return Outcome(
+        TaskState.FAILED,
+        report.reason or "Error",
+        report.message or (f"exit code {report.exit_code}" if report.exit_code is not None else None),
+        retry=report.retry,
+        log=report.exit_code is not None and report.reason not in _NOT_BEGUN,
+    )
+
+
+def judge_stopped(why: StopReason) -> Outcome:
+    """The outcome of a try that ended since we asked for it."""
+    return Outcome(TaskState.FAILED, why.reason, why.message)
+
+
+def _judge_output(text: str | None) -> Outcome:
+    if not text or not text.strip():
+        return Outcome(TaskState.SUCCEEDED)
+    size = len(text.encode(errors="replace"))
+    if size > MAX_OUTPUT_BYTES:
+        message = f"the output has {size} bytes, at most {MAX_OUTPUT_BYTES} fit; write larger data to storage"
+        return Outcome(TaskState.FAILED, "InvalidOutput", message)
+    try:
+        output = json.loads(text, parse_constant=_no_constant, parse_float=_float, parse_int=_integer)
+    except ValueError as error:
+        cut = ", and was cut off at 4096 bytes" if size == MAX_OUTPUT_BYTES else ""
+        return Outcome(TaskState.FAILED, "InvalidOutput", f"the output is not JSON{cut}: {error}")
+    except RecursionError:
+        return Outcome(TaskState.FAILED, "InvalidOutput", "the output is nested too deeply")
+    try:
+        output_size(output)
+    except TypeError as error:
+        return Outcome(TaskState.FAILED, "InvalidOutput", f"the output cannot be kept in status: {error}")
+    return Outcome(TaskState.SUCCEEDED, output=output, has_output=True)
+
+
+def output_size(output: Any, index: int | None = None) -> int:
+    """Bytes of an output in status; of an instance of a mapped task its index is written too. Raises TypeError as
+    stored_size does."""
+    return stored_size(output) + (len(f'"{index}":,') if index is not None else 0)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{_short(text)} is too large a number")
+    return number
+
+
+def _integer(text: str) -> int:
+    # The API server takes what does not fit into 64 bits for a float, and so would change it.
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
+        raise ValueError(f"{_short(text)} does not fit into 64 bits; write it as a string")
+    return int(text)
+
+
+def _short(number: str) -> str:
+    return number if len(number) <= 40 else f"{number[:40]}…"

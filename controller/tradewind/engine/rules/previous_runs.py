@@ -1,0 +1,90 @@
+"""dependsOnPast and waitForDownstream: how far the run before this one has come.
+
+The run before is that of the same Dag with the latest logical date below this one's, whatever made it; of several of
+the same date the one made last. A run that was refused and so never began is passed over.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from tradewind.api.resolve import ResolvedTask
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.states import RunPhase, TaskState
+
+if TYPE_CHECKING:
+    from tradewind.engine.run.state import RunState
+
+RunPlace = tuple[datetime, datetime, str]
+"""(logical date, time it was made, name): the order of the runs of a Dag."""
+
+PASSES = frozenset({TaskState.SUCCEEDED, TaskState.SKIPPED, TaskState.REMOVED})
+"""States in which a task lets the same task of the next run start."""
+
+
+class PastRuns(Protocol):
+    """The run before, as far as a task depends on it."""
+
+    def why_not(self, task: ResolvedTask) -> str | None:
+        """Why the task cannot start yet, or None when nothing in the past keeps it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that has ended, as far as later ones ask. `states` has one state for all instances of each task."""
+
+    uid: str
+    place: RunPlace
+    phase: RunPhase
+    interval_start: datetime
+    interval_end: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    states: Mapping[str, TaskState] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: "RunState") -> "PastRun":
+        """A run in memory that has ended."""
+        return cls(
+            uid=run.info.uid,
+            place=place_of(run.info),
+            phase=run.phase,
+            interval_start=run.info.interval_start,
+            interval_end=run.info.interval_end,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
+            states={node.task.name: node.state for node in run.nodes},
+        )
+
+    @property
+    def name(self) -> str:
+        return self.place[2]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.phase is RunPhase.SUCCEEDED
+
+
+def place_of(info: RunInfo) -> RunPlace:
+    """Where a run stands among those of its Dag."""
+    return info.logical_date, info.created_at or info.logical_date, info.name
+
+
+def tasks_before(task: ResolvedTask, direct_downstream: Mapping[str, list[str]]) -> list[str]:
+    """The tasks of the run before that a task with dependsOnPast depends on."""
+    return [task.name, *(direct_downstream.get(task.name, ()) if task.wait_for_downstream else ())]
+
+
+def state_in(before: "RunState | PastRun", task: str) -> TaskState | None:
+    """The state of all instances of a task in an earlier run; None where that run has no such task."""
+    if isinstance(before, PastRun):
+        return before.states.get(task)
+    position = before.graph.position.get(task)
+    return None if position is None else before.nodes[position].state
+
+
+def waits_message(task: str, run: str, state: TaskState | None) -> str:
+    """What a task waits for, in words."""
+    how_far = "not started" if state in (None, TaskState.NONE) else str(state)
+    return f"waits for task {task!r} of the previous run {run!r} ({how_far})"

@@ -1,0 +1,180 @@
+"""What templates see, and a task with its templates filled in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from tradewind.api.resolve import ResolvedTask, argv
+from tradewind.api.templates import FUEL, OutOfFuel, TemplateError, little_fuel, render
+from tradewind.api.variables import MissingVariableError, explain_missing
+from tradewind.engine.run.run_info import PreviousRuns, RunInfo
+from tradewind.engine.run.task_instance import format_time
+from tradewind.engine.run.tries import TryKey
+
+if TYPE_CHECKING:
+    from tradewind.engine.run.state import RunState
+
+__all__ = [
+    "OutOfFuel",
+    "RenderedTask",
+    "TemplateError",
+    "facts_of_try",
+    "item_values",
+    "render_a_little",
+    "render_field",
+    "render_task",
+    "render_values",
+    "template_values",
+]
+
+_NO_PREVIOUS = ": there was no such run before; say what to use then, as in `prevLogicalDate | default(logicalDate)`"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedTask:
+    """What is really run: `command` None is the image's own entrypoint. `env` has the task's variables, rendered."""
+
+    command: list[str] | None
+    args: list[str]
+    env: list[dict[str, Any]]
+
+
+def template_values(run: "RunState", task: ResolvedTask, number: int, index: int | None = None) -> dict[str, Any]:
+    """The values a template of this try may use: plain JSON data, variables as they are now, and nothing else."""
+    values = {
+        **_run_values(run),
+        "task": {"name": task.name, "try": number},
+        "tasks": _outputs(run, task, index),
+        "vars": run.variables(),
+    }
+    if index is None:
+        return values
+    values["task"]["index"] = values["index"] = index
+    items = run.items_of(run.node(task.name))
+    if index >= len(items):
+        raise TemplateError(f"there is no item {index} any more: forEach has {len(items)} now")
+    values["item"] = items[index]
+    return values
+
+
+def item_values(run: "RunState", task: ResolvedTask) -> dict[str, Any]:
+    """The values that templates in forEach may use: not variables, which may change while the items may not."""
+    return {**_run_values(run), "task": {"name": task.name}, "tasks": run.outputs}
+
+
+def _run_values(run: "RunState") -> dict[str, Any]:
+    info = run.info
+    zone = ZoneInfo(run.dag.spec.time_zone or "UTC")
+    try:
+        local = info.logical_date.astimezone(zone)
+    except OverflowError as error:
+        raise TemplateError(f"the logical date is too far from now for the time zone {zone}") from error
+    return {
+        "logicalDate": format_time(info.logical_date),
+        "ds": local.strftime("%Y-%m-%d"),
+        "ts": local.isoformat(timespec="seconds"),
+        "dataInterval": {"start": format_time(info.interval_start), "end": format_time(info.interval_end)},
+        "params": dict(info.params),
+        "run": {"name": info.name, "type": info.type},
+        "dag": {"name": info.dag, "namespace": info.namespace},
+        **_previous(info.previous or PreviousRuns()),
+    }
+
+
+def _outputs(run: "RunState", task: ResolvedTask, index: int | None) -> dict[str, Any]:
+    """`tasks`: outputs by task; inside a mapped group those of the other tasks of the group at the same index."""
+    if index is None or task.mapped_group is None:
+        return run.outputs
+    outputs = dict(run.outputs)
+    for name in run.dag.groups[task.mapped_group].tasks:
+        node = run.node(name)
+        there, output = node.output_of(index if node.count else None)
+        for alias in (name, name.replace("-", "_")):
+            outputs[alias] = {"output": output} if there else {}
+    return outputs
+
+
+def render_task(run: "RunState", task: ResolvedTask, number: int, index: int | None = None) -> RenderedTask:
+    """Fill in the templates of a task for one try. Raises TemplateError that names the field."""
+    return render_values(task, template_values(run, task, number, index))
+
+
+def render_a_little(task: ResolvedTask, values: Mapping[str, Any]) -> RenderedTask:
+    """The same from `template_values`. Raises OutOfFuel where it would take so long that others would notice."""
+    command, args = argv(task)
+    texts = [*(command or ()), *args, *(variable.get("value") or "" for variable in task.env)]
+    return render_values(task, values, little_fuel(texts, values))
+
+
+def render_values(task: ResolvedTask, values: Mapping[str, Any], fuel: int = FUEL) -> RenderedTask:
+    """The same with so much fuel for each template."""
+    command, args = argv(task)
+    if task.script is None and command is not None:
+        command = [_render(text, values, f"command[{place}]", fuel) for place, text in enumerate(command)]
+    # The text of a script comes first among args; its interpreter is no template.
+    rendered = [_render(text, values, _args_field(task, place), fuel) for place, text in enumerate(args)]
+    env = []
+    for variable in task.env:
+        if variable.get("value") is not None:
+            value = _render(variable["value"], values, f"env[{variable['name']}]", fuel)
+            variable = {**variable, "value": value}
+        env.append(variable)
+    return RenderedTask(command, rendered, env)
+
+
+def render_field(run: "RunState", task: ResolvedTask, number: int, index: int | None, text: str, field: str) -> str:
+    """Fill in one template of a task. Raises TemplateError that names the field."""
+    values = template_values(run, task, number, index)
+    return _render(text, values, field, little_fuel([text], values))
+
+
+def _previous(runs: PreviousRuns) -> dict[str, str]:
+    """Undefined, not null, where there is no such run: a template that says nothing about that case fails, instead of
+    asking a database for the date "none"."""
+    moments = {
+        "prevLogicalDate": runs.logical_date,
+        "prevDataIntervalStartSuccess": runs.interval_start_success,
+        "prevDataIntervalEndSuccess": runs.interval_end_success,
+        "prevStartDateSuccess": runs.started_at_success,
+        "prevEndDateSuccess": runs.finished_at_success,
+    }
+    return {name: format_time(moment) for name, moment in moments.items() if moment is not None}
+
+
+def facts_of_try(info: RunInfo, key: TryKey) -> dict[str, str]:
+    """The `TRADEWIND_*` variables that every task can read."""
+    facts = {
+        "TRADEWIND_DAG": info.dag,
+        "TRADEWIND_RUN": info.name,
+        "TRADEWIND_NAMESPACE": info.namespace,
+        "TRADEWIND_TASK": key.task,
+        "TRADEWIND_TRY": str(key.number),
+        "TRADEWIND_LOGICAL_DATE": format_time(info.logical_date),
+        "TRADEWIND_DATA_INTERVAL_START": format_time(info.interval_start),
+        "TRADEWIND_DATA_INTERVAL_END": format_time(info.interval_end),
+    }
+    if key.index is not None:
+        facts["TRADEWIND_INDEX"] = str(key.index)
+    if key.poke:
+        facts["TRADEWIND_POKE"] = str(key.poke)
+    return facts
+
+
+def _args_field(task: ResolvedTask, place: int) -> str:
+    if task.script is None:
+        return f"args[{place}]"
+    return "script" if place == 0 else "args"
+
+
+def _render(text: str, values: Mapping[str, Any], field: str, fuel: int) -> str:
+    try:
+        return render(text, values, fuel)
+    except OutOfFuel as error:
+        raise OutOfFuel(f"{field}: {error}") from error
+    except TemplateError as error:
+        missing = explain_missing(values["vars"], str(error))
+        if missing:
+            raise MissingVariableError(f"{field}: {error}{missing}") from error
+        why = _NO_PREVIOUS if "`prev" in str(error) else ""
+        raise TemplateError(f"{field}: {error}{why}") from error

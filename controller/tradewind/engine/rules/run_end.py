@@ -1,0 +1,60 @@
+"""How a run in which every task has ended has ended itself: decided over its leaf tasks."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tradewind.engine.run.states import RunPhase, TaskState
+
+if TYPE_CHECKING:
+    from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_node import TaskNode
+
+ENDING_REASONS = frozenset({"FailFast", "Marked", "Stopped"})
+"""Reasons for which a run that still runs its teardowns has failed already."""
+MOST_NAMED = 5
+"""Tasks that the message of a run names."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """The last phase of a run."""
+
+    phase: RunPhase
+    reason: str
+    message: str | None
+    when: datetime
+
+
+def run_end(run: "RunState", now: datetime) -> RunEnd:
+    """Failed if an instance of a leaf is Failed or UpstreamFailed, else Succeeded; at the time the last task ended."""
+    ended = max((node.finished_at or node.whole.finished_at or now for node in run.nodes), default=now)
+    when = max(ended, run.started_at or ended)
+    if run.reason in ENDING_REASONS:
+        return RunEnd(RunPhase.FAILED, run.reason or "", run.message, when)
+    leaves = {state for position in run.graph.leaves for state in run.nodes[position].tally()}
+    if not leaves & {TaskState.FAILED, TaskState.UPSTREAM_FAILED}:
+        failed = _named(run, TaskState.FAILED)
+        return RunEnd(
+            RunPhase.SUCCEEDED,
+            "Succeeded",
+            f"these failed, which does not fail the run: {failed}" if failed else None,
+            when,
+        )
+    named, state = "failed", TaskState.FAILED
+    if not any(state in node.tally() for node in run.nodes):
+        # What failed has been run again since, without what comes after it.
+        named, state = "upstream failed", TaskState.UPSTREAM_FAILED
+    return RunEnd(RunPhase.FAILED, "TaskFailed", f"{named}: {_named(run, state)}", when)
+
+
+def _named(run: "RunState", state: TaskState) -> str:
+    """The tasks with instances in a state, by name."""
+    found = [_label(node, state) for node in run.nodes if state in node.tally()]
+    return ", ".join(found[:MOST_NAMED]) + (f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else "")
+
+
+def _label(node: "TaskNode", state: TaskState) -> str:
+    if not node.count:
+        return node.task.name
+    return f"{node.task.name} ({node.tally()[state]} of {node.count})"

@@ -1,0 +1,279 @@
+"""One task instance in one run: its state, its tries, and how both are written to status."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tradewind.api.resolve import ResolvedTask
+from tradewind.engine.run.states import FINISHED_STATES, TaskState
+from tradewind.engine.run.tries import HeldBy, StopReason, TryKey, instance_name
+
+MAX_TRIES_KEPT = 10
+"""Earlier tries of a task in status; the ones before are only counted."""
+MESSAGE_KEPT = 1024
+"""Bytes of a message that are kept of an instance of a mapped task that has ended."""
+
+
+@dataclass(slots=True)
+class TaskInstance:
+    """The state of a task, or of one instance of a mapped task (`index`). `number` is the current or last try, from 1;
+    0 before the first."""
+
+    task: ResolvedTask
+    position: int
+    index: int | None = None
+    state: TaskState = TaskState.NONE
+    number: int = 0
+    lost: int = 0
+    preempted: int = 0
+    """Those of `lost` that had to make way for a Pod of a higher priority."""
+    tries_before: int = 0
+    """Tries made before the task was last asked to run again: they do not count against its retries."""
+    pokes: int = 0
+    """Looks of a sensor so far, over all its tries."""
+    first_poke_at: datetime | None = None
+    next_poke_at: datetime | None = None
+    """When a sensor looks again; None while it looks."""
+    reason: str | None = None
+    message: str | None = None
+    exit_code: int | None = None
+    scheduled_at: datetime | None = None
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    container_started_at: datetime | None = None
+    """When the container that runs now started: for a sensor later than started_at, from its second poke on."""
+    finished_at: datetime | None = None
+    retry_at: datetime | None = None
+    output: Any = None
+    has_output: bool = False
+    tries: list[dict[str, Any]] = field(default_factory=list)
+    tries_kept: int = MAX_TRIES_KEPT
+    holds_slots: bool = False
+    postponed: int = 0
+    """How often in a row the Pod of this try could not be made."""
+    postponed_since: datetime | None = None
+    postponed_until: datetime | None = None
+    held_by: HeldBy | None = None
+    """What keeps its Pod from starting; None also where that is something of its own."""
+    held_by_itself_since: datetime | None = None
+    """Since when something of its own keeps its Pod from starting."""
+    stop: StopReason | None = None
+    """Set once the end of the current try was asked for."""
+    _entry: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """`load`, or `load[3]`."""
+        return instance_name(self.task.name, self.index)
+
+    @property
+    def key(self) -> TryKey:
+        """The current try."""
+        return TryKey(self.task.name, self.index, self.number, self.pokes)
+
+    @property
+    def attempt(self) -> tuple[int, int]:
+        """Place of the current Pod among those of the instance."""
+        return self.number, self.pokes
+
+    @property
+    def failures(self) -> int:
+        """Tries that count against the retries, this one included."""
+        return self.number - self.lost - self.tries_before
+
+    @property
+    def finished(self) -> bool:
+        """Whether the instance has ended for good."""
+        return self.state in FINISHED_STATES
+
+    @property
+    def under_way(self) -> bool:
+        """Whether there is, or should be, a Pod for the current try."""
+        return self.state in (TaskState.QUEUED, TaskState.RUNNING) and self.next_poke_at is None
+
+    @property
+    def starting(self) -> bool:
+        """Whether slots were granted and its Pod is not yet known to exist."""
+        return self.state is TaskState.SCHEDULED and self.holds_slots
+
+    @property
+    def awaits_pod(self) -> bool:
+        """Whether its Pod is to be made, and nobody has said what became of that."""
+        waits = self.postponed_until or self.next_poke_at or self.stop
+        return self.holds_slots and self.queued_at is None and not waits
+
+    def begin_try(self, now: datetime, last_try: str = "Failed") -> None:
+        """The next try is ready to start: keep what the last one left (`last_try`: how it ended), and begin anew."""
+        if self.number > self.tries_before:
+            self._keep_try(last_try)
+        self.number += 1
+        self.state = TaskState.SCHEDULED
+        self.scheduled_at = now
+        self.reason = self.message = self.exit_code = None
+        self.started_at = None
+        self.begin_attempt()
+
+    def clear(self, why: StopReason, now: datetime) -> None:
+        """As if it had not begun; only its tries so far are kept, and the next one has the next number. `why` is how a
+        try that is under way ends."""
+        if self.number > self.tries_before:
+            if not self.finished and self.state is not TaskState.UP_FOR_RETRY:
+                self.reason, self.message, self.finished_at = why.reason, why.message, now
+            self._keep_try(_PAST_STATES.get(self.state, "Failed"))
+        self.state, self.tries_before, self.lost, self.pokes = TaskState.NONE, self.number, 0, 0
+        self.preempted = 0
+        self.reason = self.message = self.exit_code = self.stop = None
+        self.output, self.has_output = None, False
+        for field_name, _ in _TIMES:
+            setattr(self, field_name, None)
+        self.container_started_at = self.postponed_since = self.postponed_until = None
+        self.held_by = self.held_by_itself_since = None
+        self.postponed = 0
+        self.touch()
+
+    def begin_attempt(self) -> None:
+        """Another Pod is to be made: for the next try, or for the next poke of a sensor."""
+        self.stop = self.postponed_since = self.postponed_until = None
+        self.queued_at = self.container_started_at = self.finished_at = self.retry_at = self.next_poke_at = None
+        self.held_by = self.held_by_itself_since = None
+        self.postponed = 0
+        if self.task.sensor is not None and not self.task.wait_for:
+            self.pokes += 1
+        self.touch()
+
+    def touch(self) -> None:
+        """Forget the cached status entry: something in it has changed."""
+        self._entry = None
+
+    def entry(self, message_limit: int, waiting_for: str | None) -> dict[str, Any]:
+        """The task's entry in DagRun.status.tasks. `waiting_for` is the message of one that waits for slots."""
+        if self.state is TaskState.SCHEDULED and not self.holds_slots and self.message is None:
+            return {**self._facts(message_limit), **({"message": waiting_for} if waiting_for else {})}
+        if self._entry is None:
+            self._entry = self._facts(message_limit)
+        return self._entry
+
+    def restore(self, entry: dict[str, Any]) -> None:
+        """Take over what a status entry says."""
+        self.state = TaskState(entry["state"])
+        self.number = entry.get("try", 0)
+        self.lost = entry.get("lost", 0)
+        self.preempted = entry.get("preempted", 0)
+        self.tries_before = entry.get("triesBefore", 0)
+        self.pokes = entry.get("pokes", 0)
+        self.reason = entry.get("reason")
+        self.message = entry.get("message") if self.state not in (TaskState.NONE, TaskState.SCHEDULED) else None
+        self.exit_code = entry.get("exitCode")
+        for field_name, key in _TIMES:
+            setattr(self, field_name, parse_time(entry.get(key)))
+        self.container_started_at = self.started_at if self.pokes <= 1 else None
+        self.output = entry.get("output")
+        self.has_output = "output" in entry
+        self.tries = list(entry.get("tries", ()))
+        self.touch()
+
+    def _facts(self, message_limit: int) -> dict[str, Any]:
+        facts: dict[str, Any] = {"name": self.task.name} if self.index is None else {"index": self.index}
+        facts["state"] = self.state.value
+        if self.number:
+            facts["try"] = self.number
+        if self.lost:
+            facts["lost"] = self.lost
+        if self.preempted:
+            facts["preempted"] = self.preempted
+        if self.tries_before:
+            facts["triesBefore"] = self.tries_before
+        if self.pokes:
+            facts["pokes"] = self.pokes
+        if self.reason:
+            facts["reason"] = self.reason
+        if self.message:
+            facts["message"] = shorten(self.message, message_limit)
+        if self.exit_code is not None:
+            facts["exitCode"] = self.exit_code
+        for field_name, key in _TIMES:
+            moment = getattr(self, field_name)
+            if moment is not None:
+                facts[key] = format_time(moment)
+        if self.has_output:
+            facts["output"] = self.output
+        if self.tries:
+            facts["tries"] = [
+                {**past, "message": shorten(past["message"], message_limit // 4)} if "message" in past else past
+                for past in self.tries
+            ]
+        return facts
+
+    def _keep_try(self, state: str) -> None:
+        """The current try is one of the earlier ones."""
+        self.tries.append(self._past_try(state))
+        del self.tries[: -self.tries_kept]
+
+    def _past_try(self, state: str) -> dict[str, Any]:
+        past: dict[str, Any] = {"number": self.number, "state": state}
+        if self.reason:
+            past["reason"] = self.reason
+        if self.message:
+            past["message"] = self.message
+        if self.exit_code is not None:
+            past["exitCode"] = self.exit_code
+        if self.started_at:
+            past["startedAt"] = format_time(self.started_at)
+        if self.finished_at:
+            past["finishedAt"] = format_time(self.finished_at)
+        return past
+
+
+_PAST_STATES = {TaskState.SUCCEEDED: "Succeeded", TaskState.SKIPPED: "Skipped"}
+_MOST_BYTES = 6
+_ESCAPED = {**dict.fromkeys('"\\\n\r\t', 2), **dict.fromkeys("<>&\u2028\u2029", _MOST_BYTES)}
+_ELLIPSIS_BYTES = len("…".encode())
+_TIMES = (
+    ("scheduled_at", "scheduledAt"),
+    ("queued_at", "queuedAt"),
+    ("started_at", "startedAt"),
+    ("finished_at", "finishedAt"),
+    ("retry_at", "retryAt"),
+    ("first_poke_at", "firstPokeAt"),
+    ("next_poke_at", "nextPokeAt"),
+)
+
+
+def shorten(text: str, limit: int) -> str:
+    """The end of a long text, where a log says what went wrong: at most `limit` bytes as the API server stores it."""
+    if len(text) * _MOST_BYTES <= limit:
+        return text
+    room, start = limit, len(text)
+    cut = start
+    while start:
+        start -= 1
+        room -= _stored_bytes(text[start])
+        if room >= _ELLIPSIS_BYTES:
+            cut = start
+        if room < 0:
+            return "…" + text[cut:]
+    return text
+
+
+def _stored_bytes(character: str) -> int:
+    """Bytes of a character in JSON as Go writes it, which escapes what HTML cannot take."""
+    if character in _ESCAPED:
+        return _ESCAPED[character]
+    return _MOST_BYTES if character < " " else len(character.encode(errors="replace"))
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC; milliseconds only where there are any."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds" if utc.microsecond >= 1000 else "seconds") + "Z"
+
+
+def format_exactly(moment: datetime) -> str:
+    """The same in full: for what is to be compared again."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat() + "Z" if utc.microsecond % 1000 else format_time(moment)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """The moment that `format_time` (or Kubernetes) wrote."""
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,91 @@
+"""What a trigger rule is given and what it may answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tradewind.engine.run.states import FINISHED_STATES, TaskState
+
+
+@dataclass(slots=True)
+class UpstreamCounts:
+    """How many task instances right upstream there are, and how many ended in which way; the same of setup tasks among
+    them."""
+
+    total: int
+    succeeded: int = 0
+    failed: int = 0
+    upstream_failed: int = 0
+    skipped: int = 0
+    removed: int = 0
+    setups: int = 0
+    setups_succeeded: int = 0
+    setups_skipped: int = 0
+
+    def add(self, state: TaskState, count: int = 1, *, setup: bool = False) -> None:
+        """Count `count` more that ended in `state`."""
+        if state not in FINISHED_STATES:
+            raise ValueError(f"{state} is not an end")
+        match state:
+            case TaskState.SUCCEEDED:
+                self.succeeded += count
+                self.setups_succeeded += count * setup
+            case TaskState.FAILED:
+                self.failed += count
+            case TaskState.UPSTREAM_FAILED:
+                self.upstream_failed += count
+            case TaskState.SKIPPED:
+                self.skipped += count
+                self.setups_skipped += count * setup
+            case _:
+                self.removed += count
+
+    def copy(self) -> "UpstreamCounts":
+        """The same counts, to go on with."""
+        return replace(self)
+
+    def plus(self, other: "UpstreamCounts") -> "UpstreamCounts":
+        """Both together."""
+        return UpstreamCounts(
+            self.total + other.total,
+            self.succeeded + other.succeeded,
+            self.failed + other.failed,
+            self.upstream_failed + other.upstream_failed,
+            self.skipped + other.skipped,
+            self.removed + other.removed,
+            self.setups + other.setups,
+            self.setups_succeeded + other.setups_succeeded,
+            self.setups_skipped + other.setups_skipped,
+        )
+
+    @property
+    def done(self) -> int:
+        """Those that have ended, however."""
+        return self.succeeded + self.failed + self.upstream_failed + self.skipped + self.removed
+
+    def wait(self) -> "Wait":
+        """The answer of a rule that needs more tasks to end."""
+        return Wait(f"waits for tasks upstream: {self.done} of {self.total} have ended")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The task may start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The task cannot start yet; `reason` says for what it waits."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The task will never start: it ends in `state` at once, and `reason` says why."""
+
+    state: TaskState
+    reason: str
+
+
+Verdict = Run | Wait | End
+TriggerRule = Callable[[UpstreamCounts], Verdict]

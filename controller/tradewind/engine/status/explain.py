@@ -1,0 +1,95 @@
+"""Why a task instance is where it is: each rule that keeps it, in the words that people read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tradewind.engine.rules.run_end import ENDING_REASONS
+from tradewind.engine.run.states import RunPhase, TaskState
+from tradewind.engine.run.task_instance import format_time
+from tradewind.engine.transitions.counting import counts_of
+from tradewind.engine.trigger_rules import Run, Wait, evaluate
+
+if TYPE_CHECKING:
+    from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_instance import TaskInstance
+    from tradewind.engine.run.task_node import TaskNode
+
+MOST_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """`rule` is the field or state that says so; `waits` whether it is what keeps the task from going on now."""
+
+    rule: str
+    waits: bool
+    message: str
+
+
+def explain(run: "RunState", node: "TaskNode", index: int | None, told: str | None = None) -> list[Reason]:
+    """Everything that is to be said about a task (or one instance of it) in this run; `told` is its message in status,
+    which alone knows of what other runs take from it (slots above all)."""
+    return [*_of_run(run), *_of_task(run, node, index, told)]
+
+
+def _of_run(run: "RunState") -> Iterator[Reason]:
+    if run.phase is RunPhase.QUEUED:
+        yield Reason("maxActiveRuns", True, f"the run is Queued: {run.message or 'it has not been looked at yet'}")
+    elif run.finished or run.reason in ENDING_REASONS:
+        yield Reason("run", False, f"the run is {run.phase.value}" + (f": {run.message}" if run.message else ""))
+    if run.suspended:
+        yield Reason("suspend", True, "the run is suspended: what runs goes on, nothing else starts")
+
+
+def _of_task(run: "RunState", node: "TaskNode", index: int | None, told: str | None) -> Iterator[Reason]:
+    instance = node.peek(index)
+    if instance is None:
+        tally = ", ".join(f"{count} {state.value}" for state, count in node.tally().items())
+        yield Reason("forEach", not node.finished, f"mapped over {node.count} items: {tally}; name one as task[index]")
+        if node.ready and told:
+            yield Reason("slots", True, told)
+        return
+    state = instance.state
+    if state is TaskState.NONE:
+        yield from _of_upstream(run, node, index)
+        if node.task.depends_on_past:
+            yield Reason("dependsOnPast", bool(told), told or "the task in the run before must have succeeded")
+        if node.awaits_items:
+            yield Reason("forEach", True, "the items that it is mapped over are not known yet")
+    elif state is TaskState.SCHEDULED:
+        since = f" since {format_time(instance.scheduled_at)}" if instance.scheduled_at else ""
+        if instance.reason:
+            yield Reason("pod", True, f"ready{since}, but its Pod cannot be made: {instance.reason}: {told}")
+        else:
+            yield Reason("slots", True, f"ready{since}: {told or 'it is about to start'}")
+    elif state is TaskState.UP_FOR_RETRY:
+        due = f"try {instance.number + 1} is due at {format_time(instance.retry_at)}" if instance.retry_at else ""
+        yield Reason("retries", True, f"{due}, since try {instance.number} failed: {_why(instance)}")
+    elif instance.next_poke_at is not None:
+        looks = "it waits until" if node.task.wait_for else f"it has looked {instance.pokes} times, and looks again at"
+        yield Reason("sensor", True, f"{looks} {format_time(instance.next_poke_at)}")
+    elif state is TaskState.UP_FOR_RESCHEDULE:
+        yield Reason("waitFor", True, instance.message or "what it waits for has not come")
+    else:
+        under_way = state in (TaskState.QUEUED, TaskState.RUNNING)
+        text = f"try {instance.number} is {state.value}" if under_way else f"it is {state.value}"
+        yield Reason("state", state is TaskState.QUEUED, text + (f": {_why(instance)}" if _why(instance) else ""))
+
+
+def _of_upstream(run: "RunState", node: "TaskNode", index: int | None) -> Iterator[Reason]:
+    verdict = evaluate(node.task.trigger_rule, counts_of(run, node, index))
+    waits = isinstance(verdict, Wait)
+    says = "is satisfied" if isinstance(verdict, Run) else verdict.reason
+    yield Reason("triggerRule", waits, f"{node.task.trigger_rule}: {says}")
+    before = [run.nodes[position] for position in run.graph.upstream[node.position]]
+    unfinished = [other for other in before if not other.finished]
+    for other in unfinished[:MOST_NAMED] if waits else ():
+        done = f" ({other.count - other.unfinished} of {other.count} ended)" if other.count else ""
+        yield Reason("dependsOn", True, f"{other.task.name} is {other.state.value}{done}")
+    if waits and len(unfinished) > MOST_NAMED:
+        yield Reason("dependsOn", True, f"and {len(unfinished) - MOST_NAMED} more")
+
+
+def _why(instance: "TaskInstance") -> str:
+    return ": ".join(part for part in (instance.reason, instance.message) if part)

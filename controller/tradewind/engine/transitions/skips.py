@@ -1,0 +1,100 @@
+"""branch and shortCircuit: which tasks the output of another says are not to run.
+
+Nothing of it is kept but that output, which is in status: so a decision holds after a restart and after a rerun of the
+tasks behind it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from tradewind.engine.rules.outcome import Outcome
+from tradewind.engine.run.graph import positions
+from tradewind.engine.run.states import TaskState
+
+if TYPE_CHECKING:
+    from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_instance import TaskInstance
+    from tradewind.engine.run.task_node import TaskNode
+
+
+def skipped_by(run: "RunState", node: "TaskNode", index: int | None) -> Outcome | None:
+    """The end of an instance that a branch or a short circuit has passed over, or None."""
+    if node.task.teardown:
+        return None
+    for position in run.graph.deciders[node.position]:
+        decider = run.nodes[position]
+        at = index if decider.mapped and decider.task.mapped_group == node.task.mapped_group else None
+        if decider.state_of(at) is not TaskState.SUCCEEDED:
+            continue
+        there, output = decider.output_of(at)
+        if not there:
+            continue
+        if decider.task.short_circuit:
+            if output is False:
+                return Outcome(TaskState.SKIPPED, "ShortCircuit", f"{decider.task.name!r} said stop")
+        elif node.position in not_followed(run, position, output):
+            return Outcome(TaskState.SKIPPED, "NotFollowed", f"branch {decider.task.name!r} did not choose it")
+    return None
+
+
+def look_behind(run: "RunState", node: "TaskNode", index: int | None) -> None:
+    """A short circuit has said something: look at all that comes after it, in the same mapped group by index."""
+    for position in positions(run.graph.descendants[node.position]):
+        other = run.nodes[position]
+        group = node.task.mapped_group
+        together = bool(other.count) and group is not None and group == other.task.mapped_group
+        run.recheck(position, index if together else None)
+
+
+def not_followed(run: "RunState", branch: int, output: Any) -> frozenset[int]:
+    """The tasks right after a branch that are neither chosen nor come after a chosen one."""
+    chosen = _chosen(run, branch, output)
+    after = 0
+    for position in chosen:
+        after |= run.graph.descendants[position] | 1 << position
+    return frozenset(other for other in run.graph.downstream[branch] if not after >> other & 1)
+
+
+def check_decision(run: "RunState", instance: "TaskInstance", outcome: Outcome) -> Outcome:
+    """The outcome of a branch or short circuit that succeeded: failed, if its output is no decision."""
+    task = instance.task
+    if outcome.state is not TaskState.SUCCEEDED or not (task.branch or task.short_circuit):
+        return outcome
+    if task.short_circuit:
+        if not outcome.has_output or isinstance(outcome.output, bool):
+            return outcome
+        message = f"a shortCircuit task outputs true (go on) or false (stop), but wrote {_short(outcome.output)}"
+        return Outcome(TaskState.FAILED, "InvalidOutput", message)
+    after = run.graph.downstream[instance.position]
+    can_follow = sorted(run.graph.names[position] for position in after)
+    if not outcome.has_output:
+        message = f"a branch outputs the task to follow, or a list of them, but wrote nothing; one of {can_follow}"
+        return Outcome(TaskState.FAILED, "InvalidOutput", message)
+    if not all(isinstance(name, str) for name in _as_list(outcome.output)):
+        message = f"a branch outputs the name of a task, or a list of names, but wrote {_short(outcome.output)}"
+        return Outcome(TaskState.FAILED, "InvalidOutput", message)
+    for name in _as_list(outcome.output):
+        if not _named(run, instance.position, name):
+            message = f"the branch chose {_short(name)}, which is neither a task nor a group right after it: one of "
+            return Outcome(TaskState.FAILED, "InvalidBranch", message + ", ".join(can_follow))
+    return outcome
+
+
+def _chosen(run: "RunState", branch: int, output: Any) -> set[int]:
+    return {position for name in _as_list(output) for position in _named(run, branch, name)}
+
+
+def _named(run: "RunState", branch: int, name: Any) -> list[int]:
+    """The tasks right after the branch that a name stands for: a task, or those of a group."""
+    if not isinstance(name, str):
+        return []  # in a status that somebody has edited
+    members = run.dag.groups[name].tasks if name in run.dag.groups else (name,)
+    return [other for other in run.graph.downstream[branch] if run.graph.names[other] in members]
+
+
+def _as_list(output: Any) -> list[Any]:
+    return output if isinstance(output, list) else [] if output is None else [output]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:80] + "…"

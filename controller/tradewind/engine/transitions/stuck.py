@@ -1,0 +1,74 @@
+"""Tries that cannot start for a reason that a person may have to see to: said in the message of the run, and by one
+Event for each reason."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tradewind.api.duration import format_duration
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.texts import head
+
+if TYPE_CHECKING:
+    from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_instance import TaskInstance
+
+TOLD_AFTER = timedelta(seconds=30)
+"""How long a try waits before there is an Event: many waits are over by then."""
+SHOWN = 300
+"""Characters of a reason in the message of a run."""
+_NOT_STARTED = frozenset({TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING})
+
+
+@dataclass(slots=True)
+class _Entry:
+    instance: "TaskInstance"
+    attempt: tuple[int, int]
+    since: datetime
+    text: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether this very attempt still waits."""
+        instance = self.instance
+        now = instance.state in _NOT_STARTED and instance.container_started_at is None and not instance.next_poke_at
+        return now and instance.attempt == self.attempt
+
+
+class Stuck:
+    """The tries of a run that cannot start, and why."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[int, int], _Entry] = {}
+        self._told: set[str] = set()
+
+    def note(self, run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+        """A try that has not started has another reason, or none any more."""
+        place = _place(instance)
+        if not instance.reason:
+            self._entries.pop(place, None)
+            return
+        entry = self._entries.get(place)
+        if entry is None or entry.attempt != instance.attempt or entry.instance is not instance:
+            entry = self._entries[place] = _Entry(instance, instance.attempt, now)
+            run.timers.set(now + TOLD_AFTER, instance)
+        why = ": ".join(part for part in (instance.reason, instance.message) if part)
+        entry.text = f"{instance.name} waits: {head(why, SHOWN)}"
+
+    def tell(self, run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+        """A timer of an instance is due: is there something to be told of it?"""
+        entry, reason = self._entries.get(_place(instance)), instance.reason
+        if entry is None or not entry.waits or now < entry.since + TOLD_AFTER or not reason or reason in self._told:
+            return
+        self._told.add(reason)
+        run.note(None, "TaskWaiting", f"for {format_duration(TOLD_AFTER)}, {entry.text}", reason)
+
+    @property
+    def message(self) -> str | None:
+        """What the first task of the run waits for that waits."""
+        self._entries = {place: entry for place, entry in self._entries.items() if entry.waits}
+        return self._entries[min(self._entries)].text if self._entries else None
+
+
+def _place(instance: "TaskInstance") -> tuple[int, int]:
+    return instance.position, -1 if instance.index is None else instance.index

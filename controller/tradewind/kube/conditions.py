@@ -1,0 +1,19 @@
+"""Conditions with the time of their last change."""
+
+from datetime import datetime
+from typing import Any
+
+from tradewind.engine.run.task_instance import format_time
+
+
+def with_times(wanted: list[dict[str, Any]], before: list[dict[str, Any]], moment: datetime) -> list[dict[str, Any]]:
+    """Conditions with the time of their last change of status."""
+    now = format_time(moment.replace(microsecond=0))
+    known = {condition["type"]: condition for condition in before}
+    dated = []
+    for condition in wanted:
+        old = known.get(condition["type"])
+        same = old is not None and old["status"] == condition["status"]
+        since = old["lastTransitionTime"] if same and old and "lastTransitionTime" in old else now
+        dated.append({**condition, "lastTransitionTime": since})
+    return dated
