@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from bench.harness.bed import Bed
 from bench.harness.dags import Manifest, dag, parallel, run
+from tradewind.api.times import format_time
 from tradewind.cache.resources import DAGRUNS, DAGS
-from tradewind.engine.run.task_instance import format_time
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 AT_ONCE = 32

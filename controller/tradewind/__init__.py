@@ -1,0 +1,10 @@
+"""Tradewind: Airflow's job, done as a Kubernetes operator. Each layer imports only those below it.
+
+cli/         the `tradewind` command
+controller/  the controller
+cache/       caches of the cluster, for any process that reads it
+kube/        Kubernetes for controllers
+engine/      scheduling decisions, without I/O
+aio/         asyncio helpers
+api/         the resources: models, validation, CRDs
+"""

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tradewind.api import names
+from tradewind.api.times import parse_time
 from tradewind.cache.resources import DAGRUNS, DagRunObject
 from tradewind.engine.rules.previous_runs import PastRun, RunPlace
 from tradewind.engine.run.states import FINISHED_PHASES, RunPhase, TaskState
-from tradewind.engine.run.task_instance import parse_time
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError

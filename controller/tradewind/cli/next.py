@@ -6,11 +6,11 @@ from itertools import islice
 import click
 from croniter import CroniterError
 
+from tradewind.api.times import format_time
 from tradewind.cli.dag_files import dag_file_options, read_dag_files
 from tradewind.cli.errors import CliError
 from tradewind.cli.inputs import parse_moment, zone_of
 from tradewind.cli.output import Format, local_time, output_option, print_data, print_table
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.schedule.due import upcoming
 from tradewind.engine.timetables import Tick
 

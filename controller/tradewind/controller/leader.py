@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from tradewind.aio.background import Background
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
+from tradewind.api.times import parse_time
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.ended_runs import ended_run
 from tradewind.cache.object_watches import OPEN, ObjectWatches
@@ -39,7 +40,6 @@ from tradewind.engine.past_index import PastIndex
 from tradewind.engine.run.run_info import Note, RunInfo, Stop
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.run.task_instance import parse_time
 from tradewind.engine.run.tries import TryReport
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.scheduler import Scheduler, Start

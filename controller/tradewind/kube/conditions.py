@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from tradewind.engine.run.task_instance import format_time
+from tradewind.api.times import format_time
 
 
 def with_times(wanted: list[dict[str, Any]], before: list[dict[str, Any]], moment: datetime) -> list[dict[str, Any]]:

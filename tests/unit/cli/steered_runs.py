@@ -12,10 +12,10 @@ from fake_cluster import FakeCluster
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
 from tradewind.api.run_request import RunRequest
+from tradewind.api.times import format_time
 from tradewind.engine.requests import Version, carry_out
 from tradewind.engine.run.graph import Graph
 from tradewind.engine.run.run_info import RunInfo
-from tradewind.engine.run.task_instance import format_time
 
 REVISION = "as-it-began"
 

@@ -10,7 +10,7 @@ import pytest
 from cluster_setup import Setup
 from steered_runs import add_run
 
-from tradewind.engine.run.task_instance import format_time
+from tradewind.api.times import format_time
 
 pytestmark = pytest.mark.unit
 

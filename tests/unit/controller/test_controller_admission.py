@@ -10,8 +10,8 @@ import pytest
 from memory_cluster import Json, MemoryCluster
 
 from tradewind.api import names
+from tradewind.api.revision import content_hash
 from tradewind.api.shards import bucket_of
-from tradewind.controller.runs.revisions import content_hash
 from tradewind.controller.webhook.admission import Admission
 from tradewind.controller.webhook.reviews import Refused, Review
 

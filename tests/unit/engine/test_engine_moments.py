@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 from engine_world import START, World, run_info, task
 
+from tradewind.api.times import format_time
 from tradewind.engine.rules.moments import believable
 from tradewind.engine.run.states import TaskState
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.run.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit

@@ -12,6 +12,7 @@ from tradewind.api import API_VERSION
 from tradewind.api.backfill import BackfillSpec
 from tradewind.api.dag import DagSpec
 from tradewind.api.names import MAX_LABEL
+from tradewind.api.times import format_time, parse_time
 from tradewind.api.validation import Problem, validate_backfill
 from tradewind.api.validation.shape import parse
 from tradewind.cli.cluster import completions
@@ -21,7 +22,6 @@ from tradewind.cli.dag_files import read_dag_files
 from tradewind.cli.errors import EXIT_FAILED, CliError
 from tradewind.cli.inputs import parse_moment, parse_params, zone_of
 from tradewind.cli.output import Format, local_time, output_option, print_data, print_table
-from tradewind.engine.run.task_instance import format_time, parse_time
 from tradewind.engine.schedule.backfill import (
     ExistingRun,
     Step,

@@ -47,7 +47,7 @@ def _decide(run: dict[str, Any], request: RunRequest, dag: RunDag, now: RunDag |
 
 def _latest(run: dict[str, Any], dag: RunDag, now: RunDag) -> Version | None:
     """The run with the Dag as it is now; None if it has that already."""
-    from tradewind.controller.runs.revisions import content_hash
+    from tradewind.api.revision import content_hash
 
     name = revision_name(run["spec"]["dag"], content_hash(now.manifest["metadata"]["uid"], now.manifest["spec"]))
     if dag.revision in (None, name):

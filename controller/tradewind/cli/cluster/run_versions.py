@@ -8,6 +8,7 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.dagrun import DagRunSpec
 from tradewind.api.names import LABEL_BACKFILL
 from tradewind.api.resolve import resolve
+from tradewind.api.times import parse_time
 from tradewind.api.validation import validate_dag, with_defaults
 from tradewind.api.validation.shape import parse
 from tradewind.cli.cluster.client import Cluster
@@ -15,7 +16,6 @@ from tradewind.cli.errors import CliError
 from tradewind.engine.requests import Version
 from tradewind.engine.run.graph import Graph
 from tradewind.engine.run.run_info import RunInfo
-from tradewind.engine.run.task_instance import parse_time
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import click
 from tradewind.api import API_VERSION
 from tradewind.api.names import LABEL_BUCKET, LABEL_DAG
 from tradewind.api.shards import bucket_of
+from tradewind.api.times import format_time
 from tradewind.api.validation.params import check_params
 from tradewind.cli.cluster import completions, progress
 from tradewind.cli.cluster.client import Cluster, cluster_options
@@ -14,7 +15,6 @@ from tradewind.cli.errors import EXIT_FAILED, CliError
 from tradewind.cli.given_runs import data_interval_option
 from tradewind.cli.inputs import parse_interval, parse_moment, parse_params, zone_of
 from tradewind.cli.output import Format, output_option, print_data
-from tradewind.engine.run.task_instance import format_time
 
 
 @click.command()

@@ -18,6 +18,7 @@ from tradewind.api.dag import Dag
 from tradewind.api.duration import parse_duration
 from tradewind.api.names import run_name
 from tradewind.api.resolve import ResolvedDag, resolve
+from tradewind.api.times import format_time
 from tradewind.api.variables import Variables
 from tradewind.cli import colours
 from tradewind.cli.connections import Connections, read_connections
@@ -36,7 +37,6 @@ from tradewind.cli.variables import variables_option
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.schedule.due import max_active_runs
 from tradewind.engine.scheduler import Scheduler
 

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 import yaml
 
+from tradewind.api.times import format_time
 from tradewind.cli.local import locks
 from tradewind.engine.run.states import FINISHED_PHASES, FINISHED_STATES, TaskState
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.run.tries import TryKey
 from tradewind.engine.status.run_status import end_conditions
 

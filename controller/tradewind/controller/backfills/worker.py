@@ -18,6 +18,7 @@ from tradewind.aio.off_loop import off_loop
 from tradewind.api import API_VERSION, names
 from tradewind.api.backfill import UNFINISHED_PHASES, BackfillSpec, BackfillTimetable
 from tradewind.api.dag import DagSpec
+from tradewind.api.times import format_time, parse_time
 from tradewind.api.validation import summary, validate_backfill
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import BackfillObject, DagObject, owner_reference, regarding
@@ -26,7 +27,6 @@ from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
 from tradewind.controller.dags.entry import Entry as DagEntry
 from tradewind.controller.process import logs
-from tradewind.engine.run.task_instance import format_time, parse_time
 from tradewind.engine.schedule.backfill import (
     Action,
     BackfillState,

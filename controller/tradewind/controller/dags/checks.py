@@ -8,10 +8,10 @@ from typing import Any
 
 from tradewind.aio.off_loop import in_thread
 from tradewind.api.dag import DagSpec
+from tradewind.api.revision import content_hash
 from tradewind.api.validation import Problem, validate_dag
 from tradewind.api.validation.work import LITTLE_WORK, TooMuchWork, Work
 from tradewind.cache.resources import DagObject
-from tradewind.controller.runs.revisions import content_hash
 from tradewind.kube.objects import Key
 
 log = logging.getLogger(__name__)

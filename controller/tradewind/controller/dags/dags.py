@@ -11,6 +11,7 @@ from typing import Any
 from tradewind.aio.background import Spawn
 from tradewind.api import names
 from tradewind.api.schedule import schedule_text
+from tradewind.api.times import format_exactly, format_time, parse_time
 from tradewind.api.validation import summary
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import DAGS, DagObject, regarding
@@ -22,7 +23,6 @@ from tradewind.controller.dags.scheduled_runs import OldRun, ScheduledRuns
 from tradewind.controller.process import logs
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.run.task_instance import format_exactly, format_time, parse_time
 from tradewind.engine.schedule.due import counts_from, due_ticks, first_moment, max_active_runs, settled_without_status
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.scheduler import Scheduler

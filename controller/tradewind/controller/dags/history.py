@@ -21,10 +21,10 @@ from tradewind.api import names
 from tradewind.api.backfill import UNFINISHED_PHASES
 from tradewind.api.dag import DagSpec
 from tradewind.api.shards import ONLY_SHARD, Shard
+from tradewind.api.times import parse_time
 from tradewind.cache.resources import DAGRUNS, BackfillObject, DagRunObject, backfill_of
 from tradewind.controller.runs.revisions import Revisions
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.run.task_instance import parse_time
 from tradewind.engine.schedule.backfill import is_recorded
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.schedule.history import FinishedRun, FinishedRuns

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from tradewind.api.times import format_time
 from tradewind.cache.resources import DAGRUNS, regarding
 from tradewind.controller.dags import tick_runs
 from tradewind.engine.run.states import FINISHED_PHASES
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.timetables import Tick
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from tradewind.api import API_VERSION, names
 from tradewind.api.shards import bucket_of
+from tradewind.api.times import format_time
 from tradewind.cache.resources import owner_reference
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.timetables import Tick
 
 

@@ -17,12 +17,12 @@ from tradewind.aio.background import Spawn
 from tradewind.api import names
 from tradewind.api.duration import parse_duration
 from tradewind.api.resolve import DEFAULT_POD_RETENTION
+from tradewind.api.times import parse_time
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.observation import observe
 from tradewind.cache.resources import DAGRUNS, PodObject
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_PHASES
-from tradewind.engine.run.task_instance import parse_time
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError

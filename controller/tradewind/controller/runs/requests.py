@@ -24,6 +24,7 @@ from tradewind.aio.background import Spawn
 from tradewind.aio.off_loop import off_loop
 from tradewind.api.dagrun import DagRunSpec, DagRunStatus
 from tradewind.api.run_request import RunRequest
+from tradewind.api.times import format_time
 from tradewind.api.validation import summary
 from tradewind.api.validation.params import check_params
 from tradewind.api.validation.shape import parse
@@ -40,7 +41,6 @@ from tradewind.engine.requests.audit import with_record
 from tradewind.engine.requests.stop import STOPPED
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.states import FINISHED_PHASES, RunPhase
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.status.run_status import end_conditions
 from tradewind.engine.status.size import shorter, smallest

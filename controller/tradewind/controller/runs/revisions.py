@@ -4,7 +4,6 @@ Only what a run depends on is kept, so suspending a Dag or changing its schedule
 """
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from tradewind.api import API_VERSION, names
 from tradewind.api.dag import DagSpec
 from tradewind.api.model import Model
 from tradewind.api.resolve import ResolvedDag, resolve
+from tradewind.api.revision import run_fields
 from tradewind.api.validation import summary, validate_dag_spec
 from tradewind.api.validation.shape import parse
 from tradewind.api.validation.work import Work
@@ -27,20 +27,6 @@ from tradewind.kube.errors import ApiError
 from tradewind.kube.resources import CONTROLLERREVISIONS
 from tradewind.kube.writer import Writer
 
-_RUN_FIELDS = (
-    "timeZone",
-    "maxActiveTasks",
-    "runTimeout",
-    "resultProtection",
-    "podRetention",
-    "params",
-    "taskDefaults",
-    "groups",
-    "failFast",
-    "maxMapLength",
-    "podTemplate",
-    "tasks",
-)
 _MAX_CACHED = 2000
 
 
@@ -63,21 +49,6 @@ class _Kept(Model):
     """The shape of a ControllerRevision's data."""
 
     spec: DagSpec
-
-
-def run_fields(spec: dict[str, Any]) -> dict[str, Any]:
-    """The part of a Dag's spec that its runs depend on."""
-    return {field: spec[field] for field in _RUN_FIELDS if field in spec}
-
-
-def content_hash(uid: str, spec: dict[str, Any]) -> str:
-    """Hash of the UID of a Dag and of the part of its spec that its runs depend on.
-
-    With the UID a Dag that is deleted and made again has revisions of its own: those of the one before are deleted
-    after it, sooner or later.
-    """
-    canonical = orjson.dumps([uid, run_fields(spec)], option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(canonical).hexdigest()
 
 
 class Revisions:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tradewind.api import names
+from tradewind.api.times import format_time
 from tradewind.api.validation import Problem, summary
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.ended_runs import ended_run
@@ -15,7 +16,6 @@ from tradewind.cache.resources import DAGRUNS, DagRunObject, owner_reference, re
 from tradewind.controller.process import logs
 from tradewind.controller.runs.versions import Waiting
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.status.run_status import INTERNAL_ERROR, end_conditions
 from tradewind.kube.client import KubeClient

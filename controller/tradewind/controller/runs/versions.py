@@ -7,6 +7,7 @@ from typing import Any
 from tradewind.api import names
 from tradewind.api.backfill import BackfillTimetable
 from tradewind.api.dagrun import DagRunSpec
+from tradewind.api.times import parse_time
 from tradewind.api.validation.params import with_defaults
 from tradewind.api.validation.problem import Problem
 from tradewind.api.validation.shape import parse
@@ -14,7 +15,6 @@ from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import DagObject, DagRunObject
 from tradewind.controller.runs.revisions import BadRevision, Revision, Revisions
 from tradewind.engine.run.run_info import RunInfo
-from tradewind.engine.run.task_instance import parse_time
 from tradewind.engine.schedule.data_interval import inferred_interval
 from tradewind.engine.status.check import UnusableStatus, check_status
 from tradewind.engine.timetables import Timetable, joined_timetable

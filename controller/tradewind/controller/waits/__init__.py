@@ -7,6 +7,7 @@ anew.
     dag_runs.py  runs of Dags, and their tasks
     objects.py   conditions and fields of objects
     kinds.py     where a kind lives in the API
+    waiter.py    one task instance that waits
 """
 
 import asyncio

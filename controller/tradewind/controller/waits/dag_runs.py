@@ -13,6 +13,7 @@ from typing import Any
 
 from tradewind.api.duration import parse_duration, parse_offset
 from tradewind.api.sensor import WaitForDagRun
+from tradewind.api.times import format_time
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.ended_runs import EndedRow, list_ended, place_of_object, read_ended
 from tradewind.cache.resources import DagRunObject
@@ -20,7 +21,6 @@ from tradewind.controller.waits.waiter import CannotWait, Waiter
 from tradewind.engine.rules.previous_runs import RunPlace, place_of
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.transitions.wait_for import parse_moment
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient

@@ -15,6 +15,7 @@ from tradewind.aio.off_loop import off_loop
 from tradewind.api import GROUP, VERSION
 from tradewind.api.dag import DagSpec
 from tradewind.api.names import revision_name
+from tradewind.api.revision import content_hash
 from tradewind.api.run_request import RunRequest
 from tradewind.api.validation import (
     Problem,
@@ -31,7 +32,6 @@ from tradewind.api.validation.shards import check_bucket
 from tradewind.api.validation.work import Work
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import DagObject
-from tradewind.controller.runs.revisions import content_hash
 from tradewind.controller.webhook.authorization import why_no_pods
 from tradewind.controller.webhook.reviews import Handler, Refused, Review, Reviewed
 from tradewind.kube.client import ApiClient

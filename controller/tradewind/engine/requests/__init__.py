@@ -2,6 +2,15 @@
 
 Nothing here happens by halves: from a status and a request comes the status in which the request has been carried out
 and is on record. Once that is written, it is done; before, nothing is.
+
+select.py   the task instances that a request means
+change.py   clears task instances, or sets their state
+rerun.py    Rerun
+mark.py     Mark
+stop.py     Stop
+latest.py   continues a run with the newest revision of its Dag
+audit.py    status.requests: the record of requests
+refusal.py  a request that cannot be carried out
 """
 
 from collections.abc import Mapping

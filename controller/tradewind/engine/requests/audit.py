@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.run.task_instance import format_time, shorten
+from tradewind.api.times import format_time
+from tradewind.engine.run.task_instance import shorten
 from tradewind.engine.status.size import stored_size
 
 REQUESTS_BUDGET = 64 * 1024

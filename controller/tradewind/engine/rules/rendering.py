@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from tradewind.api.resolve import ResolvedTask, argv
 from tradewind.api.templates import FUEL, OutOfFuel, TemplateError, little_fuel, render
+from tradewind.api.times import format_time
 from tradewind.api.variables import MissingVariableError, explain_missing
 from tradewind.engine.run.run_info import PreviousRuns, RunInfo
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.run.tries import TryKey
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tradewind.api.duration import format_duration
+from tradewind.api.times import format_time
 from tradewind.engine.rules.outcome import Outcome, judge_stopped
-from tradewind.engine.run.task_instance import TaskInstance, format_time
+from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import HeldBy, StopReason, TryEvent, TryReport
 from tradewind.engine.transitions import sensors
 

@@ -1,10 +1,11 @@
 """One task instance in one run: its state, its tries, and how both are written to status."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
+from tradewind.api.times import format_time, parse_time
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
 from tradewind.engine.run.tries import HeldBy, StopReason, TryKey, instance_name
 
@@ -260,20 +261,3 @@ def _stored_bytes(character: str) -> int:
     if character in _ESCAPED:
         return _ESCAPED[character]
     return _MOST_BYTES if character < " " else len(character.encode(errors="replace"))
-
-
-def format_time(moment: datetime) -> str:
-    """RFC 3339 in UTC; milliseconds only where there are any."""
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat(timespec="milliseconds" if utc.microsecond >= 1000 else "seconds") + "Z"
-
-
-def format_exactly(moment: datetime) -> str:
-    """The same in full: for what is to be compared again."""
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat() + "Z" if utc.microsecond % 1000 else format_time(moment)
-
-
-def parse_time(text: str | None) -> datetime | None:
-    """The moment that `format_time` (or Kubernetes) wrote."""
-    return datetime.fromisoformat(text) if text else None

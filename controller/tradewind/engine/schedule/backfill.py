@@ -18,9 +18,9 @@ from tradewind.api import names
 from tradewind.api.backfill import MAX_FAILED_SHOWN, MAX_TICKS, MAX_TICKS_SHOWN, BackfillSpec, BackfillTimetable
 from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
+from tradewind.api.times import format_exactly, format_time, parse_time
 from tradewind.api.validation.problem import Problem
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.run.task_instance import format_exactly, format_time, parse_time
 from tradewind.engine.timetables import Tick, Timetable, joined_timetable
 
 STEPS_AT_ONCE = 500

@@ -8,11 +8,12 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from tradewind.api.resolve import ResolvedDag
+from tradewind.api.times import format_time
 from tradewind.api.variables import ConfigMaps, Variables
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
-from tradewind.engine.run.task_instance import TaskInstance, format_time
+from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.run.tries import TryReport
 from tradewind.engine.scheduler import Scheduler

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from tradewind.api.dag import DagStatus
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.mapping import MAX_MAP_LENGTH
+from tradewind.api.times import parse_time
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.states import TaskState
-from tradewind.engine.run.task_instance import parse_time
 
 MOST_TRIES = 1_000_000
 """Of one task instance, its looks as a sensor counted too."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tradewind.api.times import format_time
 from tradewind.engine.rules.run_end import ENDING_REASONS
 from tradewind.engine.run.states import RunPhase, TaskState
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.transitions.counting import counts_of
 from tradewind.engine.trigger_rules import Run, Wait, evaluate
 

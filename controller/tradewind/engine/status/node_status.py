@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tradewind.api.times import format_time, parse_time
 from tradewind.engine.run.index_map import IndexMap
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
-from tradewind.engine.run.task_instance import MESSAGE_KEPT, format_time, parse_time, shorten
+from tradewind.engine.run.task_instance import MESSAGE_KEPT, shorten
 
 if TYPE_CHECKING:
     from tradewind.engine.run.task_instance import TaskInstance

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tradewind.api.times import parse_time
 from tradewind.engine.rules.outcome import output_size
 from tradewind.engine.rules.time_limits import start_by
 from tradewind.engine.run.states import FINISHED_STATES, RunPhase, TaskState
-from tradewind.engine.run.task_instance import MAX_TRIES_KEPT, TaskInstance, parse_time
+from tradewind.engine.run.task_instance import MAX_TRIES_KEPT, TaskInstance
 from tradewind.engine.run.task_node import DETAILS_BUDGET, MAX_DETAILED, TaskNode
 from tradewind.engine.status import node_status
 from tradewind.engine.status.run_status import SUSPENDED, TRIES_BUDGET

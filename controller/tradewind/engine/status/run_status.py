@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from tradewind.api.duration import format_duration
+from tradewind.api.times import format_time
 from tradewind.engine.run.states import FINISHED_STATES, RunPhase, TaskState
-from tradewind.engine.run.task_instance import format_time
 from tradewind.engine.status.node_status import entry
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from tradewind.api.duration import parse_duration
 from tradewind.api.resolve import ResolvedTask
 from tradewind.api.templates import TemplateError
+from tradewind.api.times import parse_time
 from tradewind.engine.rules.outcome import Outcome
 from tradewind.engine.rules.rendering import render_field
 from tradewind.engine.run.states import TaskState
-from tradewind.engine.run.task_instance import parse_time
 from tradewind.engine.transitions import sensors
 
 if TYPE_CHECKING:
