@@ -234,7 +234,12 @@ class TickInvariants:
                 continue
             full = status.get("activeRuns", 0) >= spec.get("maxActiveRuns", 16)
             last = datetime.fromisoformat(status["lastScheduleTime"]) if "lastScheduleTime" in status else None
-            made = names.run_name(metadata["name"], newest) in self._dags[metadata["uid"]].made
+            known = self._dags[metadata["uid"]].made
+            # Without catchup a later run does: a clock that was wrong had passed over the ticks before it.
+            made = names.run_name(metadata["name"], newest) in known or any(
+                run["spec"].get("type") == "Scheduled" and datetime.fromisoformat(run["spec"]["logicalDate"]) > newest
+                for run in known.values()
+            )
             if not full and not made and (last is None or last < newest):
                 self.world.fail(f"Dag {metadata['name']} got as far as {last}, its last tick was {newest}")
 

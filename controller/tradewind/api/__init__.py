@@ -15,6 +15,7 @@ short_circuit.py  `shortCircuit`
 schedule.py       `schedule` and `schedules`
 cron.py           cron expressions and presets
 duration.py       durations
+conditions.py     conditions with the time of their last change
 times.py          RFC 3339 times
 dagrun.py         the DagRun
 run_request.py    requests on a run

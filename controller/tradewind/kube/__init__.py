@@ -18,7 +18,6 @@ writer.py       sends them, never two of one object at once
 throttle.py     how many may be in flight
 events.py       events.k8s.io/v1 Events
 lease.py        leader election
-conditions.py   conditions with the time of their last change
 clock.py        time, which tests replace
 working_on.py   the object that a thread is working on
 """

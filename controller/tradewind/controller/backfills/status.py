@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from tradewind.api.conditions import with_times
 from tradewind.cache.resources import BACKFILLS
 from tradewind.controller.backfills.interruptions import Gone, Outdated
 from tradewind.engine.status.run_status import end_conditions
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
-from tradewind.kube.conditions import with_times
 from tradewind.kube.errors import ApiError
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer

@@ -10,6 +10,7 @@ from typing import Any
 
 from tradewind.aio.background import Spawn
 from tradewind.api import names
+from tradewind.api.conditions import with_times
 from tradewind.api.schedule import schedule_text
 from tradewind.api.times import format_exactly, format_time, parse_time
 from tradewind.api.validation import summary
@@ -30,7 +31,6 @@ from tradewind.engine.status.check import usable_dag_status, usable_time
 from tradewind.engine.timetables import Tick, timetable_of
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
-from tradewind.kube.conditions import with_times
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader

@@ -22,6 +22,7 @@ import msgspec
 
 from tradewind.aio.background import Spawn
 from tradewind.aio.off_loop import off_loop
+from tradewind.api.conditions import with_times
 from tradewind.api.dagrun import DagRunSpec, DagRunStatus
 from tradewind.api.run_request import RunRequest
 from tradewind.api.times import format_time
@@ -47,7 +48,6 @@ from tradewind.engine.status.size import shorter, smallest
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock, whole_second
-from tradewind.kube.conditions import with_times
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.lease import NotLeader

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tradewind.api import names
+from tradewind.api.conditions import with_times
 from tradewind.api.times import format_time
 from tradewind.api.validation import Problem, summary
 from tradewind.cache.cluster import Cluster
@@ -20,7 +21,6 @@ from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.status.run_status import INTERNAL_ERROR, end_conditions
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock, whole_second
-from tradewind.kube.conditions import with_times
 from tradewind.kube.errors import ApiError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.objects import Key
