@@ -34,7 +34,7 @@ json_path.py      simple JSON paths
 pod_fields.py     the fields that a podTemplate may have
 shards.py         which controller handles which namespace
 names.py          labels, annotations and other names that programs rely on
-reasons.py        every reason of conditions, tasks and Events: its meaning and the fix
+reasons/          every reason of conditions, tasks and Events: its meaning and the fix
 crd.py            the CRDs
 validation/       whether an object can be used, and what to change
 """
