@@ -206,6 +206,7 @@ class PastIndex:
 
     def detach(self, state: "RunState") -> None:
         """A run is not scheduled any more, and nobody knows yet what is to become of it (unless it has ended)."""
+        state.past = None  # not by a cycle: it goes at once
         self._unwritten.get((state.info.namespace, state.info.dag), {}).pop(state.info.uid, None)
         member = self._members.get((state.info.namespace, state.info.name))
         if member is None or member.state is not state:

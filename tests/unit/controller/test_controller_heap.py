@@ -55,14 +55,23 @@ async def test_a_run_that_has_finished_goes_without_being_looked_for(
     cluster.dag(
         "d",
         tasks=[
-            {"name": "a", "image": "busybox", "args": ["x"], "retries": {"limit": 1, "delay": "0s"}},
+            {
+                "name": "a",
+                "image": "busybox",
+                "args": ["{{ prevLogicalDate | default('none') }}"],
+                "dependsOnPast": True,
+                "retries": {"limit": 1, "delay": "0s"},
+            },
             {"name": "b", "image": "busybox", "args": ["{{ item }}"], "dependsOn": ["a"], "forEach": {"items": [1, 2]}},
         ],
     )
     gc.disable()
-    cluster.run("d", "good")
-    cluster.run("d", "bad", fails=True)
+    cluster.run("d", "good", logicalDate="2026-03-02T06:00:00Z")
+    cluster.run("d", "bad", fails=True, logicalDate="2026-03-03T06:00:00Z")
+    cluster.run("d", "deleted", logicalDate="2026-03-04T06:00:00Z")
     await cluster.wait_phase("good", "Succeeded")
     await cluster.wait_phase("bad", "Failed")
+    await cluster.eventually(lambda: "'bad' (Failed)" in str(cluster.status("dagruns", "deleted")), "it waits")
+    cluster.delete("dagruns", "deleted")
     await cluster.eventually(lambda: not any(run() for run in made), "they are gone", 10)
-    assert len(made) == 2
+    assert len(made) == 3

@@ -63,6 +63,13 @@ class Record:
             return status
         return smallest(status) if self.detail is Detail.LEAST else shorter(status, self.state.graph)
 
+    def stop_writing(self) -> None:
+        """Its status is written no more. A task that was cancelled keeps all that it had in hand, this record too: it
+        is let go."""
+        writer, self.writer = self.writer, None
+        if writer is not None and writer is not asyncio.current_task():
+            writer.cancel()
+
     def shorten(self) -> bool:
         """Its status does not fit into etcd: whether less can be written of it."""
         if self.detail is Detail.LEAST:

@@ -176,9 +176,8 @@ class Runs:
         self._uids.pop(key, None)
         self._scheduler.remove_run(uid)
         record = self.records.pop(uid, None)
-        writer = record.writer if record is not None and not record.state.finished else None
-        if writer is not None and writer is not asyncio.current_task():
-            writer.cancel()
+        if record is not None and not record.state.finished:
+            record.stop_writing()
         # That a run which is refused has ended may be heard before the answer to that write.
         self._loads.discard(uid, cancel=uid not in self._refusing)
         self._retries.pop(uid, None)
@@ -318,8 +317,7 @@ class Runs:
             return
         fresh = await self._unscheduled.read(key)
         if self.records.get(uid) is record:
-            if record.writer is not None:
-                record.writer.cancel()
+            record.stop_writing()
             self.load_anew(record, fresh)
 
     def replace(
@@ -327,8 +325,7 @@ class Runs:
     ) -> None:
         """Go on with a run from a status that somebody who holds its turn has written; `found` has its version."""
         key, uid = record.key, info.uid
-        if record.writer is not None:
-            record.writer.cancel()
+        record.stop_writing()
         # That it has ended, or was deleted, may have been heard before the answer to that write.
         known = self.records.pop(uid, None)
         if status["phase"] not in FINISHED_PHASES and known is record:
