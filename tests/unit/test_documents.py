@@ -9,7 +9,10 @@ import yaml
 from tradewind.api.validation import summary, validate_backfill, validate_dag, validate_dag_run, validate_pool
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "helm/tradewind/README.md", "localkube/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 VALIDATORS = {"Backfill": validate_backfill, "Dag": validate_dag, "DagRun": validate_dag_run, "Pool": validate_pool}
 
 MAPPED = ["api/reasons", "api/validation", "controller", "engine", "kube"]

@@ -74,7 +74,7 @@ def expressions(node: ast.AST) -> Iterator[ast.expr]:
             if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
                 pairs = list(zip(target.elts, value.elts, strict=True))
             for each, given in pairs:
-                if re.search(r"reason$|REASONS$|^POD_DELETED$|^PREEMPTED$", name_of(each), re.IGNORECASE):
+                if re.search(r"reason$|^why$|REASONS$|^POD_DELETED$|^PREEMPTED$", name_of(each), re.IGNORECASE):
                     yield given
         case ast.Dict():
             for key, given in zip(node.keys, node.values, strict=True):
