@@ -15,7 +15,7 @@ DOCUMENTS = [
 ]
 VALIDATORS = {"Backfill": validate_backfill, "Dag": validate_dag, "DagRun": validate_dag_run, "Pool": validate_pool}
 
-MAPPED = ["api/reasons", "api/validation", "controller", "engine", "kube"]
+MAPPED = ["aio", "api/reasons", "api/validation", "cache", "controller", "engine", "kube"]
 """Packages whose docstring says what is in each of their files and folders."""
 
 pytestmark = pytest.mark.unit
@@ -110,6 +110,13 @@ def test_the_index_of_a_folder_names_every_document(folder: str) -> None:
     index = (ROOT / "docs" / folder / "README.md").read_text()
     missing = [path.name for path in (ROOT / "docs" / folder).glob("*.md") if f"({path.name})" not in index]
     assert missing == ["README.md"]
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_a_page_on_the_code_names_every_package(page: str) -> None:
+    packages = {path.parent.name for path in (ROOT / "controller" / "tradewind").glob("*/__init__.py")}
+    named = set(re.findall(r"controller/tradewind/(\w+)/", (ROOT / page).read_text()))
+    assert not packages - named
 
 
 @pytest.mark.parametrize("package", MAPPED)
