@@ -98,6 +98,22 @@ async def test_a_run_that_failed_counts_before_that_is_written(cluster: MemoryCl
     await wait_task(cluster, "wednesday", "waits for task 'load' of the previous run 'tuesday' (not started)")
 
 
+async def test_a_run_that_was_loaded_before_any_asked_counts_task_by_task(cluster: MemoryCluster) -> None:
+    load, after = {**LOAD, "dependsOnPast": False}, {**LOAD, "name": "after", "dependsOn": ["load"]}
+    cluster.dag("sales", tasks=[load, {**after, "dependsOnPast": False}])
+    cluster.stays |= {"monday", "tuesday"}
+    cluster.run("sales", "monday", logicalDate=day(2))
+    await cluster.eventually(lambda: cluster.names("pods"), "monday has begun")
+    cluster.patch("dags", "sales", spec={"tasks": [LOAD, after]})
+    await cluster.eventually(lambda: cluster.status("dags", "sales").get("observedGeneration") == 2, "it is noticed")
+    cluster.run("sales", "tuesday", logicalDate=day(3))
+    await wait_task(cluster, "tuesday", "waits for task 'load' of the previous run 'monday' (Running)")
+    [pod] = cluster.names("pods")
+    cluster.end(pod, "monday")
+    await cluster.eventually(lambda: task(cluster, "tuesday").get("state") == "Running", "tuesday goes on")
+    assert task(cluster, "monday", "after")["state"] == "Running"
+
+
 async def test_it_is_run_again(cluster: MemoryCluster) -> None:
     await monday_failed(cluster, maxActiveRuns=1)
     again = {"phase": "Queued", "startedAt": None, "finishedAt": None, "reason": None, "tasks": None}

@@ -75,11 +75,15 @@ class Past:
             if number % NOTED_AT_ONCE == NOTED_AT_ONCE - 1:
                 await asyncio.sleep(0)
             known = self._runs.get(other.metadata.uid)
-            if known is not None and known.finished:
+            if known is None:
+                if self._cluster.is_active(other.metadata.uid):
+                    self._note(other)
+            elif known.finished:
                 # Its status may not be written yet.
                 self._index.ended(dag, PastRun.of(known))
-            elif self._cluster.is_active(other.metadata.uid):
-                self._note(other)
+            else:
+                # No run asked when it was loaded.
+                self._index.attach(known)
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
         """A DagRun came, changed, finished or went."""
