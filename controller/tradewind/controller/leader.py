@@ -45,11 +45,11 @@ from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.scheduler import Scheduler, Start
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock, whole_second
-from tradewind.kube.errors import KubeError
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.informer import Change
 from tradewind.kube.lane import Lane
 from tradewind.kube.objects import Key
+from tradewind.kube.persist import keep_trying
 from tradewind.kube.writer import Writer
 
 T = TypeVar("T")
@@ -61,6 +61,9 @@ DAG_BUDGET = 0.02
 FAILURES_BEFORE_EXIT = 20
 CATCH_UP_WITHIN = 15.0
 """Seconds after which a new leader begins though it could not ask how things are."""
+CATCH_UP_AGAIN = 0.5
+LOAD_AGAIN = 5.0
+"""Seconds until what could not be read is read again: how things are, and which runs have finished."""
 FIRST_LOADS_WITHIN = 15.0
 """Seconds after which scheduling begins though some run that has begun could still not be loaded."""
 QUEUED_LOADS_WITHIN = 2.0
@@ -197,13 +200,7 @@ class Leader:
         """A watch that hangs shows the past: by that, slots are free that are not. Not to lead for long is worse."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP_WITHIN):
-                while True:
-                    try:
-                        await self._cluster.catch_up()
-                        return
-                    except KubeError as error:
-                        log.info("cannot ask how things are: %s", error)
-                    await asyncio.sleep(0.5)
+                await keep_trying(self._cluster.catch_up, "catch up with the API server", CATCH_UP_AGAIN)
 
     async def _take_over(self) -> None:
         self._ready = True
@@ -250,18 +247,15 @@ class Leader:
                     await self.runs.loaded(begun=begun)
 
     def _begin_history(self) -> None:
-        self._background.spawn(self._load_history(), "load history", self._begin_history)
+        work = keep_trying(self._load_history, "list the finished runs", LOAD_AGAIN)
+        self._background.spawn(work, "load history", self._begin_history)
 
     async def _load_history(self) -> None:
-        while True:
-            with contextlib.suppress(KubeError):
-                dags, later = await self.history.load(self.dags.catching_up)
-                for key in list(self.dags.catching_up):
-                    self.dags.caught_up(key, await self.history.ended_runs(key, later.get(key, ())))
-                for key in dags:
-                    self.dags.changed(key)
-                return
-            await asyncio.sleep(5)
+        dags, later = await self.history.load(self.dags.catching_up)
+        for key in list(self.dags.catching_up):
+            self.dags.caught_up(key, await self.history.ended_runs(key, later.get(key, ())))
+        for key in dags:
+            self.dags.changed(key)
 
     # Events from the cluster --------------------------------------------------------------------------------------
 

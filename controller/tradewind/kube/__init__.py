@@ -9,6 +9,7 @@ client.py       requests, and streams for watches
 lane.py         requests for one purpose, of which only some are under way at once
 errors.py       what can go wrong
 backoff.py      how long to wait before the next attempt
+persist.py      the one retry loop: again and again, until it succeeds
 resources.py    group, version and plural of kinds, and their paths
 objects.py      the shapes in which lists and watches are decoded
 decoding.py     from bytes to objects

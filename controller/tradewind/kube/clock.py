@@ -2,7 +2,8 @@
 
 Nothing in `tradewind.kube` calls `time` or `asyncio.sleep` where a duration decides what happens next:
 back-off, leases, rate limits and health all go through a `Clock`. Socket time-outs are the exception:
-they are aiohttp's and follow the event loop. The controller reads the time here too; it waits by `asyncio.sleep`.
+they are aiohttp's and follow the event loop. The controller reads the time here too; it waits by `asyncio.sleep`,
+as `keep_trying` does for it.
 """
 
 from __future__ import annotations

@@ -23,6 +23,10 @@ class KubeError(Exception):
         return False
 
 
+class SteppedDown(KubeError):  # noqa: N818 - it is an end, not an error
+    """This process may write no more: the next leader does what is left."""
+
+
 class ConfigurationError(KubeError):
     """The kubeconfig or the in-cluster environment cannot be used; the message says what to change."""
 

@@ -22,13 +22,13 @@ from typing import Any
 
 from tradewind.kube.client import ApiClient
 from tradewind.kube.clock import BOOT_CLOCK, Clock, micro_time
-from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.resources import LEASES
 
 log = logging.getLogger(__name__)
 
 
-class NotLeader(KubeError):  # noqa: N818
+class NotLeader(SteppedDown):
     """This replica does not lead, or not any more."""
 
 

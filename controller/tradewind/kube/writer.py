@@ -22,7 +22,7 @@ from tradewind.kube import writes
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import PAGE_LIMIT, ApiClient
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
-from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.resources import Resource
 from tradewind.kube.throttle import Throttle
 from tradewind.kube.writes import MERGE_PATCH, Priority, Write
@@ -34,7 +34,7 @@ PATIENCE = 1.0
 """… if it has waited for so many seconds."""
 
 
-class WriterStopped(KubeError):  # noqa: N818
+class WriterStopped(SteppedDown):
     """The writer takes no more, or was stopped before the write was answered."""
 
 

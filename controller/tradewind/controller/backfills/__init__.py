@@ -10,7 +10,6 @@ A Dag has one Backfill at a time; others wait until it has ended, the one that w
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -23,12 +22,9 @@ from tradewind.controller.backfills.worker import Surroundings, Worker
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.scheduler import Scheduler
 from tradewind.kube.backoff import Backoff
-from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.lease import NotLeader
+from tradewind.kube.errors import ApiError
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import WriterStopped
-
-log = logging.getLogger(__name__)
+from tradewind.kube.persist import keep_trying
 
 
 class Backfills:
@@ -214,19 +210,14 @@ class Backfills:
             self._wake()
 
     async def _delete(self, key: Key, uid: str) -> None:
-        backoff = Backoff(0.5, 30.0)
-        while True:
+        async def attempt() -> None:
             try:
                 await self._around.writer.delete(DAGRUNS, *key, uid=uid, propagation="Background")
-            except (NotLeader, WriterStopped):
-                return
-            except KubeError as error:
-                if isinstance(error, ApiError) and (error.is_not_found or error.is_conflict):
-                    return
-                log.warning("cannot delete DagRun %s/%s of a deleted Backfill: %s", *key, error)
-                await asyncio.sleep(backoff.next())
-                continue
-            return
+            except ApiError as error:
+                if not (error.is_not_found or error.is_conflict):
+                    raise
+
+        await keep_trying(attempt, f"delete DagRun {key[0]}/{key[1]} of a deleted Backfill", Backoff(0.5, 30.0))
 
 
 def _unfinished(found: BackfillObject) -> bool:

@@ -44,9 +44,9 @@ from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.events import EventRecorder
-from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Writer, WriterStopped
+from tradewind.kube.persist import keep_trying
+from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -96,24 +96,16 @@ class Worker:
 
     async def work(self) -> None:
         """Go on until the backfill has ended. Raises Gone."""
-        backoff = Backoff(0.5, 30.0)
+        what, backoff = f"go on with Backfill {self.key[0]}/{self.key[1]}", Backoff(0.5, 30.0)
         while True:
-            self.news.clear()
             try:
-                pause = await self._round()
-            except (NotLeader, WriterStopped):
-                return
+                pause = await keep_trying(self._round, what, backoff)
             except Outdated:
                 log.info("Backfill %s/%s was changed by another controller: loading it anew", *self.key)
                 self._state = None
                 continue
-            except KubeError as error:
-                log.warning("cannot go on with Backfill %s/%s: %s", *self.key, error)
-                await asyncio.sleep(backoff.next())
-                continue
             if pause is None:
                 return
-            backoff.reset()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self.news.wait()
@@ -127,6 +119,7 @@ class Worker:
 
     async def _round(self) -> float | None:
         """Follow up on everything; the seconds until the next time, None when the backfill has ended."""
+        self.news.clear()
         try:
             if self._state is None and not await self._begin():
                 return None

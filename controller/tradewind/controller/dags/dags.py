@@ -31,12 +31,11 @@ from tradewind.engine.status.check import usable_dag_status, usable_time
 from tradewind.engine.timetables import Tick, timetable_of
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
-from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.events import EventRecorder
-from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
 from tradewind.kube.working_on import working_on
-from tradewind.kube.writer import NotWanted, Priority, Writer, WriterStopped
+from tradewind.kube.writer import NotWanted, Priority, Writer
 
 log = logging.getLogger(__name__)
 
@@ -337,7 +336,7 @@ class Dags:
         for name in missed:
             try:
                 gone = not await self._runs.is_active(entry.key[0], name)
-            except KubeError as error:
+            except KubeError as error:  # no keep_trying: they are looked for again when the Dag is next reconciled
                 gone = False
                 log.warning("cannot look for DagRun %s/%s: %s", entry.key[0], name, error)
             if gone:
@@ -362,9 +361,9 @@ class Dags:
         pause = TRY_AGAIN
         try:
             pause = await self._make_runs(entry, ticks)
-        except (NotLeader, WriterStopped):
+        except SteppedDown:
             return
-        except KubeError as error:
+        except KubeError as error:  # no keep_trying: by then other ticks may be due, so the Dag is reconciled again
             log.warning("cannot make a run of Dag %s/%s: %s", *entry.key, error)
             note = f"cannot make its run: {error}"
             self._recorder.record(regarding("Dag", *entry.key, entry.uid), "Warning", "CreateFailed", note)
@@ -467,11 +466,9 @@ class Dags:
             try:
                 # Thousands of Dags at once must not hold up their runs: it is only to be looked at.
                 await self._writer.patch(DAGS, *entry.key, body, subresource="status", priority=Priority.CONDITION)
-            except ApiError as error:
-                if not (error.is_conflict or error.is_not_found):
-                    log.warning("cannot write the status of Dag %s/%s: %s", *entry.key, error)
-            except (NotLeader, WriterStopped):
+            except SteppedDown:
                 return
-            except KubeError as error:
-                log.warning("cannot write the status of Dag %s/%s: %s", *entry.key, error)
+            except KubeError as error:  # no keep_trying: after a failure as after a success it is compared once more
+                if not (isinstance(error, ApiError) and (error.is_conflict or error.is_not_found)):
+                    log.warning("cannot write the status of Dag %s/%s: %s", *entry.key, error)
             current.written_at, current.has_ended = asyncio.get_running_loop().time(), False

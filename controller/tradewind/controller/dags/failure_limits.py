@@ -21,11 +21,10 @@ from tradewind.controller.process import logs
 from tradewind.engine.schedule.consecutive_failures import TOO_MANY_FAILED_RUNS, FailureStreak, streak_in_status
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.status.check import usable_dag_status
-from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.events import EventRecorder
-from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Writer, WriterStopped
+from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -173,9 +172,9 @@ class FailureLimits:
         try:
             answer = await self._writer.patch(DAGS, *key, body)
             state.suspended_by_us = answer["metadata"]["generation"]
-        except (NotLeader, WriterStopped):
+        except SteppedDown:
             return
-        except KubeError as error:
+        except KubeError as error:  # no keep_trying: the Dag is reconciled again, and may be suspended already
             if isinstance(error, ApiError) and (error.is_conflict or error.is_not_found):
                 await asyncio.sleep(AFTER_CONFLICT)
             else:

@@ -31,10 +31,10 @@ from tradewind.engine.schedule.history import FinishedRun, FinishedRuns
 from tradewind.engine.status.check import usable_time
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
+from tradewind.kube.persist import keep_trying
 from tradewind.kube.resources import CONTROLLERREVISIONS
-from tradewind.kube.writer import Writer, WriterStopped
+from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class History:
         self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
         self._part, self._spawn = part, spawn
         self._pruning: dict[Key, Pruning | None] = {}
-        """Dags that are being pruned; what was asked for meanwhile."""
+        """Dags that are being pruned; what is asked for and not begun."""
         self._revised: set[Key] = set()
         """Dags that may have more revisions than are needed."""
 
@@ -252,8 +252,8 @@ class History:
         if dag in self._pruning:
             self._pruning[dag] = pruning
             return
-        self._pruning[dag] = None
-        self._spawn(self._keep_pruned(dag, pruning), f"prune {dag[1]}", partial(self.prune, dag, pruning))
+        self._pruning[dag] = pruning
+        self._spawn(self._keep_pruned(dag), f"prune {dag[1]}", partial(self.prune, dag, pruning))
 
     def _surplus(self, dag: Key, pruning: Pruning) -> list[FinishedRun]:
         runs = self._runs.get(dag)
@@ -273,24 +273,24 @@ class History:
             return False
         return not is_recorded(backfill.spec, backfill.status, run.name)
 
-    async def _keep_pruned(self, dag: Key, pruning: Pruning) -> None:
+    async def _keep_pruned(self, dag: Key) -> None:
+        what = f"prune the runs of Dag {dag[0]}/{dag[1]}"
         try:
-            while True:
-                self._pruning[dag] = None
-                try:
-                    await self._prune(dag, pruning)
-                except (NotLeader, WriterStopped):
-                    return
-                except KubeError as error:
-                    log.warning("cannot prune the runs of Dag %s/%s: %s", *dag, error)
-                    await asyncio.sleep(TRY_AGAIN)
-                    self._pruning[dag] = self._pruning[dag] or pruning
-                again = self._pruning[dag]
-                if again is None:
-                    return
-                pruning = again
+            while await keep_trying(partial(self._prune_as_asked, dag), what, TRY_AGAIN):
+                pass
         finally:
             del self._pruning[dag]
+
+    async def _prune_as_asked(self, dag: Key) -> bool:
+        """Return true if more was asked for meanwhile."""
+        pruning, self._pruning[dag] = self._pruning[dag], None
+        assert pruning is not None
+        try:
+            await self._prune(dag, pruning)
+        except KubeError:
+            self._pruning[dag] = self._pruning[dag] or pruning
+            raise
+        return self._pruning[dag] is not None
 
     async def _prune(self, dag: Key, pruning: Pruning) -> None:
         surplus = self._surplus(dag, pruning)

@@ -7,15 +7,16 @@ log, and is deleted; so is one that has not ended in time, for its node or its k
 
 import asyncio
 import logging
+from functools import partial
 
 from tradewind.api import names
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.observation import has_stopped
 from tradewind.cache.resources import PodObject
-from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.lease import NotLeader
+from tradewind.kube.errors import ApiError
+from tradewind.kube.persist import keep_trying
 from tradewind.kube.resources import PODS
-from tradewind.kube.writer import Priority, Writer, WriterStopped
+from tradewind.kube.writer import Priority, Writer
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +48,8 @@ class PodEnds:
             return
         self._ending.add(uid)
         try:
-            while True:
-                if await self._try_to_end(pod, why):
-                    return
-                await asyncio.sleep(AGAIN)
-        except (NotLeader, WriterStopped):
-            return  # the next leader ends it
+            what = f"end Pod {pod.metadata.namespace}/{pod.metadata.name}"
+            await keep_trying(partial(self._try_to_end, pod, why), what, AGAIN)
         finally:
             self._ending.discard(uid)
 
@@ -63,25 +60,20 @@ class PodEnds:
         if now is not None and sidecars_run(now):
             await self.end(now, names.ENDED_FOR_SIDECARS)
 
-    async def _try_to_end(self, pod: PodObject, why: str) -> bool:
-        """Whether nothing more is to be done. Raises NotLeader, WriterStopped."""
+    async def _try_to_end(self, pod: PodObject, why: str) -> None:
+        """Raises KubeError."""
         metadata = pod.metadata
         try:
             if has_begun(pod) and await self._expire(pod, why):
                 await asyncio.sleep((pod.spec.termination_grace_period_seconds or 0) + ENDS_WITHIN)
                 now = self._now(pod)
                 if now is None or has_stopped(now):
-                    return True
+                    return
                 log.warning("Pod %s/%s does not end: it is deleted", metadata.namespace, metadata.name)
             await self._writer.delete(PODS, metadata.namespace, metadata.name, uid=metadata.uid, priority=Priority.STOP)
-        except (NotLeader, WriterStopped):
-            raise
-        except KubeError as error:
-            if isinstance(error, ApiError) and (error.is_not_found or error.is_conflict):
-                return True
-            log.warning("cannot end Pod %s/%s: %s", metadata.namespace, metadata.name, error)
-            return False
-        return True
+        except ApiError as error:
+            if not (error.is_not_found or error.is_conflict):
+                raise
 
     async def _expire(self, pod: PodObject, why: str) -> bool:
         """Let the kubelet end a Pod. False where it may not be changed; KubeError."""

@@ -2,7 +2,6 @@
 nobody waits for their result."""
 
 import asyncio
-import logging
 from functools import partial
 
 from tradewind.aio.background import Spawn
@@ -14,11 +13,8 @@ from tradewind.controller.pods.ends import RUN_ENDED, sidecars_run
 from tradewind.controller.pods.tries import Tries
 from tradewind.engine.run.state import RunState
 from tradewind.kube.client import KubeClient
-from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.lease import NotLeader
-from tradewind.kube.writer import WriterStopped
-
-log = logging.getLogger(__name__)
+from tradewind.kube.errors import ApiError
+from tradewind.kube.persist import keep_trying
 
 LOOK_AFTER = 2.0
 """Seconds until a Pod of an unknown run is looked into: the run itself may be about to be loaded."""
@@ -59,28 +55,26 @@ class Leftovers:
     async def _look(self, run_uid: str, pod: PodObject) -> None:
         name = pod.metadata.labels.get(names.LABEL_RUN, "")
         namespace = pod.metadata.namespace
-        wait = LOOK_AFTER
+        attempt, what = partial(self._clear_up, namespace, name, run_uid), f"clear up after DagRun {namespace}/{name}"
+        pause, more = LOOK_AFTER, True
         try:
-            while True:
-                await asyncio.sleep(wait)
-                try:
-                    async with self._slots:
-                        if not await self._has_ended(namespace, name, run_uid):
-                            return
-                        await self._clear_up(run_uid)
-                    # Others may have come meanwhile.
-                    if not any(_is_left(left) for left in self._cluster.pods.get(run_uid, {}).values()):
-                        return
-                    wait = LOOK_AFTER * 5
-                except (NotLeader, WriterStopped):
-                    return
-                except KubeError as error:
-                    log.warning("cannot clear up after DagRun %s/%s: %s", namespace, name, error)
-                    wait = LOOK_AFTER * 5
+            while more:
+                await asyncio.sleep(pause)
+                pause = LOOK_AFTER * 5
+                more = bool(await keep_trying(attempt, what, pause))
         finally:
             self._looking.discard(run_uid)
 
-    async def _clear_up(self, run_uid: str) -> None:
+    async def _clear_up(self, namespace: str, name: str, run_uid: str) -> bool:
+        """Return true if there is more to be done, now or later. Raises KubeError."""
+        async with self._slots:
+            if not await self._has_ended(namespace, name, run_uid):
+                return False
+            await self._clear_up_pods(run_uid)
+        # Others may have come meanwhile.
+        return any(_is_left(left) for left in self._cluster.pods.get(run_uid, {}).values())
+
+    async def _clear_up_pods(self, run_uid: str) -> None:
         for left in list(self._cluster.pods.get(run_uid, {}).values()):
             if self._cluster.is_active(run_uid):
                 return  # it runs again

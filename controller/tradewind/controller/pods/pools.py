@@ -9,10 +9,9 @@ from collections import Counter
 
 from tradewind.cache.resources import POOLS, PoolObject
 from tradewind.engine.scheduler import Scheduler
-from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.lease import NotLeader
+from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Priority, Writer, WriterStopped
+from tradewind.kube.writer import Priority, Writer
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class PoolStatuses:
             self.news.clear()
             try:
                 await self._write_changed()
-            except (NotLeader, WriterStopped):
+            except SteppedDown:
                 return
             await asyncio.sleep(WRITE_EVERY - SETTLE)
 
@@ -78,10 +77,10 @@ class PoolStatuses:
         try:
             await self._writer.patch(POOLS, *key, body, subresource="status", priority=Priority.EVENT)
             self._failing = False
-        except (NotLeader, WriterStopped):
+        except SteppedDown:
             raise
-        except KubeError as error:
-            self.news.set()  # it is tried again in the next round
+        except KubeError as error:  # no keep_trying: by the next round it may be another status that is wanted
+            self.news.set()
             gone = isinstance(error, ApiError) and (error.is_not_found or error.is_conflict)
             if not gone and not self._failing:
                 self._failing = True

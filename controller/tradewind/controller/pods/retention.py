@@ -25,10 +25,9 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_PHASES
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
-from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.lease import NotLeader
+from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.resources import PODS
-from tradewind.kube.writer import NotWanted, Writer, WriterStopped
+from tradewind.kube.writer import NotWanted, Writer
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +111,9 @@ class Retention:
     async def _carry_out(self, uid: str, appointment: _Appointment) -> None:
         try:
             due = await self._delete_pods(uid, appointment)
-        except (NotLeader, WriterStopped):
+        except SteppedDown:
             return
-        except KubeError as error:
+        except KubeError as error:  # no keep_trying: it would hold one of few slots; the heap has it again later
             log.warning("cannot delete the Pods of DagRun %s/%s: %s", appointment.namespace, appointment.run, error)
             due = self._clock.now() + TRY_AGAIN
         finally:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -31,10 +32,10 @@ from tradewind.engine.run.tries import HeldBy, TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Start
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
-from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.lease import NotLeader
+from tradewind.kube.errors import ApiError, KubeError, SteppedDown
+from tradewind.kube.persist import keep_trying
 from tradewind.kube.resources import PODS
-from tradewind.kube.writer import NotWanted, Writer, WriterStopped
+from tradewind.kube.writer import NotWanted, Writer
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class Tries:
             await self._adopt(run, name, key, otherwise=refusal)
             if not error.is_transient:
                 self._unseen.pop((info.uid, name), None)
-        except (NotLeader, WriterStopped):
+        except SteppedDown:
             return  # the next leader starts it, or finds its Pod
         except NotWanted:
             return  # an attempt that was not answered made it, and it has ended since; or the run has
@@ -278,13 +279,8 @@ class Tries:
     async def stop(self, stop: Stop) -> None:
         """End a try that is under way; its end is then reported by its Pod."""
         info = stop.run
-        while True:
-            try:
-                found = await self._find_try(info, stop.key)
-                break
-            except KubeError as error:
-                log.warning("cannot stop Pod %s/%s: %s", info.namespace, pod_name(info, stop.key), error)
-            await asyncio.sleep(STOP_AGAIN)
+        what = f"stop Pod {info.namespace}/{pod_name(info, stop.key)}"
+        found = await keep_trying(partial(self._find_try, info, stop.key), what, STOP_AGAIN)
         if found is None or is_over(found):
             # It is too late. What it says is worth more than that its time was up, by a cache that lags behind.
             await self._settle(info, stop.key, found)
@@ -300,18 +296,24 @@ class Tries:
         """A try is under way by status and has no Pod in our cache: ask, until the watch has it or it has ended, and
         report it lost if there is none."""
         name = pod_name(info, key)
-        while True:
-            try:
-                found = await self._find_try(info, key)
-                if found is None or is_over(found):
-                    await self._settle(info, key, found)
-                    return
-                self._report_pod(info.uid, found)
-            except KubeError as error:
-                log.warning("cannot read Pod %s/%s: %s", info.namespace, name, error)
+
+        def missing() -> bool:
+            return self._cluster.pod(info.uid, name) is None
+
+        what = f"read Pod {info.namespace}/{name}"
+        while await keep_trying(partial(self._runs_unseen, info, key), what, STOP_AGAIN, wanted=missing):
             await asyncio.sleep(STOP_AGAIN)
-            if self._cluster.pod(info.uid, name) is not None:
+            if not missing():
                 return
+
+    async def _runs_unseen(self, info: RunInfo, key: TryKey) -> bool:
+        """Report a try as it is now; return true unless it has ended. Raises KubeError."""
+        found = await self._find_try(info, key)
+        if found is None or is_over(found):
+            await self._settle(info, key, found)
+            return False
+        self._report_pod(info.uid, found)
+        return True
 
     async def _find(self, namespace: str, name: str) -> PodObject | None:
         """A Pod as the API server has it now. KubeError if that cannot be asked."""
@@ -356,46 +358,50 @@ class Tries:
     async def let_go(self, pod: PodObject) -> None:
         """Remove our finalizer, however long that takes: the result is in status, or nobody wants it any more."""
         uid, namespace, name = pod.metadata.uid, pod.metadata.namespace, pod.metadata.name
-        while names.FINALIZER_RESULT in pod.metadata.finalizers and pod.metadata.uid == uid:
-            others = [finalizer for finalizer in pod.metadata.finalizers if finalizer != names.FINALIZER_RESULT]
-            # By its version, lest a finalizer that somebody else adds or removes meanwhile is lost or comes back.
-            version = {"uid": uid, "resourceVersion": pod.metadata.resource_version}
-            try:
-                await self._writer.patch(PODS, namespace, name, {"metadata": {**version, "finalizers": others or None}})
-                return
-            except (NotLeader, WriterStopped):
-                return  # the next leader lets it go
-            except KubeError as error:
-                if isinstance(error, ApiError) and error.is_not_found:
-                    return
-                if not (isinstance(error, ApiError) and error.is_conflict):
-                    log.warning("cannot release Pod %s/%s: %s", namespace, name, error)
-                    await asyncio.sleep(STOP_AGAIN)
-            try:
-                found = await self._find(namespace, name)
-            except KubeError:
-                await asyncio.sleep(STOP_AGAIN)
-                continue
-            if found is None:
-                return
-            pod = found
+        newest: PodObject | None = pod
+
+        async def attempt() -> None:
+            nonlocal newest
+            while newest is not None and newest.metadata.uid == uid and not await self._remove_finalizer(newest):
+                newest = await self._find(namespace, name)
+
+        await keep_trying(attempt, f"release Pod {namespace}/{name}", STOP_AGAIN)
+
+    async def _remove_finalizer(self, pod: PodObject) -> bool:
+        """Return false if the Pod was changed meanwhile. Raises KubeError."""
+        metadata = pod.metadata
+        if names.FINALIZER_RESULT not in metadata.finalizers:
+            return True
+        others = [finalizer for finalizer in metadata.finalizers if finalizer != names.FINALIZER_RESULT]
+        # By its version, lest a finalizer that somebody else adds or removes meanwhile is lost or comes back.
+        version = {"uid": metadata.uid, "resourceVersion": metadata.resource_version}
+        body = {"metadata": {**version, "finalizers": others or None}}
+        try:
+            await self._writer.patch(PODS, metadata.namespace, metadata.name, body)
+        except ApiError as error:
+            if error.is_conflict:
+                return False
+            if not error.is_not_found:
+                raise
+        return True
 
     async def _adopt(self, run: RunState, name: str, key: TryKey, *, otherwise: TryReport | None = None) -> None:
         """The Pod was there already: made by us and unanswered, or by a controller before us. `otherwise` is what holds
         where there is none. Until that is known the try keeps its slots."""
-        run_uid, namespace = run.info.uid, run.info.namespace
-        while True:
-            try:
-                found = await self._find(namespace, name)
-                break
-            except KubeError as error:
-                if not error.is_transient:
-                    self._report(run_uid, _postponed(key, "ApiUnavailable", str(error)))
-                    return
-                log.warning("cannot read Pod %s/%s: %s", namespace, name, error)
-            await asyncio.sleep(ADOPT_AGAIN)
-            if not self._is_wanted(run, key):
-                return
+        attempt = partial(self._adopt_once, run, name, key, otherwise)
+        what = f"read Pod {run.info.namespace}/{name}"
+        await keep_trying(attempt, what, ADOPT_AGAIN, wanted=lambda: self._is_wanted(run, key))
+
+    async def _adopt_once(self, run: RunState, name: str, key: TryKey, otherwise: TryReport | None) -> None:
+        """Raises KubeError where that may be otherwise in a moment."""
+        run_uid = run.info.uid
+        try:
+            found = await self._find(run.info.namespace, name)
+        except KubeError as error:
+            if error.is_transient:
+                raise
+            self._report(run_uid, _postponed(key, "ApiUnavailable", str(error)))
+            return
         if found is None and otherwise is None:
             await self._give_up(run_uid, key, name)
         elif found is not None and _is_of(found, run_uid, key):

@@ -4,7 +4,6 @@ What decides is engine/past_index.py; here it is told which runs there are.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -22,11 +21,9 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.scheduler import Plan
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
-from tradewind.kube.errors import KubeError
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key
-
-log = logging.getLogger(__name__)
+from tradewind.kube.persist import keep_trying
 
 NOTED_AT_ONCE = 1000
 """Runs, in one turn of the event loop."""
@@ -129,16 +126,9 @@ class Past:
     # Finding ------------------------------------------------------------------------------------------------------
 
     async def _look_up(self, run: ActiveRun) -> None:
-        backoff = Backoff(0.5, 30.0)
+        what = f"read the runs before DagRun {run.key[0]}/{run.key[1]}"
         try:
-            while True:
-                try:
-                    await self._find(run)
-                except KubeError as error:
-                    log.warning("cannot read the runs before DagRun %s/%s: %s", *run.key, error)
-                    await asyncio.sleep(backoff.next())
-                    continue
-                return
+            await keep_trying(partial(self._find, run), what, Backoff(0.5, 30.0))
         finally:
             self._looking.discard(run.uid)
             self._wake()

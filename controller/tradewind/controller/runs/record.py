@@ -94,6 +94,8 @@ class Written(Enum):
     """What became of a write of a status."""
 
     YES = auto()
+    LAST = auto()
+    """The same, and the run had finished."""
     NOT_YET = auto()
     """Something else of the object was changed meanwhile: the write is to be tried again."""
     NEVER = auto()

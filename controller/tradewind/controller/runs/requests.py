@@ -48,12 +48,11 @@ from tradewind.engine.status.size import shorter, smallest
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock, whole_second
-from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.events import EventRecorder
-from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
 from tradewind.kube.working_on import working_on
-from tradewind.kube.writer import Writer, WriterStopped
+from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -145,12 +144,12 @@ class Requests:
                     backoff.reset()
                 try:
                     await self._deal_with(key, found)
-                except (NotLeader, WriterStopped):
+                except SteppedDown:
                     return
                 except Waiting:
                     if found.metadata.uid not in self._runs.records:
                         return  # it is looked at again when the run is loaded
-                except KubeError as error:
+                except KubeError as error:  # no keep_trying: the pause is the same where the run is not ready for it
                     log.warning("cannot carry out what is asked of DagRun %s/%s: %s", *key, error)
                 await asyncio.sleep(backoff.next())
         finally:

@@ -38,12 +38,12 @@ from tradewind.engine.status.size import DOES_NOT_FIT, TOO_LARGE
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock, whole_second
-from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.events import EventRecorder
-from tradewind.kube.lease import NotLeader
 from tradewind.kube.objects import Key
+from tradewind.kube.persist import keep_trying
 from tradewind.kube.working_on import working_on
-from tradewind.kube.writer import Writer, WriterStopped
+from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -197,9 +197,9 @@ class Runs:
                     if waiting.dag is not None and key not in self._waiting.get(waiting.dag, ()):
                         continue  # it came while that was said
                 break
-        except (NotLeader, WriterStopped):
+        except SteppedDown:
             return None
-        except KubeError as error:
+        except KubeError as error:  # no keep_trying: others are loaded meanwhile; the queue has it again later
             log.warning("cannot load DagRun %s/%s: %s", *key, error)
             return self._retry_in(uid)
         except Exception as error:  # whatever is wrong with one run must not cost more than that run
@@ -388,32 +388,28 @@ class Runs:
         """Write status as long as there is news of the run, or until it is dropped. `mark` begins anew."""
         pace = self._pace_of_queued if record.state.phase is RunPhase.QUEUED else self._pace
         await pace.wait(FIRST_WRITE_AFTER, record.write_cost, record.ended)
-        backoff = Backoff(0.5, 15.0)
+        what, backoff = f"write the status of DagRun {record.key[0]}/{record.key[1]}", Backoff(0.5, 15.0)
+        attempt = partial(self._write_in_turn, record)
         while record.news.is_set():
-            record.news.clear()
-            last = record.state.finished
-            info = record.state.info
-            try:
-                in_turn = self._in_turn((info.namespace, info.dag)) if last else contextlib.nullcontext()
-                async with in_turn, record.turn:
-                    written = await self._write(record)
-            except (NotLeader, WriterStopped):
-                return
-            except KubeError as error:
-                log.warning("cannot write the status of DagRun %s/%s: %s", *record.key, error)
-                record.news.set()
-                await asyncio.sleep(backoff.next())
-                continue
-            backoff.reset()
+            written = await keep_trying(attempt, what, backoff, on_error=lambda error: record.news.set())
             if written is Written.NOT_YET:
                 record.news.set()
-            elif written is Written.NEVER:
-                return
-            elif last:
+            elif written is Written.LAST:
                 self._end(record)
                 return
-            else:
+            elif written is Written.YES:
                 await pace.wait(WRITE_EVERY, record.write_cost, record.ended)
+            else:
+                return
+
+    async def _write_in_turn(self, record: Record) -> Written:
+        """One write, in the turn of its Dag if the run has finished. Raises KubeError."""
+        record.news.clear()
+        info, last = record.state.info, record.state.finished
+        in_turn = self._in_turn((info.namespace, info.dag)) if last else contextlib.nullcontext()
+        async with in_turn, record.turn:
+            written = await self._write(record)
+        return Written.LAST if last and written is Written.YES else written
 
     async def _write(self, record: Record) -> Written:
         """One write."""

@@ -5,10 +5,10 @@ wait, and from then on each is heard of as it comes, moves, ends or goes.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tradewind.api.duration import parse_duration, parse_offset
@@ -27,8 +27,7 @@ from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import KubeError
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key
-
-log = logging.getLogger(__name__)
+from tradewind.kube.persist import keep_trying
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +141,25 @@ class DagRunWaits:
 
     async def _read(self, dag: Key) -> None:
         """Read for all who ask, in one go; those who come meanwhile have another."""
-        backoff = Backoff(0.5, 30.0)
+        what, backoff = f"read the runs of Dag {dag[0]}/{dag[1]}", Backoff(0.5, 30.0)
         try:
-            while batch := [wanted for wanted in self._unread.pop(dag, ()) if not wanted.waiter.over]:
-                try:
-                    await self._read_once(dag, batch)
-                except KubeError as error:
-                    log.warning("cannot read the runs of Dag %s/%s: %s", *dag, error)
-                    for wanted in batch:
-                        wanted.waiter.not_yet("ApiUnavailable", f"cannot read the runs of Dag {dag[1]!r}: {error}")
-                    self._unread[dag] = [*batch, *self._unread.pop(dag, ())]
-                    await asyncio.sleep(backoff.next())
+            while dag in self._unread:
+                await keep_trying(partial(self._read_once, dag), what, backoff)
         finally:
             self._reading.discard(dag)
 
-    async def _read_once(self, dag: Key, batch: list[_Wanted]) -> None:
+    async def _read_once(self, dag: Key) -> None:
+        batch = [wanted for wanted in self._unread.pop(dag, ()) if not wanted.waiter.over]
+        try:
+            if batch:
+                await self._read_batch(dag, batch)
+        except KubeError as error:
+            for wanted in batch:
+                wanted.waiter.not_yet("ApiUnavailable", f"cannot read the runs of Dag {dag[1]!r}: {error}")
+            self._unread[dag] = [*batch, *self._unread.pop(dag, ())]
+            raise
+
+    async def _read_batch(self, dag: Key, batch: list[_Wanted]) -> None:
         rows = await list_ended(self._client, dag)
         states: dict[str, Mapping[str, TaskState] | None] = {}
         for wanted in batch:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from tradewind.api.json_path import parse_json_path
@@ -17,6 +18,7 @@ from tradewind.controller.waits.waiter import CannotWait, Waiter
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
+from tradewind.kube.persist import keep_trying
 from tradewind.kube.resources import Resource
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.:]{0,251}[a-z0-9])?")
@@ -60,16 +62,15 @@ class ObjectWaits:
             waiter.cleanups = [end]
 
     async def _find(self, waiter: Waiter, wanted: WaitForObject) -> Resource | None:
-        backoff = Backoff(0.5, 30.0)
-        while True:
-            try:
-                return await self._kinds.find(wanted.api_version, wanted.kind)
-            except NoSuchKind as error:
-                waiter.never("NoSuchKind", f"waitFor.object: {error}")
-                return None
-            except KubeError as error:
-                waiter.not_yet("ApiUnavailable", f"cannot find out about {wanted.kind}: {error}")
-            await asyncio.sleep(backoff.next())
+        def not_yet(error: KubeError) -> None:
+            waiter.not_yet("ApiUnavailable", f"cannot find out about {wanted.kind}: {error}")
+
+        find, what = partial(self._kinds.find, wanted.api_version, wanted.kind), f"find out about {wanted.kind}"
+        try:
+            return await keep_trying(find, what, Backoff(0.5, 30.0), on_error=not_yet)
+        except NoSuchKind as error:
+            waiter.never("NoSuchKind", f"waitFor.object: {error}")
+            return None
 
 
 def _cancel(task: asyncio.Task[None]) -> None:
