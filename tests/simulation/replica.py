@@ -11,7 +11,7 @@ from typing import Any
 from simulation.loop import OWNER, Owner, VirtualLoop
 from simulation.network import Network, SimulatedClient
 from tradewind.controller.controller import Controller
-from tradewind.controller.process.settings import Settings
+from tradewind.controller.settings import Settings
 
 RESTART_AFTER = 2.0
 PROBE_EVERY = 10.0

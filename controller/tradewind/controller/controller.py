@@ -10,9 +10,8 @@ from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.controller.leader import Leader
 from tradewind.controller.metrics import Metrics
-from tradewind.controller.process.mirror import Mirror
-from tradewind.controller.process.settings import Settings, default_identity, ended_identities
-from tradewind.controller.process.side_thread import ElectionHost
+from tradewind.controller.mirror import Mirror
+from tradewind.controller.settings import Settings, default_identity, ended_identities
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import BOOT_CLOCK, SYSTEM_CLOCK, Clock
 from tradewind.kube.events import EventRecorder
@@ -35,6 +34,21 @@ FLUSH_WITHIN = 3.0
 out the rest anew."""
 DRAIN_WITHIN = 1.0
 """Seconds then for what is under way, and for Events."""
+
+
+class ElectionHost:
+    """Where the election runs: on the loop that works. So it does in the simulation, and in tests."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self.client = client
+
+    def tell(self, act: Callable[[], None]) -> None:
+        """Let the loop that works hear of something that happened to the election."""
+        act()
+
+    async def run(self, election: LeaderElection) -> None:
+        """Take part until cancelled."""
+        await election.run()
 
 
 class Controller:
@@ -98,7 +112,9 @@ class Controller:
             clock=clock,
         )
         self.metrics.is_dag = self.cluster.dags.__contains__
-        self.mirror = Mirror(self.cluster, lambda: self.leader, self.writer)
+        self.mirror = Mirror(
+            self.cluster, lambda: self.leader.counted() if self.leader is not None else None, self.writer
+        )
         self.metrics.registry.register(self.mirror)
 
     async def run(self) -> None:

@@ -19,22 +19,23 @@ from tradewind.cache.ended_runs import ended_run
 from tradewind.cache.object_watches import OPEN, ObjectWatches
 from tradewind.cache.observation import observe
 from tradewind.cache.resources import DagRunObject, PodObject, regarding
+from tradewind.controller import logs
 from tradewind.controller.backfills import Backfills
 from tradewind.controller.backfills.worker import Surroundings
 from tradewind.controller.dags.dags import Dags
 from tradewind.controller.dags.history import History
+from tradewind.controller.dags.revisions import Revisions
 from tradewind.controller.metrics import Metrics
+from tradewind.controller.mirror import Counted
 from tradewind.controller.pods.leftovers import Leftovers
 from tradewind.controller.pods.pools import PoolStatuses
 from tradewind.controller.pods.retention import Retention
 from tradewind.controller.pods.tries import Tries
-from tradewind.controller.process import logs
-from tradewind.controller.process.settings import Settings
 from tradewind.controller.runs.previous_runs import Past
 from tradewind.controller.runs.requests import Asked, Requests
-from tradewind.controller.runs.revisions import Revisions
 from tradewind.controller.runs.runs import Runs
 from tradewind.controller.runs.versions import RunVersions
+from tradewind.controller.settings import Settings
 from tradewind.controller.waits import Waits
 from tradewind.engine.past_index import PastIndex
 from tradewind.engine.run.run_info import Note, RunInfo, Stop
@@ -195,6 +196,10 @@ class Leader:
     def has_news(self) -> bool:
         """Whether the loop has something to do that it has not begun."""
         return self._news.is_set()
+
+    def counted(self) -> Counted:
+        """What metrics tell of."""
+        return Counted(self.scheduler, self.dags.entries, self.history.counts)
 
     async def _catch_up(self) -> None:
         """A watch that hangs shows the past: by that, slots are free that are not. Not to lead for long is worse."""

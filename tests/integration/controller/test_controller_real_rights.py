@@ -13,7 +13,7 @@ from typing import Any
 
 from cluster import Witness
 from tradewind.controller.controller import Controller
-from tradewind.controller.process.settings import Settings
+from tradewind.controller.settings import Settings
 from tradewind.kube.client import KubeClient
 from tradewind.kube.config import load_kubeconfig
 from tradewind.kube.credentials import StaticCredentials

@@ -16,7 +16,7 @@ from apiserver import ApiServer, MemoryClient, Request, Response
 from apiserver.kinds import ALL, place_of
 from tradewind.api import names
 from tradewind.controller.controller import Controller
-from tradewind.controller.process.settings import Settings
+from tradewind.controller.settings import Settings
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.errors import ApiError, Unreachable
 

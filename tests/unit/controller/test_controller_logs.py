@@ -9,7 +9,7 @@ import re
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller.process import logs
+from tradewind.controller import logs
 from tradewind.controller.runs import requests
 
 pytestmark = pytest.mark.unit

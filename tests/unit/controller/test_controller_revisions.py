@@ -8,8 +8,7 @@ from memory_cluster import Json, MemoryCluster
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.revision import content_hash, run_fields
-from tradewind.controller.dags import checks
-from tradewind.controller.runs import revisions
+from tradewind.controller.dags import checks, revisions
 
 pytestmark = pytest.mark.unit
 

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller.process import endpoints, mirror
+from tradewind.controller import mirror
+from tradewind.controller.process import endpoints
 
 pytestmark = pytest.mark.unit
 

@@ -22,11 +22,11 @@ from tradewind.api.times import format_time, parse_time
 from tradewind.api.validation import summary, validate_backfill
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import BackfillObject, DagObject, owner_reference, regarding
+from tradewind.controller import logs
 from tradewind.controller.backfills.interruptions import Gone, Outdated, Refused, Waits
 from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
 from tradewind.controller.dags.entry import Entry as DagEntry
-from tradewind.controller.process import logs
 from tradewind.engine.schedule.backfill import (
     Action,
     BackfillState,

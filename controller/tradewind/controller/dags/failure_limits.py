@@ -17,7 +17,7 @@ from typing import Any
 
 from tradewind.aio.background import Spawn
 from tradewind.cache.resources import DAGS, DagObject, regarding
-from tradewind.controller.process import logs
+from tradewind.controller import logs
 from tradewind.engine.schedule.consecutive_failures import TOO_MANY_FAILED_RUNS, FailureStreak, streak_in_status
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.status.check import usable_dag_status

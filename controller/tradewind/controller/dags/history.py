@@ -23,7 +23,7 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.shards import ONLY_SHARD, Shard
 from tradewind.api.times import parse_time
 from tradewind.cache.resources import DAGRUNS, BackfillObject, DagRunObject, backfill_of
-from tradewind.controller.runs.revisions import Revisions
+from tradewind.controller.dags.revisions import Revisions
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.schedule.backfill import is_recorded
 from tradewind.engine.schedule.ended_run import EndedRun

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from tradewind.controller.controller import ElectionHost
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import KubeError
 from tradewind.kube.lease import LeaderElection
@@ -106,21 +107,6 @@ def _settle(outcome: asyncio.Future[T], task: asyncio.Task[T]) -> None:
         outcome.set_exception(error)
     else:
         outcome.set_result(task.result())
-
-
-class ElectionHost:
-    """Where the election runs: on the loop that works. So it does in the simulation, and in tests."""
-
-    def __init__(self, client: KubeClient) -> None:
-        self.client = client
-
-    def tell(self, act: Callable[[], None]) -> None:
-        """Let the loop that works hear of something that happened to the election."""
-        act()
-
-    async def run(self, election: LeaderElection) -> None:
-        """Take part until cancelled."""
-        await election.run()
 
 
 class ElectionThread(ElectionHost):

@@ -7,7 +7,6 @@ run_pods.py       the Pods of a run that is being loaded
 unscheduled.py    the status of runs that are not scheduled yet
 status_pace.py    how often status is written
 versions.py       the revision of its Dag that a run uses
-revisions.py      Dag specs kept as ControllerRevisions
 previous_runs.py  finds and follows the runs before a run
 requests.py       requests on runs: rerun, mark, stop
 """

@@ -32,9 +32,9 @@ from tradewind.api.validation.shape import parse
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.ended_runs import ended_run
 from tradewind.cache.resources import DAGRUNS, DagRunObject, regarding
-from tradewind.controller.process import logs
+from tradewind.controller import logs
+from tradewind.controller.dags.revisions import Revision
 from tradewind.controller.runs.record import Record
-from tradewind.controller.runs.revisions import Revision
 from tradewind.controller.runs.runs import Runs
 from tradewind.controller.runs.versions import RunVersions, Waiting, parse_spec
 from tradewind.engine.requests import Decision, Version, carry_out, is_known, refuse

@@ -20,10 +20,10 @@ from tradewind.cache.cluster import Cluster, Observed
 from tradewind.cache.ended_runs import place_in_queue
 from tradewind.cache.observation import is_over
 from tradewind.cache.resources import DAGRUNS, DagRunObject, PodObject
+from tradewind.controller.dags.revisions import Revision
 from tradewind.controller.pods.tries import Tries
 from tradewind.controller.runs.load_queue import LoadQueue
 from tradewind.controller.runs.record import Detail, Record, Written, keep_up, may_not_start, recorded, version_of
-from tradewind.controller.runs.revisions import Revision
 from tradewind.controller.runs.run_pods import catch_up, look_at_pods, observe_pods
 from tradewind.controller.runs.status_pace import WRITE_EVERY, StatusPace, cost_of_write
 from tradewind.controller.runs.unscheduled import UnscheduledRuns

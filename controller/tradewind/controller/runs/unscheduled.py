@@ -14,7 +14,7 @@ from tradewind.api.validation import Problem, summary
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.ended_runs import ended_run
 from tradewind.cache.resources import DAGRUNS, DagRunObject, owner_reference, regarding
-from tradewind.controller.process import logs
+from tradewind.controller import logs
 from tradewind.controller.runs.versions import Waiting
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.schedule.ended_run import EndedRun

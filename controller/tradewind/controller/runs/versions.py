@@ -13,7 +13,7 @@ from tradewind.api.validation.problem import Problem
 from tradewind.api.validation.shape import parse
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import DagObject, DagRunObject
-from tradewind.controller.runs.revisions import BadRevision, Revision, Revisions
+from tradewind.controller.dags.revisions import BadRevision, Revision, Revisions
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.schedule.data_interval import inferred_interval
 from tradewind.engine.status.check import UnusableStatus, check_status

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tradewind.controller.process.settings import Settings
+from tradewind.controller.settings import Settings
 from tradewind.controller.webhook.certificates import CHECK_EVERY, CertificateKeeper
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import KubeError

@@ -8,12 +8,15 @@ import asyncio
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from tradewind.cache.cluster import Cluster
-from tradewind.controller.leader import Leader
+from tradewind.controller.dags.entry import Entry
+from tradewind.engine.scheduler import Scheduler
+from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer
 
 SLICE = 0.002
@@ -24,11 +27,22 @@ _Gauge = tuple[str, str, list[str], Mapping[Any, int]]
 """Name, text, labels, and values by those."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a leader has that is counted."""
+
+    scheduler: Scheduler
+    dags: Mapping[Key, Entry]
+    finished: Mapping[tuple[Key, str], int]
+    """Finished runs, by Dag and phase."""
+
+
 class Mirror:
     """A collector of what the last snapshot had."""
 
-    def __init__(self, cluster: Cluster, leader: Callable[[], Leader | None], writer: Writer) -> None:
-        self._cluster, self._leader, self._writer = cluster, leader, writer
+    def __init__(self, cluster: Cluster, counted: Callable[[], Counted | None], writer: Writer) -> None:
+        """`counted` is asked at each snapshot; None: this replica does not lead."""
+        self._cluster, self._counted, self._writer = cluster, counted, writer
         self._gauges: list[_Gauge] = []
 
     def collect(self) -> Iterator[Metric]:
@@ -43,8 +57,8 @@ class Mirror:
 
     async def take(self) -> None:
         """Take a snapshot. To be called on the loop that works."""
-        leader = self._leader()
-        self._gauges = await self._state(leader, _Slices()) if leader is not None else []
+        counted = self._counted()
+        self._gauges = await self._state(counted, _Slices()) if counted is not None else []
 
     def _writes(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
@@ -80,14 +94,14 @@ class Mirror:
             refused.add_metric([resource, namespace], 1)
         yield refused
 
-    async def _state(self, leader: Leader, slices: "_Slices") -> "list[_Gauge]":
+    async def _state(self, counted: Counted, slices: "_Slices") -> "list[_Gauge]":
         runs: Tally[tuple[str, str, str]] = Tally()
         tasks: Tally[tuple[str, str, str]] = Tally()
         waiting: Tally[tuple[str, str]] = Tally()
-        for (key, phase), number in list(leader.history.counts.items()):
+        for (key, phase), number in list(counted.finished.items()):
             runs[*key, phase] += number
             await slices.end()
-        for run in list(leader.scheduler.runs.values()):
+        for run in list(counted.scheduler.runs.values()):
             info = run.info
             runs[info.namespace, info.dag, run.phase.value] += 1
             for state, count in run.tally().items():
@@ -97,7 +111,7 @@ class Mirror:
                     waiting[info.namespace, node.task.pool] += len(node.ready)
             await slices.end()
         dags: Tally[tuple[str, str]] = Tally()
-        for entry in list(leader.dags.entries.values()):
+        for entry in list(counted.dags.values()):
             dags[entry.key[0], "Rejected" if entry.problems else "Accepted"] += 1
             await slices.end()
         backfills: Tally[tuple[str, str, str]] = Tally()
@@ -105,7 +119,7 @@ class Mirror:
             phase = str(found.status.get("phase") or "Pending")
             backfills[namespace, str(found.spec.get("dag")), phase] += 1
             await slices.end()
-        slots = leader.scheduler.slots
+        slots = counted.scheduler.slots
         limits, used = dict(slots.limits), dict(slots.used)
         labels, by_pool = ["namespace", "dag", "state"], ["namespace", "pool"]
         return [
