@@ -24,6 +24,14 @@ class Spawn(Protocol):
         ...
 
 
+class OnFailure(Protocol):
+    """Take an error that nobody has foreseen, of something with that name."""
+
+    def __call__(self, name: str, error: BaseException, again: Callable[[], object] | None = None) -> None:
+        """`again` is called a while later."""
+        ...
+
+
 class Background:
     """The tasks of one term, which end with it."""
 

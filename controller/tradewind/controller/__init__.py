@@ -2,6 +2,7 @@
 
 controller.py  caches that are always warm, and leadership that comes and goes
 leader.py      the leader's loop: events → engine → writes
+term.py        what all workers of one term of leadership share
 metrics.py     Prometheus metrics: what the controller does, counted as it happens
 mirror.py      Prometheus metrics: the state of the cluster, counted when somebody asks
 settings.py    options of `tradewind controller` and environment variables

@@ -21,7 +21,6 @@ from tradewind.cache.observation import observe
 from tradewind.cache.resources import DagRunObject, PodObject, regarding
 from tradewind.controller import logs
 from tradewind.controller.backfills import Backfills
-from tradewind.controller.backfills.worker import Surroundings
 from tradewind.controller.dags.dags import Dags
 from tradewind.controller.dags.history import History
 from tradewind.controller.dags.revisions import Revisions
@@ -32,10 +31,11 @@ from tradewind.controller.pods.pools import PoolStatuses
 from tradewind.controller.pods.retention import Retention
 from tradewind.controller.pods.tries import Tries
 from tradewind.controller.runs.previous_runs import Past
-from tradewind.controller.runs.requests import Asked, Requests
+from tradewind.controller.runs.requests import Requests
 from tradewind.controller.runs.runs import Runs
 from tradewind.controller.runs.versions import RunVersions
 from tradewind.controller.settings import Settings
+from tradewind.controller.term import Term
 from tradewind.controller.waits import Waits
 from tradewind.engine.past_index import PastIndex
 from tradewind.engine.run.run_info import Note, RunInfo, Stop
@@ -48,7 +48,6 @@ from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock, whole_second
 from tradewind.kube.events import EventRecorder
 from tradewind.kube.informer import Change
-from tradewind.kube.lane import Lane
 from tradewind.kube.objects import Key
 from tradewind.kube.persist import keep_trying
 from tradewind.kube.writer import Writer
@@ -90,91 +89,49 @@ class Leader:
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        past = PastIndex()
-        self.scheduler = Scheduler(settings.parallelism, past=past, waits_at_once=WAITS_AT_ONCE)
         self._cluster, self._recorder, self._metrics, self._clock = cluster, recorder, metrics, clock
         self.last_step = clock.monotonic()
         self._news = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._background = Background(metrics.loop_failures.inc)
-        spawn = self._background.spawn
         self._ready = False
-        self.revisions = Revisions(client, writer)
-        self.objects = ObjectWatches(client, spawn=spawn, clock=clock)
-        # Apart from those, and each alone: there may be more runs in a namespace than anybody should list.
-        self.followed = ObjectWatches(client, spawn=spawn, clock=clock, alone=OPEN)
-        self.past = Past(
-            Lane(client), cluster, past, self.scheduler.runs, self.followed, spawn=spawn, wake=self._news.set
+        past = PastIndex()
+        self.scheduler = Scheduler(settings.parallelism, past=past, waits_at_once=WAITS_AT_ONCE)
+        term = Term(
+            client=client,
+            writer=writer,
+            cluster=cluster,
+            recorder=recorder,
+            clock=clock,
+            scheduler=self.scheduler,
+            spawn=self._background.spawn,
+            on_failure=self._background.failed,
+            wake=self._news.set,
         )
-        self.waits = Waits(client, cluster, self.scheduler.runs, self.objects, spawn=spawn, report=self._reported)
-        self.tries = Tries(Lane(client), writer, cluster, self.scheduler.runs, self._reported, clock)
+        self.objects = ObjectWatches(client, spawn=term.spawn, clock=clock)
+        # Apart from those, and each alone: there may be more runs in a namespace than anybody should list.
+        self.followed = ObjectWatches(client, spawn=term.spawn, clock=clock, alone=OPEN)
+        self.revisions = Revisions(client, writer)
         self.history = History(
-            client,
-            writer,
-            settings.scopes,
+            term,
             self.revisions,
-            part=settings.part,
-            backfills=cluster.backfills,
-            requested=cluster.requested,
+            scopes=settings.scopes,
             revisions_in_use=lambda dag: self.dags.revisions_in_use(dag),
-            spawn=spawn,
         )
         self.dags = Dags(
-            client,
-            writer,
-            cluster,
-            self.scheduler,
-            self.history,
-            recorder,
-            spawn=spawn,
-            on_failure=self._background.failed,
-            wake=self._news.set,
-            on_accepted=self._dag_accepted,
-            observe_delay=metrics.observe_schedule_delay,
-            clock=clock,
+            term, self.history, on_accepted=self._dag_accepted, observe_delay=metrics.observe_schedule_delay
         )
+        in_turn = self.dags.failure_limits.in_turn
+        self.pools = PoolStatuses(term)
+        self.tries = Tries(term.in_lane(), self._reported)
+        self.leftovers = Leftovers(term.in_lane(), self.tries)
+        self.retention = Retention(term.in_lane())
+        self.past = Past(term.in_lane(), past, self.followed)
         versions = RunVersions(cluster, self.revisions, accepted_hash=self.dags.accepted_hash)
-        self.runs = Runs(
-            client,
-            writer,
-            cluster,
-            self.scheduler,
-            versions,
-            self.tries,
-            recorder,
-            spawn=spawn,
-            on_failure=self._background.failed,
-            wake=self._news.set,
-            on_loaded=self._run_loaded,
-            on_finished=self._run_finished,
-            on_refused=self._run_refused,
-            in_turn=self.dags.failure_limits.in_turn,
-            find_previous=self.past.prepare,
-            clock=clock,
-        )
-        self.requests = Requests(
-            client,
-            writer,
-            cluster,
-            self.runs,
-            versions,
-            recorder,
-            spawn=spawn,
-            in_turn=self.dags.failure_limits.in_turn,
-            on_reopened=self._run_reopened,
-            on_marked=self._run_marked,
-            on_refused=self._run_refused,
-            clock=clock,
-        )
-        self.backfills = Backfills(
-            Surroundings(client, writer, cluster, recorder, clock, self.dags.entries.get),
-            self.scheduler,
-            spawn=spawn,
-            wake=self._news.set,
-        )
-        self.pools = PoolStatuses(writer, cluster.pools, self.scheduler)
-        self.leftovers = Leftovers(Lane(client), cluster, self.tries, spawn=spawn)
-        self.retention = Retention(Lane(client), writer, cluster, spawn=spawn, clock=clock)
+        self.runs = Runs(term, versions, self.tries, self, in_turn=in_turn, find_previous=self.past.prepare)
+        self.requests = Requests(term, self.runs, versions, self, in_turn=in_turn)
+        self.waits = Waits(term, self.objects, self._reported)
+        self.backfills = Backfills(term, self.dags.entries.get)
 
     # The term -----------------------------------------------------------------------------------------------------
 
@@ -350,12 +307,16 @@ class Leader:
         self.runs.dag_changed(key)
         self.backfills.dag_changed(key)
 
-    def _run_loaded(self, run: RunState) -> None:
+    # What becomes of runs (RunEvents) ---------------------------------------------------------------------------------
+
+    def run_loaded(self, run: RunState) -> None:
+        """A run is scheduled from now on."""
         self.dags.run_loaded(run)
         self.waits.run_loaded(run)
         self.requests.changed((run.info.namespace, run.info.name))
 
-    def _run_finished(self, run: RunState, version: int) -> None:
+    def run_finished(self, run: RunState, version: int) -> None:
+        """A run has finished, and that is written."""
         info = run.info
         ended = EndedRun(
             info.namespace,
@@ -372,19 +333,22 @@ class Leader:
         for tell in (self._metrics.run_finished, self.leftovers.run_finished, self.retention.run_finished):
             self._each([run], tell)
 
-    def _run_reopened(self, run: Asked) -> None:
-        self.history.reopened((run.key[0], run.found.dag), run.key[1])
+    def run_reopened(self, run: DagRunObject) -> None:
+        """A run that had finished is to run again."""
+        self.history.reopened((run.metadata.namespace, run.dag), run.metadata.name)
 
-    def _run_marked(self, run: Asked, status: Mapping[str, Any]) -> None:
-        dag, phase = (run.key[0], run.found.dag), RunPhase(status["phase"])
+    def run_marked(self, run: DagRunObject, status: Mapping[str, Any]) -> None:
+        """A run that had finished has another end."""
+        dag, phase = (run.metadata.namespace, run.dag), RunPhase(status["phase"])
         ended_at = parse_time(status.get("finishedAt")) or self._clock.now()
-        version = int(run.found.metadata.resource_version)
-        self.history.finished(ended_run(run.found, phase, ended_at, version, started=True))
-        self.dags.run_marked(dag, run.key[1], phase)
-        self.past.run_marked(run.found, status)
-        self.waits.run_marked(run.found)
+        version = int(run.metadata.resource_version)
+        self.history.finished(ended_run(run, phase, ended_at, version, started=True))
+        self.dags.run_marked(dag, run.metadata.name, phase)
+        self.past.run_marked(run, status)
+        self.waits.run_marked(run)
 
-    def _run_refused(self, run: EndedRun) -> None:
+    def run_refused(self, run: EndedRun) -> None:
+        """A run has finished that could never start."""
         if (run.namespace, run.dag) in self._cluster.dags:
             self._metrics.run_refused(run)
             self.dags.run_finished(run)

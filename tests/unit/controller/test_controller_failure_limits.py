@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 from memory_cluster import ApiError, Json, MemoryCluster, Unreachable, nothing
+from terms import part_of_term
 
 from tradewind.api import names
 from tradewind.cache.resources import DagObject
@@ -406,14 +407,14 @@ class AnswersGeneration:
 async def test_a_resumption_counts_though_nobody_has_seen_the_suspension(generation: int, left: int) -> None:
     """The watch was broken meanwhile, and shows only the last state: that after ours is a person's, those up to it are
     old news."""
-    key, nothing_there, tasks = ("ns", "sales"), cast(Any, None), list[asyncio.Task[None]]()
+    key, tasks = ("ns", "sales"), list[asyncio.Task[None]]()
 
     def spawn(work: Any, name: str, again: Any = None) -> asyncio.Task[None]:
         tasks.append(asyncio.create_task(work))
         return tasks[-1]
 
-    writer = cast(Any, AnswersGeneration(2))
-    limits = failure_limits.FailureLimits(writer, nothing_there, spawn=spawn, changed=lambda key: None)
+    term = part_of_term(writer=AnswersGeneration(2), spawn=spawn)
+    limits = failure_limits.FailureLimits(term, lambda key: None)
     limits.understand(key, a_dag(1, suspend=False))
     at = datetime(2026, 3, 1, tzinfo=UTC)
     for version in (10, 11):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from memory_cluster import ApiError, Json, MemoryCluster, Request
+from terms import part_of_term
 
 from tradewind.aio import background
+from tradewind.api.shards import ONLY_SHARD
 from tradewind.controller.dags.history import History
 from tradewind.kube.errors import ApiError as KubeApiError
 
@@ -45,16 +48,9 @@ class OneNamespaceIsGone:
 
 def history(client: Any, *scopes: str) -> History:
     nothing: Any = None
-    return History(
-        client,
-        nothing,
-        scopes,
-        nothing,
-        backfills={},
-        requested={},
-        revisions_in_use=nothing,
-        spawn=asyncio.create_task,
-    )
+    cluster = SimpleNamespace(part=ONLY_SHARD, backfills={}, requested={})
+    term = part_of_term(client=client, cluster=cluster, spawn=asyncio.create_task)
+    return History(term, nothing, scopes=scopes, revisions_in_use=nothing)
 
 
 async def test_a_namespace_that_is_gone_does_not_keep_the_others_from_being_listed() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from memory_cluster import MemoryCluster
+from terms import part_of_term
 
 from tradewind.controller.pods import tries
 from tradewind.controller.pods.tries import Tries
-from tradewind.engine.run.tries import TryEvent, TryKey
+from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 from tradewind.kube.errors import ApiError
 from tradewind.kube.resources import PODS
 from tradewind.kube.writer import Priority, Writer
@@ -164,6 +165,10 @@ async def test_a_start_that_was_lost_is_made_again(cluster: MemoryCluster, monke
 # Under flow control -----------------------------------------------------------------------------------------------
 
 
+def no_report(run_uid: str, report: TryReport) -> None:
+    """Nobody hears it."""
+
+
 class BusyServer:
     """An API server that takes a few requests at a time, each for 10 ms, and answers 429 to all others."""
 
@@ -188,8 +193,7 @@ class BusyServer:
 async def test_deletions_and_the_status_of_dags_get_through_while_pods_are_made(at_once: int) -> None:
     server: Any = BusyServer(at_once)
     writer = Writer(server)
-    nothing: Any = None
-    turns = Tries(nothing, writer, nothing, {}, nothing, nothing)._turns
+    turns = Tries(part_of_term(writer=writer), no_report)._turns
 
     async def make(number: int) -> None:
         async with turns.take(("ns", "d", "r")) as turn:
@@ -215,13 +219,10 @@ async def test_deletions_and_the_status_of_dags_get_through_while_pods_are_made(
 
 
 def test_pods_are_made_sixteen_at_a_time_while_nobody_objects() -> None:
-    nothing: Any = None
-
     class Slots:
         slots = 32
 
-    writer: Any = Slots()
-    turns = Tries(nothing, writer, nothing, {}, nothing, nothing)._turns
+    turns = Tries(part_of_term(writer=Slots()), no_report)._turns
     for slots, at_once in ((32, 16), (64, 16), (8, 4), (3, 1), (1, 1)):
         Slots.slots = slots
         assert turns._at_once() == at_once

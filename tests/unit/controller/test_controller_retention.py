@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from memory_cluster import ApiError, MemoryCluster
+from terms import part_of_term
 
 from apiserver import Request
 from tradewind.aio.background import Background
@@ -160,8 +161,8 @@ class Runs:
         self.dags = {("ns", "d"): SimpleNamespace(facts=SimpleNamespace(pod_retention="1h"))}
         self.failures = 0
         self.background = Background(self._fail)
-        cluster: Any = self
-        self.retention = Retention(cluster, cluster, cluster, spawn=self.background.spawn, clock=self.clock)
+        term = part_of_term(client=self, writer=self, cluster=self, spawn=self.background.spawn, clock=self.clock)
+        self.retention = Retention(term)
         self.keeping = asyncio.create_task(self.retention.keep())
 
     def _fail(self) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from terms import part_of_term
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
@@ -43,12 +44,12 @@ class Bench:
         async def create(_resource: object, _namespace: str, manifest: dict[str, Any], **options: Any) -> None:
             self.created.append(manifest)
 
-        writer: Any = SimpleNamespace(create=create, slots=32)
-        cluster: Any = SimpleNamespace(pod=lambda *_: None)
-        nothing: Any = None
-        starter = Tries(
-            nothing, writer, cluster, self.scheduler.runs, lambda _, report: self.reports.append(report), nothing
+        term = part_of_term(
+            writer=SimpleNamespace(create=create, slots=32),
+            cluster=SimpleNamespace(pod=lambda *_: None),
+            scheduler=self.scheduler,
         )
+        starter = Tries(term, lambda _, report: self.reports.append(report))
         await starter.start(self.run, start)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from memory_cluster import Json, MemoryCluster
+from terms import part_of_term
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
@@ -55,8 +56,8 @@ class Bench:
         self.run = RunState(self.info, resolve(spec), self.scheduler.slots)
         self.scheduler.add_run(self.run)
         [self.start] = self.scheduler.plan(NOW).starts
-        part: Any = self
-        self.tries = Tries(part, part, part, self.scheduler.runs, self._report, SYSTEM_CLOCK)
+        term = part_of_term(client=self, writer=self, cluster=self, scheduler=self.scheduler, clock=SYSTEM_CLOCK)
+        self.tries = Tries(term, self._report)
 
     def _report(self, run_uid: str, report: TryReport) -> None:
         assert run_uid == "uid"

@@ -10,17 +10,15 @@ A Dag has one Backfill at a time; others wait until it has ended, the one that w
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from functools import partial
 
-from tradewind.aio.background import Spawn
 from tradewind.api import names
 from tradewind.api.backfill import DEFAULT_MAX_ACTIVE_RUNS, UNFINISHED_PHASES, BackfillSpec
 from tradewind.cache.resources import DAGRUNS, BackfillObject, DagRunObject
 from tradewind.controller.backfills.interruptions import Gone
-from tradewind.controller.backfills.worker import Surroundings, Worker
+from tradewind.controller.backfills.worker import FindDag, Worker
+from tradewind.controller.term import Term
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.scheduler import Scheduler
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.errors import ApiError
 from tradewind.kube.objects import Key
@@ -30,17 +28,10 @@ from tradewind.kube.persist import keep_trying
 class Backfills:
     """The Backfills of the cluster that have not ended."""
 
-    def __init__(
-        self,
-        around: Surroundings,
-        scheduler: Scheduler,
-        *,
-        spawn: Spawn,
-        wake: Callable[[], None],
-    ) -> None:
+    def __init__(self, term: Term, find_dag: FindDag) -> None:
         self.workers: dict[Key, Worker] = {}
-        self._around, self._cluster, self._scheduler = around, around.cluster, scheduler
-        self._spawn, self._wake = spawn, wake
+        self._term, self._find_dag = term, find_dag
+        self._cluster, self._scheduler, self._spawn, self._wake = term.cluster, term.scheduler, term.spawn, term.wake
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._turns: dict[Key, Worker] = {}
         """Whose turn it is, by the key of the Dag."""
@@ -75,7 +66,7 @@ class Backfills:
         if worker is not None:
             worker.news.set()
             return
-        worker = self.workers[key] = Worker(key, found.metadata.uid, self._around, self._take_turn)
+        worker = self.workers[key] = Worker(key, found.metadata.uid, self._term, self._find_dag, self._take_turn)
         self._dags[key] = (key[0], _dag_of(found))
         again = partial(self._start_anew, worker)
         self._tasks[key] = self._spawn(self._work(worker), f"Backfill {key[0]}/{key[1]}", again)
@@ -212,7 +203,7 @@ class Backfills:
     async def _delete(self, key: Key, uid: str) -> None:
         async def attempt() -> None:
             try:
-                await self._around.writer.delete(DAGRUNS, *key, uid=uid, propagation="Background")
+                await self._term.writer.delete(DAGRUNS, *key, uid=uid, propagation="Background")
             except ApiError as error:
                 if not (error.is_not_found or error.is_conflict):
                     raise

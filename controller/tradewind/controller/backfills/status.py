@@ -5,23 +5,22 @@ from typing import Any
 from tradewind.api.conditions import with_times
 from tradewind.cache.resources import BACKFILLS
 from tradewind.controller.backfills.interruptions import Gone, Outdated
+from tradewind.controller.term import Term
 from tradewind.engine.status.run_status import end_conditions
-from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Writer
 
 
 class StatusKeeper:
     """Writes what is new, and notices when another controller has written something else."""
 
-    def __init__(self, key: Key, uid: str, client: KubeClient, writer: Writer, clock: Clock) -> None:
+    def __init__(self, key: Key, uid: str, term: Term) -> None:
         self.fixed: dict[str, Any] = {}
         """The part of status that does not change once the backfill has begun."""
         self.accepted = ("Unknown", "Pending", "its Dag has not been looked at yet")
         """Status, reason and message of the condition Accepted."""
-        self._key, self._uid, self._client, self._writer, self._clock = key, uid, client, writer, clock
+        self._key, self._uid = key, uid
+        self._client, self._writer, self._clock = term.client, term.writer, term.clock
         self._resource_version = ""
         self._known: dict[str, Any] = {}
         """The status as last read or acknowledged."""

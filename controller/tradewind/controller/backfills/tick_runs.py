@@ -6,18 +6,15 @@ from typing import Any
 
 from tradewind.api import names
 from tradewind.api.backfill import BackfillSpec
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import DAGRUNS
 from tradewind.controller.backfills.interruptions import Waits
 from tradewind.controller.dags import tick_runs
 from tradewind.controller.dags.scheduled_runs import is_going
+from tradewind.controller.term import Term
 from tradewind.engine.run.states import FINISHED_PHASES
 from tradewind.engine.schedule.backfill import ExistingRun, Step
-from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Writer
 
 LIST_AGAIN = 300.0
 """Seconds for which a list of the Dag's finished runs is good. It is only asked what a tick has already: that it has no
@@ -29,11 +26,11 @@ WAIT_FOR_DELETION = 2.0
 class TickRuns:
     """The runs that have the name of a tick's run. `existing` tells what is known of them."""
 
-    def __init__(self, key: Key, uid: str, client: KubeClient, writer: Writer, cluster: Cluster, clock: Clock) -> None:
+    def __init__(self, key: Key, uid: str, term: Term) -> None:
         self._namespace, self._backfill = key
         self._uid = uid
         self._dag_uid = ""
-        self._client, self._writer, self._cluster, self._clock = client, writer, cluster, clock
+        self._client, self._writer, self._cluster, self._clock = term.client, term.writer, term.cluster, term.clock
         self._finished: dict[str, ExistingRun] = {}
         self._listed_at: float | None = None
 

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -20,13 +19,13 @@ from tradewind.api.backfill import UNFINISHED_PHASES, BackfillSpec, BackfillTime
 from tradewind.api.dag import DagSpec
 from tradewind.api.times import format_time, parse_time
 from tradewind.api.validation import summary, validate_backfill
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import BackfillObject, DagObject, owner_reference, regarding
 from tradewind.controller import logs
 from tradewind.controller.backfills.interruptions import Gone, Outdated, Refused, Waits
 from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
 from tradewind.controller.dags.entry import Entry as DagEntry
+from tradewind.controller.term import Term
 from tradewind.engine.schedule.backfill import (
     Action,
     BackfillState,
@@ -40,13 +39,9 @@ from tradewind.engine.schedule.backfill import (
 )
 from tradewind.engine.timetables import Tick
 from tradewind.kube.backoff import Backoff
-from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.events import EventRecorder
 from tradewind.kube.objects import Key
 from tradewind.kube.persist import keep_trying
-from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -60,19 +55,8 @@ TICKS_IN_A_ROW = 30
 """Ticks that are worked out (some 0.3 ms each) before others get their turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every worker uses."""
-
-    client: KubeClient
-    writer: Writer
-    cluster: Cluster
-    recorder: EventRecorder
-    clock: Clock
-    dag_entry: Callable[[Key], DagEntry | None]
-    """What is worked out about a Dag."""
-
-
+FindDag = Callable[[Key], DagEntry | None]
+"""What is worked out about a Dag."""
 TakeTurn = Callable[["Worker", BackfillSpec, bool], str | None]
 """Takes the turn of the Dag for a worker, whose backfill has begun or not; the name of the Backfill that has it."""
 
@@ -80,18 +64,19 @@ TakeTurn = Callable[["Worker", BackfillSpec, bool], str | None]
 class Worker:
     """What is done for one Backfill, in one task."""
 
-    def __init__(self, key: Key, uid: str, around: Surroundings, take_turn: TakeTurn) -> None:
+    def __init__(self, key: Key, uid: str, term: Term, find_dag: FindDag, take_turn: TakeTurn) -> None:
         self.key, self.uid = key, uid
         self.news = asyncio.Event()
-        self._around, self._take_turn = around, take_turn
-        self._status = StatusKeeper(key, uid, around.client, around.writer, around.clock)
-        self._runs = TickRuns(key, uid, around.client, around.writer, around.cluster, around.clock)
+        self._cluster, self._recorder, self._clock = term.cluster, term.recorder, term.clock
+        self._find_dag, self._take_turn = find_dag, take_turn
+        self._status = StatusKeeper(key, uid, term)
+        self._runs = TickRuns(key, uid, term)
         self._state: BackfillState | None = None
         self._is_ours = False
         """Whether the status was written since it was read: if nobody else has since, nobody else goes on with it."""
         self._look_at: set[str] = set()
         """Active runs that may have ended."""
-        self._all_looked_at = around.clock.monotonic()
+        self._all_looked_at = term.clock.monotonic()
         self._ticks: tuple[BackfillTimetable, list[Tick]] | None = None
 
     async def work(self) -> None:
@@ -190,7 +175,7 @@ class Worker:
             message = f"waits for Backfill {other}: a Dag has one at a time"
             raise Waits("AnotherBackfill", message, look_again=LOOK_AGAIN)
         self._status.fixed = {
-            "startedAt": format_time(self._around.clock.now()),
+            "startedAt": format_time(self._clock.now()),
             "timetable": timetable.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         state = BackfillState(spec, ticks)
@@ -218,7 +203,7 @@ class Worker:
     def _dag(self, name: str) -> tuple[DagEntry, DagObject]:
         """The Dag, accepted; raises Waits otherwise."""
         key = (self.key[0], name)
-        found, entry = self._around.cluster.dags.get(key), self._around.dag_entry(key)
+        found, entry = self._cluster.dags.get(key), self._find_dag(key)
         if found is not None and found.metadata.deletion_timestamp:
             raise Waits("DagDeleting", f"waits: Dag {name!r} is being deleted", look_again=LOOK_FOR_DAG)
         if found is None:
@@ -273,7 +258,7 @@ class Worker:
 
     def _found(self) -> BackfillObject:
         """The Backfill as it was last heard of. Raises Gone."""
-        found = self._around.cluster.backfills.get(self.key)
+        found = self._cluster.backfills.get(self.key)
         if found is None or found.metadata.uid != self.uid or found.metadata.deletion_timestamp:
             raise Gone
         return found
@@ -287,7 +272,7 @@ class Worker:
 
     async def _settle(self, state: BackfillState) -> None:
         """See which of the active runs have ended."""
-        now = self._around.clock.monotonic()
+        now = self._clock.monotonic()
         if now - self._all_looked_at >= LOOK_AGAIN:
             self._look_at.update(state.active)
             self._all_looked_at = now
@@ -335,10 +320,10 @@ class Worker:
         await self._status.write(status, self._found().metadata.generation, always=always)
 
     async def _end(self, status: dict[str, Any]) -> None:
-        await self._write({**status, "finishedAt": format_time(self._around.clock.now())})
+        await self._write({**status, "finishedAt": format_time(self._clock.now())})
         kind: Literal["Normal", "Warning"] = "Warning" if status["phase"] == "Failed" else "Normal"
         self._tell(kind, status["reason"], status["message"])
 
     def _tell(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         log.info("Backfill %s/%s: %s: %s", *self.key, reason, message, extra=logs.about(self.key[0]))
-        self._around.recorder.record(regarding("Backfill", *self.key, self.uid), kind, reason, message)
+        self._recorder.record(regarding("Backfill", *self.key, self.uid), kind, reason, message)

@@ -8,13 +8,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tradewind.aio.background import Spawn
 from tradewind.api import names
 from tradewind.api.conditions import with_times
 from tradewind.api.schedule import schedule_text
 from tradewind.api.times import format_exactly, format_time, parse_time
 from tradewind.api.validation import summary
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import DAGS, DagObject, regarding
 from tradewind.controller import logs
 from tradewind.controller.dags.checks import Checked, DagChecks
@@ -22,20 +20,17 @@ from tradewind.controller.dags.entry import Entry, Trouble, accepted, identity, 
 from tradewind.controller.dags.failure_limits import FailureLimits, limit_of
 from tradewind.controller.dags.history import History, Pruning
 from tradewind.controller.dags.scheduled_runs import OldRun, ScheduledRuns
+from tradewind.controller.term import Term
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.schedule.due import counts_from, due_ticks, first_moment, max_active_runs, settled_without_status
 from tradewind.engine.schedule.ended_run import EndedRun
-from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.status.check import usable_dag_status, usable_time
 from tradewind.engine.timetables import Tick, timetable_of
-from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError, SteppedDown
-from tradewind.kube.events import EventRecorder
 from tradewind.kube.objects import Key
 from tradewind.kube.working_on import working_on
-from tradewind.kube.writer import NotWanted, Priority, Writer
+from tradewind.kube.writer import NotWanted, Priority
 
 log = logging.getLogger(__name__)
 
@@ -56,34 +51,27 @@ class Dags:
 
     def __init__(
         self,
-        client: KubeClient,
-        writer: Writer,
-        cluster: Cluster,
-        scheduler: Scheduler,
+        term: Term,
         history: History,
-        recorder: EventRecorder,
         *,
-        spawn: Spawn,
-        on_failure: Callable[[str, BaseException, Callable[[], object]], None],
-        wake: Callable[[], None],
         on_accepted: Callable[[Key], None],
         observe_delay: Callable[[Key, float], None],
-        clock: Clock,
     ) -> None:
+        """`on_accepted(dag)`: it can have runs; `observe_delay(dag, seconds)`: the run of a tick was made so late."""
         self.entries: dict[Key, Entry] = {}
-        self._writer, self._cluster, self._scheduler = writer, cluster, scheduler
-        self._history, self._recorder = history, recorder
-        self._spawn, self._wake, self._on_accepted = spawn, wake, on_accepted
-        self._runs = ScheduledRuns(client, writer, recorder, observe_delay=observe_delay, clock=clock)
-        self._on_failure, self._clock = on_failure, clock
+        self._writer, self._cluster, self._scheduler = term.writer, term.cluster, term.scheduler
+        self._recorder, self._clock, self._spawn = term.recorder, term.clock, term.spawn
+        self._on_failure, self._wake = term.on_failure, term.wake
+        self._history, self._on_accepted = history, on_accepted
+        self._runs = ScheduledRuns(term, observe_delay)
         self._dirty: dict[Key, None] = {}
         self._wakes: list[tuple[datetime, Key]] = []
         self._waking: set[tuple[datetime, Key]] = set()
         """The same: each is there once."""
         self._ended: dict[Key, list[EndedRun]] = {}
         """Runs that have ended, until their Dag is next worked on: a new leader may not have understood it yet."""
-        self.failure_limits = FailureLimits(writer, recorder, spawn=spawn, changed=self.changed)
-        self.checks = DagChecks(spawn=spawn, on_checked=self.changed)
+        self.failure_limits = FailureLimits(term, self.changed)
+        self.checks = DagChecks(spawn=term.spawn, on_checked=self.changed)
         self.catching_up: dict[Key, int] = {}
         """Dags with a failure limit of which runs may have ended that the last leader could not count any more, with
         the resourceVersion of the last that it did. Until those are known nothing is done about the Dag."""

@@ -15,16 +15,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from tradewind.aio.background import Spawn
 from tradewind.cache.resources import DAGS, DagObject, regarding
 from tradewind.controller import logs
+from tradewind.controller.term import Term
 from tradewind.engine.schedule.consecutive_failures import TOO_MANY_FAILED_RUNS, FailureStreak, streak_in_status
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.status.check import usable_dag_status
 from tradewind.kube.errors import ApiError, KubeError, SteppedDown
-from tradewind.kube.events import EventRecorder
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +52,9 @@ class _State:
 class FailureLimits:
     """The Dags that have a limit, and how many of their runs have failed in a row."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        recorder: EventRecorder,
-        *,
-        spawn: Spawn,
-        changed: Callable[[Key], None],
-    ) -> None:
-        self._writer, self._recorder, self._spawn, self._changed = writer, recorder, spawn, changed
+    def __init__(self, term: Term, changed: Callable[[Key], None]) -> None:
+        """`changed(dag)`: the Dag is to be reconciled."""
+        self._writer, self._recorder, self._spawn, self._changed = term.writer, term.recorder, term.spawn, changed
         self._states: dict[Key, _State] = {}
 
     def understand(self, key: Key, found: DagObject) -> None:

@@ -16,25 +16,22 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from tradewind.aio.background import Spawn
 from tradewind.api import names
 from tradewind.api.backfill import UNFINISHED_PHASES
 from tradewind.api.dag import DagSpec
-from tradewind.api.shards import ONLY_SHARD, Shard
 from tradewind.api.times import parse_time
 from tradewind.cache.resources import DAGRUNS, BackfillObject, DagRunObject, backfill_of
 from tradewind.controller.dags.revisions import Revisions
+from tradewind.controller.term import Term
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.schedule.backfill import is_recorded
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.schedule.history import FinishedRun, FinishedRuns
 from tradewind.engine.status.check import usable_time
-from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.objects import Key
 from tradewind.kube.persist import keep_trying
 from tradewind.kube.resources import CONTROLLERREVISIONS
-from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -63,28 +60,24 @@ class History:
 
     def __init__(
         self,
-        client: KubeClient,
-        writer: Writer,
-        scopes: tuple[str | None, ...],
+        term: Term,
         revisions: Revisions,
         *,
-        part: Shard = ONLY_SHARD,
-        backfills: Mapping[Key, BackfillObject],
-        requested: Mapping[Key, DagRunObject],
+        scopes: tuple[str | None, ...],
         revisions_in_use: Callable[[Key], set[str | None]],
-        spawn: Spawn,
     ) -> None:
-        """Of `requested` runs something is asked: they stay until it is carried out. `revisions_in_use` of a Dag are
-        those that it or a run of it has, and may be not written yet."""
+        """`revisions_in_use` of a Dag are those that it or a run of it has, and may be not written yet."""
         self.counts: Counter[tuple[Key, str]] = Counter()
         """Finished runs by Dag and phase."""
         self._runs: defaultdict[Key, FinishedRuns] = defaultdict(FinishedRuns)
         self._listed = False
         self._heard: list[set[tuple[Key, str]]] = []
         """For each list that is under way, the runs of which something was heard since it began."""
-        self._backfills, self._requested, self._revisions_in_use = backfills, requested, revisions_in_use
-        self._client, self._writer, self._scopes, self._revisions = client, writer, scopes, revisions
-        self._part, self._spawn = part, spawn
+        self._client, self._writer, self._spawn = term.client, term.writer, term.spawn
+        self._part, self._backfills = term.cluster.part, term.cluster.backfills
+        self._requested = term.cluster.requested
+        """Runs that something is asked of: they stay until it is carried out."""
+        self._scopes, self._revisions, self._revisions_in_use = scopes, revisions, revisions_in_use
         self._pruning: dict[Key, Pruning | None] = {}
         """Dags that are being pruned; what is asked for and not begun."""
         self._revised: set[Key] = set()

@@ -7,14 +7,12 @@ from datetime import datetime
 from tradewind.api.times import format_time
 from tradewind.cache.resources import DAGRUNS, regarding
 from tradewind.controller.dags import tick_runs
+from tradewind.controller.term import Term
 from tradewind.engine.run.states import FINISHED_PHASES
 from tradewind.engine.timetables import Tick
-from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError
-from tradewind.kube.events import EventRecorder
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Priority, Writer
+from tradewind.kube.writer import Priority
 
 
 class OldRun(Exception):  # noqa: N818 - not an error: the tick waits
@@ -31,17 +29,9 @@ class NameTaken:
 class ScheduledRuns:
     """The DagRuns that schedules make."""
 
-    def __init__(
-        self,
-        client: KubeClient,
-        writer: Writer,
-        recorder: EventRecorder,
-        *,
-        observe_delay: Callable[[Key, float], None],
-        clock: Clock,
-    ) -> None:
-        self._client, self._writer, self._recorder = client, writer, recorder
-        self._observe_delay, self._clock = observe_delay, clock
+    def __init__(self, term: Term, observe_delay: Callable[[Key, float], None]) -> None:
+        self._client, self._writer, self._recorder, self._clock = term.client, term.writer, term.recorder, term.clock
+        self._observe_delay = observe_delay
 
     async def make(
         self, dag: Key, dag_uid: str, tick: Tick, unseen: dict[str, datetime], *, wanted: Callable[[], bool]

@@ -4,15 +4,13 @@ nobody waits for their result."""
 import asyncio
 from functools import partial
 
-from tradewind.aio.background import Spawn
 from tradewind.api import names
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.observation import has_stopped
 from tradewind.cache.resources import DAGRUNS, PodObject
 from tradewind.controller.pods.ends import RUN_ENDED, sidecars_run
 from tradewind.controller.pods.tries import Tries
+from tradewind.controller.term import Term
 from tradewind.engine.run.state import RunState
-from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError
 from tradewind.kube.persist import keep_trying
 
@@ -25,15 +23,8 @@ AT_ONCE = 8
 class Leftovers:
     """Clears up after runs."""
 
-    def __init__(
-        self,
-        client: KubeClient,
-        cluster: Cluster,
-        tries: Tries,
-        *,
-        spawn: Spawn,
-    ) -> None:
-        self._client, self._cluster, self._tries, self._spawn = client, cluster, tries, spawn
+    def __init__(self, term: Term, tries: Tries) -> None:
+        self._client, self._cluster, self._tries, self._spawn = term.client, term.cluster, tries, term.spawn
         self._looking: set[str] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
 

@@ -8,10 +8,10 @@ import logging
 from collections import Counter
 
 from tradewind.cache.resources import POOLS, PoolObject
-from tradewind.engine.scheduler import Scheduler
+from tradewind.controller.term import Term
 from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Priority, Writer
+from tradewind.kube.writer import Priority
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +26,12 @@ COUNTED_IN_A_ROW = 2000
 
 
 class PoolStatuses:
-    """Writes what the scheduler knows of each Pool; `pools` are those there are."""
+    """Writes what the scheduler knows of each Pool."""
 
-    def __init__(self, writer: Writer, pools: dict[Key, PoolObject], scheduler: Scheduler) -> None:
+    def __init__(self, term: Term) -> None:
         self.news = asyncio.Event()
         """Set when a Pool, or what is used of one, may have changed."""
-        self._writer, self._pools, self._scheduler = writer, pools, scheduler
+        self._writer, self._pools, self._scheduler = term.writer, term.cluster.pools, term.scheduler
         self._failing = False
         """Whether the last write failed, as without the right to it; that is said once."""
 

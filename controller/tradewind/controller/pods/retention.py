@@ -13,21 +13,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tradewind.aio.background import Spawn
 from tradewind.api import names
 from tradewind.api.duration import parse_duration
 from tradewind.api.resolve import DEFAULT_POD_RETENTION
 from tradewind.api.times import parse_time
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.observation import observe
 from tradewind.cache.resources import DAGRUNS, PodObject
+from tradewind.controller.term import Term
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_PHASES
-from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.resources import PODS
-from tradewind.kube.writer import NotWanted, Writer
+from tradewind.kube.writer import NotWanted
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +48,9 @@ class _Appointment:
 class Retention:
     """All appointments, by UID of the run."""
 
-    def __init__(self, client: KubeClient, writer: Writer, cluster: Cluster, *, spawn: Spawn, clock: Clock) -> None:
-        self._client, self._writer, self._cluster, self._spawn, self._clock = client, writer, cluster, spawn, clock
+    def __init__(self, term: Term) -> None:
+        self._client, self._writer, self._cluster = term.client, term.writer, term.cluster
+        self._spawn, self._clock = term.spawn, term.clock
         self._known: dict[str, _Appointment] = {}
         self._heap: list[tuple[datetime, str]] = []
         self._news = asyncio.Event()

@@ -5,7 +5,7 @@ A Pod's name is fixed by the try, so making it twice is harmless: the second att
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,13 +16,13 @@ from tradewind.aio.turns import Path, Turn, Turns
 from tradewind.api import names
 from tradewind.api.templates import TemplateError
 from tradewind.api.variables import MissingVariableError
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.observation import is_over, observe, run_uid_of, try_of
 from tradewind.cache.resources import PodObject
 from tradewind.controller.pods.ends import SUPERSEDED, PodEnds, sidecars_run
 from tradewind.controller.pods.manifest import pod_manifest, pod_name
 from tradewind.controller.pods.quotas import Quotas
 from tradewind.controller.pods.render_process import RenderProcess
+from tradewind.controller.term import Term
 from tradewind.engine.rules.rendering import OutOfFuel, RenderedTask, render_a_little, template_values
 from tradewind.engine.run import known_tries
 from tradewind.engine.run.run_info import RunInfo, Stop
@@ -30,12 +30,10 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import HeldBy, TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Start
-from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock
 from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.persist import keep_trying
 from tradewind.kube.resources import PODS
-from tradewind.kube.writer import NotWanted, Writer
+from tradewind.kube.writer import NotWanted
 
 log = logging.getLogger(__name__)
 
@@ -56,35 +54,22 @@ WATCH_LAGS = 60.0
 
 
 class Tries:
-    """Carries out starts and stops. `report(run_uid, report)` is called with what comes of them. `runs` are those that
-    are scheduled, by UID."""
+    """Carries out starts and stops. `report(run_uid, report)` is called with what comes of them."""
 
-    def __init__(
-        self,
-        client: KubeClient,
-        writer: Writer,
-        cluster: Cluster,
-        runs: Mapping[str, RunState],
-        report: Callable[[str, TryReport], None],
-        clock: Clock,
-    ) -> None:
-        self._client = client
-        self._writer = writer
-        self._cluster = cluster
-        self._runs = runs
-        self._report = report
-        self._clock = clock
+    def __init__(self, term: Term, report: Callable[[str, TryReport], None]) -> None:
+        self._client, self._writer, self._cluster, self._clock = term.client, term.writer, term.cluster, term.clock
+        self._runs, self._report = term.scheduler.runs, report
         self._render_process = RenderProcess()
         # Half of what may be in flight is left to all else: what stops Pods, tells how they ended, clears up.
-        self._turns = Turns(lambda: min(MADE_AT_ONCE, max(1, writer.slots // 2)))
-        self._quotas = Quotas(clock)
+        self._turns = Turns(lambda: min(MADE_AT_ONCE, max(1, term.writer.slots // 2)))
+        self._quotas = Quotas(term.clock)
         self._making: dict[tuple[str, str, int | None], tuple[RunState, TryKey, asyncio.Task[Any]]] = {}
         """Who makes a Pod of which (run UID, task, index), and of which try."""
         self._surprises: set[tuple[str, str, str]] = set()
         """Errors that nobody foresaw and that were logged, by namespace and Dag."""
         self._unseen: dict[tuple[str, str], TryKey] = {}
         """Pods that were made, by (run UID, name), and that the cache does not have yet."""
-        self.ends = PodEnds(writer, cluster)
+        self.ends = PodEnds(term.writer, term.cluster)
 
     async def start(self, run: RunState, start: Start) -> None:
         """Make the Pod of a try, or find out why there will be none. To start what is being started does nothing."""

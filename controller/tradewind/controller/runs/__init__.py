@@ -1,6 +1,7 @@
 """DagRuns: loading them, writing their status, carrying out requests.
 
 runs.py           the runs that are scheduled here
+events.py         what becomes of runs, told to others
 load_queue.py     which runs are loaded next, and how many at once
 record.py         what is kept of a run beside the run itself
 run_pods.py       the Pods of a run that is being loaded

@@ -9,18 +9,15 @@ from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from tradewind.aio.background import Spawn
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.ended_runs import EndedRow, list_ended, past_run, place_of_object, read_ended
 from tradewind.cache.object_watches import ObjectWatches, Seen
 from tradewind.cache.resources import DAGRUNS, DagRunObject
+from tradewind.controller.term import Term
 from tradewind.engine.past_index import ActiveRun, Follow, PastIndex
 from tradewind.engine.rules.previous_runs import PastRun
 from tradewind.engine.run.run_info import RunInfo
-from tradewind.engine.run.state import RunState
 from tradewind.engine.scheduler import Plan
 from tradewind.kube.backoff import Backoff
-from tradewind.kube.client import KubeClient
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key
 from tradewind.kube.persist import keep_trying
@@ -32,21 +29,10 @@ NOTED_AT_ONCE = 1000
 class Past:
     """Tells a PastIndex which runs there are."""
 
-    def __init__(
-        self,
-        client: KubeClient,
-        cluster: Cluster,
-        index: PastIndex,
-        runs: Mapping[str, RunState],
-        objects: ObjectWatches,
-        *,
-        spawn: Spawn,
-        wake: Callable[[], None],
-    ) -> None:
-        """`runs` are those that are scheduled, by UID."""
-        self._client, self._cluster, self._index, self._objects = client, cluster, index, objects
-        self._runs = runs
-        self._spawn, self._wake = spawn, wake
+    def __init__(self, term: Term, index: PastIndex, objects: ObjectWatches) -> None:
+        self._client, self._cluster, self._runs = term.client, term.cluster, term.scheduler.runs
+        self._spawn, self._wake = term.spawn, term.wake
+        self._index, self._objects = index, objects
         self._looking: set[str] = set()
         """UIDs of runs."""
         self._noting: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()

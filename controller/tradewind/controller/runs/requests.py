@@ -20,7 +20,6 @@ from typing import Any
 
 import msgspec
 
-from tradewind.aio.background import Spawn
 from tradewind.aio.off_loop import off_loop
 from tradewind.api.conditions import with_times
 from tradewind.api.dagrun import DagRunSpec, DagRunStatus
@@ -29,30 +28,27 @@ from tradewind.api.times import format_time
 from tradewind.api.validation import summary
 from tradewind.api.validation.params import check_params
 from tradewind.api.validation.shape import parse
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.ended_runs import ended_run
 from tradewind.cache.resources import DAGRUNS, DagRunObject, regarding
 from tradewind.controller import logs
 from tradewind.controller.dags.revisions import Revision
+from tradewind.controller.runs.events import RunEvents
 from tradewind.controller.runs.record import Record
 from tradewind.controller.runs.runs import Runs
 from tradewind.controller.runs.versions import RunVersions, Waiting, parse_spec
+from tradewind.controller.term import Term
 from tradewind.engine.requests import Decision, Version, carry_out, is_known, refuse
 from tradewind.engine.requests.audit import with_record
 from tradewind.engine.requests.stop import STOPPED
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.states import FINISHED_PHASES, RunPhase
-from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.status.run_status import end_conditions
 from tradewind.engine.status.size import shorter, smallest
 from tradewind.kube.backoff import Backoff
-from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock, whole_second
+from tradewind.kube.clock import whole_second
 from tradewind.kube.errors import ApiError, KubeError, SteppedDown
-from tradewind.kube.events import EventRecorder
 from tradewind.kube.objects import Key
 from tradewind.kube.working_on import working_on
-from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -105,26 +101,16 @@ class Requests:
 
     def __init__(
         self,
-        client: KubeClient,
-        writer: Writer,
-        cluster: Cluster,
+        term: Term,
         runs: Runs,
         versions: RunVersions,
-        recorder: EventRecorder,
+        events: RunEvents,
         *,
-        spawn: Spawn,
         in_turn: Callable[[Key], AbstractAsyncContextManager[Any]],
-        on_reopened: Callable[[Asked], None],
-        on_marked: Callable[[Asked, Mapping[str, Any]], None],
-        on_refused: Callable[[EndedRun], None],
-        clock: Clock,
     ) -> None:
-        """`on_reopened(run)`: one that had ended goes on; `on_marked(run, status)`: it has ended, but otherwise;
-        `on_refused(run)`: one has ended that could never start."""
-        self._client, self._writer, self._cluster, self._runs = client, writer, cluster, runs
-        self._versions, self._recorder, self._spawn, self._in_turn = versions, recorder, spawn, in_turn
-        self._on_reopened, self._on_marked, self._on_refused = on_reopened, on_marked, on_refused
-        self._clock = clock
+        self._client, self._writer, self._cluster = term.client, term.writer, term.cluster
+        self._recorder, self._clock, self._spawn = term.recorder, term.clock, term.spawn
+        self._runs, self._versions, self._events, self._in_turn = runs, versions, events, in_turn
         self._working: set[Key] = set()
         self._large = asyncio.Lock()
         """Held while a request on a large run is worked out, one after the other."""
@@ -228,9 +214,9 @@ class Requests:
         if record is not None and outcome.info is not None and outcome.revision is not None:
             self._runs.replace(record, asked.found, outcome.info, outcome.revision, outcome.status)
         elif asked.ended and outcome.status["phase"] not in FINISHED_PHASES:
-            self._on_reopened(asked)
+            self._events.run_reopened(asked.found)
         elif asked.ended and outcome.applied:
-            self._on_marked(asked, outcome.status)
+            self._events.run_marked(asked.found, outcome.status)
         self._tell(asked, outcome)
         await self._remove(asked)
 
@@ -306,7 +292,7 @@ class Requests:
         version = await self._write(asked, _with_generation(asked, outcome))
         if version is None:
             return
-        self._on_refused(ended_run(asked.found, RunPhase.FAILED, now, int(version), started=False))
+        self._events.run_refused(ended_run(asked.found, RunPhase.FAILED, now, int(version), started=False))
         self._tell(asked, outcome)
 
     # Writing ------------------------------------------------------------------------------------------------------

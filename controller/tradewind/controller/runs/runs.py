@@ -12,38 +12,34 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
-from tradewind.aio.background import Spawn
 from tradewind.aio.off_loop import off_loop
 from tradewind.api import names
 from tradewind.api.validation.params import check_params
-from tradewind.cache.cluster import Cluster, Observed
+from tradewind.cache.cluster import Observed
 from tradewind.cache.ended_runs import place_in_queue
 from tradewind.cache.observation import is_over
 from tradewind.cache.resources import DAGRUNS, DagRunObject, PodObject
 from tradewind.controller.dags.revisions import Revision
 from tradewind.controller.pods.tries import Tries
+from tradewind.controller.runs.events import RunEvents
 from tradewind.controller.runs.load_queue import LoadQueue
 from tradewind.controller.runs.record import Detail, Record, Written, keep_up, may_not_start, recorded, version_of
 from tradewind.controller.runs.run_pods import catch_up, look_at_pods, observe_pods
 from tradewind.controller.runs.status_pace import WRITE_EVERY, StatusPace, cost_of_write
 from tradewind.controller.runs.unscheduled import UnscheduledRuns
 from tradewind.controller.runs.versions import RunVersions, Waiting, parse_spec
+from tradewind.controller.term import Term
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_PHASES, RunPhase
-from tradewind.engine.schedule.ended_run import EndedRun
-from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.status.size import DOES_NOT_FIT, TOO_LARGE
 from tradewind.kube.backoff import Backoff
-from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock, whole_second
+from tradewind.kube.clock import whole_second
 from tradewind.kube.errors import ApiError, KubeError, SteppedDown
-from tradewind.kube.events import EventRecorder
 from tradewind.kube.objects import Key
 from tradewind.kube.persist import keep_trying
 from tradewind.kube.working_on import working_on
-from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -59,39 +55,26 @@ class Runs:
 
     def __init__(
         self,
-        client: KubeClient,
-        writer: Writer,
-        cluster: Cluster,
-        scheduler: Scheduler,
+        term: Term,
         versions: RunVersions,
         tries: Tries,
-        recorder: EventRecorder,
+        events: RunEvents,
         *,
-        spawn: Spawn,
-        on_failure: Callable[[str, BaseException, Callable[[], object] | None], None],
-        wake: Callable[[], None],
-        on_loaded: Callable[[RunState], None],
-        on_finished: Callable[[RunState, int], None],
-        on_refused: Callable[[EndedRun], None],
         in_turn: Callable[[Key], contextlib.AbstractAsyncContextManager[Any]],
         find_previous: Callable[[RunInfo], Awaitable[None]],
-        clock: Clock,
     ) -> None:
-        """`on_finished(state, resourceVersion)`: the end of a run is written; meanwhile `in_turn(dag)` is held.
-        `on_failure(what, error, again)`: something that nobody has foreseen; `again` is called a while later."""
+        """`in_turn(dag)` is held while the end of a run is written; `find_previous(run)` is awaited before one is
+        scheduled that asks for the runs before it."""
         self.records: dict[str, Record] = {}
-        self._client, self._writer, self._cluster = client, writer, cluster
-        self._scheduler, self._versions, self._tries = scheduler, versions, tries
-        self._spawn, self._wake, self._on_finished = spawn, wake, on_finished
-        self._on_loaded, self._on_failure, self._find_previous = on_loaded, on_failure, find_previous
-        self._recorder, self._in_turn, self._clock = recorder, in_turn, clock
-        self._pace, self._pace_of_queued = StatusPace(clock), StatusPace(clock)
+        self._writer, self._cluster, self._scheduler = term.writer, term.cluster, term.scheduler
+        self._clock, self._spawn, self._wake, self._on_failure = term.clock, term.spawn, term.wake, term.on_failure
+        self._versions, self._tries, self._events = versions, tries, events
+        self._in_turn, self._find_previous = in_turn, find_previous
+        self._pace, self._pace_of_queued = StatusPace(term.clock), StatusPace(term.clock)
         """A queue may be long: what is said of it does not wait with what runs, nor the other way round."""
-        self._loads = LoadQueue(self._load, spawn=spawn)
+        self._loads = LoadQueue(self._load, spawn=term.spawn)
         self._retries: dict[str, Backoff] = {}
-        self._unscheduled = UnscheduledRuns(
-            client, writer, cluster, recorder, in_turn=in_turn, on_refused=on_refused, clock=clock
-        )
+        self._unscheduled = UnscheduledRuns(term, events, in_turn=in_turn)
         self._refusing: set[str] = set()
         self._uids: dict[Key, str] = {}
         self._waiting: dict[Key, set[Key]] = {}
@@ -214,7 +197,7 @@ class Runs:
         return self._retries.setdefault(uid, Backoff(0.5, 30.0)).next()
 
     async def _cannot_load(self, key: Key, uid: str, error: Exception) -> None:
-        self._on_failure(f"load DagRun {key[0]}/{key[1]}", error, None)
+        self._on_failure(f"load DagRun {key[0]}/{key[1]}", error)
         found = self._newest(key)
         if found is None or found.metadata.uid != uid:
             return
@@ -295,7 +278,7 @@ class Runs:
         if pods:
             look = look_at_pods(self._cluster, uid, pods, self.pod_changed, self._loads.piece)
             self._spawn(look, f"Pods of {key[0]}/{key[1]}")
-        self._on_loaded(state)
+        self._events.run_loaded(state)
         self._wake()
 
     def failed(self, uid: str, error: Exception) -> None:
@@ -340,7 +323,7 @@ class Runs:
         state = RunState(info, revision.dag, Slots(), status=status, graph=revision.graph)
         for pod in list(self._cluster.pods.get(uid, {}).values()):
             self._end_what_goes_on(state, pod)
-        self._on_finished(state, version_of(found))
+        self._events.run_finished(state, version_of(found))
         self._wake()
 
     # Status -------------------------------------------------------------------------------------------------------
@@ -490,5 +473,5 @@ class Runs:
         self._scheduler.remove_run(state.info.uid)
         self.records.pop(state.info.uid, None)
         self._uids.pop(record.key, None)
-        self._on_finished(state, int(record.resource_version))
+        self._events.run_finished(state, int(record.resource_version))
         self._wake()

@@ -11,20 +11,17 @@ from tradewind.api import names
 from tradewind.api.conditions import with_times
 from tradewind.api.times import format_time
 from tradewind.api.validation import Problem, summary
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.ended_runs import ended_run
 from tradewind.cache.resources import DAGRUNS, DagRunObject, owner_reference, regarding
 from tradewind.controller import logs
+from tradewind.controller.runs.events import RunEvents
 from tradewind.controller.runs.versions import Waiting
+from tradewind.controller.term import Term
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.status.run_status import INTERNAL_ERROR, end_conditions
-from tradewind.kube.client import KubeClient
-from tradewind.kube.clock import Clock, whole_second
+from tradewind.kube.clock import whole_second
 from tradewind.kube.errors import ApiError
-from tradewind.kube.events import EventRecorder
 from tradewind.kube.objects import Key
-from tradewind.kube.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -34,17 +31,14 @@ class UnscheduledRuns:
 
     def __init__(
         self,
-        client: KubeClient,
-        writer: Writer,
-        cluster: Cluster,
-        recorder: EventRecorder,
+        term: Term,
+        events: RunEvents,
         *,
         in_turn: Callable[[Key], AbstractAsyncContextManager[Any]],
-        on_refused: Callable[[EndedRun], None],
-        clock: Clock,
     ) -> None:
-        self._client, self._writer, self._cluster, self._recorder = client, writer, cluster, recorder
-        self._in_turn, self._on_refused, self._clock = in_turn, on_refused, clock
+        self._client, self._writer, self._cluster = term.client, term.writer, term.cluster
+        self._recorder, self._clock = term.recorder, term.clock
+        self._events, self._in_turn = events, in_turn
 
     async def read(self, key: Key) -> DagRunObject:
         """A run as it is now."""
@@ -104,7 +98,7 @@ class UnscheduledRuns:
         if version is not None:
             log.info("DagRun %s/%s is refused: %s", *key, message, extra=logs.about(key[0], dag=found.dag, run=key[1]))
             self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
-            self._on_refused(ended_run(found, RunPhase.FAILED, ended_at, version, started=False))
+            self._events.run_refused(ended_run(found, RunPhase.FAILED, ended_at, version, started=False))
 
     async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> int | None:
         """The resourceVersion; None if the run is gone. A conflict is raised: the run has to be looked at anew."""

@@ -13,12 +13,11 @@ anew.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
-from tradewind.aio.background import Spawn
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.object_watches import ObjectWatches
 from tradewind.cache.resources import DagRunObject
+from tradewind.controller.term import Term
 from tradewind.controller.waits.dag_runs import DagRunWaits
 from tradewind.controller.waits.objects import ObjectWaits
 from tradewind.controller.waits.waiter import Waiter
@@ -26,7 +25,6 @@ from tradewind.engine.run.run_info import Wait
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryKey, TryReport
-from tradewind.kube.client import KubeClient
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key
 
@@ -39,20 +37,11 @@ AT_ONCE = 100
 class Waits:
     """Finds out when what waitFor tasks wait for has come."""
 
-    def __init__(
-        self,
-        client: KubeClient,
-        cluster: Cluster,
-        runs: Mapping[str, RunState],
-        objects: ObjectWatches,
-        *,
-        spawn: Spawn,
-        report: Callable[[str, TryReport], None],
-    ) -> None:
-        """`runs` are those that are scheduled, by UID; `report(run_uid, report)` is called with what is found out."""
-        self._runs, self._report, self._spawn = runs, report, spawn
-        self._dag_runs = DagRunWaits(client, cluster, runs, spawn=spawn)
-        self._objects = ObjectWaits(client, objects, spawn=spawn)
+    def __init__(self, term: Term, objects: ObjectWatches, report: Callable[[str, TryReport], None]) -> None:
+        """`report(run_uid, report)` is called with what is found out."""
+        self._runs, self._report, self._spawn = term.scheduler.runs, report, term.spawn
+        self._dag_runs = DagRunWaits(term)
+        self._objects = ObjectWaits(term, objects)
         self._waiters: dict[str, dict[TryKey, Waiter]] = {}
         """Who waits, by UID of the run."""
         self._new: deque[Wait] = deque()

@@ -4,26 +4,23 @@ Runs that go on are in the cache and in the scheduler; those that have ended are
 wait, and from then on each is heard of as it comes, moves, ends or goes.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from tradewind.api.duration import parse_duration, parse_offset
 from tradewind.api.sensor import WaitForDagRun
 from tradewind.api.times import format_time
-from tradewind.cache.cluster import Cluster
 from tradewind.cache.ended_runs import EndedRow, list_ended, place_of_object, read_ended
 from tradewind.cache.resources import DagRunObject
+from tradewind.controller.term import Term
 from tradewind.controller.waits.waiter import CannotWait, Waiter
 from tradewind.engine.rules.previous_runs import RunPlace, place_of
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
 from tradewind.engine.transitions.wait_for import parse_moment
 from tradewind.kube.backoff import Backoff
-from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import KubeError
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key
@@ -62,15 +59,9 @@ class _Wanted:
 class DagRunWaits:
     """Who waits for runs."""
 
-    def __init__(
-        self,
-        client: KubeClient,
-        cluster: Cluster,
-        runs: Mapping[str, RunState],
-        *,
-        spawn: Callable[[Any, str], asyncio.Task[None]],
-    ) -> None:
-        self._client, self._cluster, self._runs, self._spawn = client, cluster, runs, spawn
+    def __init__(self, term: Term) -> None:
+        self._client, self._cluster, self._spawn = term.client, term.cluster, term.spawn
+        self._runs = term.scheduler.runs
         self._wanted: dict[Key, dict[_Wanted, None]] = {}
         """By Dag waited for."""
         self._unread: dict[Key, list[_Wanted]] = {}

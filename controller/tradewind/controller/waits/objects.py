@@ -6,17 +6,17 @@ Which kinds may be read is up to the controller's rights (the chart's `waitFor.r
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from tradewind.api.json_path import parse_json_path
 from tradewind.api.sensor import WaitForObject
 from tradewind.cache.object_watches import ObjectWatches, Seen
+from tradewind.controller.term import Term
 from tradewind.controller.waits.kinds import Kinds, NoSuchKind
 from tradewind.controller.waits.waiter import CannotWait, Waiter
 from tradewind.kube.backoff import Backoff
-from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.persist import keep_trying
 from tradewind.kube.resources import Resource
@@ -29,10 +29,8 @@ _SHOWN = 100
 class ObjectWaits:
     """Who waits for objects."""
 
-    def __init__(
-        self, client: KubeClient, objects: ObjectWatches, *, spawn: Callable[[Any, str], asyncio.Task[None]]
-    ) -> None:
-        self._kinds, self._objects, self._spawn = Kinds(client), objects, spawn
+    def __init__(self, term: Term, objects: ObjectWatches) -> None:
+        self._kinds, self._objects, self._spawn = Kinds(term.client), objects, term.spawn
 
     def begin(self, waiter: Waiter, wanted: WaitForObject) -> None:
         """Find the object, and hear of it from then on."""

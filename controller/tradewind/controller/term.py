@@ -1,0 +1,41 @@
+"""What all workers of one term of leadership share.
+
+Made anew each time this replica starts to lead. A worker that needs only one or two of these takes those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tradewind.aio.background import OnFailure, Spawn
+from tradewind.cache.cluster import Cluster
+from tradewind.engine.scheduler import Scheduler
+from tradewind.kube.client import KubeClient
+from tradewind.kube.clock import Clock
+from tradewind.kube.events import EventRecorder
+from tradewind.kube.lane import Lane
+from tradewind.kube.writer import Writer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """The cluster as it is read and written, the scheduler, and the leader's loop."""
+
+    client: KubeClient
+    writer: Writer
+    cluster: Cluster
+    """The caches."""
+    recorder: EventRecorder
+    clock: Clock
+    scheduler: Scheduler
+    spawn: Spawn
+    """Begins what goes on beside the loop, until the term ends."""
+    on_failure: OnFailure
+    """Takes errors that nobody has foreseen."""
+    wake: Callable[[], None]
+    """Makes the loop take its next step soon."""
+
+    def in_lane(self) -> Term:
+        """The same for a worker that asks for each of thousands of objects: its requests have a lane of their own."""
+        return replace(self, client=Lane(self.client))
