@@ -369,8 +369,10 @@ class _Pending:
     give_up_at: float | None = None
 
     def fail(self, error: Exception) -> None:
+        """What is foreseen leaves its traceback here: that has the future in it, a cycle which would keep whatever its
+        caller has in hand."""
         if not self.future.done():
-            self.future.set_exception(error)
+            self.future.set_exception(error.with_traceback(None) if isinstance(error, KubeError) else error)
 
 
 __all__ = ["MERGE_PATCH", "NotWanted", "Priority", "Write", "Writer", "WriterStopped"]

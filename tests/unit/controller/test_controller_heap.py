@@ -41,9 +41,9 @@ async def test_what_has_stayed_is_not_looked_at_again() -> None:
     assert gc.callbacks == before
 
 
-async def test_a_run_that_has_finished_goes_without_being_looked_for(
-    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[RunState]]:
+    """The runs that have been made."""
     made: list[weakref.ref[RunState]] = []
     prepare = RunState.__init__
 
@@ -52,6 +52,12 @@ async def test_a_run_that_has_finished_goes_without_being_looked_for(
         made.append(weakref.ref(run))
 
     monkeypatch.setattr(RunState, "__init__", init)
+    return made
+
+
+async def test_a_run_that_has_finished_goes_without_being_looked_for(
+    cluster: MemoryCluster, made: list[weakref.ref[RunState]]
+) -> None:
     cluster.dag(
         "d",
         tasks=[
@@ -75,3 +81,15 @@ async def test_a_run_that_has_finished_goes_without_being_looked_for(
     cluster.delete("dagruns", "deleted")
     await cluster.eventually(lambda: not any(run() for run in made), "they are gone", 10)
     assert len(made) == 3
+
+
+async def test_so_does_one_that_was_loaded_again(cluster: MemoryCluster, made: list[weakref.ref[RunState]]) -> None:
+    cluster.dag("d")
+    cluster.stays.add("edited")
+    gc.disable()
+    cluster.run("d", "edited")
+    await cluster.wait_phase("edited", "Running")
+    cluster.patch("dagruns", "edited", subresource="status", status={"message": "somebody else's"})
+    cluster.patch("dagruns", "edited", spec={"suspend": True})
+    await cluster.eventually(lambda: len(made) > 1, "it is loaded again")
+    await cluster.eventually(lambda: made[0]() is None, "what was known of it is gone", 10)
