@@ -172,6 +172,46 @@ class Cluster:
         known = [informer for scope in self.scopes if scope.open.is_set() for informer in scope.informers]
         await asyncio.gather(*(_catch_up(each) for each in known if each.resource in (PODS, DAGRUNS, DAGS, POOLS)))
 
+    def close_unseen(self) -> bool:
+        """Forget what is known of scopes of which something may not be seen any more, until it can be seen again:
+        whoever begins to lead would act on the past. Returns whether there were any."""
+        closed = [
+            scope
+            for scope in self.scopes
+            if scope.open.is_set() and any(informer.refused is not None for informer in scope.informers)
+        ]
+        for scope in closed:
+            scope.close()
+            self._forget(scope.namespace)
+        return bool(closed)
+
+    def _forget(self, namespace: str | None) -> None:
+        """What Pods said that have gone stays: it comes no second time."""
+
+        def concerned(other: str) -> bool:
+            return namespace is None or other == namespace
+
+        stores: tuple[dict[Key, Any], ...] = (
+            *(self.dags, self.runs, self.requested, self._runs_of, self.pools, self.backfills),
+        )
+        for store in stores:
+            for key in [key for key in store if concerned(key[0])]:
+                del store[key]
+        for other in [other for other in self._config_maps if concerned(other)]:
+            del self._config_maps[other]
+        for uid, where in list(self._active.items()):
+            if concerned(where):
+                del self._active[uid]
+                if uid in self._gone:
+                    self._gone_in[uid] = where
+                    self._unclaimed += [(uid, identity) for identity in self._gone[uid]]
+        for uid, pods in list(self.pods.items()):
+            left = {name: pod for name, pod in pods.items() if not concerned(pod.metadata.namespace)}
+            if left:
+                self.pods[uid] = left
+            else:
+                del self.pods[uid]
+
     async def find_dag(self, key: Key) -> DagObject | None:
         """A Dag, another shard's too. None if there is none, or if the server does not say soon."""
         if self.part.owns(key[0]):

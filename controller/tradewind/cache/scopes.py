@@ -29,6 +29,7 @@ class Scope:
         self.watches: list[tuple[Informer[Any], Handler]] = []
         self._on_opening = on_opening
         self._opening = False
+        self._closed = asyncio.Event()
         self._changed: set[tuple[str, Key]] = set()
         """What has changed while the scope was opening, by plural."""
 
@@ -55,9 +56,23 @@ class Scope:
         return self._opening or self.open.is_set()
 
     async def run(self) -> None:
-        """Open as soon as everything is listed."""
+        """Open as soon as everything is listed, and again each time that it was closed."""
+        while True:
+            for informer in self.informers:
+                await informer.synced.wait()
+            await self._open()
+            await self._closed.wait()
+            self._closed.clear()
+
+    def close(self) -> None:
+        """Begin anew: some kind was listed once and may not be seen any more."""
+        self.open.clear()
         for informer in self.informers:
-            await informer.synced.wait()
+            if informer.refused is not None:
+                informer.synced.clear()
+        self._closed.set()
+
+    async def _open(self) -> None:
         self._opening = True
         self._on_opening()
         until = time.perf_counter() + SLICE

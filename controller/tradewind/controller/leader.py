@@ -140,6 +140,9 @@ class Leader:
         try:
             await self._cluster.wait_synced()
             await self._catch_up()
+            while self._cluster.close_unseen():
+                await self._cluster.wait_synced()
+                await self._catch_up()
             await self._take_over()
             await self._first_loads()
             await self._loop()

@@ -105,7 +105,8 @@ class Informer(Generic[T]):
         self.namespace = namespace
         self.store: dict[Key, T] = {}
         self.synced = asyncio.Event()
-        """Set once everything has been listed."""
+        """Set once everything has been listed. Whoever may not rely on it where the kind is refused since clears it: it
+        is set again once the kind can be seen."""
         self.answered = asyncio.Event()
         """Set once everything has been listed, or that was refused for good, as far as one can know."""
         self.refused: ApiError | None = None
@@ -240,6 +241,7 @@ class Informer(Generic[T]):
         if self.refused is not None:
             log.info("%s can be seen again", self._path)
         self._refusals, self.refused = 0, None
+        self.synced.set()
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next attempt; not so long if somebody who wants to catch up was answered meanwhile."""
@@ -284,7 +286,6 @@ class Informer(Generic[T]):
         self._resource_version = page.resource_version
         self.lists += 1
         self._note_allowed()
-        self.synced.set()
         self.answered.set()
 
     async def _list_page(self, params: dict[str, str | int]) -> tuple[Page[T], int]:

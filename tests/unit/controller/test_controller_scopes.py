@@ -16,6 +16,8 @@ from tradewind.kube.backoff import Backoff
 
 pytestmark = pytest.mark.unit
 
+TASK = {"name": "load", "image": "busybox", "args": ["load"]}
+
 
 @pytest.fixture
 async def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -40,6 +42,17 @@ def forbid(cluster: MemoryCluster, what: str) -> Callable[[], None]:
 
     cluster.before_request = before
     return lambda: setattr(cluster, "before_request", lambda request: None)
+
+
+def blind(cluster: MemoryCluster, namespace: str, plural: str) -> Callable[[], None]:
+    """A kind may not be seen there any more, though it was; until the answer is called."""
+    allow = forbid(cluster, f"/namespaces/{namespace}/{plural}")
+    for informer in cluster.controller.cluster.informers:
+        if (informer.namespace, informer.resource.plural) == (namespace, plural):
+            informer._resource_version = ""
+    for watch in list(cluster.server.watches):
+        watch.end()
+    return allow
 
 
 def refused(cluster: MemoryCluster) -> dict[tuple[str, str], float]:
@@ -142,18 +155,42 @@ async def test_where_nothing_can_be_seen_nobody_leads(cluster: MemoryCluster) ->
 async def test_a_right_that_is_lost_later_is_named_and_comes_back(cluster: MemoryCluster) -> None:
     await cluster.start(namespaces=("ns", "other"))
     await cluster.wait_phase("in-ns", "Succeeded")
-    allow = forbid(cluster, "/namespaces/other/pools")
-    [informer] = [
-        each
-        for each in cluster.controller.cluster.informers
-        if (each.namespace, each.resource.plural) == ("other", "pools")
-    ]
-    informer._resource_version = ""
-    for watch in list(cluster.server.watches):
-        watch.end()
+    allow = blind(cluster, "other", "pools")
     await cluster.eventually(cluster.controller.left_out, "it is named")
     cluster.run("sales", "later")
     await cluster.wait_phase("later", "Succeeded")
     await cluster.controller.cluster.catch_up()  # a new leader leads all the same
     allow()
     await cluster.eventually(lambda: cluster.controller.left_out() is None, "it can be seen again")
+
+
+@pytest.mark.parametrize("kind", ["dagruns", "pods"])
+async def test_a_new_leader_does_nothing_where_it_cannot_see_any_more(cluster: MemoryCluster, kind: str) -> None:
+    cluster.stays.add("late")
+    await cluster.start(namespaces=("ns", "other"))
+    with cluster.within("other"):
+        await cluster.wait_phase("in-other", "Succeeded")
+        cluster.dag("two", tasks=[TASK, {**TASK, "name": "after", "dependsOn": ["load"]}])
+        cluster.run("two", "late")
+        [pod] = await cluster.eventually(
+            lambda: [name for name in cluster.names("pods") if name.startswith("late-")], "it has a Pod"
+        )
+        await cluster.eventually(lambda: cluster.status("dagruns", "late").get("tasks"), "its status says so")
+        allow = blind(cluster, "other", kind)
+        await cluster.eventually(cluster.controller.left_out, "it is named")
+        # Somebody else leads meanwhile: the task ends, and the run is stopped.
+        cluster.controller._stopped_leading()
+        cluster.patch("dagruns", "late", subresource="status", status={"phase": "Failed", "reason": "Stopped"})
+        cluster.kubelet(pod, "late")
+        cluster.controller._started_leading()
+        with cluster.within("ns"):
+            cluster.run("sales", "meanwhile")
+            await cluster.wait_phase("meanwhile", "Succeeded")
+        assert [name for name in cluster.names("pods") if name.startswith("late-")] == [pod]
+        cluster.run("sales", "later")
+        await asyncio.sleep(0.2)
+        assert cluster.status("dagruns", "later") == {}
+        allow()
+        await cluster.wait_phase("later", "Succeeded")
+        assert cluster.status("dagruns", "late")["phase"] == "Failed"
+        assert [name for name in cluster.names("pods") if name.startswith("late-")] == [pod]
