@@ -186,6 +186,10 @@ class Invariants:
             # Neither can know what the other starts at this moment.
             self._contested[_uid(document)] = None
             return
+        if self.world.loop.time() < self.world.little_fits_until + WRITTEN_WITHIN:
+            # A run of which etcd takes no status at all has ended and holds nothing, and nobody can write that until
+            # some time after.
+            return
         active = [pod for pod in self.world.server.all(PODS, document["metadata"]["namespace"]) if self._counts(pod)]
         parallelism = self.world.scenario.parallelism
         if parallelism:
@@ -197,10 +201,8 @@ class Invariants:
         of_dag = [pod for pod in active if pod["metadata"]["labels"][names.LABEL_DAG] == dag]
         runs = {_run_uid(pod): _uid(pod) for pod in [*of_dag, document] if not self._is_of_backfill(pod)}
         begun = (self.runs.get(try_id.run_uid, {}).get("status") or {}).get("startedAt")
-        # One that has begun goes on, however low the limit is set meanwhile. One of which etcd takes no status at all
-        # has ended, and nobody can write that until some time after.
-        untold = self.world.loop.time() < self.world.little_fits_until + WRITTEN_WITHIN
-        if not begun and not self._is_of_backfill(document) and not untold:
+        # One that has begun goes on, however low the limit is set meanwhile.
+        if not begun and not self._is_of_backfill(document):
             self._check_limit("maxActiveRuns", self._limit(f"runs {dag}"), document, dict.fromkeys(runs.values(), 1))
         pool, _ = self.world.pool_of(document)
         slots = {_uid(pod): self.world.pool_of(pod)[1] for pod in active if self.world.pool_of(pod)[0] == pool}
