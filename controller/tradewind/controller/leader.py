@@ -394,7 +394,7 @@ class Leader:
             log.error("an error of the engine, which changed nothing: %s", fault)
         for begun in plan.begun:
             log.info("DagRun %s/%s of Dag %s starts", begun.namespace, begun.name, begun.dag, extra=_about(begun))
-        self._each(plan.changed, self.runs.mark)
+        self._each(plan.changed, self.runs.schedule_status_write)
         self._each([plan], self.past.carry_out)
         self._each(plan.waits, self.waits.begin)
         self._each([plan.changed], self.waits.runs_changed)

@@ -7,7 +7,7 @@ from memory_cluster import MemoryCluster
 
 from tradewind.controller.dags import dags
 from tradewind.controller.pods import tries
-from tradewind.controller.runs import requests, runs, status_pace
+from tradewind.controller.runs import requests, status_pace, status_writer
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryCluste
     background fails the test, unless that says that it expects it."""
     monkeypatch.setattr(dags, "WRITE_EVERY", 0.02)
     monkeypatch.setattr(status_pace, "LONGEST_PAUSE", 0.02)
-    monkeypatch.setattr(runs, "FIRST_WRITE_AFTER", 0.01)
+    monkeypatch.setattr(status_writer, "FIRST_WRITE_AFTER", 0.01)
     cluster = MemoryCluster()
     await cluster.start()
     yield cluster

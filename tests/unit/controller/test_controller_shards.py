@@ -14,7 +14,7 @@ from apiserver import Request
 from tradewind.api.shards import Shard, bucket_of
 from tradewind.cache.cluster import Cluster
 from tradewind.controller.dags import dags
-from tradewind.controller.runs import runs, status_pace
+from tradewind.controller.runs import status_pace, status_writer
 
 pytestmark = pytest.mark.unit
 
@@ -57,7 +57,7 @@ class Halves:
 async def halves(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Halves]:
     monkeypatch.setattr(dags, "WRITE_EVERY", 0.02)
     monkeypatch.setattr(status_pace, "LONGEST_PAUSE", 0.02)
-    monkeypatch.setattr(runs, "FIRST_WRITE_AFTER", 0.01)
+    monkeypatch.setattr(status_writer, "FIRST_WRITE_AFTER", 0.01)
     halves = Halves()
     yield halves
     await halves.stop()

@@ -15,9 +15,10 @@ from tradewind.aio import background
 from tradewind.aio.background import Background
 from tradewind.controller import leader
 from tradewind.controller.dags.failure_limits import FailureLimits
-from tradewind.controller.runs import load_queue, runs
+from tradewind.controller.runs import load_queue, status_writer
 from tradewind.controller.runs.load_queue import AT_ONCE, LoadQueue
-from tradewind.controller.runs.runs import Runs
+from tradewind.controller.runs.loading import RunLoader
+from tradewind.controller.runs.status_writer import StatusWriter
 from tradewind.engine.run.state import RunState
 from tradewind.kube.clock import SystemClock
 
@@ -286,14 +287,14 @@ async def test_a_status_whose_writing_fails_is_written_later(
 ) -> None:
     cluster.failures_expected = True
     failures = iter([True, True])
-    whole = Runs._write
+    whole = StatusWriter._write
 
-    async def write(self: Runs, record: Any) -> Any:
+    async def write(self: StatusWriter, record: Any) -> Any:
         if next(failures, False):
             raise KeyError("poison")
         return await whole(self, record)
 
-    monkeypatch.setattr(Runs, "_write", write)
+    monkeypatch.setattr(StatusWriter, "_write", write)
     cluster.dag("d")
     cluster.run("d", "r")
     await cluster.wait_phase("r", "Succeeded")
@@ -397,13 +398,13 @@ async def test_nobody_waits_for_news_of_a_run_that_is_written(cluster: MemoryClu
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Names of runs in the order in which they are loaded."""
     order: list[str] = []
-    whole = Runs._add
+    whole = RunLoader.schedule
 
-    def add(self: Runs, key: Any, *arguments: Any) -> None:
+    def add(self: RunLoader, key: Any, *arguments: Any) -> None:
         order.append(key[1])
         whole(self, key, *arguments)
 
-    monkeypatch.setattr(Runs, "_add", add)
+    monkeypatch.setattr(RunLoader, "schedule", add)
     return order
 
 
@@ -470,7 +471,7 @@ class Stepped(SystemClock):
 
 async def test_a_clock_that_is_set_forward_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leader, "LOOK_AGAIN", 0.2)
-    monkeypatch.setattr(runs, "FIRST_WRITE_AFTER", 0.01)
+    monkeypatch.setattr(status_writer, "FIRST_WRITE_AFTER", 0.01)
     clock = Stepped()
     cluster = MemoryCluster(clock)
     await cluster.start()

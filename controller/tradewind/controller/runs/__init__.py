@@ -1,6 +1,9 @@
 """DagRuns: loading them, writing their status, carrying out requests.
 
 runs.py           the runs that are scheduled here
+loading.py        loads them from their status and their Pods
+status_writer.py  writes their status
+table.py          their records, and the newest that is known of a run
 events.py         what becomes of runs, told to others
 load_queue.py     which runs are loaded next, and how many at once
 record.py         what is kept of a run beside the run itself

@@ -42,7 +42,7 @@ class Record:
     """Seconds for which the last write of its status counts."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while its status is written: by its writer, or by what is asked of the run."""
-    held: bool = False
+    frozen: bool = False
     """While true nothing of it starts: what is asked of it is being carried out."""
     over: set[str] = field(default_factory=set)
     """Names of Pods that wait for their result to be in status before they are let go."""

@@ -185,7 +185,7 @@ class Requests:
         """Another controller has written the status, or we have and nobody told us: go on from there."""
         spec, _ = parse_spec(asked.found)
         if asked.ended or spec is None:
-            self._runs.load_anew(record, asked.found)
+            self._runs.load_again(record, asked.found)
             return
         revision = await self._versions.of(asked.found, spec, asked.status)
         info = self._versions.info(asked.found, spec, asked.status, revision, self._clock.now())
@@ -203,11 +203,11 @@ class Requests:
                 outcome = await self._decide(asked, spec, record)
             outcome = _with_generation(asked, outcome)
             if record is not None:
-                self._runs.hold(record, True)
+                self._runs.freeze(record, True)
             version, outcome = await self._write_what_fits(asked, outcome)
         finally:
             if record is not None:
-                self._runs.hold(record, False)
+                self._runs.freeze(record, False)
         if version is None:
             return
         asked.found.metadata.resource_version = version
@@ -254,7 +254,7 @@ class Requests:
             with working_on("DagRun", asked.key):
                 work = self._work_on(asked, record, version, newer if latest else None, now)
                 if record is not None:
-                    self._runs.hold(record, True)
+                    self._runs.freeze(record, True)
             decision = await asyncio.to_thread(work)
         return Outcome.of(decision, revision, newest)
 

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import msgspec
-
 from tradewind.api import names
 from tradewind.api.conditions import with_times
 from tradewind.api.times import format_time
@@ -39,10 +37,6 @@ class UnscheduledRuns:
         self._client, self._writer, self._cluster = term.client, term.writer, term.cluster
         self._recorder, self._clock = term.recorder, term.clock
         self._events, self._in_turn = events, in_turn
-
-    async def read(self, key: Key) -> DagRunObject:
-        """A run as it is now."""
-        return msgspec.json.decode(await self._client.request_bytes("GET", DAGRUNS.path(*key)), type=DagRunObject)
 
     async def claim(self, key: Key, found: DagRunObject, dag_name: str) -> None:
         """A run that a person made gets the label and the owner that the schedule's runs are born with."""
