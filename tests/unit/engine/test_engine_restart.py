@@ -9,6 +9,7 @@ import pytest
 from engine_world import START, World, dag, run_info, task
 
 from tradewind.engine.run import known_tries
+from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
@@ -338,3 +339,12 @@ def test_has_result_tells_when_a_pod_may_go() -> None:
     assert run.has_result(TryKey("nope", None, 1))
     world.fail("b")
     assert all(run.has_result(TryKey("b", None, number)) for number in (1, 2))
+
+
+def test_a_run_of_many_tasks_is_restored_in_pieces() -> None:
+    world = World(*(task(f"t{number}") for number in range(1200)))
+    world.succeed("t0")
+    status = world.run.status()
+    run = RunState(world.run.info, world.dag, Slots(), status=status, unfold=False)
+    assert len(list(run.unfold())) >= 6
+    assert known(run.status()) == known(status)

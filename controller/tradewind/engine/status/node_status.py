@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Key = TypeVar("Key", TaskState, int)
 AT_ONCE = 500
-"""Instances that are restored in one piece."""
+"""Instances, or tasks, that are restored in one piece."""
 MAX_DUE = 200
 """Different moments at which instances go on by themselves; more are rounded up until so many are left."""
 _FIRST_TOLD = {state: place for place, state in enumerate((TaskState.RUNNING, TaskState.QUEUED, TaskState.SCHEDULED))}

@@ -95,6 +95,8 @@ def _restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> Iterator[
         if entry is not None and "count" not in entry:
             node.whole.restore(entry)
             node_status.restore_earlier(node, entry)
+        if node.position % node_status.AT_ONCE == 0:
+            yield
     for node in run.nodes:
         count = entries.get(node.task.name, {}).get("count") or run.group_sizes.get(node.task.mapped_group or "")
         if count and not node.whole.finished:
@@ -103,6 +105,8 @@ def _restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> Iterator[
         entry = entries.get(node.task.name)
         if entry is not None:
             yield from _restore_node(run, node, entry)
+        if node.position % node_status.AT_ONCE == 0:
+            yield
 
 
 def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> Iterator[None]:
