@@ -106,3 +106,18 @@ def test_what_the_docs_have_argo_cd_look_at_is_there() -> None:
     checks = yaml.safe_load(manifest)["data"]
     asked = {kind.rpartition("_")[2]: set(re.findall(r'type == "(\w+)"', lua)) for kind, lua in checks.items()}
     assert asked == {"Dag": {"Ready"}, "DagRun": {"Complete", "Failed"}}
+
+
+async def test_events_are_warnings_where_something_failed(cluster: MemoryCluster) -> None:
+    cluster.dag("d")
+    cluster.run("d", "good")
+    cluster.run("d", "bad", fails=True)
+    await cluster.wait_phase("good", "Succeeded")
+    await cluster.wait_phase("bad", "Failed")
+
+    def kinds(run: str) -> dict[str, str]:
+        return {event["reason"]: event["type"] for event in cluster.events("DagRun", run)}
+
+    await cluster.eventually(lambda: "Succeeded" in kinds("good") and "Failed" in kinds("bad"), "both are told of")
+    assert kinds("good") == {"Succeeded": "Normal"}
+    assert set(kinds("bad").values()) == {"Warning"}

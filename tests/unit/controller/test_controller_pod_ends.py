@@ -11,7 +11,7 @@ from kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
 from memory_cluster import Json, MemoryCluster, is_ended
 
 from tradewind.cache.resources import PodObject
-from tradewind.controller.pods import ends
+from tradewind.controller.pods import ends, leftovers
 from tradewind.controller.pods.ends import PodEnds, has_begun, sidecars_run
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
 from tradewind.kube.lease import NotLeader
@@ -250,8 +250,6 @@ async def test_a_classic_sidecar(cluster: MemoryCluster, monkeypatch: pytest.Mon
 
 async def test_pods_of_a_run_that_is_over(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A leader dies after it has written the end of a run, before it has ended its Pods."""
-    from tradewind.controller.pods import leftovers
-
     monkeypatch.setattr(leftovers, "LOOK_AFTER", 0.05)
     cluster.stays.add("one")
     cluster.dag("one", runTimeout="1s")
@@ -269,3 +267,24 @@ async def test_pods_of_a_run_that_is_over(cluster: MemoryCluster, monkeypatch: p
     [left] = cluster.all("pods")
     await cluster.eventually(lambda: is_ended(cluster.all("pods")[0]), "the next one ends it")
     assert why(cluster, left["metadata"]["name"]) == "RunEnded"
+
+
+async def test_one_that_is_cleared_up_after_is_not_looked_at_again(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "LOOK_AFTER", 0.02)
+    cluster.dag("one", resultProtection="Finalizer")
+    cluster.run("one", "one")
+    await cluster.wait_phase("one", "Succeeded")
+    await cluster.kill()
+    [name] = cluster.names("pods")
+    cluster.patch("pods", name, metadata={"finalizers": ["tradewind.dev/result"]})
+    asked: list[str] = []
+    cluster.before_request = lambda request: asked.append(f"{request.method} {request.path}")
+    await cluster.start()
+    await cluster.eventually(lambda: not cluster.get("pods", name)["metadata"].get("finalizers"), "it is let go")
+    await asyncio.sleep(0.1)
+    looks = sum(each.startswith("GET") and each.endswith("/dagruns/one") for each in asked)
+    await asyncio.sleep(0.4)
+    assert sum(each.startswith("GET") and each.endswith("/dagruns/one") for each in asked) == looks, "it is done"
+    assert 1 <= looks <= 3

@@ -3,7 +3,9 @@
 from itertools import pairwise
 
 import pytest
+from memory_cluster import MemoryCluster
 
+from tradewind.controller.runs import runs
 from tradewind.controller.runs.status_pace import (
     CLOSEST,
     LONGEST_PAUSE,
@@ -72,3 +74,13 @@ def test_a_write_that_takes_long_for_its_size_waits_for_others_and_counts_less(
     took: float, tasks: int, counts: float
 ) -> None:
     assert cost_of_write(took, tasks) == pytest.approx(counts)
+
+
+async def test_a_write_counts_as_long_as_it_took(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[float] = []
+    monkeypatch.setattr(runs, "cost_of_write", lambda took, tasks: counted.append(took) or 0.0)
+    cluster.dag("d")
+    cluster.run("d", "r")
+    await cluster.wait_phase("r", "Succeeded")
+    await cluster.eventually(lambda: counted, "its status was written")
+    assert all(0 <= took < 30 for took in counted)

@@ -268,6 +268,7 @@ async def test_one_undecodable_object_spoils_no_other(server: FakeApiServer, wat
     await w.until_seen(3)
     assert w.seen[2] == ("DELETED", "other", "x")
     assert w.changes[2].synthetic, "the state is the last that could be read, not the last there was"
+    assert w.informer.malformed == 3, "the bad one, the change and the last state of the other"
     assert w.informer.lists == 1
     # A relist must not take the unreadable state of an object for its absence.
     server.put("good", phase=None)

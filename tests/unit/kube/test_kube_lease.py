@@ -314,3 +314,42 @@ def test_unsafe_durations_are_refused(leases: dict[str, Any]) -> None:
             on_stopped=print,
             renew_deadline=15,
         )
+
+
+async def test_it_is_renewed_a_little_sooner_than_the_retry_period(
+    candidate: Callable[..., Candidate], clock: VirtualClock
+) -> None:
+    """Replicas that began together do not ask together."""
+    slept: list[float] = []
+    sleep = clock.sleep
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(seconds)
+
+    clock.sleep = note  # type: ignore[method-assign]
+    candidate("a", lease_duration=15.0)
+    await clock.advance(200)
+    longest = max(slept)
+    assert len(set(slept)) > 10
+    assert all(0.8 * longest - 0.1 <= seconds <= 2.0 for seconds in slept)
+    assert 200 / len(slept) > 0.85 * longest, "not often sooner than that"
+
+
+async def test_a_request_that_hangs_is_given_up_before_the_lease_is_lost(
+    candidate: Callable[..., Candidate], clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = candidate("a")
+    await clock.advance(0)
+    left: list[tuple[float, float]] = []
+    request = a.client.request
+
+    async def note(method: str, path: str, **options: Any) -> dict[str, Any]:
+        left.append((options["timeout"], a.election._held_until - clock.monotonic()))
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(a.client, "request", note)
+    await clock.advance(30)
+    assert all(timeout <= max(0.001, rest) for timeout, rest in left if rest > 0)
+    assert min(timeout for timeout, _ in left) < 2.0
+    monkeypatch.setattr(a.client, "request", request)

@@ -462,3 +462,14 @@ async def test_slots_are_fewer_while_the_server_asks_for_it(
     client.open[0].fail(ApiError(429, "TooManyRequests", retry_after=1))
     await settle()
     assert writer.slots == 2
+
+
+async def test_32_are_in_flight_unless_told_otherwise(client: ScriptedClient, clock: VirtualClock) -> None:
+    writer = Writer(client, clock=clock)
+    futures = [writer.submit(pod(str(number))) for number in range(40)]
+    await settle()
+    assert len(client.open) == 32
+    while client.open:
+        client.open[0].succeed()
+        await settle()
+    assert all(future.done() for future in futures)
