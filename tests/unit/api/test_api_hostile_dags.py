@@ -197,12 +197,11 @@ def test_a_little_work_is_a_tenth_of_a_second_at_most() -> None:
         assert time.process_time() - started < 0.5
 
 
-@pytest.mark.parametrize("keyword", ["items", "contains"])
-def test_each_item_counts(keyword: str) -> None:
-    schema = {keyword: {"const": 1}, "type": "array"}
+def test_each_item_counts() -> None:
+    schema = {"type": "array", "items": {}}
     assert check_params({"p": schema}, {"p": [1] * 100}, Work(2000)) == []
     with pytest.raises(TooMuchWork):
-        check_params({"p": {"contains": {"const": 1}, "type": "array"}}, {"p": [1] * 3000}, Work(2000))
+        check_params({"p": schema}, {"p": [1] * 3000}, Work(2000))
 
 
 def test_what_people_check_is_not_too_much() -> None:
