@@ -4,7 +4,6 @@ A run is loaded from its status and from what its Pods say (loading.py), which i
 conflict is dealt with. What becomes of it is written into its status (status_writer.py).
 """
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -122,9 +121,8 @@ class Runs:
         """The run is gone, or somebody else ended it."""
         self._scheduler.remove_run(uid)
         record = self._table.remove(key, uid)
-        writer = record.writer if record is not None and not record.state.finished else None
-        if writer is not None and writer is not asyncio.current_task():
-            writer.cancel()
+        if record is not None and not record.state.finished:
+            record.stop_writing()
         self._loader.discard(uid)
         self._wake()
 
