@@ -9,7 +9,7 @@ from commandline import ROOT, Cli
 
 from tradewind.api.mapping import MAX_MAP_LENGTH
 from tradewind.api.resolve import DEFAULT_MAX_MAP_LENGTH
-from tradewind.engine.status.run_status import OUTPUT_BUDGET
+from tradewind.engine.rules.outcome import OUTPUT_BUDGET
 
 pytestmark = pytest.mark.unit
 

@@ -11,10 +11,9 @@ from tradewind.api import templates
 from tradewind.api.connections import connection_prefix
 from tradewind.api.templates import MAX_RENDERED, TOP_LEVEL, references, render
 from tradewind.api.variables import MAX_BYTES, Variables
-from tradewind.engine.rules.outcome import MAX_OUTPUT_BYTES
+from tradewind.engine.rules.outcome import MAX_OUTPUT_BYTES, OUTPUT_BUDGET
 from tradewind.engine.rules.rendering import template_values
 from tradewind.engine.run.run_info import PreviousRuns
-from tradewind.engine.status.run_status import OUTPUT_BUDGET
 
 pytestmark = pytest.mark.unit
 

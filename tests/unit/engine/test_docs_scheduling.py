@@ -13,9 +13,9 @@ from engine_world import World
 from tradewind.api import resolve as defaults
 from tradewind.api.pool import DEFAULT_POOL_SLOTS
 from tradewind.api.validation import validate_dag, validate_pool
+from tradewind.engine.rules.outcome import OUTPUT_BUDGET
 from tradewind.engine.run.states import RunPhase, TaskState
 from tradewind.engine.run.task_instance import MAX_TRIES_KEPT
-from tradewind.engine.status.run_status import OUTPUT_BUDGET
 from tradewind.engine.timetables import timetable_of
 
 pytestmark = pytest.mark.unit

@@ -10,12 +10,11 @@ from engine_world import START
 
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests.audit import REQUESTS_BUDGET, with_record
+from tradewind.engine.rules.branches import _short as short_value
 from tradewind.engine.rules.outcome import MAX_OUTPUT_BYTES, judge
-from tradewind.engine.run.task_instance import shorten
+from tradewind.engine.run.json_size import shorten, stored_size
 from tradewind.engine.run.texts import head, tail
 from tradewind.engine.run.tries import TryEvent, TryReport
-from tradewind.engine.status.size import stored_size
-from tradewind.engine.transitions.skips import _short as short_value
 from tradewind.kube.events import NOTE_LIMIT, _shortened
 
 pytestmark = pytest.mark.unit

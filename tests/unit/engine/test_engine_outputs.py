@@ -6,9 +6,8 @@ import orjson
 import pytest
 from engine_world import World, task
 
-from tradewind.engine.rules.outcome import MAX_OUTPUT_BYTES
+from tradewind.engine.rules.outcome import MAX_OUTPUT_BYTES, OUTPUT_BUDGET
 from tradewind.engine.run.states import TaskState
-from tradewind.engine.status.run_status import OUTPUT_BUDGET
 
 pytestmark = pytest.mark.unit
 

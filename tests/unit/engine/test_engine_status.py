@@ -9,7 +9,8 @@ from engine_world import START, World, run_info, task
 
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.times import format_time, parse_time
-from tradewind.engine.run.task_instance import MAX_TRIES_KEPT, shorten
+from tradewind.engine.run.json_size import shorten
+from tradewind.engine.run.task_instance import MAX_TRIES_KEPT
 from tradewind.engine.run.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit

@@ -13,11 +13,11 @@ from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests import Version, carry_out
 from tradewind.engine.requests.audit import REQUESTS_BUDGET, with_record
-from tradewind.engine.rules.outcome import output_size
+from tradewind.engine.rules.outcome import OUTPUT_BUDGET, output_size
+from tradewind.engine.run.json_size import stored_size
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.status.check import check_status
-from tradewind.engine.status.run_status import OUTPUT_BUDGET
-from tradewind.engine.status.size import SHORT_MESSAGE, shorter, smallest, stored_size
+from tradewind.engine.status.size import SHORT_MESSAGE, shorter, smallest
 
 pytestmark = pytest.mark.unit
 

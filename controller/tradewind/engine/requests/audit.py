@@ -6,8 +6,7 @@ from typing import Any
 
 from tradewind.api.run_request import RunRequest
 from tradewind.api.times import format_time
-from tradewind.engine.run.task_instance import shorten
-from tradewind.engine.status.size import stored_size
+from tradewind.engine.run.json_size import shorten, stored_size
 
 REQUESTS_BUDGET = 64 * 1024
 """Bytes that the requests of a run may have together in status; the oldest are forgotten."""

@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
+from tradewind.engine.run.json_size import stored_size
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.texts import head, tail
 from tradewind.engine.run.tries import StopReason, TryEvent, TryReport
-from tradewind.engine.status.size import stored_size
 
 WHY_LIMIT = 300
 """Characters of a message in an Event."""
 MAX_OUTPUT_BYTES = 4096
 """Longest termination message that Kubernetes keeps."""
+OUTPUT_BUDGET = 256 * 1024
+"""Bytes that the outputs of all tasks of a run may have together in status; etcd takes 1.5 MiB."""
 
 
 _NOT_BEGUN = frozenset({"StartError", "ContainerCannotRun"})

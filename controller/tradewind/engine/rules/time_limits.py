@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.api.duration import format_duration
 from tradewind.api.times import format_time
+from tradewind.engine.rules import pokes
 from tradewind.engine.rules.outcome import Outcome, judge_stopped
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import HeldBy, StopReason, TryEvent, TryReport
-from tradewind.engine.transitions import sensors
 
 if TYPE_CHECKING:
     from tradewind.engine.run.state import RunState
@@ -24,7 +24,7 @@ def limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
     """Why the current try has to end, if it has been queued or running for too long."""
     task = instance.task
     if instance.container_started_at:
-        if task.sensor is not None and (why := sensors.gave_up(instance, now)):
+        if task.sensor is not None and (why := pokes.gave_up(instance, now)):
             return why
         if task.timeout and instance.container_started_at + task.timeout <= now:
             return StopReason("Timeout", f"ran longer than timeout ({format_duration(task.timeout)})")
@@ -49,7 +49,7 @@ def end_of_stopped(instance: TaskInstance) -> Outcome | None:
     why = instance.stop
     if why is None:
         return None
-    return sensors.end_of(instance, why) if why.reason == sensors.TIMEOUT else judge_stopped(why)
+    return pokes.end_of(instance, why) if why.reason == pokes.TIMEOUT else judge_stopped(why)
 
 
 def told_when_ended(instance: TaskInstance, why: StopReason, finished: datetime) -> StopReason:
@@ -79,18 +79,6 @@ def start_by(instance: TaskInstance) -> datetime | None:
     task = instance.task
     since = instance.queued_at if task.queued_timeout_set else instance.held_by_itself_since
     return since + task.queued_timeout if since is not None else None
-
-
-def note_held(instance: TaskInstance, told: TryReport, now: datetime) -> None:
-    """A report says what keeps a Pod from starting."""
-    if instance.held_by is HeldBy.GATES and told.held_by is not HeldBy.GATES:
-        instance.queued_at = now
-        instance.touch()
-    instance.held_by = told.held_by
-    if told.held_by is not None:
-        instance.held_by_itself_since = None
-    elif instance.held_by_itself_since is None:
-        instance.held_by_itself_since = min(told.held_since or now, now)
 
 
 def overdue(instance: TaskInstance, report: TryReport, now: datetime) -> StopReason | None:

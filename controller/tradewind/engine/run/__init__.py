@@ -18,5 +18,7 @@ timers.py         when a run has to be looked at again
 slots.py          the ledger of pools
 slot_queue.py     the instances of a run that wait for slots
 ready_queue.py    the same by pool, the highest weight first
+stuck.py          tries that cannot start: their reason in messages and Events
 texts.py          shortens long texts
+json_size.py      the size of JSON in the API server
 """

@@ -31,15 +31,15 @@ from tradewind.engine.run.run_info import Note, RunInfo, Stop, Wait
 from tradewind.engine.run.slot_queue import SlotQueue
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.states import FINISHED_PHASES, RunPhase, TaskState
+from tradewind.engine.run.stuck import Stuck
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.run.timers import Room, Timer, Timers
 from tradewind.engine.run.tries import StopReason, TryKey, TryReport
 from tradewind.engine.status.restore import finish, is_at_rest, restore, restore_tasks, tasks_of
 from tradewind.engine.status.run_status import run_status
-from tradewind.engine.transitions import start, stuck, try_life
-from tradewind.engine.transitions.counting import count_ended, count_more, pair
-from tradewind.engine.transitions.skips import look_behind
+from tradewind.engine.transitions import start, try_life
+from tradewind.engine.transitions.counting import count_ended, count_more, look_behind, pair
 
 
 class RunState:
@@ -91,7 +91,7 @@ class RunState:
         self.output_bytes = 0
         self.group_sizes: dict[str, int] = {}
         """Items of the mapped groups that know theirs."""
-        self.early, self.stuck = EarlyReports(), stuck.Stuck()
+        self.early, self.stuck = EarlyReports(), Stuck()
         self._dirty: dict[tuple[int, int | None], None] = {}
         self.timers, self.queue = Timers(), SlotQueue(self)
         self._stops: list[Stop] = []

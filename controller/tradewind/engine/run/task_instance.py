@@ -6,11 +6,14 @@ from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.api.times import format_time, parse_time
+from tradewind.engine.run.json_size import shorten
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
 from tradewind.engine.run.tries import HeldBy, StopReason, TryKey, instance_name
 
 MAX_TRIES_KEPT = 10
 """Earlier tries of a task in status; the ones before are only counted."""
+TRIES_BUDGET = 2500
+"""Earlier tries that all tasks of a run may have together in status, of some 150 bytes each."""
 MESSAGE_KEPT = 1024
 """Bytes of a message that are kept of an instance of a mapped task that has ended."""
 
@@ -226,9 +229,6 @@ class TaskInstance:
 
 
 _PAST_STATES = {TaskState.SUCCEEDED: "Succeeded", TaskState.SKIPPED: "Skipped"}
-_MOST_BYTES = 6
-_ESCAPED = {**dict.fromkeys('"\\\n\r\t', 2), **dict.fromkeys("<>&\u2028\u2029", _MOST_BYTES)}
-_ELLIPSIS_BYTES = len("…".encode())
 _TIMES = (
     ("scheduled_at", "scheduledAt"),
     ("queued_at", "queuedAt"),
@@ -238,26 +238,3 @@ _TIMES = (
     ("first_poke_at", "firstPokeAt"),
     ("next_poke_at", "nextPokeAt"),
 )
-
-
-def shorten(text: str, limit: int) -> str:
-    """The end of a long text, where a log says what went wrong: at most `limit` bytes as the API server stores it."""
-    if len(text) * _MOST_BYTES <= limit:
-        return text
-    room, start = limit, len(text)
-    cut = start
-    while start:
-        start -= 1
-        room -= _stored_bytes(text[start])
-        if room >= _ELLIPSIS_BYTES:
-            cut = start
-        if room < 0:
-            return "…" + text[cut:]
-    return text
-
-
-def _stored_bytes(character: str) -> int:
-    """Bytes of a character in JSON as Go writes it, which escapes what HTML cannot take."""
-    if character in _ESCAPED:
-        return _ESCAPED[character]
-    return _MOST_BYTES if character < " " else len(character.encode(errors="replace"))

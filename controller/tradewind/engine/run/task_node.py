@@ -17,7 +17,7 @@ from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
 from tradewind.engine.run.task_instance import MESSAGE_KEPT, TaskInstance
 from tradewind.engine.run.tries import StopReason
-from tradewind.engine.trigger_rules import UpstreamCounts
+from tradewind.engine.run.upstream import UpstreamCounts
 
 MAX_DETAILED = 50
 """Instances of a mapped task under way of which status has an entry, and as many of those that did not end well."""

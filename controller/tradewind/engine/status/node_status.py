@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tradewind.api.times import format_time, parse_time
 from tradewind.engine.run.index_map import IndexMap
 from tradewind.engine.run.index_set import IndexSet
+from tradewind.engine.run.json_size import shorten
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
-from tradewind.engine.run.task_instance import MESSAGE_KEPT, shorten
+from tradewind.engine.run.task_instance import MESSAGE_KEPT
 
 if TYPE_CHECKING:
     from tradewind.engine.run.task_instance import TaskInstance

@@ -7,13 +7,13 @@ from tradewind.api.times import parse_time
 from tradewind.engine.rules.outcome import output_size
 from tradewind.engine.rules.time_limits import start_by
 from tradewind.engine.run.states import FINISHED_STATES, RunPhase, TaskState
-from tradewind.engine.run.task_instance import MAX_TRIES_KEPT, TaskInstance
+from tradewind.engine.run.task_instance import MAX_TRIES_KEPT, TRIES_BUDGET, TaskInstance
 from tradewind.engine.run.task_node import DETAILS_BUDGET, MAX_DETAILED, TaskNode
+from tradewind.engine.run.upstream import UpstreamCounts
 from tradewind.engine.status import node_status
-from tradewind.engine.status.run_status import SUSPENDED, TRIES_BUDGET
+from tradewind.engine.status.run_status import SUSPENDED
 from tradewind.engine.transitions import sensors, wait_for
 from tradewind.engine.transitions.counting import count_ended
-from tradewind.engine.trigger_rules import UpstreamCounts
 
 if TYPE_CHECKING:
     from tradewind.engine.run.state import RunState

@@ -13,10 +13,6 @@ if TYPE_CHECKING:
 
 MESSAGE_BUDGET = 200_000
 """Bytes that the messages of all tasks of a run may have together in status, and those of their earlier tries."""
-TRIES_BUDGET = 2500
-"""Earlier tries that all tasks of a run may have together in status, of some 150 bytes each."""
-OUTPUT_BUDGET = 256 * 1024
-"""Bytes that the outputs of all tasks of a run may have together in status; etcd takes 1.5 MiB."""
 
 
 INTERNAL_ERROR = "InternalError"

@@ -6,11 +6,9 @@ What is left away is what nothing that is still to come in the run needs.
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from tradewind.engine.run.graph import Graph
+from tradewind.engine.run.json_size import shorten
 from tradewind.engine.run.states import FINISHED_PHASES, FINISHED_STATES
-from tradewind.engine.run.task_instance import shorten
 
 TOO_LARGE = "StatusTooLarge"
 """Reason of a run that ended since its status does not fit, however short."""
@@ -20,15 +18,6 @@ SHORT_MESSAGE = 80
 _UNTOLD = "the state of its tasks is left out: the DagRun has no room for it"
 _LEFT_AWAY = ("tries", "scheduledAt", "queuedAt")
 """What is not needed of a task that has finished."""
-_ESCAPES = ((b"<", 5), (b">", 5), (b"&", 5), (b"\xe2\x80\xa8", 3), (b"\xe2\x80\xa9", 3), (b"\\b", 4), (b"\\f", 4))
-"""What Go writes as six bytes, which orjson writes as fewer, and how many more that is."""
-
-
-def stored_size(value: Any) -> int:
-    """Bytes of a value in JSON as the API server, written in Go, stores it. Raises TypeError for what cannot be written
-    there: broken surrogates, or nested more than some 250 levels deep."""
-    text = orjson.dumps(value)
-    return len(text) + sum(more * text.count(written) for written, more in _ESCAPES)
 
 
 def shorter(status: Mapping[str, Any], graph: Graph) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 start.py     moves tasks that wait: schedules, skips, expands them
 try_life.py  applies reports and the passing of time to a try
 counting.py  counts finished instances for the tasks downstream
-skips.py     branch and shortCircuit
 sensors.py   sensor
 wait_for.py  waitFor
-stuck.py     tries that cannot start: their reason in messages and Events
 """

@@ -6,9 +6,10 @@ first asked about, from what upstream says, and kept up from then on: a restart 
 
 from typing import TYPE_CHECKING
 
+from tradewind.engine.run.graph import positions
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
-from tradewind.engine.trigger_rules import UpstreamCounts
+from tradewind.engine.run.upstream import UpstreamCounts
 
 if TYPE_CHECKING:
     from tradewind.engine.run.state import RunState
@@ -99,6 +100,15 @@ def _tell_groups(run: "RunState", node: "TaskNode") -> None:
         if any(source.output_task == node.task.name for source in sources):
             for name in group.tasks:
                 run.recheck(run.graph.position[name])
+
+
+def look_behind(run: "RunState", node: "TaskNode", index: int | None) -> None:
+    """A short circuit has said something: look at all that comes after it, in the same mapped group by index."""
+    for position in positions(run.graph.descendants[node.position]):
+        other = run.nodes[position]
+        group = node.task.mapped_group
+        together = bool(other.count) and group is not None and group == other.task.mapped_group
+        run.recheck(position, index if together else None)
 
 
 def _none_yet(run: "RunState", node: "TaskNode") -> UpstreamCounts:

@@ -3,15 +3,16 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tradewind.engine.rules.branches import skipped_by
 from tradewind.engine.rules.mapping import ForEachError, end_without_items, for_each_of, items_of, sources_of
 from tradewind.engine.rules.outcome import Outcome
 from tradewind.engine.rules.rendering import item_values
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Wait
 from tradewind.engine.transitions import try_life
 from tradewind.engine.transitions.counting import alike, counts_of
-from tradewind.engine.transitions.skips import skipped_by
-from tradewind.engine.trigger_rules import End, Run, UpstreamCounts, Wait, evaluate
+from tradewind.engine.trigger_rules import evaluate
 
 if TYPE_CHECKING:
     from tradewind.engine.run.state import RunState

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tradewind.api.duration import format_duration
+from tradewind.engine.rules import pokes
+from tradewind.engine.rules.branches import check_decision
 from tradewind.engine.rules.moments import believable
-from tradewind.engine.rules.outcome import Outcome, as_it_counts, judge, output_size
+from tradewind.engine.rules.outcome import OUTPUT_BUDGET, Outcome, as_it_counts, judge, output_size
 from tradewind.engine.rules.retries import postpone_delay, retry_delay
 from tradewind.engine.rules.time_limits import (
     being_stopped,
     limit_reached,
-    note_held,
     overdue,
     start_by,
     told_when_ended,
@@ -19,10 +20,8 @@ from tradewind.engine.rules.time_limits import (
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.known_tries import instance_of, is_to_come
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
-from tradewind.engine.run.tries import PREEMPTED, StopReason, TryEvent, TryReport
-from tradewind.engine.status.run_status import OUTPUT_BUDGET
+from tradewind.engine.run.tries import PREEMPTED, HeldBy, StopReason, TryEvent, TryReport
 from tradewind.engine.transitions import sensors, wait_for
-from tradewind.engine.transitions.skips import check_decision
 
 if TYPE_CHECKING:
     from tradewind.engine.run.state import RunState
@@ -53,7 +52,7 @@ def report(run: "RunState", told: TryReport, now: datetime) -> None:
         return
     waits_for = known.task.wait_for is not None and known.state is TaskState.UP_FOR_RESCHEDULE
     waiting = (known.state in _WAITING and not waits_for) or known.next_poke_at is not None
-    if attempt > known.attempt or (waiting and not sensors.found_after_all(known, told)):
+    if attempt > known.attempt or (waiting and not pokes.found_after_all(known, told)):
         # A try that this state does not know yet: its Pod was made by a controller that died before it wrote
         # status. It is kept until the run comes to that try, and then taken for what it is.
         if attempt > known.attempt:
@@ -187,14 +186,26 @@ def _progress(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
                 run.timers.set(started + task.timeout, instance)
             run.mark(instance)
     elif instance.container_started_at is None:
-        note_held(instance, told, now)
+        _note_held(instance, told, now)
         due = start_by(instance)
         if due is not None and due != due_before:
             run.timers.set(due, instance)
         if (instance.reason, instance.message) != (told.reason, told.message):
             instance.reason, instance.message = told.reason, told.message
             run.mark(instance)
-        run.stuck.note(run, instance, now)
+        run.stuck.note(instance, run.timers, now)
+
+
+def _note_held(instance: "TaskInstance", told: TryReport, now: datetime) -> None:
+    """A report says what keeps a Pod from starting."""
+    if instance.held_by is HeldBy.GATES and told.held_by is not HeldBy.GATES:
+        instance.queued_at = now
+        instance.touch()
+    instance.held_by = told.held_by
+    if told.held_by is not None:
+        instance.held_by_itself_since = None
+    elif instance.held_by_itself_since is None:
+        instance.held_by_itself_since = min(told.held_since or now, now)
 
 
 def _postpone(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
@@ -211,14 +222,14 @@ def _postpone(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
     instance.postponed_until = now + postpone_delay(instance.postponed)
     instance.reason, instance.message = told.reason, told.message
     if told.reason != "Suspended":
-        run.stuck.note(run, instance, now)
+        run.stuck.note(instance, run.timers, now)
     run.timers.set(instance.postponed_until, instance)
     run.mark(instance)
 
 
 def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
     task = instance.task
-    if sensors.not_yet(instance, told):
+    if pokes.not_yet(instance, told):
         sensors.look_again_later(run, instance, told, now)
         return
     run.queue.discard(instance)
@@ -234,8 +245,8 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
         # Its end had been asked for, which status did not tell: then its exit code means nothing.
         message = f"was asked to end, with exit code {told.exit_code}, and try {instance.number + 1} was made"
         outcome = judge(task, told, StopReason("Timeout", message))
-    if stopped is not None and stopped.reason == sensors.TIMEOUT and outcome.state is TaskState.FAILED:
-        outcome = sensors.end_of(instance, stopped)
+    if stopped is not None and stopped.reason == pokes.TIMEOUT and outcome.state is TaskState.FAILED:
+        outcome = pokes.end_of(instance, stopped)
     outcome = check_decision(run, instance, _within_budget(run, instance, outcome))
     if outcome.lost and _may_be_lost_again(instance, outcome):
         _try_again(run, instance, outcome, now)
@@ -295,7 +306,9 @@ def _within_budget(run: "RunState", instance: "TaskInstance", outcome: Outcome) 
 
 def fire(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     """A timer of the current attempt is due: whichever it was set for, the state says what it means now."""
-    run.stuck.tell(run, instance, now)
+    waits = run.stuck.tell(instance, now)
+    if waits is not None:
+        run.note(None, "TaskWaiting", waits, instance.reason)
     if instance.state is TaskState.UP_FOR_RETRY:
         if instance.retry_at and instance.retry_at <= now:
             schedule(run, instance, now)

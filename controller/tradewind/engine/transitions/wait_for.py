@@ -12,6 +12,7 @@ from tradewind.api.duration import parse_duration
 from tradewind.api.resolve import ResolvedTask
 from tradewind.api.templates import TemplateError
 from tradewind.api.times import parse_time
+from tradewind.engine.rules import pokes
 from tradewind.engine.rules.outcome import Outcome
 from tradewind.engine.rules.rendering import render_field
 from tradewind.engine.run.states import TaskState
@@ -82,10 +83,10 @@ def progress(run: "RunState", instance: "TaskInstance", told: "TryReport") -> No
 
 def wake(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     """A timer of a waiting task is due."""
-    why = sensors.gave_up(instance, now)
+    why = pokes.gave_up(instance, now)
     if instance.next_poke_at is not None and instance.next_poke_at <= now:
         run.finish(instance, Outcome(TaskState.SUCCEEDED), now)
     elif why is not None:
-        run.finish(instance, sensors.end_of(instance, why), now)
+        run.finish(instance, pokes.end_of(instance, why), now)
     else:
         sensors.set_timers(run, instance)

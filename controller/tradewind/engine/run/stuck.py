@@ -3,15 +3,12 @@ Event for each reason."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from tradewind.api.duration import format_duration
 from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.texts import head
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.timers import Timers
 
 TOLD_AFTER = timedelta(seconds=30)
 """How long a try waits before there is an Event: many waits are over by then."""
@@ -22,7 +19,7 @@ _NOT_STARTED = frozenset({TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNI
 
 @dataclass(slots=True)
 class _Entry:
-    instance: "TaskInstance"
+    instance: TaskInstance
     attempt: tuple[int, int]
     since: datetime
     text: str = ""
@@ -42,7 +39,7 @@ class Stuck:
         self._entries: dict[tuple[int, int], _Entry] = {}
         self._told: set[str] = set()
 
-    def note(self, run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+    def note(self, instance: TaskInstance, timers: Timers, now: datetime) -> None:
         """A try that has not started has another reason, or none any more."""
         place = _place(instance)
         if not instance.reason:
@@ -51,17 +48,17 @@ class Stuck:
         entry = self._entries.get(place)
         if entry is None or entry.attempt != instance.attempt or entry.instance is not instance:
             entry = self._entries[place] = _Entry(instance, instance.attempt, now)
-            run.timers.set(now + TOLD_AFTER, instance)
+            timers.set(now + TOLD_AFTER, instance)
         why = ": ".join(part for part in (instance.reason, instance.message) if part)
         entry.text = f"{instance.name} waits: {head(why, SHOWN)}"
 
-    def tell(self, run: "RunState", instance: "TaskInstance", now: datetime) -> None:
-        """A timer of an instance is due: is there something to be told of it?"""
+    def tell(self, instance: TaskInstance, now: datetime) -> str | None:
+        """A timer of an instance is due: what there is to tell of it, once for each reason."""
         entry, reason = self._entries.get(_place(instance)), instance.reason
         if entry is None or not entry.waits or now < entry.since + TOLD_AFTER or not reason or reason in self._told:
-            return
+            return None
         self._told.add(reason)
-        run.note(None, "TaskWaiting", f"for {format_duration(TOLD_AFTER)}, {entry.text}", reason)
+        return f"for {format_duration(TOLD_AFTER)}, {entry.text}"
 
     @property
     def message(self) -> str | None:
@@ -70,5 +67,5 @@ class Stuck:
         return self._entries[min(self._entries)].text if self._entries else None
 
 
-def _place(instance: "TaskInstance") -> tuple[int, int]:
+def _place(instance: TaskInstance) -> tuple[int, int]:
     return instance.position, -1 if instance.index is None else instance.index

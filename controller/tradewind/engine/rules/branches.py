@@ -7,7 +7,6 @@ tasks behind it.
 from typing import TYPE_CHECKING, Any
 
 from tradewind.engine.rules.outcome import Outcome
-from tradewind.engine.run.graph import positions
 from tradewind.engine.run.states import TaskState
 
 if TYPE_CHECKING:
@@ -34,15 +33,6 @@ def skipped_by(run: "RunState", node: "TaskNode", index: int | None) -> Outcome 
         elif node.position in not_followed(run, position, output):
             return Outcome(TaskState.SKIPPED, "NotFollowed", f"branch {decider.task.name!r} did not choose it")
     return None
-
-
-def look_behind(run: "RunState", node: "TaskNode", index: int | None) -> None:
-    """A short circuit has said something: look at all that comes after it, in the same mapped group by index."""
-    for position in positions(run.graph.descendants[node.position]):
-        other = run.nodes[position]
-        group = node.task.mapped_group
-        together = bool(other.count) and group is not None and group == other.task.mapped_group
-        run.recheck(position, index if together else None)
 
 
 def not_followed(run: "RunState", branch: int, output: Any) -> frozenset[int]:
