@@ -14,6 +14,7 @@ import pstats
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +27,8 @@ from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Scheduler, Start
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 INFO = RunInfo("ns", "run", "uid", "d", "Manual", NOW, NOW, NOW)
@@ -86,7 +89,7 @@ class Bench:
         self.scheduler = Scheduler()
         self.scheduler.set_pool("ns", "default", -1)
         self.started: list[Start] = []
-        self.run = RunState(INFO, resolved, self.scheduler.slots, status=status, graph=self.graph)
+        self.run = load(INFO, resolved, self.scheduler.slots, status=status, graph=self.graph)
         self.scheduler.add_run(self.run)
         self.plan()
 
@@ -167,11 +170,11 @@ def plain_runs() -> None:
         bench = Bench(resolved, graph=graph)
         mean, slowest = spread(bench.steps(10**9, well))
         line("a step, on average", mean, 10, f"; 99 of 100 within {slowest:.3f} ms")
-        line("status()", best(bench.run.status), 10)
+        line("status()", best(partial(run_status, bench.run)), 10)
         half = Bench(resolved, graph=graph)
         for step in half.steps(500, well):
             step()
-        status = orjson.loads(orjson.dumps(half.run.status()))
+        status = orjson.loads(orjson.dumps(run_status(half.run)))
         line("restored half-way", best(lambda r=resolved, s=status, g=graph: Bench(r, s, g)), 10)
 
 
@@ -197,10 +200,10 @@ def mapped_runs() -> None:
 
 def phase(name: str, bench: Bench) -> None:
     """Status and restart of a run as it is now."""
-    status = bench.run.status()
+    status = run_status(bench.run)
     text = orjson.dumps(status)
     bench.run.nodes[0].whole.touch()
-    line(f"status(), {name}", best(bench.run.status), 20, f"; {len(text) / 1000:.0f} kB")
+    line(f"status(), {name}", best(partial(run_status, bench.run)), 20, f"; {len(text) / 1000:.0f} kB")
     if not bench.run.finished:
         line("  restored", best(lambda: Bench(bench.dag, orjson.loads(text), bench.graph)), 20)
 

@@ -41,6 +41,9 @@ from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.schedule.due import upcoming
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.status.check import UnusableStatus, check_status
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
+from tradewind.engine.transitions import try_lifecycle
 from tradewind.kube.decoding import MalformedStream, decoder_for
 from tradewind.kube.errors import ApiError
 
@@ -145,7 +148,7 @@ def status(make: Maker) -> None:
     except (UnusableStatus, TypeError):  # TypeError: orjson's, for what is no JSON
         return
     run = _play(make, _resolved(2), status=read)
-    check_status(orjson.loads(orjson.dumps(run.status())))
+    check_status(orjson.loads(orjson.dumps(run_status(run))))
 
 
 def index_set(make: Maker) -> None:
@@ -272,14 +275,14 @@ def _play(make: Maker, dag: ResolvedDag, status: Any = None) -> RunState:
     """Run a Dag for a while, its tasks ending as chance will have it."""
     info = RunInfo("ns", "r", "u", "d", "Manual", NOW, NOW, NOW, params={"rows": [1, 2], "region": "eu"})
     scheduler = Scheduler()
-    run = RunState(info, dag, scheduler.slots, status=status)
+    run = load(info, dag, scheduler.slots, status=status)
     scheduler.add_run(run)
     now = NOW
     for _ in range(STEPS):
         for start in scheduler.plan(now).starts:
             _start(make, run, start.key, now)
         now += timedelta(minutes=5)
-    orjson.dumps(run.status())
+    orjson.dumps(run_status(run))
     scheduler.remove_run("u")
     assert scheduler.slots.active == 0
     return run
@@ -299,7 +302,7 @@ def _start(make: Maker, run: RunState, key: Any, now: datetime) -> None:
         code = make.random.choice([0, 0, 0, 1, 99, 255, 2**31])
         printed = make.text() if make.random.random() < 0.3 else _json(make)
         report = TryReport(key.task, key.number, TryEvent.ENDED, exit_code=code, output=printed[:5000], **said)
-    run.report(report, now)
+    try_lifecycle.report(run, report, now)
 
 
 def _json(make: Maker) -> str:

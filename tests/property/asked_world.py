@@ -14,6 +14,8 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryKey
 from tradewind.engine.scheduler import Start
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
 
 Instance = tuple[str, str, int | None]
 """(run, task, index)"""
@@ -31,15 +33,15 @@ class AskedWorld(World):
         """Carry out a request; None if it was dealt with before."""
         self.write()
         run = self.runs[name]
-        if is_known(run.status(), request.id):
+        if is_known(run_status(run), request.id):
             return None
         self.log.append(f"{name}: {request.model_dump(exclude_none=True, by_alias=True)}")
         made: dict[tuple[str, int | None], int] = {}
         for of, key in self.pods:
             if of == name:
                 made[key.task, key.index] = max(key.number, made.get((key.task, key.index), 0))
-        decision = carry_out(request, run.status(), Version(run.info, self.dag, run.graph), made=made, now=self.now)
-        after = RunState(run.info, self.dag, Slots(), status=decision.status)
+        decision = carry_out(request, run_status(run), Version(run.info, self.dag, run.graph), made=made, now=self.now)
+        after = load(run.info, self.dag, Slots(), status=decision.status)
         self._note_cleared(name, after)
         self.stored[name] = decision.status
         self._end_pods(name, after)

@@ -24,6 +24,9 @@ from tradewind.engine.run.states import FINISHED_STATES, TaskState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Plan, Scheduler, Start
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
+from tradewind.engine.transitions import run_lifecycle, try_lifecycle
 from tradewind.engine.trigger_rules import Run
 
 PodKey = tuple[str, TryKey]
@@ -96,17 +99,17 @@ class Controller:
         for index, name in enumerate(world.names):
             date = logical_date(index)
             info = RunInfo("ns", name, name, "d", "Manual", date, date, date)
-            run = RunState(info, world.dag, self.scheduler.slots, status=world.stored[name])
+            run = load(info, world.dag, self.scheduler.slots, status=world.stored[name])
             self.runs[name] = run
             if run.finished:
                 continue
             reports = [pod.report() for key, pod in world.pods.items() if key[0] == name]
             if not run.started_at and any(is_news(run, each.key) for each in reports):
-                run.begin(world.now)
+                run_lifecycle.begin(run, world.now)
             for each in reports:
-                run.report(each, world.now)
+                try_lifecycle.report(run, each, world.now)
             require(not run.missing(each.key for each in reports), "a Pod of ours is missing")
-            run.advance(world.now)
+            run_lifecycle.advance(run, world.now)
             self.scheduler.add_run(run)
 
     def snapshot(self) -> dict[str, Any]:
@@ -289,7 +292,7 @@ class World:
     def write(self) -> None:
         """Store the status of every run; what was stored is never taken back."""
         for name, run in self.runs.items():
-            before, after = self.stored[name], run.status()
+            before, after = self.stored[name], run_status(run)
             DagRunStatus.model_validate(after)
             require(done(before) <= done(after), f"{name}: done went from {before.get('done')} to {after['done']}")
             ended = {entry["name"]: ends(entry) for entry in after["tasks"]}

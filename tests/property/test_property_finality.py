@@ -17,10 +17,11 @@ from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests import Version, carry_out
 from tradewind.engine.run.graph import Graph
 from tradewind.engine.run.run_info import RunInfo
-from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
 from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Scheduler
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
 
 pytestmark = pytest.mark.property
 
@@ -67,7 +68,7 @@ class World:
     def load(self, status: dict[str, Any]) -> None:
         """A controller that knows nothing but the status."""
         self.scheduler = Scheduler()
-        self.run = RunState(INFO, self.dag, self.scheduler.slots, status=status)
+        self.run = load(INFO, self.dag, self.scheduler.slots, status=status)
         if not self.run.finished:
             self.scheduler.add_run(self.run)
         self.plan()
@@ -90,7 +91,7 @@ class World:
             if instance.state in FINISHED_STATES:
                 self.ended[instance.name] = instance.state
         total = sum(node.count or 1 for node in self.run.nodes)
-        assert self.run.status()["done"] == f"{finished}/{total}"
+        assert run_status(self.run)["done"] == f"{finished}/{total}"
         assert not self.run.finished or finished == total
 
     def tell(self, key: TryKey, event: TryEvent, code: int | None) -> None:
@@ -101,7 +102,7 @@ class World:
     def mark(self, name: str, state: str, number: int) -> None:
         request = RunRequest.model_validate({"id": f"r{number}", "type": "Mark", "tasks": [name], "state": state})
         version = Version(INFO, self.dag, Graph.of(self.dag.tasks))
-        decision = carry_out(request, self.run.status(), version, now=self.now)
+        decision = carry_out(request, run_status(self.run), version, now=self.now)
         if decision.applied:
             self.ended = {}
             self.load(decision.status)
@@ -124,7 +125,7 @@ def test_what_has_finished_stays_as_it_is(dag: ResolvedDag, seed: int) -> None:
                 dag.tasks[number // 10 % len(dag.tasks)].name, ("Succeeded", "Skipped", "Failed")[number % 3], step
             )
         elif what == 6:
-            world.load(world.run.status())
+            world.load(run_status(world.run))
         else:
             world.now += timedelta(seconds=(1, 3, 8, 25)[number // 10 % 4])
             world.plan()

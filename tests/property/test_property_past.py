@@ -20,6 +20,9 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Scheduler
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
+from tradewind.engine.transitions import run_lifecycle
 
 pytestmark = pytest.mark.property
 
@@ -100,9 +103,9 @@ class Cluster:
                     self.index.note(ActiveRun.of(self.info(other)))
             self.index.completed(run.dag, line)
         self.answer(run)
-        state = RunState(self.info(number), self.dag, self.scheduler.slots, status=self.stored[number])
+        state = load(self.info(number), self.dag, self.scheduler.slots, status=self.stored[number])
         self.scheduler.introduce(state)
-        state.advance(START)
+        run_lifecycle.advance(state, START)
         self.loaded[number] = state
         self.scheduler.add_run(state)
 
@@ -120,7 +123,7 @@ class Cluster:
         self.finish_writing()
         state = self.loaded.pop(number, None)
         if state is not None:
-            self.stored[number] = state.status()
+            self.stored[number] = run_status(state)
             self.scheduler.remove_run(state.info.uid)
             self.plan()
             self.do_load(number)
@@ -145,7 +148,7 @@ class Cluster:
 
     def do_restart(self, _: int) -> None:
         self.finish_writing()
-        self.stored |= {number: state.status() for number, state in self.loaded.items()}
+        self.stored |= {number: run_status(state) for number, state in self.loaded.items()}
         numbers = list(self.loaded)
         self.start()
         for number in numbers:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from scenarios import Case, Scenario, scenarios
 from test_property_runs import DISTURBANCES, MOST_STEPS, Choices, choices, ends
 
+from tradewind.engine.status.run_status import run_status
+
 pytestmark = pytest.mark.property
 
 ENOUGH_RERUNS = 12
@@ -53,7 +55,7 @@ def ask_twice(world: AskedWorld, asked: Asked) -> None:
     assert world.ask(run, what) is not None
     assert world.ask(run, what) is None
     world.take_over()
-    assert [record["id"] for record in world.runs[run].status()["requests"]].count(what.id) == 1
+    assert [record["id"] for record in run_status(world.runs[run])["requests"]].count(what.id) == 1
     assert world.ask(run, what) is None
 
 
@@ -129,7 +131,7 @@ def test_anything_may_be_asked_at_any_moment(data: st.DataObject, scenario: Scen
     for name, run in world.runs.items():
         assert run.finished, f"{name} has not ended: {[(i.name, i.state.value) for i in run if not i.finished]}"
         assert run.unfinished == 0
-        status = run.status()
+        status = run_status(run)
         assert status["done"] == f"{run.total}/{run.total}"
         assert all(entry["state"] != "None" for entry in status["tasks"])
         for record in status.get("requests", ()):

@@ -101,7 +101,7 @@ def test_small_dags_with_many_disturbances(scenario: Scenario, numbers: list[int
 @given(scenario=scenarios(most_tasks=5), numbers=choices)
 def test_status_need_not_tell_of_single_instances(scenario: Scenario, numbers: list[int]) -> None:
     """Of most of thousands it does not."""
-    with patch("tradewind.engine.status.restore.MAX_DETAILED", 1):
+    with patch("tradewind.engine.run.task_node.MAX_DETAILED", 1):
         check_end(play(scenario, numbers, disturbances=["write and die"] * 8))
 
 

@@ -16,6 +16,7 @@ from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.simulation import SimulatedRun, SimulatedTry
+from tradewind.engine.status.run_status import run_status
 
 PLAIN_WIDTH = 100
 """Columns where nothing tells how wide a line may be."""
@@ -174,7 +175,7 @@ def _end(run: SimulatedRun, title: str) -> Text:
 
 
 def _reasons(run: SimulatedRun) -> list[Text]:
-    entries = {entry["name"]: entry for entry in run.state.status()["tasks"]}
+    entries = {entry["name"]: entry for entry in run_status(run.state)["tasks"]}
     lines = []
     for instance in run.state:
         entry = entries.get(instance.task.name, {})

@@ -21,6 +21,9 @@ from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.timers import Room
 from tradewind.engine.run.tries import TryKey, TryReport
 from tradewind.engine.schedule.run_queue import RunQueue
+from tradewind.engine.transitions import run_lifecycle, try_lifecycle
+from tradewind.engine.transitions.endings import fail
+from tradewind.engine.transitions.grant import grant
 
 START_AGAIN = timedelta(seconds=60)
 """After how long a try that has slots, and of which nobody has said what became of it, is to be started again: whoever
@@ -156,7 +159,7 @@ class Scheduler:
         """DagRun.spec.suspend of a run is this."""
         run = self.runs.get(uid)
         if run is not None and run.suspended != suspended:
-            run.suspend(suspended)
+            run_lifecycle.suspend(run, suspended)
             self._dirty[uid] = None
             key = _queue_of(run.info)
             self._dirty_dags.add(key)
@@ -167,14 +170,14 @@ class Scheduler:
         """End a run now as Failed, for a reason that its tasks know nothing of."""
         run = self.runs.get(uid)
         if run is not None and not run.finished:
-            run.fail(reason, message, now)
+            fail(run, reason, message, now)
             self._dirty[uid] = None
 
     def report(self, uid: str, report: TryReport, now: datetime) -> None:
         """Something happened to a try of a run."""
         run = self.runs.get(uid)
         if run is not None:
-            run.report(report, now)
+            try_lifecycle.report(run, report, now)
             self._dirty[uid] = None
 
     def active_runs(self, namespace: str, dag: str) -> int:
@@ -227,7 +230,7 @@ class Scheduler:
 
     def _advance(self, uid: str, plan: Plan, now: datetime) -> None:
         run = self.runs[uid]
-        run.advance(now)
+        run_lifecycle.advance(run, now)
         if self._past is not None:
             self._past.advanced(run)
             before = self._past.queued_before(run)
@@ -281,7 +284,7 @@ class Scheduler:
         if self._past is not None:
             self._past.begins(run)
         try:
-            run.begin(now)
+            run_lifecycle.begin(run, now)
         except Exception as error:
             plan.failed.append((run.info, error))
         else:
@@ -317,7 +320,7 @@ class Scheduler:
                 self._queue_up(queue, uid)
                 continue
             try:
-                for instance in run.queue.grant(one=not had_some):
+                for instance in grant(run, one=not had_some):
                     self._start(plan, run, instance, now)
             except Exception as error:
                 plan.failed.append((run.info, error))
@@ -346,9 +349,9 @@ class Scheduler:
     def _queue_up(self, queue: list[tuple[int, bool, tuple[datetime, str, str], str]], uid: str) -> None:
         """Give a run its place among those that want slots, if it does."""
         run = self.runs[uid]
-        weight = run.queue.next_weight
-        if weight is not None:
-            heapq.heappush(queue, (-weight, self._has_some(run), self._order(uid), uid))
+        head = run.queue.head
+        if head is not None:
+            heapq.heappush(queue, (-head.weight, self._has_some(run), self._order(uid), uid))
 
     def _has_some(self, run: RunState) -> bool:
         """Whether any run of the same Dag has slots."""

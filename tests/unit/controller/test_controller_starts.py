@@ -17,6 +17,7 @@ from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Scheduler, Start
+from tradewind.engine.transitions.endings import fail
 
 pytestmark = pytest.mark.unit
 
@@ -74,7 +75,7 @@ async def test_one_that_does_not(bench: Bench) -> None:
 
 
 async def test_nothing_is_made_for_a_try_that_was_given_up_meanwhile(bench: Bench) -> None:
-    asyncio.get_running_loop().call_later(0.01, bench.run.fail, "RunTimeout", "too late", NOW)
+    asyncio.get_running_loop().call_later(0.01, fail, bench.run, "RunTimeout", "too late", NOW)
     asyncio.get_running_loop().call_later(0.02, bench.config_maps.update, {"settings": {"x": "here"}})
     await bench.go(bench.start)
     assert (bench.created, bench.reports) == ([], [])

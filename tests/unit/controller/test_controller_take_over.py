@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tradewind.controller.runs.load_queue import AT_ONCE, LoadQueue
 from tradewind.controller.runs.loading import RunLoader
 from tradewind.controller.runs.status_writer import StatusWriter
 from tradewind.engine.run.state import RunState
+from tradewind.engine.transitions import run_lifecycle, try_lifecycle
 from tradewind.kube.clock import SystemClock
 
 pytestmark = pytest.mark.unit
@@ -188,9 +190,9 @@ async def test_all_that_there_is_is_looked_at_in_slices() -> None:
 # ---- on a cluster
 
 
-def poison(monkeypatch: pytest.MonkeyPatch, method: str, name: str) -> list[int]:
-    """A method of RunState fails for one run until the list is emptied."""
-    whole, left = getattr(RunState, method), [1]
+def poison(monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str, name: str) -> list[int]:
+    """A function of the engine fails for one run until the list is emptied."""
+    whole, left = getattr(module, function), [1]
 
     def fails(state: RunState, *args: Any) -> Any:
         if left and state.info.name == name:
@@ -198,7 +200,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, method: str, name: str) -> list[int]
             raise KeyError("poison")
         return whole(state, *args)
 
-    monkeypatch.setattr(RunState, method, fails)
+    monkeypatch.setattr(module, function, fails)
     return left
 
 
@@ -206,7 +208,7 @@ async def test_a_run_that_cannot_be_loaded_says_so_and_is_loaded_once_it_can(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.failures_expected = True
-    bad = poison(monkeypatch, "suspend", "bad")
+    bad = poison(monkeypatch, run_lifecycle, "suspend", "bad")
     cluster.dag("d")
     cluster.run("d", "bad")
     cluster.run("d", "good")
@@ -237,7 +239,7 @@ async def test_a_run_that_cannot_be_loaded_leaves_no_slots_taken(
     await cluster.eventually(lambda: cluster.names("pods"), "its Pod")
     await cluster.wait_phase("r", "Running")
     await cluster.stop()
-    bad = poison(monkeypatch, "advance", "r")
+    bad = poison(monkeypatch, run_lifecycle, "advance", "r")
     await cluster.start()
     await cluster.eventually(lambda: len(bad) > 3, "it was tried often")
     slots = cluster.controller.leader.scheduler.slots
@@ -262,8 +264,8 @@ async def test_a_run_that_cannot_be_gone_on_with_is_loaded_anew(
     await cluster.eventually(lambda: len(cluster.names("pods")) == 2, "both have a Pod")
     await cluster.wait_phase("bad", "Running")
     first = next(record for record in cluster.controller.leader.runs.records.values() if record.key[1] == "bad")
-    failed = poison(monkeypatch, "report", "bad")
-    whole = RunState.advance
+    failed = poison(monkeypatch, try_lifecycle, "report", "bad")
+    whole = run_lifecycle.advance
 
     def advance(state: RunState, now: Any) -> Any:
         if state is first.state:
@@ -271,7 +273,7 @@ async def test_a_run_that_cannot_be_gone_on_with_is_loaded_anew(
             raise KeyError("poison")
         return whole(state, now)
 
-    monkeypatch.setattr(RunState, "advance", advance)
+    monkeypatch.setattr(run_lifecycle, "advance", advance)
     failed.clear()
     for pod in cluster.names("pods"):
         cluster.end(pod, cluster.get("pods", pod)["metadata"]["labels"]["tradewind.dev/run"])

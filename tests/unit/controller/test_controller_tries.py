@@ -23,6 +23,7 @@ from tradewind.engine.run.run_info import RunInfo, Stop
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.tries import StopReason, TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Scheduler, Start
+from tradewind.engine.transitions.endings import fail
 from tradewind.kube.clock import SYSTEM_CLOCK
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
 from tradewind.kube.lease import NotLeader
@@ -190,7 +191,7 @@ async def test_what_was_not_made_may_have_been_made(bench: Bench, error: KubeErr
 
 async def test_who_is_not_wanted_any_more_is_not_looked_for(bench: Bench) -> None:
     bench.write_answers, bench.answers = [Unreachable("cut")], [Unreachable("cut")]
-    asyncio.get_running_loop().call_later(0.03, bench.run.fail, "RunTimeout", "too late", NOW)
+    asyncio.get_running_loop().call_later(0.03, fail, bench.run, "RunTimeout", "too late", NOW)
     await bench.tries.start(bench.run, bench.start)
     assert bench.said == []
 
@@ -274,7 +275,7 @@ async def test_one_of_which_it_is_not_known_whether_it_is_there_is_waited_for(be
 async def test_nobody_waits_for_a_try_that_was_given_up(bench: Bench) -> None:
     key = run_again(bench)
     bench.cache(bench.document(number=1))
-    bench.run.fail("Stopped", "enough", NOW)
+    fail(bench.run, "Stopped", "enough", NOW)
     assert await bench.tries._wait_for_earlier(bench.run, key) is None
 
 

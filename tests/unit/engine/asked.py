@@ -24,7 +24,7 @@ def decide(world: World, kind: str, *tasks: str, latest: ResolvedDag | None = No
     version = Version(world.run.info, world.dag, world.run.graph)
     newer = Version(replace(world.run.info, revision="d-2"), latest, Graph.of(latest.tasks)) if latest else None
     request = RunRequest.model_validate(written)
-    decision = carry_out(request, world.run.status(), version, newer, now=world.now)
+    decision = carry_out(request, world.status(), version, newer, now=world.now)
     DagRunStatus.model_validate(decision.status)
     return decision
 
@@ -42,7 +42,7 @@ def ask(world: World, kind: str, *tasks: str, latest: ResolvedDag | None = None,
 
 def refused(world: World, kind: str, *tasks: str, **fields: Any) -> str:
     """Why a request is not carried out; nothing but the record of it has changed."""
-    before = world.run.status()
+    before = world.status()
     decision = decide(world, kind, *tasks, **fields)
     assert not decision.applied, decision.message
     [*_, record] = decision.status["requests"]

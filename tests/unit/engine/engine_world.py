@@ -16,6 +16,9 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Plan, Scheduler, Start
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
+from tradewind.engine.transitions import try_lifecycle
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -66,7 +69,7 @@ class World:
 
     def add(self, info: RunInfo, dag: ResolvedDag | None = None, status: Mapping[str, Any] | None = None) -> RunState:
         """One more run, planned at once."""
-        run = RunState(info, dag or self.dag, self.scheduler.slots, status=status)
+        run = load(info, dag or self.dag, self.scheduler.slots, status=status)
         self.scheduler.add_run(run)
         self.plan()
         return run
@@ -122,12 +125,12 @@ class World:
 
     def restart(self, reports: Iterable[TryReport] = (), status: Mapping[str, Any] | None = None) -> None:
         """A new controller: nothing is left but status and what the Pods say."""
-        status = self.run.status() if status is None else status
+        status = run_status(self.run) if status is None else status
         before, self.scheduler = self.scheduler, Scheduler(self.scheduler.slots.parallelism)
         self.scheduler.slots.limits = dict(before.slots.limits)
-        self.run = RunState(replace(self.run.info), self.dag, self.scheduler.slots, status=status)
+        self.run = load(replace(self.run.info), self.dag, self.scheduler.slots, status=status)
         for report in reports:
-            self.run.report(report, self.now)
+            try_lifecycle.report(self.run, report, self.now)
         self.scheduler.add_run(self.run)
         self.plan()
 
@@ -145,9 +148,13 @@ class World:
         """The state of every task, by name."""
         return {instance.name: instance.state.value for instance in self.run}
 
+    def status(self) -> dict[str, Any]:
+        """DagRun.status of the run."""
+        return run_status(self.run)
+
     def entry(self, name: str) -> dict[str, Any]:
         """The task's entry in status."""
-        return next(entry for entry in self.run.status()["tasks"] if entry["name"] == name)
+        return next(entry for entry in self.status()["tasks"] if entry["name"] == name)
 
     def started(self) -> list[str]:
         """What was started, in order: the first try by the name of its instance, later ones as `name#2`."""

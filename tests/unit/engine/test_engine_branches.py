@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from engine_world import World, task
 
+from tradewind.engine.status.run_status import run_status
+
 pytestmark = pytest.mark.unit
 
 
@@ -82,7 +84,7 @@ def test_an_output_that_is_no_decision_fails_the_branch(output: str | None, mess
 
 def test_a_decision_holds_after_a_restart() -> None:
     found = world(*FORK, output='"left"')
-    status = found.run.status()
+    status = run_status(found.run)
     status["tasks"] = [entry for entry in status["tasks"] if entry["name"] == "b"]
     found.restart(status=status)
     assert found.states() == {"b": "Succeeded", "left": "Scheduled", "right": "Skipped", "join": "Skipped"}

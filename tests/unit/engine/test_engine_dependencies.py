@@ -10,6 +10,7 @@ from tradewind.engine.run.graph import Graph
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.run.upstream import End
+from tradewind.engine.transitions import run_lifecycle, try_lifecycle
 from tradewind.engine.trigger_rules import Run, UpstreamCounts, Wait
 from tradewind.engine.trigger_rules.all_success import all_success
 
@@ -83,8 +84,8 @@ def test_a_failure_counts_more_than_a_skip_seen_at_the_same_time(outcomes: tuple
     world = World(task("a"), task("b"), task("c"), task("last", "a", "b", "c"))
     exits = {"succeed": 0, "fail": 1, "skip": 99}
     for name, outcome in zip("abc", outcomes, strict=True):
-        world.run.report(TryReport(name, 1, TryEvent.ENDED, exit_code=exits[outcome]), world.now)
-    world.run.advance(world.now)
+        try_lifecycle.report(world.run, TryReport(name, 1, TryEvent.ENDED, exit_code=exits[outcome]), world.now)
+    run_lifecycle.advance(world.run, world.now)
     expected = {"fail": "UpstreamFailed", "skip": "Skipped", "succeed": "Scheduled"}
     assert world.states()["last"] == expected[next(worst for worst in expected if worst in outcomes)]
 

@@ -8,6 +8,8 @@ from engine_world import START, World, task
 from tradewind.engine.rules.outcome import Outcome
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
+from tradewind.engine.status.run_status import run_status
+from tradewind.engine.transitions.endings import finish, finish_resting
 
 pytestmark = pytest.mark.unit
 
@@ -42,9 +44,9 @@ def test_no_timer_of_a_task_that_succeeded_means_anything(minutes: int) -> None:
         world.running(name, started_at=world.now)
         world.succeed(name)
     world.running("b")
-    before = world.states(), world.run.status()["done"]
+    before = world.states(), world.status()["done"]
     world.wait(minutes=minutes)
-    assert (world.states(), world.run.status()["done"]) == before
+    assert (world.states(), world.status()["done"]) == before
     assert (world.stops, world.phase()) == ([], "Running")
 
 
@@ -52,14 +54,14 @@ def test_to_finish_twice_is_a_fault_that_is_told_and_changes_nothing() -> None:
     world = World(task("a"), task("m", forEach={"items": [1, 2]}), task("b"))
     world.succeed("a")
     world.succeed("m[0]")
-    before = world.run.status()
+    before = world.status()
     run, node = world.run, world.run.node("m")
-    run.finish(run["a"], FAILED, START)
+    finish(run, run["a"], FAILED, START)
     finished = node.peek(0)
     assert finished is not None
-    run.finish(finished, FAILED, START)
-    run.finish(node.whole, FAILED, START)
-    run.finish_resting(node, node.ended()[TaskState.SUCCEEDED], FAILED, START)
+    finish(run, finished, FAILED, START)
+    finish(run, node.whole, FAILED, START)
+    finish_resting(run, node, node.ended()[TaskState.SUCCEEDED], FAILED, START)
     world.scheduler.report("r1", _late("a"), world.now)
     plan = world.scheduler.plan(world.now)
     assert plan.faults == [
@@ -68,7 +70,7 @@ def test_to_finish_twice_is_a_fault_that_is_told_and_changes_nothing() -> None:
         "DagRun ns/r1: m is None: it is not Failed now",
         "DagRun ns/r1: m[0] is not None: it is not Failed now",
     ]
-    assert run.status() == before
+    assert run_status(run) == before
 
 
 def test_a_run_does_not_finish_before_each_of_its_tasks_has() -> None:
@@ -79,7 +81,7 @@ def test_a_run_does_not_finish_before_each_of_its_tasks_has() -> None:
     world.scheduler.report("r1", _late("a"), world.now)
     plan = world.scheduler.plan(world.now + timedelta(seconds=1))
     assert plan.faults == ["DagRun ns/r1: 1 task instances were counted as finished that are not"]
-    assert (world.phase(), world.run.status()["done"]) == ("Running", "1/2")
+    assert (world.phase(), world.status()["done"]) == ("Running", "1/2")
     world.succeed("b")
     assert world.phase() == "Succeeded"
 

@@ -106,7 +106,7 @@ def test_inner_edges_go_from_index_to_index() -> None:
     succeed_all(world)
     assert world.started()[-1] == "behind", "it waits for all of them"
     assert world.phase() == "Succeeded"
-    assert world.run.status()["done"] == "11/11"
+    assert world.status()["done"] == "11/11"
 
 
 def test_an_instance_that_fails_stops_its_own_index_alone() -> None:
@@ -332,7 +332,7 @@ def test_a_first_task_that_ends_before_the_items_are_known() -> None:
     assert world.state("join[0]") is TaskState.UPSTREAM_FAILED
     world.restart()
     assert counted(world, "join") == {"Scheduled": 1, "UpstreamFailed": 1}
-    assert world.run.status()["done"] == "6/7"
+    assert world.status()["done"] == "6/7"
 
 
 def test_what_comes_after_a_first_task_that_ended_early_hears_when_the_items_are_known() -> None:

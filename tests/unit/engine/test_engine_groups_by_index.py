@@ -208,12 +208,12 @@ def test_a_whole_group_at_once() -> None:
     for name in ("first", "second", "third"):
         assert counted(world, name) == {"UpstreamFailed": count}
     assert world.phase() == "Failed"
-    assert world.run.status()["done"] == f"{3 * count + 1}/{3 * count + 1}"
+    assert world.status()["done"] == f"{3 * count + 1}/{3 * count + 1}"
 
 
 def test_pods_of_a_group_that_status_does_not_know_are_taken_over() -> None:
     world = over_output()
-    status = world.run.status()
+    status = world.status()
     reports = [
         TryReport("second", 1, TryEvent.RUNNING, index=1, started_at=START),
         TryReport("first", 1, TryEvent.ENDED, exit_code=0, index=1, output="1"),

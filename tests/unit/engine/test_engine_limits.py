@@ -6,6 +6,7 @@ import pytest
 from engine_world import START, World, dag, run_info, task
 
 from tradewind.engine.run.states import TaskState
+from tradewind.engine.status.run_status import run_status
 
 pytestmark = pytest.mark.unit
 
@@ -76,7 +77,8 @@ def test_a_pool_is_shared_by_all_runs_of_its_namespace() -> None:
     elsewhere = world.add(run_info("r3", namespace="other"))
     assert [(start.run.name, start.task.name) for start in world.starts] == [("r1", f"t{index}") for index in range(4)]
     assert world.scheduler.slots.used == {("ns", "p"): 4}
-    assert elsewhere.status()["tasks"][0]["message"] == "waits for pool 'p', which does not exist in namespace 'other'"
+    entry = run_status(elsewhere)["tasks"][0]
+    assert entry["message"] == "waits for pool 'p', which does not exist in namespace 'other'"
 
 
 def test_a_task_takes_as_many_slots_as_it_says() -> None:
@@ -210,7 +212,7 @@ def test_parallelism_holds_for_everything_together() -> None:
         ("r1", "t2"),
         ("r2", "x"),
     ]
-    assert other.status()["tasks"][1]["message"] == "waits for the controller's parallelism (4 task instances)"
+    assert run_status(other)["tasks"][1]["message"] == "waits for the controller's parallelism (4 task instances)"
     world.succeed("t0")
     assert world.starts[-1].task.name == "y", "the first of the run that may start more"
 
@@ -230,13 +232,13 @@ def test_runs_leave_the_queue_in_the_order_of_their_logical_dates() -> None:
     third = world.add(run_info("r3", logical_date=START + 2 * DAY))
     second = world.add(run_info("r2", logical_date=START + DAY))
     assert (second.phase.value, third.phase.value) == ("Queued", "Queued")
-    assert third.status()["message"] == "waits for maxActiveRuns of the Dag (1)"
-    assert third.status()["done"] == "0/1"
-    assert third.status()["tasks"] == []
+    assert run_status(third)["message"] == "waits for maxActiveRuns of the Dag (1)"
+    assert run_status(third)["done"] == "0/1"
+    assert run_status(third)["tasks"] == []
     world.succeed("a")
     assert world.phase() == "Succeeded"
     assert (second.phase.value, third.phase.value) == ("Running", "Queued")
-    assert "message" not in second.status()
+    assert "message" not in run_status(second)
 
 
 def test_runs_of_the_same_date_go_by_name() -> None:

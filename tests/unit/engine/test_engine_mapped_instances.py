@@ -6,8 +6,10 @@ import pytest
 from engine_world import START, World, run_info, task
 
 from tradewind.engine.rules.rendering import template_values
+from tradewind.engine.run.known_tries import has_result
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
+from tradewind.engine.transitions.endings import fail
 
 pytestmark = pytest.mark.unit
 
@@ -184,14 +186,14 @@ def test_the_run_is_ended(how: str) -> None:
     world.fail("each[1]")
     world.running("each[2]")
     if how == "stop":
-        world.run.fail("Stopped", "as asked", world.now)
+        fail(world.run, "Stopped", "as asked", world.now)
         world.tell("each[2]", TryEvent.RUNNING)
     else:
         world.wait(hours=1)
     assert counted(world, "each") == {"Succeeded": 1, "Skipped": 5}
     assert [stop[0] for stop in world.stops] == ["each[2]", "each[3]", "each[4]"]
     assert world.phase() == "Failed"
-    assert world.run.status()["done"] == "6/6"
+    assert world.status()["done"] == "6/6"
     assert world.scheduler.slots.active == 0
 
 
@@ -215,7 +217,7 @@ def test_a_leaf_of_which_one_instance_failed_fails_the_run() -> None:
 def test_noops_have_instances_too() -> None:
     world = World(task("each", forEach=ABC, noop=True), task("after", "each", noop=True))
     assert counted(world, "each") == {"Succeeded": 3}
-    assert world.run.status()["done"] == "4/4"
+    assert world.status()["done"] == "4/4"
     assert "numbers" not in world.entry("each")
 
 
@@ -252,10 +254,10 @@ def test_each_instance_of_a_wait_waits_by_itself() -> None:
 @pytest.mark.parametrize("index", [None, 3, -1])
 def test_reports_on_instances_that_there_are_not_are_ignored(index: int | None) -> None:
     world = World(task("each", forEach=ABC))
-    before = world.run.status()
+    before = world.status()
     world.scheduler.report("r1", TryReport("each", 1, TryEvent.ENDED, exit_code=0, index=index), world.now)
     world.plan()
-    assert world.run.status() == before
+    assert world.status() == before
     assert not world.run.early
 
 
@@ -270,7 +272,7 @@ def test_reports_on_instances_of_a_task_that_has_none_are_forgotten() -> None:
 
 def test_pods_of_instances_that_status_does_not_know_are_taken_over() -> None:
     world = World(task("first"), task("each", forEach={"output": "first"}, retries={"limit": 2, "delay": "1h"}))
-    status = world.run.status()
+    status = world.status()
     ended = TryReport("first", 1, TryEvent.ENDED, exit_code=0, output="[1, 2, 3]", finished_at=START)
     reports = [
         TryReport("each", 1, TryEvent.ENDED, exit_code=0, index=0, finished_at=START, output='"done"'),
@@ -287,7 +289,7 @@ def test_pods_of_instances_that_status_does_not_know_are_taken_over() -> None:
 def test_a_later_try_than_status_has_shows_that_the_earlier_one_is_over() -> None:
     """An instance that waits for slots by status is not made a second time."""
     world = World(task("each", forEach={"items": [1, 2]}, retries={"limit": 2, "delay": "1h"}), maxActiveTasks=1)
-    status = world.run.status()
+    status = world.status()
     assert status["tasks"][0]["indexes"] == {"Scheduled": "0-1"}
     world.starts.clear()
     world.restart([TryReport("each", 2, TryEvent.RUNNING, index=1, started_at=START)], status)
@@ -301,9 +303,9 @@ def test_a_protected_pod_is_kept_until_its_instance_is_known() -> None:
     early = TryReport("each", 1, TryEvent.ENDED, exit_code=0, index=0)
     world.scheduler.report("r1", early, world.now)
     world.plan()
-    assert not world.run.has_result(early.key)
+    assert not has_result(world.run, early.key)
     world.succeed("first", "[1]")
-    assert world.run.has_result(early.key)
+    assert has_result(world.run, early.key)
 
 
 def test_the_pods_of_a_sensor_that_has_ended_are_let_go() -> None:
@@ -314,4 +316,4 @@ def test_the_pods_of_a_sensor_that_has_ended_are_let_go() -> None:
     assert instance is not None
     key = instance.key
     world.succeed("each[0]")
-    assert world.run.has_result(key)
+    assert has_result(world.run, key)

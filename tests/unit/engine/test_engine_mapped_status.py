@@ -12,9 +12,10 @@ from engine_world import World, run_info, task
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.slots import Slots
-from tradewind.engine.run.state import RunState
 from tradewind.engine.run.task_node import MAX_DETAILED
 from tradewind.engine.status.node_status import MAX_DUE
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
 
 pytestmark = pytest.mark.unit
 
@@ -87,14 +88,14 @@ def test_ten_thousand_instances_fit_and_are_restored(phase: str) -> None:
     fields, happens = PHASES[phase]
     world = many(**fields)
     happens(world)
-    status = world.run.status()
+    status = world.status()
     DagRunStatus.model_validate(status)
     assert len(orjson.dumps(status)) <= LIMIT
-    restored = RunState(run_info(), world.dag, Slots(), status=json.loads(json.dumps(status)))
+    restored = load(run_info(), world.dag, Slots(), status=json.loads(json.dumps(status)))
     mine, theirs = world.run.node("each"), restored.node("each")
     assert theirs.tally() == mine.tally()
     assert [(i.state, i.number, i.lost) for i in theirs] == [(i.state, i.number, i.lost) for i in mine]
-    again = restored.status()["tasks"][0]
+    again = run_status(restored)["tasks"][0]
     for key in ("state", "count", "indexes", "numbers", "lostTries", "pokeNumbers", "dueAt"):
         assert again.get(key) == status["tasks"][0].get(key), key
 
@@ -166,8 +167,8 @@ def test_many_mapped_tasks_share_what_is_told() -> None:
     world.plan()
     for start in list(world.starts):
         world.fail(start.key.instance, message=MESSAGE)
-    assert sum(len(entry["instances"]) for entry in world.run.status()["tasks"]) == 250
-    assert len(orjson.dumps(world.run.status())) < LIMIT
+    assert sum(len(entry["instances"]) for entry in world.status()["tasks"]) == 250
+    assert len(orjson.dumps(world.status())) < LIMIT
 
 
 def test_times_are_rounded_up_where_there_are_too_many() -> None:
@@ -204,13 +205,13 @@ def test_why_instances_never_began_is_known_after_a_restart() -> None:
         instance = world.run.instance("each", 1)
         assert instance is not None
         assert (instance.reason, instance.message) == ("TriggerRule", "a task upstream failed")
-        world.run = RunState(run_info(), world.dag, Slots(), status=world.run.status())
+        world.run = load(run_info(), world.dag, Slots(), status=world.status())
 
 
 def test_a_status_that_does_not_say_when_retries_are_due() -> None:
     world = many(3)
     world.fail("each[1]")
-    status = world.run.status()
+    status = world.status()
     entry = status["tasks"][0]
     del entry["dueAt"], entry["instances"]
     world.starts.clear()

@@ -38,7 +38,7 @@ def test_an_instance_for_each_item() -> None:
     assert items(world) == ["a", "b", "c"]
     succeed_all(world, "each")
     assert world.phase() == "Succeeded"
-    assert world.run.status()["done"] == "3/3"
+    assert world.status()["done"] == "3/3"
 
 
 def test_items_are_any_json_and_their_texts_are_templates() -> None:

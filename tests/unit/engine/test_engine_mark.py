@@ -40,7 +40,7 @@ def test_a_failed_task_that_is_fine() -> None:
 @pytest.mark.parametrize(("state", "phase"), [("Failed", "Failed"), ("Skipped", "Succeeded")])
 def test_a_leaf_decides_how_the_run_has_ended(state: str, phase: str) -> None:
     world = play(chain(), "c" if state == "Skipped" else "")
-    ended = world.run.status()["finishedAt"]
+    ended = world.status()["finishedAt"]
     world.wait(hours=1)
     decision = ask(world, "Mark", "c", state=state)
     assert world.phase() == phase
@@ -128,7 +128,7 @@ def test_a_run_under_way_that_is_fine() -> None:
     assert decision.message == "marked Succeeded: the run, a, b, c"
     assert [key.task for key in decision.stops] == ["b"]
     assert world.states() == {"a": "Succeeded", "b": "Succeeded", "c": "Succeeded", "skip": "Skipped"}
-    status = world.run.status()
+    status = world.status()
     assert (status["phase"], status["reason"], status["message"]) == (
         "Succeeded",
         "Marked",
@@ -150,11 +150,11 @@ def test_a_run_under_way_that_has_failed() -> None:
 @pytest.mark.parametrize(("fails", "state"), [("c", "Succeeded"), ("", "Failed")])
 def test_a_run_that_has_ended(fails: str, state: str) -> None:
     world = play(chain(), fails)
-    ended = world.run.status()["finishedAt"]
+    ended = world.status()["finishedAt"]
     world.wait(hours=1)
     ask(world, "Mark", state=state)
     assert world.phase() == state
-    assert world.run.status()["finishedAt"] == ended
+    assert world.status()["finishedAt"] == ended
     assert world.state("c") is TaskState.SUCCEEDED
 
 

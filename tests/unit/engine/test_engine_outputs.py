@@ -66,7 +66,7 @@ def test_what_cannot_be_kept_fails_the_task(text: str, why: str) -> None:
     entry = world.entry("a")
     assert (entry["state"], entry["reason"]) == ("Failed", "InvalidOutput")
     assert why in entry["message"]
-    orjson.dumps(world.run.status())
+    orjson.dumps(world.status())
 
 
 def test_a_bad_output_is_a_failure_like_any_other() -> None:

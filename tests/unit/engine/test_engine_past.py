@@ -18,6 +18,7 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase, TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Plan
+from tradewind.engine.status.run_status import run_status
 
 pytestmark = pytest.mark.unit
 
@@ -108,14 +109,14 @@ def test_a_run_waits_for_the_task_of_the_active_run_before() -> None:
     world = PastWorld(*CHAIN)
     second = world.load("r2", day(2))
     assert world.waits(second) == "waits for task 'a' of the previous run 'r1' (Scheduled)"
-    entry = second.status()["tasks"][0]
+    entry = run_status(second)["tasks"][0]
     assert entry == {"name": "a", "state": "None", "message": world.waits(second)}
     world.running("a", started_at=START)
     assert world.waits(second) == "waits for task 'a' of the previous run 'r1' (Running)"
     world.end(world.run, "a")
     assert begun(second)
     assert world.waits(second) is None
-    assert second.status()["tasks"][0]["state"] == "Scheduled"
+    assert run_status(second)["tasks"][0]["state"] == "Scheduled"
 
 
 def test_only_the_next_run_is_looked_at() -> None:
@@ -200,7 +201,7 @@ def test_all_instances_of_a_mapped_task_count() -> None:
     second = world.load("r2", day(2))
     world.succeed("a[0]")
     assert world.waits(second) == "waits for task 'a' of the previous run 'r1' (Scheduled)"
-    assert second.status()["tasks"] == [{"name": "a", "state": "None", "message": world.waits(second)}]
+    assert run_status(second)["tasks"] == [{"name": "a", "state": "None", "message": world.waits(second)}]
     world.succeed("a[1]")
     assert second.node("a").count == 2
 
@@ -213,7 +214,7 @@ def test_instances_of_a_mapped_group_wait_together() -> None:
         world.scheduler.report("r2", TryReport("a", 1, TryEvent.ENDED, exit_code=0, index=index), world.now)
     world.plan()
     assert world.waits(second, "b") == "waits for task 'b' of the previous run 'r1' (not started)"
-    [_, entry] = second.status()["tasks"]
+    [_, entry] = run_status(second)["tasks"]
     assert (entry["state"], entry["message"]) == ("None", world.waits(second, "b"))
     for name in ("a", "b"):
         for index in range(2):
@@ -349,11 +350,11 @@ def test_the_last_success_is_known_as_runs_end() -> None:
 
 def test_a_restart() -> None:
     world = PastWorld(*CHAIN, history=(past_run("r0", day(0), a="Failed"),))
-    status = world.run.status()
+    status = world.status()
     world.scheduler.remove_run("r1")
     world.run = world.load("r1", day(1), status=status)
     assert world.waits(world.run) == "waits for task 'a' of the previous run 'r0' (Failed)"
-    assert world.run.status() == status
+    assert world.status() == status
     world.index.ended(("ns", "d"), past_run("r0", day(0), a="Skipped"))
     world.plan()
     assert "message" not in world.entry("a")

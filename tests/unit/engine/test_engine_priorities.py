@@ -78,7 +78,7 @@ def test_max_active_per_dag() -> None:
         ("r1", "b"),
         ("r2", "b"),
     ]
-    assert world.run.status()["tasks"][0]["message"] == "waits for maxActivePerDag of the task (3)"
+    assert world.status()["tasks"][0]["message"] == "waits for maxActivePerDag of the task (3)"
     world.running("a[0]")
     world.succeed("a[0]")
     assert [(start.run.name, start.key.instance) for start in world.last.starts] == [("r1", "a[3]")]

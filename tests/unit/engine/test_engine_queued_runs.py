@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from datetime import timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from engine_world import START as NOW
 from engine_world import World, run_info, task
 from engine_world import dag as resolved
 
+from tradewind.engine import scheduler
 from tradewind.engine.run.graph import Graph
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.state import RunState
@@ -19,6 +21,9 @@ from tradewind.engine.run.states import RunPhase, TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.schedule.run_queue import RunQueue
 from tradewind.engine.scheduler import TOLD_AT_ONCE, Scheduler
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
+from tradewind.engine.transitions import run_lifecycle
 
 pytestmark = pytest.mark.unit
 
@@ -43,7 +48,7 @@ class Many:
             pass
 
     def add(self, number: int, status: dict[str, Any] | None = None) -> RunState:
-        run = RunState(named(number), self.dag, self.scheduler.slots, graph=self.graph, status=status)
+        run = load(named(number), self.dag, self.scheduler.slots, graph=self.graph, status=status)
         self.scheduler.add_run(run)
         return run
 
@@ -69,7 +74,7 @@ def test_a_run_in_the_queue_takes_little_memory() -> None:
     before, _ = tracemalloc.get_traced_memory()
     kept = [many.add(number) for number in range(10, 60)]
     many.scheduler.plan(NOW)
-    statuses = [run.status() for run in kept]
+    statuses = [run_status(run) for run in kept]
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (after - before) / len(kept) < 20_000
@@ -89,7 +94,7 @@ def test_a_run_in_the_queue_is_asked_like_any_other() -> None:
     assert [instance.name for instance in run] == ["t0", "t1", "t2"]
     assert not run.folded
     assert run.tally() == {TaskState.NONE: 3}
-    assert run.status()["tasks"] == []
+    assert run_status(run)["tasks"] == []
 
 
 def rerun(**entry: Any) -> dict[str, Any]:
@@ -103,13 +108,13 @@ def test_what_a_run_that_runs_again_had_done_is_kept_while_it_waits() -> None:
     run = many.add(2, rerun())
     assert run.folded
     many.scheduler.plan(NOW)
-    folded = run.status()
+    folded = run_status(run)
     assert folded["done"] == "1/3"
     assert run.tally() == {TaskState.SUCCEEDED: 1, TaskState.NONE: 2}
     assert run["t0"].state is TaskState.SUCCEEDED
     assert not run.folded
     assert run.tally() == {TaskState.SUCCEEDED: 1, TaskState.NONE: 2}
-    unfolded = run.status()
+    unfolded = run_status(run)
     assert {**unfolded, "tasks": 0} == {**folded, "tasks": 0}
     assert [entry["name"] for entry in unfolded["tasks"]] == ["t0"]
     assert run.outputs["t0"] == {"output": 7}
@@ -118,7 +123,7 @@ def test_what_a_run_that_runs_again_had_done_is_kept_while_it_waits() -> None:
 @pytest.mark.parametrize("entry", [{"state": "Running", "try": 1}, {"count": 3}, {"name": "gone", "state": "Removed"}])
 def test_a_run_in_the_queue_of_which_a_task_is_more_than_its_entry_has_its_tasks_at_once(entry: dict[str, Any]) -> None:
     dag = resolved(task("t0"), task("t1", forEach={"items": [1, 2, 3]}) if "count" in entry else task("t1"), task("t2"))
-    run = RunState(named(1), dag, Slots(), status=rerun(**entry))
+    run = load(named(1), dag, Slots(), status=rerun(**entry))
     assert not run.folded
 
 
@@ -198,16 +203,22 @@ def test_a_queue_forgets_what_has_left() -> None:
     assert queue.first == "a"
 
 
-class Poison(RunState):
-    """A run that no engine can go on with."""
+def poison(monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str, bad: RunState) -> None:
+    """A function of the engine fails for one run."""
+    whole = getattr(module, function)
 
-    def advance(self, now: Any) -> None:
-        raise KeyError("poison")
+    def fails(run: RunState, *args: Any, **options: Any) -> Any:
+        if run is bad:
+            raise KeyError("poison")
+        return whole(run, *args, **options)
+
+    monkeypatch.setattr(module, function, fails)
 
 
-def test_a_run_that_cannot_be_worked_on_does_not_stop_the_others() -> None:
+def test_a_run_that_cannot_be_worked_on_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(task("a"))
-    bad = Poison(run_info("bad"), world.dag, world.scheduler.slots)
+    bad = RunState(run_info("bad"), world.dag, world.scheduler.slots)
+    poison(monkeypatch, run_lifecycle, "advance", bad)
     world.scheduler.add_run(bad)
     good = world.add(run_info("good"))
     assert {(info.name, str(error)) for info, error in world.last.failed} == {("bad", "'poison'")}
@@ -217,14 +228,10 @@ def test_a_run_that_cannot_be_worked_on_does_not_stop_the_others() -> None:
 
 def test_a_run_that_cannot_begin_or_take_slots_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(task("a"))
-
-    def fails(*_: Any, **__: Any) -> Any:
-        raise RuntimeError("no")
-
     first = RunState(run_info("u1"), world.dag, world.scheduler.slots)
     second = RunState(run_info("u2"), world.dag, world.scheduler.slots)
-    monkeypatch.setattr(first, "begin", fails)
-    monkeypatch.setattr(second.queue, "grant", fails)
+    poison(monkeypatch, run_lifecycle, "begin", first)
+    poison(monkeypatch, scheduler, "grant", second)
     world.scheduler.add_run(first)
     world.scheduler.add_run(second)
     world.add(run_info("u3"))

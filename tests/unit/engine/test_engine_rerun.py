@@ -6,6 +6,7 @@ import pytest
 from asked import ask, decide, play, refused
 from engine_world import World, dag, task
 
+from tradewind.engine.run.known_tries import has_result
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
 
@@ -178,7 +179,7 @@ def test_what_pods_of_earlier_tries_say_changes_nothing() -> None:
     world.restart(old)
     assert world.state("a") is TaskState.SCHEDULED
     assert (world.run["a"].number, world.run["a"].pokes) == (2, 1)
-    assert all(world.run.has_result(report.key) for report in old)
+    assert all(has_result(world.run, report.key) for report in old)
 
 
 def test_a_second_rerun_keeps_everything() -> None:
@@ -188,7 +189,7 @@ def test_a_second_rerun_keeps_everything() -> None:
         assert world.started() == [f"a#{number}"]
         play(world)
     assert [past["number"] for past in world.entry("a")["tries"]] == [1, 2]
-    assert [record["state"] for record in world.run.status()["requests"]] == ["Applied", "Applied"]
+    assert [record["state"] for record in world.status()["requests"]] == ["Applied", "Applied"]
 
 
 # The run ------------------------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ def test_a_second_rerun_keeps_everything() -> None:
 
 def test_the_run_waits_for_its_turn() -> None:
     world = play(World(task("a"), maxActiveRuns=1))
-    before = world.run.status()
+    before = world.status()
     decision = decide(world, "Rerun", message="the source was late")
     status = decision.status
     assert status["phase"] == "Queued"
@@ -234,7 +235,7 @@ def test_the_record() -> None:
         "message": "to run again: a",
         "time": "2026-03-01T12:00:00Z",
     }
-    assert world.run.status()["requests"] == decision.status["requests"]
+    assert world.status()["requests"] == decision.status["requests"]
 
 
 def test_the_record_stays_small() -> None:
@@ -370,7 +371,7 @@ def test_with_the_latest_dag() -> None:
     assert decision.status["revision"] == "d-2"
     play(world)
     assert world.states() == dict.fromkeys(["a", "new", "c"], "Succeeded")
-    status = world.run.status()
+    status = world.status()
     [removed] = [entry for entry in status["tasks"] if entry["name"] == "gone"]
     assert (removed["state"], removed["reason"]) == ("Removed", "Removed")
     assert (status["phase"], status["done"]) == ("Succeeded", "3/3")
@@ -381,7 +382,7 @@ def test_a_task_that_comes_back_goes_on_with_its_numbers() -> None:
     world = play(World(*old))
     ask(world, "Rerun", revision="Latest", latest=dag(task("a")))
     play(world)
-    told = {entry["name"]: entry for entry in world.run.status()["tasks"]}
+    told = {entry["name"]: entry for entry in world.status()["tasks"]}
     assert {name: entry["state"] for name, entry in told.items()} == {
         "a": "Succeeded",
         "x": "Removed",

@@ -66,7 +66,7 @@ def test_a_mapped_task_keeps_its_instances_unless_its_items_change() -> None:
     play(world)
     assert world.started() == []
     assert world.phase() == "Succeeded"
-    assert world.run.status()["done"] == "4/4"
+    assert world.status()["done"] == "4/4"
     assert world.entry("each")["indexes"] == {"Removed": "2", "Succeeded": "0-1"}
 
 

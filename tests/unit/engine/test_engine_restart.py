@@ -9,10 +9,14 @@ import pytest
 from engine_world import START, World, dag, run_info, task
 
 from tradewind.engine.run import known_tries
+from tradewind.engine.run.known_tries import has_result
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
+from tradewind.engine.status.restore import load, unfold
+from tradewind.engine.status.run_status import run_status
+from tradewind.engine.transitions import try_lifecycle
 
 pytestmark = pytest.mark.unit
 
@@ -83,10 +87,10 @@ def test_a_restart_at_any_point_changes_nothing(at: int) -> None:
     for index, (_, step) in enumerate([*STORY, ("", lambda world: world.plan())]):
         if index == at and not restarted.run.finished:
             restarted.restart()
-        assert known(restarted.run.status()) == known(undisturbed.run.status())
+        assert known(run_status(restarted.run)) == known(run_status(undisturbed.run))
         step(undisturbed)
         step(restarted)
-    assert restarted.run.status() == undisturbed.run.status()
+    assert run_status(restarted.run) == run_status(undisturbed.run)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +140,7 @@ def test_a_status_without_phase_is_a_new_run() -> None:
 
 def test_a_task_that_the_status_does_not_know_is_new_and_one_that_the_dag_does_not_know_is_left_out() -> None:
     world = World(task("a"))
-    status = world.run.status()
+    status = world.status()
     status["tasks"] = [{"name": "gone", "state": "Succeeded"}]
     world.restart(status=status)
     assert world.states() == {"a": "Scheduled"}
@@ -147,7 +151,7 @@ def test_a_task_that_the_status_does_not_know_is_new_and_one_that_the_dag_does_n
 
 def test_a_pod_of_a_try_that_status_does_not_know_is_taken_over() -> None:
     world = World(task("a"), task("b", "a"))
-    status = world.run.status()
+    status = world.status()
     status["tasks"] = []
     ended = TryReport("a", 1, TryEvent.ENDED, exit_code=0, finished_at=START)
     world.starts.clear()
@@ -174,7 +178,7 @@ def test_the_pod_of_a_retry_that_status_does_not_know_is_taken_over() -> None:
 def test_a_later_try_means_that_the_earlier_ones_have_ended(state: str, later: int) -> None:
     """They were made and ended before status was written, and their Pods are gone: they must not be made again."""
     world = World(task("a"))
-    status = world.run.status()
+    status = world.status()
     if state == "None":
         status["tasks"] = []
     world.starts.clear()
@@ -189,7 +193,7 @@ def test_a_later_try_is_taken_over_though_the_one_in_status_had_had_its_time() -
     for limits in ({"timeout": "5s"}, {"queuedTimeout": "5s"}):
         world = World(task("a", retries={"limit": 0, "onLost": 1}, **limits))
         world.running("a", started_at=START) if "timeout" in limits else world.created("a")
-        status = world.run.status()
+        status = world.status()
         world.now += timedelta(minutes=1)
         world.restart([TryReport("a", 2, TryEvent.ENDED, exit_code=0, finished_at=world.now)], status)
         assert world.state("a") is TaskState.SUCCEEDED
@@ -202,7 +206,7 @@ def test_a_lost_try_that_another_followed_is_not_judged_by_the_time_that_has_pas
     world = World(task("a", retries={"limit": 0, "onLost": 1}, queuedTimeout="5s", **mapped))
     index = 0 if mapped else None
     world.created("a[0]" if mapped else "a")
-    status = world.run.status()
+    status = world.status()
     world.now += timedelta(minutes=1)
     lost = TryReport("a", 1, TryEvent.LOST, reason="PodDeleted", index=index)
     ended = TryReport("a", 2, TryEvent.ENDED, exit_code=0, finished_at=world.now, index=index)
@@ -239,10 +243,10 @@ def test_saying_the_same_again_changes_nothing() -> None:
         world.scheduler.report("r1", TryReport("a", 1, event, **facts), world.now)  # type: ignore[arg-type]
         world.plan()
         world.run.changed = False
-        before = world.run.status()
+        before = world.status()
         world.scheduler.report("r1", TryReport("a", 1, event, **facts), world.now)  # type: ignore[arg-type]
         plan = world.plan()
-        assert world.run.status() == before
+        assert world.status() == before
         assert (plan.changed, plan.starts, plan.stops, plan.notes) == ([], [], [], [])
 
 
@@ -252,23 +256,23 @@ def test_reports_on_a_try_that_is_over_change_nothing(event: TryEvent) -> None:
     world.fail("a")
     for wait in (0, 10):
         world.wait(seconds=wait)
-        before = world.run.status()
+        before = world.status()
         world.tell("a", event, number=1, exit_code=0)
-        assert world.run.status() == before
+        assert world.status() == before
     world.succeed("a")
-    before = world.run.status()
+    before = world.status()
     for number in (1, 2, 3):
         world.tell("a", event, number=number, exit_code=1)
-    assert world.run.status() == before
+    assert world.status() == before
 
 
 @pytest.mark.parametrize("event", [TryEvent.CREATED, TryEvent.POSTPONED])
 def test_what_comes_late_does_not_set_a_running_try_back(event: TryEvent) -> None:
     world = World(task("a"))
     world.running("a", started_at=START)
-    before = world.run.status()
+    before = world.status()
     world.tell("a", event, reason="Unschedulable", message="late")
-    assert world.run.status() == before
+    assert world.status() == before
 
 
 @pytest.mark.parametrize("mapped", [{}, {"forEach": {"items": [1, 2]}}])
@@ -306,8 +310,8 @@ def test_pods_of_a_time_when_the_task_was_not_mapped_say_nothing_of_it() -> None
     for old in (TryReport("a", 1, TryEvent.ENDED, exit_code=0), TryReport("b", 1, TryEvent.ENDED, index=0)):
         assert not known_tries.is_news(mapped, old.key)
         assert known_tries.is_over(mapped, old.key)
-        assert mapped.has_result(old.key)
-        mapped.report(old, world.now)
+        assert has_result(mapped, old.key)
+        try_lifecycle.report(mapped, old, world.now)
         assert not mapped.early
     assert known_tries.is_news(mapped, TryKey("a", 0, 1))
 
@@ -327,24 +331,24 @@ def test_has_result_tells_when_a_pod_may_go() -> None:
     world = World(task("a", retries={"limit": 1, "delay": "10s"}), task("b", "a"))
     run: RunState = world.run
     world.running("a")
-    assert not run.has_result(TryKey("a", None, 1))
-    assert not run.has_result(TryKey("b", None, 1)), "an early try"
+    assert not has_result(run, TryKey("a", None, 1))
+    assert not has_result(run, TryKey("b", None, 1)), "an early try"
     world.fail("a")
-    assert run.has_result(TryKey("a", None, 1))
+    assert has_result(run, TryKey("a", None, 1))
     world.wait(seconds=10)
-    assert run.has_result(TryKey("a", None, 1))
-    assert not run.has_result(TryKey("a", None, 2))
+    assert has_result(run, TryKey("a", None, 1))
+    assert not has_result(run, TryKey("a", None, 2))
     world.succeed("a")
-    assert run.has_result(TryKey("a", None, 2))
-    assert run.has_result(TryKey("nope", None, 1))
+    assert has_result(run, TryKey("a", None, 2))
+    assert has_result(run, TryKey("nope", None, 1))
     world.fail("b")
-    assert all(run.has_result(TryKey("b", None, number)) for number in (1, 2))
+    assert all(has_result(run, TryKey("b", None, number)) for number in (1, 2))
 
 
 def test_a_run_of_many_tasks_is_restored_in_pieces() -> None:
     world = World(*(task(f"t{number}") for number in range(1200)))
     world.succeed("t0")
-    status = world.run.status()
-    run = RunState(world.run.info, world.dag, Slots(), status=status, unfold=False)
-    assert len(list(run.unfold())) >= 6
-    assert known(run.status()) == known(status)
+    status = world.status()
+    run = load(world.run.info, world.dag, Slots(), status=status, unfolded=False)
+    assert len(list(unfold(run))) >= 6
+    assert known(run_status(run)) == known(status)

@@ -5,6 +5,8 @@ from engine_world import START, World, run_info, task
 
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
+from tradewind.engine.status.run_status import run_status
+from tradewind.engine.transitions import run_lifecycle
 
 pytestmark = pytest.mark.unit
 
@@ -21,14 +23,14 @@ def test_a_run_under_way() -> None:
     world = World(task("a"), task("b", "a"), task("nothing", "a", noop=True), WAIT)
     world.running("a")
     suspend(world)
-    assert world.run.status()["message"] == MESSAGE
+    assert world.status()["message"] == MESSAGE
     world.succeed("a")
     assert world.states() == {"a": "Succeeded", "b": "Scheduled", "nothing": "None", "time": "None"}
     assert world.entry("b")["message"] == "waits: the run is suspended"
     assert world.phase() == "Running"
     suspend(world, False)
     assert world.started() == ["a", "b"]
-    assert "message" not in world.run.status()
+    assert "message" not in world.status()
     world.succeed("b")
     assert world.phase() == "Succeeded"
 
@@ -58,10 +60,10 @@ def test_a_run_that_is_suspended_from_the_start_stays_in_the_queue() -> None:
     world = World(task("a"), maxActiveRuns=1)
     world.succeed("a")
     waiting = RunState(run_info("r2"), world.dag, world.scheduler.slots)
-    waiting.suspend(True)
+    run_lifecycle.suspend(waiting, True)
     world.scheduler.add_run(waiting)
     world.plan()
-    status = waiting.status()
+    status = run_status(waiting)
     assert (status["phase"], status["message"]) == ("Queued", MESSAGE)
     other = world.add(run_info("r3"))
     assert other.phase.value == "Running", "it does not stand in the way of others"

@@ -1,7 +1,7 @@
 """The scheduler does no more than what has changed asks for, and says when to come back."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from engine_world import START, World, dag, run_info, task
@@ -10,6 +10,7 @@ from tradewind.engine.run.slot_queue import SlotQueue
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Plan, Scheduler
+from tradewind.engine.transitions import run_lifecycle
 
 pytestmark = pytest.mark.unit
 
@@ -32,7 +33,7 @@ def test_a_plan_with_nothing_changed_touches_nothing(monkeypatch: pytest.MonkeyP
     for run in world.scheduler.runs.values():
         run.changed = False
     touched: list[str] = []
-    monkeypatch.setattr(RunState, "advance", lambda self, now: touched.append(self.info.name))
+    monkeypatch.setattr(run_lifecycle, "advance", lambda run, now: touched.append(run.info.name))
     monkeypatch.setattr(SlotQueue, "begin", lambda self: touched.append("slots"))
     before = world.last.wake_at
     plan = world.wait(seconds=1)
@@ -46,13 +47,13 @@ def test_only_the_run_that_something_happened_to_is_looked_at(monkeypatch: pytes
     for index in range(2, 12):
         world.add(run_info(f"r{index}", dag_name=f"d{index}"))
     advanced: list[str] = []
-    advance = RunState.advance
+    advance = run_lifecycle.advance
 
-    def watched(self: RunState, now: object) -> None:
-        advanced.append(self.info.name)
-        advance(self, now)  # type: ignore[arg-type]
+    def watched(run: RunState, now: datetime) -> None:
+        advanced.append(run.info.name)
+        advance(run, now)
 
-    monkeypatch.setattr(RunState, "advance", watched)
+    monkeypatch.setattr(run_lifecycle, "advance", watched)
     world.running("a")
     assert advanced == ["r1"]
 

@@ -178,7 +178,7 @@ def test_a_restart_between_two_pokes(mode: str) -> None:
 def test_a_restart_that_has_not_heard_of_a_poke(mode: str) -> None:
     world = World(sensor(mode))
     not_yet(world)
-    status = world.run.status()
+    status = world.status()
     world.wait(minutes=1)
     world.running("s", started_at=world.now)
     known = world.run.instance("s", None)
@@ -282,11 +282,11 @@ def test_a_wait_that_has_finished_has_no_timeout_any_more(what: dict[str, Any]) 
     world.succeed("w")
     world.running("load")
     world.wait(seconds=9)
-    assert (world.state("w"), world.run.status()["done"]) == (TaskState.SUCCEEDED, "1/3")
+    assert (world.state("w"), world.status()["done"]) == (TaskState.SUCCEEDED, "1/3")
     world.succeed("load")
     assert (world.phase(), world.started()) == ("Running", ["load", "report"])
     world.succeed("report")
-    assert (world.phase(), world.run.status()["done"]) == ("Succeeded", "3/3")
+    assert (world.phase(), world.status()["done"]) == ("Succeeded", "3/3")
 
 
 def test_a_wait_that_was_marked_does_not_wait_any_more() -> None:
@@ -298,7 +298,7 @@ def test_a_wait_that_was_marked_does_not_wait_any_more() -> None:
     world.running("load")
     for _ in range(3):
         world.wait(minutes=30)
-        assert (world.state("w"), world.run.status()["done"]) == (TaskState.SUCCEEDED, "1/2")
+        assert (world.state("w"), world.status()["done"]) == (TaskState.SUCCEEDED, "1/2")
     world.succeed("load")
     assert world.phase() == "Succeeded"
 

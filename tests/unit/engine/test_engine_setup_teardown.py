@@ -75,7 +75,7 @@ def test_fail_fast_stops_all_but_teardowns() -> None:
     states = world.states()
     assert [states[name] for name in ("work", "more", "later", "beside")] == ["Skipped"] * 4
     assert states["down"] == "Scheduled"
-    assert world.run.status()["reason"] == "FailFast"
+    assert world.status()["reason"] == "FailFast"
     world.restart()
     world.succeed("down")
     assert (world.phase(), world.run.reason) == ("Failed", "FailFast")

@@ -6,8 +6,9 @@ import pytest
 from engine_world import START, World, run_info, task
 
 from tradewind.engine.run.slots import Slots
-from tradewind.engine.run.state import RunState
 from tradewind.engine.status.check import UnusableStatus, check_status
+from tradewind.engine.status.restore import load
+from tradewind.engine.transitions import run_lifecycle
 
 pytestmark = pytest.mark.unit
 
@@ -47,7 +48,7 @@ def test_what_a_controller_wrote_and_what_a_newer_one_will() -> None:
     world = World(task("a", forEach={"items": [1, 2, 3]}), task("b", "a", retries={"limit": 1, "delay": "1m"}))
     world.succeed("a[0]", "{}")
     world.fail("a[1]")
-    status = world.run.status()
+    status = world.status()
     check_status(status)
     check_status({**status, "weather": "fine", "tasks": [{**status["tasks"][0], "colour": "red"}]})
     check_status({})
@@ -57,7 +58,7 @@ def test_what_a_run_holds_is_given_back_whatever_its_status_said() -> None:
     world = World(task("a", forEach={"items": [1, 2]}))
     slots = Slots()
     entry = {"name": "a", "state": "Running", "try": 1, "indexes": {"Running": "0-1"}}
-    run = RunState(run_info(), world.dag, slots, status={"phase": "Running", "tasks": [entry]})
-    run.advance(START)
+    run = load(run_info(), world.dag, slots, status={"phase": "Running", "tasks": [entry]})
+    run_lifecycle.advance(run, START)
     run.release()
     assert slots.active == 0

@@ -51,7 +51,7 @@ def test_outputs_of_html_have_no_larger_budget() -> None:
     for index in range(most + 1):
         world.succeed(f"t{index}", text)
     assert world.entry(f"t{most}")["reason"] == "OutputTooLarge"
-    assert sum(as_go_writes(entry["output"]) for entry in world.run.status()["tasks"] if "output" in entry) <= (
+    assert sum(as_go_writes(entry["output"]) for entry in world.status()["tasks"] if "output" in entry) <= (
         OUTPUT_BUDGET
     )
 
@@ -102,7 +102,7 @@ def half_done() -> World:
 
 def test_a_shorter_status_leaves_away_what_nothing_to_come_needs() -> None:
     world = half_done()
-    full = world.run.status()
+    full = world.status()
     short = shorter({**full, "params": {"a": 1}}, world.run.graph)
     DagRunStatus.model_validate(short)
     check_status(short)
@@ -124,13 +124,13 @@ def test_a_run_goes_on_from_a_shorter_status_as_from_the_whole() -> None:
     ends = []
     for is_short in (False, True):
         world = half_done()
-        status = world.run.status()
+        status = world.status()
         world.restart(status=shorter(status, world.run.graph) if is_short else status)
         world.wait(hours=1)
         world.succeed("again")
         world.succeed("each[2]")
         world.succeed("x")
-        ends.append((world.states(), world.run.status()["done"], world.phase(), world.run["again"].number))
+        ends.append((world.states(), world.status()["done"], world.phase(), world.run["again"].number))
         ask(world, "Rerun", "fails")
         ends[-1] += (world.run["fails"].number, world.started())  # type: ignore[assignment]
     assert ends[0] == ends[1]
@@ -149,8 +149,8 @@ def test_the_largest_run_that_there_may_be_fits_when_it_is_shorter() -> None:
         world.plan()
     assert world.phase() == "Failed"
     rest = MOST_PARAMS + OUTPUT_BUDGET + REQUESTS_BUDGET
-    assert stored_size(world.run.status()["tasks"]) + MOST_PARAMS + rest > ETCD
-    assert stored_size(shorter(world.run.status(), world.run.graph)["tasks"]) + rest < ETCD
+    assert stored_size(world.status()["tasks"]) + MOST_PARAMS + rest > ETCD
+    assert stored_size(shorter(world.status(), world.run.graph)["tasks"]) + rest < ETCD
 
 
 def _failed(name: str, world: World) -> TryReport:
@@ -162,7 +162,7 @@ def _failed(name: str, world: World) -> TryReport:
 def test_the_smallest_status_tells_how_the_run_ended() -> None:
     world = World(task("a"))
     ask(world, "Stop")
-    status = world.run.status()
+    status = world.status()
     least = smallest(status)
     DagRunStatus.model_validate(least)
     assert (least["phase"], least["reason"], least["tasks"], least["done"]) == ("Failed", "Stopped", [], "1/1")
@@ -176,7 +176,7 @@ def test_what_is_not_told_of_any_more_cannot_be_run_again_under_the_same_names(k
     """The number of the next try is not known, and a number is given out once."""
     world = World(task("a"), task("b", "a"))
     world.fail("a")
-    status = smallest(world.run.status())
+    status = smallest(world.status())
     fields = {"state": "Succeeded"} if kind == "Mark" else {}
     asked = RunRequest.model_validate({"id": "r1", "type": kind, **fields})
     version = Version(world.run.info, world.dag, world.run.graph)

@@ -5,9 +5,9 @@ from asked import ask, decide, play, refused
 from engine_world import World, task
 
 from tradewind.engine.run.slots import Slots
-from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent
+from tradewind.engine.status.restore import load
 
 pytestmark = pytest.mark.unit
 
@@ -26,7 +26,7 @@ def test_a_run_under_way() -> None:
     world.running("each[0]")
     decision = ask(world, "Stop", message="wrong day")
     assert [key.instance for key in decision.stops] == ["c", "each[0]"]
-    status = world.run.status()
+    status = world.status()
     assert (status["phase"], status["reason"]) == ("Failed", "Stopped")
     assert status["message"] == "stopped by alice: wrong day"
     assert (status["done"], status["finishedAt"]) == ("7/7", "2026-03-01T12:00:00Z")
@@ -83,11 +83,11 @@ def test_a_run_in_the_queue() -> None:
     world = play(with_teardown())
     again = decide(world, "Rerun")
     assert again.status["phase"] == "Queued"
-    world.run = RunState(world.run.info, world.dag, Slots(), status=again.status)
+    world.run = load(world.run.info, world.dag, Slots(), status=again.status)
     ask(world, "Stop")
     assert (world.phase(), world.run.reason) == ("Failed", "Stopped")
     assert set(world.states().values()) == {"Skipped"}
-    assert len(world.run.status()["requests"]) == 2
+    assert len(world.status()["requests"]) == 2
 
 
 def test_a_run_that_has_ended() -> None:

@@ -155,7 +155,7 @@ def test_a_reason_that_comes_and_goes() -> None:
 def test_after_a_restart_a_try_stopped_for_its_queued_timeout_is_not_a_lost_one() -> None:
     world = World(task("a", queuedTimeout="2m"))
     world.created("a", reason="Unschedulable", message="0/3 nodes are available")
-    status = world.run.status()
+    status = world.status()
     world.wait(seconds=120)
     assert world.stops == [("a", 1, "Unschedulable")]
     world.restart([TryReport("a", 1, TryEvent.LOST, reason="PodDeleted")], status)
@@ -175,7 +175,7 @@ def test_after_a_restart_a_try_stopped_for_its_queued_timeout_is_not_a_lost_one(
 def test_after_a_restart_a_try_stopped_for_its_timeout_is_not_a_lost_one(last_words: TryReport) -> None:
     world = World(task("a", timeout="60s"))
     world.running("a", started_at=START)
-    status = world.run.status()
+    status = world.status()
     world.wait(seconds=60)
     world.restart([last_words], status)
     assert (world.entry("a")["state"], world.entry("a")["reason"]) == ("Failed", "Timeout")
@@ -184,7 +184,7 @@ def test_after_a_restart_a_try_stopped_for_its_timeout_is_not_a_lost_one(last_wo
 def test_what_was_lost_within_its_limit_is_lost_even_when_heard_of_late() -> None:
     world = World(task("a", timeout="60s"))
     world.running("a", started_at=START)
-    status = world.run.status()
+    status = world.status()
     world.now += timedelta(hours=1)
     lost = TryReport("a", 1, TryEvent.LOST, reason="Evicted", finished_at=START + seconds(30), exit_code=137)
     world.restart([lost], status)
@@ -194,7 +194,7 @@ def test_what_was_lost_within_its_limit_is_lost_even_when_heard_of_late() -> Non
 def test_an_own_exit_code_counts_whenever_it_is_heard_of() -> None:
     world = World(task("a", timeout="60s", failExitCodes=[7]))
     world.running("a", started_at=START)
-    status = world.run.status()
+    status = world.status()
     world.now += timedelta(hours=1)
     ended = TryReport("a", 1, TryEvent.ENDED, exit_code=7, finished_at=START + seconds(30))
     world.restart([ended], status)
@@ -233,7 +233,7 @@ def test_a_slot_that_was_granted_just_before_has_its_pod_stopped_too() -> None:
 
 def test_a_run_that_ended_in_time_succeeds_though_it_is_heard_of_late() -> None:
     world = World(task("a"), task("b", "a", noop=True), runTimeout="10m")
-    status = world.run.status()
+    status = world.status()
     world.now += timedelta(hours=1)
     ended = TryReport("a", 1, TryEvent.ENDED, exit_code=0, finished_at=START + timedelta(minutes=5))
     world.restart([ended], status)
@@ -256,9 +256,9 @@ def test_reports_after_the_end_of_the_run_change_nothing() -> None:
     world = World(task("a"), runTimeout="10m")
     world.running("a")
     world.wait(minutes=10)
-    status = world.run.status()
+    status = world.status()
     world.succeed("a")
-    assert world.run.status() == status
+    assert world.status() == status
 
 
 # While a try is being stopped ---------------------------------------------------------------------------------------
@@ -306,9 +306,9 @@ def test_a_task_that_is_being_stopped_by_its_timeout_when_its_run_has_had_its_ti
         world.restart([TryReport(name, 1, TryEvent.RUNNING, started_at=START) for name in "ab"])
     world.wait(seconds=15)
     assert (world.phase(), world.run.reason) == ("Failed", "RunTimeout")
-    ends = {entry["name"]: (entry["state"], entry.get("reason")) for entry in world.run.status()["tasks"]}
+    ends = {entry["name"]: (entry["state"], entry.get("reason")) for entry in world.status()["tasks"]}
     assert ends == {"a": ("Failed", "Timeout"), "b": ("Skipped", "RunTimeout"), "c": ("Skipped", "RunTimeout")}
-    assert world.run.status()["done"] == "3/3"
+    assert world.status()["done"] == "3/3"
 
 
 @pytest.mark.parametrize(("soft", "end"), [(False, TaskState.FAILED), (True, TaskState.SKIPPED)])

@@ -139,24 +139,24 @@ def test_nor_a_retry_also_of_a_mapped_task_that_rests_in_between() -> None:
 def test_the_run_says_what_its_first_waiting_task_waits_for() -> None:
     world = World(task("a"), task("b"), task("c"))
     world.created("c", **IMAGE)
-    assert world.run.status()["message"] == "c waits: ImagePullBackOff: no such image"
+    assert world.status()["message"] == "c waits: ImagePullBackOff: no such image"
     world.created("b", **FULL)
-    assert world.run.status()["message"] == "b waits: Unschedulable: 0/1 nodes are available"
+    assert world.status()["message"] == "b waits: Unschedulable: 0/1 nodes are available"
     world.running("b")
-    assert world.run.status()["message"] == "c waits: ImagePullBackOff: no such image"
+    assert world.status()["message"] == "c waits: ImagePullBackOff: no such image"
     world.created("c", held_by=HeldBy.CLUSTER)
-    assert "message" not in world.run.status()
+    assert "message" not in world.status()
 
 
 def test_what_cannot_be_made_waits_too_and_does_not_come_and_go() -> None:
     world = World(task("a"))
     for _ in range(3):
         world.postpone("a")
-        assert world.run.status()["message"] == "a waits: QuotaExceeded: exceeded quota"
+        assert world.status()["message"] == "a waits: QuotaExceeded: exceeded quota"
         world.wait(seconds=60)
-        assert world.run.status()["message"] == "a waits: QuotaExceeded: exceeded quota"
+        assert world.status()["message"] == "a waits: QuotaExceeded: exceeded quota"
     world.created("a")
-    assert "message" not in world.run.status()
+    assert "message" not in world.status()
 
 
 def test_a_run_that_ends_and_one_that_is_restored_say_nothing_of_it() -> None:
@@ -164,10 +164,10 @@ def test_a_run_that_ends_and_one_that_is_restored_say_nothing_of_it() -> None:
     world.created("a", **IMAGE)
     world.restart()
     assert world.run.changed
-    assert "message" not in world.run.status(), "that is found out anew"
+    assert "message" not in world.status(), "that is found out anew"
     world.created("a", **IMAGE)
     world.wait(hours=1)
-    assert "runTimeout" in world.run.status()["message"]
+    assert "runTimeout" in world.status()["message"]
 
 
 def test_one_event_for_each_reason_after_thirty_seconds() -> None:

@@ -13,6 +13,8 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.scheduler import Plan, Scheduler
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
 
 pytestmark = pytest.mark.unit
 
@@ -38,7 +40,7 @@ class Steps:
         self.run = self.add("u1")
 
     def add(self, name: str, *tasks: dict[str, Any], status: dict[str, Any] | None = None) -> RunState:
-        run = RunState(run_info(name=name), dag(*tasks) if tasks else self.dag, self.scheduler.slots, status=status)
+        run = load(run_info(name=name), dag(*tasks) if tasks else self.dag, self.scheduler.slots, status=status)
         self.scheduler.add_run(run)
         return run
 
@@ -93,7 +95,7 @@ def test_those_that_are_due_at_once_end_as_without_a_limit(at_once: float) -> No
     assert len(ended) == len(began) == -(-COUNT // min(at_once, COUNT))
     assert steps.run.phase is RunPhase.SUCCEEDED
     assert steps.run.finished_at == LATER
-    assert steps.run.status()["done"] == f"{COUNT + 1}/{COUNT + 1}"
+    assert run_status(steps.run)["done"] == f"{COUNT + 1}/{COUNT + 1}"
 
 
 def test_a_run_that_waits_for_room_is_not_deadlocked_and_can_be_stopped() -> None:
@@ -120,7 +122,7 @@ def test_a_run_that_is_suspended_in_between_begins_the_rest_later() -> None:
 def test_a_restart_in_between_goes_on_with_the_rest() -> None:
     steps = Steps(mapped(RUN_WAITS), LAST)
     steps.plan()
-    status = steps.run.status()
+    status = run_status(steps.run)
     steps.scheduler = Scheduler(waits_at_once=AT_ONCE)
     run = steps.add("u1", status=status)
     assert sum(len(plan.waits) for plan in steps.plans()) == COUNT

@@ -14,6 +14,7 @@ from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.status.explain import Reason, explain
+from tradewind.engine.status.restore import load
 
 _MOST_TASKS = 20
 _NOT_BEGUN = "-"
@@ -105,6 +106,6 @@ def _data(reason: Reason) -> dict[str, Any]:
 def _state(cluster: Cluster, found: dict[str, Any]) -> RunState:
     """The run as the controller has it, made from its status and the Dag that it is pinned to."""
     version = version_of(found, dag_of_run(cluster, found))
-    state = RunState(version.info, version.dag, Slots(), status=found.get("status") or {}, graph=version.graph)
+    state = load(version.info, version.dag, Slots(), status=found.get("status") or {}, graph=version.graph)
     state.suspended = bool(found["spec"].get("suspend"))
     return state

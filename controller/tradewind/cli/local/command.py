@@ -39,6 +39,7 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.schedule.due import max_active_runs
 from tradewind.engine.scheduler import Scheduler
+from tradewind.engine.status.run_status import run_status
 
 _LOOK_EVERY = 0.2
 """Seconds between two looks for a slot of maxActiveRuns."""
@@ -159,7 +160,7 @@ def run(
             break
     screen.finish()
     if output != "table":
-        statuses = {label: local.state.status() for label, local in made.items()}
+        statuses = {label: run_status(local.state) for label, local in made.items()}
         print_data(statuses if len(wanted) > 1 else next(iter(statuses.values())), output)
     context.exit(_exit_code(list(made.values()), screen))
 
@@ -295,5 +296,5 @@ def _dag_run(state: RunState, asked: GivenRun, created: datetime) -> dict[str, A
             "creationTimestamp": format_time(created.replace(microsecond=0)),
         },
         "spec": spec,
-        "status": state.status(),
+        "status": run_status(state),
     }

@@ -26,6 +26,7 @@ from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 from tradewind.engine.scheduler import Plan, Scheduler, Start
+from tradewind.engine.transitions.endings import fail
 
 MOST_FAILURES = 20
 """Instances of one mapped task of which the end of the log is shown when they fail."""
@@ -118,7 +119,7 @@ class LocalRun:
     def _interrupt(self, signal_name: str, *, again: bool) -> None:
         now = datetime.now(UTC)
         if not self._run.finished:
-            self._run.fail("Stopped", f"stopped by {signal_name}", now)
+            fail(self._run, "Stopped", f"stopped by {signal_name}", now)
             # The scheduler looks only at runs that it heard of.
             self._scheduler.report(self._run.info.uid, TryReport("", 0, TryEvent.CREATED), now)
             self._display.note(f"{signal_name}: stopping what runs; once more to kill it")

@@ -25,6 +25,8 @@ from tradewind.controller.term import Term
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
+from tradewind.engine.status.restore import load, unfold
+from tradewind.engine.transitions import run_lifecycle
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.clock import whole_second
 from tradewind.kube.errors import KubeError, SteppedDown
@@ -157,9 +159,9 @@ class RunLoader:
         observed = await observe_pods(self._cluster, info.uid, self._queue.piece)
         async with self._queue.piece():
             with working_on("DagRun", key):
-                state = self.state(info, revision, status, unfold=False)
+                state = self.state(info, revision, status, unfolded=False)
         try:
-            await self._queue.work(key, state.unfold())
+            await self._queue.work(key, unfold(state))
             if not state.folded:
                 await self._queue.turn()
         except asyncio.CancelledError:
@@ -168,11 +170,11 @@ class RunLoader:
         with working_on("DagRun", key):
             self.schedule(key, found, state, status, observed)
 
-    def state(self, info: RunInfo, revision: Revision, status: Mapping[str, Any], *, unfold: bool = True) -> RunState:
+    def state(self, info: RunInfo, revision: Revision, status: Mapping[str, Any], *, unfolded: bool = True) -> RunState:
         """A run as its status says."""
         variables = partial(self._cluster.variables, info.namespace)
         slots, graph = self._scheduler.slots, revision.graph
-        return RunState(info, revision.dag, slots, status=status, graph=graph, variables=variables, unfold=unfold)
+        return load(info, revision.dag, slots, status=status, graph=graph, variables=variables, unfolded=unfolded)
 
     def schedule(
         self,
@@ -188,7 +190,7 @@ class RunLoader:
         self._scheduler.remove_run(uid)
         reports = self._cluster.reports(uid, observed)
         try:
-            state.suspend(may_not_start(self._table.newest(key) or found, state))
+            run_lifecycle.suspend(state, may_not_start(self._table.newest(key) or found, state))
             self._scheduler.introduce(state)
             catch_up(state, reports, whole_second(self._clock.now()))
         except Exception:

@@ -11,7 +11,9 @@ from tradewind.cache.cluster import Cluster
 from tradewind.cache.observation import try_of
 from tradewind.cache.resources import DagRunObject
 from tradewind.controller.runs.status_pace import FIRST_GUESS
+from tradewind.engine.run import known_tries
 from tradewind.engine.run.state import RunState
+from tradewind.engine.status.run_status import run_status
 from tradewind.engine.status.size import shorter, smallest
 from tradewind.kube.objects import Key
 
@@ -58,7 +60,7 @@ class Record:
 
     def status(self) -> dict[str, Any]:
         """What is written of the run: as much as fits."""
-        status = {"observedGeneration": self.generation, **self.state.status()}
+        status = {"observedGeneration": self.generation, **run_status(self.state)}
         if self.detail is Detail.FULL:
             return status
         return smallest(status) if self.detail is Detail.LEAST else shorter(status, self.state.graph)
@@ -85,7 +87,7 @@ def recorded(record: Record, cluster: Cluster) -> set[str]:
     for name in record.over:
         pod = cluster.pod(record.state.info.uid, name)
         identity = try_of(pod) if pod is not None else None
-        if identity is None or record.state.has_result(identity):
+        if identity is None or known_tries.has_result(record.state, identity):
             found.add(name)
     return found
 

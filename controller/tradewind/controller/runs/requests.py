@@ -42,7 +42,7 @@ from tradewind.engine.requests.audit import with_record
 from tradewind.engine.requests.stop import STOPPED
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.states import FINISHED_PHASES, RunPhase
-from tradewind.engine.status.run_status import end_conditions
+from tradewind.engine.status.run_status import end_conditions, run_status
 from tradewind.engine.status.size import shorter, smallest
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.clock import whole_second
@@ -244,7 +244,7 @@ class Requests:
             for each in (revision, newest)
         )
         if why:
-            status = record.state.status() if record is not None else asked.status
+            status = run_status(record.state) if record is not None else asked.status
             return Outcome.of(refuse(request, status, version, why, now), revision)
         if max(_instances(asked.status), len(version.dag.tasks), record.state.total if record else 0) <= IN_ONE_GO:
             with working_on("DagRun", asked.key):
@@ -262,7 +262,7 @@ class Requests:
         self, asked: Asked, record: Record | None, version: Version, latest: Version | None, now: datetime
     ) -> Callable[[], Decision]:
         """What works out a request on the run as it is at this moment, wherever that is done."""
-        status = record.state.status() if record is not None else asked.status
+        status = run_status(record.state) if record is not None else asked.status
         made: dict[tuple[str, int | None], int] = {}
         for report in self._cluster.reports(asked.found.metadata.uid):
             place = report.task, report.index

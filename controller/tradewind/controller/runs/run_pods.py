@@ -11,6 +11,7 @@ from tradewind.cache.resources import PodObject
 from tradewind.engine.run import known_tries
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.tries import TryReport
+from tradewind.engine.transitions import run_lifecycle, try_lifecycle
 
 T = TypeVar("T")
 
@@ -38,10 +39,10 @@ def catch_up(state: RunState, reports: Iterable[TryReport], now: datetime) -> No
         news = [report for report in reports if known_tries.is_news(state, report.key)]
         if news:
             # A Pod of a try that status does not tell of is there, so it had started: that was never written.
-            state.begin(min(now, *(report.created_at or now for report in news)))
+            run_lifecycle.begin(state, min(now, *(report.created_at or now for report in news)))
     for report in reports:
-        state.report(report, now)
-    state.advance(now)
+        try_lifecycle.report(state, report, now)
+    run_lifecycle.advance(state, now)
 
 
 async def look_at_pods(

@@ -26,6 +26,7 @@ from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_PHASES
+from tradewind.engine.status.restore import load
 from tradewind.kube.objects import Key
 
 log = logging.getLogger(__name__)
@@ -222,7 +223,7 @@ class Runs:
             self.changed(key)
             return
         self._table.note_finished(key, uid, version_of(found))
-        state = RunState(info, revision.dag, Slots(), status=status, graph=revision.graph)
+        state = load(info, revision.dag, Slots(), status=status, graph=revision.graph)
         for pod in list(self._cluster.pods.get(uid, {}).values()):
             self._end_unwanted(state, pod)
         self._events.run_finished(state, version_of(found))

@@ -34,6 +34,8 @@ from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryKey
+from tradewind.engine.status.restore import load
+from tradewind.engine.status.run_status import run_status
 from tradewind.engine.status.size import is_smallest
 
 __all__ = ["Change", "Decision", "Refused", "Version", "carry_out", "is_known", "refuse"]
@@ -142,16 +144,16 @@ def _apply(
 
 
 def _load(version: Version, status: Mapping[str, Any]) -> RunState:
-    return RunState(version.info, version.dag, Slots(), status=status, graph=version.graph)
+    return load(version.info, version.dag, Slots(), status=status, graph=version.graph)
 
 
 def _settled(run: RunState, version: Version, now: datetime) -> dict[str, Any]:
     """The status of a run whose tasks were changed behind its back: counted anew, and ended as they have."""
-    settled = _load(version, run.status())
+    settled = _load(version, run_status(run))
     if mark.decided_by_tasks(settled) and settled.unfinished == 0:
         end = run_end(settled, now)
         settled.phase, settled.reason, settled.message = end.phase, end.reason, end.message
-    return settled.status()
+    return run_status(settled)
 
 
 def _names(run: RunState, choice: Choice) -> str:

@@ -9,6 +9,7 @@ from tradewind.engine.requests.select import Choice
 from tradewind.engine.rules.moments import believable
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.run.tries import TryKey
+from tradewind.engine.transitions.endings import skip_unfinished
 
 if TYPE_CHECKING:
     from tradewind.engine.run.state import RunState
@@ -33,7 +34,7 @@ def stop(run: "RunState", why: str, now: datetime) -> list[TryKey]:
     """Skip what has not ended. Teardowns still run, unless the run had not started or is stopped a second time; it ends
     after them. Returns what to stop."""
     at_once = ends_at_once(run)
-    run.skip_unfinished(STOPPED, why, now, teardowns=at_once)
+    skip_unfinished(run, STOPPED, why, now, teardowns=at_once)
     stops = [each.key for each in run.take_stops()]
     run.reason, run.message = STOPPED, why
     if at_once or not run.unfinished:

@@ -7,7 +7,7 @@ the same date the one made last. A run that was refused and so never began is pa
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.engine.run.run_info import RunInfo
@@ -21,13 +21,6 @@ RunPlace = tuple[datetime, datetime, str]
 
 PASSES = frozenset({TaskState.SUCCEEDED, TaskState.SKIPPED, TaskState.REMOVED})
 """States in which a task lets the same task of the next run start."""
-
-
-class PastRuns(Protocol):
-    """The run before, as far as a task depends on it."""
-
-    def why_not(self, task: ResolvedTask) -> str | None:
-        """Why the task cannot start yet, or None when nothing in the past keeps it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ from tradewind.api.resolve import ResolvedTask, argv
 from tradewind.api.templates import FUEL, OutOfFuel, TemplateError, little_fuel, render
 from tradewind.api.times import format_time
 from tradewind.api.variables import MissingVariableError, explain_missing
+from tradewind.engine.rules.mapping import ForEachError, for_each_of, items_of
 from tradewind.engine.run.run_info import PreviousRuns, RunInfo
 from tradewind.engine.run.tries import TryKey
 
 if TYPE_CHECKING:
     from tradewind.engine.run.state import RunState
+    from tradewind.engine.run.task_node import TaskNode
 
 __all__ = [
     "OutOfFuel",
@@ -21,6 +23,7 @@ __all__ = [
     "TemplateError",
     "facts_of_try",
     "item_values",
+    "known_items",
     "render_a_little",
     "render_field",
     "render_task",
@@ -51,11 +54,21 @@ def template_values(run: "RunState", task: ResolvedTask, number: int, index: int
     if index is None:
         return values
     values["task"]["index"] = values["index"] = index
-    items = run.items_of(run.node(task.name))
+    items = known_items(run, run.node(task.name))
     if index >= len(items):
         raise TemplateError(f"there is no item {index} any more: forEach has {len(items)} now")
     values["item"] = items[index]
     return values
+
+
+def known_items(run: "RunState", node: "TaskNode") -> list[Any]:
+    """What the instances of a mapped task are about; made out again after a restart, as status does not have it."""
+    if node.items is None:
+        try:
+            node.items = items_of(run, for_each_of(run, node.task), item_values(run, node.task))
+        except ForEachError:
+            node.items = []
+    return node.items
 
 
 def item_values(run: "RunState", task: ResolvedTask) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tradewind.engine.limits import Scope, why_not
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.ready_queue import ReadyQueue
 from tradewind.engine.run.task_instance import TaskInstance
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SlotQueue:
-    """Hands out slots to one run: begin(), grant() as often as there are any, end()."""
+    """Whose turn it is when slots are handed out (transitions/grant.py), from begin() to end()."""
 
     def __init__(self, run: "RunState") -> None:
         self._run: RunState = weakref.proxy(run)
@@ -37,43 +36,25 @@ class SlotQueue:
         self._blocked_run, self._blocked, self._blocked_tasks = None, {}, {}
 
     @property
-    def next_weight(self) -> int | None:
-        """Priority of the task whose turn it is; None when no task can have slots now."""
+    def head(self) -> TaskNode | None:
+        """The task whose turn it is; None when no task can have slots now."""
         if self._blocked_run is not None:
             return None
         head = self._ready.head(self._blocked)
-        return None if head is None else -head[0][0]
+        return None if head is None else self._run.nodes[head[0][1]]
 
-    def grant(self, *, one: bool) -> Iterator[TaskInstance]:
-        """Give slots to the ready tasks of the highest priority (or to one instance), as far as limits allow; yields
-        each instance that got some.
+    def block(self, why: str) -> None:
+        """No task of the run gets slots until the next begin()."""
+        self._blocked_run = why
 
-        A task that waits for slots of a pool holds back those after it in the same pool, lest many narrow ones starve a
-        wide one; but not one that needs more than the pool has, or that has a limit of its own.
-        """
-        weight = self.next_weight
-        while self._blocked_run is None and (head := self._ready.head(self._blocked)) and -head[0][0] == weight:
-            (_, position), pool = head
-            node = self._run.nodes[position]
-            limit = why_not(self._run, node)
-            if limit is not None:
-                if limit.scope is Scope.RUN:
-                    self._blocked_run = limit.reason
-                elif limit.scope is Scope.POOL:
-                    self._blocked[pool] = limit.reason
-                else:
-                    self._blocked_tasks[position] = limit.reason
-                    self._ready.put_aside(pool)
-                continue
-            instance = node.get(node.ready.first if node.count else None)
-            if instance is None:
-                raise RuntimeError(f"{node.task.name} has no instance {node.ready}")
-            self.discard(instance)
-            self._run.hold(instance)
-            instance.touch()
-            yield instance
-            if one:
-                return
+    def block_pool(self, pool: str, why: str) -> None:
+        """No task of the run in this pool does."""
+        self._blocked[pool] = why
+
+    def block_task(self, node: TaskNode, why: str) -> None:
+        """The task, whose turn it is, does not."""
+        self._blocked_tasks[node.position] = why
+        self._ready.put_aside(node.task.pool)
 
     def end(self) -> None:
         """Slots have been handed out; what waits knows why."""

@@ -1,45 +1,39 @@
-"""One run in memory: its tasks, the slots they hold, and how it ends.
+"""One run in memory: its tasks, the slots they hold, its timers, and what it asks of others.
 
 A RunState is rebuilt from the run's status and the reports on its tries at any time (after a restart, after a write
 conflict): it holds nothing that those do not say. Reports may come twice, late, or before the run knows that the try
-exists; none of it changes the result.
-
-start.py says what moves a task that waits, try_life.py what reports and time do to a try.
+exists; none of it changes the result. What changes it by the rules is in transitions/.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
-from tradewind.api.duration import format_duration
-from tradewind.api.resolve import ResolvedDag
+from tradewind.api.resolve import ResolvedDag, ResolvedTask
 from tradewind.api.variables import Variables
-from tradewind.engine.rules.mapping import ForEachError, for_each_of, items_of
-from tradewind.engine.rules.moments import believable
-from tradewind.engine.rules.outcome import Outcome
-from tradewind.engine.rules.previous_runs import PastRuns
-from tradewind.engine.rules.rendering import item_values
-from tradewind.engine.rules.run_end import ENDING_REASONS, run_end
-from tradewind.engine.rules.time_limits import end_of_stopped
 from tradewind.engine.run.early_reports import EarlyReports
 from tradewind.engine.run.graph import Graph
-from tradewind.engine.run.index_set import IndexSet
-from tradewind.engine.run.known_tries import has_result
 from tradewind.engine.run.run_info import Note, RunInfo, Stop, Wait
 from tradewind.engine.run.slot_queue import SlotQueue
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.states import FINISHED_PHASES, RunPhase, TaskState
 from tradewind.engine.run.stuck import Stuck
 from tradewind.engine.run.task_instance import TaskInstance
-from tradewind.engine.run.task_node import TaskNode
-from tradewind.engine.run.timers import Room, Timer, Timers
-from tradewind.engine.run.tries import StopReason, TryKey, TryReport
-from tradewind.engine.status.restore import finish, is_at_rest, restore, restore_tasks, tasks_of
-from tradewind.engine.status.run_status import run_status
-from tradewind.engine.transitions import start, try_life
-from tradewind.engine.transitions.counting import count_ended, count_more, look_behind, pair
+from tradewind.engine.run.task_node import TaskNode, new_nodes
+from tradewind.engine.run.timers import Room, Timers
+from tradewind.engine.run.tries import StopReason, TryKey
+
+RestoreTasks = Callable[["RunState", list[dict[str, Any]]], Iterator[None]]
+"""Takes over what status entries say of the tasks of a run, in pieces."""
+
+
+class PastRuns(Protocol):
+    """The run before, as far as a task depends on it."""
+
+    def why_not(self, task: ResolvedTask) -> str | None:
+        """Why the task cannot start yet, or None when nothing in the past keeps it."""
 
 
 class RunState:
@@ -51,13 +45,11 @@ class RunState:
         dag: ResolvedDag,
         slots: Slots,
         *,
-        status: Mapping[str, Any] | None = None,
         graph: Graph | None = None,
         variables: Callable[[], Variables] = Variables,
-        unfold: bool = True,
     ) -> None:
-        """`variables`: what the ConfigMaps of the run's namespace say at the moment it is called. Without `unfold`
-        nothing may be asked of the run before unfold() has come to its end."""
+        """A run that nothing has happened to; status.restore.load() makes one from its status. `variables`: what the
+        ConfigMaps of the run's namespace say at the moment it is called."""
         self.info = info
         self.variables = variables
         self.dag = dag
@@ -92,7 +84,8 @@ class RunState:
         self.group_sizes: dict[str, int] = {}
         """Items of the mapped groups that know theirs."""
         self.early, self.stuck = EarlyReports(), Stuck()
-        self._dirty: dict[tuple[int, int | None], None] = {}
+        self.dirty: dict[tuple[int, int | None], None] = {}
+        """Tasks, or instances of them, that are to be looked at: see recheck()."""
         self.timers, self.queue = Timers(), SlotQueue(self)
         self._stops: list[Stop] = []
         self._notes: list[Note] = []
@@ -101,29 +94,27 @@ class RunState:
         self._faults: list[str] = []
         self.kept: list[dict[str, Any]] = []
         """While the run is at rest: what status says of its tasks."""
-        if status and status.get("phase"):
-            restore(self, status)
-        if unfold:
-            finish(self.unfold())
+        self._restore_tasks: RestoreTasks | None = None
 
-    def unfold(self) -> Iterator[None]:
-        """Make its tasks, unless it only waits in the queue, in pieces of some milliseconds."""
-        if not is_at_rest(self):
-            yield from self._unfold()
+    def keep(self, entries: list[dict[str, Any]], restore_tasks: RestoreTasks) -> None:
+        """The status entries of its tasks, and the function that takes over what they say once the tasks are made."""
+        self.kept, self._restore_tasks = entries, restore_tasks
 
     @cached_property
     def nodes(self) -> list[TaskNode]:
         """Its tasks, made when they are first asked for: a run that only waits in the queue does without."""
-        finish(self._unfold())
+        for _ in self.unfold():
+            pass
         nodes: list[TaskNode] = self.__dict__["nodes"]
         return nodes
 
-    def _unfold(self) -> Iterator[None]:
-        nodes = self.__dict__["nodes"] = tasks_of(self)
+    def unfold(self) -> Iterator[None]:
+        """Make its tasks, in pieces of some milliseconds."""
+        nodes = self.__dict__["nodes"] = new_nodes(self.dag.tasks, self.graph)
         kept, self.kept = self.kept, []
-        if kept:
-            yield from restore_tasks(self, kept)
-        self.restore_run_timer()
+        if kept and self._restore_tasks is not None:
+            yield from self._restore_tasks(self, kept)
+        self.set_run_timer()
         for node in nodes:
             if not node.finished:
                 self.recheck(node.position)
@@ -135,72 +126,15 @@ class RunState:
 
     # Events -----------------------------------------------------------------------------------------------------
 
-    def begin(self, now: datetime) -> None:
-        """Leave the queue: tasks may start from now on. By nobody's clock that was before the run was made."""
-        _ = self.nodes
-        self.phase, self.message, self.reason = RunPhase.RUNNING, None, None
-        self.started_at = max(now, self.info.created_at or now)
-        self.restore_run_timer()
-        self.changed = True
-
-    def suspend(self, suspended: bool) -> None:
-        """From now on no task starts, or tasks start again; what runs goes on."""
-        if self.suspended == suspended:
-            return
-        self.suspended, self.changed = suspended, True
-        if not (suspended or self.folded):
-            for node in self.nodes:
-                if not node.finished:
-                    self.recheck(node.position)
-
     def wait(self, message: str) -> None:
         """Say why the run stays in the queue."""
         if self.message != message:
             self.message = message
             self.changed = True
 
-    def report(self, report: TryReport, now: datetime) -> None:
-        """Take in what happened to a try. Call advance() after the last report."""
-        if self.phase not in FINISHED_PHASES:
-            try_life.report(self, report, now)
-
-    def advance(self, now: datetime) -> None:
-        """Follow up on everything that has changed or come due."""
-        if self.phase is not RunPhase.RUNNING:
-            return
-        # What has happened comes before what is due now: a run whose last task ended is not too late any more.
-        self._follow_up(now)
-        self._fire_timers(now)
-        self._follow_up(now)
-        if self.finished:
-            return
-        if self.unfinished == 0 and self._all_have_finished():
-            end = run_end(self, now)
-            self._end(end.phase, end.reason, end.message, end.when)
-        elif not (self.active or self.queue or self.suspended or self._waiting()):
-            self.fail("Deadlock", "no task can ever start any more", now)
-
-    def _all_have_finished(self) -> bool:
-        """Whether the tasks say so too, each of them: a run that finished before they did could not be trusted."""
-        left = sum(node.unfinished for node in self.nodes)
-        if left:
-            self._faults.append(f"{left} task instances were counted as finished that are not")
-            self.unfinished = left
-        return not left
-
-    def _waiting(self) -> bool:
-        """Whether some time, or something outside of the run, will yet move a task."""
-        return bool(self.early or self.held) or self.timers.of_tasks
-
     def recheck(self, position: int, index: int | None = None) -> None:
         """Something that a task (or one instance of it) waits for may have come."""
-        self._dirty[position, index] = None
-
-    def _follow_up(self, now: datetime) -> None:
-        while self._dirty:
-            position, index = next(iter(self._dirty))
-            del self._dirty[position, index]
-            start.consider(self, self.nodes[position], index, now)
+        self.dirty[position, index] = None
 
     def missing(self, present: Iterable[TryKey]) -> list[TryKey]:
         """Tries that status says are under way and that are not among `present`."""
@@ -214,31 +148,6 @@ class RunState:
             for instance in (node.live.values() if node.count else (node.whole,))
             if instance.under_way and instance.key not in known
         ]
-
-    def has_result(self, key: TryKey) -> bool:
-        """Whether status() tells how a try ended (or will never need it)."""
-        return has_result(self, key)
-
-    def fail(self, reason: str, message: str, now: datetime) -> None:
-        """End the run now: what has not finished is skipped, what is under way is stopped."""
-        self.phase = RunPhase.FAILED
-        self.skip_unfinished(reason, f"the run ended: {message}", now, teardowns=True)
-        self._dirty.clear()
-        self._end(RunPhase.FAILED, reason, message, now)
-
-    def skip_unfinished(self, reason: str, message: str, now: datetime, *, teardowns: bool) -> None:
-        """Skip every instance that has not ended; stop those under way."""
-        for node in self.nodes:
-            if node.finished or (node.task.teardown and not teardowns):
-                continue
-            skipped = Outcome(TaskState.SKIPPED, reason, message)
-            for state in (TaskState.NONE, TaskState.SCHEDULED, TaskState.UP_FOR_RETRY):
-                if indexes := node.resting.get(state):
-                    self.finish_resting(node, indexes.copy(), skipped, now, before=state)
-            for instance in [one for one in (node.live.values() if node.count else (node.whole,)) if not one.finished]:
-                if instance.holds_slots and instance.next_poke_at is None:
-                    self._stops.append(Stop(self.info, instance.task, instance.key, StopReason(reason, message)))
-                self.finish(instance, end_of_stopped(instance) or skipped, now)
 
     # Slots ------------------------------------------------------------------------------------------------------
 
@@ -291,9 +200,12 @@ class RunState:
         faults, self._faults = self._faults, []
         return faults
 
+    def fault(self, what: str) -> None:
+        """Something is so that never should be: it is not followed, but told."""
+        self._faults.append(what)
+
     def stop(self, instance: TaskInstance, why: StopReason) -> None:
         """Ask for the end of the current try."""
-        instance.stop = why
         self._stops.append(Stop(self.info, instance.task, instance.key, why))
 
     def wait_for(self, instance: TaskInstance) -> None:
@@ -332,86 +244,11 @@ class RunState:
             else:
                 self.held.add(node.position)
 
-    def finish(self, instance: TaskInstance, outcome: Outcome, when: datetime) -> None:
-        """An instance has ended for good."""
-        node = self.nodes[instance.position]
-        if instance.finished or (node.count and instance.index is None):
-            self._faults.append(f"{instance.name} is {instance.state}: it is not {outcome.state} now")
-            return
-        when = believable(when, instance.started_at or instance.queued_at or instance.scheduled_at, when)
-        self.queue.discard(instance)
-        self.give_back(instance)
-        instance.state, instance.reason, instance.message = outcome.state, outcome.reason, outcome.message
-        instance.output, instance.has_output = outcome.output, outcome.has_output
-        instance.finished_at, instance.retry_at, instance.next_poke_at = when, None, None
-        self.mark(instance)
-        self.early.forget(instance.task.name, instance.index)
-        if outcome.state is TaskState.FAILED:
-            after = f"failed after try {instance.number}: " if instance.number else "failed: "
-            self.note(instance, "TaskFailed", after + outcome.why(), outcome.reason or "Error")
-        if node.count:
-            node.rest(instance)
-        elif node.mapped:
-            self.early.forget_from(node.task.name, 0)
-        self._ended(node, instance.state, instance.index, when)
-        if outcome.state is TaskState.FAILED and self.dag.fail_fast:
-            self._fail_fast(instance, when)
-
-    def finish_resting(
-        self,
-        node: TaskNode,
-        indexes: IndexSet,
-        outcome: Outcome,
-        when: datetime,
-        *,
-        before: TaskState = TaskState.NONE,
-    ) -> None:
-        """Many instances that had not begun have ended alike."""
-        if wrong := indexes - node.resting.get(before, IndexSet()):
-            self._faults.append(f"{node.task.name}[{wrong}] is not {before}: it is not {outcome.state} now")
-            if not (indexes := indexes - wrong):
-                return
-        node.move(indexes, before, outcome.state)
-        node.reason, node.message = outcome.reason, outcome.message
-        if before is TaskState.SCHEDULED:
-            self.queue.discard_all(node)
-        self.moves(node)
-        self._ended(node, outcome.state, indexes, when)
-
-    def expanded(self, node: TaskNode, count: int) -> None:
-        """A mapped task has that many instances (one or more)."""
-        node.expand(count)
-        self.total += count - 1
-        self.unfinished += count - 1
-        count_more(self, node, count - 1)
-        pair(self, node)
-        self.early.forget_from(node.task.name, count)
-        self.changed = True
-
-    def _ended(self, node: TaskNode, state: TaskState, ended: IndexSet | int | None, when: datetime) -> None:
-        """Instances have ended: tell what comes after them."""
-        self.unfinished -= len(ended) if isinstance(ended, IndexSet) else 1
-        node.finished_at = believable(when, node.started_at, when)
-        if node.finished:
-            self.publish_output(node)
-            self.hold_back(node, None)
-        count_ended(self, node, state, ended)
-        if node.task.short_circuit:
-            look_behind(self, node, ended if isinstance(ended, int) else None)
-
     def publish_output(self, node: TaskNode) -> None:
         """Let templates see the output of a task that has ended."""
         there, output = node.output
         entry = {"output": output} if there else {}
         self.outputs[node.task.name] = self.outputs[node.task.name.replace("-", "_")] = entry
-
-    def _fail_fast(self, instance: TaskInstance, now: datetime) -> None:
-        """The first failure stops the run, but for its teardowns (whose own failures only count if they say so)."""
-        task = instance.task
-        if self.finished or self.reason in ENDING_REASONS or (task.teardown and not task.on_failure_fail_run):
-            return
-        self.reason, self.message = "FailFast", f"{instance.name} failed, and failFast stops the run"
-        self.skip_unfinished("FailFast", f"the run is ending: {self.message}", now, teardowns=False)
 
     # Time -------------------------------------------------------------------------------------------------------
 
@@ -430,39 +267,12 @@ class RunState:
         if node.due.set(instance.index, when):
             self.timers.set_for_resting(when, node)
 
-    def restore_run_timer(self) -> None:
-        """Wake when a run that had started before has had its time."""
+    def set_run_timer(self) -> None:
+        """Wake when the run, if it has started, has had its time."""
         if self.started_at and self.dag.run_timeout:
             self.timers.set_for_run(self.started_at + self.dag.run_timeout)
 
-    def _fire_timers(self, now: datetime) -> None:
-        for timer in self.timers.due(now, self.room):
-            if not timer.of_run:
-                self._fire(timer, now)
-            elif self.dag.run_timeout and self.unfinished:
-                limit = format_duration(self.dag.run_timeout)
-                self.fail("RunTimeout", f"it took longer than runTimeout ({limit})", now)
-                return
-
-    def _fire(self, timer: Timer, now: datetime) -> None:
-        node = self.nodes[timer.position]
-        instance = node.live.get(timer.place) if node.count else node.whole
-        if timer.of_more:
-            self.recheck(node.position)
-        elif timer.of_resting:
-            try_life.schedule_all(self, node, node.due.take(timer.when), now)
-        elif instance is not None and instance.attempt == timer.attempt and not instance.finished:
-            try_life.fire(self, instance, now)
-
     # The run ----------------------------------------------------------------------------------------------------
-
-    def _end(self, phase: RunPhase, reason: str, message: str | None, now: datetime) -> None:
-        self.phase, self.reason, self.message = phase, reason, message
-        self.finished_at = now = believable(now, self.started_at, now)
-        self.changed = True
-        took = format_duration(now - (self.started_at or now))
-        note = f"{phase.value} after {took}" + (f": {message}" if message else "")
-        self.note(None, phase.value, note, reason if phase is RunPhase.FAILED else None)
 
     def __iter__(self) -> Iterator[TaskInstance]:
         """Every task instance, to look at."""
@@ -492,20 +302,7 @@ class RunState:
             found.update(node.tally())
         return found
 
-    def items_of(self, node: TaskNode) -> list[Any]:
-        """What the instances of a mapped task are about; after a restart made out anew, as status does not have it."""
-        if node.items is None:
-            try:
-                node.items = items_of(self, for_each_of(self, node.task), item_values(self, node.task))
-            except ForEachError:
-                node.items = []
-        return node.items
-
     @property
     def finished(self) -> bool:
         """Whether the run has ended."""
         return self.phase in FINISHED_PHASES
-
-    def status(self) -> dict[str, Any]:
-        """DagRun.status, JSON-ready."""
-        return run_status(self)

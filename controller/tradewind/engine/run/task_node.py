@@ -5,17 +5,18 @@ try or have ended, are numbers in ranges by state: a run of 10,000 instances cos
 in status.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.engine.run.due_times import DueTimes
+from tradewind.engine.run.graph import Graph
 from tradewind.engine.run.index_map import IndexMap
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
-from tradewind.engine.run.task_instance import MESSAGE_KEPT, TaskInstance
+from tradewind.engine.run.task_instance import MAX_TRIES_KEPT, MESSAGE_KEPT, TRIES_BUDGET, TaskInstance
 from tradewind.engine.run.tries import StopReason
 from tradewind.engine.run.upstream import UpstreamCounts
 
@@ -295,6 +296,25 @@ class TaskNode:
             return self.whole.has_output, self.whole.output
         there = bool(self.count) or self.whole.state is TaskState.SKIPPED
         return there, [self.outputs[index] for index in sorted(self.outputs)]
+
+
+def new_nodes(tasks: Sequence[ResolvedTask], graph: Graph) -> list[TaskNode]:
+    """The tasks of a run, as they are before anything has happened."""
+    upstream = graph.upstream
+    tries_kept = max(1, min(MAX_TRIES_KEPT, TRIES_BUDGET // len(tasks)))
+    mapped = sum(task.for_each is not None or task.mapped_group is not None for task in tasks)
+    details_kept = max(1, min(MAX_DETAILED, DETAILS_BUDGET // max(1, mapped)))
+    return [
+        TaskNode(
+            task,
+            position,
+            graph.weights[position],
+            UpstreamCounts(len(upstream[position]), setups=sum(tasks[other].setup for other in upstream[position])),
+            TaskInstance(task, position, tries_kept=tries_kept),
+            details_kept=details_kept,
+        )
+        for position, task in enumerate(tasks)
+    ]
 
 
 def _worth(state: str) -> int:

@@ -1,25 +1,55 @@
 """A run as its status says it is."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
+from tradewind.api.resolve import ResolvedDag
 from tradewind.api.times import parse_time
+from tradewind.api.variables import Variables
 from tradewind.engine.rules.outcome import output_size
 from tradewind.engine.rules.time_limits import start_by
+from tradewind.engine.run.graph import Graph
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.slots import Slots
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_STATES, RunPhase, TaskState
-from tradewind.engine.run.task_instance import MAX_TRIES_KEPT, TRIES_BUDGET, TaskInstance
-from tradewind.engine.run.task_node import DETAILS_BUDGET, MAX_DETAILED, TaskNode
-from tradewind.engine.run.upstream import UpstreamCounts
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.status import node_status
 from tradewind.engine.status.run_status import SUSPENDED
 from tradewind.engine.transitions import sensors, wait_for
 from tradewind.engine.transitions.counting import count_ended
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
+from tradewind.engine.transitions.expansion import set_count
 
 
-def restore(run: "RunState", status: Mapping[str, Any]) -> None:
+def load(
+    info: RunInfo,
+    dag: ResolvedDag,
+    slots: Slots,
+    *,
+    status: Mapping[str, Any] | None,
+    graph: Graph | None = None,
+    variables: Callable[[], Variables] = Variables,
+    unfolded: bool = True,
+) -> RunState:
+    """The run that a DagRun.status tells of; a new one where it has none yet. Unless it is to be `unfolded` at once,
+    nothing may be asked of the run before unfold() has come to its end."""
+    run = RunState(info, dag, slots, graph=graph, variables=variables)
+    if status and status.get("phase"):
+        _restore(run, status)
+    if unfolded:
+        for _ in unfold(run):
+            pass
+    return run
+
+
+def unfold(run: RunState) -> Iterator[None]:
+    """Make the tasks of a run, unless it only waits in the queue, in pieces of some milliseconds."""
+    if not _is_at_rest(run):
+        yield from run.unfold()
+
+
+def _restore(run: RunState, status: Mapping[str, Any]) -> None:
     """Take over what DagRun.status says of the run; its tasks follow once they are asked for."""
     run.phase = RunPhase(status["phase"])
     run.reason, run.message = status.get("reason"), status.get("message")
@@ -29,56 +59,31 @@ def restore(run: "RunState", status: Mapping[str, Any]) -> None:
     run.started_at = parse_time(status.get("startedAt"))
     run.finished_at = parse_time(status.get("finishedAt"))
     run.requests = list(status.get("requests", ()))
-    run.kept = list(status.get("tasks", ()))
+    run.keep(list(status.get("tasks", ())), _restore_tasks)
 
 
-def is_at_rest(run: "RunState") -> bool:
+def _is_at_rest(run: RunState) -> bool:
     """Whether the run waits in the queue and its tasks need not be made for that: each has finished or not begun, and
     is what its entry says."""
-    return run.phase is RunPhase.QUEUED and all(_is_at_rest(run, entry) for entry in run.kept)
+    return run.phase is RunPhase.QUEUED and all(_is_as_told(run, entry) for entry in run.kept)
 
 
-def _is_at_rest(run: "RunState", entry: Mapping[str, Any]) -> bool:
+def _is_as_told(run: RunState, entry: Mapping[str, Any]) -> bool:
     finished = entry["state"] in FINISHED_STATES
     untouched = entry["state"] == TaskState.NONE and "message" not in entry
     return (finished or untouched) and "count" not in entry and entry["name"] in run.graph.position
 
 
-def tasks_of(run: "RunState") -> list[TaskNode]:
-    """The tasks of a run, as they are before anything has happened."""
-    tasks, upstream = run.dag.tasks, run.graph.upstream
-    tries_kept = max(1, min(MAX_TRIES_KEPT, TRIES_BUDGET // len(tasks)))
-    mapped = sum(task.for_each is not None or task.mapped_group is not None for task in tasks)
-    details_kept = max(1, min(MAX_DETAILED, DETAILS_BUDGET // max(1, mapped)))
-    return [
-        TaskNode(
-            task,
-            position,
-            run.graph.weights[position],
-            UpstreamCounts(len(upstream[position]), setups=sum(tasks[other].setup for other in upstream[position])),
-            TaskInstance(task, position, tries_kept=tries_kept),
-            details_kept=details_kept,
-        )
-        for position, task in enumerate(tasks)
-    ]
-
-
-def finish(pieces: Iterator[None]) -> None:
-    """Do all that is offered in pieces."""
-    for _ in pieces:
-        pass
-
-
-def restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> Iterator[None]:
+def _restore_tasks(run: RunState, kept: Iterable[dict[str, Any]]) -> Iterator[None]:
     """Take over what DagRun.status says of the tasks, in pieces."""
     try:
-        yield from _restore_tasks(run, kept)
+        yield from _restore_entries(run, kept)
     except Exception:
         run.release()  # nobody else could any more
         raise
 
 
-def _restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> Iterator[None]:
+def _restore_entries(run: RunState, kept: Iterable[dict[str, Any]]) -> Iterator[None]:
     entries = {entry["name"]: entry for entry in kept}
     run.removed = [
         entry
@@ -100,7 +105,7 @@ def _restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> Iterator[
     for node in run.nodes:
         count = entries.get(node.task.name, {}).get("count") or run.group_sizes.get(node.task.mapped_group or "")
         if count and not node.whole.finished:
-            run.expanded(node, count)
+            set_count(run, node, count)
     for node in run.nodes:
         entry = entries.get(node.task.name)
         if entry is not None:
@@ -109,7 +114,7 @@ def _restore_tasks(run: "RunState", kept: Iterable[dict[str, Any]]) -> Iterator[
             yield
 
 
-def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> Iterator[None]:
+def _restore_node(run: RunState, node: TaskNode, entry: dict[str, Any]) -> Iterator[None]:
     if not node.count:
         _restore_whole(run, node)
         return
@@ -131,7 +136,7 @@ def _restore_node(run: "RunState", node: "TaskNode", entry: dict[str, Any]) -> I
             yield
 
 
-def _restore_whole(run: "RunState", node: "TaskNode") -> None:
+def _restore_whole(run: RunState, node: TaskNode) -> None:
     instance = node.whole
     node.finished_at = instance.finished_at
     if instance.finished:
@@ -144,7 +149,7 @@ def _restore_whole(run: "RunState", node: "TaskNode") -> None:
         _resume(run, instance)
 
 
-def _resume(run: "RunState", instance: "TaskInstance") -> None:
+def _resume(run: RunState, instance: TaskInstance) -> None:
     """Go on with an instance that is under way."""
     task = instance.task
     if instance.state is TaskState.SCHEDULED:

@@ -1,8 +1,12 @@
 """Transitions: the code that changes a run.
 
-start.py     moves tasks that wait: schedules, skips, expands them
-try_life.py  applies reports and the passing of time to a try
-counting.py  counts finished instances for the tasks downstream
-sensors.py   sensor
-wait_for.py  waitFor
+run_lifecycle.py  a run begins, is suspended, and follows up on what has changed or come due
+readiness.py      a task that waits is scheduled, skipped or expanded
+expansion.py      the instances of mapped tasks
+try_lifecycle.py  applies reports and the passing of time to a try
+sensors.py        sensor
+wait_for.py       waitFor
+endings.py        task instances and the run finish
+counting.py       counts finished instances for the tasks downstream
+grant.py          hands out slots
 """

@@ -7,6 +7,7 @@ from tradewind.engine.rules import pokes
 from tradewind.engine.rules.moments import believable
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryReport
+from tradewind.engine.transitions.endings import finish
 
 if TYPE_CHECKING:
     from tradewind.engine.run.state import RunState
@@ -25,7 +26,7 @@ def look_again_later(run: "RunState", instance: "TaskInstance", report: TryRepor
     instance.started_at = instance.started_at or started
     why = pokes.gave_up(instance, ended)
     if why is not None:
-        run.finish(instance, pokes.end_of(instance, why), ended)
+        finish(run, instance, pokes.end_of(instance, why), ended)
         return
     instance.exit_code, instance.container_started_at = report.exit_code, None
     instance.next_poke_at = ended + sensor.interval
@@ -55,7 +56,7 @@ def wake(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     """A timer between two pokes is due."""
     why = pokes.gave_up(instance, now)
     if why is not None:
-        run.finish(instance, pokes.end_of(instance, why), now)
+        finish(run, instance, pokes.end_of(instance, why), now)
     elif instance.next_poke_at is not None and instance.next_poke_at <= now:
         look(run, instance, now)
     else:

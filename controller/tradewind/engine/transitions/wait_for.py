@@ -17,6 +17,7 @@ from tradewind.engine.rules.outcome import Outcome
 from tradewind.engine.rules.rendering import render_field
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.transitions import sensors
+from tradewind.engine.transitions.endings import finish
 
 if TYPE_CHECKING:
     from tradewind.engine.run.state import RunState
@@ -31,11 +32,11 @@ def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     try:
         instance.next_poke_at = due_at(run, instance)
     except (TemplateError, ValueError) as error:
-        run.finish(instance, Outcome(TaskState.FAILED, "InvalidTemplate", f"waitFor.time: {error}"), now)
+        finish(run, instance, Outcome(TaskState.FAILED, "InvalidTemplate", f"waitFor.time: {error}"), now)
         return
     run.mark(instance)
     if instance.next_poke_at is not None and instance.next_poke_at <= now:
-        run.finish(instance, Outcome(TaskState.SUCCEEDED), now)
+        finish(run, instance, Outcome(TaskState.SUCCEEDED), now)
     else:
         resume(run, instance)
 
@@ -85,8 +86,8 @@ def wake(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     """A timer of a waiting task is due."""
     why = pokes.gave_up(instance, now)
     if instance.next_poke_at is not None and instance.next_poke_at <= now:
-        run.finish(instance, Outcome(TaskState.SUCCEEDED), now)
+        finish(run, instance, Outcome(TaskState.SUCCEEDED), now)
     elif why is not None:
-        run.finish(instance, pokes.end_of(instance, why), now)
+        finish(run, instance, pokes.end_of(instance, why), now)
     else:
         sensors.set_timers(run, instance)

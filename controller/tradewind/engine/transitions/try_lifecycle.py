@@ -22,6 +22,7 @@ from tradewind.engine.run.known_tries import instance_of, is_to_come
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
 from tradewind.engine.run.tries import PREEMPTED, HeldBy, StopReason, TryEvent, TryReport
 from tradewind.engine.transitions import sensors, wait_for
+from tradewind.engine.transitions.endings import finish
 
 if TYPE_CHECKING:
     from tradewind.engine.run.state import RunState
@@ -32,7 +33,9 @@ _WAITING = frozenset({TaskState.NONE, TaskState.UP_FOR_RETRY, TaskState.UP_FOR_R
 
 
 def report(run: "RunState", told: TryReport, now: datetime) -> None:
-    """Take in what happened to a try."""
+    """Take in what happened to a try. Call run_lifecycle.advance() after the last report."""
+    if run.finished:
+        return
     position = run.graph.position.get(told.task)
     if position is None:
         return
@@ -262,7 +265,7 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
         note = f"try {instance.number} failed ({outcome.why()}); the next is due in {wait}"
         run.note(instance, "TryFailed", note, outcome.reason or "Error")
         return
-    run.finish(instance, wait_for.softened(task, outcome), finished)
+    finish(run, instance, wait_for.softened(task, outcome), finished)
 
 
 def _note_times(instance: "TaskInstance", told: TryReport, now: datetime) -> datetime:
@@ -331,4 +334,5 @@ def fire(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
                 message = being_stopped(run, instance, why, now)
                 instance.reason, instance.message = why.reason, message
                 run.mark(instance)
+            instance.stop = why
             run.stop(instance, why)

@@ -1,17 +1,18 @@
 """What moves a task that waits: a decision upstream, its trigger rule, an earlier run, the items it is mapped over."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tradewind.engine.rules.branches import skipped_by
-from tradewind.engine.rules.mapping import ForEachError, end_without_items, for_each_of, items_of, sources_of
+from tradewind.engine.rules.mapping import end_without_items, sources_of
 from tradewind.engine.rules.outcome import Outcome
-from tradewind.engine.rules.rendering import item_values
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Wait
-from tradewind.engine.transitions import try_life
+from tradewind.engine.transitions import try_lifecycle
 from tradewind.engine.transitions.counting import alike, counts_of
+from tradewind.engine.transitions.endings import finish, finish_resting
+from tradewind.engine.transitions.expansion import expand, make_items
 from tradewind.engine.trigger_rules import evaluate
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ def consider(run: "RunState", node: "TaskNode", index: int | None, now: datetime
 
 
 def _consider_one(run: "RunState", node: "TaskNode", instance: "TaskInstance", now: datetime) -> None:
-    try_life.catch_up(run, instance, now)
+    try_lifecycle.catch_up(run, instance, now)
     if instance.state is not TaskState.NONE:
         return
     verdict = _verdict(run, node, instance.index, counts_of(run, node, instance.index))
     if isinstance(verdict, Outcome):
-        run.finish(instance, verdict, now)
+        finish(run, instance, verdict, now)
     elif isinstance(verdict, Run) and not _held_back(run, node) and _has_room(run, node, now):
         begin(run, instance, now)
 
@@ -81,12 +82,12 @@ def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
     if instance.task.noop:
         node.started_at = node.started_at or now
         instance.started_at = now
-        run.finish(instance, Outcome(TaskState.SUCCEEDED), now)
+        finish(run, instance, Outcome(TaskState.SUCCEEDED), now)
         return
     if instance.task.wait_for is not None:
         node.started_at = node.started_at or now
     node.scheduled_at = node.scheduled_at or now
-    try_life.schedule(run, instance, now)
+    try_lifecycle.schedule(run, instance, now)
 
 
 # Mapped tasks -------------------------------------------------------------------------------------------------------
@@ -98,7 +99,7 @@ def _consider_unexpanded(run: "RunState", node: "TaskNode", now: datetime) -> No
     verdict = _verdict(run, node, None, node.upstream)
     outcome = verdict if isinstance(verdict, Outcome) else end_without_items(run, node.task)
     if outcome is not None:
-        run.finish(node.whole, outcome, now)
+        finish(run, node.whole, outcome, now)
         return
     if not all(source.finished for source in sources_of(run, node.task)):
         return
@@ -106,42 +107,13 @@ def _consider_unexpanded(run: "RunState", node: "TaskNode", now: datetime) -> No
     group = node.task.mapped_group
     if group is None:
         if may_start and not _held_back(run, node):
-            _expand(run, [node], now)
+            expand(run, [node], now)
         return
     if group not in run.group_sizes:
         members = [run.node(name) for name in run.dag.groups[group].tasks]
-        run.group_sizes[group] = _expand(run, [node, *(other for other in members if other is not node)], now)
+        run.group_sizes[group] = expand(run, [node, *(other for other in members if other is not node)], now)
     if run.group_sizes[group] == 0 and may_start:
-        run.finish(node.whole, _make_items(run, node)[1], now)
-
-
-def _make_items(run: "RunState", node: "TaskNode") -> tuple[list[Any], Outcome]:
-    """The items of a mapped task, and how it ends if there are none."""
-    try:
-        items = items_of(run, for_each_of(run, node.task), item_values(run, node.task))
-    except ForEachError as error:
-        return [], Outcome(TaskState.FAILED, "InvalidForEach", f"forEach: {error}")
-    return items, Outcome(TaskState.SKIPPED, "NoItems", "forEach has no items")
-
-
-def _expand(run: "RunState", nodes: list["TaskNode"], now: datetime) -> int:
-    """Make the instances of a task, or of all tasks of a mapped group; how many there are of each.
-
-    Where there are none, a task ends; those of a group each wait for what they come after before they do.
-    """
-    items, none = _make_items(run, nodes[0])
-    if not items and nodes[0].task.mapped_group is None:
-        run.finish(nodes[0].whole, none, now)
-    if not items:
-        for each in nodes:
-            run.recheck(each.position)
-        return 0
-    for each in nodes:
-        if not each.whole.finished:
-            each.items = items
-            run.expanded(each, len(items))
-            run.recheck(each.position)
-    return len(items)
+        finish(run, node.whole, make_items(run, node)[1], now)
 
 
 def _consider_all(run: "RunState", node: "TaskNode", now: datetime) -> None:
@@ -173,12 +145,12 @@ def _consider_alike(
         return
     verdict = _verdict(run, node, indexes.first, counts)
     if isinstance(verdict, Outcome):
-        run.finish_resting(node, indexes, verdict, now)
+        finish_resting(run, node, indexes, verdict, now)
     elif not isinstance(verdict, Run) or _held_back(run, node):
         return
     elif node.task.noop:
         node.started_at = node.started_at or now
-        run.finish_resting(node, indexes, Outcome(TaskState.SUCCEEDED), now)
+        finish_resting(run, node, indexes, Outcome(TaskState.SUCCEEDED), now)
     elif node.task.wait_for is not None:
         for index in indexes:
             if run.room.left < 1:
@@ -205,7 +177,7 @@ def _consider_index(run: "RunState", node: "TaskNode", index: int, now: datetime
         if instance is None:
             return
         if isinstance(verdict, Outcome):
-            run.finish(instance, verdict, now)
+            finish(run, instance, verdict, now)
         else:
             begin(run, instance, now)
         return
@@ -213,4 +185,4 @@ def _consider_index(run: "RunState", node: "TaskNode", index: int, now: datetime
     if known is not None and run.early.later_than(known.key):
         instance = node.get(index)
     if instance is not None:
-        try_life.catch_up(run, instance, now)
+        try_lifecycle.catch_up(run, instance, now)

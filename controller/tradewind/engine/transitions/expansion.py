@@ -1,0 +1,53 @@
+"""The instances of mapped tasks, made when their items are known."""
+
+from datetime import datetime
+from typing import Any
+
+from tradewind.engine.rules.mapping import ForEachError, for_each_of, items_of
+from tradewind.engine.rules.outcome import Outcome
+from tradewind.engine.rules.rendering import item_values
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.transitions.counting import count_more, pair
+from tradewind.engine.transitions.endings import finish
+
+
+def make_items(run: RunState, node: TaskNode) -> tuple[list[Any], Outcome]:
+    """The items of a mapped task, and how it ends if there are none."""
+    try:
+        items = items_of(run, for_each_of(run, node.task), item_values(run, node.task))
+    except ForEachError as error:
+        return [], Outcome(TaskState.FAILED, "InvalidForEach", f"forEach: {error}")
+    return items, Outcome(TaskState.SKIPPED, "NoItems", "forEach has no items")
+
+
+def expand(run: RunState, nodes: list[TaskNode], now: datetime) -> int:
+    """Make the instances of a task, or of all tasks of a mapped group; how many there are of each.
+
+    Where there are none, a task ends; those of a group each wait for what they come after before they do.
+    """
+    items, none = make_items(run, nodes[0])
+    if not items and nodes[0].task.mapped_group is None:
+        finish(run, nodes[0].whole, none, now)
+    if not items:
+        for each in nodes:
+            run.recheck(each.position)
+        return 0
+    for each in nodes:
+        if not each.whole.finished:
+            each.items = items
+            set_count(run, each, len(items))
+            run.recheck(each.position)
+    return len(items)
+
+
+def set_count(run: RunState, node: TaskNode, count: int) -> None:
+    """A mapped task has that many instances (one or more)."""
+    node.expand(count)
+    run.total += count - 1
+    run.unfinished += count - 1
+    count_more(run, node, count - 1)
+    pair(run, node)
+    run.early.forget_from(node.task.name, count)
+    run.changed = True

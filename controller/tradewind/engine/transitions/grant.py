@@ -1,0 +1,38 @@
+"""Slots for the task instances of a run that wait for nothing else."""
+
+from collections.abc import Iterator
+
+from tradewind.engine.limits import Scope, why_not
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.task_instance import TaskInstance
+
+
+def grant(run: RunState, *, one: bool) -> Iterator[TaskInstance]:
+    """Give slots to the ready tasks of the highest priority (or to one instance), as far as limits allow; yields each
+    instance that got some. Between run.queue.begin() and end(), as often as there are slots.
+
+    A task that waits for slots of a pool holds back those after it in the same pool, lest many narrow ones starve a
+    wide one; but not one that needs more than the pool has, or that has a limit of its own.
+    """
+    queue = run.queue
+    weight: int | None = None
+    while (node := queue.head) is not None and weight in (None, node.weight):
+        weight = node.weight
+        limit = why_not(run, node)
+        if limit is not None:
+            if limit.scope is Scope.RUN:
+                queue.block(limit.reason)
+            elif limit.scope is Scope.POOL:
+                queue.block_pool(node.task.pool, limit.reason)
+            else:
+                queue.block_task(node, limit.reason)
+            continue
+        instance = node.get(node.ready.first if node.count else None)
+        if instance is None:
+            raise RuntimeError(f"{node.task.name} has no instance {node.ready}")
+        queue.discard(instance)
+        run.hold(instance)
+        instance.touch()
+        yield instance
+        if one:
+            return

@@ -1,0 +1,90 @@
+"""What happens to a run: it begins, is suspended, and follows up on what has changed or come due until it finishes."""
+
+from datetime import datetime
+
+from tradewind.api.duration import format_duration
+from tradewind.engine.rules.run_end import run_end
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.run.timers import Timer
+from tradewind.engine.transitions import readiness, try_lifecycle
+from tradewind.engine.transitions.endings import end_run, fail
+
+
+def begin(run: RunState, now: datetime) -> None:
+    """Leave the queue: tasks may start from now on. By nobody's clock that was before the run was made."""
+    _ = run.nodes
+    run.phase, run.message, run.reason = RunPhase.RUNNING, None, None
+    run.started_at = max(now, run.info.created_at or now)
+    run.set_run_timer()
+    run.changed = True
+
+
+def suspend(run: RunState, suspended: bool) -> None:
+    """From now on no task starts, or tasks start again; what runs goes on."""
+    if run.suspended == suspended:
+        return
+    run.suspended, run.changed = suspended, True
+    if not (suspended or run.folded):
+        for node in run.nodes:
+            if not node.finished:
+                run.recheck(node.position)
+
+
+def advance(run: RunState, now: datetime) -> None:
+    """Follow up on everything that has changed or come due."""
+    if run.phase is not RunPhase.RUNNING:
+        return
+    # What has happened comes before what is due now: a run whose last task ended is not too late any more.
+    _follow_up(run, now)
+    _fire_timers(run, now)
+    _follow_up(run, now)
+    if run.finished:
+        return
+    if run.unfinished == 0 and _all_have_finished(run):
+        end = run_end(run, now)
+        end_run(run, end.phase, end.reason, end.message, end.when)
+    elif not (run.active or run.queue or run.suspended or _waiting(run)):
+        fail(run, "Deadlock", "no task can ever start any more", now)
+
+
+def _all_have_finished(run: RunState) -> bool:
+    """Whether the tasks say so too, each of them: a run that finished before they did could not be trusted."""
+    left = sum(node.unfinished for node in run.nodes)
+    if left:
+        run.fault(f"{left} task instances were counted as finished that are not")
+        run.unfinished = left
+    return not left
+
+
+def _waiting(run: RunState) -> bool:
+    """Whether some time, or something outside of the run, will yet move a task."""
+    return bool(run.early or run.held) or run.timers.of_tasks
+
+
+def _follow_up(run: RunState, now: datetime) -> None:
+    while run.dirty:
+        position, index = next(iter(run.dirty))
+        del run.dirty[position, index]
+        readiness.consider(run, run.nodes[position], index, now)
+
+
+def _fire_timers(run: RunState, now: datetime) -> None:
+    for timer in run.timers.due(now, run.room):
+        if not timer.of_run:
+            _fire(run, timer, now)
+        elif run.dag.run_timeout and run.unfinished:
+            limit = format_duration(run.dag.run_timeout)
+            fail(run, "RunTimeout", f"it took longer than runTimeout ({limit})", now)
+            return
+
+
+def _fire(run: RunState, timer: Timer, now: datetime) -> None:
+    node = run.nodes[timer.position]
+    instance = node.live.get(timer.place) if node.count else node.whole
+    if timer.of_more:
+        run.recheck(node.position)
+    elif timer.of_resting:
+        try_lifecycle.schedule_all(run, node, node.due.take(timer.when), now)
+    elif instance is not None and instance.attempt == timer.attempt and not instance.finished:
+        try_lifecycle.fire(run, instance, now)
