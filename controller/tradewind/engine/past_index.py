@@ -9,7 +9,6 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.engine.rules.previous_runs import (
@@ -22,10 +21,8 @@ from tradewind.engine.rules.previous_runs import (
     waits_message,
 )
 from tradewind.engine.run.run_info import PreviousRuns, RunInfo
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
 
 DagKey = tuple[str, str]
 """(namespace, Dag name)"""
@@ -66,7 +63,7 @@ class _Member:
 
     run: ActiveRun
     siblings: "list[_Member]"
-    state: "RunState | None" = None
+    state: RunState | None = None
     asks: bool = False
     """Whether anything in it depends on the runs before."""
     known: bool = False
@@ -185,7 +182,7 @@ class PastIndex:
             member.succeeded = succeeded
         self._refresh(member)
 
-    def attach(self, state: "RunState") -> None:
+    def attach(self, state: RunState) -> None:
         """A run is scheduled from now on."""
         run, asks = ActiveRun.of(state.info), state.dag.asks_for_past
         if not (asks or self.tracks(run.dag)):
@@ -204,7 +201,7 @@ class PastIndex:
         for follower in _followers(member):
             self._refresh(follower)
 
-    def detach(self, state: "RunState") -> None:
+    def detach(self, state: RunState) -> None:
         """A run is not scheduled any more, and nobody knows yet what is to become of it (unless it has ended)."""
         state.past = None  # not by a cycle: it goes at once
         self._unwritten.get((state.info.namespace, state.info.dag), {}).pop(state.info.uid, None)
@@ -252,13 +249,13 @@ class PastIndex:
 
     # What the scheduler asks --------------------------------------------------------------------------------------
 
-    def begins(self, state: "RunState") -> None:
+    def begins(self, state: RunState) -> None:
         """A run is about to leave the queue."""
         member = self._members.get((state.info.namespace, state.info.name))
         if member is not None and member.state is state and member.asks:
             self._look(member, state)
 
-    def advanced(self, state: "RunState") -> None:
+    def advanced(self, state: RunState) -> None:
         """Things may have happened in a run: tell those that wait for it, and follow what it waits for."""
         member = self._members.get((state.info.namespace, state.info.name))
         if member is None or member.state is not state:
@@ -278,14 +275,14 @@ class PastIndex:
         before = member.before if state.held else None
         self._follow(member, before if isinstance(before, PastRun) else None)
 
-    def queued_before(self, state: "RunState") -> "RunState | None":
+    def queued_before(self, state: RunState) -> RunState | None:
         """The run before this one, if tasks wait for it and it has not left the queue."""
         member = self._members.get((state.info.namespace, state.info.name))
         before = member.before if member is not None and state.held else None
         found = before.state if isinstance(before, _Member) else None
         return found if found is not None and found.phase is RunPhase.QUEUED else None
 
-    def awaited(self, state: "RunState") -> bool:
+    def awaited(self, state: RunState) -> bool:
         """Whether tasks of a running run wait for this one."""
         member = self._members.get((state.info.namespace, state.info.name))
         return member is not None and any(
@@ -355,7 +352,7 @@ class PastIndex:
         if member.state is not None and member.asks and not member.state.folded:
             self._look(member, member.state)
 
-    def _look(self, member: _Member, state: "RunState") -> None:
+    def _look(self, member: _Member, state: RunState) -> None:
         previous = member.previous()
         if state.info.previous != previous:
             state.info = replace(state.info, previous=previous)

@@ -1,7 +1,5 @@
 """What keeps a ready task instance from having slots: one file per limit, in the order in which they are asked."""
 
-from typing import TYPE_CHECKING
-
 from tradewind.engine.limits.limit import Limit, Reached, Scope
 from tradewind.engine.limits.max_active_per_dag import max_active_per_dag
 from tradewind.engine.limits.max_active_per_run import max_active_per_run
@@ -9,17 +7,15 @@ from tradewind.engine.limits.max_active_tasks import max_active_tasks
 from tradewind.engine.limits.parallelism import parallelism
 from tradewind.engine.limits.pool import pool
 from tradewind.engine.limits.suspend import suspend
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.task_node import TaskNode
 
 LIMITS: tuple[Limit, ...] = (suspend, max_active_tasks, parallelism, max_active_per_run, max_active_per_dag, pool)
 
 __all__ = ["LIMITS", "Limit", "Reached", "Scope", "why_not"]
 
 
-def why_not(run: "RunState", node: "TaskNode") -> Reached | None:
+def why_not(run: RunState, node: TaskNode) -> Reached | None:
     """The first limit that an instance of the task would exceed now, or None when it can have its slots."""
     for limit in LIMITS:
         reached = limit(run, node)

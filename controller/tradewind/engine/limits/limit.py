@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.task_node import TaskNode
 
 
 class Scope(Enum):
@@ -29,4 +27,4 @@ class Reached:
     scope: Scope
 
 
-Limit = Callable[["RunState", "TaskNode"], Reached | None]
+Limit = Callable[[RunState, TaskNode], Reached | None]

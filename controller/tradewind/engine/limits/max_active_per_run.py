@@ -1,15 +1,11 @@
 """maxActivePerRun of a task: how many of its instances may be queued or running in one run."""
 
-from typing import TYPE_CHECKING
-
 from tradewind.engine.limits.limit import Reached, Scope
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.task_node import TaskNode
 
 
-def max_active_per_run(_: "RunState", node: "TaskNode") -> Reached | None:
+def max_active_per_run(_: RunState, node: TaskNode) -> Reached | None:
     """Reached when as many instances of the task hold slots in this run."""
     limit = node.task.max_active_per_run
     if limit is not None and node.active >= limit:

@@ -1,15 +1,11 @@
 """maxActiveTasks: how many task instances of one run may be queued or running."""
 
-from typing import TYPE_CHECKING
-
 from tradewind.engine.limits.limit import Reached, Scope
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.task_node import TaskNode
 
 
-def max_active_tasks(run: "RunState", _: "TaskNode") -> Reached | None:
+def max_active_tasks(run: RunState, _: TaskNode) -> Reached | None:
     """Reached when as many instances of the run hold slots."""
     limit = run.dag.max_active_tasks
     return Reached(f"waits for maxActiveTasks of the Dag ({limit})", Scope.RUN) if run.active >= limit else None

@@ -1,16 +1,12 @@
 """pool and poolSlots: the slots that tasks of any Dags of a namespace share."""
 
-from typing import TYPE_CHECKING
-
 from tradewind.engine.limits.limit import Reached, Scope
 from tradewind.engine.run.slots import UNLIMITED
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.task_node import TaskNode
 
 
-def pool(run: "RunState", node: "TaskNode") -> Reached | None:
+def pool(run: RunState, node: TaskNode) -> Reached | None:
     """Reached when the pool has too few slots left. A task that needs more than the pool has at all keeps nobody else
     waiting."""
     namespace, name, slots = run.info.namespace, node.task.pool, node.task.pool_slots

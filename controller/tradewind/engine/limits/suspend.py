@@ -1,14 +1,10 @@
 """suspend of a DagRun: what runs goes on, nothing else starts."""
 
-from typing import TYPE_CHECKING
-
 from tradewind.engine.limits.limit import Reached, Scope
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.task_node import TaskNode
 
 
-def suspend(run: "RunState", _: "TaskNode") -> Reached | None:
+def suspend(run: RunState, _: TaskNode) -> Reached | None:
     """Reached while the run is suspended."""
     return Reached("waits: the run is suspended", Scope.RUN) if run.suspended else None

@@ -2,25 +2,22 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tradewind.engine.requests.select import Choice, instances
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import StopReason, TryKey
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
 
 TriesMade = Mapping[tuple[str, int | None], int]
 """The highest try by (task, index) that there is a Pod of, whatever status says."""
 
 
-def under_way(run: "RunState", choice: Choice) -> list[TryKey]:
+def under_way(run: RunState, choice: Choice) -> list[TryKey]:
     """The tries of a choice that have, or may have, a Pod that still runs."""
     return [instance.key for instance in instances(run, choice) if instance.holds_slots]
 
 
-def clear(run: "RunState", choice: Choice, why: StopReason, made: TriesMade, now: datetime) -> None:
+def clear(run: RunState, choice: Choice, why: StopReason, made: TriesMade, now: datetime) -> None:
     """As if these instances had not begun, but that their tries so far are kept and their numbers go on."""
     for position, indexes in choice.items():
         node = run.nodes[position]
@@ -31,7 +28,7 @@ def clear(run: "RunState", choice: Choice, why: StopReason, made: TriesMade, now
     _go_on_after(run, choice, made)
 
 
-def _go_on_after(run: "RunState", choice: Choice, made: TriesMade) -> None:
+def _go_on_after(run: RunState, choice: Choice, made: TriesMade) -> None:
     """The next try of a cleared instance comes after those that status did not tell of."""
     for (task, index), number in made.items():
         known = run.graph.position.get(task, -1)
@@ -48,9 +45,7 @@ def _go_on_after(run: "RunState", choice: Choice, made: TriesMade) -> None:
                 node.removed.add(index)
 
 
-def set_state(
-    run: "RunState", choice: Choice, state: TaskState, why: StopReason, made: TriesMade, now: datetime
-) -> None:
+def set_state(run: RunState, choice: Choice, state: TaskState, why: StopReason, made: TriesMade, now: datetime) -> None:
     """Let these instances have ended in a state, whatever they are doing."""
     clear(run, choice, why, made, now)
     for position, indexes in choice.items():

@@ -1,7 +1,6 @@
 """Mark: tasks, or the run as a whole, are given the state that somebody says they have."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests import select
@@ -11,12 +10,10 @@ from tradewind.engine.requests.rerun import CLEARED, requeue
 from tradewind.engine.requests.select import Choice
 from tradewind.engine.rules.moments import believable
 from tradewind.engine.rules.run_end import ENDING_REASONS
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase, TaskState
+from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import StopReason, TryKey
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_instance import TaskInstance
 
 MARKED = "Marked"
 """Reason of a task, or a run, that is in the state that somebody said."""
@@ -29,7 +26,7 @@ def means_run(request: RunRequest) -> bool:
     return not request.tasks and not request.only_failed
 
 
-def choose(run: "RunState", request: RunRequest) -> Choice:
+def choose(run: RunState, request: RunRequest) -> Choice:
     """The instances that are not in the wanted state yet. Raises Refused where there are none."""
     state = TaskState(request.state or "")
     choice = select.named(run, request.tasks) if request.tasks else select.everything(run)
@@ -43,7 +40,7 @@ def choose(run: "RunState", request: RunRequest) -> Choice:
 
 
 def mark(
-    run: "RunState", choice: Choice, state: TaskState, made: TriesMade, why: str, now: datetime
+    run: RunState, choice: Choice, state: TaskState, made: TriesMade, why: str, now: datetime
 ) -> tuple[list[TryKey], Choice]:
     """Set the state of tasks. What failed because of them waits for its turn again, and with it a run that had ended.
 
@@ -63,12 +60,12 @@ def mark(
     return stops, again
 
 
-def decided_by_tasks(run: "RunState") -> bool:
+def decided_by_tasks(run: RunState) -> bool:
     """Whether a run has ended as its tasks have, so that it ends otherwise when they do."""
     return run.finished and run.reason in _DECIDED_BY_TASKS
 
 
-def choose_in_run(run: "RunState", state: TaskState) -> Choice:
+def choose_in_run(run: RunState, state: TaskState) -> Choice:
     """The instances that change when the run as a whole is marked. Raises Refused where nothing would."""
     if state is TaskState.SKIPPED:
         raise Refused("a run can be marked Succeeded or Failed; Skipped is for tasks: name them")
@@ -77,7 +74,7 @@ def choose_in_run(run: "RunState", state: TaskState) -> Choice:
     if run.phase is RunPhase.RUNNING and run.reason in ENDING_REASONS and state is TaskState.FAILED:
         raise Refused(f"nothing to mark: the run is about to end as Failed ({run.message})")
 
-    def changes(instance: "TaskInstance") -> bool:
+    def changes(instance: TaskInstance) -> bool:
         if instance.task.teardown and _teardowns_run(run):
             return False
         failed = instance.state in (TaskState.FAILED, TaskState.UPSTREAM_FAILED)
@@ -86,9 +83,7 @@ def choose_in_run(run: "RunState", state: TaskState) -> Choice:
     return select.only(run, select.everything(run), changes)
 
 
-def mark_run(
-    run: "RunState", choice: Choice, state: TaskState, made: TriesMade, why: str, now: datetime
-) -> list[TryKey]:
+def mark_run(run: RunState, choice: Choice, state: TaskState, made: TriesMade, why: str, now: datetime) -> list[TryKey]:
     """Set the phase of a run: Succeeded makes all of its tasks Succeeded that have not ended or have failed; Failed
     those that are under way Failed, and those that have not begun Skipped. Teardowns still run.
 
@@ -109,6 +104,6 @@ def mark_run(
     return stops
 
 
-def _teardowns_run(run: "RunState") -> bool:
+def _teardowns_run(run: RunState) -> bool:
     """Whether tasks may still start in this run."""
     return run.phase is RunPhase.RUNNING

@@ -1,7 +1,6 @@
 """Rerun: tasks are cleared, and the run goes on with what there is to do then."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests import select
@@ -9,17 +8,15 @@ from tradewind.engine.requests.change import TriesMade, clear, under_way
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.select import Choice
 from tradewind.engine.rules.run_end import ENDING_REASONS
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.run.tries import StopReason, TryKey
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
 
 CLEARED = "Cleared"
 """Reason of a try that was ended since its task is to run again."""
 
 
-def check(run: "RunState", request: RunRequest) -> None:
+def check(run: RunState, request: RunRequest) -> None:
     """Raises Refused for what cannot be asked of a run that is under way."""
     if run.phase is not RunPhase.RUNNING:
         return
@@ -31,7 +28,7 @@ def check(run: "RunState", request: RunRequest) -> None:
         raise Refused(f"the run is about to end ({run.message}): ask again when it has")
 
 
-def choose(run: "RunState", request: RunRequest) -> Choice:
+def choose(run: RunState, request: RunRequest) -> Choice:
     """The instances that are to run again. Raises Refused where there are none, and nothing else to be run."""
     choice = select.named(run, request.tasks) if request.tasks else select.everything(run)
     choice = select.reach(run, choice, upstream=bool(request.upstream), downstream=bool(request.downstream))
@@ -46,7 +43,7 @@ def choose(run: "RunState", request: RunRequest) -> Choice:
     return choice
 
 
-def rerun(run: "RunState", choice: Choice, anew: set[int], made: TriesMade, why: str, now: datetime) -> list[TryKey]:
+def rerun(run: RunState, choice: Choice, anew: set[int], made: TriesMade, why: str, now: datetime) -> list[TryKey]:
     """Clear a choice; `anew` are the tasks among it whose items have to be found out again. Returns what to stop."""
     stops = under_way(run, choice)
     reason = StopReason(CLEARED, f"its task is to run again: {why}")
@@ -58,7 +55,7 @@ def rerun(run: "RunState", choice: Choice, anew: set[int], made: TriesMade, why:
     return stops
 
 
-def requeue(run: "RunState", why: str) -> None:
+def requeue(run: RunState, why: str) -> None:
     """A run that has ended waits for its turn again; one that goes on does so."""
     if run.finished:
         run.phase, run.started_at, run.finished_at = RunPhase.QUEUED, None, None

@@ -5,16 +5,13 @@ or its items are not known).
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.run.index_set import IndexSet
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_instance import TaskInstance
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 
 Choice = dict[int, IndexSet | None]
 ENDED_WITH_RUN = frozenset({"FailFast", "RunTimeout", "Deadlock", "Stopped"})
@@ -22,12 +19,12 @@ ENDED_WITH_RUN = frozenset({"FailFast", "RunTimeout", "Deadlock", "Stopped"})
 _FAILED = frozenset({TaskState.FAILED, TaskState.UPSTREAM_FAILED})
 
 
-def everything(run: "RunState") -> Choice:
+def everything(run: RunState) -> Choice:
     """All instances of all tasks."""
     return {node.position: _all(node) for node in run.nodes}
 
 
-def named(run: "RunState", names: Iterable[str]) -> Choice:
+def named(run: RunState, names: Iterable[str]) -> Choice:
     """Tasks, the tasks of groups, and single instances (`load[3]`), by name. Raises Refused for an index that is not
     there; the names themselves have been checked."""
     choice: Choice = {}
@@ -40,7 +37,7 @@ def named(run: "RunState", names: Iterable[str]) -> Choice:
     return choice
 
 
-def reach(run: "RunState", choice: Choice, *, upstream: bool = False, downstream: bool = False) -> Choice:
+def reach(run: RunState, choice: Choice, *, upstream: bool = False, downstream: bool = False) -> Choice:
     """The choice with all that comes before or after it: inside a mapped group at the same index."""
     found = _copy(choice)
     for wanted, edges in ((upstream, run.graph.upstream), (downstream, run.graph.downstream)):
@@ -56,22 +53,22 @@ def reach(run: "RunState", choice: Choice, *, upstream: bool = False, downstream
     return found
 
 
-def failed(run: "RunState", choice: Choice, *, with_run: bool = True) -> Choice:
+def failed(run: RunState, choice: Choice, *, with_run: bool = True) -> Choice:
     """Those that failed, or did not run because others failed; `with_run`: or because the run ended."""
 
-    def counts(instance: "TaskInstance") -> bool:
+    def counts(instance: TaskInstance) -> bool:
         ended_with_run = instance.state is TaskState.SKIPPED and instance.reason in ENDED_WITH_RUN
         return instance.state in _FAILED or (with_run and ended_with_run)
 
     return only(run, choice, counts)
 
 
-def begun(run: "RunState", choice: Choice) -> Choice:
+def begun(run: RunState, choice: Choice) -> Choice:
     """Those that something has happened to."""
     return only(run, choice, lambda instance: instance.state is not TaskState.NONE)
 
 
-def not_in(run: "RunState", choice: Choice, state: TaskState) -> Choice:
+def not_in(run: RunState, choice: Choice, state: TaskState) -> Choice:
     """Those that are in another state than this."""
     return only(run, choice, lambda instance: instance.state is not state)
 
@@ -89,7 +86,7 @@ def without(choice: Choice, other: Choice) -> Choice:
     return found
 
 
-def with_scope(run: "RunState", choice: Choice) -> Choice:
+def with_scope(run: RunState, choice: Choice) -> Choice:
     """The choice with the setups whose scope it lies in, and their teardowns: what it works on is gone without them."""
     found = _copy(choice)
     graph, tasks = run.graph, run.dag.tasks
@@ -115,7 +112,7 @@ def with_scope(run: "RunState", choice: Choice) -> Choice:
     return found
 
 
-def mapped_anew(run: "RunState", choice: Choice, *, always: bool = False) -> set[int]:
+def mapped_anew(run: RunState, choice: Choice, *, always: bool = False) -> set[int]:
     """The mapped tasks of a choice whose items have to be found out again, since the task that gives them runs again
     too (or `always`). All instances of them are added to the choice, and all tasks of their group."""
     anew: set[int] = set()
@@ -133,7 +130,7 @@ def mapped_anew(run: "RunState", choice: Choice, *, always: bool = False) -> set
             _add(choice, position, _all(run.nodes[position]))
 
 
-def instances(run: "RunState", choice: Choice) -> Iterable["TaskInstance"]:
+def instances(run: RunState, choice: Choice) -> Iterable[TaskInstance]:
     """The instances of a choice as they are now, to look at only."""
     for position in sorted(choice):
         node, indexes = run.nodes[position], choice[position]
@@ -143,7 +140,7 @@ def instances(run: "RunState", choice: Choice) -> Iterable["TaskInstance"]:
             yield from (found for index in indexes if (found := node.peek(index)) is not None)
 
 
-def label(run: "RunState", choice: Choice) -> list[str]:
+def label(run: RunState, choice: Choice) -> list[str]:
     """Names of what was chosen: `load`, or `load[0-3,7]` where it is not all of a task."""
     names = []
     for position in sorted(choice):
@@ -153,11 +150,11 @@ def label(run: "RunState", choice: Choice) -> list[str]:
     return names
 
 
-def _all(node: "TaskNode") -> IndexSet | None:
+def _all(node: TaskNode) -> IndexSet | None:
     return IndexSet.range(node.count) if node.count else None
 
 
-def _index(node: "TaskNode", index: int) -> int:
+def _index(node: TaskNode, index: int) -> int:
     name = node.task.name
     if not node.count:
         raise Refused(f"{name}[{index}]: the instances of {name!r} are not known yet; name {name}")
@@ -183,14 +180,14 @@ def _copy(choice: Choice) -> Choice:
     return {position: None if indexes is None else IndexSet.parse(str(indexes)) for position, indexes in choice.items()}
 
 
-def _alongside(run: "RunState", position: int, other: int, indexes: IndexSet | None) -> IndexSet | None:
+def _alongside(run: RunState, position: int, other: int, indexes: IndexSet | None) -> IndexSet | None:
     """The instances of another task that go with some of this one: of the same mapped group those of the same index."""
     node, beside = run.nodes[position], run.nodes[other]
     together = node.task.mapped_group is not None and node.task.mapped_group == beside.task.mapped_group
     return indexes if together and indexes is not None and beside.count == node.count else _all(beside)
 
 
-def only(run: "RunState", choice: Choice, counts: Callable[["TaskInstance"], bool]) -> Choice:
+def only(run: RunState, choice: Choice, counts: Callable[[TaskInstance], bool]) -> Choice:
     """Those that `counts` says yes to."""
     found: Choice = {}
     for position, indexes in choice.items():
@@ -205,7 +202,7 @@ def only(run: "RunState", choice: Choice, counts: Callable[["TaskInstance"], boo
     return found
 
 
-def _source_runs_again(run: "RunState", node: "TaskNode", choice: Choice) -> bool:
+def _source_runs_again(run: RunState, node: TaskNode, choice: Choice) -> bool:
     if not node.mapped:
         return False
     for_each = node.task.for_each or run.dag.groups[node.task.mapped_group or ""].for_each
@@ -213,7 +210,7 @@ def _source_runs_again(run: "RunState", node: "TaskNode", choice: Choice) -> boo
     return any(run.graph.position.get(source.output_task or "", -1) in choice for source in sources)
 
 
-def _mapped_together(run: "RunState", node: "TaskNode") -> list[int]:
+def _mapped_together(run: RunState, node: TaskNode) -> list[int]:
     """The tasks that have their instances from the same forEach."""
     if not node.mapped:
         return []

@@ -1,24 +1,21 @@
 """Stop: what is under way ends, the rest is skipped, and the run has failed."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tradewind.engine.requests import select
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.select import Choice
 from tradewind.engine.rules.moments import believable
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.run.tries import TryKey
 from tradewind.engine.transitions.endings import skip_unfinished
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
 
 STOPPED = "Stopped"
 """Reason of a run that was stopped, and of the tasks that were skipped by it."""
 
 
-def choose(run: "RunState") -> Choice:
+def choose(run: RunState) -> Choice:
     """The instances that have not ended. Raises Refused for a run that has."""
     if run.finished:
         raise Refused(f"the run has ended already: {run.phase.value}")
@@ -30,7 +27,7 @@ def choose(run: "RunState") -> Choice:
     )
 
 
-def stop(run: "RunState", why: str, now: datetime) -> list[TryKey]:
+def stop(run: RunState, why: str, now: datetime) -> list[TryKey]:
     """Skip what has not ended. Teardowns still run, unless the run had not started or is stopped a second time; it ends
     after them. Returns what to stop."""
     at_once = ends_at_once(run)
@@ -42,6 +39,6 @@ def stop(run: "RunState", why: str, now: datetime) -> list[TryKey]:
     return stops
 
 
-def ends_at_once(run: "RunState") -> bool:
+def ends_at_once(run: RunState) -> bool:
     """Whether nothing more of the run is to start, teardowns included."""
     return run.phase is RunPhase.QUEUED or run.reason == STOPPED

@@ -4,18 +4,16 @@ Nothing of it is kept but that output, which is in status: so a decision holds a
 tasks behind it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tradewind.engine.rules.outcome import Outcome
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_instance import TaskInstance
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 
 
-def skipped_by(run: "RunState", node: "TaskNode", index: int | None) -> Outcome | None:
+def skipped_by(run: RunState, node: TaskNode, index: int | None) -> Outcome | None:
     """The end of an instance that a branch or a short circuit has passed over, or None."""
     if node.task.teardown:
         return None
@@ -35,7 +33,7 @@ def skipped_by(run: "RunState", node: "TaskNode", index: int | None) -> Outcome 
     return None
 
 
-def not_followed(run: "RunState", branch: int, output: Any) -> frozenset[int]:
+def not_followed(run: RunState, branch: int, output: Any) -> frozenset[int]:
     """The tasks right after a branch that are neither chosen nor come after a chosen one."""
     chosen = _chosen(run, branch, output)
     after = 0
@@ -44,7 +42,7 @@ def not_followed(run: "RunState", branch: int, output: Any) -> frozenset[int]:
     return frozenset(other for other in run.graph.downstream[branch] if not after >> other & 1)
 
 
-def check_decision(run: "RunState", instance: "TaskInstance", outcome: Outcome) -> Outcome:
+def check_decision(run: RunState, instance: TaskInstance, outcome: Outcome) -> Outcome:
     """The outcome of a branch or short circuit that succeeded: failed, if its output is no decision."""
     task = instance.task
     if outcome.state is not TaskState.SUCCEEDED or not (task.branch or task.short_circuit):
@@ -69,11 +67,11 @@ def check_decision(run: "RunState", instance: "TaskInstance", outcome: Outcome) 
     return outcome
 
 
-def _chosen(run: "RunState", branch: int, output: Any) -> set[int]:
+def _chosen(run: RunState, branch: int, output: Any) -> set[int]:
     return {position for name in _as_list(output) for position in _named(run, branch, name)}
 
 
-def _named(run: "RunState", branch: int, name: Any) -> list[int]:
+def _named(run: RunState, branch: int, name: Any) -> list[int]:
     """The tasks right after the branch that a name stands for: a task, or those of a group."""
     if not isinstance(name, str):
         return []  # in a status that somebody has edited

@@ -3,23 +3,21 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tradewind.api.resolve import ForEach, ResolvedTask, Source
 from tradewind.api.templates import TemplateError, little_fuel, render
 from tradewind.engine.rules.outcome import Outcome
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.task_node import TaskNode
 
 
 class ForEachError(ValueError):
     """The items cannot be known; the message says why."""
 
 
-def for_each_of(run: "RunState", task: ResolvedTask) -> ForEach:
+def for_each_of(run: RunState, task: ResolvedTask) -> ForEach:
     """The forEach that makes the instances of a mapped task: its own, or that of its group."""
     found = task.for_each or run.dag.groups[task.mapped_group or ""].for_each
     if found is None:
@@ -27,12 +25,12 @@ def for_each_of(run: "RunState", task: ResolvedTask) -> ForEach:
     return found
 
 
-def sources_of(run: "RunState", task: ResolvedTask) -> list["TaskNode"]:
+def sources_of(run: RunState, task: ResolvedTask) -> list[TaskNode]:
     """The tasks whose outputs a mapped task or its group is mapped over."""
     return [run.node(source.output_task) for source in for_each_of(run, task).sources if source.output_task]
 
 
-def end_without_items(run: "RunState", task: ResolvedTask) -> Outcome | None:
+def end_without_items(run: RunState, task: ResolvedTask) -> Outcome | None:
     """The end of a mapped task whose items will never be known, since a task that was to give them did not succeed.
 
     Whatever the trigger rule; of a mapped source it takes what those instances gave that succeeded.
@@ -49,7 +47,7 @@ def end_without_items(run: "RunState", task: ResolvedTask) -> Outcome | None:
     return skipped
 
 
-def items_of(run: "RunState", for_each: ForEach, values: Mapping[str, Any]) -> list[Any]:
+def items_of(run: RunState, for_each: ForEach, values: Mapping[str, Any]) -> list[Any]:
     """The items in the order of their indexes. `values` is what templates see.
 
     Of several sources each item is an object by their names, or a list where they have none. Raises ForEachError.
@@ -68,7 +66,7 @@ def items_of(run: "RunState", for_each: ForEach, values: Mapping[str, Any]) -> l
     return [dict(zip(names, each, strict=True)) for each in together]
 
 
-def _items(run: "RunState", source: Source, values: Mapping[str, Any]) -> Sequence[Any]:
+def _items(run: RunState, source: Source, values: Mapping[str, Any]) -> Sequence[Any]:
     if source.items is not None:
         fuel = little_fuel(list(_texts(source.items)), values)
         return [_rendered(item, values, fuel) for item in source.items]
@@ -77,7 +75,7 @@ def _items(run: "RunState", source: Source, values: Mapping[str, Any]) -> Sequen
     return _output(run, source)
 
 
-def _output(run: "RunState", source: Source) -> Sequence[Any]:
+def _output(run: RunState, source: Source) -> Sequence[Any]:
     node = run.node(source.output_task or "")
     there, found = node.output
     label = f"the output of {source.output_task!r}"

@@ -7,14 +7,11 @@ the same date the one made last. A run that was refused and so never began is pa
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase, TaskState
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
 
 RunPlace = tuple[datetime, datetime, str]
 """(logical date, time it was made, name): the order of the runs of a Dag."""
@@ -37,7 +34,7 @@ class PastRun:
     states: Mapping[str, TaskState] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, run: "RunState") -> "PastRun":
+    def of(cls, run: RunState) -> "PastRun":
         """A run in memory that has ended."""
         return cls(
             uid=run.info.uid,
@@ -69,7 +66,7 @@ def tasks_before(task: ResolvedTask, direct_downstream: Mapping[str, list[str]])
     return [task.name, *(direct_downstream.get(task.name, ()) if task.wait_for_downstream else ())]
 
 
-def state_in(before: "RunState | PastRun", task: str) -> TaskState | None:
+def state_in(before: RunState | PastRun, task: str) -> TaskState | None:
     """The state of all instances of a task in an earlier run; None where that run has no such task."""
     if isinstance(before, PastRun):
         return before.states.get(task)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from tradewind.api.resolve import ResolvedTask, argv
@@ -11,11 +11,9 @@ from tradewind.api.times import format_time
 from tradewind.api.variables import MissingVariableError, explain_missing
 from tradewind.engine.rules.mapping import ForEachError, for_each_of, items_of
 from tradewind.engine.run.run_info import PreviousRuns, RunInfo
+from tradewind.engine.run.state import RunState
+from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.run.tries import TryKey
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
 
 __all__ = [
     "OutOfFuel",
@@ -43,7 +41,7 @@ class RenderedTask:
     env: list[dict[str, Any]]
 
 
-def template_values(run: "RunState", task: ResolvedTask, number: int, index: int | None = None) -> dict[str, Any]:
+def template_values(run: RunState, task: ResolvedTask, number: int, index: int | None = None) -> dict[str, Any]:
     """The values a template of this try may use: plain JSON data, variables as they are now, and nothing else."""
     values = {
         **_run_values(run),
@@ -61,7 +59,7 @@ def template_values(run: "RunState", task: ResolvedTask, number: int, index: int
     return values
 
 
-def known_items(run: "RunState", node: "TaskNode") -> list[Any]:
+def known_items(run: RunState, node: TaskNode) -> list[Any]:
     """What the instances of a mapped task are about; made out again after a restart, as status does not have it."""
     if node.items is None:
         try:
@@ -71,12 +69,12 @@ def known_items(run: "RunState", node: "TaskNode") -> list[Any]:
     return node.items
 
 
-def item_values(run: "RunState", task: ResolvedTask) -> dict[str, Any]:
+def item_values(run: RunState, task: ResolvedTask) -> dict[str, Any]:
     """The values that templates in forEach may use: not variables, which may change while the items may not."""
     return {**_run_values(run), "task": {"name": task.name}, "tasks": run.outputs}
 
 
-def _run_values(run: "RunState") -> dict[str, Any]:
+def _run_values(run: RunState) -> dict[str, Any]:
     info = run.info
     zone = ZoneInfo(run.dag.spec.time_zone or "UTC")
     try:
@@ -95,7 +93,7 @@ def _run_values(run: "RunState") -> dict[str, Any]:
     }
 
 
-def _outputs(run: "RunState", task: ResolvedTask, index: int | None) -> dict[str, Any]:
+def _outputs(run: RunState, task: ResolvedTask, index: int | None) -> dict[str, Any]:
     """`tasks`: outputs by task; inside a mapped group those of the other tasks of the group at the same index."""
     if index is None or task.mapped_group is None:
         return run.outputs
@@ -108,7 +106,7 @@ def _outputs(run: "RunState", task: ResolvedTask, index: int | None) -> dict[str
     return outputs
 
 
-def render_task(run: "RunState", task: ResolvedTask, number: int, index: int | None = None) -> RenderedTask:
+def render_task(run: RunState, task: ResolvedTask, number: int, index: int | None = None) -> RenderedTask:
     """Fill in the templates of a task for one try. Raises TemplateError that names the field."""
     return render_values(task, template_values(run, task, number, index))
 
@@ -136,7 +134,7 @@ def render_values(task: ResolvedTask, values: Mapping[str, Any], fuel: int = FUE
     return RenderedTask(command, rendered, env)
 
 
-def render_field(run: "RunState", task: ResolvedTask, number: int, index: int | None, text: str, field: str) -> str:
+def render_field(run: RunState, task: ResolvedTask, number: int, index: int | None, text: str, field: str) -> str:
     """Fill in one template of a task. Raises TemplateError that names the field."""
     values = template_values(run, task, number, index)
     return _render(text, values, field, little_fuel([text], values))

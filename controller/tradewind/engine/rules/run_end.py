@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase, TaskState
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.task_node import TaskNode
 
 ENDING_REASONS = frozenset({"FailFast", "Marked", "Stopped"})
 """Reasons for which a run that still runs its teardowns has failed already."""
@@ -26,7 +23,7 @@ class RunEnd:
     when: datetime
 
 
-def run_end(run: "RunState", now: datetime) -> RunEnd:
+def run_end(run: RunState, now: datetime) -> RunEnd:
     """Failed if an instance of a leaf is Failed or UpstreamFailed, else Succeeded; at the time the last task ended."""
     ended = max((node.finished_at or node.whole.finished_at or now for node in run.nodes), default=now)
     when = max(ended, run.started_at or ended)
@@ -48,13 +45,13 @@ def run_end(run: "RunState", now: datetime) -> RunEnd:
     return RunEnd(RunPhase.FAILED, "TaskFailed", f"{named}: {_named(run, state)}", when)
 
 
-def _named(run: "RunState", state: TaskState) -> str:
+def _named(run: RunState, state: TaskState) -> str:
     """The tasks with instances in a state, by name."""
     found = [_label(node, state) for node in run.nodes if state in node.tally()]
     return ", ".join(found[:MOST_NAMED]) + (f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else "")
 
 
-def _label(node: "TaskNode", state: TaskState) -> str:
+def _label(node: TaskNode, state: TaskState) -> str:
     if not node.count:
         return node.task.name
     return f"{node.task.name} ({node.tally()[state]} of {node.count})"

@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tradewind.api.duration import format_duration
 from tradewind.api.times import format_time
 from tradewind.engine.rules import pokes
 from tradewind.engine.rules.outcome import Outcome, judge_stopped
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import HeldBy, StopReason, TryEvent, TryReport
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
 
 DEFAULT_GRACE_PERIOD = 30
 """Seconds that Kubernetes gives a container to end."""
@@ -35,7 +33,7 @@ def limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
     return None
 
 
-def being_stopped(run: "RunState", instance: TaskInstance, why: StopReason, now: datetime) -> str:
+def being_stopped(run: RunState, instance: TaskInstance, why: StopReason, now: datetime) -> str:
     """What is said of a try that runs while it is being stopped."""
     known = instance.message or ""
     if instance.reason == why.reason and known.startswith(_STOPPED_SINCE):

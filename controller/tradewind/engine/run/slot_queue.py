@@ -2,22 +2,29 @@
 
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.ready_queue import ReadyQueue
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.task_node import TaskNode
 
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
+
+class QueueOwner(Protocol):
+    """What the queue needs of its run."""
+
+    changed: bool
+
+    @property
+    def nodes(self) -> list[TaskNode]:
+        """Its tasks, by position."""
 
 
 class SlotQueue:
     """Whose turn it is when slots are handed out (transitions/grant.py), from begin() to end()."""
 
-    def __init__(self, run: "RunState") -> None:
-        self._run: RunState = weakref.proxy(run)
+    def __init__(self, run: QueueOwner) -> None:
+        self._run: QueueOwner = weakref.proxy(run)
         """Not by a cycle: a run of thousands of tasks that has finished is gone at once."""
         self._ready = ReadyQueue()
         self._blocked_run: str | None = None

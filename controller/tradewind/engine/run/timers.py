@@ -7,11 +7,10 @@ import heapq
 import math
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from tradewind.engine.run.task_instance import TaskInstance
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 
 _RUN = -1
 """Position of the timer of the run itself."""
@@ -74,17 +73,17 @@ class Timers:
         self._waits: list[Timer] = []
         """Those of waitFor tasks, of which only so many are dealt with in one plan."""
 
-    def set(self, when: datetime, instance: "TaskInstance") -> None:
+    def set(self, when: datetime, instance: TaskInstance) -> None:
         """Look at the current attempt of an instance again at that time."""
         index = _NO_INDEX if instance.index is None else instance.index
         heap = self._heap if instance.task.wait_for is None else self._waits
         heapq.heappush(heap, Timer(when, instance.position, index, instance.attempt))
 
-    def set_for_resting(self, when: datetime, node: "TaskNode") -> None:
+    def set_for_resting(self, when: datetime, node: TaskNode) -> None:
         """Resting instances of a mapped task go on at that time."""
         heapq.heappush(self._heap, Timer(when, node.position, _DUE, _NO_ATTEMPT))
 
-    def set_for_more(self, when: datetime, node: "TaskNode") -> None:
+    def set_for_more(self, when: datetime, node: TaskNode) -> None:
         """Instances of a waitFor task are still to begin: as soon as there is room."""
         heapq.heappush(self._waits, Timer(when, node.position, _MORE, _NO_ATTEMPT))
 

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tradewind.api.times import format_time
 from tradewind.engine.rules.run_end import ENDING_REASONS
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase, TaskState
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.transitions.counting import counts_of
 from tradewind.engine.trigger_rules import Run, Wait, evaluate
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_instance import TaskInstance
-    from tradewind.engine.run.task_node import TaskNode
 
 MOST_NAMED = 20
 
@@ -27,13 +24,13 @@ class Reason:
     message: str
 
 
-def explain(run: "RunState", node: "TaskNode", index: int | None, told: str | None = None) -> list[Reason]:
+def explain(run: RunState, node: TaskNode, index: int | None, told: str | None = None) -> list[Reason]:
     """Everything that is to be said about a task (or one instance of it) in this run; `told` is its message in status,
     which alone knows of what other runs take from it (slots above all)."""
     return [*_of_run(run), *_of_task(run, node, index, told)]
 
 
-def _of_run(run: "RunState") -> Iterator[Reason]:
+def _of_run(run: RunState) -> Iterator[Reason]:
     if run.phase is RunPhase.QUEUED:
         yield Reason("maxActiveRuns", True, f"the run is Queued: {run.message or 'it has not been looked at yet'}")
     elif run.finished or run.reason in ENDING_REASONS:
@@ -42,7 +39,7 @@ def _of_run(run: "RunState") -> Iterator[Reason]:
         yield Reason("suspend", True, "the run is suspended: what runs goes on, nothing else starts")
 
 
-def _of_task(run: "RunState", node: "TaskNode", index: int | None, told: str | None) -> Iterator[Reason]:
+def _of_task(run: RunState, node: TaskNode, index: int | None, told: str | None) -> Iterator[Reason]:
     instance = node.peek(index)
     if instance is None:
         tally = ", ".join(f"{count} {state.value}" for state, count in node.tally().items())
@@ -77,7 +74,7 @@ def _of_task(run: "RunState", node: "TaskNode", index: int | None, told: str | N
         yield Reason("state", state is TaskState.QUEUED, text + (f": {_why(instance)}" if _why(instance) else ""))
 
 
-def _of_upstream(run: "RunState", node: "TaskNode", index: int | None) -> Iterator[Reason]:
+def _of_upstream(run: RunState, node: TaskNode, index: int | None) -> Iterator[Reason]:
     verdict = evaluate(node.task.trigger_rule, counts_of(run, node, index))
     waits = isinstance(verdict, Wait)
     says = "is satisfied" if isinstance(verdict, Run) else verdict.reason
@@ -91,5 +88,5 @@ def _of_upstream(run: "RunState", node: "TaskNode", index: int | None) -> Iterat
         yield Reason("dependsOn", True, f"and {len(unfinished) - MOST_NAMED} more")
 
 
-def _why(instance: "TaskInstance") -> str:
+def _why(instance: TaskInstance) -> str:
     return ": ".join(part for part in (instance.reason, instance.message) if part)

@@ -9,18 +9,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from tradewind.api.times import format_time, parse_time
 from tradewind.engine.run.index_map import IndexMap
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.json_size import shorten
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
-from tradewind.engine.run.task_instance import MESSAGE_KEPT
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.task_instance import TaskInstance
-    from tradewind.engine.run.task_node import TaskNode
+from tradewind.engine.run.task_instance import MESSAGE_KEPT, TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 
 Key = TypeVar("Key", TaskState, int)
 AT_ONCE = 500
@@ -32,7 +29,7 @@ _WORST_TRIES = 1
 """Earlier tries of an instance that are told: thousands of instances have thousands."""
 
 
-def entry(node: "TaskNode", message_limit: int, waiting_for: str | None) -> dict[str, Any]:
+def entry(node: TaskNode, message_limit: int, waiting_for: str | None) -> dict[str, Any]:
     """The task in DagRun.status.tasks, JSON-ready. `waiting_for`: why its ready instances have no slots."""
     if not node.count:
         found = node.whole.entry(message_limit, waiting_for)
@@ -65,7 +62,7 @@ def entry(node: "TaskNode", message_limit: int, waiting_for: str | None) -> dict
     return facts
 
 
-def _before_mapped_anew(node: "TaskNode") -> dict[str, Any]:
+def _before_mapped_anew(node: TaskNode) -> dict[str, Any]:
     """What is to be known of the instances that there were."""
     told = [_remembered(node, index) for index in sorted(node.remembered)]
     facts = {
@@ -77,18 +74,18 @@ def _before_mapped_anew(node: "TaskNode") -> dict[str, Any]:
     return {field: value for field, value in facts.items() if value}
 
 
-def _message(node: "TaskNode", waiting_for: str | None) -> str | None:
+def _message(node: TaskNode, waiting_for: str | None) -> str | None:
     failed = len(node.resting.get(TaskState.FAILED, ()))
     if failed and node.finished:
         return f"{failed} of {node.count} failed"
     return (waiting_for if node.ready else None) or node.past or node.message
 
 
-def _told_before(instance: "TaskInstance") -> tuple[int, int]:
+def _told_before(instance: TaskInstance) -> tuple[int, int]:
     return _FIRST_TOLD.get(instance.state, len(_FIRST_TOLD)), instance.index or 0
 
 
-def _remembered(node: "TaskNode", index: int) -> dict[str, Any]:
+def _remembered(node: TaskNode, index: int) -> dict[str, Any]:
     """What was told of an instance that is at rest: anew, where it is in another state since."""
     told = node.remembered[index]
     state = node.state_of(index)
@@ -107,7 +104,7 @@ def _detail(found: Mapping[str, Any], limit: int) -> dict[str, Any]:
     return detail
 
 
-def _ranges(node: "TaskNode") -> dict[str, Any]:
+def _ranges(node: TaskNode) -> dict[str, Any]:
     """Which instances are in which state, at which try, …, as ranges."""
     states: dict[TaskState, list[int]] = defaultdict(list)
     numbers: tuple[dict[int, list[int]], ...] = tuple(defaultdict(list) for _ in range(5))
@@ -164,7 +161,7 @@ def _due(due: Mapping[int, list[int]]) -> dict[str, str]:
 # Reading ------------------------------------------------------------------------------------------------------------
 
 
-def restore(node: "TaskNode", status: dict[str, Any]) -> Iterator[None]:
+def restore(node: TaskNode, status: dict[str, Any]) -> Iterator[None]:
     """Take over what an entry of a mapped task that has instances says, in pieces: there may be thousands that wait."""
     node.scheduled_at = parse_time(status.get("scheduledAt"))
     node.started_at = parse_time(status.get("startedAt"))
@@ -199,7 +196,7 @@ def restore(node: "TaskNode", status: dict[str, Any]) -> Iterator[None]:
                 yield
 
 
-def _restore_due(node: "TaskNode", status: dict[str, Any]) -> None:
+def _restore_due(node: TaskNode, status: dict[str, Any]) -> None:
     """When resting instances are due: to the second, and those with an entry of their own exactly."""
     for text, ranges in status.get("dueAt", {}).items():
         moment = parse_time(text)
@@ -216,7 +213,7 @@ def _restore_due(node: "TaskNode", status: dict[str, Any]) -> None:
 
 
 def _restore_live(
-    node: "TaskNode", index: int, detail: dict[str, Any] | None, pokes: str | None, due: str | None
+    node: TaskNode, index: int, detail: dict[str, Any] | None, pokes: str | None, due: str | None
 ) -> None:
     """An instance under way, as far as status tells of it."""
     instance = node.get(index)
@@ -237,7 +234,7 @@ def _restore_live(
             instance.first_poke_at = instance.first_poke_at or node.started_at
 
 
-def restore_earlier(node: "TaskNode", status: dict[str, Any]) -> None:
+def restore_earlier(node: TaskNode, status: dict[str, Any]) -> None:
     """Take over what an entry of a mapped task says of tries, and of instances that there are not any more."""
     node.numbers, node.tries_before = IndexMap.parse(status.get("numbers")), IndexMap.parse(status.get("rerunFrom"))
     removed = IndexSet.parse(status.get("indexes", {}).get(TaskState.REMOVED.value, ""))

@@ -1,15 +1,13 @@
 """DagRun.status as it is written: a run in JSON."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tradewind.api.duration import format_duration
 from tradewind.api.times import format_time
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_STATES, RunPhase, TaskState
+from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.status.node_status import entry
-
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
 
 MESSAGE_BUDGET = 200_000
 """Bytes that the messages of all tasks of a run may have together in status, and those of their earlier tries."""
@@ -40,7 +38,7 @@ def message_limit(tasks: int) -> int:
     return max(80, min(1024, MESSAGE_BUDGET // (2 * tasks)))
 
 
-def run_status(run: "RunState") -> dict[str, Any]:
+def run_status(run: RunState) -> dict[str, Any]:
     """DagRun.status, JSON-ready."""
     status: dict[str, Any] = {
         "phase": run.phase.value,
@@ -69,36 +67,36 @@ def run_status(run: "RunState") -> dict[str, Any]:
     return status
 
 
-def _done(run: "RunState") -> str:
+def _done(run: RunState) -> str:
     finished = run.total - run.unfinished
     if run.folded:
         finished = sum(entry["state"] in FINISHED_STATES for entry in run.kept)
     return f"{finished}/{run.total}"
 
 
-def _tasks(run: "RunState") -> list[dict[str, Any]]:
+def _tasks(run: RunState) -> list[dict[str, Any]]:
     limit = message_limit(len(run.nodes))
     begun = [entry(node, limit, run.queue.waits_for(node)) for node in run.nodes if _has_begun(node)]
     return begun + run.removed
 
 
-def _has_begun(node: "TaskNode") -> bool:
+def _has_begun(node: TaskNode) -> bool:
     begun = node.count or node.whole.number or node.removed or node.past is not None
     return bool(begun) or node.whole.state is not TaskState.NONE
 
 
-def _message(run: "RunState") -> str | None:
+def _message(run: RunState) -> str | None:
     if run.message or run.finished:
         return run.message
     return SUSPENDED if run.suspended else run.stuck.message
 
 
-def _is_held(run: "RunState") -> bool:
+def _is_held(run: RunState) -> bool:
     """Whether spec.suspend keeps it from going on."""
     return run.suspended and not run.finished
 
 
-def _conditions(run: "RunState") -> list[dict[str, Any]]:
+def _conditions(run: RunState) -> list[dict[str, Any]]:
     since = run.finished_at or run.started_at
     moment = format_time(since) if since else _last_request(run) or format_time(run.info.logical_date)
     reason = run.reason or ("Suspended" if _is_held(run) else run.phase.value)
@@ -106,6 +104,6 @@ def _conditions(run: "RunState") -> list[dict[str, Any]]:
     return [{**each, "lastTransitionTime": moment} for each in end_conditions(run.phase.value, reason, message)]
 
 
-def _last_request(run: "RunState") -> str | None:
+def _last_request(run: RunState) -> str | None:
     """When something was last asked of a run that waits to start again."""
     return run.requests[-1].get("time") if run.requests else None

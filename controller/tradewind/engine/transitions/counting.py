@@ -4,19 +4,15 @@ Between two tasks of the same mapped group edges go from index to index. Counts 
 first asked about, from what upstream says, and kept up from then on: a restart has nothing to rebuild.
 """
 
-from typing import TYPE_CHECKING
-
 from tradewind.engine.run.graph import positions
 from tradewind.engine.run.index_set import IndexSet
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
+from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.run.upstream import UpstreamCounts
 
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_node import TaskNode
 
-
-def counts_of(run: "RunState", node: "TaskNode", index: int | None) -> UpstreamCounts:
+def counts_of(run: RunState, node: TaskNode, index: int | None) -> UpstreamCounts:
     """How things upstream of an instance have ended."""
     if index is None or not node.paired_with:
         return node.upstream
@@ -31,7 +27,7 @@ def counts_of(run: "RunState", node: "TaskNode", index: int | None) -> UpstreamC
     return node.upstream.plus(counts)
 
 
-def alike(run: "RunState", node: "TaskNode", indexes: IndexSet) -> list[tuple[IndexSet, UpstreamCounts]]:
+def alike(run: RunState, node: TaskNode, indexes: IndexSet) -> list[tuple[IndexSet, UpstreamCounts]]:
     """The instances, put together where all upstream has ended alike for them."""
     parts = [(indexes, node.upstream.plus(_none_yet(run, node)))]
     for position in node.paired_with:
@@ -52,7 +48,7 @@ def alike(run: "RunState", node: "TaskNode", indexes: IndexSet) -> list[tuple[In
     return parts
 
 
-def pair(run: "RunState", node: "TaskNode") -> None:
+def pair(run: RunState, node: TaskNode) -> None:
     """The task has instances: from now on what is upstream in its mapped group counts by index, but for tasks that
     ended before they had any."""
     node.paired_with = tuple(
@@ -62,7 +58,7 @@ def pair(run: "RunState", node: "TaskNode") -> None:
     node.upstream.setups -= sum(run.dag.tasks[position].setup for position in node.paired_with)
 
 
-def count_more(run: "RunState", node: "TaskNode", more: int) -> None:
+def count_more(run: RunState, node: TaskNode, more: int) -> None:
     """There are `more` instances of a task than what comes after it has counted so far."""
     for position in run.graph.downstream[node.position]:
         if node.position not in run.graph.paired[position]:
@@ -71,7 +67,7 @@ def count_more(run: "RunState", node: "TaskNode", more: int) -> None:
             upstream.setups += more * node.task.setup
 
 
-def count_ended(run: "RunState", node: "TaskNode", state: TaskState, ended: IndexSet | int | None) -> None:
+def count_ended(run: RunState, node: TaskNode, state: TaskState, ended: IndexSet | int | None) -> None:
     """Count instances that have ended (None: the task, which has none) with all that comes right after them."""
     setup, count = node.task.setup, len(ended) if isinstance(ended, IndexSet) else 1
     for position in run.graph.downstream[node.position]:
@@ -92,7 +88,7 @@ def count_ended(run: "RunState", node: "TaskNode", state: TaskState, ended: Inde
         _tell_groups(run, node)
 
 
-def _tell_groups(run: "RunState", node: "TaskNode") -> None:
+def _tell_groups(run: RunState, node: TaskNode) -> None:
     """The items of groups that are mapped over the output of a task are known: to tasks, too, that do not come right
     after it."""
     for group in run.dag.groups.values():
@@ -102,7 +98,7 @@ def _tell_groups(run: "RunState", node: "TaskNode") -> None:
                 run.recheck(run.graph.position[name])
 
 
-def look_behind(run: "RunState", node: "TaskNode", index: int | None) -> None:
+def look_behind(run: RunState, node: TaskNode, index: int | None) -> None:
     """A short circuit has said something: look at all that comes after it, in the same mapped group by index."""
     for position in positions(run.graph.descendants[node.position]):
         other = run.nodes[position]
@@ -111,6 +107,6 @@ def look_behind(run: "RunState", node: "TaskNode", index: int | None) -> None:
         run.recheck(position, index if together else None)
 
 
-def _none_yet(run: "RunState", node: "TaskNode") -> UpstreamCounts:
+def _none_yet(run: RunState, node: TaskNode) -> UpstreamCounts:
     setups = sum(run.dag.tasks[position].setup for position in node.paired_with)
     return UpstreamCounts(len(node.paired_with), setups=setups)

@@ -1,13 +1,15 @@
 """What moves a task that waits: a decision upstream, its trigger rule, an earlier run, the items it is mapped over."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tradewind.engine.rules.branches import skipped_by
 from tradewind.engine.rules.mapping import end_without_items, sources_of
 from tradewind.engine.rules.outcome import Outcome
 from tradewind.engine.run.index_set import IndexSet
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Wait
 from tradewind.engine.transitions import try_lifecycle
 from tradewind.engine.transitions.counting import alike, counts_of
@@ -15,13 +17,8 @@ from tradewind.engine.transitions.endings import finish, finish_resting
 from tradewind.engine.transitions.expansion import expand, make_items
 from tradewind.engine.trigger_rules import evaluate
 
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_instance import TaskInstance
-    from tradewind.engine.run.task_node import TaskNode
 
-
-def consider(run: "RunState", node: "TaskNode", index: int | None, now: datetime) -> None:
+def consider(run: RunState, node: TaskNode, index: int | None, now: datetime) -> None:
     """Move a task, or one instance of it, if what it waits for has come."""
     if node.awaits_items:
         _consider_unexpanded(run, node, now)
@@ -34,7 +31,7 @@ def consider(run: "RunState", node: "TaskNode", index: int | None, now: datetime
         _consider_all(run, node, now)
 
 
-def _consider_one(run: "RunState", node: "TaskNode", instance: "TaskInstance", now: datetime) -> None:
+def _consider_one(run: RunState, node: TaskNode, instance: TaskInstance, now: datetime) -> None:
     try_lifecycle.catch_up(run, instance, now)
     if instance.state is not TaskState.NONE:
         return
@@ -45,7 +42,7 @@ def _consider_one(run: "RunState", node: "TaskNode", instance: "TaskInstance", n
         begin(run, instance, now)
 
 
-def _verdict(run: "RunState", node: "TaskNode", index: int | None, counts: UpstreamCounts) -> Outcome | Run | Wait:
+def _verdict(run: RunState, node: TaskNode, index: int | None, counts: UpstreamCounts) -> Outcome | Run | Wait:
     """What is to become of an instance that has not begun; an Outcome is the end of one that never will."""
     outcome = skipped_by(run, node, index)
     if outcome is None:
@@ -59,7 +56,7 @@ def _verdict(run: "RunState", node: "TaskNode", index: int | None, counts: Upstr
     return outcome
 
 
-def _held_back(run: "RunState", node: "TaskNode") -> bool:
+def _held_back(run: RunState, node: TaskNode) -> bool:
     """Whether dependsOnPast keeps the task from starting, or spec.suspend one that needs no slots to start."""
     if run.suspended and (node.task.noop or node.task.wait_for is not None):
         return True
@@ -68,7 +65,7 @@ def _held_back(run: "RunState", node: "TaskNode") -> bool:
     return why is not None
 
 
-def _has_room(run: "RunState", node: "TaskNode", now: datetime) -> bool:
+def _has_room(run: RunState, node: TaskNode, now: datetime) -> bool:
     """Whether a task may begin in this plan; where not, it is looked at again in the next."""
     if node.task.wait_for is None or run.room.take():
         return True
@@ -76,7 +73,7 @@ def _has_room(run: "RunState", node: "TaskNode", now: datetime) -> bool:
     return False
 
 
-def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+def begin(run: RunState, instance: TaskInstance, now: datetime) -> None:
     """All that the instance waited for has come."""
     node = run.nodes[instance.position]
     if instance.task.noop:
@@ -93,7 +90,7 @@ def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
 # Mapped tasks -------------------------------------------------------------------------------------------------------
 
 
-def _consider_unexpanded(run: "RunState", node: "TaskNode", now: datetime) -> None:
+def _consider_unexpanded(run: RunState, node: TaskNode, now: datetime) -> None:
     """End a mapped task before it has instances, or make them: those of a group as soon as their items are known, lest
     a task of it that does not wait for the first ones begins without."""
     verdict = _verdict(run, node, None, node.upstream)
@@ -116,7 +113,7 @@ def _consider_unexpanded(run: "RunState", node: "TaskNode", now: datetime) -> No
         finish(run, node.whole, make_items(run, node)[1], now)
 
 
-def _consider_all(run: "RunState", node: "TaskNode", now: datetime) -> None:
+def _consider_all(run: RunState, node: TaskNode, now: datetime) -> None:
     """All instances of a mapped task that have not begun, and those that there are early reports on."""
     for index in run.early.indexes_of(node.task.name) if run.early else ():
         _consider_index(run, node, index, now)
@@ -127,7 +124,7 @@ def _consider_all(run: "RunState", node: "TaskNode", now: datetime) -> None:
         _consider_alike(run, node, indexes & node.untouched, counts, now)
 
 
-def _decided(run: "RunState", node: "TaskNode") -> IndexSet:
+def _decided(run: RunState, node: TaskNode) -> IndexSet:
     """Instances that a branch or short circuit of the same mapped group may have decided about, each for itself."""
     found = IndexSet()
     for position in run.graph.deciders[node.position]:
@@ -137,9 +134,7 @@ def _decided(run: "RunState", node: "TaskNode") -> IndexSet:
     return found
 
 
-def _consider_alike(
-    run: "RunState", node: "TaskNode", indexes: IndexSet, counts: UpstreamCounts, now: datetime
-) -> None:
+def _consider_alike(run: RunState, node: TaskNode, indexes: IndexSet, counts: UpstreamCounts, now: datetime) -> None:
     """Instances that have not begun, and of which holds for all what holds for one."""
     if not indexes:
         return
@@ -164,7 +159,7 @@ def _consider_alike(
         run.moves(node)
 
 
-def _consider_index(run: "RunState", node: "TaskNode", index: int, now: datetime) -> None:
+def _consider_index(run: RunState, node: TaskNode, index: int, now: datetime) -> None:
     """One instance of a mapped task; it stays a number if it only goes on waiting."""
     instance = node.live.get(index)
     if instance is None and node.state_of(index) is TaskState.NONE:

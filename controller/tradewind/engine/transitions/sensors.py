@@ -1,20 +1,17 @@
 """sensor: tasks that look again and again until what they wait for has come."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tradewind.engine.rules import pokes
 from tradewind.engine.rules.moments import believable
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import TryReport
 from tradewind.engine.transitions.endings import finish
 
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_instance import TaskInstance
 
-
-def look_again_later(run: "RunState", instance: "TaskInstance", report: TryReport, now: datetime) -> None:
+def look_again_later(run: RunState, instance: TaskInstance, report: TryReport, now: datetime) -> None:
     """The poke found nothing: wait for the interval, with the slots (Poke) or without them (Reschedule)."""
     sensor = instance.task.sensor
     if sensor is None:
@@ -45,14 +42,14 @@ def look_again_later(run: "RunState", instance: "TaskInstance", report: TryRepor
     run.mark(instance)
 
 
-def set_timers(run: "RunState", instance: "TaskInstance") -> None:
+def set_timers(run: RunState, instance: TaskInstance) -> None:
     """Wake when it is time to look again, or to give up."""
     moments = [moment for moment in (instance.next_poke_at, pokes.deadline(instance)) if moment is not None]
     if moments:
         run.timers.set(min(moments), instance)
 
 
-def wake(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+def wake(run: RunState, instance: TaskInstance, now: datetime) -> None:
     """A timer between two pokes is due."""
     why = pokes.gave_up(instance, now)
     if why is not None:
@@ -63,7 +60,7 @@ def wake(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
         set_timers(run, instance)
 
 
-def look(run: "RunState", instance: "TaskInstance", now: datetime, *, known: bool = False) -> None:
+def look(run: RunState, instance: TaskInstance, now: datetime, *, known: bool = False) -> None:
     """The next poke; `known` where its Pod has been made already."""
     instance.begin_attempt()
     if instance.state is TaskState.UP_FOR_RESCHEDULE:

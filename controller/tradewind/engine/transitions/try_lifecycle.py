@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tradewind.api.duration import format_duration
 from tradewind.engine.rules import pokes
@@ -19,20 +18,18 @@ from tradewind.engine.rules.time_limits import (
 )
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.known_tries import instance_of, is_to_come
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.run.tries import PREEMPTED, HeldBy, StopReason, TryEvent, TryReport
 from tradewind.engine.transitions import sensors, wait_for
 from tradewind.engine.transitions.endings import finish
 
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_instance import TaskInstance
-    from tradewind.engine.run.task_node import TaskNode
-
 _WAITING = frozenset({TaskState.NONE, TaskState.UP_FOR_RETRY, TaskState.UP_FOR_RESCHEDULE})
 
 
-def report(run: "RunState", told: TryReport, now: datetime) -> None:
+def report(run: RunState, told: TryReport, now: datetime) -> None:
     """Take in what happened to a try. Call run_lifecycle.advance() after the last report."""
     if run.finished:
         return
@@ -67,7 +64,7 @@ def report(run: "RunState", told: TryReport, now: datetime) -> None:
         _apply(run, instance, told, now)
 
 
-def catch_up(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+def catch_up(run: RunState, instance: TaskInstance, now: datetime) -> None:
     """Reports on a later attempt show that the current one is over, whatever status says."""
     if not run.early or not run.early.later_than(instance.key):
         return
@@ -83,7 +80,7 @@ def catch_up(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
             _make_way(run, instance, now)
 
 
-def schedule(run: "RunState", instance: "TaskInstance", now: datetime, *, last_try: str = "Failed") -> None:
+def schedule(run: RunState, instance: TaskInstance, now: datetime, *, last_try: str = "Failed") -> None:
     """Ready for its next try, or already in it when a report on that try came early."""
     instance.begin_try(now, last_try)
     run.moves(run.nodes[instance.position])
@@ -95,7 +92,7 @@ def schedule(run: "RunState", instance: "TaskInstance", now: datetime, *, last_t
             _make_way(run, instance, now)
 
 
-def schedule_all(run: "RunState", node: "TaskNode", indexes: IndexSet, now: datetime) -> None:
+def schedule_all(run: RunState, node: TaskNode, indexes: IndexSet, now: datetime) -> None:
     """Many instances of a mapped task are ready for their next try."""
     alone = IndexSet([index for index in indexes if index in node.remembered])
     if run.early:
@@ -111,7 +108,7 @@ def schedule_all(run: "RunState", node: "TaskNode", indexes: IndexSet, now: date
         run.changed = True
 
 
-def _take_early(run: "RunState", instance: "TaskInstance", now: datetime) -> bool:
+def _take_early(run: RunState, instance: TaskInstance, now: datetime) -> bool:
     early = run.early.take(instance.key)
     if early is not None:
         _date_back(run, instance, early.created_at)
@@ -119,7 +116,7 @@ def _take_early(run: "RunState", instance: "TaskInstance", now: datetime) -> boo
     return early is not None
 
 
-def _date_back(run: "RunState", instance: "TaskInstance", created: datetime | None) -> None:
+def _date_back(run: RunState, instance: TaskInstance, created: datetime | None) -> None:
     """Its Pod had been made before we knew that it was ready: so it was ready then."""
     if created is None or instance.scheduled_at is None or created >= instance.scheduled_at:
         return
@@ -130,7 +127,7 @@ def _date_back(run: "RunState", instance: "TaskInstance", created: datetime | No
 
 
 def _make_way(
-    run: "RunState", instance: "TaskInstance", now: datetime, reason: str | None = None, message: str | None = None
+    run: RunState, instance: TaskInstance, now: datetime, reason: str | None = None, message: str | None = None
 ) -> None:
     """A later try was made, so this one has ended, though status does not have it and its Pod is gone. However it ended
     (it may also have had its time), another one was to follow."""
@@ -146,7 +143,7 @@ def _make_way(
     schedule(run, instance, now)
 
 
-def _apply(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
+def _apply(run: RunState, instance: TaskInstance, told: TryReport, now: datetime) -> None:
     """A report on the current try of an instance that is Scheduled, Queued or Running, or waits for something."""
     match told.event:
         case TryEvent.CREATED | TryEvent.RUNNING:
@@ -159,7 +156,7 @@ def _apply(run: "RunState", instance: "TaskInstance", told: TryReport, now: date
             _end_try(run, instance, told, now)
 
 
-def _progress(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
+def _progress(run: RunState, instance: TaskInstance, told: TryReport, now: datetime) -> None:
     task = instance.task
     if task.wait_for is not None:
         wait_for.progress(run, instance, told)
@@ -199,7 +196,7 @@ def _progress(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
         run.stuck.note(instance, run.timers, now)
 
 
-def _note_held(instance: "TaskInstance", told: TryReport, now: datetime) -> None:
+def _note_held(instance: TaskInstance, told: TryReport, now: datetime) -> None:
     """A report says what keeps a Pod from starting."""
     if instance.held_by is HeldBy.GATES and told.held_by is not HeldBy.GATES:
         instance.queued_at = now
@@ -211,7 +208,7 @@ def _note_held(instance: "TaskInstance", told: TryReport, now: datetime) -> None
         instance.held_by_itself_since = min(told.held_since or now, now)
 
 
-def _postpone(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
+def _postpone(run: RunState, instance: TaskInstance, told: TryReport, now: datetime) -> None:
     if instance.queued_at is not None:
         return
     instance.postponed_since = instance.postponed_since or now
@@ -230,7 +227,7 @@ def _postpone(run: "RunState", instance: "TaskInstance", told: TryReport, now: d
     run.mark(instance)
 
 
-def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: datetime) -> None:
+def _end_try(run: RunState, instance: TaskInstance, told: TryReport, now: datetime) -> None:
     task = instance.task
     if pokes.not_yet(instance, told):
         sensors.look_again_later(run, instance, told, now)
@@ -268,7 +265,7 @@ def _end_try(run: "RunState", instance: "TaskInstance", told: TryReport, now: da
     finish(run, instance, wait_for.softened(task, outcome), finished)
 
 
-def _note_times(instance: "TaskInstance", told: TryReport, now: datetime) -> datetime:
+def _note_times(instance: TaskInstance, told: TryReport, now: datetime) -> datetime:
     """When the container of a try that has ended started, and when it ended, which is returned."""
     earliest = instance.queued_at or instance.scheduled_at
     if told.started_at is not None and instance.container_started_at is None:
@@ -280,12 +277,12 @@ def _note_times(instance: "TaskInstance", told: TryReport, now: datetime) -> dat
     return finished
 
 
-def _may_be_lost_again(instance: "TaskInstance", outcome: Outcome) -> bool:
+def _may_be_lost_again(instance: TaskInstance, outcome: Outcome) -> bool:
     """Whether another try follows one that was lost: as retries.onLost says, and always where it was preempted."""
     return outcome.reason in PREEMPTED or instance.lost - instance.preempted < instance.task.retries.on_lost
 
 
-def _try_again(run: "RunState", instance: "TaskInstance", outcome: Outcome, now: datetime) -> None:
+def _try_again(run: RunState, instance: TaskInstance, outcome: Outcome, now: datetime) -> None:
     """A try was lost: the next begins at once, and does not use up a try."""
     instance.reason, instance.message = outcome.reason, outcome.message
     instance.lost += 1
@@ -296,7 +293,7 @@ def _try_again(run: "RunState", instance: "TaskInstance", outcome: Outcome, now:
     schedule(run, instance, now, last_try="Lost")
 
 
-def _within_budget(run: "RunState", instance: "TaskInstance", outcome: Outcome) -> Outcome:
+def _within_budget(run: RunState, instance: TaskInstance, outcome: Outcome) -> Outcome:
     if not outcome.has_output:
         return outcome
     size = output_size(outcome.output, instance.index)
@@ -307,7 +304,7 @@ def _within_budget(run: "RunState", instance: "TaskInstance", outcome: Outcome) 
     return outcome
 
 
-def fire(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+def fire(run: RunState, instance: TaskInstance, now: datetime) -> None:
     """A timer of the current attempt is due: whichever it was set for, the state says what it means now."""
     waits = run.stuck.tell(instance, now)
     if waits is not None:

@@ -6,7 +6,6 @@ told by a report that the try has ended.
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from tradewind.api.duration import parse_duration
 from tradewind.api.resolve import ResolvedTask
@@ -15,17 +14,15 @@ from tradewind.api.times import parse_time
 from tradewind.engine.rules import pokes
 from tradewind.engine.rules.outcome import Outcome
 from tradewind.engine.rules.rendering import render_field
+from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
+from tradewind.engine.run.task_instance import TaskInstance
+from tradewind.engine.run.tries import TryReport
 from tradewind.engine.transitions import sensors
 from tradewind.engine.transitions.endings import finish
 
-if TYPE_CHECKING:
-    from tradewind.engine.run.state import RunState
-    from tradewind.engine.run.task_instance import TaskInstance
-    from tradewind.engine.run.tries import TryReport
 
-
-def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+def begin(run: RunState, instance: TaskInstance, now: datetime) -> None:
     """Start to wait."""
     instance.state, instance.started_at = TaskState.UP_FOR_RESCHEDULE, now
     instance.first_poke_at = instance.first_poke_at or now
@@ -41,14 +38,14 @@ def begin(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
         resume(run, instance)
 
 
-def resume(run: "RunState", instance: "TaskInstance") -> None:
+def resume(run: RunState, instance: TaskInstance) -> None:
     """Go on waiting."""
     sensors.set_timers(run, instance)
     if instance.next_poke_at is None:
         run.wait_for(instance)
 
 
-def due_at(run: "RunState", instance: "TaskInstance") -> datetime | None:
+def due_at(run: RunState, instance: TaskInstance) -> datetime | None:
     """The moment that the task waits for, if it waits for a moment. Raises TemplateError, ValueError."""
     wait = instance.task.wait_for
     if wait is not None and wait.duration is not None:
@@ -75,14 +72,14 @@ def softened(task: ResolvedTask, outcome: Outcome) -> Outcome:
     return replace(outcome, state=TaskState.SKIPPED) if soft and outcome.state is TaskState.FAILED else outcome
 
 
-def progress(run: "RunState", instance: "TaskInstance", told: "TryReport") -> None:
+def progress(run: RunState, instance: TaskInstance, told: TryReport) -> None:
     """What it waits for has not come, and this is how far it is."""
     if (instance.reason, instance.message) != (told.reason, told.message):
         instance.reason, instance.message = told.reason, told.message
         run.mark(instance)
 
 
-def wake(run: "RunState", instance: "TaskInstance", now: datetime) -> None:
+def wake(run: RunState, instance: TaskInstance, now: datetime) -> None:
     """A timer of a waiting task is due."""
     why = pokes.gave_up(instance, now)
     if instance.next_poke_at is not None and instance.next_poke_at <= now:
