@@ -75,7 +75,7 @@ class RunState:
         self.active = 0
         """Task instances that hold slots."""
         self.changed = False
-        """Whether status() would say something new since `changed` was last cleared."""
+        """Whether its status would say something new since `changed` was last cleared."""
         self.total = self.unfinished = len(dag.tasks)
         """Task instances, as far as is known, and those that have not ended."""
         self.outputs: dict[str, dict[str, Any]] = {}
@@ -124,7 +124,7 @@ class RunState:
         """Whether its tasks have not been asked for yet."""
         return "nodes" not in self.__dict__
 
-    # Events -----------------------------------------------------------------------------------------------------
+    # What it waits for ------------------------------------------------------------------------------------------
 
     def wait(self, message: str) -> None:
         """Say why the run stays in the queue."""
@@ -200,10 +200,6 @@ class RunState:
         faults, self._faults = self._faults, []
         return faults
 
-    def fault(self, what: str) -> None:
-        """Something is so that never should be: it is not followed, but told."""
-        self._faults.append(what)
-
     def stop(self, instance: TaskInstance, why: StopReason) -> None:
         """Ask for the end of the current try."""
         self._stops.append(Stop(self.info, instance.task, instance.key, why))
@@ -221,7 +217,11 @@ class RunState:
         task = instance.name if instance else None
         self._notes.append(Note(self.info, task, reason, message, cause is not None, cause))
 
-    # The end of instances ---------------------------------------------------------------------------------------
+    def fault(self, message: str) -> None:
+        """Note an error of the engine, which it does not follow."""
+        self._faults.append(message)
+
+    # What has changed -------------------------------------------------------------------------------------------
 
     def mark(self, instance: TaskInstance) -> None:
         """The instance has changed."""
