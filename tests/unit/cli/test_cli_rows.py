@@ -7,9 +7,9 @@ import pytest
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
 from tradewind.cli.local.rows import rows_of
-from tradewind.engine.run import RunState
-from tradewind.engine.run_info import RunInfo
-from tradewind.engine.slots import Slots
+from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.run.slots import Slots
+from tradewind.engine.run.state import RunState
 
 pytestmark = pytest.mark.unit
 
