@@ -60,10 +60,10 @@ DAG_BUDGET = 0.02
 """Seconds of work on Dags (validation above all) between two looks at the runs."""
 FAILURES_BEFORE_EXIT = 20
 CATCH_UP_WITHIN = 15.0
-"""Seconds after which a new leader begins though it could not ask how things are."""
+"""Seconds after which a new leader begins though it could not catch up with the API server."""
 CATCH_UP_AGAIN = 0.5
 LOAD_AGAIN = 5.0
-"""Seconds until what could not be read is read again: how things are, and which runs have finished."""
+"""Seconds until what could not be read is read again: the state of the caches, and which runs have finished."""
 FIRST_LOADS_WITHIN = 15.0
 """Seconds after which scheduling begins though some run that has begun could still not be loaded."""
 QUEUED_LOADS_WITHIN = 2.0

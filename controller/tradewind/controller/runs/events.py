@@ -9,7 +9,7 @@ from tradewind.engine.schedule.ended_run import EndedRun
 
 
 class RunEvents(Protocol):
-    """Implemented by the leader. The turn of the run's Dag is held when a run has finished or was refused."""
+    """Implemented by the leader. It is told that a run has finished right after that was written, in its Dag's turn."""
 
     def run_loaded(self, run: RunState) -> None:
         """A run is scheduled from now on."""
