@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from memory_cluster import MemoryCluster
 
-from tradewind.controller.runs import runs
+from tradewind.controller.runs import status_writer
 from tradewind.controller.runs.status_pace import (
     CLOSEST,
     LONGEST_PAUSE,
@@ -78,7 +78,7 @@ def test_a_write_that_takes_long_for_its_size_waits_for_others_and_counts_less(
 
 async def test_a_write_counts_as_long_as_it_took(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[float] = []
-    monkeypatch.setattr(runs, "cost_of_write", lambda took, tasks: counted.append(took) or 0.0)
+    monkeypatch.setattr(status_writer, "cost_of_write", lambda took, tasks: counted.append(took) or 0.0)
     cluster.dag("d")
     cluster.run("d", "r")
     await cluster.wait_phase("r", "Succeeded")
