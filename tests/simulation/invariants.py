@@ -190,6 +190,8 @@ class Invariants:
             # A run of which etcd takes no status at all has ended and holds nothing, and nobody can write that until
             # some time after.
             return
+        if int(try_id.poke or 1) > 1 and self.world.task_of(document).get("sensor", {}).get("mode") != "Reschedule":
+            return  # it has held its slots since its first look, and a pool may have become smaller since
         active = [pod for pod in self.world.server.all(PODS, document["metadata"]["namespace"]) if self._counts(pod)]
         parallelism = self.world.scenario.parallelism
         if parallelism:

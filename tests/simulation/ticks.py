@@ -222,7 +222,10 @@ class TickInvariants:
         self.world.fail(f"{metadata['name']} was made twice: as {before['metadata']['uid']} and {metadata['uid']}")
 
     def check_calm(self) -> None:
-        """With nothing going wrong for a while: schedules have kept up."""
+        """With nothing going wrong for a while: schedules have kept up. A list that hung just before that is given up
+        so late that nobody may lead yet; what is missing then is found at the end."""
+        if not any(replica.leads for replica in self.world.replicas):
+            return
         for dag in self.world.server.all(DAGS):
             status, spec, metadata = dag.get("status") or {}, dag["spec"], dag["metadata"]
             newest = _newest_tick(spec, metadata, self.world.true_time() - SINCE_CALM)

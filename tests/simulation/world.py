@@ -147,9 +147,13 @@ class World:
 
     def pool_of(self, pod: Json) -> tuple[str, int]:
         """Pool and slots of a Pod's task."""
-        name = pod["metadata"]["labels"][names.LABEL_TASK]
-        task = next(task for task in self.spec_of(pod)["tasks"] if task["name"] == name)
+        task = self.task_of(pod)
         return task.get("pool", "default"), task.get("poolSlots", 1)
+
+    def task_of(self, pod: Json) -> Json:
+        """A Pod's task as its run runs it."""
+        name = pod["metadata"]["labels"][names.LABEL_TASK]
+        return next(task for task in self.spec_of(pod)["tasks"] if task["name"] == name)
 
     def spec_of(self, pod: Json) -> Json:
         """The Dag of a Pod as its run runs it."""

@@ -288,7 +288,9 @@ class Requests:
         ended = {"phase": RunPhase.FAILED.value, "reason": STOPPED, "message": message, "finishedAt": format_time(now)}
         record = with_record(asked.status.get("requests", ()), asked.request, applied=True, message="stopped", now=now)
         conditions = with_times(end_conditions(RunPhase.FAILED, STOPPED, message), [], now)
-        outcome = Outcome({**asked.status, **ended, "conditions": conditions, "requests": record}, True, "stopped")
+        # It has not begun, and nobody knows its tasks now: it tells of none.
+        kept = {name: value for name, value in asked.status.items() if name != "done"}
+        outcome = Outcome({**kept, **ended, "conditions": conditions, "requests": record}, True, "stopped")
         version = await self._write(asked, _with_generation(asked, outcome))
         if version is None:
             return
