@@ -100,6 +100,7 @@ def test_a_missing_one_ends_it_before_anything_runs(cli: Cli, dag_file: DagFile)
     [
         (secret(data={"PASSWORD": "hunter2!"}), "Secret my-db: data.PASSWORD: is not base64; plain text goes into"),
         (secret(data={"PASSWORD": "hünter2"}), "data.PASSWORD: is not base64"),
+        (secret(data={"PASSWORD": "aHVudGVy!"}), "data.PASSWORD: is not base64"),
         (secret(stringData={"PASSWORD": 1234567}), "connections.yaml:6: stringData.PASSWORD: must be text: put the"),
         (secret(data=["hunter2"]), "data: must be an object"),
         ({"my-db": {"PASSWORD": ["hunter2"]}}, "connections.yaml:2: my-db.PASSWORD: must be text"),

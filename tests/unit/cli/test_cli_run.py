@@ -240,7 +240,7 @@ def test_config_maps_and_secrets(cli: Cli, dag_file: DagFile) -> None:
     file = dag_file(
         sh(
             "given",
-            'echo "$REGION $S_X $TOKEN $FROM_USER [$ABSENT] $NODE_NAME"',
+            'echo "$REGION $S_X $TOKEN $FROM_USER [$ABSENT] $NODE_NAME [$INDEX]"',
             envFrom=[{"configMapRef": {"name": "settings"}}, {"prefix": "S_", "configMapRef": {"name": "settings"}}],
             env=[
                 ref("TOKEN", "secretKeyRef", "api", "token"),
@@ -250,6 +250,11 @@ def test_config_maps_and_secrets(cli: Cli, dag_file: DagFile) -> None:
                     "name": "NODE_NAME",
                     "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['tradewind.dev/task']"}},
                 },
+                # A Pod has no such label, and Kubernetes makes that an empty text.
+                {
+                    "name": "INDEX",
+                    "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['tradewind.dev/index']"}},
+                },
             ],
         ),
         sh("missing", "true", env=[ref("PASSWORD", "secretKeyRef", "warehouse", "password")]),
@@ -257,7 +262,7 @@ def test_config_maps_and_secrets(cli: Cli, dag_file: DagFile) -> None:
         documents=documents,
     )
     assert cli("run", file, FROM_USER="mine").code == 1
-    assert cli.log("given") == "eu 1 secret mine [] given\n"
+    assert cli.log("given") == "eu 1 secret mine [] given []\n"
     tasks = cli.tasks()
     assert "Secret 'warehouse' with the key 'password'" in tasks["missing"].message
     assert "set the variable PASSWORD" in tasks["missing"].message

@@ -151,7 +151,7 @@ class Environment:
             "status.podIP": "127.0.0.1",
         }
         label = _LABEL_PATH.match(path)
-        value = labels.get(label[1]) if label else known.get(path)
+        value = labels.get(label[1], "") if label else known.get(path)
         if value is None:
             raise LocalRunError(f"env[{name}]: a local run has no field {path!r} of a Pod")
         return value
