@@ -166,8 +166,10 @@ def test_what_no_json_has_is_text(cli: Cli, dag_file: DagFile, value: str) -> No
 
 
 def test_nobody_reads(cli: Cli, dag_file: DagFile) -> None:
-    file = dag_file(sh("a", "sleep 0.5"), sh("b", "touch $HOME/b", dependsOn=["a"]))
-    done = shell(cli, f"$T run {file} | head -1")
+    (cli.folder / "reads").touch()
+    until_nobody_reads = "while [ -e $HOME/reads ]; do sleep 0.05; done"
+    file = dag_file(sh("a", until_nobody_reads), sh("b", "touch $HOME/b", dependsOn=["a"]))
+    done = shell(cli, f"$T run {file} | {{ head -1; exec <&-; rm {cli.folder}/reads; }}")
     assert done.returncode == 0
     assert done.stdout.startswith("test-")
     assert done.stderr.count("\n") == 1
