@@ -338,6 +338,7 @@ class Leader:
 
     def run_reopened(self, run: DagRunObject) -> None:
         """A run that had finished is to run again."""
+        self.retention.run_reopened(run.metadata.uid)
         self.history.reopened((run.metadata.namespace, run.dag), run.metadata.name)
 
     def run_marked(self, run: DagRunObject, status: Mapping[str, Any]) -> None:

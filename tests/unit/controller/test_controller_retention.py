@@ -303,3 +303,20 @@ async def test_a_retention_that_cannot_be_read_keeps_them() -> None:
     runs.finish("s", None)
     assert runs.retention._known["s"].retention == timedelta(days=1)
     await runs.stop()
+
+
+async def test_a_watch_that_has_yet_to_tell_of_the_end_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradewind.controller.pods.retention.TRY_AGAIN", timedelta(seconds=5))
+    runs, active = Runs(), True
+    monkeypatch.setattr(runs, "is_active", lambda uid: active)
+    runs.finish("one", "1s")
+    runs.clock.at += timedelta(seconds=2)
+    runs.finish("other", "1h")
+    await asyncio.sleep(0.05)
+    assert (runs.deleted, runs.asked) == ([], 0)
+    active = False
+    runs.clock.at += timedelta(seconds=10)
+    runs.finish("third", "1h")
+    await runs.until(1)
+    assert runs.deleted == ["one"]
+    await runs.stop()

@@ -81,6 +81,10 @@ class Retention:
         """A run has no Pods any more: that it had some is of no interest."""
         self._known.pop(run_uid, None)
 
+    def run_reopened(self, run_uid: str) -> None:
+        """A run goes on: its Pods stay for as long after its next end."""
+        self._known.pop(run_uid, None)
+
     async def keep(self) -> None:
         """Keep the appointments, until cancelled."""
         while True:
@@ -126,8 +130,12 @@ class Retention:
     async def _delete_pods(self, uid: str, appointment: _Appointment) -> datetime | None:
         """When to look again; None if that is never."""
         namespace, name = appointment.namespace, appointment.run
-        if uid not in self._cluster.pods or self._cluster.is_active(uid):
-            return None  # if it goes on, its Pods stay for as long after its next end
+        if uid not in self._cluster.pods:
+            return None
+        later = self._clock.now() + TRY_AGAIN
+        if self._cluster.is_active(uid):
+            # Its end is written, and the watch has yet to tell of it.
+            return later
         try:
             found = await self._client.get(DAGRUNS, namespace, name)
         except ApiError as error:
@@ -141,13 +149,15 @@ class Retention:
         if due > self._clock.now():
             return due
         # It may be asked to run again at any moment: then the new Pods are not to go.
-        with contextlib.suppress(NotWanted):
+        try:
             await self._writer.delete_collection(
                 PODS,
                 namespace,
                 label_selector=f"{names.LABEL_RUN}={name}",
                 wanted=lambda: not self._cluster.is_active(uid),
             )
+        except NotWanted:
+            return later
         return None
 
 
