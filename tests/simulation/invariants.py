@@ -387,8 +387,9 @@ class Invariants:
                 self.world.fail(f"the status of Dag {name} is of generation {status.get('observedGeneration')}")
             runs = [run for run in self.world.server.all(DAGRUNS) if run["spec"]["dag"] == name]
             # Those of each Backfill count apart, while it is there; its failed ones have no limit, nor have those of
-            # ticks that would be made again: by catchup, or since the Dag is suspended before its status tells of them.
-            again = spec.get("catchup") or spec.get("suspend")
+            # ticks that would be made again: by catchup, or since the Dag is suspended, or loses its schedule, before
+            # its status tells of them.
+            again = spec.get("catchup") or spec.get("suspend") or not (spec.get("schedule") or spec.get("schedules"))
             ahead = status.get("lastScheduleTime", "") if again else "9999"
             counts = Counter(
                 (self.backfills.of_run(run), run["status"]["phase"])
