@@ -47,12 +47,9 @@ class Resource:
 CONFIGMAPS = Resource("", "v1", "configmaps")
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 NODES = Resource("", "v1", "nodes", namespaced=False)
-PERSISTENTVOLUMECLAIMS = Resource("", "v1", "persistentvolumeclaims")
 PODS = Resource("", "v1", "pods")
 RESOURCEQUOTAS = Resource("", "v1", "resourcequotas")
 SECRETS = Resource("", "v1", "secrets")
-SERVICES = Resource("", "v1", "services")
-SERVICEACCOUNTS = Resource("", "v1", "serviceaccounts")
 EVENTS = Resource("events.k8s.io", "v1", "events")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 CONTROLLERREVISIONS = Resource("apps", "v1", "controllerrevisions")
@@ -61,8 +58,4 @@ CUSTOMRESOURCEDEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresour
 VALIDATINGWEBHOOKCONFIGURATIONS = Resource(
     "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", namespaced=False
 )
-MUTATINGWEBHOOKCONFIGURATIONS = Resource(
-    "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", namespaced=False
-)
 LOCALSUBJECTACCESSREVIEWS = Resource("authorization.k8s.io", "v1", "localsubjectaccessreviews")
-SELFSUBJECTACCESSREVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False)

@@ -14,8 +14,6 @@ from tradewind.kube.client import Params, Partial
 from tradewind.kube.resources import Resource
 
 MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 

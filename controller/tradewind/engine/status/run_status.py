@@ -11,14 +11,8 @@ from tradewind.engine.status.node_status import entry
 
 MESSAGE_BUDGET = 200_000
 """Bytes that the messages of all tasks of a run may have together in status, and those of their earlier tries."""
-
-
 INTERNAL_ERROR = "InternalError"
 """Reason of a run that could not be loaded, on account of an error of ours."""
-WAITING_REASONS = frozenset(
-    {"DagNotFound", "DagNotAccepted", "DagDeleting", "RevisionUnusable", "StatusUnusable", INTERNAL_ERROR}
-)
-"""Reasons of runs that cannot be loaded: whoever can load one does not keep it."""
 
 SUSPENDED = "suspended: no task starts, and what runs goes on"
 """Message of a run with spec.suspend, unless it has another."""
