@@ -109,6 +109,7 @@ def test_a_process_that_is_stopped_answers_no_probe(new_space: NewSpace, control
     space = new_space("stopped")
     controller = controllers.launch_for(space.name).wait_ready()
     os.kill(controller.process.pid, signal.SIGSTOP)
+    os.waitpid(controller.process.pid, os.WUNTRACED)  # each of its threads has to stop first
     try:
         assert controller.probe("/healthz")[0] == 0
     finally:

@@ -33,8 +33,16 @@ def traces_of(name: str) -> dict[str, list[str]]:
     }
 
 
-def interfaces() -> set[str]:
-    return {link["ifname"] for link in json.loads(run("ip", "-json", "link"))}
+def interfaces() -> set[tuple[str, int]]:
+    """Of the machine: names and indexes, since a name is given again once it is free."""
+    return {(link["ifname"], link["ifindex"]) for link in json.loads(run("ip", "-json", "link"))}
+
+
+def interface_of(name: str) -> set[tuple[str, int]]:
+    """The machine's end of a cluster's network."""
+    record = layout.Layout(name).read()
+    assert record is not None
+    return {each for each in interfaces() if each[0] == record.network.interface}
 
 
 def read(file: Path) -> str:
@@ -70,7 +78,6 @@ def test_up_is_idempotent_and_knows_its_profile(cluster: Cluster, capfd: pytest.
 
 
 def test_clusters_side_by_side_and_nothing_left_after_down(cluster: Cluster, kubectl: Kubectl) -> None:
-    before = interfaces()
     twin = unique_name()
     other = Cluster(unique_name())
     try:
@@ -83,10 +90,11 @@ def test_clusters_side_by_side_and_nothing_left_after_down(cluster: Cluster, kub
             each("wait", f"pod/{twin}", "--for=condition=Ready", "--timeout=180s")
         assert all(component.healthy for component in [*cluster.status(), *other.status()])
         assert any(traces_of(other.name).values())
+        assert len(interface := interface_of(other.name)) == 1
     finally:
         other.down()
     assert traces_of(other.name) == {kind: [] for kind in traces_of(other.name)}
-    assert interfaces() == before
+    assert not interface & interfaces()
     assert kubectl("exec", twin, "--", "echo", "unharmed") == "unharmed"
     other.down()
 

@@ -166,14 +166,18 @@ def test_what_no_json_has_is_text(cli: Cli, dag_file: DagFile, value: str) -> No
 
 
 def test_nobody_reads(cli: Cli, dag_file: DagFile) -> None:
+    """The first task lasts until nobody reads, the second until the run has noticed, which takes what it writes of the
+    first."""
     (cli.folder / "reads").touch()
     until_nobody_reads = "while [ -e $HOME/reads ]; do sleep 0.05; done"
-    file = dag_file(sh("a", until_nobody_reads), sh("b", "touch $HOME/b", dependsOn=["a"]))
-    done = shell(cli, f"$T run {file} | {{ head -1; exec <&-; rm {cli.folder}/reads; }}")
+    until_noticed = "until [ -s $HOME/errors ]; do sleep 0.05; done; touch $HOME/b"
+    file = dag_file(sh("a", until_nobody_reads), sh("b", until_noticed, dependsOn=["a"]))
+    done = shell(cli, f"$T run {file} 2>errors | {{ head -1; exec <&-; rm {cli.folder}/reads; }}")
     assert done.returncode == 0
     assert done.stdout.startswith("test-")
-    assert done.stderr.count("\n") == 1
-    assert "warning: nobody reads the output any more; the run goes on, and" in done.stderr
+    errors = (cli.folder / "errors").read_text()
+    assert errors.count("\n") == 1
+    assert "warning: nobody reads the output any more; the run goes on, and" in errors
     assert (cli.folder / "b").exists()
     assert statuses(cli) == [("Succeeded", "Succeeded")]
 
