@@ -52,6 +52,7 @@ demo-cluster: $(VENV)/.dev build/tradewind.tar build/weather.tar ## The same on 
 ##@ Tests
 .PHONY: test
 test: lint ## Everything, real clusters included
+	@rm -f build/reruns.txt
 	@echo "tests without a cluster go on beside those with one: build/beside-*.log"
 	@$(MAKE) --no-print-directory --jobs 3 beside-unit beside-simulation test-with-clusters
 	@echo "all tests passed"
@@ -63,10 +64,12 @@ test-with-clusters: tools
 # Beside those with clusters, which wait half of the time. What it prints is shown when it fails, else the last line.
 BESIDE = > build/$@.log 2>&1 || { cat build/$@.log; exit 1; }; echo; sed -n 's/^=* \(.* in [0-9.]*s.*\)/$@: \1/p' build/$@.log
 
+# Some start processes and look at what the clock does to them; at most three are tried once more, and named.
+ONE_MORE := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks -rR
 .PHONY: beside-unit
 beside-unit: $(VENV)/.dev
 	@mkdir -p build
-	@$(PYTEST) -m unit $(PROCESSORS) $(BESIDE)
+	@$(PYTEST) -m unit $(PROCESSORS) $(ONE_MORE) $(BESIDE)
 
 # These take all of a processor, but in virtual time: so only when nothing else wants it.
 .PHONY: beside-simulation

@@ -45,9 +45,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not terminalreporter.config.getoption("reruns", None):
         return
     again = sorted({report.nodeid for report in terminalreporter.getreports("rerun")})
-    RERUNS.parent.mkdir(exist_ok=True)
-    RERUNS.write_text("".join(f"{name}\n" for name in again))
     if again:
+        RERUNS.parent.mkdir(exist_ok=True)
+        with RERUNS.open("a") as file:  # the tests without a cluster write to it too, at the same time
+            file.write("".join(f"{name}\n" for name in again))
         many = len(again) > MOST_RERUNS
         told = f"{len(again)} tests were run again ({RERUNS}); {MOST_RERUNS} may be the machine, more are a fault"
         terminalreporter.write_line(told, red=many, yellow=not many, bold=many)
