@@ -150,11 +150,20 @@ def resolve_task(task: Task, defaults: TaskDefaults, groups: Groups) -> Resolved
 
 
 def script_command(interpreter: tuple[str, ...]) -> list[str]:
-    """The argv before the script's text: `["python3"]` → `["python3", "-c"]`; `["bash", "-e", "-c"]` is kept."""
+    """The argv before the script's text: `["bash", "-eu"]` → `["bash", "-eu", "-c"]`; `["bash", "-ec"]` is kept."""
     program = PurePosixPath(interpreter[0]).name
-    if len(interpreter) == 1:
-        return [interpreter[0], _CODE_OPTION.get(program, "-c")]
-    return list(interpreter)
+    options = [word for word in interpreter[1:] if word.startswith("-") and not word.startswith("--")]
+    option = _CODE_OPTION.get(program, "-c")
+    if program in _SHELLS:
+        is_there = any(option[1] in word for word in options)
+    elif len(interpreter) == 1:
+        is_there = False
+    else:
+        # Anything else may be there on purpose: a module or a file, with the script as its argument.
+        only_options = len(options) == len(interpreter) - 1
+        known = program in _CODE_OPTION or program.startswith("python")
+        is_there = not known or not only_options or any(word.endswith((option[1], "-m")) for word in options)
+    return [*interpreter] if is_there else [*interpreter, option]
 
 
 def argv(task: ResolvedTask) -> tuple[list[str] | None, list[str]]:

@@ -347,6 +347,8 @@ def _check_calls(bare: str) -> None:
         if kind or (not attribute and name in _GROUPS):
             continue
         what = f"{name}()" if name.isidentifier() else "a call"
+        if name == "xcom_pull":
+            raise TemplateError("xcom_pull() is not allowed: use tasks.NAME.output")
         raise TemplateError(f"{what} is not allowed: use filters, as in `params.rows | length`")
 
 

@@ -180,10 +180,15 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
+_RESERVED = re.compile(r"found character '([@`])' that cannot start any token")
+
+
 def _explain(file: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     context = getattr(error, "context", None)
+    if found := _RESERVED.search(problem):
+        context, problem = None, f'text that begins with {found[1]} is quoted in YAML, as in "@daily"'
     where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
     return f"{where}: {f'{context}: ' if context else ''}{problem}"
 

@@ -1,5 +1,6 @@
 """Entry point of `tradewind` and `kubectl tradewind`: the list of commands, loaded when they are used."""
 
+import difflib
 import importlib
 import signal
 import sys
@@ -45,6 +46,23 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
+OTHER_NAMES = {
+    "get": "list or runs",
+    "dags": "list",
+    "describe": "status",
+    "tasks": "status",
+    "watch": "status",
+    "submit": "trigger",
+    "lint": "validate",
+    "test": "run",
+    "clear": "rerun",
+    "retry": "rerun",
+    "terminate": "stop",
+    "suspend": "pause",
+    "unpause": "resume",
+}
+"""What kubectl, airflow and argo call a command."""
+
 EXAMPLES = """\b
 Examples:
   tradewind run examples/hello.yaml            run a Dag on this machine
@@ -66,6 +84,15 @@ class LazyGroup(click.Group):
             if cmd_name in section:
                 return _load(cmd_name, section[cmd_name][0])
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not ctx.resilient_parsing and not name.startswith("-") and self.get_command(ctx, name) is None:
+            near = OTHER_NAMES.get(name) or " or ".join(difflib.get_close_matches(name, self.list_commands(ctx), n=2))
+            ctx.fail(f"no command {name!r}" + (f"; did you mean {near}?" if near else ""))
+        return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         commands = [(name, text) for section in SECTIONS.values() for name, (_, text) in section.items()]
@@ -98,7 +125,7 @@ def _load(name: str, place: str) -> click.Command:
     epilog=EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="tradewind", message="tradewind %(version)s")
+@click.version_option(None, "-V", "--version", package_name="tradewind", message="tradewind %(version)s")
 def cli() -> None:
     """The root of all commands."""
 

@@ -82,6 +82,14 @@ def test_an_empty_list_of_skip_codes_means_none() -> None:
         (("ruby",), ["ruby", "-e"]),
         (("bash", "-e", "-c"), ["bash", "-e", "-c"]),
         (("sh",), ["sh", "-c"]),
+        (("bash", "-euo", "pipefail"), ["bash", "-euo", "pipefail", "-c"]),
+        (("/bin/bash", "--norc", "-ce"), ["/bin/bash", "--norc", "-ce"]),
+        (("python3", "-u"), ["python3", "-u", "-c"]),
+        (("python3.12", "-m", "mytool"), ["python3.12", "-m", "mytool"]),
+        (("python3", "wrapper.py"), ["python3", "wrapper.py"]),
+        (("perl", "-ne"), ["perl", "-ne"]),
+        (("perl", "-w"), ["perl", "-w", "-e"]),
+        (("env", "bash"), ["env", "bash"]),
     ],
 )
 def test_script_command(interpreter: tuple[str, ...], command: list[str]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from commandline import EXAMPLES, Cli, DagFile
 
+from tradewind.cli.main import OTHER_NAMES, SECTIONS
+
 pytestmark = pytest.mark.unit
 
 TASK: dict[str, Any] = {"name": "a", "image": "busybox", "script": "true"}
@@ -175,3 +177,31 @@ def test_snake_case_is_another_field(cli: Cli, dag_file: DagFile, command: str) 
     ):
         assert sum(f"{wrong}: no such field; did you mean {meant}?" in line for line in said) == 1, said
     assert len(said) == 4
+
+
+def test_text_that_yaml_reserves(cli: Cli) -> None:
+    (cli.folder / "dag.yaml").write_text("spec:\n  schedule: @daily\n")
+    assert cli("validate", "dag.yaml").out == (
+        'error  dag.yaml:2:13: text that begins with @ is quoted in YAML, as in "@daily"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("simulat", "no command 'simulat'; did you mean simulate?"),
+        ("dags", "no command 'dags'; did you mean list?"),
+        ("get", "no command 'get'; did you mean list or runs?"),
+        ("xyzzy", "no command 'xyzzy'\n"),
+    ],
+)
+def test_commands_that_there_are_not(cli: Cli, command: str, says: str) -> None:
+    result = cli(command, "x")
+    assert result.code == 2
+    assert says in result.err
+
+
+def test_other_names_lead_to_commands() -> None:
+    known = {name for section in SECTIONS.values() for name in section}
+    assert all(set(names.split(" or ")) <= known for names in OTHER_NAMES.values())
+    assert not known & set(OTHER_NAMES)

@@ -95,6 +95,26 @@ def _strings(value: Any) -> Iterator[str]:
             left += here.values()
 
 
+_OF_AIRFLOW = {
+    "ti": "tasks.NAME.output",
+    "task_instance": "tasks.NAME.output",
+    "execution_date": "logicalDate",
+    "data_interval_start": "dataInterval.start",
+    "data_interval_end": "dataInterval.end",
+    "ds_nodash": "ds | replace('-', '')",
+    "ts_nodash": "ts | replace('-', '')",
+    "dag_run": "run.name, or params for its conf",
+    "run_id": "run.name",
+    "var": "vars.CONFIGMAP.KEY",
+    "conn": "the variables of the environment that connections set",
+    "prev_data_interval_start_success": "prevDataIntervalStartSuccess",
+    "prev_data_interval_end_success": "prevDataIntervalEndSuccess",
+    "prev_start_date_success": "prevStartDateSuccess",
+    "prev_end_date_success": "prevEndDateSuccess",
+}
+"""Values of Airflow's templates, and what to use here."""
+
+
 def _check(text: str, field: str, scope: _Scope) -> Iterator[Problem]:
     try:
         used = references(text)
@@ -105,7 +125,10 @@ def _check(text: str, field: str, scope: _Scope) -> Iterator[Problem]:
         top, *rest = name.split(".")
         if top not in TOP_LEVEL:
             near = scope.known_values.near(top)
-            hint = f"did you mean {near}?" if near else f"there are {', '.join(TOP_LEVEL)}"
+            if top in _OF_AIRFLOW:
+                hint = f"use {_OF_AIRFLOW[top]}"
+            else:
+                hint = f"did you mean {near}?" if near else f"there are {', '.join(TOP_LEVEL)}"
             yield Problem("InvalidTemplate", field, f"{top!r} is unknown; {hint}")
         elif top == "params" and rest and rest[0] not in scope.params:
             yield Problem("InvalidTemplate", field, f"the Dag has no param {rest[0]!r}")
