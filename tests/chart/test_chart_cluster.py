@@ -34,13 +34,17 @@ class Operator:
     helm_program: Path
     kubeconfig: Path
 
-    def helm(self, *arguments: str) -> None:
-        subprocess.run(
+    def helm(self, *arguments: str) -> str:
+        """Run helm; what it prints on stdout."""
+        done = subprocess.run(
             [self.helm_program, *arguments],
             check=True,
             timeout=180,
             env=os.environ | {"KUBECONFIG": str(self.kubeconfig)},
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        return done.stdout
 
     def install(self, *arguments: str) -> None:
         self.helm("install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--wait", *arguments)
@@ -201,6 +205,18 @@ def test_uninstall_leaves_the_dags_and_nothing_else(operator: Operator) -> None:
 
     eventually(lambda: not remains())
     assert dags.get_namespaced_custom_object("tradewind.dev", "v1alpha1", "default", "dags", "hello")
+
+
+def test_a_second_release_for_the_same_namespaces_is_warned_of(installed: Operator) -> None:
+    alone = installed.helm("upgrade", RELEASE, str(CHART), f"--namespace={NAMESPACE}")
+    assert "is installed as release" in alone
+    assert "WARNING" not in alone
+    second = ["second", str(CHART), "--namespace=second", "--create-namespace", "--set=crds.install=false"]
+    try:
+        told = installed.helm("install", *second)
+        assert f"WARNING: release {RELEASE} in namespace {NAMESPACE} runs Dags of the same namespaces." in told
+    finally:
+        installed.helm("uninstall", "second", "--namespace=second", "--no-hooks")
 
 
 def test_another_release_takes_over_the_crds(installed: Operator) -> None:

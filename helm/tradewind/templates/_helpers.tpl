@@ -182,6 +182,23 @@ true
   verbs: [list, patch]
 {{- end -}}
 
+{{/* Other releases whose namespaces are of this one too. Asked for with `scope: cluster` only: whoever installs that makes
+ClusterRoles, and may list Deployments. Nothing where there is no cluster to ask, as with `helm template`. */}}
+{{- define "tradewind.overlaps" -}}
+{{- $found := list -}}
+{{- if eq .Values.scope "cluster" -}}
+{{- range (lookup "apps/v1" "Deployment" "" "").items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- $release := printf "%s in namespace %s" (index $labels "app.kubernetes.io/instance") .metadata.namespace -}}
+{{- $isController := and (eq (index $labels "app.kubernetes.io/part-of" | default "") "tradewind") (eq (index $labels "app.kubernetes.io/component" | default "") "controller") -}}
+{{- if and $isController (ne $release (printf "%s in namespace %s" $.Release.Name $.Release.Namespace)) -}}
+{{- $found = append $found $release -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $found | uniq | join ", " -}}
+{{- end -}}
+
 {{/* Values that contradict each other, each with what to do about it. */}}
 {{- define "tradewind.validate" -}}
 {{- $errors := list -}}
