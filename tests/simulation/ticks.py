@@ -167,6 +167,8 @@ class TickInvariants:
         """UIDs of runs of which somebody has asked for the deletion."""
         self._taken: dict[str, None] = {}
         """Names of runs that people have made, or that were there while their Dag was made anew."""
+        self._reopened: dict[str, tuple[float, Json]] = {}
+        """When a rerun last took up a finished run, and how that had finished, by its UID."""
         world.server.store.on_commit.append(self._seen)
 
     def _seen(self, commit: Commit) -> None:
@@ -176,6 +178,8 @@ class TickInvariants:
             assert commit.new is not None
             self._run_made(commit.new.document)
         elif commit.kind is DAGRUNS and commit.old is not None:
+            if _is_finished(commit.old.document) and commit.new is not None and not _is_finished(commit.new.document):
+                self._reopened[commit.old.metadata["uid"]] = self.world.loop.time(), commit.old.document
             going = commit.new is None or "deletionTimestamp" in commit.new.metadata
             if going and "deletionTimestamp" not in commit.old.metadata:
                 self._run_deleted(commit.old.document)
@@ -235,7 +239,10 @@ class TickInvariants:
             )
             if newest is None or not accepted or "deletionTimestamp" in metadata:
                 continue
-            full = status.get("activeRuns", 0) >= spec.get("maxActiveRuns", 16)
+            # The status may follow later: a clock that was set is noticed within half a minute, about now.
+            runs = [run for run in self.world.server.all(DAGRUNS) if _dag_uid(run) == metadata["uid"]]
+            active = max(status.get("activeRuns", 0), sum(not _is_finished(run) for run in runs))
+            full = active >= spec.get("maxActiveRuns", 16)
             last = datetime.fromisoformat(status["lastScheduleTime"]) if "lastScheduleTime" in status else None
             known = self._dags[metadata["uid"]].made
             # Without catchup a later run does: a clock that was wrong had passed over the ticks before it.
@@ -286,9 +293,12 @@ class TickInvariants:
         backfill = self._backfill(run)
         if backfill and status["phase"] == "Failed":
             self.world.fail(f"{what}, a failed run of a Backfill that is there")
+        # The rerun of another may have begun since the controller looked.
+        since = self.world.loop.time() - REACTS_WITHIN
+        reopened = [before for moment, before in self._reopened.values() if moment >= since]
         later = [
             other["metadata"]["name"]
-            for other in self.world.invariants.runs.values()
+            for other in [*self.world.invariants.runs.values(), *reopened]
             if _dag_uid(other) == uid
             and other["metadata"]["uid"] != metadata["uid"]
             and (other.get("status") or {}).get("phase") == status["phase"]
@@ -308,6 +318,10 @@ class TickInvariants:
         uid = _backfill_uid(run)
         there = [each["metadata"]["uid"] for each in self.world.server.all(BACKFILLS)]
         return uid if uid in there else ""
+
+
+def _is_finished(run: Json) -> bool:
+    return (run.get("status") or {}).get("phase") in FINISHED
 
 
 def _dag_uid(run: Json) -> str | None:
