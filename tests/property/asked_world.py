@@ -7,7 +7,7 @@ from typing import Any
 from small_cluster import World, report, require
 
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.requests import Decision, Version, carry_out, is_known
+from tradewind.engine.requests import Decision, Version, apply_request, is_known
 from tradewind.engine.run.known_tries import is_over
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.state import RunState
@@ -40,7 +40,9 @@ class AskedWorld(World):
         for of, key in self.pods:
             if of == name:
                 made[key.task, key.index] = max(key.number, made.get((key.task, key.index), 0))
-        decision = carry_out(request, run_status(run), Version(run.info, self.dag, run.graph), made=made, now=self.now)
+        decision = apply_request(
+            request, run_status(run), Version(run.info, self.dag, run.graph), made=made, now=self.now
+        )
         after = load(run.info, self.dag, Slots(), status=decision.status)
         self._note_cleared(name, after)
         self.stored[name] = decision.status

@@ -14,7 +14,7 @@ from scenarios import START
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.requests import Version, carry_out
+from tradewind.engine.requests import Version, apply_request
 from tradewind.engine.run.graph import Graph
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
@@ -102,7 +102,7 @@ class World:
     def mark(self, name: str, state: str, number: int) -> None:
         request = RunRequest.model_validate({"id": f"r{number}", "type": "Mark", "tasks": [name], "state": state})
         version = Version(INFO, self.dag, Graph.of(self.dag.tasks))
-        decision = carry_out(request, run_status(self.run), version, now=self.now)
+        decision = apply_request(request, run_status(self.run), version, now=self.now)
         if decision.applied:
             self.ended = {}
             self.load(decision.status)

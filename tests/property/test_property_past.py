@@ -93,12 +93,12 @@ class Cluster:
         if number in self.loaded or number in self.ended:
             return
         run = ActiveRun.of(self.info(number))
-        self.index.asks(run)
+        self.index.track(run)
         if (line := self.index.incomplete(run.dag)) is not None:
             for other in self.exists - self.ended.keys():
                 known = self.loaded.get(other)
                 if known is not None and known.finished:
-                    self.index.ended(run.dag, PastRun.of(known))
+                    self.index.run_finished(run.dag, PastRun.of(known))
                 else:
                     self.index.note(ActiveRun.of(self.info(other)))
             self.index.completed(run.dag, line)
@@ -142,9 +142,9 @@ class Cluster:
         if state is not None:
             self.scheduler.remove_run(state.info.uid)
         if past is None:
-            self.index.left(("ns", f"r{number}"))
+            self.index.drop(("ns", f"r{number}"))
         if any(followed.uid == f"r{number}" for followed in self.followed.values()):
-            self.index.gone(("ns", "d"), f"r{number}")
+            self.index.run_deleted(("ns", "d"), f"r{number}")
 
     def do_restart(self, _: int) -> None:
         self.finish_writing()
@@ -161,12 +161,12 @@ class Cluster:
         self.plan()
 
     def answer(self, run: ActiveRun) -> None:
-        question = self.index.unknown(run)
+        question = self.index.open_question(run)
         if question is not None:
             before = [past for past in self.ended.values() if past.place[0] < run.place[0]]
             last = max(before, key=lambda past: past.place, default=None)
             good = max((past for past in before if past.succeeded), key=lambda past: past.place, default=None)
-            self.index.told(run, question, last, good)
+            self.index.answer(run, question, last, good)
 
     def plan(self) -> None:
         while True:
@@ -181,7 +181,7 @@ class Cluster:
                 else:
                     self.followed[follow.run.uid] = follow.past
                     if follow.past.uid not in {f"r{number}" for number in self.exists}:
-                        self.index.gone(("ns", "d"), follow.past.uid)
+                        self.index.run_deleted(("ns", "d"), follow.past.uid)
             for info in plan.lookups:
                 self.answer(ActiveRun.of(info))
             for number, state in list(self.loaded.items()):

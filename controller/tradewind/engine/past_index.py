@@ -1,8 +1,8 @@
-"""Which run comes before which: the runs of a Dag that have not ended, in the order of their logical dates.
+"""The previous run of each run: the unfinished runs of a Dag, in the order of their logical dates.
 
-Kept only for Dags of which some run asks for the runs before it: by dependsOnPast, or by prev… in a template. Of the
-runs that have ended each run knows the last one before it, and the last that succeeded; the caller finds them out when
-a run is loaded (`asks`, `told`), from then on they are noted as runs end.
+The index exists only for Dags with a run that needs previous runs: for dependsOnPast, or for prev… in a template. Each
+run knows the last finished run before it, and the last one that succeeded. The caller looks them up when it loads a run
+(`open_question`, `answer`); after that the index updates them as runs finish.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -33,7 +33,7 @@ NOT_KNOWN = "waits to hear of the previous run"
 
 @dataclass(frozen=True, slots=True)
 class ActiveRun:
-    """A run that has not ended, scheduled here already or not."""
+    """A run that has not finished, whether or not the scheduler has it yet."""
 
     dag: DagKey
     uid: str
@@ -50,8 +50,8 @@ class ActiveRun:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Tell when a run that has ended changes or goes (PastIndex.ended, .gone), since a task of `run` waits for it; with
-    `past` None no more."""
+    """Watch a finished run that a task of `run` waits for, and report changes (PastIndex.run_finished, .run_deleted);
+    `past` None ends the watch."""
 
     run: RunInfo
     past: PastRun | None
@@ -59,34 +59,34 @@ class Follow:
 
 @dataclass(slots=True, eq=False)
 class _Member:
-    """One run that has not ended; the PastRuns of its RunState."""
+    """One unfinished run; the PastRuns of its RunState."""
 
     run: ActiveRun
     siblings: "list[_Member]"
     state: RunState | None = None
-    asks: bool = False
-    """Whether anything in it depends on the runs before."""
+    needs_past: bool = False
+    """True if anything in it depends on previous runs."""
     known: bool = False
-    """Whether `ended` and `succeeded` are all that there is."""
-    questions: int = 0
-    """Goes up when an answer that is under way has become worthless."""
-    ended: PastRun | None = None
+    """True if `finished` and `succeeded` have been looked up."""
+    question: int = 0
+    """The number of the lookup; raised to discard the answer of a lookup in progress."""
+    finished: PastRun | None = None
     succeeded: PastRun | None = None
     followed: PastRun | None = None
     waits_on: dict[str, set[int]] = field(default_factory=dict)
-    """Tasks of the run before that tasks of this one (by position) wait for."""
+    """Tasks of the previous run, and the tasks of this one (by position) that wait for them."""
     _downstream: dict[str, list[str]] | None = None
 
     @property
     def before(self) -> "_Member | PastRun | None":
         at = bisect_left(self.siblings, _date(self), key=_date)
         active = self.siblings[at - 1] if at else None
-        if self.ended is not None and (active is None or active.run.place < self.ended.place):
-            return self.ended
+        if self.finished is not None and (active is None or active.run.place < self.finished.place):
+            return self.finished
         return active
 
     def why_not(self, task: ResolvedTask) -> str | None:
-        """Why a task with dependsOnPast cannot start yet."""
+        """The reason why a task with dependsOnPast cannot start yet, or None if it can."""
         if not self.known:
             return NOT_KNOWN
         before = self.before
@@ -112,7 +112,7 @@ class _Member:
         return self._downstream
 
     def previous(self) -> PreviousRuns:
-        """What templates may ask."""
+        """The facts about previous runs that templates can use."""
         before, success = self.before, self.succeeded
         place = before.run.place if isinstance(before, _Member) else before.place if before else None
         return PreviousRuns(
@@ -125,85 +125,85 @@ class _Member:
 
 
 class PastIndex:
-    """The runs that have not ended, of all Dags of which a run asks."""
+    """The unfinished runs of all Dags with a run that needs previous runs."""
 
     def __init__(self) -> None:
         self.touched: dict[str, None] = {}
-        """UIDs of loaded runs for which something in the past has changed."""
+        """UIDs of loaded runs to reconcile because a previous run has changed."""
         self.lookups: dict[RunKey, RunInfo] = {}
-        """Loaded runs for which the last ended runs are to be found out again."""
+        """Loaded runs whose last finished runs must be looked up."""
         self.follows: list[Follow] = []
         self._dags: dict[DagKey, list[_Member]] = {}
         self._complete: set[DagKey] = set()
-        """Dags of which all runs that there are have been noted."""
+        """Dags whose existing runs are all noted."""
         self._unwritten: dict[DagKey, dict[str, PastRun]] = {}
-        """Runs that have finished and are still scheduled, by UID: their end is not written, and cannot be read."""
+        """Finished runs that the scheduler still has, by UID: a lookup does not find them until their status is
+        written."""
         self._members: dict[RunKey, _Member] = {}
 
-    # What the caller tells ----------------------------------------------------------------------------------------
+    # Input of the caller ------------------------------------------------------------------------------------------
 
     def tracks(self, dag: DagKey) -> bool:
-        """Whether a run of the Dag asks for earlier ones."""
+        """True if a run of the Dag needs previous runs."""
         return dag in self._dags
 
     def incomplete(self, dag: DagKey) -> object | None:
-        """What to tell completed() once all runs of the Dag that there are have been noted; None if they were."""
+        """The argument for completed() once all existing runs of the Dag are noted; None if they are already."""
         return None if dag in self._complete else self._dags.get(dag)
 
     def completed(self, dag: DagKey, line: object) -> None:
-        """All have been noted that there are, unless the Dag was forgotten meanwhile."""
+        """All existing runs of the Dag are noted; ignored if the Dag was dropped in the meantime."""
         if self._dags.get(dag) is line:
             self._complete.add(dag)
 
     def note(self, run: ActiveRun) -> None:
-        """There is such a run, though it may not be scheduled yet."""
+        """Add an unfinished run that the scheduler may not have yet."""
         if self.tracks(run.dag):
             self._member(run)
 
-    def asks(self, run: ActiveRun) -> None:
-        """The run asks for those before it: `unknown` says what is to be found out."""
-        self._member(run).asks = True
+    def track(self, run: ActiveRun) -> None:
+        """Add a run that needs previous runs; open_question() says if a lookup is needed."""
+        self._member(run).needs_past = True
 
-    def unknown(self, run: ActiveRun) -> int | None:
-        """The number of the question which runs ended before this one, to be answered by told(); None if there is
-        none."""
+    def open_question(self, run: ActiveRun) -> int | None:
+        """The number of the lookup of the run's last finished runs, for answer(); None if no lookup is needed."""
         member = self._known(run)
-        return None if member is None or member.known or not member.asks else member.questions
+        return None if member is None or member.known or not member.needs_past else member.question
 
-    def told(self, run: ActiveRun, question: int, ended: PastRun | None, succeeded: PastRun | None) -> None:
-        """The last run before this one that has ended, and the last that succeeded."""
+    def answer(self, run: ActiveRun, question: int, finished: PastRun | None, succeeded: PastRun | None) -> None:
+        """The result of a lookup: the last finished run before this one, and the last that succeeded."""
         member = self._known(run)
-        if member is None or member.known or question != member.questions:
+        if member is None or member.known or question != member.question:
             return
         member.known = True
-        if ended is not None and (member.ended is None or member.ended.place <= ended.place):
-            member.ended = ended
+        if finished is not None and (member.finished is None or member.finished.place <= finished.place):
+            member.finished = finished
         if succeeded is not None and (member.succeeded is None or member.succeeded.place <= succeeded.place):
             member.succeeded = succeeded
         self._refresh(member)
 
     def attach(self, state: RunState) -> None:
-        """A run is scheduled from now on."""
-        run, asks = ActiveRun.of(state.info), state.dag.asks_for_past
-        if not (asks or self.tracks(run.dag)):
+        """The scheduler has the run from now on."""
+        run, needs_past = ActiveRun.of(state.info), state.dag.asks_for_past
+        if not (needs_past or self.tracks(run.dag)):
             return
         member = self._member(run)
         if member.state is state:
             return
-        member.state, member.asks, state.moved = state, asks, set()
+        member.state, member.needs_past, state.moved = state, needs_past, set()
         member.waits_on, member._downstream = {}, None
-        if asks:
+        if needs_past:
             state.past = member
-            # Also one that waits in the queue: it may leave it by what its Pods say.
-            self._look(member, state)
+            # Also if it is queued: reports of its Pods may start it.
+            self._update(member, state)
             if not member.known:
                 self.lookups[run.key] = state.info
         for follower in _followers(member):
             self._refresh(follower)
 
     def detach(self, state: RunState) -> None:
-        """A run is not scheduled any more, and nobody knows yet what is to become of it (unless it has ended)."""
-        state.past = None  # not by a cycle: it goes at once
+        """The scheduler does not have the run any more; it stays in the index unless it has finished."""
+        state.past = None  # breaks a reference cycle, so that the run is freed at once
         self._unwritten.get((state.info.namespace, state.info.dag), {}).pop(state.info.uid, None)
         member = self._members.get((state.info.namespace, state.info.name))
         if member is None or member.state is not state:
@@ -213,50 +213,50 @@ class PastIndex:
         for follower in _followers(member):
             self._refresh(follower)
 
-    def left(self, key: RunKey) -> None:
-        """A run that had not ended is gone, or somebody else has ended it."""
+    def drop(self, key: RunKey) -> None:
+        """Remove an unfinished run that was deleted, or finished by another replica."""
         member = self._members.get(key)
         if member is None:
             return
         later = [other for other in member.siblings if _date(other) > _date(member)]
         self._remove(member)
         for other in later:
-            self._ask_again(other)
+            self._look_up_again(other)
 
-    def ended(self, dag: DagKey, past: PastRun) -> None:
-        """A run has ended, or is otherwise than it was known to have ended."""
+    def run_finished(self, dag: DagKey, past: PastRun) -> None:
+        """A run has finished, or the facts about a finished run have changed."""
         member = self._members.get((dag[0], past.name))
         if member is not None and member.run.uid == past.uid:
             return  # it runs again
         siblings = self._dags.get(dag, [])
         for later in siblings[bisect_right(siblings, past.place[0], key=_date) :]:
-            self._hear(later, past)
+            self._finished_before(later, past)
 
-    def gone(self, dag: DagKey, uid: str) -> None:
-        """A run that had ended was deleted."""
+    def run_deleted(self, dag: DagKey, uid: str) -> None:
+        """A finished run was deleted."""
         for member in self._dags.get(dag, ()):
-            for name in ("ended", "succeeded"):
+            for name in ("finished", "succeeded"):
                 known: PastRun | None = getattr(member, name)
                 if known is not None and known.uid == uid:
                     setattr(member, name, None)
-                    self._ask_again(member)
+                    self._look_up_again(member)
 
     def take(self) -> tuple[list[RunInfo], list[Follow]]:
-        """What is to be found out, and to be followed, since the last call."""
+        """The lookups and follows requested since the last call."""
         lookups, self.lookups = list(self.lookups.values()), {}
         follows, self.follows = self.follows, []
         return lookups, follows
 
-    # What the scheduler asks --------------------------------------------------------------------------------------
+    # Calls of the scheduler ---------------------------------------------------------------------------------------
 
-    def begins(self, state: RunState) -> None:
-        """A run is about to leave the queue."""
+    def before_start(self, state: RunState) -> None:
+        """Update a run that is about to leave the queue."""
         member = self._members.get((state.info.namespace, state.info.name))
-        if member is not None and member.state is state and member.asks:
-            self._look(member, state)
+        if member is not None and member.state is state and member.needs_past:
+            self._update(member, state)
 
     def advanced(self, state: RunState) -> None:
-        """Things may have happened in a run: tell those that wait for it, and follow what it waits for."""
+        """A run may have changed: recheck the runs that wait for it, and follow the run that it waits for."""
         member = self._members.get((state.info.namespace, state.info.name))
         if member is None or member.state is not state:
             return
@@ -265,7 +265,7 @@ class PastIndex:
             past = PastRun.of(state)
             if self.tracks(member.run.dag):
                 self._unwritten.setdefault(member.run.dag, {})[past.uid] = past
-            self.ended(member.run.dag, past)
+            self.run_finished(member.run.dag, past)
             return
         if state.moved:
             names = [state.graph.names[position] for position in state.moved]
@@ -276,14 +276,14 @@ class PastIndex:
         self._follow(member, before if isinstance(before, PastRun) else None)
 
     def queued_before(self, state: RunState) -> RunState | None:
-        """The run before this one, if tasks wait for it and it has not left the queue."""
+        """The previous run of this one, if it is still queued and tasks wait for it."""
         member = self._members.get((state.info.namespace, state.info.name))
         before = member.before if member is not None and state.held else None
         found = before.state if isinstance(before, _Member) else None
         return found if found is not None and found.phase is RunPhase.QUEUED else None
 
     def awaited(self, state: RunState) -> bool:
-        """Whether tasks of a running run wait for this one."""
+        """True if tasks of a running run wait for this one."""
         member = self._members.get((state.info.namespace, state.info.name))
         return member is not None and any(
             follower.state is not None and follower.state.held and follower.before is member
@@ -293,25 +293,25 @@ class PastIndex:
     # Members ------------------------------------------------------------------------------------------------------
 
     def _known(self, run: ActiveRun) -> _Member | None:
-        """None also where the name is another run's by now."""
+        """The member of a run; None also if another run has its name now."""
         member = self._members.get(run.key)
         return member if member is not None and member.run.uid == run.uid else None
 
-    def _hear(self, later: _Member, past: PastRun) -> None:
-        """A run before this one has ended."""
-        if _is(later.ended, past) or _is(later.succeeded, past):
+    def _finished_before(self, later: _Member, past: PastRun) -> None:
+        """A run before this one has finished."""
+        if _is(later.finished, past) or _is(later.succeeded, past):
             return
         if not later.known:
-            later.questions += 1
-        before = later.ended, later.succeeded
-        if later.ended is None or later.ended.place <= past.place:
-            later.ended = past
+            later.question += 1
+        before = later.finished, later.succeeded
+        if later.finished is None or later.finished.place <= past.place:
+            later.finished = past
         if past.succeeded and (later.succeeded is None or later.succeeded.place <= past.place):
             later.succeeded = past
         elif later.succeeded is not None and later.succeeded.uid == past.uid:
             later.succeeded = None
-            self._ask_again(later)
-        if before != (later.ended, later.succeeded):
+            self._look_up_again(later)
+        if before != (later.finished, later.succeeded):
             self._refresh(later)
 
     def _member(self, run: ActiveRun) -> _Member:
@@ -319,13 +319,13 @@ class PastIndex:
         if known is not None and known.run.uid == run.uid:
             return known
         if known is not None:
-            self.left(run.key)
+            self.drop(run.key)
         siblings = self._dags.setdefault(run.dag, [])
         member = self._members[run.key] = _Member(run, siblings)
         insort(siblings, member, key=_place)
         for past in self._unwritten.get(run.dag, {}).values():
             if past.place[0] < run.place[0]:
-                self._hear(member, past)
+                self._finished_before(member, past)
         for follower in _followers(member):
             self._refresh(follower)
         return member
@@ -338,7 +338,7 @@ class PastIndex:
         self.lookups.pop(member.run.key, None)
         for follower in followers:
             self._refresh(follower)
-        if not any(other.asks for other in member.siblings):
+        if not any(other.needs_past for other in member.siblings):
             self._complete.discard(member.run.dag)
             self._unwritten.pop(member.run.dag, None)
             for other in self._dags.pop(member.run.dag):
@@ -347,12 +347,12 @@ class PastIndex:
                     other.state.moved = None
 
     def _refresh(self, member: _Member) -> None:
-        """The run before may be another, or has ended: look at all that waits for it. One that waits in the queue is
-        looked at once it begins: there may be thousands."""
-        if member.state is not None and member.asks and not member.state.folded:
-            self._look(member, member.state)
+        """The previous run may be another one now, or has finished: recheck all tasks that wait for it. A queued run is
+        updated when it starts instead, since there may be thousands."""
+        if member.state is not None and member.needs_past and not member.state.folded:
+            self._update(member, member.state)
 
-    def _look(self, member: _Member, state: RunState) -> None:
+    def _update(self, member: _Member, state: RunState) -> None:
         previous = member.previous()
         if state.info.previous != previous:
             state.info = replace(state.info, previous=previous)
@@ -361,10 +361,10 @@ class PastIndex:
                 state.recheck(position)
             self.touched[state.info.uid] = None
 
-    def _ask_again(self, member: _Member) -> None:
-        if member.asks:
+    def _look_up_again(self, member: _Member) -> None:
+        if member.needs_past:
             member.known = False
-            member.questions += 1
+            member.question += 1
             if member.state is not None:
                 self.lookups[member.run.key] = member.state.info
             self._refresh(member)
@@ -388,7 +388,7 @@ def _date(member: _Member) -> datetime:
 
 
 def _followers(member: _Member) -> Iterator[_Member]:
-    """The runs of the next logical date: those that this one may be the run before of."""
+    """The runs of the next logical date, whose previous run this one may be."""
     siblings = member.siblings
     first = bisect_right(siblings, _date(member), key=_date)
     for other in siblings[first:]:
@@ -398,7 +398,7 @@ def _followers(member: _Member) -> Iterator[_Member]:
 
 
 def _recheck(member: _Member, names: list[str], touched: dict[str, None]) -> None:
-    """Tasks of the run before have moved."""
+    """Recheck the tasks that wait for tasks of the previous run that have changed."""
     state = member.state
     if state is None:
         return

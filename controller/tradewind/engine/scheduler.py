@@ -1,7 +1,7 @@
-"""All runs together: which leave the queue, and which task instances get slots.
+"""All runs together: which runs start, and which task instances get slots.
 
-Callers add runs, report what happens to tries, and call plan() with the time; it looks only at runs that something
-happened to, or whose time has come, or that wait for slots when some have become free.
+Callers add runs, report events of tries, and call plan() with the time. A plan looks only at runs with an event, runs
+with an expired timer, and, when slots have become free, runs that wait for slots.
 """
 
 import heapq
@@ -26,17 +26,17 @@ from tradewind.engine.transitions.endings import fail
 from tradewind.engine.transitions.grant import grant
 
 START_AGAIN = timedelta(seconds=60)
-"""After how long a try that has slots, and of which nobody has said what became of it, is to be started again: whoever
-was to do that may have failed. Starting what is being started does no harm. Nobody is woken for it."""
+"""Time after which a try that has slots and no report is started again, because its start may have failed. Starting a
+try is idempotent. There is no timer for it: the next plan after that time does it."""
 QueueKey = tuple[str, str, str | None]
-"""(namespace, Dag name, Backfill name): runs that share a maxActiveRuns; no Backfill for those of the Dag itself."""
-TOLD_AT_ONCE = 100
-"""Runs of a queue that are told in one plan why they wait."""
+"""(namespace, Dag name, Backfill name): runs that share a maxActiveRuns; Backfill None for the Dag's own runs."""
+EXPLAINED_AT_ONCE = 100
+"""Runs of a queue whose reason for waiting is updated in one plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start a try of a task: its slots are granted."""
+    """Start a try of a task that has its slots."""
 
     run: RunInfo
     task: ResolvedTask
@@ -45,7 +45,7 @@ class Start:
 
 @dataclass(slots=True)
 class Plan:
-    """What is to be done now, and when to ask again if nothing happens."""
+    """The actions to take now, and `wake_at`, when to plan again if nothing happens."""
 
     starts: list[Start] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
@@ -53,15 +53,15 @@ class Plan:
     """Runs that have left the queue."""
     waits: list[Wait] = field(default_factory=list)
     changed: list[RunState] = field(default_factory=list)
-    """Runs whose status() says something new."""
+    """Runs whose status has changed."""
     notes: list[Note] = field(default_factory=list)
     lookups: list[RunInfo] = field(default_factory=list)
-    """Runs for which it is to be found out again which runs ended before them (PastIndex.unknown)."""
+    """Runs whose last finished runs must be looked up (PastIndex.open_question)."""
     follows: list[Follow] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    """What never should have happened, by run: errors of the engine, to be logged and counted."""
+    """Internal errors of the engine, to be logged and counted."""
     failed: list[tuple[RunInfo, Exception]] = field(default_factory=list)
-    """Runs that could not be worked on: they stay as they are, with their slots, until they are added anew."""
+    """Runs that raised an exception: they stay as they are, with their slots, until they are added again."""
     wake_at: datetime | None = None
 
 
@@ -69,8 +69,8 @@ class Scheduler:
     """Every run that has not finished, and the slots they share."""
 
     def __init__(self, parallelism: int = 0, *, past: PastIndex | None = None, waits_at_once: float = math.inf) -> None:
-        """Without `past` no run has one before it. As many waits as `waits_at_once` begin or come due in one plan; the
-        next is to be asked for at once then."""
+        """Without `past` no run has a previous run. At most `waits_at_once` waits begin or come due in one plan; if
+        there are more, `wake_at` is now."""
         self.slots, self._room = Slots(parallelism=parallelism), Room(waits_at_once)
         self._past = past
         self.runs: dict[str, RunState] = {}
@@ -82,21 +82,21 @@ class Scheduler:
         self._queued: dict[QueueKey, RunQueue] = {}
         self._running: dict[QueueKey, set[str]] = {}
         self._ended: dict[QueueKey, set[str]] = {}
-        """Runs that have ended but are not removed: their end has still to be written."""
+        """Finished runs that are not removed yet: their final status is not written."""
         self._dirty_dags: set[QueueKey] = set()
-        self._untold_dags: set[QueueKey] = set()
-        """Those whose queues have more runs to be told why they wait than one plan does."""
+        self._unexplained: set[QueueKey] = set()
+        """Queues with runs whose reason for waiting is updated in the next plan."""
         self._started: deque[tuple[datetime, str, TryKey]] = deque()
-        """What was to be started, and when to see to it that it was, the oldest first."""
+        """Started tries and when to check that they have a report, the oldest first."""
 
-    # What the caller tells ----------------------------------------------------------------------------------------
+    # Input of the caller ------------------------------------------------------------------------------------------
 
     def set_pool(self, namespace: str, name: str, slots: int | None) -> None:
-        """A Pool has come, changed or (None) gone."""
+        """Set the slots of a Pool; None if it was deleted."""
         self.slots.set_limit(namespace, name, slots)
 
     def set_max_active_runs(self, namespace: str, dag: str, limit: int | None, *, backfill: str | None = None) -> None:
-        """How many runs of a Dag, or of one of its Backfills, may be Running; None forgets it."""
+        """Set how many runs of a Dag, or of one of its Backfills, may be Running; None removes the limit."""
         key = (namespace, dag, backfill)
         if limit is None:
             self._max_active_runs.pop(key, None)
@@ -104,35 +104,35 @@ class Scheduler:
             self._max_active_runs[key] = limit
             self._dirty_dags.add(key)
             if key in self._queued:
-                self._queued[key].tell_all()
+                self._queued[key].explain_all()
 
     def add_run(self, run: RunState) -> None:
-        """Schedule a run that has not finished."""
+        """Schedule an unfinished run."""
         info = run.info
         self.runs[info.uid], run.room = run, self._room
         self.introduce(run)
         key = _queue_of(info)
         if run.phase is RunPhase.QUEUED:
             queue = self._queued.setdefault(key, RunQueue())
-            queue.put(info.uid, self._order(info.uid), may_leave=not run.suspended)
+            queue.put(info.uid, self._order(info.uid), may_start=not run.suspended)
         else:
             self._running.setdefault(key, set()).add(info.uid)
         self._dirty[info.uid] = None
         self._dirty_dags.add(key)
 
     def introduce(self, run: RunState) -> None:
-        """Let a run see the runs before it: to be called before anything in it moves."""
+        """Give a run its previous runs; call this before any of its tasks changes."""
         if self._past is not None:
             self._past.attach(run)
 
     def abandon(self, run: RunState) -> None:
-        """A run that was introduced is not added after all."""
+        """Undo introduce() for a run that is not added."""
         run.release()
         if self._past is not None:
             self._past.detach(run)
 
     def remove_run(self, uid: str) -> None:
-        """Forget a run (finished, deleted, or no longer ours) and free what it holds."""
+        """Remove a run (finished, deleted, or of another shard) and free its slots."""
         run = self.runs.pop(uid, None)
         if run is None:
             return
@@ -152,11 +152,11 @@ class Scheduler:
         self._dirty_dags.add(key)
 
     def runs_that_wait(self) -> Iterator[RunState]:
-        """The runs with tasks that wait for nothing but slots; the scheduler may go on meanwhile."""
+        """The runs with tasks that wait only for slots; the scheduler may change while you iterate."""
         return (run for uid in list(self._ready) if (run := self.runs.get(uid)) is not None)
 
     def suspend(self, uid: str, suspended: bool) -> None:
-        """DagRun.spec.suspend of a run is this."""
+        """Apply DagRun.spec.suspend."""
         run = self.runs.get(uid)
         if run is not None and run.suspended != suspended:
             run_lifecycle.suspend(run, suspended)
@@ -164,36 +164,36 @@ class Scheduler:
             key = _queue_of(run.info)
             self._dirty_dags.add(key)
             if key in self._queued and uid in self._queued[key]:
-                self._queued[key].put(uid, self._order(uid), may_leave=not suspended)
+                self._queued[key].put(uid, self._order(uid), may_start=not suspended)
 
     def fail(self, uid: str, reason: str, message: str, now: datetime) -> None:
-        """End a run now as Failed, for a reason that its tasks know nothing of."""
+        """Fail a run now, for a reason outside of its tasks."""
         run = self.runs.get(uid)
         if run is not None and not run.finished:
             fail(run, reason, message, now)
             self._dirty[uid] = None
 
     def report(self, uid: str, report: TryReport, now: datetime) -> None:
-        """Something happened to a try of a run."""
+        """Apply a report about a try of a run."""
         run = self.runs.get(uid)
         if run is not None:
             try_lifecycle.report(run, report, now)
             self._dirty[uid] = None
 
     def active_runs(self, namespace: str, dag: str) -> int:
-        """Runs of a Dag that are Queued or Running by their status, those of Backfills left out.
+        """The number of runs of a Dag that are Queued or Running in status, without those of Backfills.
 
-        One that has ended counts until that is written: only then does it count as failed (FailureStreak), and that
-        may be why no other may come.
+        A finished run counts until its status is written: only then does it count for FailureStreak, which may forbid
+        more runs.
         """
         key = (namespace, dag, None)
         running, ended = (len(group.get(key, ())) for group in (self._running, self._ended))
         return running + ended + (len(self._queued[key]) if key in self._queued else 0)
 
-    # What is to be done -------------------------------------------------------------------------------------------
+    # Planning -----------------------------------------------------------------------------------------------------
 
     def plan(self, now: datetime) -> Plan:
-        """Follow up on everything since the last call."""
+        """Process all changes since the last call."""
         plan = Plan()
         self._room.renew()
         changed: dict[str, RunState] = {}
@@ -203,15 +203,15 @@ class Scheduler:
                 del self._wake_of[uid]
                 self._dirty[uid] = None
         touched: dict[str, RunState] = {}
-        self._dirty_dags |= self._untold_dags
-        self._untold_dags.clear()
+        self._dirty_dags |= self._unexplained
+        self._unexplained.clear()
         while self._dirty or self._dirty_dags or self._touched_by_the_past():
             dirty, self._dirty = self._dirty, {}
             for uid in dirty:
                 run = touched[uid] = self.runs[uid]
                 try:
                     self._advance(uid, plan, now)
-                except Exception as error:  # one run that cannot go on must not stop the others
+                except Exception as error:  # one broken run must not stop the others
                     plan.failed.append((run.info, error))
             for key in list(self._dirty_dags):
                 self._start_runs(key, plan, now)
@@ -225,7 +225,7 @@ class Scheduler:
         plan.changed = list(changed.values())
         if self._past is not None:
             plan.lookups, plan.follows = self._past.take()
-        plan.wake_at = now if self._untold_dags else self._next_wake()
+        plan.wake_at = now if self._unexplained else self._next_wake()
         return plan
 
     def _advance(self, uid: str, plan: Plan, now: datetime) -> None:
@@ -235,10 +235,10 @@ class Scheduler:
             self._past.advanced(run)
             before = self._past.queued_before(run)
             if before is not None:
-                waited_for = _queue_of(before.info)
-                if waited_for in self._queued:
-                    self._queued[waited_for].hurry(before.info.uid)
-                self._dirty_dags.add(waited_for)
+                awaited = _queue_of(before.info)
+                if awaited in self._queued:
+                    self._queued[awaited].note_maybe_awaited(before.info.uid)
+                self._dirty_dags.add(awaited)
         plan.stops += run.take_stops()
         plan.notes += run.take_notes()
         plan.waits += run.take_waits()
@@ -256,7 +256,7 @@ class Scheduler:
             self._ready.discard(uid)
 
     def _start_runs(self, key: QueueKey, plan: Plan, now: datetime) -> None:
-        """Let runs leave the queue of their Dag, oldest logical date first, as far as maxActiveRuns allows."""
+        """Start queued runs of a Dag, oldest logical date first, up to maxActiveRuns."""
         queue = self._queued.get(key)
         if not queue:
             return
@@ -264,25 +264,25 @@ class Scheduler:
         running = self._running.setdefault(key, set())
         while len(running) < limit and (first := queue.first) is not None:
             self._begin(first, key, plan, now)
-        for uid in queue.take_hurried() if self._past is not None else ():
-            # Were a run that a running one waits for held back until that one ends, neither ever would.
+        for uid in queue.take_maybe_awaited() if self._past is not None else ():
+            # Beyond maxActiveRuns: a running run that waits for a queued one would otherwise be a deadlock.
             if self._past is not None and self._past.awaited(self.runs[uid]):
                 self._begin(uid, key, plan, now)
         whose = "the Dag" if key[2] is None else f"Backfill {key[2]}"
-        for uid in queue.take_untold(TOLD_AT_ONCE):
+        for uid in queue.take_unexplained(EXPLAINED_AT_ONCE):
             run = self.runs[uid]
             run.wait(f"waits for maxActiveRuns of {whose} ({limit})")
             if run.changed:
                 self._dirty[uid] = None
-        if queue.has_untold:
-            self._untold_dags.add(key)
+        if queue.has_unexplained:
+            self._unexplained.add(key)
 
     def _begin(self, uid: str, key: QueueKey, plan: Plan, now: datetime) -> None:
         run = self.runs[uid]
         self._queued[key].discard(uid)
         self._running[key].add(uid)
         if self._past is not None:
-            self._past.begins(run)
+            self._past.before_start(run)
         try:
             run_lifecycle.begin(run, now)
         except Exception as error:
@@ -292,7 +292,7 @@ class Scheduler:
             plan.begun.append(run.info)
 
     def _touched_by_the_past(self) -> bool:
-        """Whether there are runs for which something has happened in an earlier one; they are looked at next."""
+        """Mark runs dirty whose previous run has changed. Return True if any run is dirty."""
         if self._past is None or not self._past.touched:
             return False
         self._dirty |= dict.fromkeys(uid for uid in self._past.touched if uid in self.runs)
@@ -300,10 +300,11 @@ class Scheduler:
         return bool(self._dirty)
 
     def _grant(self, plan: Plan, touched: dict[str, RunState], now: datetime) -> None:
-        """Hand out slots in order. Without freed slots only the runs that changed can have a use for any.
+        """Grant slots in order. Unless slots were freed, only runs that changed can get any.
 
-        Over all runs the highest priority goes first, then the oldest logical date. Among equal priorities a
-        Dag that has nothing under way gets a first slot before others get more, lest a wide run starve a narrow one.
+        Over all runs the highest priority goes first, then the oldest logical date. Among equal priorities a Dag
+        without active task instances gets its first slot before others get more, so a wide run does not starve a narrow
+        one.
         """
         candidates = self._ready if self.slots.freed else self._ready & touched.keys()
         self.slots.freed = False
@@ -316,7 +317,7 @@ class Scheduler:
             _, had_some, _, uid = heapq.heappop(queue)
             run = self.runs[uid]
             if self._has_some(run) and not had_some:
-                # Another run of its Dag got some since.
+                # Another run of its Dag has got slots in the meantime.
                 self._queue_up(queue, uid)
                 continue
             try:
@@ -338,7 +339,7 @@ class Scheduler:
         self._started.append((now + START_AGAIN, run.info.uid, instance.key))
 
     def _start_again(self, plan: Plan, now: datetime) -> None:
-        """Start again what should have been started long ago."""
+        """Start tries again that were started long ago and have no report."""
         while self._started and self._started[0][0] <= now:
             _, uid, key = self._started.popleft()
             run = self.runs.get(uid)
@@ -347,14 +348,14 @@ class Scheduler:
                 self._start(plan, run, instance, now)
 
     def _queue_up(self, queue: list[tuple[int, bool, tuple[datetime, str, str], str]], uid: str) -> None:
-        """Give a run its place among those that want slots, if it does."""
+        """Add a run to the queue for slots, if a task of it is ready."""
         run = self.runs[uid]
         head = run.queue.head
         if head is not None:
             heapq.heappush(queue, (-head.weight, self._has_some(run), self._order(uid), uid))
 
     def _has_some(self, run: RunState) -> bool:
-        """Whether any run of the same Dag has slots."""
+        """True if any run of the same Dag has slots."""
         return (run.info.namespace, run.info.dag) in self.slots.by_dag
 
     def _order(self, uid: str) -> tuple[datetime, str, str]:

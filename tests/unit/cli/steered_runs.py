@@ -13,7 +13,7 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
 from tradewind.api.run_request import RunRequest
 from tradewind.api.times import format_time
-from tradewind.engine.requests import Version, carry_out
+from tradewind.engine.requests import Version, apply_request
 from tradewind.engine.run.graph import Graph
 from tradewind.engine.run.run_info import RunInfo
 
@@ -42,7 +42,7 @@ def controller_of(tasks: Sequence[dict[str, Any]], now: datetime, **spec: Any) -
         date = datetime.fromisoformat(status.get("logicalDate") or format_time(now))
         info = RunInfo("default", run["metadata"]["name"], "u-1", "dag", "Manual", date, date, date, revision=REVISION)
         request = RunRequest.model_validate(asked)
-        run["status"] = carry_out(request, status, Version(info, dag, graph), now=now).status
+        run["status"] = apply_request(request, status, Version(info, dag, graph), now=now).status
         del run["spec"]["request"]
 
     return controller

@@ -24,15 +24,15 @@ TASKS = [
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
     """In which requests are worked out; each goes on once `release` is set."""
     found: list[threading.Thread] = []
-    carry_out = requests.carry_out
+    apply_request = requests.apply_request
 
     def noted(*args: Any, **facts: Any) -> Any:
         found.append(threading.current_thread())
         assert found[0] is threading.main_thread() or RELEASE.wait(30)
-        return carry_out(*args, **facts)
+        return apply_request(*args, **facts)
 
     RELEASE.clear()
-    monkeypatch.setattr(requests, "carry_out", noted)
+    monkeypatch.setattr(requests, "apply_request", noted)
     return found
 
 

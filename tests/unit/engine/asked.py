@@ -11,7 +11,7 @@ from engine_world import World
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.resolve import ResolvedDag
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.requests import Decision, Version, carry_out
+from tradewind.engine.requests import Decision, Version, apply_request
 from tradewind.engine.run.graph import Graph
 
 _ids = count(1)
@@ -24,7 +24,7 @@ def decide(world: World, kind: str, *tasks: str, latest: ResolvedDag | None = No
     version = Version(world.run.info, world.dag, world.run.graph)
     newer = Version(replace(world.run.info, revision="d-2"), latest, Graph.of(latest.tasks)) if latest else None
     request = RunRequest.model_validate(written)
-    decision = carry_out(request, world.status(), version, newer, now=world.now)
+    decision = apply_request(request, world.status(), version, newer, now=world.now)
     DagRunStatus.model_validate(decision.status)
     return decision
 

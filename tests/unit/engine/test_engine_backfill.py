@@ -200,7 +200,7 @@ def done(state: BackfillState, existing: Any = nothing) -> list[Step]:
     """Do all that is to be done next."""
     steps = state.steps(existing)
     for step in steps:
-        state.dealt_with(step)
+        state.complete(step)
     return steps
 
 
@@ -212,7 +212,7 @@ def test_as_many_runs_as_there_is_room_for() -> None:
     state = BackfillState(spec(maxActiveRuns=2), ticks(spec()))
     assert runs_of(done(state)) == [at(0), at(1)]
     assert done(state) == []
-    state.ended(at(1), "Succeeded")
+    state.run_finished(at(1), "Succeeded")
     assert runs_of(done(state)) == [at(2)]
     state.spec = spec(maxActiveRuns=4)
     assert runs_of(done(state)) == [at(3), at(4)]
@@ -229,9 +229,9 @@ def test_ticks_that_are_left_alone_take_no_room() -> None:
         Action.SKIP,
         Action.SKIP,
     ]
-    state.ended(at(1), "Succeeded")
+    state.run_finished(at(1), "Succeeded")
     done(state, existing.get)
-    state.ended(at(4), "Succeeded")
+    state.run_finished(at(4), "Succeeded")
     assert state.finished
     status = state.status()
     assert (status["phase"], status["message"]) == ("Succeeded", "2 runs succeeded, 4 left alone")
@@ -258,7 +258,7 @@ def test_suspended() -> None:
     state = BackfillState(spec(maxActiveRuns=2), ticks(spec()))
     done(state)
     state.spec = spec(maxActiveRuns=2, suspend=True)
-    state.ended(at(0), "Succeeded")
+    state.run_finished(at(0), "Succeeded")
     assert done(state) == []
     assert state.phase == "Paused"
     assert state.status()["message"] == "paused: 4 of 6 ticks are left; set spec.suspend to false to go on"
@@ -270,21 +270,21 @@ def test_suspended_when_nothing_is_left_to_make() -> None:
     state.spec = spec(suspend=True)
     assert state.phase == "Running"
     for run in list(state.active):
-        state.ended(run, "Succeeded")
+        state.run_finished(run, "Succeeded")
     assert state.phase == "Succeeded"
 
 
 def test_failures() -> None:
     state = BackfillState(spec(maxActiveRuns=100), ticks(spec()))
     done(state)
-    state.ended(at(0), "Succeeded")
-    state.ended(at(1), "Failed")
-    state.ended(at(1), "Succeeded")  # said twice, counted once
-    state.ended("sales-other", "Failed")  # none of ours
+    state.run_finished(at(0), "Succeeded")
+    state.run_finished(at(1), "Failed")
+    state.run_finished(at(1), "Succeeded")  # said twice, counted once
+    state.run_finished("sales-other", "Failed")  # none of ours
     assert not state.finished
-    state.ended(at(2), None)
+    state.run_finished(at(2), None)
     for hour in (3, 4, 5):
-        state.ended(at(hour), "Succeeded")
+        state.run_finished(at(hour), "Succeeded")
     status = state.status()
     assert (status["phase"], status["succeeded"], status["failed"]) == ("Failed", 4, 2)
     assert status["failedRuns"] == [at(1), at(2)]
@@ -296,7 +296,7 @@ def test_many_failures_are_counted_but_not_all_named() -> None:
     long = spec(START, START + 99 * HOUR, maxActiveRuns=100)
     state = BackfillState(long, ticks(long))
     for step in done(state):
-        state.ended(step.run, "Failed")
+        state.run_finished(step.run, "Failed")
     status = state.status()
     assert (status["failed"], len(status["failedRuns"])) == (100, 50)
     assert status["message"].endswith("and 95 more")
@@ -311,11 +311,11 @@ def test_it_goes_on_where_its_status_was(reverse: bool, fields: dict[str, Any]) 
     whole = spec(maxActiveRuns=2, reverse=reverse)
     state = BackfillState(whole, ticks(whole, **fields))
     made = runs_of(done(state))
-    state.ended(made[0], "Failed")
+    state.run_finished(made[0], "Failed")
     made += runs_of(done(state))
     while not state.finished:
         state = BackfillState(whole, ticks(whole, **fields), status=state.status())
-        state.ended(next(iter(state.active)), "Succeeded")
+        state.run_finished(next(iter(state.active)), "Succeeded")
         made += runs_of(done(state))
     assert made == [run_name("sales", date) for date in dates(ticks(whole, **fields))][:: -1 if reverse else 1]
     assert state.status()["failedRuns"] == [made[0]]
@@ -341,8 +341,8 @@ def test_what_is_recorded_may_be_deleted() -> None:
         written: Mapping[str, Any] = whole.to_dict()
         assert not is_recorded(written, {}, at(0))
         first, second, third = runs_of(done(state))
-        state.ended(second, "Succeeded")
-        state.ended(third, "Succeeded")
+        state.run_finished(second, "Succeeded")
+        state.run_finished(third, "Succeeded")
         status = state.status()
         assert [is_recorded(written, status, run) for run in (first, second, third)] == [False, True, True]
         following = at(2 if reverse else 3)

@@ -58,7 +58,7 @@ def test_removed_tasks_do_not_stand_in_the_way() -> None:
 
 
 def test_only_an_end_can_be_counted() -> None:
-    with pytest.raises(ValueError, match="Running is not an end"):
+    with pytest.raises(ValueError, match="Running is not a finished state"):
         UpstreamCounts(1).add(TaskState.RUNNING)
 
 

@@ -49,7 +49,7 @@ class PastWorld(World):
         self.asked: list[str] = []
         super().__init__(*tasks, past=self.index, **spec)
         self.scheduler.remove_run("r1")
-        self.index.left(("ns", "r1"))
+        self.index.drop(("ns", "r1"))
         self.starts.clear()
         self.follows.clear()
         self.asked.clear()
@@ -68,12 +68,12 @@ class PastWorld(World):
         for info in plan.lookups:
             self.asked.append(info.name)
             run = ActiveRun.of(info)
-            question = self.index.unknown(run)
+            question = self.index.open_question(run)
             if question is not None:
                 before = [run for run in self.history.values() if run.place[0] < info.logical_date]
                 best = max(before, key=lambda run: run.place, default=None)
                 good = max((run for run in before if run.succeeded), key=lambda run: run.place, default=None)
-                self.index.told(run, question, best, good)
+                self.index.answer(run, question, best, good)
         return self.plan() if plan.lookups else plan
 
     def end(self, run: RunState, name: str, exit_code: int = 0) -> None:
@@ -145,7 +145,7 @@ def test_one_that_is_known_but_not_loaded_counts() -> None:
     world.end(world.run, "a")
     third = world.load("r3", day(3))
     assert world.waits(third) == "waits for task 'a' of the previous run 'r2' (not started)"
-    world.index.left(("ns", "r2"))
+    world.index.drop(("ns", "r2"))
     world.plan()
     assert begun(third)
 
@@ -270,7 +270,7 @@ def test_a_failed_run_before_is_followed_until_it_is_run_again() -> None:
 
 def test_a_task_that_is_marked_while_its_run_has_ended() -> None:
     world = PastWorld(*CHAIN, history=(past_run("r0", day(0), a="Failed"),))
-    world.index.ended(("ns", "d"), past_run("r0", day(0), a="Succeeded", b="Failed"))
+    world.index.run_finished(("ns", "d"), past_run("r0", day(0), a="Succeeded", b="Failed"))
     world.plan()
     assert begun(world.run)
     assert world.follows[-1].past is None
@@ -279,12 +279,12 @@ def test_a_task_that_is_marked_while_its_run_has_ended() -> None:
 def test_when_the_run_before_is_deleted_the_one_before_that_counts() -> None:
     world = PastWorld(*CHAIN, history=(past_run("r0", day(0), a="Failed"), past_run("r-1", day(-1), a="Failed")))
     del world.history["r0"]
-    world.index.gone(("ns", "d"), "r0")
+    world.index.run_deleted(("ns", "d"), "r0")
     world.plan()
     assert world.waits(world.run) == "waits for task 'a' of the previous run 'r-1' (Failed)"
     assert world.asked[-1] == "r1"
     world.history.clear()
-    world.index.gone(("ns", "d"), "r-1")
+    world.index.run_deleted(("ns", "d"), "r-1")
     world.plan()
     assert begun(world.run)
 
@@ -296,7 +296,7 @@ def test_an_active_run_that_vanishes() -> None:
     world.scheduler.remove_run("r2")
     assert world.waits(third) == "waits for task 'a' of the previous run 'r2' (not started)"
     world.history["r2"] = past_run("r2", day(2), a="Failed")
-    world.index.left(("ns", "r2"))
+    world.index.drop(("ns", "r2"))
     world.plan()
     assert world.waits(third) == "waits for task 'a' of the previous run 'r2' (Failed)"
     assert second.held == {0}, "it is of no more interest"
@@ -305,14 +305,14 @@ def test_an_active_run_that_vanishes() -> None:
 def test_an_answer_that_is_out_of_date_is_asked_again() -> None:
     world = PastWorld(*CHAIN)
     second = ActiveRun(("ns", "d"), "r2", (day(2), day(2), "r2"))
-    world.index.asks(second)
-    question = world.index.unknown(second)
+    world.index.track(second)
+    question = world.index.open_question(second)
     assert question is not None
     world.end(world.run, "a", exit_code=1)
-    world.index.told(second, question, None, None)
-    assert world.index.unknown(second) == question + 1
-    world.index.told(second, question + 1, None, None)
-    assert world.index.unknown(second) is None
+    world.index.answer(second, question, None, None)
+    assert world.index.open_question(second) == question + 1
+    world.index.answer(second, question + 1, None, None)
+    assert world.index.open_question(second) is None
     loaded = world.load("r2", day(2))
     assert world.waits(loaded) == "waits for task 'a' of the previous run 'r1' (Failed)"
 
@@ -321,14 +321,14 @@ def test_an_answer_is_not_for_another_run_of_the_name() -> None:
     world = PastWorld(*CHAIN)
     second = ActiveRun(("ns", "d"), "r2", (day(2), day(2), "r2"))
     again = replace(second, uid="r2-again", place=(day(3), day(3), "r2"))
-    world.index.asks(second)
-    question = world.index.unknown(second)
+    world.index.track(second)
+    question = world.index.open_question(second)
     assert question is not None
-    world.index.left(second.key)
-    world.index.asks(again)
-    assert world.index.unknown(second) is None
-    world.index.told(second, question, None, None)
-    assert world.index.unknown(again) is not None, "its date is another"
+    world.index.drop(second.key)
+    world.index.track(again)
+    assert world.index.open_question(second) is None
+    world.index.answer(second, question, None, None)
+    assert world.index.open_question(again) is not None, "its date is another"
 
 
 def test_the_last_success_is_known_as_runs_end() -> None:
@@ -355,7 +355,7 @@ def test_a_restart() -> None:
     world.run = world.load("r1", day(1), status=status)
     assert world.waits(world.run) == "waits for task 'a' of the previous run 'r0' (Failed)"
     assert world.status() == status
-    world.index.ended(("ns", "d"), past_run("r0", day(0), a="Skipped"))
+    world.index.run_finished(("ns", "d"), past_run("r0", day(0), a="Skipped"))
     world.plan()
     assert "message" not in world.entry("a")
 
@@ -398,7 +398,7 @@ def test_dags_of_which_no_run_asks_are_not_kept() -> None:
     later = world.load("r2", day(2), dag=dag(*CHAIN))
     assert world.index.tracks(("ns", "d"))
     world.scheduler.remove_run("r2")
-    world.index.left(("ns", "r2"))
+    world.index.drop(("ns", "r2"))
     assert not world.index.tracks(("ns", "d"))
     assert later.past is None
 

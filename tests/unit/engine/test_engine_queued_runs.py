@@ -20,7 +20,7 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase, TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.schedule.run_queue import RunQueue
-from tradewind.engine.scheduler import TOLD_AT_ONCE, Scheduler
+from tradewind.engine.scheduler import EXPLAINED_AT_ONCE, Scheduler
 from tradewind.engine.status.restore import load
 from tradewind.engine.status.run_status import run_status
 from tradewind.engine.transitions import run_lifecycle
@@ -147,12 +147,12 @@ def test_a_suspended_run_is_passed_over_until_it_goes_on() -> None:
 
 
 def test_all_hear_of_another_limit_though_not_at_once() -> None:
-    many = Many(3 * TOLD_AT_ONCE)
+    many = Many(3 * EXPLAINED_AT_ONCE)
     queued = [run for run in many.scheduler.runs.values() if run.phase is RunPhase.QUEUED]
     assert {run.message for run in queued} == {WAITS}
     many.scheduler.set_max_active_runs("ns", "d", 2)
     plan = many.scheduler.plan(NOW)
-    assert len(plan.changed) <= TOLD_AT_ONCE + 1
+    assert len(plan.changed) <= EXPLAINED_AT_ONCE + 1
     assert plan.wake_at == NOW, "there is more to do"
     while many.scheduler.plan(NOW).wake_at is not None:
         pass
@@ -190,15 +190,15 @@ def test_a_long_queue_costs_no_more_than_a_short_one() -> None:
 def test_a_queue_forgets_what_has_left() -> None:
     queue = RunQueue()
     for number in range(1000):
-        queue.put(f"u{number}", (NOW, "ns", f"{number:04}"), may_leave=True)
-        queue.put(f"u{number}", (NOW, "ns", f"{number:04}"), may_leave=False)
+        queue.put(f"u{number}", (NOW, "ns", f"{number:04}"), may_start=True)
+        queue.put(f"u{number}", (NOW, "ns", f"{number:04}"), may_start=False)
         queue.discard(f"u{number}")
     assert queue.first is None
     assert len(queue) == 0
     assert len(queue._heap) == 0
-    queue.put("a", (NOW, "ns", "a"), may_leave=True)
+    queue.put("a", (NOW, "ns", "a"), may_start=True)
     for _ in range(1000):
-        queue.put("a", (NOW, "ns", "a"), may_leave=True)
+        queue.put("a", (NOW, "ns", "a"), may_start=True)
     assert len(queue._heap) < 50
     assert queue.first == "a"
 

@@ -11,7 +11,7 @@ from engine_world import START, World, task
 
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.run_request import RunRequest
-from tradewind.engine.requests import Version, carry_out
+from tradewind.engine.requests import Version, apply_request
 from tradewind.engine.requests.audit import REQUESTS_BUDGET, with_record
 from tradewind.engine.rules.outcome import OUTPUT_BUDGET, output_size
 from tradewind.engine.run.json_size import stored_size
@@ -180,7 +180,7 @@ def test_what_is_not_told_of_any_more_cannot_be_run_again_under_the_same_names(k
     fields = {"state": "Succeeded"} if kind == "Mark" else {}
     asked = RunRequest.model_validate({"id": "r1", "type": kind, **fields})
     version = Version(world.run.info, world.dag, world.run.graph)
-    decision = carry_out(asked, status, version, now=world.now)
+    decision = apply_request(asked, status, version, now=world.now)
     assert (decision.applied, "make another run" in decision.message) == (False, True)
     assert decision.status["tasks"] == []
 

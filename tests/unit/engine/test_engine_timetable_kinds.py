@@ -182,7 +182,8 @@ def test_upcoming_of_once(start: str | None, end: str | None, expected: list[str
 
 def continuous(after: datetime, now: datetime, *, room: int = 1, ended: datetime | None = None, **fields: Any) -> Due:
     dag = spec(schedule="@continuous", **fields)
-    return due_ticks(dag, timetable(schedule="@continuous", **fields), after=after, now=now, room=room, ended=ended)
+    ticks = timetable(schedule="@continuous", **fields)
+    return due_ticks(dag, ticks, after=after, now=now, room=room, finished_at=ended)
 
 
 def test_the_first_continuous_run_starts_at_once() -> None:

@@ -13,7 +13,7 @@ from tradewind.api.validation.params import check_params
 from tradewind.cli.cluster.run_versions import RunDag, version_of
 from tradewind.cli.colours import paint
 from tradewind.cli.output import Format, print_data, print_table
-from tradewind.engine.requests import Change, Decision, Version, carry_out, refuse
+from tradewind.engine.requests import Change, Decision, Version, apply_request, refuse
 from tradewind.engine.run.index_set import IndexSet
 
 
@@ -42,7 +42,7 @@ def _decide(run: dict[str, Any], request: RunRequest, dag: RunDag, now: RunDag |
     problems = check_params((now or dag).spec.params or {}, run["spec"].get("params") or {})
     if request.type == "Rerun" and problems:
         return refuse(request, status, current, summary(problems), at)
-    return carry_out(request, status, current, latest, now=at)
+    return apply_request(request, status, current, latest, now=at)
 
 
 def _latest(run: dict[str, Any], dag: RunDag, now: RunDag) -> Version | None:

@@ -285,7 +285,7 @@ class Worker:
             raise
         for name in list(state.active):
             if name in ends:
-                state.ended(name, ends[name])
+                state.run_finished(name, ends[name])
 
     async def _make_runs(self, state: BackfillState) -> bool:
         """Do what is to be done next; whether there may be more to do at once."""
@@ -301,7 +301,7 @@ class Worker:
             suspended = bool(self._found().spec.get("suspend"))
             if suspended != state.spec.suspend or not await self._do(step, state.spec, dag.uid):
                 return True
-            state.dealt_with(step)
+            state.complete(step)
         return bool(steps)
 
     async def _do(self, step: Step, spec: BackfillSpec, dag_uid: str) -> bool:

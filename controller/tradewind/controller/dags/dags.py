@@ -297,7 +297,7 @@ class Dags:
         active = self._scheduler.active_runs(*entry.key) + len(entry.unseen)
         room = max_active_runs(spec) - active
         after = counts_from(spec, entry.created_at, entry.last)
-        due = due_ticks(spec, timetable, after=after, now=now, room=room, ended=entry.last_run_ended)
+        due = due_ticks(spec, timetable, after=after, now=now, room=room, finished_at=entry.last_run_ended)
         if due.passed_over is not None:
             entry.last = due.passed_over
         entry.next, entry.after_run = due.next, due.after_run

@@ -42,7 +42,7 @@ class Past:
     async def prepare(self, info: RunInfo) -> None:
         """Find out which runs come before one that is about to be scheduled. Raises KubeError."""
         run = ActiveRun.of(info)
-        self._index.asks(run)
+        self._index.track(run)
         await self._find(run)
 
     async def _note_all(self, dag: Key) -> None:
@@ -63,7 +63,7 @@ class Past:
                     self._note(other)
             elif known.finished:
                 # Its status may not be written yet.
-                self._index.ended(dag, PastRun.of(known))
+                self._index.run_finished(dag, PastRun.of(known))
             else:
                 # No run asked when it was loaded.
                 self._index.attach(known)
@@ -73,7 +73,7 @@ class Past:
         if change.kind is ChangeKind.ADDED:
             self._note(change.object)
         elif change.kind is ChangeKind.DELETED:
-            self._index.left(key)
+            self._index.drop(key)
         if self._index.touched or self._index.lookups:
             self._wake()
 
@@ -88,7 +88,7 @@ class Past:
             }
             past = past_run({"metadata": metadata, "spec": run.spec, "status": status})
             if past is not None:
-                self._index.ended(dag, past)
+                self._index.run_finished(dag, past)
                 self._wake()
 
     def carry_out(self, plan: Plan) -> None:
@@ -122,7 +122,7 @@ class Past:
     async def _find(self, run: ActiveRun) -> None:
         """Read until the answer holds: runs may end, come back or go meanwhile."""
         await self._note_all(run.dag)
-        while (question := self._index.unknown(run)) is not None:
+        while (question := self._index.open_question(run)) is not None:
             before = [row for row in await list_ended(self._client, run.dag) if row.place[0] < run.place[0]]
             last = before[-1] if before else None
             success = next((row for row in reversed(before) if row.phase == "Succeeded"), None)
@@ -130,7 +130,7 @@ class Past:
             for row in {row.name: row for row in (last, success) if row is not None}.values():
                 read[row.name] = await read_ended(self._client, row, run.key[0])
             if None not in read.values():
-                self._index.told(run, question, _of(read, last), _of(read, success))
+                self._index.answer(run, question, _of(read, last), _of(read, success))
 
     # Following ----------------------------------------------------------------------------------------------------
 
@@ -147,9 +147,9 @@ class Past:
             if seen.error is not None:
                 return
             if seen.found is None or seen.found["metadata"]["uid"] != past.uid:
-                self._index.gone(dag, past.uid)
+                self._index.run_deleted(dag, past.uid)
             elif (now := past_run(seen.found)) is not None:
-                self._index.ended(dag, now)
+                self._index.run_finished(dag, now)
             self._wake()
 
         self._followed[run.uid] = self._objects.subscribe(DAGRUNS, run.namespace, past.name, tell)

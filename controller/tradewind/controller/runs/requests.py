@@ -37,7 +37,7 @@ from tradewind.controller.runs.record import Record
 from tradewind.controller.runs.runs import Runs
 from tradewind.controller.runs.versions import RunVersions, Waiting, parse_spec
 from tradewind.controller.term import Term
-from tradewind.engine.requests import Decision, Version, carry_out, is_known, refuse
+from tradewind.engine.requests import Decision, Version, apply_request, is_known, refuse
 from tradewind.engine.requests.audit import with_record
 from tradewind.engine.requests.stop import STOPPED
 from tradewind.engine.run.run_info import RunInfo
@@ -267,7 +267,7 @@ class Requests:
         for report in self._cluster.reports(asked.found.metadata.uid):
             place = report.task, report.index
             made[place] = max(report.number, made.get(place, 0))
-        return partial(carry_out, asked.request, status, version, latest, made=made, now=now)
+        return partial(apply_request, asked.request, status, version, latest, made=made, now=now)
 
     def _refuse(self, asked: Asked, why: str) -> Outcome:
         """It can never be carried out, and nothing but the record of that is written."""

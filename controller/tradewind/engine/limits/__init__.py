@@ -1,4 +1,4 @@
-"""What keeps a ready task instance from having slots: one file per limit, in the order in which they are asked."""
+"""The limits that keep a ready task instance from getting slots: one file per limit, listed in order of evaluation."""
 
 from tradewind.engine.limits.limit import Limit, Reached, Scope
 from tradewind.engine.limits.max_active_per_dag import max_active_per_dag
@@ -16,7 +16,7 @@ __all__ = ["LIMITS", "Limit", "Reached", "Scope", "why_not"]
 
 
 def why_not(run: RunState, node: TaskNode) -> Reached | None:
-    """The first limit that an instance of the task would exceed now, or None when it can have its slots."""
+    """The first limit that one more active instance of the task would exceed, or None if it can get its slots."""
     for limit in LIMITS:
         reached = limit(run, node)
         if reached is not None:

@@ -1,4 +1,4 @@
-"""What a limit is given and what it may answer."""
+"""The interface of a limit: it takes a run and a task and returns None or a Reached."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tradewind.engine.run.task_node import TaskNode
 
 
 class Scope(Enum):
-    """What else has to wait."""
+    """The tasks that a reached limit blocks."""
 
     RUN = auto()
     """All tasks of the run."""
@@ -21,7 +21,7 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A limit is reached; `reason` says which, for people."""
+    """A limit is reached; `reason` is the message that a user sees."""
 
     reason: str
     scope: Scope

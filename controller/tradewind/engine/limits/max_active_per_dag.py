@@ -6,7 +6,7 @@ from tradewind.engine.run.task_node import TaskNode
 
 
 def max_active_per_dag(run: RunState, node: TaskNode) -> Reached | None:
-    """Reached when as many instances of the task hold slots in any runs of the Dag."""
+    """Reached when that many instances of the task hold slots in all runs of the Dag."""
     limit = node.task.max_active_per_dag
     if limit is None or run.slots.by_task.get((run.info.namespace, run.info.dag, node.task.name), 0) < limit:
         return None

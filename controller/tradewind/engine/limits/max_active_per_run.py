@@ -6,7 +6,7 @@ from tradewind.engine.run.task_node import TaskNode
 
 
 def max_active_per_run(_: RunState, node: TaskNode) -> Reached | None:
-    """Reached when as many instances of the task hold slots in this run."""
+    """Reached when that many instances of the task hold slots in this run."""
     limit = node.task.max_active_per_run
     if limit is not None and node.active >= limit:
         return Reached(f"waits for maxActivePerRun of the task ({limit})", Scope.TASK)

@@ -6,7 +6,7 @@ from tradewind.engine.run.task_node import TaskNode
 
 
 def parallelism(run: RunState, _: TaskNode) -> Reached | None:
-    """Reached when as many instances of any runs hold slots; 0 is no limit."""
+    """Reached when that many instances of all runs hold slots; 0 means no limit."""
     limit = run.slots.parallelism
     if limit and run.slots.active >= limit:
         return Reached(f"waits for the controller's parallelism ({limit} task instances)", Scope.RUN)

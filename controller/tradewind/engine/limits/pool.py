@@ -1,4 +1,4 @@
-"""pool and poolSlots: the slots that tasks of any Dags of a namespace share."""
+"""pool and poolSlots: slots that the tasks of all Dags in a namespace share."""
 
 from tradewind.engine.limits.limit import Reached, Scope
 from tradewind.engine.run.slots import UNLIMITED
@@ -7,8 +7,8 @@ from tradewind.engine.run.task_node import TaskNode
 
 
 def pool(run: RunState, node: TaskNode) -> Reached | None:
-    """Reached when the pool has too few slots left. A task that needs more than the pool has at all keeps nobody else
-    waiting."""
+    """Reached when the pool has too few free slots. A task that needs more slots than the pool has in total does not
+    block other tasks."""
     namespace, name, slots = run.info.namespace, node.task.pool, node.task.pool_slots
     limit = run.slots.limit(namespace, name)
     if limit is None:

@@ -1,4 +1,4 @@
-"""suspend of a DagRun: what runs goes on, nothing else starts."""
+"""suspend of a DagRun: running tasks continue, no new tasks start."""
 
 from tradewind.engine.limits.limit import Reached, Scope
 from tradewind.engine.run.state import RunState

@@ -1,16 +1,16 @@
-"""What people ask of a run that exists: to run tasks again, to mark them, to stop. One file for each type.
+"""Requests of users about an existing run: Rerun, Mark and Stop, one file for each type.
 
-Nothing here happens by halves: from a status and a request comes the status in which the request has been carried out
-and is on record. Once that is written, it is done; before, nothing is.
+A request is atomic: a status and a request give the status in which the request is applied and recorded. Writing that
+status applies the request; before the write nothing has changed.
 
-select.py   the task instances that a request means
+select.py   the task instances that a request selects
 change.py   clears task instances, or sets their state
 rerun.py    Rerun
 mark.py     Mark
 stop.py     Stop
 latest.py   continues a run with the newest revision of its Dag
 audit.py    status.requests: the record of requests
-refusal.py  a request that cannot be carried out
+refusal.py  a request that cannot be applied
 """
 
 from collections.abc import Mapping
@@ -38,14 +38,14 @@ from tradewind.engine.status.restore import load
 from tradewind.engine.status.run_status import run_status
 from tradewind.engine.status.size import is_smallest
 
-__all__ = ["Change", "Decision", "Refused", "Version", "carry_out", "is_known", "refuse"]
+__all__ = ["Change", "Decision", "Refused", "Version", "apply_request", "is_known", "refuse"]
 
 MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A Dag as a run runs it. `info` goes with it: params have the defaults of that Dag."""
+    """A revision of a Dag for a run. `info` belongs to it: params have the defaults of that revision."""
 
     info: RunInfo
     dag: ResolvedDag
@@ -54,8 +54,8 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A task instance, or a task (`index` None), that a request changes; `state` and `number` (of its last try) are
-    what they were before."""
+    """A task instance, or a task (`index` None), that a request changes; `state` and `number` (of its last try) are the
+    values before the request."""
 
     task: str
     index: int | None
@@ -65,8 +65,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a request. `status` is the new one of the DagRun, with the request on record; `version` the Dag
-    that it goes by; `stops` are the tries that must end."""
+    """The result of a request. `status` is the new status of the DagRun, with the request recorded; `version` is the
+    Dag that the run uses from now on; `stops` are the tries to stop."""
 
     applied: bool
     message: str
@@ -76,7 +76,7 @@ class Decision:
     changes: list[Change] = field(default_factory=list)
 
 
-def carry_out(
+def apply_request(
     request: RunRequest,
     status: Mapping[str, Any],
     current: Version,
@@ -85,8 +85,8 @@ def carry_out(
     made: TriesMade | None = None,
     now: datetime,
 ) -> Decision:
-    """The status after a request, or the same one with a refusal. `latest` is the Dag as it is now, where the request
-    asks for that; `made` the highest tries that there are Pods of."""
+    """The status after a request, or the same status with a recorded refusal. `latest` is the current Dag, if the
+    request asks for it; `made` are the highest tries that have Pods."""
     try:
         return _apply(request, status, current, latest or current, made or {}, now)
     except Refused as refused:
@@ -94,7 +94,7 @@ def carry_out(
 
 
 def refuse(request: RunRequest, status: Mapping[str, Any], version: Version, why: str, now: datetime) -> Decision:
-    """The request is on record, and nothing else has changed."""
+    """The decision that records the request as rejected and changes nothing else."""
     record = with_record(status.get("requests", ()), request, applied=False, message=why, now=now)
     return Decision(False, why, {**status, "requests": record}, version)
 
@@ -118,10 +118,10 @@ def _apply(
     again: Choice = {}
     if request.type == "Rerun":
         choice = rerun.choose(run, request)
-        anew = select.mapped_anew(run, choice, always=newer)
+        reexpanded = select.reexpanded(run, choice, always=newer)
         changes = _changes(run, choice)
         message = f"to run again: {_names(run, choice)}" if choice else "to run: what is new in the Dag"
-        stops = rerun.rerun(run, choice, anew, made, f"rerun asked for{by}{because}", now)
+        stops = rerun.rerun(run, choice, reexpanded, made, f"rerun asked for{by}{because}", now)
     elif request.type == "Stop":
         choice = stop.choose(run)
         changes = _changes(run, choice)
@@ -129,7 +129,7 @@ def _apply(
         stops = stop.stop(run, f"stopped{by}{because}", now)
     else:
         state, why = TaskState(request.state or ""), f"marked {request.state}{by}{because}"
-        if mark.means_run(request):
+        if mark.targets_run(request):
             choice = mark.choose_in_run(run, state)
             changes, names = _changes(run, choice), ", ".join(filter(None, ["the run", _names(run, choice)]))
             stops = mark.mark_run(run, choice, state, made, why, now)
@@ -148,7 +148,7 @@ def _load(version: Version, status: Mapping[str, Any]) -> RunState:
 
 
 def _settled(run: RunState, version: Version, now: datetime) -> dict[str, Any]:
-    """The status of a run whose tasks were changed behind its back: counted anew, and ended as they have."""
+    """The status of a run after its tasks were changed directly: counts and the result of the run are recomputed."""
     settled = _load(version, run_status(run))
     if mark.decided_by_tasks(settled) and settled.unfinished == 0:
         end = run_end(settled, now)

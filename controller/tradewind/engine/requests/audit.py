@@ -1,4 +1,4 @@
-"""status.requests: what was asked of a run, by whom, and what became of it."""
+"""status.requests: the requests about a run, who made them, and their results."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,20 +9,20 @@ from tradewind.api.times import format_time
 from tradewind.engine.run.json_size import shorten, stored_size
 
 REQUESTS_BUDGET = 64 * 1024
-"""Bytes that the requests of a run may have together in status; the oldest are forgotten."""
+"""Bytes of all requests of a run in status; the oldest are dropped."""
 MAX_NAMED = 100
 MESSAGE_BYTES = 1024
 
 
 def is_known(status: Mapping[str, Any], request_id: str) -> bool:
-    """Whether a request was dealt with before."""
+    """True if the request is recorded already."""
     return any(entry["id"] == request_id for entry in status.get("requests", ()))
 
 
 def with_record(
     requests: Sequence[Mapping[str, Any]], request: RunRequest, *, applied: bool, message: str, now: datetime
 ) -> list[dict[str, Any]]:
-    """`requests` and what became of one more."""
+    """`requests` and the record of one more."""
     names = request.tasks or []
     more = [f"and {len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
     facts: dict[str, Any] = {

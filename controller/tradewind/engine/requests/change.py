@@ -1,4 +1,4 @@
-"""What requests do to task instances: clear them, or set their state."""
+"""The changes that requests make to task instances: clear them, or set their state."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,27 +9,27 @@ from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import StopReason, TryKey
 
 TriesMade = Mapping[tuple[str, int | None], int]
-"""The highest try by (task, index) that there is a Pod of, whatever status says."""
+"""The highest try that has a Pod, by (task, index); status may not know it."""
 
 
-def under_way(run: RunState, choice: Choice) -> list[TryKey]:
-    """The tries of a choice that have, or may have, a Pod that still runs."""
+def active_tries(run: RunState, choice: Choice) -> list[TryKey]:
+    """The tries of a choice that have, or may have, a running Pod."""
     return [instance.key for instance in instances(run, choice) if instance.holds_slots]
 
 
 def clear(run: RunState, choice: Choice, why: StopReason, made: TriesMade, now: datetime) -> None:
-    """As if these instances had not begun, but that their tries so far are kept and their numbers go on."""
+    """Reset these instances to their initial state; their earlier tries are kept, and try numbers continue."""
     for position, indexes in choice.items():
         node = run.nodes[position]
         if indexes is None:
             node.whole.clear(why, now)
         else:
             node.clear(indexes, why, now)
-    _go_on_after(run, choice, made)
+    _continue_numbers(run, choice, made)
 
 
-def _go_on_after(run: RunState, choice: Choice, made: TriesMade) -> None:
-    """The next try of a cleared instance comes after those that status did not tell of."""
+def _continue_numbers(run: RunState, choice: Choice, made: TriesMade) -> None:
+    """Let the next try of a cleared instance have a higher number than any try that has a Pod."""
     for (task, index), number in made.items():
         known = run.graph.position.get(task, -1)
         if known not in choice:
@@ -46,7 +46,7 @@ def _go_on_after(run: RunState, choice: Choice, made: TriesMade) -> None:
 
 
 def set_state(run: RunState, choice: Choice, state: TaskState, why: StopReason, made: TriesMade, now: datetime) -> None:
-    """Let these instances have ended in a state, whatever they are doing."""
+    """Finish these instances in a state, whatever their current state."""
     clear(run, choice, why, made, now)
     for position, indexes in choice.items():
         node = run.nodes[position]

@@ -1,4 +1,4 @@
-"""A run goes on with its Dag as it is now: what of its status still fits."""
+"""A rerun with the latest revision of the Dag: the part of the run's status that still fits."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,20 +15,19 @@ REMOVED = StopReason("Removed", "the task is no longer in the Dag")
 
 
 def for_latest(before: RunState, status: Mapping[str, Any], dag: ResolvedDag, now: datetime) -> dict[str, Any]:
-    """The status for a newer Dag. Tasks that it does not have are Removed, those that are mapped otherwise than before
-    have not begun, and those that had been removed and are back neither."""
+    """The status for a newer Dag. Tasks that it does not have become Removed. Tasks whose mapping differs, and removed
+    tasks that exist again, start from scratch."""
     tasks = {task.name: task for task in dag.tasks}
     entries: list[dict[str, Any]] = []
-    for told in status.get("tasks", ()):
-        name = told["name"]
+    for known in status.get("tasks", ()):
+        name, was_removed = known["name"], known["state"] == TaskState.REMOVED.value
         if name not in tasks:
-            gone = told["state"] == TaskState.REMOVED.value
-            entries.append(told if gone else _removed(before, name, len(dag.tasks), now))
-        elif told["state"] == TaskState.REMOVED.value:
-            if ("indexes" in told) == _is_mapped(tasks[name]):
-                entries.append({**_without_end(told), "state": TaskState.NONE.value})
+            entries.append(known if was_removed else _removed(before, name, len(dag.tasks), now))
+        elif was_removed:
+            if ("indexes" in known) == _is_mapped(tasks[name]):
+                entries.append({**_without_result(known), "state": TaskState.NONE.value})
         elif name not in before.graph.position or _mapped_alike(before.node(name).task, tasks[name]):
-            entries.append(told)
+            entries.append(known)
     return {**status, "tasks": entries}
 
 
@@ -37,12 +36,12 @@ def _removed(run: RunState, name: str, tasks: int, now: datetime) -> dict[str, A
     if node.count:
         node.unexpand(REMOVED, now)
     node.whole.clear(REMOVED, now)
-    told = entry(node, message_limit(tasks), None)
-    return {**told, "state": TaskState.REMOVED.value, "reason": REMOVED.reason, "message": REMOVED.message}
+    last = entry(node, message_limit(tasks), None)
+    return {**last, "state": TaskState.REMOVED.value, "reason": REMOVED.reason, "message": REMOVED.message}
 
 
-def _without_end(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in told.items() if key not in ("reason", "message", "finishedAt")}
+def _without_result(known: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in known.items() if key not in ("reason", "message", "finishedAt")}
 
 
 def _is_mapped(task: ResolvedTask) -> bool:

@@ -1,10 +1,10 @@
-"""Mark: tasks, or the run as a whole, are given the state that somebody says they have."""
+"""Mark: set the state of tasks, or of the run as a whole, on a user's request."""
 
 from datetime import datetime
 
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests import select
-from tradewind.engine.requests.change import TriesMade, clear, set_state, under_way
+from tradewind.engine.requests.change import TriesMade, active_tries, clear, set_state
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.rerun import CLEARED, requeue
 from tradewind.engine.requests.select import Choice
@@ -16,18 +16,18 @@ from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import StopReason, TryKey
 
 MARKED = "Marked"
-"""Reason of a task, or a run, that is in the state that somebody said."""
+"""Reason of a task, or of a run, whose state a user set."""
 _DECIDED_BY_TASKS = frozenset({None, "Succeeded", "TaskFailed"})
 _NOT_BEGUN = frozenset({TaskState.NONE, TaskState.SCHEDULED})
 
 
-def means_run(request: RunRequest) -> bool:
-    """Whether the run as a whole is meant."""
+def targets_run(request: RunRequest) -> bool:
+    """True if the request is about the run as a whole."""
     return not request.tasks and not request.only_failed
 
 
 def choose(run: RunState, request: RunRequest) -> Choice:
-    """The instances that are not in the wanted state yet. Raises Refused where there are none."""
+    """The selected instances that are not in the wanted state. Raises Refused if there are none."""
     state = TaskState(request.state or "")
     choice = select.named(run, request.tasks) if request.tasks else select.everything(run)
     choice = select.reach(run, choice, upstream=bool(request.upstream), downstream=bool(request.downstream))
@@ -42,11 +42,11 @@ def choose(run: RunState, request: RunRequest) -> Choice:
 def mark(
     run: RunState, choice: Choice, state: TaskState, made: TriesMade, why: str, now: datetime
 ) -> tuple[list[TryKey], Choice]:
-    """Set the state of tasks. What failed because of them waits for its turn again, and with it a run that had ended.
+    """Set the state of tasks. Tasks that failed because of them are cleared, and a finished run is queued again.
 
-    Returns what to stop, and what was cleared.
+    Return the tries to stop, and the cleared instances.
     """
-    stops = under_way(run, choice)
+    stops = active_tries(run, choice)
     set_state(run, choice, state, StopReason(MARKED, why), made, now)
     again: Choice = {}
     if state is not TaskState.FAILED and (run.finished or run.reason not in ENDING_REASONS):
@@ -54,19 +54,19 @@ def mark(
         again = select.failed(run, beyond, with_run=False)
         again = select.begun(run, select.without(select.with_scope(run, again), choice)) if again else again
     if again:
-        stops += under_way(run, again)
+        stops += active_tries(run, again)
         clear(run, again, StopReason(CLEARED, f"its task is to run again: {why}"), made, now)
         requeue(run, why)
     return stops, again
 
 
 def decided_by_tasks(run: RunState) -> bool:
-    """Whether a run has ended as its tasks have, so that it ends otherwise when they do."""
+    """True if a run has finished by the states of its tasks, so that changed states change the result."""
     return run.finished and run.reason in _DECIDED_BY_TASKS
 
 
 def choose_in_run(run: RunState, state: TaskState) -> Choice:
-    """The instances that change when the run as a whole is marked. Raises Refused where nothing would."""
+    """The instances that change when the run as a whole is marked. Raises Refused if the mark changes nothing."""
     if state is TaskState.SKIPPED:
         raise Refused("a run can be marked Succeeded or Failed; Skipped is for tasks: name them")
     if run.finished and run.phase.value == state.value:
@@ -84,12 +84,12 @@ def choose_in_run(run: RunState, state: TaskState) -> Choice:
 
 
 def mark_run(run: RunState, choice: Choice, state: TaskState, made: TriesMade, why: str, now: datetime) -> list[TryKey]:
-    """Set the phase of a run: Succeeded makes all of its tasks Succeeded that have not ended or have failed; Failed
-    those that are under way Failed, and those that have not begun Skipped. Teardowns still run.
+    """Set the phase of a run. Succeeded sets all unfinished and failed tasks to Succeeded; Failed sets active tasks to
+    Failed and tasks that have not started to Skipped. Teardowns still run.
 
-    Returns what to stop.
+    Return the tries to stop.
     """
-    stops, reason = under_way(run, choice), StopReason(MARKED, why)
+    stops, reason = active_tries(run, choice), StopReason(MARKED, why)
     if state is TaskState.SUCCEEDED:
         set_state(run, choice, state, reason, made, now)
     else:
@@ -105,5 +105,5 @@ def mark_run(run: RunState, choice: Choice, state: TaskState, made: TriesMade, w
 
 
 def _teardowns_run(run: RunState) -> bool:
-    """Whether tasks may still start in this run."""
+    """True if teardowns of this run still run."""
     return run.phase is RunPhase.RUNNING

@@ -1,5 +1,5 @@
-"""A request that cannot be carried out."""
+"""A request that cannot be applied."""
 
 
-class Refused(ValueError):  # noqa: N818 - what happens to the request
-    """The message says why, and what to ask for instead."""
+class Refused(ValueError):  # noqa: N818 - not an error of the program
+    """The message says why, and what to request instead."""

@@ -1,10 +1,10 @@
-"""Rerun: tasks are cleared, and the run goes on with what there is to do then."""
+"""Rerun: clear tasks, so that the run executes them again."""
 
 from datetime import datetime
 
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests import select
-from tradewind.engine.requests.change import TriesMade, clear, under_way
+from tradewind.engine.requests.change import TriesMade, active_tries, clear
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.select import Choice
 from tradewind.engine.rules.run_end import ENDING_REASONS
@@ -13,11 +13,11 @@ from tradewind.engine.run.states import RunPhase
 from tradewind.engine.run.tries import StopReason, TryKey
 
 CLEARED = "Cleared"
-"""Reason of a try that was ended since its task is to run again."""
+"""Reason of a try that was stopped because its task runs again."""
 
 
 def check(run: RunState, request: RunRequest) -> None:
-    """Raises Refused for what cannot be asked of a run that is under way."""
+    """Raises Refused for a request that a running run does not allow."""
     if run.phase is not RunPhase.RUNNING:
         return
     if request.revision == "Latest":
@@ -29,11 +29,11 @@ def check(run: RunState, request: RunRequest) -> None:
 
 
 def choose(run: RunState, request: RunRequest) -> Choice:
-    """The instances that are to run again. Raises Refused where there are none, and nothing else to be run."""
+    """The instances to run again. Raises Refused if there are none and the Dag has no new tasks either."""
     choice = select.named(run, request.tasks) if request.tasks else select.everything(run)
     choice = select.reach(run, choice, upstream=bool(request.upstream), downstream=bool(request.downstream))
     choice = select.failed(run, choice) if request.only_failed else select.begun(run, choice)
-    # A setup that did well runs again too, and what is mapped anew has all its instances back.
+    # with_scope adds setups that succeeded: they run again too.
     choice = select.begun(run, select.with_scope(run, choice))
     new_tasks = run.finished and run.unfinished > 0
     if not choice and not new_tasks:
@@ -43,20 +43,22 @@ def choose(run: RunState, request: RunRequest) -> Choice:
     return choice
 
 
-def rerun(run: RunState, choice: Choice, anew: set[int], made: TriesMade, why: str, now: datetime) -> list[TryKey]:
-    """Clear a choice; `anew` are the tasks among it whose items have to be found out again. Returns what to stop."""
-    stops = under_way(run, choice)
+def rerun(
+    run: RunState, choice: Choice, reexpanded: set[int], made: TriesMade, why: str, now: datetime
+) -> list[TryKey]:
+    """Clear a choice; `reexpanded` are its tasks whose items are evaluated again. Return the tries to stop."""
+    stops = active_tries(run, choice)
     reason = StopReason(CLEARED, f"its task is to run again: {why}")
-    for position in anew:
+    for position in reexpanded:
         run.nodes[position].unexpand(reason, now)
-    kept = {position: None if position in anew else indexes for position, indexes in choice.items()}
+    kept = {position: None if position in reexpanded else indexes for position, indexes in choice.items()}
     clear(run, kept, reason, made, now)
     requeue(run, why)
     return stops
 
 
 def requeue(run: RunState, why: str) -> None:
-    """A run that has ended waits for its turn again; one that goes on does so."""
+    """Queue a finished run again; a running run continues."""
     if run.finished:
         run.phase, run.started_at, run.finished_at = RunPhase.QUEUED, None, None
     if run.phase is RunPhase.QUEUED or run.reason in ENDING_REASONS:

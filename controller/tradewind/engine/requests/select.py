@@ -1,7 +1,7 @@
-"""Which task instances a request means.
+"""The task instances that a request selects.
 
-A choice is written `{position: indexes}`; indexes are None where the task has no instances by index (it is not mapped,
-or its items are not known).
+A choice is `{position: indexes}`; indexes are None if the task has no instances by index (it is not mapped, or its
+items are not known).
 """
 
 from collections.abc import Callable, Iterable
@@ -14,8 +14,8 @@ from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.task_node import TaskNode
 
 Choice = dict[int, IndexSet | None]
-ENDED_WITH_RUN = frozenset({"FailFast", "RunTimeout", "Deadlock", "Stopped"})
-"""Reasons of tasks that were skipped only because their run ended."""
+SKIPPED_WITH_RUN = frozenset({"FailFast", "RunTimeout", "Deadlock", "Stopped"})
+"""Reasons of tasks that were skipped only because their run finished."""
 _FAILED = frozenset({TaskState.FAILED, TaskState.UPSTREAM_FAILED})
 
 
@@ -25,8 +25,8 @@ def everything(run: RunState) -> Choice:
 
 
 def named(run: RunState, names: Iterable[str]) -> Choice:
-    """Tasks, the tasks of groups, and single instances (`load[3]`), by name. Raises Refused for an index that is not
-    there; the names themselves have been checked."""
+    """Tasks, the tasks of groups, and single instances (`load[3]`), by name. Raises Refused for an index that does not
+    exist; the names themselves are already validated."""
     choice: Choice = {}
     for name in names:
         task, _, index = name.rstrip("]").partition("[")
@@ -38,7 +38,7 @@ def named(run: RunState, names: Iterable[str]) -> Choice:
 
 
 def reach(run: RunState, choice: Choice, *, upstream: bool = False, downstream: bool = False) -> Choice:
-    """The choice with all that comes before or after it: inside a mapped group at the same index."""
+    """The choice with all of its upstream or downstream tasks; inside a mapped group only the same index."""
     found = _copy(choice)
     for wanted, edges in ((upstream, run.graph.upstream), (downstream, run.graph.downstream)):
         beyond = _copy(choice)
@@ -54,27 +54,27 @@ def reach(run: RunState, choice: Choice, *, upstream: bool = False, downstream: 
 
 
 def failed(run: RunState, choice: Choice, *, with_run: bool = True) -> Choice:
-    """Those that failed, or did not run because others failed; `with_run`: or because the run ended."""
+    """Instances that are Failed or UpstreamFailed; `with_run` adds those that were skipped because the run finished."""
 
     def counts(instance: TaskInstance) -> bool:
-        ended_with_run = instance.state is TaskState.SKIPPED and instance.reason in ENDED_WITH_RUN
-        return instance.state in _FAILED or (with_run and ended_with_run)
+        skipped_with_run = instance.state is TaskState.SKIPPED and instance.reason in SKIPPED_WITH_RUN
+        return instance.state in _FAILED or (with_run and skipped_with_run)
 
     return only(run, choice, counts)
 
 
 def begun(run: RunState, choice: Choice) -> Choice:
-    """Those that something has happened to."""
+    """Instances that are in any state but None."""
     return only(run, choice, lambda instance: instance.state is not TaskState.NONE)
 
 
 def not_in(run: RunState, choice: Choice, state: TaskState) -> Choice:
-    """Those that are in another state than this."""
+    """Instances that are in any other state."""
     return only(run, choice, lambda instance: instance.state is not state)
 
 
 def without(choice: Choice, other: Choice) -> Choice:
-    """Those of a choice that another has not."""
+    """The difference of two choices."""
     found: Choice = {}
     for position, indexes in choice.items():
         if position not in other:
@@ -87,7 +87,7 @@ def without(choice: Choice, other: Choice) -> Choice:
 
 
 def with_scope(run: RunState, choice: Choice) -> Choice:
-    """The choice with the setups whose scope it lies in, and their teardowns: what it works on is gone without them."""
+    """The choice with the setups whose scope it is in, and their teardowns: it needs what the setups prepare."""
     found = _copy(choice)
     graph, tasks = run.graph, run.dag.tasks
     torn_down: set[int] = set()
@@ -112,26 +112,26 @@ def with_scope(run: RunState, choice: Choice) -> Choice:
     return found
 
 
-def mapped_anew(run: RunState, choice: Choice, *, always: bool = False) -> set[int]:
-    """The mapped tasks of a choice whose items have to be found out again, since the task that gives them runs again
-    too (or `always`). All instances of them are added to the choice, and all tasks of their group."""
-    anew: set[int] = set()
+def reexpanded(run: RunState, choice: Choice, *, always: bool = False) -> set[int]:
+    """The mapped tasks of a choice whose items are evaluated again, because the task that outputs them runs again too
+    (or `always`). Adds all of their instances, and all tasks of their group, to the choice."""
+    found: set[int] = set()
     while True:
         more = {
             other
             for position in choice
-            if position not in anew and (always or _source_runs_again(run, run.nodes[position], choice))
+            if position not in found and (always or _source_runs_again(run, run.nodes[position], choice))
             for other in _mapped_together(run, run.nodes[position])
         }
-        if more <= anew:
-            return anew
-        anew |= more
+        if more <= found:
+            return found
+        found |= more
         for position in more:
             _add(choice, position, _all(run.nodes[position]))
 
 
 def instances(run: RunState, choice: Choice) -> Iterable[TaskInstance]:
-    """The instances of a choice as they are now, to look at only."""
+    """The current instances of a choice, read-only."""
     for position in sorted(choice):
         node, indexes = run.nodes[position], choice[position]
         if indexes is None:
@@ -141,7 +141,7 @@ def instances(run: RunState, choice: Choice) -> Iterable[TaskInstance]:
 
 
 def label(run: RunState, choice: Choice) -> list[str]:
-    """Names of what was chosen: `load`, or `load[0-3,7]` where it is not all of a task."""
+    """The names of a choice: `load`, or `load[0-3,7]` for some of the instances of a task."""
     names = []
     for position in sorted(choice):
         node, indexes = run.nodes[position], choice[position]
@@ -165,7 +165,7 @@ def _index(node: TaskNode, index: int) -> int:
 
 
 def _add(choice: Choice, position: int, indexes: IndexSet | None) -> bool:
-    """Whether the choice has grown."""
+    """Add instances to a choice. Return True if it has grown."""
     if position not in choice:
         choice[position] = None if indexes is None else indexes.copy()
         return True
@@ -181,14 +181,15 @@ def _copy(choice: Choice) -> Choice:
 
 
 def _alongside(run: RunState, position: int, other: int, indexes: IndexSet | None) -> IndexSet | None:
-    """The instances of another task that go with some of this one: of the same mapped group those of the same index."""
+    """The instances of another task that belong to some of this one: in the same mapped group those of the same index,
+    else all."""
     node, beside = run.nodes[position], run.nodes[other]
     together = node.task.mapped_group is not None and node.task.mapped_group == beside.task.mapped_group
     return indexes if together and indexes is not None and beside.count == node.count else _all(beside)
 
 
 def only(run: RunState, choice: Choice, counts: Callable[[TaskInstance], bool]) -> Choice:
-    """Those that `counts` says yes to."""
+    """The instances for which `counts` is true."""
     found: Choice = {}
     for position, indexes in choice.items():
         node = run.nodes[position]
@@ -211,7 +212,7 @@ def _source_runs_again(run: RunState, node: TaskNode, choice: Choice) -> bool:
 
 
 def _mapped_together(run: RunState, node: TaskNode) -> list[int]:
-    """The tasks that have their instances from the same forEach."""
+    """The tasks whose instances come from the same forEach."""
     if not node.mapped:
         return []
     if node.task.mapped_group is None:

@@ -1,4 +1,4 @@
-"""Stop: what is under way ends, the rest is skipped, and the run has failed."""
+"""Stop: stop active tries, skip all other unfinished tasks, and fail the run."""
 
 from datetime import datetime
 
@@ -12,11 +12,11 @@ from tradewind.engine.run.tries import TryKey
 from tradewind.engine.transitions.endings import skip_unfinished
 
 STOPPED = "Stopped"
-"""Reason of a run that was stopped, and of the tasks that were skipped by it."""
+"""Reason of a stopped run, and of the tasks that the stop skipped."""
 
 
 def choose(run: RunState) -> Choice:
-    """The instances that have not ended. Raises Refused for a run that has."""
+    """The unfinished instances. Raises Refused for a finished run."""
     if run.finished:
         raise Refused(f"the run has ended already: {run.phase.value}")
     with_teardowns = ends_at_once(run)
@@ -28,8 +28,8 @@ def choose(run: RunState) -> Choice:
 
 
 def stop(run: RunState, why: str, now: datetime) -> list[TryKey]:
-    """Skip what has not ended. Teardowns still run, unless the run had not started or is stopped a second time; it ends
-    after them. Returns what to stop."""
+    """Skip unfinished tasks and return the tries to stop. Teardowns still run, and the run finishes after them, unless
+    it had not started or is stopped a second time."""
     at_once = ends_at_once(run)
     skip_unfinished(run, STOPPED, why, now, teardowns=at_once)
     stops = [each.key for each in run.take_stops()]
@@ -40,5 +40,5 @@ def stop(run: RunState, why: str, now: datetime) -> list[TryKey]:
 
 
 def ends_at_once(run: RunState) -> bool:
-    """Whether nothing more of the run is to start, teardowns included."""
+    """True if the run finishes immediately, without teardowns."""
     return run.phase is RunPhase.QUEUED or run.reason == STOPPED

@@ -1,4 +1,4 @@
-"""What a trigger rule is given and what it may answer."""
+"""The interface of a trigger rule: it takes UpstreamCounts and returns a Verdict."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,8 +8,8 @@ from tradewind.engine.run.states import FINISHED_STATES, TaskState
 
 @dataclass(slots=True)
 class UpstreamCounts:
-    """How many task instances right upstream there are, and how many ended in which way; the same of setup tasks among
-    them."""
+    """The number of direct upstream task instances, in total and by finished state, and the same for the setup tasks
+    among them."""
 
     total: int
     succeeded: int = 0
@@ -22,9 +22,9 @@ class UpstreamCounts:
     setups_skipped: int = 0
 
     def add(self, state: TaskState, count: int = 1, *, setup: bool = False) -> None:
-        """Count `count` more that ended in `state`."""
+        """Count `count` more that finished in `state`."""
         if state not in FINISHED_STATES:
-            raise ValueError(f"{state} is not an end")
+            raise ValueError(f"{state} is not a finished state")
         match state:
             case TaskState.SUCCEEDED:
                 self.succeeded += count
@@ -40,11 +40,11 @@ class UpstreamCounts:
                 self.removed += count
 
     def copy(self) -> "UpstreamCounts":
-        """The same counts, to go on with."""
+        """An independent copy."""
         return replace(self)
 
     def plus(self, other: "UpstreamCounts") -> "UpstreamCounts":
-        """Both together."""
+        """The sum of both."""
         return UpstreamCounts(
             self.total + other.total,
             self.succeeded + other.succeeded,
@@ -58,13 +58,13 @@ class UpstreamCounts:
         )
 
     @property
-    def done(self) -> int:
-        """Those that have ended, however."""
+    def finished(self) -> int:
+        """Instances that have finished, in any state."""
         return self.succeeded + self.failed + self.upstream_failed + self.skipped + self.removed
 
     def wait(self) -> "Wait":
-        """The answer of a rule that needs more tasks to end."""
-        return Wait(f"waits for tasks upstream: {self.done} of {self.total} have ended")
+        """The verdict of a rule that needs more upstream tasks to finish."""
+        return Wait(f"waits for tasks upstream: {self.finished} of {self.total} have ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The task cannot start yet; `reason` says for what it waits."""
+    """The task cannot start yet; `reason` is the message that a user sees."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The task will never start: it ends in `state` at once, and `reason` says why."""
+    """The task will never start: it finishes in `state` immediately, and `reason` says why."""
 
     state: TaskState
     reason: str

@@ -1,8 +1,8 @@
-"""Which runs a Backfill makes, what it leaves alone, and how far it is.
+"""The runs that a Backfill creates, the ticks that it skips, and its progress.
 
-Its ticks are those of the Dag's schedule in its span, whatever startDate, endDate, catchup and suspend of the Dag say.
-They are dealt with one after the other, so that a single date, the last tick dealt with, tells what is left to do:
-status holds that date, the runs that have not ended, and counts.
+Its ticks are those of the Dag's schedule in its span; startDate, endDate, catchup and suspend of the Dag do not matter.
+Ticks are processed in order, so one date, the last processed tick, says which ticks are left: status holds that date,
+the runs that have not finished, and counts.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -24,34 +24,34 @@ from tradewind.engine.run.states import RunPhase
 from tradewind.engine.timetables import Tick, Timetable, joined_timetable
 
 STEPS_AT_ONCE = 500
-"""Ticks that are looked at in one go, where nothing has to be done for them."""
+"""Ticks processed in one step, if most of them need no action."""
 _JUST_BEFORE = timedelta(microseconds=1)
 
 
 class Action(StrEnum):
-    """What becomes of a tick."""
+    """The action for a tick."""
 
     CREATE = "Create"
     RERUN = "Rerun"
     SKIP = "Skip"
     ADOPT = "Adopt"
-    """Its run was made by this very backfill, and the controller died before it wrote that down."""
+    """This Backfill created its run, and the controller stopped before it wrote the Backfill's status."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExistingRun:
-    """A run that has the name of a tick's run. `phase` is that of the run, Queued before it has any."""
+    """A DagRun with the name of a tick's run. `phase` is its phase, Queued if it has no status yet."""
 
     phase: str
     ours: bool = False
-    """Whether this very backfill made it, or asked for it to be run again."""
+    """True if this Backfill created it or requested its rerun."""
     dag: str | None = None
-    """The Dag that it is a run of, where that is another one."""
+    """Its Dag, if that is another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do about one tick; `reason` says why its run is left alone or run again."""
+    """The action for one tick; `reason` says why its run is skipped or run again."""
 
     tick: Tick
     run: str
@@ -59,27 +59,27 @@ class Step:
     reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """As in status.ticks of a dry run."""
+        """The entry in status.ticks of a dry run."""
         entry = {"logicalDate": format_time(self.tick.logical_date), "run": self.run, "action": self.action.value}
         return {**entry, "reason": self.reason} if self.reason else entry
 
 
 Existing = Callable[[str], ExistingRun | None]
-"""Tells of the run of a name."""
+"""Finds the DagRun of a name."""
 
 
 # Ticks ------------------------------------------------------------------------------------------------------------
 
 
 def pinned(spec: DagSpec, created_at: datetime) -> BackfillTimetable:
-    """The schedule of a Dag that was made at `created_at`, to be kept in status."""
+    """The schedule of a Dag that was created at `created_at`, for the Backfill's status."""
     schedules = list(spec.all_schedules)
     start = spec.start_date or created_at
     return BackfillTimetable.model_validate({"schedules": schedules, "timeZone": spec.time_zone, "start": start})
 
 
 def unpinned(kept: BackfillTimetable) -> Timetable:
-    """The timetable of a schedule that was kept. Raises ValueError where there is none."""
+    """The timetable of a schedule in a Backfill's status. Raises ValueError if it is empty."""
     timetable = joined_timetable(kept.schedules, kept.time_zone, kept.start, kept.start)
     if timetable is None:
         raise ValueError("there is no schedule")
@@ -87,19 +87,19 @@ def unpinned(kept: BackfillTimetable) -> Timetable:
 
 
 def ticks_in(timetable: Timetable, spec: BackfillSpec) -> Iterator[Tick]:
-    """The ticks of the span, oldest first; no more than tell that there are too many."""
+    """The ticks of the span, oldest first, up to one more than MAX_TICKS."""
     try:
         for number, tick in enumerate(timetable.ticks(spec.from_ - _JUST_BEFORE)):
             if tick.logical_date > spec.to or number > MAX_TICKS:
                 return
             yield tick
     except (OverflowError, CroniterError):
-        # The calendar ends, on one side or the other.
+        # Before the first or after the last moment of datetime.
         return
 
 
 def check_ticks(ticks: Sequence[Tick], spec: BackfillSpec, kept: BackfillTimetable) -> list[Problem]:
-    """What is wrong with the ticks of the span: there are none, or too many."""
+    """The problem with the ticks of the span, if there are none or too many."""
     schedule = f"{schedule_text(kept.schedules)} ({kept.time_zone or 'UTC'})"
     if not ticks:
         message = f"the schedule {schedule} has no tick from {format_time(spec.from_)} to {format_time(spec.to)}"
@@ -111,7 +111,7 @@ def check_ticks(ticks: Sequence[Tick], spec: BackfillSpec, kept: BackfillTimetab
 
 
 def decide(dag: str, tick: Tick, reprocess: str, existing: Existing) -> Step:
-    """What becomes of a tick, given the run that it may have."""
+    """The action for a tick, given the run that may exist for it."""
     name = names.run_name(dag, tick.logical_date)
     run = existing(name)
     if run is None:
@@ -128,20 +128,20 @@ def decide(dag: str, tick: Tick, reprocess: str, existing: Existing) -> Step:
 
 
 def outline(dag: str, spec: BackfillSpec, ticks: Iterable[Tick], existing: Existing) -> list[Step]:
-    """What would become of every tick, in the order in which they would be dealt with."""
+    """The actions for all ticks, in the order in which they would be processed."""
     steps = [decide(dag, tick, spec.reprocess, existing) for tick in ticks]
     return steps[::-1] if spec.reverse else steps
 
 
 def outlook(steps: Sequence[Step]) -> str:
-    """What they come to, in a line."""
+    """The summary of the steps, in one line."""
     actions = [step.action for step in steps]
     made, again, alone = (actions.count(action) for action in (Action.CREATE, Action.RERUN, Action.SKIP))
     return f"would make {_runs(made)}, run {again} again and leave {alone} alone"
 
 
 def dry_run_status(steps: Sequence[Step]) -> dict[str, Any]:
-    """What the status of a dry run says of them."""
+    """The status of a dry run with these steps."""
     more = f"; the first {MAX_TICKS_SHOWN} ticks are listed" if len(steps) > MAX_TICKS_SHOWN else ""
     return {
         "phase": "Succeeded",
@@ -153,14 +153,14 @@ def dry_run_status(steps: Sequence[Step]) -> dict[str, Any]:
     }
 
 
-# One backfill that goes on ----------------------------------------------------------------------------------------
+# A backfill in progress -------------------------------------------------------------------------------------------
 
 
 class BackfillState:
-    """How far a backfill is. Rebuilt from its status and its ticks at any time."""
+    """The progress of a Backfill. It can be rebuilt from status and ticks at any time."""
 
     def __init__(self, spec: BackfillSpec, ticks: Sequence[Tick], *, status: Mapping[str, Any] | None = None) -> None:
-        """`ticks` are those of the span, oldest first, the same each time."""
+        """`ticks` are the ticks of the span, oldest first; they must be the same each time."""
         status = status or {}
         self.spec = spec
         self.ticks = tuple(reversed(ticks)) if spec.reverse else tuple(ticks)
@@ -171,31 +171,31 @@ class BackfillState:
         self.failed_runs: list[str] = sorted(status.get("failedRuns") or ())
         """In the order of their ticks."""
         self.active: dict[str, None] = dict.fromkeys(status.get("activeRuns") or ())
-        """Names of the runs that were made or asked to run again, and that nobody has seen end."""
+        """Names of the runs that were created or rerun and have not finished."""
         self._position = parse_time(status.get("position"))
         self._next = self._after(self._position) if self._position else 0
 
     @property
     def exhausted(self) -> bool:
-        """Whether every tick has been dealt with."""
+        """True if every tick has been processed."""
         return self._next >= len(self.ticks)
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do or to wait for."""
+        """True if every tick has been processed and every run has finished."""
         return self.exhausted and not self.active
 
     @property
     def phase(self) -> str:
-        """As in status, of a backfill that has started."""
+        """The phase in status of a Backfill that has started."""
         if self.finished:
             return "Failed" if self.failed else "Succeeded"
         return "Paused" if self.spec.suspend and not self.exhausted else "Running"
 
     def steps(self, existing: Existing) -> list[Step]:
-        """What to do next, in order: as many runs as maxActiveRuns leaves room for, and the ticks that take none.
+        """The next steps, in order: as many runs as maxActiveRuns allows, and the ticks that need no run.
 
-        While it is suspended, only what was done already and not written down.
+        While suspended, only adopts runs that were created and are not in status yet.
         """
         room = self.spec.max_active_runs - len(self.active)
         steps: list[Step] = []
@@ -210,8 +210,8 @@ class BackfillState:
             steps.append(step)
         return steps
 
-    def dealt_with(self, step: Step) -> None:
-        """The next of steps() was done."""
+    def complete(self, step: Step) -> None:
+        """Record that the next of steps() was applied."""
         if step.action is Action.SKIP:
             self.skipped += 1
         else:
@@ -220,8 +220,8 @@ class BackfillState:
         self._position = step.tick.logical_date
         self._next += 1
 
-    def ended(self, run: str, phase: str | None) -> None:
-        """An active run has ended; None: it was deleted before it had."""
+    def run_finished(self, run: str, phase: str | None) -> None:
+        """Record that an active run has finished, or was deleted before it finished (`phase` None)."""
         if run not in self.active:
             return
         del self.active[run]
@@ -233,13 +233,13 @@ class BackfillState:
         del self.failed_runs[MAX_FAILED_SHOWN:]
 
     def status(self) -> dict[str, Any]:
-        """The part of status that tells how far it is, JSON-ready."""
-        total, dealt = len(self.ticks), self.skipped + self.succeeded + self.failed
+        """The part of status about progress, JSON-ready."""
+        total, done = len(self.ticks), self.skipped + self.succeeded + self.failed
         status: dict[str, Any] = {
             "phase": self.phase,
             "reason": self.phase,
             "message": self._message(),
-            "done": f"{dealt}/{total}",
+            "done": f"{done}/{total}",
             "total": total,
             "created": self.created,
             "active": len(self.active),
@@ -252,7 +252,7 @@ class BackfillState:
         if self.active:
             status["activeRuns"] = list(self.active)
         if self._position:
-            # `every` takes over microseconds from startDate.
+            # Ticks of `every` have the microseconds of startDate.
             status["position"] = format_exactly(self._position)
         return status
 
@@ -270,7 +270,7 @@ class BackfillState:
         return f"{self.failed} of {_runs(self.created)} failed{alone}: {named}{more}"
 
     def _after(self, position: datetime) -> int:
-        """The first tick after `position`, in the order of this backfill."""
+        """The index of the first tick after `position`, in the order of this Backfill."""
         dates = [tick.logical_date for tick in self.ticks]
         if not self.spec.reverse:
             return bisect_right(dates, position)
@@ -278,7 +278,7 @@ class BackfillState:
 
 
 def is_recorded(spec: Mapping[str, Any], status: Mapping[str, Any], run: str) -> bool:
-    """Whether the status of a backfill has the end of one of its runs, so that it can do without the DagRun."""
+    """True if the status of a Backfill has the result of one of its runs, so that the DagRun may be deleted."""
     position = parse_time(status.get("position"))
     if position is None or run in (status.get("activeRuns") or ()):
         return False

@@ -1,6 +1,6 @@
-"""How many runs of a Dag have failed in a row, and when that is too many (`maxConsecutiveFailedRuns`).
+"""The number of runs of a Dag that failed in a row, and its limit (`maxConsecutiveFailedRuns`).
 
-Runs count in the order in which they end. The number is kept in the Dag's status, so pruned history does not matter.
+Runs count in the order in which they finish. The number is kept in the Dag's status, so pruned history does not matter.
 """
 
 from collections.abc import Mapping
@@ -17,38 +17,39 @@ SUSPENDED = "Suspended"
 
 @dataclass(frozen=True, slots=True)
 class FailureStreak:
-    """Failed runs in a row: at most `limit`, at which their Dag is suspended."""
+    """Failed runs in a row; at `limit` the Dag is suspended."""
 
     limit: int
     count: int = 0
 
     @property
     def too_many(self) -> bool:
-        """Whether the Dag is to be suspended, or has been."""
+        """True if the limit is reached: the Dag must be suspended, or already is."""
         return self.count >= self.limit
 
     def after(self, run: EndedRun) -> "FailureStreak":
-        """One more run has ended. Once there are too many, it stays so until the Dag is resumed."""
+        """The streak after one more run has finished. Once at the limit, it stays there until the Dag is resumed."""
         if self.too_many or not counts(run):
             return self
         return replace(self, count=self.count + 1 if run.phase is RunPhase.FAILED else 0)
 
     def limited(self, limit: int, *, suspended: bool) -> "FailureStreak":
-        """The Dag has another limit. What it was suspended for it stays suspended for."""
+        """The streak with another limit. A Dag that is suspended for its failures stays suspended."""
         return replace(self, limit=min(limit, self.count) if suspended and self.too_many else limit)
 
 
 def counts(run: EndedRun) -> bool:
-    """Whether the end of a run says something about its Dag: not that of a backfill, which may well be of data that the
-    Dag does not suit, nor that of a person's run that was refused for what they asked."""
+    """True if the run counts for its Dag's streak. Runs of a Backfill do not, since old data may not suit the Dag, and
+    neither do manual runs that were rejected for their input."""
     return run.type != "Backfill" and (run.started or run.type != "Manual")
 
 
 def streak_in_status(status: Mapping[str, Any], limit: int, *, suspended: bool, generation: int) -> FailureStreak:
-    """What a new leader finds in a Dag's status, where its spec now has `limit`, `suspended` and `generation`.
+    """The streak that a new leader reads from a Dag's status; the other arguments are of the Dag's current spec.
 
-    A Dag is suspended after the number that is too many was written. So where it is not, either that had still to be
-    done, or it was done and somebody has resumed the Dag; then the spec is not the one that the status speaks of.
+    The controller writes the count first and suspends the Dag after it. If the limit is reached and the Dag is not
+    suspended, either the suspension is still missing, or it was applied and a user has resumed the Dag; then the spec
+    has a newer generation than the status.
     """
     streak = FailureStreak(limit, int(status.get("consecutiveFailedRuns") or 0))
     conditions = status.get("conditions") or ()

@@ -1,4 +1,4 @@
-"""Which ticks of a Dag get a run now, and when to look again."""
+"""The ticks of a Dag that get a run now, and when to requeue the Dag."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ from tradewind.api.schedule import CONTINUOUS, ONCE
 from tradewind.engine.timetables import ContinuousTimetable, Tick, Timetable, timetable_of
 
 MAX_TICKS_AT_ONCE = 100
-"""Ticks looked at in one step of a long catch-up; the rest follow in the next step."""
+"""Ticks handled in one step of a long catchup; the rest follow in the next step."""
 _JUST_BEFORE = timedelta(microseconds=1)
 _EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
-"""Nothing can be before the year 1."""
+"""datetime has no moment before the year 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """`create`: ticks that get a run now, oldest first. `passed_over`: the last tick that gets none, having come too
-    late. `next`: the first tick that is not due yet. `wake_at`: when to look again. `after_run`: there is a next tick,
-    but it is not known before a run has ended."""
+    """`create`: ticks that get a run now, oldest first. `passed_over`: the last tick that gets none because it is too
+    late. `next`: the first tick that is not due yet. `wake_at`: when to requeue the Dag. `after_run`: the next tick is
+    not known before a run has finished."""
 
     create: list[Tick] = field(default_factory=list)
     passed_over: datetime | None = None
@@ -31,21 +31,21 @@ class Due:
 
 
 def first_moment(spec: DagSpec, created_at: datetime) -> datetime:
-    """Ticks after this count; a tick exactly at startDate does."""
+    """The moment after which ticks count; a tick exactly at startDate counts."""
     if spec.start_date:
         return max(spec.start_date, _EARLIEST) - _JUST_BEFORE
     return created_at - _JUST_BEFORE if _has(spec, ONCE, CONTINUOUS) else created_at
 
 
 def counts_from(spec: DagSpec, created_at: datetime, last: datetime | None) -> datetime:
-    """Ticks after this are still to be dealt with; `last` is the last that was. A startDate that is set later is waited
-    for, though the Dag has had runs."""
+    """The moment after which ticks are unprocessed; `last` is the last processed tick. A later startDate holds back
+    ticks even if the Dag has had runs."""
     first = first_moment(spec, created_at)
     return first if last is None else max(last, first) if spec.start_date else last
 
 
 def settled_without_status(spec: DagSpec, timetable: Timetable | None, now: datetime) -> datetime | None:
-    """Ticks up to this get no run any more, whichever have had one; None where catchup may make any of them."""
+    """The moment up to which ticks get no run, for a Dag without status; None with catchup, which may create any."""
     if spec.catchup:
         return None
     newest = timetable.previous(now + _JUST_BEFORE) if timetable else None
@@ -53,14 +53,14 @@ def settled_without_status(spec: DagSpec, timetable: Timetable | None, now: date
 
 
 def max_active_runs(spec: DagSpec) -> int:
-    """How many runs of the Dag may be running at once."""
+    """The number of runs of the Dag that may be Running at once."""
     return 1 if _has(spec, CONTINUOUS) else spec.max_active_runs or DEFAULT_MAX_ACTIVE_RUNS
 
 
 def upcoming(spec: DagSpec, after: datetime) -> Iterator[Tick]:
-    """The ticks after `after` as far as endDate, of a Dag that is made at that moment; `suspend` is ignored.
+    """The ticks after `after` up to endDate, of a Dag that is created at that moment; `suspend` is ignored.
 
-    Of @continuous only one is known: `after` (or startDate) itself, as if a run had just ended.
+    @continuous has only one known tick: `after` (or startDate) itself, as if a run had just finished.
     """
     timetable = timetable_of(spec, after)
     if timetable is None:
@@ -81,16 +81,16 @@ def due_ticks(
     after: datetime,
     now: datetime,
     room: int,
-    ended: datetime | None = None,
+    finished_at: datetime | None = None,
 ) -> Due:
     """Ticks in (after, now] that get a run, at most `room`: all of them with catchup, else only the latest.
 
-    `after` is counts_from(); `ended` is when the last run ended, which only
-    @continuous asks for. Ticks older than startingDeadline are passed over. Without room nothing is lost: the ticks
-    stay due, and without catchup the latest takes the place of the others.
+    `after` is counts_from(); `finished_at` is when the last run finished, which only @continuous needs. Ticks older
+    than startingDeadline are passed over. Without room no tick is lost: the ticks stay due, and without catchup the
+    latest replaces the others.
     """
     if isinstance(timetable, ContinuousTimetable):
-        return _due_after_run(spec, timetable, after=after, now=now, room=room, ended=ended)
+        return _due_after_run(spec, timetable, after=after, now=now, room=room, finished_at=finished_at)
     latest = min(now, spec.end_date) if spec.end_date else now
     oldest = now - parse_duration(spec.starting_deadline) if spec.starting_deadline else None
     passed_over: datetime | None = None
@@ -99,7 +99,7 @@ def due_ticks(
         if skipped and skipped > after:
             passed_over = after = skipped
     if not spec.catchup:
-        # Asking for the next tick is cheap, and mostly that is still to come.
+        # The next tick is cheap to compute, and most often not due yet.
         following = timetable.next(after)
         if following is None or following > latest:
             following = _within(spec, following)
@@ -131,14 +131,13 @@ def _due_after_run(
     after: datetime,
     now: datetime,
     room: int,
-    ended: datetime | None,
+    finished_at: datetime | None,
 ) -> Due:
-    """One tick when the last run has ended: there is none to catch up with, and none is ever too late."""
+    """One tick once the last run has finished: there is nothing to catch up, and no tick is ever too late."""
     if room < 1:
         return Due(after_run=True)
-    # The last run may be gone without anybody having seen it end.
-    known_end = ended if ended and ended > after else now
-    tick = timetable.following(after, known_end)
+    # The last run may have been deleted before its finish was seen.
+    tick = timetable.following(after, finished_at if finished_at and finished_at > after else now)
     if _within(spec, tick) is None:
         return Due()
     if tick > now:

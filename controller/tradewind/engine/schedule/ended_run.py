@@ -1,4 +1,4 @@
-"""A run that has ended, as far as its Dag needs to know of it."""
+"""The facts about a finished run that its Dag needs."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,20 +8,20 @@ from tradewind.engine.run.states import RunPhase
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """How and when a run of a Dag ended, whether it had started or was refused before."""
+    """A run of a Dag that has finished, or was rejected before it started."""
 
     namespace: str
     dag: str
     name: str
     type: str
-    """What made it: Manual, Scheduled, …"""
+    """Manual, Scheduled or Backfill."""
     phase: RunPhase
     finished_at: datetime
     version: int
-    """The resourceVersion with which its end was written: the order in which runs have ended."""
+    """The resourceVersion of the write that finished it: the order in which runs have finished."""
     started: bool = True
-    """False: it was refused."""
+    """False if it was rejected."""
     backfill: str | None = None
     """The Backfill that it belongs to."""
     backfill_uid: str | None = None
-    """Tells that from another one of that name."""
+    """Distinguishes that Backfill from another one of the same name."""

@@ -1,6 +1,6 @@
 """The runs of one Dag, or of one of its Backfills, that wait for maxActiveRuns.
 
-Ten thousand may wait: whatever happens to one of them, or to a run that runs, costs the same as in a short queue.
+Ten thousand may wait: an event of one of them, or of a running run, costs the same as in a short queue.
 """
 
 import heapq
@@ -8,19 +8,20 @@ from datetime import datetime
 from itertools import islice
 
 Place = tuple[datetime, str, str]
-"""(logical date, namespace, name): the lowest leaves first."""
+"""(logical date, namespace, name): the lowest starts first."""
 
 
 class RunQueue:
-    """Runs by UID, in the order in which they leave."""
+    """Runs by UID, in the order in which they start."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Place, str] | None] = {}
-        """All of them; None for those that may not leave now."""
+        """All runs; None for those that may not start now."""
         self._heap: list[tuple[Place, str]] = []
-        """Those that may, and some that have left since or may not any more."""
-        self._untold: dict[str, None] = {}
-        self._hurried: dict[str, None] = {}
+        """The runs that may start, and stale entries of runs that left or may not start any more."""
+        self._unexplained: dict[str, None] = {}
+        """Runs whose status does not have the current reason for waiting."""
+        self._maybe_awaited: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -28,27 +29,27 @@ class RunQueue:
     def __contains__(self, uid: str) -> bool:
         return uid in self._entries
 
-    def put(self, uid: str, place: Place, *, may_leave: bool) -> None:
-        """A run waits here, or (known already) whether it may leave is another matter now."""
-        if not may_leave:
+    def put(self, uid: str, place: Place, *, may_start: bool) -> None:
+        """Add a run, or change whether it may start."""
+        if not may_start:
             self._entries[uid] = None
             return
         entry = self._entries[uid] = (place, uid)
         heapq.heappush(self._heap, entry)
-        self._untold[uid] = self._hurried[uid] = None
+        self._unexplained[uid] = self._maybe_awaited[uid] = None
         if len(self._heap) > 2 * len(self._entries) + 16:
             self._heap = [entry for entry in self._entries.values() if entry is not None]
             heapq.heapify(self._heap)
 
     def discard(self, uid: str) -> None:
-        """A run has left."""
+        """Remove a run."""
         self._entries.pop(uid, None)
-        self._untold.pop(uid, None)
-        self._hurried.pop(uid, None)
+        self._unexplained.pop(uid, None)
+        self._maybe_awaited.pop(uid, None)
 
     @property
     def first(self) -> str | None:
-        """The run whose turn it is, if any may leave."""
+        """The run that starts next, or None if none may start."""
         while self._heap:
             entry = self._heap[0]
             if self._entries.get(entry[1]) is entry:
@@ -56,28 +57,28 @@ class RunQueue:
             heapq.heappop(self._heap)
         return None
 
-    def hurry(self, uid: str) -> None:
-        """A run may be one that another waits for."""
+    def note_maybe_awaited(self, uid: str) -> None:
+        """Note that another run may be waiting for this one."""
         if uid in self._entries:
-            self._hurried[uid] = None
+            self._maybe_awaited[uid] = None
 
-    def take_hurried(self) -> list[str]:
-        """The runs that may have become ones that others wait for since the last call, and may leave."""
-        hurried, self._hurried = self._hurried, {}
-        return [uid for uid in hurried if self._entries.get(uid) is not None]
+    def take_maybe_awaited(self) -> list[str]:
+        """The runs noted since the last call that may start."""
+        taken, self._maybe_awaited = self._maybe_awaited, {}
+        return [uid for uid in taken if self._entries.get(uid) is not None]
 
-    def tell_all(self) -> None:
-        """Why they wait has changed."""
-        self._untold = dict.fromkeys(self._entries)
+    def explain_all(self) -> None:
+        """Note that the reason for waiting has changed for all runs."""
+        self._unexplained = dict.fromkeys(self._entries)
 
-    def take_untold(self, most: int) -> list[str]:
-        """Some of those that do not say yet why they wait."""
-        taken = list(islice(self._untold, most))
+    def take_unexplained(self, most: int) -> list[str]:
+        """Up to `most` runs whose status does not have the current reason for waiting."""
+        taken = list(islice(self._unexplained, most))
         for uid in taken:
-            del self._untold[uid]
+            del self._unexplained[uid]
         return [uid for uid in taken if self._entries.get(uid) is not None]
 
     @property
-    def has_untold(self) -> bool:
-        """Whether there are more of those."""
-        return bool(self._untold)
+    def has_unexplained(self) -> bool:
+        """True if take_unexplained() has more runs to return."""
+        return bool(self._unexplained)

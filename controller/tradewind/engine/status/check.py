@@ -1,5 +1,5 @@
-"""Whether the status of a run or a Dag can be what a controller wrote. Somebody may have edited it: that must cost them
-their run, or what the Dag remembers, not the controller."""
+"""Validation of status that is read from the API server. A user may have edited it: then the run fails, or the Dag
+loses the field, but the controller must not."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -15,9 +15,9 @@ from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.states import TaskState
 
 MOST_TRIES = 1_000_000
-"""Of one task instance, its looks as a sensor counted too."""
+"""Maximum tries of one task instance, and pokes of a sensor."""
 MOST_DIGITS = 20
-"""Of a resourceVersion."""
+"""Maximum digits of a resourceVersion."""
 _YEARS = range(1970, 9000)
 _DAG_TIMES = ("lastScheduleTime", "nextScheduleTime", "lastRunFinishTime")
 _FREE = ("output", "outputs", "params")
@@ -31,8 +31,8 @@ class UnusableStatus(ValueError):  # noqa: N818
 
 
 def check_status(status: Mapping[str, Any]) -> None:
-    """Raise UnusableStatus for a status that no controller has written. Fields that are not known are let pass: a newer
-    one may have."""
+    """Raise UnusableStatus for a status that no controller has written. Unknown fields are allowed: a newer controller
+    may have written them."""
     try:
         DagRunStatus.model_validate(status)
     except ValidationError as error:
@@ -56,7 +56,7 @@ def check_status(status: Mapping[str, Any]) -> None:
 
 
 def usable_dag_status(status: Mapping[str, Any]) -> dict[str, Any]:
-    """What a new leader may go by in the status of a Dag: fields that no controller has written are left out."""
+    """The status of a Dag without the fields that no controller can have written."""
     left = dict(status)
     try:
         DagStatus.model_validate(status)
@@ -76,7 +76,7 @@ def usable_dag_status(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def usable_time(text: Any) -> datetime | None:
-    """The moment that a status names, if that is one to reckon with."""
+    """The time in a status field; None if it is not valid."""
     try:
         moment = parse_time(text)
     except (TypeError, ValueError):
@@ -85,7 +85,7 @@ def usable_time(text: Any) -> datetime | None:
 
 
 def _check_nulls(value: Any, place: str) -> None:
-    """The API server drops nulls from what has a schema."""
+    """Reject nulls: the API server drops them from fields that have a schema, so the controller never reads any."""
     if isinstance(value, Mapping):
         for key, below in value.items():
             if below is None and key != "output":
@@ -111,7 +111,7 @@ def _check_times(entry: Mapping[str, Any], fields: Iterable[str]) -> None:
 def _check_entry(entry: Mapping[str, Any]) -> None:
     _check_numbers(entry)
     _check_times(entry, _TIMES)
-    count = entry.get("count", MAX_MAP_LENGTH)  # without it there are no instances yet, or none any more
+    count = entry.get("count", MAX_MAP_LENGTH)  # absent if the task has no instances
     if not 0 <= count <= MAX_MAP_LENGTH:
         raise ValueError(f"count: {count} is not from 0 to {MAX_MAP_LENGTH}")
     taken = IndexSet()
@@ -154,7 +154,7 @@ def _indexes(field: str, text: str) -> IndexSet:
         indexes = IndexSet.parse(text)
     except ValueError as error:
         raise ValueError(f"{field}: {error}") from error
-    # The length of a set must fit into a machine word to be asked for.
+    # len() of a larger set raises OverflowError.
     if any(len(number) > 9 for number in text.replace("-", ",").split(",")) or indexes - IndexSet.range(MAX_MAP_LENGTH):
         raise ValueError(f"{field}: {text[:80]!r} goes beyond {MAX_MAP_LENGTH} instances")
     return indexes

@@ -34,7 +34,7 @@ def entry(node: TaskNode, message_limit: int, waiting_for: str | None) -> dict[s
     if not node.count:
         found = node.whole.entry(message_limit, waiting_for)
         if node.removed:
-            found = {**found, **_before_mapped_anew(node)}
+            found = {**found, **_before_reexpanded(node)}
         return {**found, "message": shorten(node.past, message_limit)} if node.past else found
     facts: dict[str, Any] = {"name": node.task.name, "state": node.state.value, "count": node.count}
     if node.reason and not node.ready:
@@ -62,7 +62,7 @@ def entry(node: TaskNode, message_limit: int, waiting_for: str | None) -> dict[s
     return facts
 
 
-def _before_mapped_anew(node: TaskNode) -> dict[str, Any]:
+def _before_reexpanded(node: TaskNode) -> dict[str, Any]:
     """What is to be known of the instances that there were."""
     told = [_remembered(node, index) for index in sorted(node.remembered)]
     facts = {

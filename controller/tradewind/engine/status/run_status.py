@@ -1,4 +1,4 @@
-"""DagRun.status as it is written: a run in JSON."""
+"""DagRun.status: a run as JSON."""
 
 from typing import Any
 
@@ -10,16 +10,15 @@ from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.status.node_status import entry
 
 MESSAGE_BUDGET = 200_000
-"""Bytes that the messages of all tasks of a run may have together in status, and those of their earlier tries."""
+"""Bytes of the messages of all tasks of a run in status; the same again for those of earlier tries."""
 INTERNAL_ERROR = "InternalError"
-"""Reason of a run that could not be loaded, on account of an error of ours."""
-
+"""Reason of a run that could not be loaded because of a bug in the controller."""
 SUSPENDED = "suspended: no task starts, and what runs goes on"
-"""Message of a run with spec.suspend, unless it has another."""
+"""Message of a suspended run, unless it has another."""
 
 
 def end_conditions(phase: str, reason: str, message: str) -> list[dict[str, Any]]:
-    """Complete and Failed as a Job has them, without their times: neither is True before the end."""
+    """The conditions Complete and Failed, as in a Job, without times; neither is True before the run finishes."""
     facts = {"reason": reason, "message": message}
     return [
         {"type": "Complete", "status": "True" if phase == RunPhase.SUCCEEDED else "False", **facts},
@@ -28,7 +27,7 @@ def end_conditions(phase: str, reason: str, message: str) -> list[dict[str, Any]
 
 
 def message_limit(tasks: int) -> int:
-    """Bytes that the message of one task may have in the status of a run of so many."""
+    """The maximum bytes of one task's message in the status of a run with this number of tasks."""
     return max(80, min(1024, MESSAGE_BUDGET // (2 * tasks)))
 
 
@@ -85,19 +84,18 @@ def _message(run: RunState) -> str | None:
     return SUSPENDED if run.suspended else run.stuck.message
 
 
-def _is_held(run: RunState) -> bool:
-    """Whether spec.suspend keeps it from going on."""
+def _is_suspended(run: RunState) -> bool:
     return run.suspended and not run.finished
 
 
 def _conditions(run: RunState) -> list[dict[str, Any]]:
     since = run.finished_at or run.started_at
     moment = format_time(since) if since else _last_request(run) or format_time(run.info.logical_date)
-    reason = run.reason or ("Suspended" if _is_held(run) else run.phase.value)
+    reason = run.reason or ("Suspended" if _is_suspended(run) else run.phase.value)
     message = _message(run) or f"the run is {run.phase.value}"
     return [{**each, "lastTransitionTime": moment} for each in end_conditions(run.phase.value, reason, message)]
 
 
 def _last_request(run: RunState) -> str | None:
-    """When something was last asked of a run that waits to start again."""
+    """The time of the last request to a run, such as the rerun that queued it again."""
     return run.requests[-1].get("time") if run.requests else None

@@ -1,6 +1,6 @@
-"""DagRun.status, made to fit into etcd: it takes 1.5 MiB of an object, of which params alone may be half.
+"""Shortening of DagRun.status to fit into etcd: an object may have 1.5 MiB, and params alone may be half of it.
 
-What is left away is what nothing that is still to come in the run needs.
+A shortened status omits only facts that the rest of the run does not need.
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from tradewind.engine.run.json_size import shorten
 from tradewind.engine.run.states import FINISHED_PHASES, FINISHED_STATES
 
 TOO_LARGE = "StatusTooLarge"
-"""Reason of a run that ended since its status does not fit, however short."""
+"""Reason of a run that failed because even its shortest status does not fit."""
 DOES_NOT_FIT = "the state of its tasks does not fit into the DagRun: split its Dag, or write less output"
 SHORT_MESSAGE = 80
-"""Bytes of each message in a status that does not fit otherwise."""
-_UNTOLD = "the state of its tasks is left out: the DagRun has no room for it"
-_LEFT_AWAY = ("tries", "scheduledAt", "queuedAt")
-"""What is not needed of a task that has finished."""
+"""Bytes of each message in a shortened status."""
+_TASKS_OMITTED = "the state of its tasks is left out: the DagRun has no room for it"
+_OMITTED = ("tries", "scheduledAt", "queuedAt")
+"""Fields that a finished task does not need; an unfinished one does not need the first."""
 
 
 def shorter(status: Mapping[str, Any], graph: Graph) -> dict[str, Any]:
-    """A status with all that the run needs to go on and no more: no params (its spec and its Dag have them), no earlier
-    tries, short messages, and no output of a task after which nothing is still to come."""
+    """A status with only the facts that the run needs to continue: no params (its spec and its Dag have them), no
+    earlier tries, short messages, and no outputs that no unfinished task can read."""
     entries = {entry["name"]: entry for entry in status.get("tasks", ())}
     unfinished = sum(
         1 << position
@@ -32,7 +32,8 @@ def shorter(status: Mapping[str, Any], graph: Graph) -> dict[str, Any]:
     deciders = {position for before in graph.deciders for position in before}
 
     def is_read(name: str) -> bool:
-        """Whether a task to come may ask for the output; a decision holds for those that are run again, too."""
+        """True if an unfinished task may read the output. The output of a branch or short circuit also decides about
+        tasks that run again."""
         position = graph.position.get(name)
         return position is not None and (position in deciders or bool(graph.descendants[position] & unfinished))
 
@@ -41,25 +42,24 @@ def shorter(status: Mapping[str, Any], graph: Graph) -> dict[str, Any]:
 
 
 def smallest(status: Mapping[str, Any]) -> dict[str, Any]:
-    """The status of a run that has ended, without its tasks."""
+    """The status of a finished run without its tasks."""
     found = {name: value for name, value in status.items() if name not in ("params", "tasks", "requests")}
-    # What was asked last may not be known to have been carried out yet.
+    # Keep the last request: whether it was applied may not be known elsewhere yet.
     requests = {"requests": status["requests"][-1:]} if status.get("requests") else {}
-    told = [part for part in (status.get("message"), _UNTOLD) if part]
-    message = {} if status.get("reason") == TOO_LARGE else {"message": "; ".join(told)}
+    parts = [part for part in (status.get("message"), _TASKS_OMITTED) if part]
+    message = {} if status.get("reason") == TOO_LARGE else {"message": "; ".join(parts)}
     return _short_message({**found, **message, **requests, "tasks": []}, 1024)
 
 
 def is_smallest(status: Mapping[str, Any]) -> bool:
-    """Whether a status is one that tells nothing of the tasks of a run that has ended: not even which tries there were,
-    so that none of them can be made again."""
+    """True if a status is one of smallest(): it does not even have try numbers, so no task can run again."""
     return status.get("phase") in FINISHED_PHASES and bool(status.get("startedAt")) and not status.get("tasks")
 
 
 def _shorter(entry: Mapping[str, Any], *, with_output: bool) -> dict[str, Any]:
     finished = entry["state"] in FINISHED_STATES
-    away = {*(_LEFT_AWAY if finished else _LEFT_AWAY[:1]), *(() if with_output else ("output", "outputs"))}
-    found = _short_message({field: value for field, value in entry.items() if field not in away})
+    omitted = {*(_OMITTED if finished else _OMITTED[:1]), *(() if with_output else ("output", "outputs"))}
+    found = _short_message({field: value for field, value in entry.items() if field not in omitted})
     if "instances" in found:
         found["instances"] = [_shorter(each, with_output=False) for each in found["instances"]]
     return found

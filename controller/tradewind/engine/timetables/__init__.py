@@ -1,11 +1,11 @@
-"""When a Dag runs by itself: one file for each kind of schedule.
+"""The ticks of a schedule: one file for each kind of schedule.
 
-timetable.py    what all kinds have in common
-cron.py         cron expressions and the presets that stand for one, in a time zone
+timetable.py    the interface of all kinds
+cron.py         cron expressions, and presets such as @daily, in a time zone
 every.py        {every: 15m}
 once.py         @once
 continuous.py   @continuous
-union.py        several of them
+union.py        several schedules
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def timetable_of(spec: DagSpec, created_at: datetime) -> Timetable | None:
-    """The timetable of an accepted Dag that was made at `created_at`; None for one without schedule."""
+    """The timetable of an accepted Dag that was created at `created_at`; None if it has no schedule."""
     created_at = created_at.astimezone(UTC)
     return joined_timetable(spec.all_schedules, spec.time_zone, spec.start_date or created_at, created_at)
 
@@ -44,7 +44,7 @@ def timetable_of(spec: DagSpec, created_at: datetime) -> Timetable | None:
 def joined_timetable(
     schedules: Sequence[str | Every], zone: str | None, start: datetime, created_at: datetime
 ) -> Timetable | None:
-    """The timetable of these schedules together; `start` (in UTC) is startDate or `created_at`. None without any."""
+    """The union of the schedules' timetables, None without schedules; `start` (in UTC) is startDate or `created_at`."""
     parts = tuple(_timetable(schedule, zone, start, created_at) for schedule in schedules)
     if not parts:
         return None

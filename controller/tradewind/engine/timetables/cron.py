@@ -1,8 +1,8 @@
-"""Cron expressions: their ticks in a time zone, as Airflow's CronTriggerTimetable has them.
+"""Cron expressions: their ticks in a time zone, the same as in Airflow's CronTriggerTimetable.
 
-Cron is matched on naive local time, which is then placed in the zone. What that means when clocks change:
-a schedule that covers every hour advances by elapsed time, so that the repeated hour runs twice; any other follows the
-wall clock: a time in the gap moves forward by the gap, a repeated time runs once, at its second occurrence.
+Cron is matched on naive local time, which is then placed in the zone. When clocks change, a schedule that covers every
+hour advances by elapsed time, so the repeated hour runs twice; any other schedule follows the wall clock: a time in the
+gap moves forward by the gap, a repeated time runs once, at its second occurrence.
 """
 
 from dataclasses import dataclass
@@ -34,22 +34,22 @@ class CronTimetable(Timetable):
         return self._next_by_wall_clock(after)
 
     def previous(self, before: datetime) -> datetime | None:
-        """The last tick before `before`; None where there was none in the last hundred years."""
+        """The last tick before `before`; None if there is none within a hundred years."""
         naive = before.astimezone(self.zone).replace(tzinfo=None)
         likely = self._localise(_matches(self.expression).get_prev(datetime, naive))
-        # So it is unless clocks were changed in between.
+        # True unless clocks changed in between.
         if likely < before <= self.next(likely) and self.next(likely - _SECOND) == likely:
             return likely
         return self._search(before)
 
     def _search(self, before: datetime) -> datetime | None:
-        """As previous(), by next() alone."""
+        """The result of previous(), found by next() alone."""
         span = timedelta(minutes=1)
         while (tick := self.next(before - span)) >= before:
             span *= 2
             if span > _LONGEST_GAP:
                 return None
-        # There may be very many ticks in the half of the span that has some: come close to the last one first.
+        # The span may have very many ticks: bisect to just before the last one.
         early, late = before - span, before - span / 2
         while late - early > _SECOND:
             middle = early + (late - early) / 2
@@ -72,8 +72,8 @@ class CronTimetable(Timetable):
 
     def _next_by_wall_clock(self, after: datetime) -> datetime:
         local = after.astimezone(self.zone).replace(tzinfo=None)
-        # Near a change of clocks naive order and real order differ: look back far enough to see every tick that may
-        # be moved past `after`, and on until none can be moved before the one that was found.
+        # Near a change of clocks, naive order and real order differ: start early enough to see every tick that may move
+        # past `after`, and continue until no later tick can move before the one found.
         near = self._offset_changes_near(after)
         ticks = _matches(self.expression)
         ticks.set_current(local - _NEAR_CHANGE if near else local, force=True)
@@ -91,7 +91,7 @@ class CronTimetable(Timetable):
         return before != (moment + _NEAR_CHANGE).astimezone(self.zone).utcoffset()
 
     def _localise(self, naive: datetime) -> datetime:
-        """A wall-clock time in the zone, in UTC: past a gap, or at its second occurrence."""
+        """A wall-clock time of the zone, in UTC; a time in a gap moves past it, a repeated one is the second."""
         first = naive.replace(tzinfo=self.zone, fold=0)
         second = naive.replace(tzinfo=self.zone, fold=1)
         in_gap = first.astimezone(UTC).astimezone(self.zone).replace(tzinfo=None) != naive
@@ -100,8 +100,8 @@ class CronTimetable(Timetable):
 
 @lru_cache(maxsize=1024)
 def _matches(expression: str) -> croniter:
-    """What finds matches from a naive time on; to be set to one before each use. To read an expression takes longer
-    than to find its next match."""
+    """An iterator over the matches of an expression; set its current time before each use. Cached because parsing an
+    expression takes longer than finding its next match."""
     return croniter(expression, _EPOCH)
 
 

@@ -8,7 +8,7 @@ from tradewind.engine.timetables.timetable import Timetable
 
 @dataclass(frozen=True, slots=True)
 class EveryTimetable(Timetable):
-    """`anchor` (in UTC) is a tick, and so is each moment that lies a multiple of `period` before or after it."""
+    """`anchor` (in UTC) is a tick, and so is each moment a multiple of `period` before or after it."""
 
     anchor: datetime
     period: timedelta

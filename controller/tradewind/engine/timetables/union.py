@@ -1,4 +1,4 @@
-"""`schedules`: the ticks of several schedules together; where they coincide there is one."""
+"""`schedules`: the ticks of several schedules; ticks at the same moment count once."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,6 +1,6 @@
-"""When a task may start, given how the tasks upstream ended: one file per rule.
+"""When a task may start, given how its upstream tasks finished: one file per rule.
 
-A rule sees counts, not tasks, so that deciding costs the same whatever the number of upstream tasks.
+A rule sees counts, not tasks, so its cost does not depend on the number of upstream tasks.
 """
 
 from tradewind.engine.run.upstream import End, Run, TriggerRule, UpstreamCounts, Verdict, Wait
@@ -36,7 +36,7 @@ TRIGGER_RULES: dict[str, TriggerRule] = {
 
 
 def evaluate(rule: str, upstream: UpstreamCounts) -> Verdict:
-    """What a rule says now. A task with nothing upstream may start, whatever its rule."""
+    """The verdict of a trigger rule. A task without upstream tasks may start, whatever its rule."""
     return TRIGGER_RULES[rule](upstream) if upstream.total else Run()
 
 

@@ -1,8 +1,8 @@
-"""AllDone: every upstream task has ended, however."""
+"""AllDone: every upstream task has finished, in any state."""
 
 from tradewind.engine.run.upstream import Run, UpstreamCounts, Verdict
 
 
 def all_done(upstream: UpstreamCounts) -> Verdict:
-    """Run when all have ended."""
-    return Run() if upstream.done == upstream.total else upstream.wait()
+    """Run when all have finished."""
+    return Run() if upstream.finished == upstream.total else upstream.wait()

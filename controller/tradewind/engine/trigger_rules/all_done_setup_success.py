@@ -1,13 +1,13 @@
-"""AllDoneSetupSuccess, the default of teardowns: all upstream tasks ended, and a setup among them succeeded."""
+"""AllDoneSetupSuccess, the default of teardowns: every upstream task has finished and a setup among them succeeded."""
 
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Verdict
 
 
 def all_done_setup_success(upstream: UpstreamCounts) -> Verdict:
-    """When all have ended: Run if a setup succeeded; Skipped if all setups were skipped; UpstreamFailed if none
-    succeeded. Without setups upstream it is AllDone."""
-    if upstream.done < upstream.total:
+    """When all have finished: Run if a setup succeeded; Skipped if all setups were skipped; UpstreamFailed if none
+    succeeded. Without upstream setups it equals AllDone."""
+    if upstream.finished < upstream.total:
         return upstream.wait()
     if not upstream.setups or upstream.setups_succeeded:
         return Run()

@@ -8,6 +8,6 @@ def all_failed(upstream: UpstreamCounts) -> Verdict:
     """Run when all are Failed or UpstreamFailed; Skipped on the first that succeeded or was skipped."""
     if upstream.succeeded or upstream.skipped:
         return End(TaskState.SKIPPED, "a task upstream did not fail")
-    if upstream.done < upstream.total:
+    if upstream.finished < upstream.total:
         return upstream.wait()
     return Run()

@@ -8,4 +8,4 @@ def all_skipped(upstream: UpstreamCounts) -> Verdict:
     """Run when all are Skipped; Skipped on the first that was not."""
     if upstream.succeeded or upstream.failed or upstream.upstream_failed:
         return End(TaskState.SKIPPED, "a task upstream was not skipped")
-    return Run() if upstream.done == upstream.total else upstream.wait()
+    return Run() if upstream.finished == upstream.total else upstream.wait()

@@ -7,12 +7,12 @@ from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Verdict
 def all_success(upstream: UpstreamCounts) -> Verdict:
     """Run when all succeeded; UpstreamFailed on the first failure; else Skipped on the first skip.
 
-    A removed task counts as neither: it is no longer part of what has to succeed.
+    A removed task counts as neither: it is no longer one of the tasks that must succeed.
     """
     if upstream.failed or upstream.upstream_failed:
         return End(TaskState.UPSTREAM_FAILED, "a task upstream failed")
     if upstream.skipped:
         return End(TaskState.SKIPPED, "a task upstream was skipped")
-    if upstream.done < upstream.total:
+    if upstream.finished < upstream.total:
         return upstream.wait()
     return Run()

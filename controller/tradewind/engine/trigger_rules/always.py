@@ -1,4 +1,4 @@
-"""Always: whatever happens upstream."""
+"""Always: the task does not wait for its upstream tasks."""
 
 from tradewind.engine.run.upstream import Run, UpstreamCounts, Verdict
 

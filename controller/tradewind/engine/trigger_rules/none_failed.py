@@ -8,4 +8,4 @@ def none_failed(upstream: UpstreamCounts) -> Verdict:
     """Run when all are Succeeded or Skipped; UpstreamFailed on the first failure."""
     if upstream.failed or upstream.upstream_failed:
         return End(TaskState.UPSTREAM_FAILED, "a task upstream failed")
-    return Run() if upstream.done == upstream.total else upstream.wait()
+    return Run() if upstream.finished == upstream.total else upstream.wait()

@@ -1,14 +1,15 @@
-"""OneSuccess: one upstream task succeeded; the others may still run."""
+"""OneSuccess: one upstream task succeeded; the others may still be running."""
 
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Verdict
 
 
 def one_success(upstream: UpstreamCounts) -> Verdict:
-    """Run on the first success; when all have ended without one, Skipped if all were skipped, else UpstreamFailed."""
+    """Run on the first success. When all have finished and none succeeded: Skipped if all were skipped, else
+    UpstreamFailed."""
     if upstream.succeeded:
         return Run()
-    if upstream.done < upstream.total:
+    if upstream.finished < upstream.total:
         return upstream.wait()
     if upstream.skipped == upstream.total:
         return End(TaskState.SKIPPED, "every task upstream was skipped")
