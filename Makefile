@@ -87,15 +87,15 @@ test-property: $(VENV)/.dev ## Random inputs and orders
 
 .PHONY: test-simulation
 test-simulation: $(VENV)/.dev ## The whole controller in virtual time under random faults; SEED=123 plays one and tells all
-	$(if $(SEED),PYTHONPATH=tests $(BIN)/python -m simulation.play --seed $(SEED),$(PYTEST) -m simulation $(PROCESSORS))
+	$(if $(SEED),$(BIN)/python -m tests.simulation.play --seed $(SEED),$(PYTEST) -m simulation $(PROCESSORS))
 
 .PHONY: soak
 soak: $(VENV)/.dev ## The same for long: SEEDS=100000, from FIRST=0 on
-	PYTHONPATH=tests $(BIN)/python -m simulation.play $(or $(SEEDS),100000) --first $(or $(FIRST),0)
+	$(BIN)/python -m tests.simulation.play $(or $(SEEDS),100000) --first $(or $(FIRST),0)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## Inputs made to break things: INPUTS=1000000, from FIRST=0 on, TARGETS="template dag"; about 10 min for a million
-	PYTHONPATH=tests $(BIN)/python -m fuzz.play $(TARGETS) --inputs $(or $(INPUTS),1000000) --first $(or $(FIRST),0)
+	$(BIN)/python -m tests.fuzz.play $(TARGETS) --inputs $(or $(INPUTS),1000000) --first $(or $(FIRST),0)
 
 # What `make test` tries is the same each time; what this tries was never tried before, and what it prints repeats it.
 NEW = $(shell $(PYTHON) -c 'import random; print(random.randrange(10**6, 10**9))')
@@ -103,10 +103,10 @@ NEW = $(shell $(PYTHON) -c 'import random; print(random.randrange(10**6, 10**9))
 nightly: FIRST := $(NEW)
 nightly: $(VENV)/.dev ## Inputs and seeds that no run had before, for an hour or two; prints what repeats a failure
 	@echo "make soak FIRST=$(FIRST) SEEDS=$(or $(SEEDS),20000)"
-	PYTHONPATH=tests $(BIN)/python -m simulation.play $(or $(SEEDS),20000) --first $(FIRST)
+	$(BIN)/python -m tests.simulation.play $(or $(SEEDS),20000) --first $(FIRST)
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) -m property $(PROCESSORS) --hypothesis-seed $(FIRST)
 	@echo "make fuzz FIRST=$(FIRST) INPUTS=$(or $(INPUTS),300000)"
-	PYTHONPATH=tests $(BIN)/python -m fuzz.play --inputs $(or $(INPUTS),300000) --first $(FIRST)
+	$(BIN)/python -m tests.fuzz.play --inputs $(or $(INPUTS),300000) --first $(FIRST)
 	$(PYTEST) -m "integration or e2e or faults" $(CLUSTERS) --fail-on-flaky
 
 .PHONY: test-chart

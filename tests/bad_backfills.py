@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from cluster import REPOSITORY
+from tests.cluster import REPOSITORY
 
 
 def bad_backfills(*rejected_by: str) -> list[dict[str, Any]]:

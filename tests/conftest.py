@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cluster import CLUSTER, RealCluster, Witness, real_cluster
 from localkube import Cluster
+from tests.cluster import CLUSTER, RealCluster, Witness, real_cluster
 
 # A cluster makes and deletes some ten thousand files, which may take a file system on disk half a minute. One that is
 # kept stays where people look for it.

@@ -14,14 +14,14 @@ kinds.py       the kinds; behaviours.py, pods.py, schema.py, metadata.py: their 
 client.py      a KubeClient that talks to it
 """
 
-from apiserver.admission import Attributes
-from apiserver.client import MemoryClient
-from apiserver.garbage import ControllerManager
-from apiserver.kinds import Kind
-from apiserver.refusals import Refusal
-from apiserver.server import ApiServer, Request, Response, Unmodelled
-from apiserver.store import Commit, Stored
-from apiserver.watching import Watch
+from tests.apiserver.admission import Attributes
+from tests.apiserver.client import MemoryClient
+from tests.apiserver.garbage import ControllerManager
+from tests.apiserver.kinds import Kind
+from tests.apiserver.refusals import Refusal
+from tests.apiserver.server import ApiServer, Request, Response, Unmodelled
+from tests.apiserver.store import Commit, Stored
+from tests.apiserver.watching import Watch
 
 __all__ = [
     "ApiServer",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from apiserver import pods, refusals
-from apiserver.kinds import NAMESPACES, PODS, RESOURCEQUOTAS, Kind, Place
+from tests.apiserver import pods, refusals
+from tests.apiserver.kinds import NAMESPACES, PODS, RESOURCEQUOTAS, Kind, Place
 
 if TYPE_CHECKING:
-    from apiserver.server import ApiServer, Request
+    from tests.apiserver.server import ApiServer, Request
 
 Json = dict[str, Any]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from apiserver import metadata as meta
-from apiserver import pods, schema
-from apiserver.kinds import CONTROLLERREVISIONS, EVENTS, LEASES, NAMESPACES, PODS, RESOURCEQUOTAS, Kind
-from apiserver.refusals import Problem
+from tests.apiserver import metadata as meta
+from tests.apiserver import pods, schema
+from tests.apiserver.kinds import CONTROLLERREVISIONS, EVENTS, LEASES, NAMESPACES, PODS, RESOURCEQUOTAS, Kind
+from tests.apiserver.refusals import Problem
 
 Json = dict[str, Any]
 

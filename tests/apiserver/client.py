@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from apiserver.refusals import Refusal
-from apiserver.server import ApiServer, Request, Response
-from apiserver.watching import Watch
+from tests.apiserver.refusals import Refusal
+from tests.apiserver.server import ApiServer, Request, Response
+from tests.apiserver.watching import Watch
 from tradewind.kube.client import KubeClient, Params, Partial
 from tradewind.kube.config import Connection
 from tradewind.kube.credentials import StaticCredentials

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from apiserver import behaviours, refusals
-from apiserver.kinds import NAMESPACES, Kind
+from tests.apiserver import behaviours, refusals
+from tests.apiserver.kinds import NAMESPACES, Kind
 
 Json = dict[str, Any]
 

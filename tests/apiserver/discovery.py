@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apiserver.kinds import ALL, Kind
+from tests.apiserver.kinds import ALL, Kind
 
 Json = dict[str, Any]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from apiserver.kinds import ALL, NAMESPACES, Kind
-from apiserver.server import ApiServer, Request
-from apiserver.store import Commit
+from tests.apiserver.kinds import ALL, NAMESPACES, Kind
+from tests.apiserver.server import ApiServer, Request
+from tests.apiserver.store import Commit
 
 Json = dict[str, Any]
 

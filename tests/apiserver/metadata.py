@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from apiserver.kinds import NAMESPACES, Kind
-from apiserver.refusals import Problem
+from tests.apiserver.kinds import NAMESPACES, Kind
+from tests.apiserver.refusals import Problem
 
 Json = dict[str, Any]
 

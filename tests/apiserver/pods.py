@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from apiserver.refusals import Problem
+from tests.apiserver.refusals import Problem
 
 Json = dict[str, Any]
 

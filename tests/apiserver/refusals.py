@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from apiserver.kinds import Kind
+from tests.apiserver.kinds import Kind
 
 Json = dict[str, Any]
 

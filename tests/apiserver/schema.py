@@ -12,8 +12,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from apiserver.kinds import Kind
-from apiserver.refusals import Problem
+from tests.apiserver.kinds import Kind
+from tests.apiserver.refusals import Problem
 
 Json = dict[str, Any]
 Check = Callable[[Any, str, list[Problem]], Any]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from apiserver.kinds import Kind
-from apiserver.refusals import bad_request
+from tests.apiserver.kinds import Kind
+from tests.apiserver.refusals import bad_request
 
 Json = dict[str, Any]
 Matches = Callable[[Json], bool]

@@ -11,18 +11,18 @@ from typing import Any
 
 import orjson
 
-from apiserver import behaviours, refusals
-from apiserver import metadata as meta
-from apiserver.admission import Attributes, admit
-from apiserver.deletion import Deletion
-from apiserver.discovery import api_resources
-from apiserver.kinds import PODS, Kind, Place, place_of
-from apiserver.merging import merged
-from apiserver.refusals import Refusal
-from apiserver.selectors import selection
-from apiserver.store import Store, Stored
-from apiserver.tables import table
-from apiserver.watching import Watch, open_watch
+from tests.apiserver import behaviours, refusals
+from tests.apiserver import metadata as meta
+from tests.apiserver.admission import Attributes, admit
+from tests.apiserver.deletion import Deletion
+from tests.apiserver.discovery import api_resources
+from tests.apiserver.kinds import PODS, Kind, Place, place_of
+from tests.apiserver.merging import merged
+from tests.apiserver.refusals import Refusal
+from tests.apiserver.selectors import selection
+from tests.apiserver.store import Store, Stored
+from tests.apiserver.tables import table
+from tests.apiserver.watching import Watch, open_watch
 
 Json = dict[str, Any]
 

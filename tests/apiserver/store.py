@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from apiserver.kinds import Kind
-from apiserver.selectors import Matches
+from tests.apiserver.kinds import Kind
+from tests.apiserver.selectors import Matches
 
 Json = dict[str, Any]
 

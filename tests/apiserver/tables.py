@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from apiserver.kinds import Kind
-from apiserver.store import Stored
+from tests.apiserver.kinds import Kind
+from tests.apiserver.store import Stored
 
 Json = dict[str, Any]
 

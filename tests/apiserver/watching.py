@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from apiserver import refusals
-from apiserver.kinds import Place
-from apiserver.refusals import Refusal
-from apiserver.selectors import Matches, selection
-from apiserver.store import Commit, Store
+from tests.apiserver import refusals
+from tests.apiserver.kinds import Place
+from tests.apiserver.refusals import Refusal
+from tests.apiserver.selectors import Matches, selection
+from tests.apiserver.store import Commit, Store
 
 _KNOWN = {"watch", "allowWatchBookmarks", "resourceVersion", "timeoutSeconds", "labelSelector", "fieldSelector"}
 

@@ -7,14 +7,11 @@ to contain.
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from helm_chart import CHART, REPOSITORY, Helm
 
-# localkube lies beside the tests and is not installed.
-sys.path.insert(0, str(REPOSITORY))
+from tests.chart.helm_chart import CHART, Helm
 
 
 def _is_helm_4(program: str) -> bool:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helm_chart import CHART, NAMESPACE, RELEASE
 from kubernetes import client, config
 
 from localkube import Cluster
+from tests.chart.helm_chart import CHART, NAMESPACE, RELEASE
 
 pytestmark = pytest.mark.integration
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_chart import NAMESPACE, REPOSITORY, Helm, Manifest
+
+from tests.chart.helm_chart import NAMESPACE, REPOSITORY, Helm, Manifest
 
 pytestmark = pytest.mark.chart
 

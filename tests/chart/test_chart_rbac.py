@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_chart import NAMESPACE, REPOSITORY, Helm, Manifest, Rendered
+
+from tests.chart.helm_chart import NAMESPACE, REPOSITORY, Helm, Manifest, Rendered
 
 pytestmark = pytest.mark.chart
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_chart import CHART, NAMESPACE, RELEASE, REPOSITORY, Helm, HelmError, Manifest, Rendered
-from value_sets import CERT_MANAGER, DIGEST, NAMESPACES, VALUE_SETS
+
+from tests.chart.helm_chart import CHART, NAMESPACE, RELEASE, REPOSITORY, Helm, HelmError, Manifest, Rendered
+from tests.chart.value_sets import CERT_MANAGER, DIGEST, NAMESPACES, VALUE_SETS
 
 pytestmark = pytest.mark.chart
 

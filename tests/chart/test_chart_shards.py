@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from helm_chart import NAMESPACE, Helm, HelmError, Rendered
-from test_chart_rbac import rights
 
+from tests.chart.helm_chart import NAMESPACE, Helm, HelmError, Rendered
+from tests.chart.test_chart_rbac import rights
 from tradewind.api.shards import Shard
 
 pytestmark = pytest.mark.chart

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_chart import CHART, REPOSITORY, Helm, HelmError
+
+from tests.chart.helm_chart import CHART, REPOSITORY, Helm, HelmError
 
 pytestmark = pytest.mark.chart
 

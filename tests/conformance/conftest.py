@@ -14,10 +14,10 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
-from calls import Calls
 
-from apiserver import ApiServer, ControllerManager, MemoryClient
-from cluster import REPOSITORY
+from tests.apiserver import ApiServer, ControllerManager, MemoryClient
+from tests.cluster import REPOSITORY
+from tests.conformance.calls import Calls
 from tradewind.kube.client import KubeClient
 from tradewind.kube.resources import CUSTOMRESOURCEDEFINITIONS, NAMESPACES
 from tradewind.kube.writes import APPLY_PATCH

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from calls import Calls, Json, config_map, dag_spec, owner, pod_spec, refused, told, until
-
+from tests.conformance.calls import Calls, Json, config_map, dag_spec, owner, pod_spec, refused, told, until
 from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, PODS, RESOURCEQUOTAS, SECRETS
 

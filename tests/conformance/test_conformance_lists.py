@@ -6,8 +6,8 @@ import base64
 
 import orjson
 import pytest
-from calls import Calls, refused, version
 
+from tests.conformance.calls import Calls, refused, version
 from tradewind.cache.resources import DAGRUNS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, PODS
 

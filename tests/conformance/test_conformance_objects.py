@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from calls import Calls, causes, config_map, dag_spec, pod_spec, refused, told, until, version
 
+from tests.conformance.calls import Calls, causes, config_map, dag_spec, pod_spec, refused, told, until, version
 from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, EVENTS, LEASES, NAMESPACES, PODS
 from tradewind.kube.writes import MERGE_PATCH

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from calls import Calls, refused
 
-from apiserver.kinds import ALL
+from tests.apiserver.kinds import ALL
+from tests.conformance.calls import Calls, refused
 from tradewind.cache.resources import DAGRUNS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, Resource
 

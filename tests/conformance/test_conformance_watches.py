@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from calls import PATIENCE, Calls, config_map, pod_spec, seen, version
-
+from tests.conformance.calls import PATIENCE, Calls, config_map, pod_spec, seen, version
 from tradewind.cache.resources import DAGRUNS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, PODS
 

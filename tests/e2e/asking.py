@@ -3,9 +3,8 @@
 import secrets
 from typing import Any
 
-from spaces import Space
-
-from cluster import Manifest
+from tests.cluster import Manifest
+from tests.e2e.spaces import Space
 
 
 def ask(space: Space, run: str, kind: str, **fields: Any) -> str:

@@ -3,9 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from spaces import API_VERSION, FINISHED, Space
-
-from cluster import Manifest
+from tests.cluster import Manifest
+from tests.e2e.spaces import API_VERSION, FINISHED, Space
 
 
 def backfill(space: Space, name: str, dag: str, start: str, end: str, **spec: Any) -> Manifest:

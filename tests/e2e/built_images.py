@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from cluster import REPOSITORY
 from localkube import paths
 from localkube.build import build_project
 from localkube.progress import Progress
+from tests.cluster import REPOSITORY
 
 PROJECT_INPUTS = ("Dockerfile", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "controller")
 

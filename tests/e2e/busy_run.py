@@ -1,7 +1,7 @@
 """A run with enough going on that a controller can be killed in the middle of it, and what must be true of it after."""
 
-from ledger import CLAIM, MOUNT, read_ledger, sleeper
-from spaces import Space, task
+from tests.e2e.ledger import CLAIM, MOUNT, read_ledger, sleeper
+from tests.e2e.spaces import Space, task
 
 SHORT, LONG = ["one", "two", "three"], ["four", "five"]
 FLAKY = ["flaky-one", "flaky-two"]

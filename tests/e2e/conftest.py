@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from controller_process import Controllers
-from spaces import NewSpace, Space
-from stage import Stage, tests_to_start
 
-from cluster import RealCluster, Witness
+from tests.cluster import RealCluster, Witness
+from tests.e2e.controller_process import Controllers
+from tests.e2e.spaces import NewSpace, Space
+from tests.e2e.stage import Stage, tests_to_start
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,8 +11,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster import eventually
 from localkube.ports import free_ports
+from tests.cluster import eventually
 
 TRADEWIND = Path(sys.executable).with_name("tradewind")
 LEASE_SECONDS = 3

@@ -3,9 +3,8 @@
 from collections import Counter
 from typing import Any
 
-from spaces import Space
-
-from cluster import Manifest
+from tests.cluster import Manifest
+from tests.e2e.spaces import Space
 
 CLAIM = "ledger"
 MOUNT = {

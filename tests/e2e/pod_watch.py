@@ -5,7 +5,8 @@ from typing import Any
 
 import kubernetes
 import urllib3
-from spaces import Space
+
+from tests.e2e.spaces import Space
 
 LONGEST_SECONDS = 600
 

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from spaces import PATIENCE_SECONDS, RESTRICTED
-
-from cluster import REPOSITORY, Kubectl, RealCluster, Witness, eventually
 from localkube import tools
+from tests.cluster import REPOSITORY, Kubectl, RealCluster, Witness, eventually
+from tests.e2e.spaces import PATIENCE_SECONDS, RESTRICTED
 
 CHART = REPOSITORY / "helm" / "tradewind"
 NAME = "tradewind"

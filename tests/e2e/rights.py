@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from cluster import Kubectl, Manifest
+from tests.cluster import Kubectl, Manifest
 
 Right = tuple[str, str, str]
 """(API group, resource or resource/subresource, verb)"""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import kubernetes
 
-from cluster import GROUP, VERSION, Kubectl, Manifest, RealCluster, Witness, eventually, moment
+from tests.cluster import GROUP, VERSION, Kubectl, Manifest, RealCluster, Witness, eventually, moment
 
 API_VERSION = f"{GROUP}/{VERSION}"
 RESTRICTED = {

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
-from controller_process import ControllerProcess, Controllers
-from spaces import NewSpace, Space
+from tests.e2e.controller_process import ControllerProcess, Controllers
+from tests.e2e.spaces import NewSpace, Space
 
 Test = Callable[["Stage"], None]
 LONGEST_SECONDS = 900.0

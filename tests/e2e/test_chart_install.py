@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from built_images import project_image
-from ledger import CLAIM, MOUNT, read_ledger, sleeper
-from release import CHART, IMAGE, LEASE, NAME, Release
-from rights import asked, granted
-from spaces import API_VERSION, Space, stay, task
 
-from cluster import REPOSITORY, Manifest, RealCluster, Witness
+from tests.cluster import REPOSITORY, Manifest, RealCluster, Witness
+from tests.e2e.built_images import project_image
+from tests.e2e.ledger import CLAIM, MOUNT, read_ledger, sleeper
+from tests.e2e.release import CHART, IMAGE, LEASE, NAME, Release
+from tests.e2e.rights import asked, granted
+from tests.e2e.spaces import API_VERSION, Space, stay, task
 from tradewind.api.shards import Shard
 from tradewind.controller.dags.history import REVISIONS_KEPT
 

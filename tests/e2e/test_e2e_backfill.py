@@ -4,12 +4,12 @@ from datetime import datetime
 
 import kubernetes
 import pytest
-from backfilling import backfill, counts, run_name, run_names, status_of, wait_ended, wait_reason
-from spaces import API_VERSION, most_at_once, stay, task
-from stage import Stage, side_by_side
 
-from bad_backfills import bad_backfills
-from cluster import REPOSITORY, Manifest, moment
+from tests.bad_backfills import bad_backfills
+from tests.cluster import REPOSITORY, Manifest, moment
+from tests.e2e.backfilling import backfill, counts, run_name, run_names, status_of, wait_ended, wait_reason
+from tests.e2e.spaces import API_VERSION, most_at_once, stay, task
+from tests.e2e.stage import Stage, side_by_side
 
 NIGHTLY = {"schedule": "30 2 * * *", "timeZone": "Europe/Berlin", "suspend": True}
 """Suspended: a Backfill does not mind, and no run of the schedule comes in between."""

@@ -2,10 +2,10 @@
 
 import time
 
-from backfilling import backfill, counts, run_name, status_of, wait_ended
-from ledger import CLAIM, MOUNT, read_ledger
-from spaces import task
-from stage import Stage, side_by_side
+from tests.e2e.backfilling import backfill, counts, run_name, status_of, wait_ended
+from tests.e2e.ledger import CLAIM, MOUNT, read_ledger
+from tests.e2e.spaces import task
+from tests.e2e.stage import Stage, side_by_side
 
 HOURLY = {"schedule": "0 * * * *", "suspend": True}
 

@@ -5,10 +5,10 @@ from typing import Any
 import kubernetes
 import pytest
 import yaml
-from spaces import API_VERSION, Space, task
-from stage import Stage, side_by_side
 
-from cluster import REPOSITORY, Manifest
+from tests.cluster import REPOSITORY, Manifest
+from tests.e2e.spaces import API_VERSION, Space, task
+from tests.e2e.stage import Stage, side_by_side
 
 BAD_DAGS: list[Manifest] = yaml.safe_load((REPOSITORY / "tests" / "bad_dags.yaml").read_text())
 BY_SCHEMA = [case for case in BAD_DAGS if case["rejectedBy"] == "schema"]

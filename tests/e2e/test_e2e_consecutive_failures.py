@@ -3,10 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from spaces import Space, stay, task
-from stage import Stage, side_by_side
-
-from cluster import Manifest
+from tests.cluster import Manifest
+from tests.e2e.spaces import Space, stay, task
+from tests.e2e.stage import Stage, side_by_side
 
 EVERY_MINUTE = "* * * * *"
 

@@ -8,11 +8,10 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from pod_watch import PodWatch
-from spaces import Space, task
-from stage import Stage, side_by_side
-
-from cluster import moment
+from tests.cluster import moment
+from tests.e2e.pod_watch import PodWatch
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage, side_by_side
 
 OUTPUT = "echo '%s' > \"$TRADEWIND_OUTPUT\""
 

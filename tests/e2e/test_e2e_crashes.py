@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from busy_run import assert_undisturbed, finished, make_busy
-from pod_watch import has_ended
-from spaces import Space, task
-from stage import Stage, side_by_side
+from tests.e2e.busy_run import assert_undisturbed, finished, make_busy
+from tests.e2e.pod_watch import has_ended
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage, side_by_side
 
 
 def crash(stage: Stage, happened: Callable[[Space], object], *, until_idle: bool = False) -> None:

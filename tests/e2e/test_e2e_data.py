@@ -4,10 +4,9 @@ import hashlib
 import json
 from typing import Any
 
-from spaces import Space, task
-from stage import Stage, side_by_side
-
-from cluster import Manifest, moment
+from tests.cluster import Manifest, moment
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage, side_by_side
 from tradewind.api.variables import MAX_BYTES
 
 LABEL = "tradewind.dev/variables"

@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Any
 
-from spaces import Space, stay, task
-from stage import Stage, side_by_side
+from tests.e2e.spaces import Space, stay, task
+from tests.e2e.stage import Stage, side_by_side
 
 
 def left(space: Space, dag: str) -> list[str]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from built_images import weather_image
-from spaces import Space
-from stage import Stage
 
-from cluster import REPOSITORY, Manifest, RealCluster, moment
+from tests.cluster import REPOSITORY, Manifest, RealCluster, moment
+from tests.e2e.built_images import weather_image
+from tests.e2e.spaces import Space
+from tests.e2e.stage import Stage
 from tradewind.api.shards import bucket_of
 
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))

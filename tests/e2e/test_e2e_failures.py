@@ -1,10 +1,9 @@
 """Tries that never start, are killed, or take too long: each says why in the words of Kubernetes."""
 
-from pod_watch import has_ended
-from spaces import task
-from stage import Stage, side_by_side
-
-from cluster import Manifest, moment
+from tests.cluster import Manifest, moment
+from tests.e2e.pod_watch import has_ended
+from tests.e2e.spaces import task
+from tests.e2e.stage import Stage, side_by_side
 
 
 def last_seen(history: list[Manifest], name: str, state: str) -> list[Manifest]:

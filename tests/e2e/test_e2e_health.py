@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from controller_process import Controllers
-from spaces import NewSpace, task
 
-from cluster import RealCluster, eventually
+from tests.cluster import RealCluster, eventually
+from tests.e2e.controller_process import Controllers
+from tests.e2e.spaces import NewSpace, task
 
 SILENCE_SECONDS = 100.0
 """Beyond those after which a watch that hears nothing is opened anew (90)."""

@@ -5,10 +5,10 @@ import re
 import subprocess
 
 import pytest
-from spaces import Space, task
-from stage import Stage
 
-from cluster import Kubectl
+from tests.cluster import Kubectl
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import time
 from typing import Any
 
 import kubernetes
-from busy_run import assert_undisturbed, finished, make_busy
-from spaces import Space
-from stage import Stage, side_by_side
+
+from tests.e2e.busy_run import assert_undisturbed, finished, make_busy
+from tests.e2e.spaces import Space
+from tests.e2e.stage import Stage, side_by_side
 
 LEASE = "tradewind-controller"
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import kubernetes
 import urllib3
-from controller_process import Controllers
-from pod_watch import has_ended
-from spaces import Space, task
-from stage import Stage, side_by_side
+
+from tests.e2e.controller_process import Controllers
+from tests.e2e.pod_watch import has_ended
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage, side_by_side
 
 FINALIZER = "tradewind.dev/result"
 QUICK_TASKS = 10

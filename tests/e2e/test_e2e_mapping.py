@@ -1,10 +1,9 @@
 """Mapped tasks and groups as Pods: each index once, within its pool, and the same after a crash."""
 
-from ledger import CLAIM, MOUNT, read_ledger
-from pod_watch import PodWatch
-from spaces import Space, task
-from stage import Stage, side_by_side
-
+from tests.e2e.ledger import CLAIM, MOUNT, read_ledger
+from tests.e2e.pod_watch import PodWatch
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage, side_by_side
 from tradewind.engine.run.index_set import IndexSet
 
 INDEXES = range(20)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from controller_process import Controllers
-from spaces import Space, task
 
-from cluster import CLUSTER, RealCluster, Witness, apply_crds
 from localkube import Cluster
+from tests.cluster import CLUSTER, RealCluster, Witness, apply_crds
+from tests.e2e.controller_process import Controllers
+from tests.e2e.spaces import Space, task
 
 LOST = "node.kubernetes.io/out-of-service"
 

@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 
-from controller_process import TRADEWIND
-from spaces import Space, task
-from stage import Stage, side_by_side
+from tests.e2e.controller_process import TRADEWIND
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage, side_by_side
 
 
 def series(space: Space, name: str, **labels: str) -> str:

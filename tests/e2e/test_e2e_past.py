@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from spaces import Space, stay, task
-from stage import Stage, side_by_side
-
-from cluster import moment
+from tests.cluster import moment
+from tests.e2e.spaces import Space, stay, task
+from tests.e2e.stage import Stage, side_by_side
 
 PARAMS = {"code": {"type": "integer", "default": 0}}
 

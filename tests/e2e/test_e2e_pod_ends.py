@@ -3,9 +3,9 @@ for."""
 
 from typing import Any
 
-from asking import ask_and_wait
-from spaces import Space, task
-from stage import Stage, side_by_side
+from tests.e2e.asking import ask_and_wait
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage, side_by_side
 
 SAYS = "trap 'echo saved; exit 0' TERM; echo began; while :; do sleep 0.2; done"
 ENDED = "tradewind.dev/ended"

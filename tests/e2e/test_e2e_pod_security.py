@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from spaces import RESTRICTED, Space, task
-from stage import Stage, side_by_side
+from tests.e2e.spaces import RESTRICTED, Space, task
+from tests.e2e.stage import Stage, side_by_side
 
 NO_TOKEN = "test ! -e /var/run/secrets/kubernetes.io && test $(id -u) -ne 0"
 BEYOND: dict[str, dict[str, Any]] = {

@@ -1,10 +1,10 @@
 """Runs that are run again, marked, stopped and suspended, with real containers."""
 
-from asking import ask, ask_and_wait, complete, suspend, tries, wait_asked
-from backfilling import backfill, counts, run_name, wait_ended
-from ledger import CLAIM, MOUNT, SIGN, read_ledger
-from spaces import Space, task
-from stage import Stage, side_by_side
+from tests.e2e.asking import ask, ask_and_wait, complete, suspend, tries, wait_asked
+from tests.e2e.backfilling import backfill, counts, run_name, wait_ended
+from tests.e2e.ledger import CLAIM, MOUNT, SIGN, read_ledger
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage, side_by_side
 
 
 def reasons(space: Space, run: str) -> list[str]:

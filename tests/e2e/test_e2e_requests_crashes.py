@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from asking import ask, wait_asked
-from ledger import CLAIM, MOUNT, read_ledger
-from spaces import task
-from stage import Stage, side_by_side
+from tests.e2e.asking import ask, wait_asked
+from tests.e2e.ledger import CLAIM, MOUNT, read_ledger
+from tests.e2e.spaces import task
+from tests.e2e.stage import Stage, side_by_side
 
 RUNS = 12
 SIGN = 'echo "$TRADEWIND_RUN $TRADEWIND_TRY" >> /ledger/tries'

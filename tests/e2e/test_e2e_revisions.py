@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from spaces import Space, task
-from stage import Stage, side_by_side
-
-from cluster import Manifest
+from tests.cluster import Manifest
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage, side_by_side
 
 
 def says(word: str) -> list[Manifest]:

@@ -3,9 +3,9 @@
 The witness is a watch: a Pod counts from its creation to the end of its container, in the API server's own order.
 """
 
-from pod_watch import PodWatch
-from spaces import Space, task
-from stage import Stage, side_by_side
+from tests.e2e.pod_watch import PodWatch
+from tests.e2e.spaces import Space, task
+from tests.e2e.stage import Stage, side_by_side
 
 
 def message(space: Space, run: str, name: str) -> str:

@@ -6,11 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pod_watch import has_ended
-from spaces import Space, stay, task
-from stage import Stage, side_by_side
-
-from cluster import REPOSITORY
+from tests.cluster import REPOSITORY
+from tests.e2e.pod_watch import has_ended
+from tests.e2e.spaces import Space, stay, task
+from tests.e2e.stage import Stage, side_by_side
 
 SECONDS = 240.0
 

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from spaces import Space, stay, task
-from stage import Stage, side_by_side
-
-from cluster import REPOSITORY, Manifest, moment
+from tests.cluster import REPOSITORY, Manifest, moment
+from tests.e2e.spaces import Space, stay, task
+from tests.e2e.stage import Stage, side_by_side
 
 DATE = "2026-03-02T06:00:00Z"
 RESTRICTED_POD = {

@@ -11,7 +11,8 @@ from typing import Any
 
 import kubernetes
 import urllib3
-from spaces import Space
+
+from tests.e2e.spaces import Space
 
 Try = tuple[str, str, str, str]
 """(run, task, index, try)"""

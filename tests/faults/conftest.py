@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from controller_process import Controllers
-from sizes import Figure
-from spaces import NewSpace, Space
 
-from cluster import CLUSTER, RealCluster, Witness, apply_crds
 from localkube import Cluster
+from tests.cluster import CLUSTER, RealCluster, Witness, apply_crds
+from tests.e2e.controller_process import Controllers
+from tests.e2e.spaces import NewSpace, Space
+from tests.faults.sizes import Figure
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from load import annotated
-from spaces import API_VERSION, Space
-from test_faults_dags import large_dag
-
-from cluster import Manifest
+from tests.cluster import Manifest
+from tests.e2e.spaces import API_VERSION, Space
+from tests.faults.load import annotated
+from tests.faults.test_faults_dags import large_dag
 
 WIDE_TASKS = 1_000
 WAITS = 1_000

@@ -4,10 +4,10 @@ import threading
 from typing import Any
 
 import kubernetes
-from audit import Audit
-from spaces import API_VERSION, Space
 
-from cluster import Manifest
+from tests.cluster import Manifest
+from tests.e2e.spaces import API_VERSION, Space
+from tests.faults.audit import Audit
 
 DAG = "load"
 POOL, POOL_SLOTS = "warehouse", 10

@@ -6,9 +6,10 @@ from typing import Any
 
 import kubernetes
 import urllib3
-from controller_process import LEASE_SECONDS, ControllerProcess, Controllers
-from sizes import size
-from spaces import Space
+
+from tests.e2e.controller_process import LEASE_SECONDS, ControllerProcess, Controllers
+from tests.e2e.spaces import Space
+from tests.faults.sizes import size
 
 LEASE = "tradewind-controller"
 SECONDS = size("LEASE_SECONDS", LEASE_SECONDS)

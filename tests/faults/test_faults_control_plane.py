@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable
 
 import pytest
-from audit import Audit
-from controller_process import Controllers
-from load import Load, assert_sound
-from replicas import Replicas
-from sizes import Figure, size
-from spaces import NewSpace
 
 from localkube import Cluster
+from tests.e2e.controller_process import Controllers
+from tests.e2e.spaces import NewSpace
+from tests.faults.audit import Audit
+from tests.faults.load import Load, assert_sound
+from tests.faults.replicas import Replicas
+from tests.faults.sizes import Figure, size
 
 OUTAGES = size("OUTAGES", 1)
 SHORT, LONG = 0.5, 6.0

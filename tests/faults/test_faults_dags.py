@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import kubernetes
 import orjson
 import pytest
-from audit import Audit
-from controller_process import Controllers
-from sizes import Figure, size
-from spaces import API_VERSION, NewSpace, Space
 
-from cluster import Manifest
+from tests.cluster import Manifest
+from tests.e2e.controller_process import Controllers
+from tests.e2e.spaces import API_VERSION, NewSpace, Space
+from tests.faults.audit import Audit
+from tests.faults.sizes import Figure, size
 
 BROKEN = size("BROKEN", 300)
 AT_ONCE = 16

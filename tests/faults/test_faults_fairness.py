@@ -3,13 +3,12 @@
 import time
 from typing import Any
 
-from audit import Audit
-from controller_process import Controllers
-from load import annotated
-from sizes import Figure, size
-from spaces import NewSpace, Space
-
-from cluster import Manifest
+from tests.cluster import Manifest
+from tests.e2e.controller_process import Controllers
+from tests.e2e.spaces import NewSpace, Space
+from tests.faults.audit import Audit
+from tests.faults.load import annotated
+from tests.faults.sizes import Figure, size
 
 WIDE = size("WIDE", 1500)
 NEXT = 500

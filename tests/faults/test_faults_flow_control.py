@@ -5,14 +5,14 @@ from typing import Any
 
 import kubernetes
 import yaml
-from audit import Audit
-from controller_process import Controllers
-from load import Load, assert_sound
-from sizes import Figure
-from spaces import NewSpace, Space
 
-from cluster import Manifest
 from localkube import Cluster
+from tests.cluster import Manifest
+from tests.e2e.controller_process import Controllers
+from tests.e2e.spaces import NewSpace, Space
+from tests.faults.audit import Audit
+from tests.faults.load import Load, assert_sound
+from tests.faults.sizes import Figure
 
 NAME = "little-time"
 USER = "controller"

@@ -6,15 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import pairwise
 
-from audit import Audit
-from controller_process import Controllers
-from hostile import hostile, let_go
-from load import annotated
-from replicas import Replicas
-from sizes import Figure, size
-from spaces import NewSpace, Space
-
-from cluster import Manifest
+from tests.cluster import Manifest
+from tests.e2e.controller_process import Controllers
+from tests.e2e.spaces import NewSpace, Space
+from tests.faults.audit import Audit
+from tests.faults.hostile import hostile, let_go
+from tests.faults.load import annotated
+from tests.faults.replicas import Replicas
+from tests.faults.sizes import Figure, size
 
 IDLE_DAGS = size("IDLE_DAGS", 100)
 QUEUED = size("QUEUED", 30)

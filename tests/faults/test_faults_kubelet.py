@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from busy_run import FIRST, finished, make_busy
-from controller_process import Controllers
-from ledger import read_ledger
-from spaces import Space
 
-from cluster import CLUSTER, RealCluster, Witness, apply_crds
 from localkube import Cluster
+from tests.cluster import CLUSTER, RealCluster, Witness, apply_crds
+from tests.e2e.busy_run import FIRST, finished, make_busy
+from tests.e2e.controller_process import Controllers
+from tests.e2e.ledger import read_ledger
+from tests.e2e.spaces import Space
 
 AWAY_SECONDS = 5.0
 

@@ -6,12 +6,12 @@ import signal
 import statistics
 import time
 
-from audit import Audit
-from controller_process import Controllers
-from load import Load, assert_sound
-from replicas import SECONDS, Replicas
-from sizes import Figure, size
-from spaces import NewSpace
+from tests.e2e.controller_process import Controllers
+from tests.e2e.spaces import NewSpace
+from tests.faults.audit import Audit
+from tests.faults.load import Load, assert_sound
+from tests.faults.replicas import SECONDS, Replicas
+from tests.faults.sizes import Figure, size
 
 KILLS = size("KILLS", 3)
 LONGEST_PAUSE = 2.0

@@ -4,5 +4,5 @@ inputs.py    makes them, from what is valid by bending it, and from pieces that 
 targets.py   what they are given to: each is accepted, or refused in the way that is meant for it
 play.py      tries many, in a process with a limit of time for each input and of memory for all
 
-An input follows from the target's name and its number alone: `python -m fuzz.play dag --number 123` tries one again.
+An input follows from its target and number alone: `python -m tests.fuzz.play dag --number 123` tries it again.
 """

@@ -1,6 +1,7 @@
-"""`python -m fuzz.play --inputs 1000000`: try many inputs in one process, and name those that break something.
+"""`python -m tests.fuzz.play --inputs 1000000`: try many inputs in one process, and name those that break it.
 
-Each may take MOST_SECONDS, all together MOST_BYTES of memory. `python -m fuzz.play dag --number 123` tries one again.
+Each may take MOST_SECONDS, all together MOST_BYTES of memory. `python -m tests.fuzz.play dag --number 123` tries one
+again.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from types import FrameType
 
-from fuzz.targets import TARGETS, attempt
+from tests.fuzz.targets import TARGETS, attempt
 
 MOST_SECONDS = 5
 """Of processor time."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-from fuzz import seeds
-from fuzz.inputs import Maker
+from tests.fuzz import seeds
+from tests.fuzz.inputs import Maker
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.templates import MAX_RENDERED, TemplateError, references, render

@@ -8,7 +8,7 @@ from typing import Any
 import kubernetes
 import pytest
 
-from cluster import Witness, apply_crds
+from tests.cluster import Witness, apply_crds
 from tradewind.kube.client import KubeClient
 from tradewind.kube.writer import Writer
 

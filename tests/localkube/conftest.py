@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from local_clusters import Kubectl, kubectl_for, unique_name
 
 from localkube import Cluster
+from tests.localkube.local_clusters import Kubectl, kubectl_for, unique_name
 
 
 @pytest.fixture(scope="module")

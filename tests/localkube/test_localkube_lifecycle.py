@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from local_clusters import Kubectl, kubectl_for, unique_name
 
 from localkube import Cluster, LocalkubeError, layout, leftovers, processes, waiting
+from tests.localkube.local_clusters import Kubectl, kubectl_for, unique_name
 
 pytestmark = pytest.mark.e2e
 

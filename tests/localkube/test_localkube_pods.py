@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from local_clusters import Kubectl, unique_name
 
 from localkube import Cluster, certificates, tools
 from localkube.ports import free_ports
+from tests.localkube.local_clusters import Kubectl, unique_name
 
 pytestmark = pytest.mark.e2e
 

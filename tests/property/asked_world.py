@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from small_cluster import World, report, require
-
+from tests.property.small_cluster import World, report, require
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests import Decision, Version, apply_request, is_known
 from tradewind.engine.run.known_tries import is_over

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from scenarios import Case, Scenario
-
+from tests.property.scenarios import Case, Scenario
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
 from tradewind.engine.run.task_instance import TaskInstance

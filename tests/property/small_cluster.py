@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from reference import Reference
-from scenarios import NOT_YET, START, Case, Scenario, logical_date
-
+from tests.property.reference import Reference
+from tests.property.scenarios import NOT_YET, START, Case, Scenario, logical_date
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.engine.rules.rendering import template_values
 from tradewind.engine.run.index_set import IndexSet

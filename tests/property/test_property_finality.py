@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scenarios import START
 
+from tests.property.scenarios import START
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.run_request import RunRequest

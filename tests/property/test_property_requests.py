@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from asked_world import AskedWorld, request
 from hypothesis import event, given
 from hypothesis import strategies as st
-from scenarios import Case, Scenario, scenarios
-from test_property_runs import DISTURBANCES, MOST_STEPS, Choices, choices, ends
 
+from tests.property.asked_world import AskedWorld, request
+from tests.property.scenarios import Case, Scenario, scenarios
+from tests.property.test_property_runs import DISTURBANCES, MOST_STEPS, Choices, choices, ends
 from tradewind.engine.status.run_status import run_status
 
 pytestmark = pytest.mark.property

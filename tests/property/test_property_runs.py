@@ -6,8 +6,9 @@ from unittest.mock import patch
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
-from scenarios import Scenario, scenarios
-from small_cluster import World
+
+from tests.property.scenarios import Scenario, scenarios
+from tests.property.small_cluster import World
 
 pytestmark = pytest.mark.property
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from apiserver.kinds import DAGRUNS
+from tests.apiserver.kinds import DAGRUNS
 
 if TYPE_CHECKING:
-    from simulation.world import World
+    from tests.simulation.world import World
 
 Json = dict[str, Any]
 

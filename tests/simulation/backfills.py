@@ -6,13 +6,13 @@ import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from apiserver import Commit
-from apiserver.kinds import BACKFILLS, DAGRUNS, DAGS
+from tests.apiserver import Commit
+from tests.apiserver.kinds import BACKFILLS, DAGRUNS, DAGS
 from tradewind.api import names
 from tradewind.api.backfill import DEFAULT_MAX_ACTIVE_RUNS, UNFINISHED_PHASES
 
 if TYPE_CHECKING:
-    from simulation.world import World
+    from tests.simulation.world import World
 
 Json = dict[str, Any]
 

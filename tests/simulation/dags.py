@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulation.kubelet import Script, TryId
+from tests.simulation.kubelet import Script, TryId
 
 Json = dict[str, Any]
 

@@ -6,12 +6,12 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from apiserver import Commit
-from apiserver.kinds import DAGRUNS, DAGS
+from tests.apiserver import Commit
+from tests.apiserver.kinds import DAGRUNS, DAGS
 
 if TYPE_CHECKING:
-    from simulation.dags import Scenario
-    from simulation.world import World
+    from tests.simulation.dags import Scenario
+    from tests.simulation.world import World
 
 Json = dict[str, Any]
 

@@ -9,18 +9,18 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from apiserver import Attributes, Refusal
-from apiserver.kinds import DAGRUNS, DAGS, LEASES, PODS, POOLS, RESOURCEQUOTAS
-from simulation.asking import ask, suspend
-from simulation.backfills import backfill
-from simulation.dags import POOLS as SLOTS
-from simulation.dags import random_dag
-from simulation.network import QUIET, Trouble
-from simulation.refusals import REFUSALS
-from simulation.ticks import TICK_FAULTS
+from tests.apiserver import Attributes, Refusal
+from tests.apiserver.kinds import DAGRUNS, DAGS, LEASES, PODS, POOLS, RESOURCEQUOTAS
+from tests.simulation.asking import ask, suspend
+from tests.simulation.backfills import backfill
+from tests.simulation.dags import POOLS as SLOTS
+from tests.simulation.dags import random_dag
+from tests.simulation.network import QUIET, Trouble
+from tests.simulation.refusals import REFUSALS
+from tests.simulation.ticks import TICK_FAULTS
 
 if TYPE_CHECKING:
-    from simulation.world import World
+    from tests.simulation.world import World
 
 Json = dict[str, Any]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from apiserver import Commit
-from apiserver.kinds import DAGRUNS, PODS
-from simulation.instances import instances_of
-from simulation.kubelet import Truth, TryId
+from tests.apiserver import Commit
+from tests.apiserver.kinds import DAGRUNS, PODS
+from tests.simulation.instances import instances_of
+from tests.simulation.kubelet import Truth, TryId
 
 if TYPE_CHECKING:
-    from simulation.dags import Scenario
-    from simulation.world import World
+    from tests.simulation.dags import Scenario
+    from tests.simulation.world import World
 
 Json = dict[str, Any]
 

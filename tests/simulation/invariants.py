@@ -7,20 +7,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from apiserver import Commit
-from apiserver.kinds import DAGRUNS, DAGS, PODS, POOLS
-from simulation.backfills import BackfillInvariants
-from simulation.failure_limits import FailureLimitInvariant
-from simulation.finality import FinalityInvariant, tells_little, was_to_go
-from simulation.instances import instances_of
-from simulation.kubelet import Truth, TryId
-from simulation.ticks import TickInvariants
+from tests.apiserver import Commit
+from tests.apiserver.kinds import DAGRUNS, DAGS, PODS, POOLS
+from tests.simulation.backfills import BackfillInvariants
+from tests.simulation.failure_limits import FailureLimitInvariant
+from tests.simulation.finality import FinalityInvariant, tells_little, was_to_go
+from tests.simulation.instances import instances_of
+from tests.simulation.kubelet import Truth, TryId
+from tests.simulation.ticks import TickInvariants
 from tradewind.api import names
 from tradewind.api.shards import ONLY_SHARD
 
 if TYPE_CHECKING:
-    from simulation.replica import Life
-    from simulation.world import World
+    from tests.simulation.replica import Life
+    from tests.simulation.world import World
 
 Json = dict[str, Any]
 

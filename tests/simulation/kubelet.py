@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-from apiserver import ApiServer, Commit, Request
-from apiserver.kinds import PODS
+from tests.apiserver import ApiServer, Commit, Request
+from tests.apiserver.kinds import PODS
 from tradewind.api import names
 
 Json = dict[str, Any]

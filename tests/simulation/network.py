@@ -16,8 +16,8 @@ from typing import Any
 
 import orjson
 
-from apiserver import ApiServer, MemoryClient, Refusal, Request, Response, Unmodelled, Watch
-from apiserver.client import time_bookmarks
+from tests.apiserver import ApiServer, MemoryClient, Refusal, Request, Response, Unmodelled, Watch
+from tests.apiserver.client import time_bookmarks
 from tradewind.kube.errors import ApiError, Unreachable
 
 LATENCY = 0.001

@@ -1,6 +1,6 @@
-"""`python -m simulation.play 100000`: play many seeds, on all processors; name those that fail, and how fast it goes.
+"""`python -m tests.simulation.play 100000`: play many seeds, on all processors; name those that fail.
 
-`python -m simulation.play --seed 123` prints everything that happens in one.
+`python -m tests.simulation.play --seed 123` prints everything that happens in one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
-from simulation.world import Failed, play_seed
+from tests.simulation.world import Failed, play_seed
 
 CHUNK = 50
 TOLD_EVERY = 1000

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from apiserver import Refusal, Request, Response
+from tests.apiserver import Refusal, Request, Response
 from tradewind.kube.errors import Unreachable
 
 if TYPE_CHECKING:
-    from simulation.world import World
+    from tests.simulation.world import World
 
 GONE = "gone"
 """A namespace that is not there any more, and our rights in it neither."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from simulation.loop import OWNER, Owner, VirtualLoop
-from simulation.network import Network, SimulatedClient
+from tests.simulation.loop import OWNER, Owner, VirtualLoop
+from tests.simulation.network import Network, SimulatedClient
 from tradewind.controller.controller import Controller
 from tradewind.controller.settings import Settings
 

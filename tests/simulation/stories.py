@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from apiserver import Request
-from apiserver.kinds import DAGRUNS
-from simulation.dags import Scenario
-from simulation.kubelet import Script, TryId
-from simulation.world import World, simulate
+from tests.apiserver import Request
+from tests.apiserver.kinds import DAGRUNS
+from tests.simulation.dags import Scenario
+from tests.simulation.kubelet import Script, TryId
+from tests.simulation.world import World, simulate
 
 Json = dict[str, Any]
 

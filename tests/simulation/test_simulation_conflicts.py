@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
-from apiserver import Request
-from apiserver.kinds import DAGRUNS, PODS
-from simulation.kubelet import Script
-from simulation.stories import entry_of, is_write, play, stall, status_of, task
-from simulation.world import World
+from tests.apiserver import Request
+from tests.apiserver.kinds import DAGRUNS, PODS
+from tests.simulation.kubelet import Script
+from tests.simulation.stories import entry_of, is_write, play, stall, status_of, task
+from tests.simulation.world import World
 
 pytestmark = pytest.mark.simulation
 

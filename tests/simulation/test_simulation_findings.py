@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from apiserver import Attributes, Commit, Refusal, Request
-from apiserver.kinds import BACKFILLS, DAGRUNS, DAGS, PODS
-from simulation.kubelet import Script, TryId
-from simulation.stories import SECOND, entry_of, is_write, leader, play, stall, standby, status_of, task
-from simulation.world import World
+from tests.apiserver import Attributes, Commit, Refusal, Request
+from tests.apiserver.kinds import BACKFILLS, DAGRUNS, DAGS, PODS
+from tests.simulation.kubelet import Script, TryId
+from tests.simulation.stories import SECOND, entry_of, is_write, leader, play, stall, standby, status_of, task
+from tests.simulation.world import World
 
 pytestmark = pytest.mark.simulation
 

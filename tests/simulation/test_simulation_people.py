@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from apiserver.kinds import DAGRUNS
-from simulation.dags import Scenario
-from simulation.faults import Fault
-from simulation.kubelet import Script
-from simulation.stories import entry_of, play, status_of, task
-from simulation.world import World, simulate
+from tests.apiserver.kinds import DAGRUNS
+from tests.simulation.dags import Scenario
+from tests.simulation.faults import Fault
+from tests.simulation.kubelet import Script
+from tests.simulation.stories import entry_of, play, status_of, task
+from tests.simulation.world import World, simulate
 
 pytestmark = pytest.mark.simulation
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from apiserver import Refusal, Request, Response
-from simulation.kubelet import Script
-from simulation.stories import play, status_of, task
-from simulation.world import World
+from tests.apiserver import Refusal, Request, Response
+from tests.simulation.kubelet import Script
+from tests.simulation.stories import play, status_of, task
+from tests.simulation.world import World
 
 pytestmark = pytest.mark.simulation
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from apiserver.kinds import DAGRUNS
-from simulation.dags import RULES, Scenario
-from simulation.kubelet import Script, TryId
-from simulation.world import START, World, simulate
+from tests.apiserver.kinds import DAGRUNS
+from tests.simulation.dags import RULES, Scenario
+from tests.simulation.kubelet import Script, TryId
+from tests.simulation.world import START, World, simulate
 from tradewind.cli.main import cli
 
 pytestmark = pytest.mark.simulation

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from simulation.play import failures
+from tests.simulation.play import failures
 
 pytestmark = pytest.mark.simulation
 
-TESTS = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).parents[2]
 SEEDS = int(os.environ.get("SEEDS", "2000"))
 CHUNK = 25
 
@@ -29,10 +29,10 @@ def test_a_seed_is_played_the_same_way_every_time() -> None:
     for seed in (3, 7, 24):
         traces = []
         for hashes in ("1", "2"):
-            environment = {**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": str(TESTS)}
-            command = [sys.executable, "-m", "simulation.play", "--seed", str(seed)]
+            environment = {**os.environ, "PYTHONHASHSEED": hashes}
+            command = [sys.executable, "-m", "tests.simulation.play", "--seed", str(seed)]
             played = subprocess.run(
-                command, env=environment, cwd=TESTS.parent, capture_output=True, text=True, timeout=300, check=True
+                command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
             )
             traces.append(played.stdout.splitlines())
         assert len(traces[0]) > 50

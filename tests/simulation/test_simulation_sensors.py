@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from simulation.kubelet import Script, TryId
-from simulation.stories import entry_of, leader, play, task
-from simulation.world import World
+from tests.simulation.kubelet import Script, TryId
+from tests.simulation.stories import entry_of, leader, play, task
+from tests.simulation.world import World
 
 pytestmark = pytest.mark.simulation
 

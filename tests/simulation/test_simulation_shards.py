@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from apiserver.kinds import DAGRUNS, NAMESPACES, PODS
-from simulation.dags import Scenario
-from simulation.kubelet import Script
-from simulation.network import QUIET, Trouble
-from simulation.replica import Replica
-from simulation.stories import task
-from simulation.world import World, simulate
+from tests.apiserver.kinds import DAGRUNS, NAMESPACES, PODS
+from tests.simulation.dags import Scenario
+from tests.simulation.kubelet import Script
+from tests.simulation.network import QUIET, Trouble
+from tests.simulation.replica import Replica
+from tests.simulation.stories import task
+from tests.simulation.world import World, simulate
 from tradewind.api.shards import bucket_of
 
 pytestmark = pytest.mark.simulation

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from apiserver.kinds import DAGRUNS
-from simulation.stories import leader, play, status_of, task
-from simulation.world import World
+from tests.apiserver.kinds import DAGRUNS
+from tests.simulation.stories import leader, play, status_of, task
+from tests.simulation.world import World
 from tradewind.controller.runs import load_queue
 
 pytestmark = pytest.mark.simulation

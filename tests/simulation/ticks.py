@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from apiserver import Commit
-from apiserver.kinds import BACKFILLS, DAGRUNS, DAGS
+from tests.apiserver import Commit
+from tests.apiserver.kinds import BACKFILLS, DAGRUNS, DAGS
 from tradewind.api import names
 
 if TYPE_CHECKING:
-    from simulation.dags import Scenario
-    from simulation.faults import Fault
-    from simulation.replica import Life
-    from simulation.world import World
+    from tests.simulation.dags import Scenario
+    from tests.simulation.faults import Fault
+    from tests.simulation.replica import Life
+    from tests.simulation.world import World
 
 Json = dict[str, Any]
 
@@ -41,7 +41,7 @@ _PLANNING = ("schedule", "startDate", "endDate", "catchup")
 
 def with_ticks(scenario: Scenario, faults: list[Fault], rng: random.Random) -> None:
     """Of every third world: schedules and low history limits, and people who change, delete and label things."""
-    from simulation.faults import Fault
+    from tests.simulation.faults import Fault
 
     if rng.random() > 0.35:
         return

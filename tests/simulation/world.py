@@ -17,21 +17,21 @@ from typing import Any
 
 import orjson
 
-from apiserver import ApiServer, Commit, ControllerManager, Kind, Request
-from apiserver.kinds import CONTROLLERREVISIONS, DAGRUNS, DAGS, NAMESPACES, POOLS, RESOURCEQUOTAS
-from simulation.asking import let_go_on
-from simulation.backfills import let_backfills_go_on
-from simulation.dags import Scenario, random_scenario, random_script
-from simulation.failure_limits import limit_failures
-from simulation.faults import Fault, later_faults, mend_dags, random_faults, refusals, strike
-from simulation.finality import add_waits
-from simulation.invariants import Invariants
-from simulation.kubelet import Kubelet, Script, TryId
-from simulation.loop import OWNER, NothingToDo, VirtualLoop
-from simulation.network import QUIET, Network
-from simulation.refusals import GONE, forbid_gone, random_namespaces
-from simulation.replica import Life, Replica
-from simulation.ticks import with_ticks
+from tests.apiserver import ApiServer, Commit, ControllerManager, Kind, Request
+from tests.apiserver.kinds import CONTROLLERREVISIONS, DAGRUNS, DAGS, NAMESPACES, POOLS, RESOURCEQUOTAS
+from tests.simulation.asking import let_go_on
+from tests.simulation.backfills import let_backfills_go_on
+from tests.simulation.dags import Scenario, random_scenario, random_script
+from tests.simulation.failure_limits import limit_failures
+from tests.simulation.faults import Fault, later_faults, mend_dags, random_faults, refusals, strike
+from tests.simulation.finality import add_waits
+from tests.simulation.invariants import Invariants
+from tests.simulation.kubelet import Kubelet, Script, TryId
+from tests.simulation.loop import OWNER, NothingToDo, VirtualLoop
+from tests.simulation.network import QUIET, Network
+from tests.simulation.refusals import GONE, forbid_gone, random_namespaces
+from tests.simulation.replica import Life, Replica
+from tests.simulation.ticks import with_ticks
 from tradewind.api import names
 
 Json = dict[str, Any]

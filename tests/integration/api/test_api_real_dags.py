@@ -6,7 +6,7 @@ import kubernetes
 import pytest
 import yaml
 
-from cluster import REPOSITORY, Manifest, Witness
+from tests.cluster import REPOSITORY, Manifest, Witness
 from tradewind.api.validation import summary, validate_dag
 
 BAD_DAGS: list[Manifest] = yaml.safe_load((REPOSITORY / "tests" / "bad_dags.yaml").read_text())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cluster import GROUP, VERSION, Manifest, Witness, moment
+from tests.cluster import GROUP, VERSION, Manifest, Witness, moment
 from tradewind.cache.resources import DAGRUNS
 from tradewind.controller.controller import Controller
 from tradewind.controller.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 import kubernetes
 import pytest
 
-from cluster import Manifest, Witness
+from tests.cluster import Manifest, Witness
 
 SPEC: Manifest = {
     "dag": "sales",

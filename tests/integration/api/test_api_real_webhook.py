@@ -22,8 +22,8 @@ import kubernetes
 import pytest
 import yaml
 
-from cluster import REPOSITORY, Kubectl, Manifest, Witness, eventually
 from localkube import tools
+from tests.cluster import REPOSITORY, Kubectl, Manifest, Witness, eventually
 from tradewind.controller.webhook.admission import Admission
 from tradewind.controller.webhook.certificates import make_bundle
 from tradewind.controller.webhook.reviews import ReviewServer

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster import Manifest, Witness, eventually
+from tests.cluster import Manifest, Witness, eventually
 from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.cluster.requests import ask
 from tradewind.cli.errors import CliError

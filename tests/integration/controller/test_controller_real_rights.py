@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cluster import Witness
+from tests.cluster import Witness
 from tradewind.controller.controller import Controller
 from tradewind.controller.settings import Settings
 from tradewind.kube.client import KubeClient

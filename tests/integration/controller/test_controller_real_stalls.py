@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Witness, eventually
 from localkube.ports import free_ports
+from tests.cluster import Witness, eventually
 
 LEASE = 4.0
 SECONDS = 120.0

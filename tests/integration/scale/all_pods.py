@@ -8,7 +8,7 @@ from typing import Any
 import kubernetes
 import urllib3
 
-from cluster import Witness
+from tests.cluster import Witness
 
 Try = tuple[str, str, str, str, str]
 """(namespace, run, task, index, try)"""

@@ -8,7 +8,7 @@ from typing import Any
 import kubernetes
 import yaml
 
-from cluster import GROUP, Witness
+from tests.cluster import GROUP, Witness
 from tradewind.api.shards import Shard
 
 SYSTEM = "tradewind-system"

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from all_pods import AllPods
-from controller_process import ControllerProcess
-from shard_users import SYSTEM, ShardUsers
 
-from cluster import CLUSTER, GROUP, REPOSITORY, VERSION, Kubectl, Manifest, Witness, eventually
 from localkube import Cluster
+from tests.cluster import CLUSTER, GROUP, REPOSITORY, VERSION, Kubectl, Manifest, Witness, eventually
+from tests.e2e.controller_process import ControllerProcess
+from tests.integration.scale.all_pods import AllPods
+from tests.integration.scale.shard_users import SYSTEM, ShardUsers
 from tradewind.api.shards import Shard, bucket_of
 
 API_VERSION = f"{GROUP}/{VERSION}"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from bad_backfills import bad_backfills
+from tests.bad_backfills import bad_backfills
 from tradewind.api.backfill import BACKFILL_CRD, Backfill
 from tradewind.api.crd import crd
 from tradewind.api.dag import DagSpec

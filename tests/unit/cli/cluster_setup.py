@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from commandline import Cli, Result
-from fake_cluster import FakeCluster
+
+from tests.unit.cli.commandline import Cli, Result
+from tests.unit.cli.fake_cluster import FakeCluster
 
 
 @dataclass

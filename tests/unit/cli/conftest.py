@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_setup import Setup, kubeconfig
-from commandline import Cli, DagFile
-from fake_cluster import FakeCluster, served
+
+from tests.unit.cli.cluster_setup import Setup, kubeconfig
+from tests.unit.cli.commandline import Cli, DagFile
+from tests.unit.cli.fake_cluster import FakeCluster, served
 
 
 @pytest.fixture

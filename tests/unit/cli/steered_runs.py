@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from fake_cluster import FakeCluster
-
+from tests.unit.cli.fake_cluster import FakeCluster
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
 from tradewind.api.run_request import RunRequest

@@ -5,9 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from commandline import EXAMPLES, ROOT, Cli
 
-from bad_backfills import bad_backfills
+from tests.bad_backfills import bad_backfills
+from tests.unit.cli.commandline import EXAMPLES, ROOT, Cli
 from tradewind.api import backfill
 
 pytestmark = pytest.mark.unit

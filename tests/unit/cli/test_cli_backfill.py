@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_setup import Setup
-from commandline import Cli, DagFile
 
-from bad_backfills import bad_backfills
+from tests.bad_backfills import bad_backfills
+from tests.unit.cli.cluster_setup import Setup
+from tests.unit.cli.commandline import Cli, DagFile
 
 pytestmark = pytest.mark.unit
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_setup import Setup, kubeconfig
-from commandline import Cli
+
+from tests.unit.cli.cluster_setup import Setup, kubeconfig
+from tests.unit.cli.commandline import Cli
 
 pytestmark = pytest.mark.unit
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-from commandline import Cli, DagFile
+
+from tests.unit.cli.commandline import Cli, DagFile
 
 pytestmark = pytest.mark.unit
 

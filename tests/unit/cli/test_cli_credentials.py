@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_setup import Setup
-from commandline import PROGRAM, Cli
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from fake_cluster import FakeCluster, served
 
+from tests.unit.cli.cluster_setup import Setup
+from tests.unit.cli.commandline import PROGRAM, Cli
+from tests.unit.cli.fake_cluster import FakeCluster, served
 from tradewind.controller.webhook import certificates
 from tradewind.controller.webhook.certificates import Bundle, make_bundle
 from tradewind.kube import tls

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_setup import Setup
-from commandline import Cli, DagFile
+
+from tests.unit.cli.cluster_setup import Setup
+from tests.unit.cli.commandline import Cli, DagFile
 
 pytestmark = pytest.mark.unit
 

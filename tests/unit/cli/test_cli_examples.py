@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from commandline import EXAMPLES, Cli
+
+from tests.unit.cli.commandline import EXAMPLES, Cli
 
 pytestmark = pytest.mark.unit
 

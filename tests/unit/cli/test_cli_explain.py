@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cluster_setup import Setup
-from steered_runs import add_run
 
+from tests.unit.cli.cluster_setup import Setup
+from tests.unit.cli.steered_runs import add_run
 from tradewind.api.times import format_time
 
 pytestmark = pytest.mark.unit

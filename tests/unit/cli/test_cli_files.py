@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import EXAMPLES, Cli, DagFile
 
+from tests.unit.cli.commandline import EXAMPLES, Cli, DagFile
 from tradewind.cli.main import OTHER_NAMES, SECTIONS
 
 pytestmark = pytest.mark.unit

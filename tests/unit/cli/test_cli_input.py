@@ -8,7 +8,8 @@ import sys
 from typing import Any
 
 import pytest
-from commandline import EXAMPLES, PROGRAM, Cli, DagFile
+
+from tests.unit.cli.commandline import EXAMPLES, PROGRAM, Cli, DagFile
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,8 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from commandline import PROGRAM, Cli, DagFile
+
+from tests.unit.cli.commandline import PROGRAM, Cli, DagFile
 
 pytestmark = pytest.mark.unit
 

@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 import pytest
-from cluster_setup import Setup
-from commandline import PROGRAM
+
+from tests.unit.cli.cluster_setup import Setup
+from tests.unit.cli.commandline import PROGRAM
 
 pytestmark = pytest.mark.unit
 

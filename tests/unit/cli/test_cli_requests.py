@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_setup import Setup
-from commandline import Result
-from steered_runs import REVISION, add_run, controller_of
+
+from tests.unit.cli.cluster_setup import Setup
+from tests.unit.cli.commandline import Result
+from tests.unit.cli.steered_runs import REVISION, add_run, controller_of
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from commandline import EXAMPLES, Cli, DagFile
+
+from tests.unit.cli.commandline import EXAMPLES, Cli, DagFile
 
 pytestmark = pytest.mark.unit
 

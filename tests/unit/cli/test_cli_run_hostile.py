@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from commandline import PROGRAM, Cli, DagFile
+
+from tests.unit.cli.commandline import PROGRAM, Cli, DagFile
 
 pytestmark = pytest.mark.unit
 

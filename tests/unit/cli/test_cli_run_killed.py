@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from commandline import Cli, DagFile, survivors
+
+from tests.unit.cli.commandline import Cli, DagFile, survivors
 
 pytestmark = pytest.mark.unit
 
@@ -84,7 +85,7 @@ def test_the_whole_group_is_killed(cli: Cli, dag_file: DagFile, marker: str) -> 
 
 
 def cli_command() -> list[str]:
-    from commandline import PROGRAM
+    from tests.unit.cli.commandline import PROGRAM
 
     return [PROGRAM]
 

@@ -6,7 +6,8 @@ import uuid
 from pathlib import Path
 
 import pytest
-from commandline import EXAMPLES, Cli, DagFile, survivors
+
+from tests.unit.cli.commandline import EXAMPLES, Cli, DagFile, survivors
 
 pytestmark = pytest.mark.unit
 

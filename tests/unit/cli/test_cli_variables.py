@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import Cli, DagFile
+
+from tests.unit.cli.commandline import Cli, DagFile
 
 pytestmark = pytest.mark.unit
 

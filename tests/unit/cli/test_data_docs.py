@@ -4,7 +4,8 @@ import re
 import shlex
 
 import pytest
-from commandline import ROOT, Cli
+
+from tests.unit.cli.commandline import ROOT, Cli
 
 pytestmark = pytest.mark.unit
 

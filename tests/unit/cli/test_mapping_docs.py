@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from commandline import ROOT, Cli
 
+from tests.unit.cli.commandline import ROOT, Cli
 from tradewind.api.mapping import MAX_MAP_LENGTH
 from tradewind.api.resolve import DEFAULT_MAX_MAP_LENGTH
 from tradewind.engine.rules.outcome import OUTPUT_BUDGET

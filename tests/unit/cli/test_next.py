@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from commandline import EXAMPLES, Cli, DagFile
+
+from tests.unit.cli.commandline import EXAMPLES, Cli, DagFile
 
 pytestmark = pytest.mark.unit
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_setup import Setup
-from commandline import EXAMPLES, ROOT, Cli
-from steered_runs import add_run, controller_of
 
+from tests.unit.cli.cluster_setup import Setup
+from tests.unit.cli.commandline import EXAMPLES, ROOT, Cli
+from tests.unit.cli.steered_runs import add_run, controller_of
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests.audit import REQUESTS_BUDGET
 

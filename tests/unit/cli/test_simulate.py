@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import EXAMPLES, Cli, DagFile
-from test_cli_input import in_terminal
+
+from tests.unit.cli.commandline import EXAMPLES, Cli, DagFile
+from tests.unit.cli.test_cli_input import in_terminal
 
 pytestmark = pytest.mark.unit
 

@@ -5,7 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from commandline import EXAMPLES, ROOT, Cli
+
+from tests.unit.cli.commandline import EXAMPLES, ROOT, Cli
 
 pytestmark = pytest.mark.unit
 

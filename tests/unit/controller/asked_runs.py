@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from memory_cluster import Json, MemoryCluster
+from tests.unit.controller.memory_cluster import Json, MemoryCluster
 
 TWO = [
     {"name": "load", "image": "busybox", "args": ["load"]},

@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.controller.dags import dags
 from tradewind.controller.pods import tries
 from tradewind.controller.runs import requests, status_pace, status_writer

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from apiserver import ApiServer, MemoryClient, Request, Response
-from apiserver.kinds import ALL, place_of
+from tests.apiserver import ApiServer, MemoryClient, Request, Response
+from tests.apiserver.kinds import ALL, place_of
 from tradewind.api import names
 from tradewind.controller.controller import Controller
 from tradewind.controller.settings import Settings

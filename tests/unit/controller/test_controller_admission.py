@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from memory_cluster import Json, MemoryCluster
 
+from tests.unit.controller.memory_cluster import Json, MemoryCluster
 from tradewind.api import names
 from tradewind.api.revision import content_hash
 from tradewind.api.shards import bucket_of

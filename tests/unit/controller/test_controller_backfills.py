@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from memory_cluster import Json, MemoryCluster
 
+from tests.unit.controller.memory_cluster import Json, MemoryCluster
 from tradewind.controller.backfills import worker
 from tradewind.kube.errors import ApiError, Unreachable
 

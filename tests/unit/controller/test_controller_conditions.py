@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.controller.runs import requests
 
 pytestmark = pytest.mark.unit

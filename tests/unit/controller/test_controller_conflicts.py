@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from memory_cluster import Json, MemoryCluster, Unreachable
+
+from tests.unit.controller.memory_cluster import Json, MemoryCluster, Unreachable
 
 pytestmark = pytest.mark.unit
 

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 import pytest
-from memory_cluster import Json, MemoryCluster
 
+from tests.unit.controller.memory_cluster import Json, MemoryCluster
 from tradewind.aio import background
 from tradewind.controller.dags import dags
 

@@ -1,7 +1,8 @@
 """The data interval of a manual run: what it says, else what its Dag's schedule says when it begins."""
 
 import pytest
-from memory_cluster import Json, MemoryCluster
+
+from tests.unit.controller.memory_cluster import Json, MemoryCluster
 
 pytestmark = pytest.mark.unit
 

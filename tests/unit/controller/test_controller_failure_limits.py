@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from memory_cluster import ApiError, Json, MemoryCluster, Unreachable, nothing
-from terms import part_of_term
 
+from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster, Unreachable, nothing
+from tests.unit.controller.terms import part_of_term
 from tradewind.api import names
 from tradewind.cache.resources import DagObject
 from tradewind.controller.dags import dags, failure_limits

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from apiserver import ApiServer, MemoryClient, Request, Response
-from apiserver.kinds import LEASES, PODS
+from tests.apiserver import ApiServer, MemoryClient, Request, Response
+from tests.apiserver.kinds import LEASES, PODS
 from tradewind.controller.process import finalizers
 from tradewind.controller.process.finalizers import StillRunning, delete_leases, release, stop_controllers
 from tradewind.kube.errors import ApiError

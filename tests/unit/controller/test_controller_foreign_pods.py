@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import ObjectMeta

@@ -1,7 +1,8 @@
 """A run whose status somebody has edited waits and says why; all others go on."""
 
 import pytest
-from memory_cluster import MemoryCluster
+
+from tests.unit.controller.memory_cluster import MemoryCluster
 
 pytestmark = pytest.mark.unit
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from memory_cluster import MemoryCluster
 
-from apiserver import Request
+from tests.apiserver import Request
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.controller import controller as controller_module
 from tradewind.controller.process import endpoints
 from tradewind.kube.backoff import Backoff

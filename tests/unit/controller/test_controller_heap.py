@@ -9,8 +9,8 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.controller.process.heap import spare_what_stays
 from tradewind.engine.run.state import RunState
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from memory_cluster import ApiError, Json, MemoryCluster, Request
-from terms import part_of_term
 
+from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster, Request
+from tests.unit.controller.terms import part_of_term
 from tradewind.aio import background
 from tradewind.api.shards import ONLY_SHARD
 from tradewind.controller.dags.history import History

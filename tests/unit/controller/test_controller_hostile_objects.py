@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memory_cluster import Json, MemoryCluster
 
-from apiserver import Request
+from tests.apiserver import Request
+from tests.unit.controller.memory_cluster import Json, MemoryCluster
 
 pytestmark = pytest.mark.unit
 

@@ -6,8 +6,8 @@ import threading
 from typing import Any
 
 import pytest
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.controller.runs import requests
 from tradewind.controller.runs.requests import IN_ONE_GO
 

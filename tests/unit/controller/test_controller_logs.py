@@ -7,8 +7,8 @@ import logging
 import re
 
 import pytest
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.controller import logs
 from tradewind.controller.runs import requests
 

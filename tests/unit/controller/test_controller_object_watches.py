@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from memory_cluster import MemoryCluster
 
-from apiserver import Request
+from tests.apiserver import Request
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.cache import object_watches
 from tradewind.cache.object_watches import ALONE, ObjectWatches, Seen
 from tradewind.kube.errors import ApiError

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
 
+from tests.unit.controller.kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
 from tradewind.cache.observation import has_stopped, is_over, observe, run_uid_of, try_of
 from tradewind.cache.resources import PodObject
 from tradewind.engine.run.tries import HeldBy, TryEvent, TryKey, TryReport

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from memory_cluster import Json, MemoryCluster, nothing
 
-from apiserver import Request
+from tests.apiserver import Request
+from tests.unit.controller.memory_cluster import Json, MemoryCluster, nothing
 from tradewind.controller.runs import previous_runs
 from tradewind.engine.past_index import PastIndex
 from tradewind.kube.errors import ApiError, Unreachable

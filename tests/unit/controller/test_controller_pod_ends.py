@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
-from memory_cluster import Json, MemoryCluster, is_ended
 
+from tests.unit.controller.kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
+from tests.unit.controller.memory_cluster import Json, MemoryCluster, is_ended
 from tradewind.cache.resources import PodObject
 from tradewind.controller.pods import ends, leftovers
 from tradewind.controller.pods.ends import PodEnds, has_begun, sidecars_run

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from memory_cluster import ApiError, Json, MemoryCluster, nothing
 
+from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster, nothing
 from tradewind.controller.pods import pools
 
 pytestmark = pytest.mark.unit

@@ -7,9 +7,9 @@ import logging
 from typing import Any
 
 import pytest
-from memory_cluster import MemoryCluster
-from terms import part_of_term
 
+from tests.unit.controller.memory_cluster import MemoryCluster
+from tests.unit.controller.terms import part_of_term
 from tradewind.controller.pods import tries
 from tradewind.controller.pods.tries import Tries
 from tradewind.engine.run.tries import TryEvent, TryKey, TryReport

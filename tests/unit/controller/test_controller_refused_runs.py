@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from memory_cluster import Json, MemoryCluster, nothing
 
+from tests.unit.controller.memory_cluster import Json, MemoryCluster, nothing
 from tradewind.kube.errors import ApiError, Unreachable
 
 pytestmark = pytest.mark.unit

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from asked_runs import TWO, counts, end, failed_run, pods, reasons, running_run, task
-from memory_cluster import ApiError, Json, MemoryCluster, Unreachable, is_ended, nothing
 
+from tests.unit.controller.asked_runs import TWO, counts, end, failed_run, pods, reasons, running_run, task
+from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster, Unreachable, is_ended, nothing
 from tradewind.api.validation import Problem
 from tradewind.cache.resources import DagRunObject
 from tradewind.controller.pods import tries

@@ -1,8 +1,9 @@
 """What is asked of runs that have not begun, or that are suspended."""
 
 import pytest
-from asked_runs import TWO, counts, end, failed_run, pods, running_run, task
-from memory_cluster import ApiError, Json, MemoryCluster
+
+from tests.unit.controller.asked_runs import TWO, counts, end, failed_run, pods, running_run, task
+from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster
 
 pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("quick_requests")]
 

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from memory_cluster import ApiError, MemoryCluster
-from terms import part_of_term
 
-from apiserver import Request
+from tests.apiserver import Request
+from tests.unit.controller.memory_cluster import ApiError, MemoryCluster
+from tests.unit.controller.terms import part_of_term
 from tradewind.aio.background import Background
 from tradewind.cache.resources import PodObject
 from tradewind.controller.pods import retention

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from memory_cluster import Json, MemoryCluster
 
+from tests.unit.controller.memory_cluster import Json, MemoryCluster
 from tradewind.api.dag import DagSpec
 from tradewind.api.revision import content_hash, run_fields
 from tradewind.controller.dags import checks, revisions

@@ -1,8 +1,8 @@
 """Messages of container runtimes, down to what matters."""
 
 import pytest
-from kubelet_pods import pod, terminated
 
+from tests.unit.controller.kubelet_pods import pod, terminated
 from tradewind.cache.observation import observe
 from tradewind.cache.runtime_errors import in_short
 

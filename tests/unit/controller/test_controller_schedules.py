@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from memory_cluster import ApiError, Json, MemoryCluster, nothing
 
-from apiserver import ControllerManager
+from tests.apiserver import ControllerManager
+from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster, nothing
 from tradewind.aio import background
 from tradewind.controller.dags import dags, entry
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from memory_cluster import ApiError, MemoryCluster
 
-from apiserver import Request
+from tests.apiserver import Request
+from tests.unit.controller.memory_cluster import ApiError, MemoryCluster
 from tradewind.controller.dags import dags
 from tradewind.kube.backoff import Backoff
 

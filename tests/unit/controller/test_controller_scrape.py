@@ -8,8 +8,8 @@ from socket import socket
 
 import aiohttp
 import pytest
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.controller import mirror
 from tradewind.controller.process import endpoints
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from memory_cluster import Json, MemoryCluster
 
-from apiserver import Request
+from tests.apiserver import Request
+from tests.unit.controller.memory_cluster import Json, MemoryCluster
 from tradewind.api.shards import Shard, bucket_of
 from tradewind.cache.cluster import Cluster
 from tradewind.controller.dags import dags

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from terms import part_of_term
 
+from tests.unit.controller.terms import part_of_term
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
 from tradewind.api.variables import Variables

@@ -3,8 +3,8 @@
 from itertools import pairwise
 
 import pytest
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.controller.runs import status_writer
 from tradewind.controller.runs.status_pace import (
     CLOSEST,

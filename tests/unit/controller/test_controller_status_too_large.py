@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from memory_cluster import ApiError, Json, MemoryCluster, is_ended
+
+from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster, is_ended
 
 pytestmark = pytest.mark.unit
 

@@ -6,8 +6,8 @@ import asyncio
 import time
 
 import pytest
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.cache.observation import is_over
 from tradewind.controller import controller as controller_module
 

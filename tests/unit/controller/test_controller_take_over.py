@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.aio import background
 from tradewind.aio.background import Background
 from tradewind.controller import leader

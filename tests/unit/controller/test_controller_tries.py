@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from memory_cluster import Json, MemoryCluster
-from terms import part_of_term
 
+from tests.unit.controller.memory_cluster import Json, MemoryCluster
+from tests.unit.controller.terms import part_of_term
 from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import resolve
 from tradewind.cache.resources import PodObject

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memory_cluster import MemoryCluster
 
+from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.aio.off_loop import in_thread
 from tradewind.aio.turns import Turns
 from tradewind.controller.pods import tries

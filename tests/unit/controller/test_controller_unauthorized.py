@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from memory_cluster import ApiError, Json, MemoryCluster
+
+from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster
 
 pytestmark = pytest.mark.unit
 

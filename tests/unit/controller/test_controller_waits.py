@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from memory_cluster import Json, MemoryCluster
 
-from apiserver import Request
+from tests.apiserver import Request
+from tests.unit.controller.memory_cluster import Json, MemoryCluster
 from tradewind.controller import leader as leading
 from tradewind.controller.waits.kinds import Kinds, NoSuchKind
 from tradewind.controller.waits.objects import condition_of, value_at

@@ -6,8 +6,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from engine_world import World
-
+from tests.unit.engine.engine_world import World
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.resolve import ResolvedDag
 from tradewind.api.run_request import RunRequest

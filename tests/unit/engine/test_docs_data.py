@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from engine_world import World, run_info, task
 
+from tests.unit.engine.engine_world import World, run_info, task
 from tradewind.api import templates
 from tradewind.api.connections import connection_prefix
 from tradewind.api.templates import MAX_RENDERED, TOP_LEVEL, references, render

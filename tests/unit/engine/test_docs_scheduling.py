@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from engine_world import World
 
+from tests.unit.engine.engine_world import World
 from tradewind.api import resolve as defaults
 from tradewind.api.pool import DEFAULT_POOL_SLOTS
 from tradewind.api.validation import validate_dag, validate_pool

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import brute_force_timetable as brute_force
 import pytest
 
+from tests.unit.engine import brute_force_timetable as brute_force
 from tradewind.api.backfill import MAX_TICKS, BackfillSpec, BackfillTimetable
 from tradewind.api.dag import DagSpec
 from tradewind.api.names import run_name

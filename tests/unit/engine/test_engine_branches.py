@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from engine_world import World, task
 
+from tests.unit.engine.engine_world import World, task
 from tradewind.engine.status.run_status import run_status
 
 pytestmark = pytest.mark.unit

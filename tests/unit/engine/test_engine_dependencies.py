@@ -4,8 +4,8 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from engine_world import World, dag, task
 
+from tests.unit.engine.engine_world import World, dag, task
 from tradewind.engine.run.graph import Graph
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from engine_world import START
 
+from tests.unit.engine.engine_world import START
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests.audit import REQUESTS_BUDGET, with_record
 from tradewind.engine.rules.branches import _short as short_value
@@ -26,7 +26,7 @@ def whole(function: Callable[[str], str]) -> Callable[[str], bool]:
 
 
 def output_fits(text: str) -> bool:
-    from engine_world import dag, task
+    from tests.unit.engine.engine_world import dag, task
 
     report = TryReport("a", 1, TryEvent.ENDED, exit_code=0, output=text)
     return judge(dag(task("a")).tasks[0], report, None).state == "Succeeded"

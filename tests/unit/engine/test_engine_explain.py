@@ -1,8 +1,8 @@
 """explain: whatever keeps a task is said, with the rule that does."""
 
 import pytest
-from engine_world import World, task
 
+from tests.unit.engine.engine_world import World, task
 from tradewind.engine.status.explain import explain
 
 pytestmark = pytest.mark.unit

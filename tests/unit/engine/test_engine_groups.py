@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from engine_world import World, task
 
+from tests.unit.engine.engine_world import World, task
 from tradewind.engine.rules.rendering import render_task
 from tradewind.engine.run.states import TaskState
 

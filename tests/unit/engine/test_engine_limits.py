@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from engine_world import START, World, dag, run_info, task
 
+from tests.unit.engine.engine_world import START, World, dag, run_info, task
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.status.run_status import run_status
 

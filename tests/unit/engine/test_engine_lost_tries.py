@@ -1,8 +1,8 @@
 """A try that is lost to its surroundings is made again without using up a try, as often as onLost says."""
 
 import pytest
-from engine_world import START, World, task
 
+from tests.unit.engine.engine_world import START, World, task
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from engine_world import START, World, run_info, task
 
+from tests.unit.engine.engine_world import START, World, run_info, task
 from tradewind.engine.rules.rendering import template_values
 from tradewind.engine.run.known_tries import has_result
 from tradewind.engine.run.states import TaskState

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
-from engine_world import World, run_info, task
 
+from tests.unit.engine.engine_world import World, run_info, task
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.slots import Slots

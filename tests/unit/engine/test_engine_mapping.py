@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from engine_world import World, run_info, task
 
+from tests.unit.engine.engine_world import World, run_info, task
 from tradewind.api.templates import TemplateError
 from tradewind.engine.rules.rendering import render_task, template_values
 from tradewind.engine.run.states import TaskState

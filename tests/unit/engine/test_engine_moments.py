@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from engine_world import START, World, run_info, task
 
+from tests.unit.engine.engine_world import START, World, run_info, task
 from tradewind.api.times import format_time
 from tradewind.engine.rules.moments import believable
 from tradewind.engine.run.states import TaskState

@@ -4,8 +4,8 @@ import json
 
 import orjson
 import pytest
-from engine_world import World, task
 
+from tests.unit.engine.engine_world import World, task
 from tradewind.engine.rules.outcome import MAX_OUTPUT_BYTES, OUTPUT_BUDGET
 from tradewind.engine.run.states import TaskState
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from engine_world import START, World, dag, run_info, task
 
+from tests.unit.engine.engine_world import START, World, dag, run_info, task
 from tradewind.api.resolve import ResolvedDag
 from tradewind.engine.past_index import ActiveRun, Follow, PastIndex
 from tradewind.engine.rules.previous_runs import PastRun

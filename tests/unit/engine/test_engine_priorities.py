@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from engine_world import START, World, run_info, task
 
+from tests.unit.engine.engine_world import START, World, run_info, task
 from tradewind.engine.run.graph import Graph
 
 pytestmark = pytest.mark.unit

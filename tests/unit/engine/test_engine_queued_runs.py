@@ -9,10 +9,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from engine_world import START as NOW
-from engine_world import World, run_info, task
-from engine_world import dag as resolved
 
+from tests.unit.engine.engine_world import START as NOW
+from tests.unit.engine.engine_world import World, run_info, task
+from tests.unit.engine.engine_world import dag as resolved
 from tradewind.engine import scheduler
 from tradewind.engine.run.graph import Graph
 from tradewind.engine.run.slots import Slots

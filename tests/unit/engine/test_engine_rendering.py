@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from engine_world import START, World, run_info, task
 
+from tests.unit.engine.engine_world import START, World, run_info, task
 from tradewind.api.variables import Variables
 from tradewind.engine.rules.rendering import RenderedTask, TemplateError, facts_of_try, render_task, template_values
 from tradewind.engine.run.run_info import PreviousRuns

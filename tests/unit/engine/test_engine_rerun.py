@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from asked import ask, decide, play, refused
-from engine_world import World, dag, task
 
+from tests.unit.engine.asked import ask, decide, play, refused
+from tests.unit.engine.engine_world import World, dag, task
 from tradewind.engine.run.known_tries import has_result
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport

@@ -1,9 +1,9 @@
 """Rerun of mapped tasks and of single instances of them."""
 
 import pytest
-from asked import ask, decide, play, refused
-from engine_world import World, task
 
+from tests.unit.engine.asked import ask, decide, play, refused
+from tests.unit.engine.engine_world import World, task
 from tradewind.engine.run.states import TaskState
 
 pytestmark = pytest.mark.unit

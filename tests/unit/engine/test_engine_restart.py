@@ -6,8 +6,8 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from engine_world import START, World, dag, run_info, task
 
+from tests.unit.engine.engine_world import START, World, dag, run_info, task
 from tradewind.engine.run import known_tries
 from tradewind.engine.run.known_tries import has_result
 from tradewind.engine.run.slots import Slots

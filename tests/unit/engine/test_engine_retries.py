@@ -4,8 +4,8 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from engine_world import START, World, task
 
+from tests.unit.engine.engine_world import START, World, task
 from tradewind.api.resolve import RetryPolicy
 from tradewind.engine.rules.retries import retry_delay
 from tradewind.engine.run.states import TaskState

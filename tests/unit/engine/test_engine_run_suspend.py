@@ -1,8 +1,8 @@
 """spec.suspend of a run: what runs goes on, nothing starts."""
 
 import pytest
-from engine_world import START, World, run_info, task
 
+from tests.unit.engine.engine_world import START, World, run_info, task
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.status.run_status import run_status

@@ -4,8 +4,8 @@ import time
 from datetime import datetime, timedelta
 
 import pytest
-from engine_world import START, World, dag, run_info, task
 
+from tests.unit.engine.engine_world import START, World, dag, run_info, task
 from tradewind.engine.run.slot_queue import SlotQueue
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.tries import TryEvent, TryReport

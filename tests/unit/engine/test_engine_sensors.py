@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from asked import ask
-from engine_world import START, World, task
 
+from tests.unit.engine.asked import ask
+from tests.unit.engine.engine_world import START, World, task
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
 

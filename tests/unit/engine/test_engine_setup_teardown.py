@@ -1,7 +1,8 @@
 """setup and teardown, and how they count for the end of a run."""
 
 import pytest
-from engine_world import World, task
+
+from tests.unit.engine.engine_world import World, task
 
 pytestmark = pytest.mark.unit
 

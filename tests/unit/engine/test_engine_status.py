@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import orjson
 import pytest
-from engine_world import START, World, run_info, task
 
+from tests.unit.engine.engine_world import START, World, run_info, task
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.times import format_time, parse_time
 from tradewind.engine.run.json_size import shorten

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from engine_world import START, World, run_info, task
 
+from tests.unit.engine.engine_world import START, World, run_info, task
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.status.check import UnusableStatus, check_status
 from tradewind.engine.status.restore import load

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from asked import ask
-from engine_world import START, World, task
 
+from tests.unit.engine.asked import ask
+from tests.unit.engine.engine_world import START, World, task
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests import Version, apply_request

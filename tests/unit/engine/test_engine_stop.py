@@ -1,9 +1,9 @@
 """Stop: what is under way ends, the rest is skipped."""
 
 import pytest
-from asked import ask, decide, play, refused
-from engine_world import World, task
 
+from tests.unit.engine.asked import ask, decide, play, refused
+from tests.unit.engine.engine_world import World, task
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent

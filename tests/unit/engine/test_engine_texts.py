@@ -1,8 +1,8 @@
 """Texts that are too long: a message of ours is cut at its end, a log at its beginning."""
 
 import pytest
-from engine_world import World, task
 
+from tests.unit.engine.engine_world import World, task
 from tradewind.engine.rules.outcome import WHY_LIMIT
 from tradewind.engine.run.texts import head, tail
 

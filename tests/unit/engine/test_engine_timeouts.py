@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from engine_world import START, World, run_info, task
 
+from tests.unit.engine.engine_world import START, World, run_info, task
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
 from tradewind.engine.status.explain import explain

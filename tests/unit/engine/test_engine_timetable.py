@@ -5,8 +5,8 @@ from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from brute_force_timetable import ticks as brute_force
 
+from tests.unit.engine.brute_force_timetable import ticks as brute_force
 from tradewind.api.cron import cron_expression
 from tradewind.api.dag import DagSpec
 from tradewind.engine.timetables import CronTimetable, timetable_of

@@ -6,8 +6,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from brute_force_timetable import ticks as brute_force
 
+from tests.unit.engine.brute_force_timetable import ticks as brute_force
 from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
 from tradewind.engine.schedule.due import Due, due_ticks, first_moment, max_active_runs, upcoming

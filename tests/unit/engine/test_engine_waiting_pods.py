@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from engine_world import START, World, task
 
+from tests.unit.engine.engine_world import START, World, task
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import HeldBy
 from tradewind.engine.scheduler import START_AGAIN

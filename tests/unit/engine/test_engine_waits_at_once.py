@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from engine_world import START as NOW
-from engine_world import dag, run_info, task
 
+from tests.unit.engine.engine_world import START as NOW
+from tests.unit.engine.engine_world import dag, run_info, task
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.run.tries import TryEvent, TryReport

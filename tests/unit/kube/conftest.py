@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from fake_apiserver import FakeApiServer, serving
-from virtual_time import HastyClock, VirtualClock
 
+from tests.unit.kube.fake_apiserver import FakeApiServer, serving
+from tests.unit.kube.virtual_time import HastyClock, VirtualClock
 from tradewind.kube.client import KubeClient
 from tradewind.kube.config import Connection
 from tradewind.kube.credentials import StaticCredentials

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
-from certificates import self_signed
-from fake_apiserver import FakeApiServer, failure
-from virtual_time import VirtualClock
 
+from tests.unit.kube.certificates import self_signed
+from tests.unit.kube.fake_apiserver import FakeApiServer, failure
+from tests.unit.kube.virtual_time import VirtualClock
 from tradewind.kube.client import KubeClient
 from tradewind.kube.config import Connection, find_connection
 from tradewind.kube.credentials import FileCredentials, StaticCredentials

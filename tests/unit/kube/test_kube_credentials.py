@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
-from certificates import self_signed
 
+from tests.unit.kube.certificates import self_signed
 from tradewind.controller.webhook.certificates import Bundle, make_bundle
 from tradewind.kube import client as client_module
 from tradewind.kube.client import KubeClient

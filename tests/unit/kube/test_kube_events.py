@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from memory_client import ScriptedClient
-from virtual_time import VirtualClock, settle
 
+from tests.unit.kube.memory_client import ScriptedClient
+from tests.unit.kube.virtual_time import VirtualClock, settle
 from tradewind.kube.errors import ApiError
 from tradewind.kube.events import EventRecorder, Regarding
 from tradewind.kube.writer import Writer

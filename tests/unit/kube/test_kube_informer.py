@@ -11,9 +11,9 @@ import msgspec
 import orjson
 import pytest
 from aiohttp import web
-from fake_apiserver import FakeApiServer, failure, status
-from virtual_time import HastyClock
 
+from tests.unit.kube.fake_apiserver import FakeApiServer, failure, status
+from tests.unit.kube.virtual_time import HastyClock
 from tradewind.kube import informer
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError

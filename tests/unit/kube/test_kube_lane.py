@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from apiserver import ApiServer, MemoryClient, Request, Response
+from tests.apiserver import ApiServer, MemoryClient, Request, Response
 from tradewind.kube.client import KubeClient
 from tradewind.kube.lane import AT_ONCE, Lane
 from tradewind.kube.resources import PODS

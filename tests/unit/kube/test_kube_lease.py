@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from memory_client import LeaseClient
-from virtual_time import SkewedClock, VirtualClock
 
+from tests.unit.kube.memory_client import LeaseClient
+from tests.unit.kube.virtual_time import SkewedClock, VirtualClock
 from tradewind.kube.errors import ApiError, Unreachable
 from tradewind.kube.lease import LeaderElection, NotLeader
 

@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from memory_client import LeaseClient
-from test_kube_lease import Candidate
-from virtual_time import VirtualClock
 
+from tests.unit.kube.memory_client import LeaseClient
+from tests.unit.kube.test_kube_lease import Candidate
+from tests.unit.kube.virtual_time import VirtualClock
 from tradewind.api.shards import Shard, shard_of_lease
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
 from tradewind.kube.lease import LeaderElection

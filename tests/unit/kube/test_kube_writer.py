@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from memory_client import ScriptedClient
-from virtual_time import VirtualClock, settle
 
+from tests.unit.kube.memory_client import ScriptedClient
+from tests.unit.kube.virtual_time import VirtualClock, settle
 from tradewind.kube import writes
 from tradewind.kube.errors import ApiError, Unreachable
 from tradewind.kube.resources import CONFIGMAPS, PODS

@@ -1,0 +1,1 @@
+"""CRDs and the webhook on a real API server."""

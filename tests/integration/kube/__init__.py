@@ -1,0 +1,1 @@
+"""tradewind.kube on a real API server."""

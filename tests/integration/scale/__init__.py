@@ -1,0 +1,1 @@
+"""Shards of the controller on a real API server."""

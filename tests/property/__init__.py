@@ -1,0 +1,1 @@
+"""Tests with random inputs and orders, by hypothesis."""

@@ -1,0 +1,1 @@
+"""Tests without a cluster, in folders named as the packages that they test."""
