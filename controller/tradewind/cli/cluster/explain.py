@@ -7,7 +7,7 @@ import click
 
 from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.client import Cluster, cluster_options
-from tradewind.cli.cluster.run_versions import dag_of_run, version_of
+from tradewind.cli.cluster.run_revision import dag_of_run, version_of
 from tradewind.cli.errors import CliError
 from tradewind.cli.output import Format, output_option, print_data, print_table, printable
 from tradewind.engine.run.slots import Slots

@@ -2,8 +2,12 @@
 
 import click
 
-from tradewind.cli.cluster.backfill_create import create
-from tradewind.cli.cluster.backfills import delete, list_backfills, pause, resume, status
+from tradewind.cli.cluster.backfill.create import create
+from tradewind.cli.cluster.backfill.delete import delete
+from tradewind.cli.cluster.backfill.list import list_backfills
+from tradewind.cli.cluster.backfill.pause import pause
+from tradewind.cli.cluster.backfill.resume import resume
+from tradewind.cli.cluster.backfill.status import status
 
 EXAMPLES = """\b
 Examples:

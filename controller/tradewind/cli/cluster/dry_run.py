@@ -10,14 +10,14 @@ from tradewind.api.names import revision_name
 from tradewind.api.run_request import RunRequest
 from tradewind.api.validation import summary
 from tradewind.api.validation.params import check_params
-from tradewind.cli.cluster.run_versions import RunDag, version_of
+from tradewind.cli.cluster.run_revision import RunDag, version_of
 from tradewind.cli.colours import paint
 from tradewind.cli.output import Format, print_data, print_table
 from tradewind.engine.requests import Change, Decision, Version, apply_request, refuse
 from tradewind.engine.run.index_set import IndexSet
 
 
-def foresee(run: dict[str, Any], request: RunRequest, dag: RunDag, now: RunDag | None, output: Format) -> bool:
+def preview(run: dict[str, Any], request: RunRequest, dag: RunDag, now: RunDag | None, output: Format) -> bool:
     """Print what a request would change; whether it would be carried out. `now` is the Dag as it is now, where the
     request asks for that."""
     decision = _decide(run, request, dag, now)

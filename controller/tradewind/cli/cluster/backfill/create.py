@@ -16,7 +16,7 @@ from tradewind.api.times import format_time, parse_time
 from tradewind.api.validation import Problem, validate_backfill
 from tradewind.api.validation.shape import parse
 from tradewind.cli.cluster import completions
-from tradewind.cli.cluster.backfills import follow_backfill, summary
+from tradewind.cli.cluster.backfill.progress import follow_backfill, summary
 from tradewind.cli.cluster.client import Cluster, lazy_cluster_options
 from tradewind.cli.dag_files import read_dag_files
 from tradewind.cli.errors import EXIT_FAILED, CliError

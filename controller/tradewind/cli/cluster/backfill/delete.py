@@ -1,0 +1,15 @@
+"""`tradewind backfill delete`."""
+
+import click
+
+from tradewind.cli.cluster import completions
+from tradewind.cli.cluster.client import Cluster, cluster_options
+
+
+@click.command()
+@click.argument("backfill", shell_complete=completions.backfills)
+@cluster_options
+def delete(cluster: Cluster, backfill: str) -> None:
+    """Stop a Backfill and forget it: its runs that have started go on."""
+    cluster.delete("Backfill", backfill)
+    click.echo(f"{backfill} is deleted; its runs that have started go on")

@@ -1,0 +1,52 @@
+"""The progress of a Backfill, in lines."""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+from tradewind.cli.cluster.client import Cluster
+from tradewind.cli.colours import PHASES, paint
+from tradewind.cli.errors import EXIT_FAILED
+from tradewind.cli.output import printable
+
+_POLL_SECONDS = 0.5
+
+
+def follow_backfill(cluster: Cluster, name: str, *, quiet: bool = False) -> dict[str, Any]:
+    """Wait for the end of a Backfill, and say what changes on the way. The finished Backfill is returned."""
+    said = ""
+    try:
+        while True:
+            found = cluster.get("Backfill", name)
+            state = found.get("status") or {}
+            if state.get("phase") in ("Succeeded", "Failed"):
+                return found
+            text = _progress(state)
+            if not quiet and text != said:
+                click.echo(f"{datetime.now():%H:%M:%S}  {text}", err=True)
+            said = text
+            time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        hint = f"see `tradewind backfill status {name} -n {cluster.namespace}`"
+        click.echo(f"\nthe Backfill goes on; {hint}", err=True)
+        raise click.exceptions.Exit(EXIT_FAILED) from None
+
+
+def summary(backfill: Mapping[str, Any]) -> str:
+    """How far a Backfill is, or how it ended, in a line."""
+    state = backfill.get("status") or {}
+    phase = str(state.get("phase") or "Pending")
+    message = f": {printable(state['message'])}" if state.get("message") else ""
+    return f"{paint(phase, PHASES.get(phase))}{message}"
+
+
+def _progress(state: Mapping[str, Any]) -> str:
+    phase = str(state.get("phase") or "Pending")
+    shown = paint(f"{phase:8}", PHASES.get(phase), err=True)
+    if "done" not in state:
+        return f"{shown}  {printable(state.get('message') or '')}".rstrip()
+    failed = f", {state['failed']} failed" if state.get("failed") else ""
+    return f"{shown}  {state['done']} done, {state.get('active', 0)} going on{failed}"

@@ -1,0 +1,15 @@
+"""`tradewind backfill resume`."""
+
+import click
+
+from tradewind.cli.cluster import completions
+from tradewind.cli.cluster.client import Cluster, cluster_options
+
+
+@click.command()
+@click.argument("backfill", shell_complete=completions.backfills)
+@cluster_options
+def resume(cluster: Cluster, backfill: str) -> None:
+    """Let a paused Backfill make runs again."""
+    cluster.patch("Backfill", backfill, {"spec": {"suspend": False}})
+    click.echo(f"{backfill} goes on")

@@ -1,0 +1,28 @@
+"""`tradewind resume`: the counterpart of `tradewind pause`."""
+
+import click
+
+from tradewind.cli.cluster import completions
+from tradewind.cli.cluster.client import Cluster, cluster_options
+from tradewind.cli.cluster.suspend import has_finished, kind_of, set_suspend
+
+
+@click.command()
+@click.argument("target", metavar="DAG|dagrun/RUN", shell_complete=completions.dags_and_runs)
+@cluster_options
+def resume(cluster: Cluster, target: str) -> None:
+    """Let a paused Dag run by its schedule again, or a paused run go on.
+
+    The `catchup` of a Dag decides about the runs that were missed.
+    """
+    kind, name = kind_of(target)
+    # Taken out, not set to false: as if nobody had ever paused it.
+    found = set_suspend(cluster, kind, name, "resume", suspend=None)
+    if kind == "Dag" and (found["spec"].get("schedule") or found["spec"].get("schedules")):
+        click.echo(f"{name} runs by its schedule again")
+    elif kind == "Dag":
+        click.echo(f"{name} is not paused any more; it has no schedule, so it runs when it is triggered")
+    elif has_finished(found):
+        click.echo(f"{name} is not paused any more; it has ended")
+    else:
+        click.echo(f"{name} goes on")
