@@ -16,6 +16,7 @@ from typing import Any
 
 import minijinja
 
+from tradewind.api.template_filters import FILTERS, check_literals, from_json, to_base64
 from tradewind.api.template_tags import QUOTED, TagError, check_size, tags
 
 MAX_RENDERED = 128 * 1024
@@ -27,6 +28,8 @@ _LITTLE = 1_500_000
 _NO_FUEL = "engine ran out of fuel: too many steps, or too much in each; make it simpler, or the values smaller"
 _UNIQUE_WORK = 200_000
 """Items that the filter `unique` looks at in one rendering: it is the slowest of all for what fuel it takes."""
+_PARSED = 512 * 1024
+"""Characters that the filter `fromjson` reads in one rendering."""
 _REMEMBERED = 4096
 """Characters of a template up to which it is remembered that it has been checked."""
 _STATEMENTS = {"if", "elif", "else", "endif", "for", "endfor"}
@@ -35,8 +38,11 @@ _FILTERS = frozenset(
         *("abs", "bool", "capitalize", "count", "d", "default", "dictsort", "first", "float", "int", "items", "join"),
         *("keys", "last", "length", "list", "lower", "max", "min", "replace", "reverse", "round", "sort", "split"),
         *("string", "sum", "title", "tojson", "trim", "unique", "upper", "values"),
+        *FILTERS,
     }
 )
+_ALIASES = frozenset({"count", "d"})
+"""Other names of `length` and `default`."""
 
 _EASY = re.compile(r"[\w\s.'\"\[\]-]*")
 _STRING = re.compile(QUOTED, re.DOTALL)
@@ -50,7 +56,7 @@ _PARTIAL_VARIABLE = re.compile(r"(?<![\w.])vars\b(?!" + _ONE_NAME + _ONE_NAME + 
 _CONSTANTS = re.compile(r"\[[\s'\d.,-]*\]")
 """A list that has nothing of the values in it."""
 _IN = re.compile(r"\bin\b")
-_LISTS = frozenset({"items", "keys", "list", "reverse", "sort", "split", "unique", "values"})
+_LISTS = frozenset({"fromjson", "items", "keys", "list", "reverse", "sort", "split", "unique", "values"})
 _AS_TEXT, _LIST_AS_TEXT = 2, 10
 """Characters that one may become where a list is written as text: one with a backslash, or a list of its own."""
 _LITTLE_GROWTH = 8
@@ -61,7 +67,9 @@ TOP_LEVEL = {
     "logicalDate": "the moment the run is for, RFC 3339",
     "ds": "the logical date as YYYY-MM-DD, in the Dag's time zone",
     "ts": "the logical date and time, RFC 3339, in the Dag's time zone",
-    "dataInterval": "start and end of the data interval, RFC 3339",
+    "dsNodash": "the same as YYYYMMDD",
+    "tsNodash": "the same as YYYYMMDDTHHMMSS",
+    "dataInterval": "start and end of the data interval, RFC 3339; startDs and endDs, its days in the Dag's time zone",
     "prevLogicalDate": "the logical date of the run before, RFC 3339",
     "prevDataIntervalStartSuccess": "start of the data interval of the last run that succeeded, RFC 3339",
     "prevDataIntervalEndSuccess": "end of the data interval of the last run that succeeded, RFC 3339",
@@ -131,10 +139,10 @@ def _values(value: object) -> list[Any]:
 class _Work:
     """What one rendering has done so far."""
 
-    __slots__ = ("printed", "unique")
+    __slots__ = ("parsed", "printed", "unique")
 
     def __init__(self) -> None:
-        self.printed = self.unique = 0
+        self.printed = self.unique = self.parsed = 0
 
 
 _work: ContextVar[_Work] = ContextVar("_work")
@@ -151,6 +159,19 @@ def _unique(value: Iterable[object]) -> list[Any]:
     for item in items:
         seen.setdefault(item.lower() if isinstance(item, str) else f"{type(item).__name__} {item!r}", item)
     return list(seen.values())
+
+
+def _to_base64(value: object) -> str:
+    return _bounded(to_base64(value))
+
+
+def _from_json(value: object) -> Any:
+    text = str(value)
+    work = _work.get()
+    work.parsed += len(text)
+    if work.parsed > _PARSED:
+        raise ValueError(f"fromjson: more than {_PARSED} characters in all")
+    return from_json(text)
 
 
 def _printed(value: object) -> object:
@@ -177,6 +198,9 @@ def _environment() -> minijinja.Environment:
         finalizer=_printed,
     )
     filters: dict[str, Callable[..., Any]] = {
+        **FILTERS,
+        "fromjson": _from_json,
+        "b64encode": _to_base64,
         "replace": _replace,
         "join": _join,
         "tojson": _tojson,
@@ -332,8 +356,13 @@ def _check_now(text: str) -> None:
             raise TemplateError("`vars` must be followed by a ConfigMap and a key, as in `vars.settings.region`")
         for name in _FILTER.findall(bare):
             if name not in _FILTERS:
-                raise TemplateError(f"filter {name!r} is unknown; there are {', '.join(sorted(_FILTERS))}")
+                known = ", ".join(sorted(_FILTERS - _ALIASES))
+                raise TemplateError(f"filter {name!r} is unknown; there are {known}")
         _check_calls(bare)
+        try:
+            check_literals(tag.expression)
+        except ValueError as error:
+            raise TemplateError(str(error)) from error
 
 
 _check_short = lru_cache(maxsize=16384)(_check_now)

@@ -59,7 +59,12 @@ def values() -> dict[str, object]:
     made.run.variables = lambda: variables
     found = template_values(made.run, made.run["report"].task, 2)
     found |= {
-        "dataInterval": {"start": "2026-01-30T05:00:00Z", "end": "2026-01-31T05:00:00Z"},
+        "dataInterval": {
+            "start": "2026-01-30T05:00:00Z",
+            "end": "2026-01-31T05:00:00Z",
+            "startDs": "2026-01-30",
+            "endDs": "2026-01-31",
+        },
         "item": "paris",
         "index": 1,
     }

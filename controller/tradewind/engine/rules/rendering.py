@@ -79,13 +79,24 @@ def _run_values(run: RunState) -> dict[str, Any]:
     zone = ZoneInfo(run.dag.spec.time_zone or "UTC")
     try:
         local = info.logical_date.astimezone(zone)
+        start_ds, end_ds = (
+            moment.astimezone(zone).date().isoformat() for moment in (info.interval_start, info.interval_end)
+        )
     except OverflowError as error:
         raise TemplateError(f"the logical date is too far from now for the time zone {zone}") from error
+    ds, ts = local.date().isoformat(), local.isoformat(timespec="seconds")
     return {
         "logicalDate": format_time(info.logical_date),
-        "ds": local.strftime("%Y-%m-%d"),
-        "ts": local.isoformat(timespec="seconds"),
-        "dataInterval": {"start": format_time(info.interval_start), "end": format_time(info.interval_end)},
+        "ds": ds,
+        "ts": ts,
+        "dsNodash": ds.replace("-", ""),
+        "tsNodash": ts[:19].replace("-", "").replace(":", ""),
+        "dataInterval": {
+            "start": format_time(info.interval_start),
+            "end": format_time(info.interval_end),
+            "startDs": start_ds,
+            "endDs": end_ds,
+        },
         "params": dict(info.params),
         "run": {"name": info.name, "type": info.type},
         "dag": {"name": info.dag, "namespace": info.namespace},
