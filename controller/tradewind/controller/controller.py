@@ -200,7 +200,13 @@ class Controller:
     def _started_leading(self) -> None:
         self._term_number = self.election.term
         self.leader = Leader(
-            self._settings, self._client, self.writer, self.cluster, self.recorder, self.metrics, self._clock
+            self._client,
+            self.writer,
+            self.cluster,
+            self.recorder,
+            self.metrics,
+            self._clock,
+            parallelism=self._settings.parallelism,
         )
         self._term = asyncio.get_running_loop().create_task(self.leader.lead(), name="lead")
         self._term.add_done_callback(self._term_ended)

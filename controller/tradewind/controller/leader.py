@@ -34,7 +34,6 @@ from tradewind.controller.runs.previous_runs import Past
 from tradewind.controller.runs.requests import Requests
 from tradewind.controller.runs.runs import Runs
 from tradewind.controller.runs.versions import RunVersions
-from tradewind.controller.settings import Settings
 from tradewind.controller.term import Term
 from tradewind.controller.waits import Waits
 from tradewind.engine.past_index import PastIndex
@@ -81,13 +80,14 @@ class Leader:
 
     def __init__(
         self,
-        settings: Settings,
         client: KubeClient,
         writer: Writer,
         cluster: Cluster,
         recorder: EventRecorder,
         metrics: Metrics,
         clock: Clock,
+        *,
+        parallelism: int,
     ) -> None:
         self._cluster, self._recorder, self._metrics, self._clock = cluster, recorder, metrics, clock
         self.last_step = clock.monotonic()
@@ -96,7 +96,7 @@ class Leader:
         self._background = Background(metrics.loop_failures.inc)
         self._ready = False
         past = PastIndex()
-        self.scheduler = Scheduler(settings.parallelism, past=past, waits_at_once=WAITS_AT_ONCE)
+        self.scheduler = Scheduler(parallelism, past=past, waits_at_once=WAITS_AT_ONCE)
         term = Term(
             client=client,
             writer=writer,
@@ -115,7 +115,7 @@ class Leader:
         self.history = History(
             term,
             self.revisions,
-            scopes=settings.scopes,
+            scopes=[scope.namespace for scope in cluster.scopes],
             revisions_in_use=lambda dag: self.dags.revisions_in_use(dag),
         )
         self.dags = Dags(

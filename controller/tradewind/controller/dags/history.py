@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ class History:
         term: Term,
         revisions: Revisions,
         *,
-        scopes: tuple[str | None, ...],
+        scopes: Sequence[str | None],
         revisions_in_use: Callable[[Key], set[str | None]],
     ) -> None:
         """`revisions_in_use` of a Dag are those that it or a run of it has, and may be not written yet."""

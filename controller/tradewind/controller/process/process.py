@@ -25,7 +25,7 @@ from tradewind.controller.process.watchdog import Watchdog
 from tradewind.controller.settings import Settings
 from tradewind.controller.webhook.admission import Admission
 from tradewind.controller.webhook.reviews import ReviewServer
-from tradewind.controller.webhook.tls import PROVIDED_CERTIFICATE, shown_certificate
+from tradewind.controller.webhook.tls import PROVIDED_CERTIFICATE, own_certificate, provided_certificate
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.resources import CUSTOMRESOURCEDEFINITIONS
@@ -78,7 +78,7 @@ async def run(settings: Settings) -> None:
         tls = None
         if settings.webhook_port:
             try:
-                tls = await shown_certificate(settings, client, stack)
+                tls = await _certificate(settings, client, stack)
             except OSError as error:
                 raise CannotStart(f"cannot use the webhook's certificate: {error}") from error
         process = _Process(settings, client, tls)
@@ -93,6 +93,19 @@ async def run(settings: Settings) -> None:
         )
     if process.failure is not None:
         raise process.failure
+
+
+async def _certificate(settings: Settings, client: KubeClient, stack: AsyncExitStack) -> ssl.SSLContext:
+    if settings.webhook_certificates == "provided":
+        return await provided_certificate(stack)
+    return await own_certificate(
+        client,
+        stack,
+        namespace=settings.pod_namespace,
+        secret=settings.webhook_secret,
+        service=settings.webhook_service,
+        configuration=settings.webhook_configuration,
+    )
 
 
 class _Process:

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tradewind.controller.settings import Settings
 from tradewind.controller.webhook.certificates import CHECK_EVERY, CertificateKeeper
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import KubeError
@@ -37,29 +36,37 @@ class Shown:
             self._pair = certificate, key
 
 
-async def shown_certificate(settings: Settings, client: KubeClient, stack: AsyncExitStack) -> ssl.SSLContext:
-    """The context of the webhook's server, kept up to date until the stack is closed. Raises KubeError and OSError."""
+async def own_certificate(
+    client: KubeClient, stack: AsyncExitStack, *, namespace: str, secret: str, service: str, configuration: str
+) -> ssl.SSLContext:
+    """The context of a server with a certificate that the controller makes, renewed until the stack is closed. Raises
+    KubeError and OSError."""
     shown = Shown()
-    if settings.webhook_certificates == "self":
-        keeper = CertificateKeeper(
-            client,
-            namespace=settings.pod_namespace,
-            secret=settings.webhook_secret,
-            service=settings.webhook_service,
-            configuration=settings.webhook_configuration,
-            show=shown.show,
-        )
-        refresh, first, pause = keeper.refresh, _FIRST_CHECK, CHECK_EVERY
-    else:
+    keeper = CertificateKeeper(
+        client, namespace=namespace, secret=secret, service=service, configuration=configuration, show=shown.show
+    )
+    await _keep_shown(keeper.refresh, _FIRST_CHECK, CHECK_EVERY, stack)
+    return shown.context
 
-        async def refresh() -> None:
-            shown.show(*((PROVIDED_CERTIFICATE / name).read_bytes() for name in ("tls.crt", "tls.key")))
 
-        first = pause = LOOK_EVERY
+async def provided_certificate(stack: AsyncExitStack) -> ssl.SSLContext:
+    """The context of a server with the certificate in a mounted Secret, read again until the stack is closed. Raises
+    OSError."""
+    shown = Shown()
+
+    async def refresh() -> None:
+        shown.show(*((PROVIDED_CERTIFICATE / name).read_bytes() for name in ("tls.crt", "tls.key")))
+
+    await _keep_shown(refresh, LOOK_EVERY, LOOK_EVERY, stack)
+    return shown.context
+
+
+async def _keep_shown(
+    refresh: Callable[[], Awaitable[None]], first: float, pause: float, stack: AsyncExitStack
+) -> None:
     await refresh()
     task = asyncio.create_task(_keep_fresh(refresh, first, pause), name="certificates")
     stack.push_async_callback(_end, task)
-    return shown.context
 
 
 async def _keep_fresh(refresh: Callable[[], Awaitable[None]], first: float, pause: float) -> None:
