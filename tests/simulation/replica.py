@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.simulation.loop import OWNER, Owner, VirtualLoop
 from tests.simulation.network import Network, SimulatedClient
-from tradewind.controller.controller import Controller
-from tradewind.controller.settings import Settings
+from tradewind.controller.process.controller import Controller
+from tradewind.controller.process.settings import Settings
 
 RESTART_AFTER = 2.0
 PROBE_EVERY = 10.0

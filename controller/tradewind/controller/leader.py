@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from tradewind import logs
 from tradewind.aio.background import Background
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
 from tradewind.api.times import parse_time
@@ -19,13 +20,12 @@ from tradewind.cache.ended_runs import ended_run
 from tradewind.cache.object_watches import OPEN, ObjectWatches
 from tradewind.cache.observation import observe
 from tradewind.cache.resources import DagRunObject, PodObject, regarding
-from tradewind.controller import logs
 from tradewind.controller.backfills import Backfills
 from tradewind.controller.dags.dags import Dags
 from tradewind.controller.dags.history import History
 from tradewind.controller.dags.revisions import Revisions
-from tradewind.controller.metrics import Metrics
-from tradewind.controller.mirror import Counted
+from tradewind.controller.metrics.collector import Counted
+from tradewind.controller.metrics.instrumentation import Metrics
 from tradewind.controller.pods.leftovers import Leftovers
 from tradewind.controller.pods.pools import PoolStatuses
 from tradewind.controller.pods.retention import Retention

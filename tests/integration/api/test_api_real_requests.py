@@ -12,8 +12,8 @@ import pytest
 
 from tests.cluster import GROUP, VERSION, Manifest, Witness, moment
 from tradewind.cache.resources import DAGRUNS
-from tradewind.controller.controller import Controller
-from tradewind.controller.settings import Settings
+from tradewind.controller.process.controller import Controller
+from tradewind.controller.process.settings import Settings
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError
 from tradewind.kube.writer import Writer

@@ -10,8 +10,7 @@ import signal
 import sys
 import time
 
-from tradewind.controller import controller
-from tradewind.controller.process import process
+from tradewind.controller.process import controller, process
 from tradewind.kube.working_on import working_on
 
 

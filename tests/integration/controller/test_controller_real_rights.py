@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster import Witness
-from tradewind.controller.controller import Controller
-from tradewind.controller.settings import Settings
+from tradewind.controller.process.controller import Controller
+from tradewind.controller.process.settings import Settings
 from tradewind.kube.client import KubeClient
 from tradewind.kube.config import load_kubeconfig
 from tradewind.kube.credentials import StaticCredentials

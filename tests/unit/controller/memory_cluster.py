@@ -15,8 +15,8 @@ import orjson
 from tests.apiserver import ApiServer, MemoryClient, Request, Response
 from tests.apiserver.kinds import ALL, place_of
 from tradewind.api import names
-from tradewind.controller.controller import Controller
-from tradewind.controller.settings import Settings
+from tradewind.controller.process.controller import Controller
+from tradewind.controller.process.settings import Settings
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.errors import ApiError, Unreachable
 

@@ -9,7 +9,7 @@ import pytest
 from tradewind.api.crd import KINDS
 from tradewind.api.templates import TemplateError, render
 from tradewind.api.validation import validate_dag
-from tradewind.controller.metrics import Metrics
+from tradewind.controller.metrics.instrumentation import Metrics
 from tradewind.kube.working_on import working_on
 
 pytestmark = pytest.mark.unit

@@ -15,7 +15,7 @@ import pytest
 
 from tests.apiserver import Request
 from tests.unit.controller.memory_cluster import MemoryCluster
-from tradewind.controller import controller as controller_module
+from tradewind.controller.process import controller as controller_module
 from tradewind.controller.process import endpoints
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.errors import Unreachable

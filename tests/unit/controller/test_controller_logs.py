@@ -9,7 +9,7 @@ import re
 import pytest
 
 from tests.unit.controller.memory_cluster import MemoryCluster
-from tradewind.controller import logs
+from tradewind import logs
 from tradewind.controller.runs import requests
 
 pytestmark = pytest.mark.unit

@@ -10,14 +10,14 @@ import aiohttp
 import pytest
 
 from tests.unit.controller.memory_cluster import MemoryCluster
-from tradewind.controller import mirror
+from tradewind.controller.metrics import collector
 from tradewind.controller.process import endpoints
 
 pytestmark = pytest.mark.unit
 
 
 async def test_a_page_packed_or_not(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror, "SLICE", 0.0)  # other things happen between any two steps of a snapshot
+    monkeypatch.setattr(collector, "SLICE", 0.0)  # other things happen between any two steps of a snapshot
     with socket() as found:
         found.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{found.getsockname()[1]}/metrics"

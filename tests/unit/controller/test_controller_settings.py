@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tradewind.controller import logs
+from tradewind import logs
 from tradewind.controller.process import process
 from tradewind.controller.process.process import main_command
-from tradewind.controller.settings import Settings, default_identity, ended_identities
+from tradewind.controller.process.settings import Settings, default_identity, ended_identities
 
 pytestmark = pytest.mark.unit
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tradewind.controller.metrics import Metrics
+from tradewind.controller.metrics.instrumentation import Metrics
 from tradewind.controller.process import watchdog as watchdog_module
 from tradewind.controller.process.side_thread import ElectionThread, SideThread, ThreadEnded
 from tradewind.controller.process.watchdog import Watchdog

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.cache.observation import is_over
-from tradewind.controller import controller as controller_module
+from tradewind.controller.process import controller as controller_module
 
 pytestmark = pytest.mark.unit
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
+from tradewind import logs
 from tradewind.aio.off_loop import off_loop
 from tradewind.api import API_VERSION, names
 from tradewind.api.backfill import UNFINISHED_PHASES, BackfillSpec, BackfillTimetable
@@ -20,7 +21,6 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.times import format_time, parse_time
 from tradewind.api.validation import summary, validate_backfill
 from tradewind.cache.resources import BackfillObject, DagObject, owner_reference, regarding
-from tradewind.controller import logs
 from tradewind.controller.backfills.interruptions import Gone, Outdated, Refused, Waits
 from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns

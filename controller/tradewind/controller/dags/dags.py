@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from tradewind import logs
 from tradewind.api import names
 from tradewind.api.conditions import with_times
 from tradewind.api.schedule import schedule_text
 from tradewind.api.times import format_exactly, format_time, parse_time
 from tradewind.api.validation import summary
 from tradewind.cache.resources import DAGS, DagObject, regarding
-from tradewind.controller import logs
 from tradewind.controller.dags.checks import Checked, DagChecks
 from tradewind.controller.dags.entry import Entry, Trouble, accepted, identity, identity_of, scheduled, without_times
 from tradewind.controller.dags.failure_limits import FailureLimits, limit_of

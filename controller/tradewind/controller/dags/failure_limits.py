@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from tradewind import logs
 from tradewind.cache.resources import DAGS, DagObject, regarding
-from tradewind.controller import logs
 from tradewind.controller.term import Term
 from tradewind.engine.schedule.consecutive_failures import TOO_MANY_FAILED_RUNS, FailureStreak, streak_in_status
 from tradewind.engine.schedule.ended_run import EndedRun

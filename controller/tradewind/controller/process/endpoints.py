@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from tradewind.controller.controller import Controller
+from tradewind.controller.process.controller import Controller
 
 SNAPSHOT_WITHIN = 2.0
 """Seconds after which metrics go out with the state that was known before: the loop is busy."""

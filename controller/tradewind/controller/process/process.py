@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 import click
 import kopf
 
+from tradewind import logs
 from tradewind.api import GROUP
 from tradewind.api.crd import KINDS, SCHEMA_REVISION, SCHEMA_REVISION_ANNOTATION
-from tradewind.controller import logs
-from tradewind.controller.controller import Controller
 from tradewind.controller.process import endpoints
+from tradewind.controller.process.controller import Controller
 from tradewind.controller.process.heap import spare_what_stays
+from tradewind.controller.process.settings import Settings
 from tradewind.controller.process.side_thread import ElectionThread, SideThread
 from tradewind.controller.process.watchdog import Watchdog
-from tradewind.controller.settings import Settings
 from tradewind.controller.webhook.admission import Admission
 from tradewind.controller.webhook.reviews import ReviewServer
 from tradewind.controller.webhook.tls import PROVIDED_CERTIFICATE, own_certificate, provided_certificate

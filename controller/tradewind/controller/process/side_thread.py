@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from tradewind.controller.controller import ElectionHost
+from tradewind.controller.process.controller import ElectionHost
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import KubeError
 from tradewind.kube.lease import LeaderElection

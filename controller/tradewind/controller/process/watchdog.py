@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from tradewind.controller.metrics import Metrics
+from tradewind.controller.metrics.instrumentation import Metrics
 from tradewind.kube.working_on import current, take_slowest, working_on
 
 log = logging.getLogger(__name__)

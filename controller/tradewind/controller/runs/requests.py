@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from tradewind import logs
 from tradewind.aio.off_loop import off_loop
 from tradewind.api.conditions import with_times
 from tradewind.api.dagrun import DagRunSpec, DagRunStatus
@@ -30,7 +31,6 @@ from tradewind.api.validation.params import check_params
 from tradewind.api.validation.shape import parse
 from tradewind.cache.ended_runs import ended_run
 from tradewind.cache.resources import DAGRUNS, DagRunObject, regarding
-from tradewind.controller import logs
 from tradewind.controller.dags.revisions import Revision
 from tradewind.controller.runs.events import RunEvents
 from tradewind.controller.runs.record import Record

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from tradewind import logs
 from tradewind.api import names
 from tradewind.api.conditions import with_times
 from tradewind.api.times import format_time
 from tradewind.api.validation import Problem, summary
 from tradewind.cache.ended_runs import ended_run
 from tradewind.cache.resources import DAGRUNS, DagRunObject, owner_reference, regarding
-from tradewind.controller import logs
 from tradewind.controller.runs.events import RunEvents
 from tradewind.controller.runs.versions import Waiting
 from tradewind.controller.term import Term

@@ -9,9 +9,9 @@ from tradewind.api import names
 from tradewind.cache.cluster import Cluster
 from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.controller.leader import Leader
-from tradewind.controller.metrics import Metrics
-from tradewind.controller.mirror import Mirror
-from tradewind.controller.settings import Settings, default_identity, ended_identities
+from tradewind.controller.metrics.collector import Mirror
+from tradewind.controller.metrics.instrumentation import Metrics
+from tradewind.controller.process.settings import Settings, default_identity, ended_identities
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import BOOT_CLOCK, SYSTEM_CLOCK, Clock
 from tradewind.kube.events import EventRecorder
