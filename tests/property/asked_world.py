@@ -7,7 +7,7 @@ from typing import Any
 from tests.property.small_cluster import World, report, require
 from tradewind.api.run_request import RunRequest
 from tradewind.engine.requests import Decision, Version, apply_request, is_known
-from tradewind.engine.run.known_tries import is_over
+from tradewind.engine.run.known_tries import is_obsolete
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
@@ -76,7 +76,7 @@ class AskedWorld(World):
     def _end_pods(self, name: str, run: RunState) -> None:
         """The Pods of tries that nobody waits for are deleted; their last words may still come."""
         for (of, key), pod in self.pods.items():
-            if of == name and not pod.over and is_over(run, key):
+            if of == name and not pod.over and is_obsolete(run, key):
                 pod.event = TryEvent.LOST
                 self.mail.append((name, report(key, TryEvent.LOST, reason="PodDeleted")))
 

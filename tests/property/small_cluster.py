@@ -16,7 +16,7 @@ from tests.property.scenarios import NOT_YET, START, Case, Scenario, logical_dat
 from tradewind.api.dagrun import DagRunStatus
 from tradewind.engine.rules.rendering import template_values
 from tradewind.engine.run.index_set import IndexSet
-from tradewind.engine.run.known_tries import is_news
+from tradewind.engine.run.known_tries import is_unrecorded
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
@@ -103,7 +103,7 @@ class Controller:
             if run.finished:
                 continue
             reports = [pod.report() for key, pod in world.pods.items() if key[0] == name]
-            if not run.started_at and any(is_news(run, each.key) for each in reports):
+            if not run.started_at and any(is_unrecorded(run, each.key) for each in reports):
                 run_lifecycle.begin(run, world.now)
             for each in reports:
                 try_lifecycle.report(run, each, world.now)

@@ -28,7 +28,7 @@ DagKey = tuple[str, str]
 """(namespace, Dag name)"""
 RunKey = tuple[str, str]
 """(namespace, run name)"""
-NOT_KNOWN = "waits to hear of the previous run"
+NOT_KNOWN = "waiting for the state of the previous run"
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,12 +308,12 @@ def test_pods_of_a_time_when_the_task_was_not_mapped_say_nothing_of_it() -> None
     now_mapped = dag(task("a", forEach={"items": [1]}), task("b", "a"))
     mapped = RunState(run_info("r2"), now_mapped, world.scheduler.slots)
     for old in (TryReport("a", 1, TryEvent.ENDED, exit_code=0), TryReport("b", 1, TryEvent.ENDED, index=0)):
-        assert not known_tries.is_news(mapped, old.key)
-        assert known_tries.is_over(mapped, old.key)
+        assert not known_tries.is_unrecorded(mapped, old.key)
+        assert known_tries.is_obsolete(mapped, old.key)
         assert has_result(mapped, old.key)
         try_lifecycle.report(mapped, old, world.now)
         assert not mapped.early
-    assert known_tries.is_news(mapped, TryKey("a", 0, 1))
+    assert known_tries.is_unrecorded(mapped, TryKey("a", 0, 1))
 
 
 def test_reports_on_unknown_tasks_and_runs_are_ignored() -> None:

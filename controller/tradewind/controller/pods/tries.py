@@ -406,7 +406,7 @@ def _is_stray(run: RunState, pod: PodObject) -> bool:
     identity = try_of(pod)
     if identity is None or pod.metadata.deletion_timestamp is not None or is_over(pod):
         return False
-    return known_tries.is_over(run, identity)
+    return known_tries.is_obsolete(run, identity)
 
 
 def _why_stray(run: RunState, pod: PodObject) -> str:

@@ -36,7 +36,7 @@ def catch_up(state: RunState, reports: Iterable[TryReport], now: datetime) -> No
     """Let a run know what its Pods say."""
     reports = list(reports)
     if not state.started_at:
-        news = [report for report in reports if known_tries.is_news(state, report.key)]
+        news = [report for report in reports if known_tries.is_unrecorded(state, report.key)]
         if news:
             # A Pod of a try that status does not tell of is there, so it had started: that was never written.
             run_lifecycle.begin(state, min(now, *(report.created_at or now for report in news)))

@@ -1,7 +1,7 @@
-"""branch and shortCircuit: which tasks the output of another says are not to run.
+"""branch and shortCircuit: the tasks that are skipped because of another task's output.
 
-Nothing of it is kept but that output, which is in status: so a decision holds after a restart and after a rerun of the
-tasks behind it.
+The output in status is the only record of a decision, so a decision still holds after a restart and after a rerun of
+the downstream tasks.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from tradewind.engine.run.task_node import TaskNode
 
 
 def skipped_by(run: RunState, node: TaskNode, index: int | None) -> Outcome | None:
-    """The end of an instance that a branch or a short circuit has passed over, or None."""
+    """The outcome of an instance that a branch or a short circuit skips, or None."""
     if node.task.teardown:
         return None
     for position in run.graph.deciders[node.position]:
@@ -22,8 +22,8 @@ def skipped_by(run: RunState, node: TaskNode, index: int | None) -> Outcome | No
         at = index if decider.mapped and decider.task.mapped_group == node.task.mapped_group else None
         if decider.state_of(at) is not TaskState.SUCCEEDED:
             continue
-        there, output = decider.output_of(at)
-        if not there:
+        has_output, output = decider.output_of(at)
+        if not has_output:
             continue
         if decider.task.short_circuit:
             if output is False:
@@ -34,7 +34,7 @@ def skipped_by(run: RunState, node: TaskNode, index: int | None) -> Outcome | No
 
 
 def not_followed(run: RunState, branch: int, output: Any) -> frozenset[int]:
-    """The tasks right after a branch that are neither chosen nor come after a chosen one."""
+    """The direct downstream tasks of a branch that are neither chosen nor downstream of a chosen task."""
     chosen = _chosen(run, branch, output)
     after = 0
     for position in chosen:
@@ -43,7 +43,7 @@ def not_followed(run: RunState, branch: int, output: Any) -> frozenset[int]:
 
 
 def check_decision(run: RunState, instance: TaskInstance, outcome: Outcome) -> Outcome:
-    """The outcome of a branch or short circuit that succeeded: failed, if its output is no decision."""
+    """The outcome of a branch or short circuit: a success becomes a failure if the output is not a valid decision."""
     task = instance.task
     if outcome.state is not TaskState.SUCCEEDED or not (task.branch or task.short_circuit):
         return outcome
@@ -72,9 +72,9 @@ def _chosen(run: RunState, branch: int, output: Any) -> set[int]:
 
 
 def _named(run: RunState, branch: int, name: Any) -> list[int]:
-    """The tasks right after the branch that a name stands for: a task, or those of a group."""
+    """The direct downstream tasks of a branch that a name stands for: a task, or the tasks of a group."""
     if not isinstance(name, str):
-        return []  # in a status that somebody has edited
+        return []  # possible if a user has edited status
     members = run.dag.groups[name].tasks if name in run.dag.groups else (name,)
     return [other for other in run.graph.downstream[branch] if run.graph.names[other] in members]
 

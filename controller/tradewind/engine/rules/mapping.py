@@ -1,4 +1,4 @@
-"""forEach: what the instances of a mapped task are about."""
+"""forEach: the items of the instances of a mapped task."""
 
 import itertools
 import math
@@ -14,11 +14,11 @@ from tradewind.engine.run.task_node import TaskNode
 
 
 class ForEachError(ValueError):
-    """The items cannot be known; the message says why."""
+    """The items cannot be determined; the message says why."""
 
 
 def for_each_of(run: RunState, task: ResolvedTask) -> ForEach:
-    """The forEach that makes the instances of a mapped task: its own, or that of its group."""
+    """The forEach of a mapped task: its own, or that of its group."""
     found = task.for_each or run.dag.groups[task.mapped_group or ""].for_each
     if found is None:
         raise ValueError(f"task {task.name!r} is not mapped")
@@ -26,14 +26,14 @@ def for_each_of(run: RunState, task: ResolvedTask) -> ForEach:
 
 
 def sources_of(run: RunState, task: ResolvedTask) -> list[TaskNode]:
-    """The tasks whose outputs a mapped task or its group is mapped over."""
+    """The tasks whose outputs have the items of a mapped task or of its group."""
     return [run.node(source.output_task) for source in for_each_of(run, task).sources if source.output_task]
 
 
 def end_without_items(run: RunState, task: ResolvedTask) -> Outcome | None:
-    """The end of a mapped task whose items will never be known, since a task that was to give them did not succeed.
+    """The outcome of a mapped task whose items will never be known, because a source task did not succeed; else None.
 
-    Whatever the trigger rule; of a mapped source it takes what those instances gave that succeeded.
+    The trigger rule does not matter. A mapped source gives the outputs of the instances that succeeded.
     """
     skipped = None
     for source in sources_of(run, task):
@@ -48,9 +48,10 @@ def end_without_items(run: RunState, task: ResolvedTask) -> Outcome | None:
 
 
 def items_of(run: RunState, for_each: ForEach, values: Mapping[str, Any]) -> list[Any]:
-    """The items in the order of their indexes. `values` is what templates see.
+    """The items in the order of their indexes. `values` are the template values.
 
-    Of several sources each item is an object by their names, or a list where they have none. Raises ForEachError.
+    With several sources, each item is an object by the names of the sources, or a list if they have no names. Raises
+    ForEachError.
     """
     lists = [_items(run, source, values) for source in for_each.sources]
     limit = run.dag.max_map_length
@@ -77,9 +78,9 @@ def _items(run: RunState, source: Source, values: Mapping[str, Any]) -> Sequence
 
 def _output(run: RunState, source: Source) -> Sequence[Any]:
     node = run.node(source.output_task or "")
-    there, found = node.output
+    has_output, found = node.output
     label = f"the output of {source.output_task!r}"
-    if not there:
+    if not has_output:
         raise ForEachError(f"{source.output_task!r} has no output to take items from")
     for step in source.output_path:
         if isinstance(found, Mapping) and step in found:
@@ -110,7 +111,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _rendered(item: Any, values: Mapping[str, Any], fuel: int) -> Any:
-    """An item with the templates in its texts filled in. Raises ForEachError."""
+    """An item with its templates rendered. Raises ForEachError."""
     if isinstance(item, str):
         try:
             return render(item, values, fuel)

@@ -1,4 +1,4 @@
-"""What the end of a try means: exit codes, outputs, time limits."""
+"""The result of a try: exit codes, outputs, time limits."""
 
 import json
 import math
@@ -14,18 +14,17 @@ from tradewind.engine.run.tries import StopReason, TryEvent, TryReport
 WHY_LIMIT = 300
 """Characters of a message in an Event."""
 MAX_OUTPUT_BYTES = 4096
-"""Longest termination message that Kubernetes keeps."""
+"""The longest termination message that Kubernetes keeps."""
 OUTPUT_BUDGET = 256 * 1024
-"""Bytes that the outputs of all tasks of a run may have together in status; etcd takes 1.5 MiB."""
+"""Bytes of the outputs of all tasks of a run in status; etcd allows 1.5 MiB for the object."""
 
-
-_NOT_BEGUN = frozenset({"StartError", "ContainerCannotRun"})
-"""Reasons of a container that has said nothing itself."""
+_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+"""Reasons of a container that never ran, so that the message is not its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a try ended. `lost` tries are not the task's fault; `retry` says whether another try makes sense."""
+    """The result of a try. `lost` tries are not the task's fault; `retry` is false if another try cannot help."""
 
     state: TaskState
     reason: str | None = None
@@ -35,18 +34,17 @@ class Outcome:
     lost: bool = False
     retry: bool = True
     log: bool = False
-    """Whether the message is the end of a log, of which the last lines say what went wrong."""
+    """True if the message is the end of a log, whose last lines have the error."""
 
     def why(self) -> str:
-        """The reason and what matters of the message, in one line."""
+        """The reason and the relevant part of the message."""
         cut = tail if self.log else head
         return ": ".join(part for part in (self.reason, cut(self.message or "", WHY_LIMIT)) if part)
 
 
 def as_it_counts(task: ResolvedTask, report: TryReport) -> TryReport:
-    """A container that ended with exit code 0 after its Pod was to go (a drained node, a preemption, somebody's kubectl
-    delete) says only that it heeds SIGTERM, not that it has done its work: it is lost, unless the task says that it
-    then has."""
+    """The report, as Lost if the container exited with 0 after its Pod was deleted (drained node, preemption, kubectl
+    delete). It may only have handled SIGTERM, without finishing its work. successAfterDeletion overrides this."""
     if report.deletion is None or report.exit_code != 0 or task.success_after_deletion:
         return report
     message = "its Pod was being deleted or evicted, and exit code 0 after that does not mean that its work is done"
@@ -54,7 +52,7 @@ def as_it_counts(task: ResolvedTask, report: TryReport) -> TryReport:
 
 
 def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> Outcome:
-    """The outcome of a try that a report says has ended; `stopped` when we had asked for its end."""
+    """The outcome of a try that finished by a report; `stopped` is set if the controller had stopped it."""
     if report.event is TryEvent.REFUSED:
         return Outcome(TaskState.FAILED, report.reason, report.message, retry=report.retry)
     if report.event is TryEvent.ENDED and report.exit_code == 0 and report.reason != "DeadlineExceeded":
@@ -73,12 +71,12 @@ def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> 
         report.reason or "Error",
         report.message or (f"exit code {report.exit_code}" if report.exit_code is not None else None),
         retry=report.retry,
-        log=report.exit_code is not None and report.reason not in _NOT_BEGUN,
+        log=report.exit_code is not None and report.reason not in _NOT_STARTED,
     )
 
 
 def judge_stopped(why: StopReason) -> Outcome:
-    """The outcome of a try that ended since we asked for it."""
+    """The outcome of a try that the controller has stopped."""
     return Outcome(TaskState.FAILED, why.reason, why.message)
 
 
@@ -104,8 +102,8 @@ def _judge_output(text: str | None) -> Outcome:
 
 
 def output_size(output: Any, index: int | None = None) -> int:
-    """Bytes of an output in status; of an instance of a mapped task its index is written too. Raises TypeError as
-    stored_size does."""
+    """Bytes of an output in status, with the key of its index for an instance of a mapped task. Raises TypeError like
+    stored_size."""
     return stored_size(output) + (len(f'"{index}":,') if index is not None else 0)
 
 
@@ -121,7 +119,7 @@ def _float(text: str) -> float:
 
 
 def _integer(text: str) -> int:
-    # The API server takes what does not fit into 64 bits for a float, and so would change it.
+    # The API server reads an integer of more than 64 bits as a float, which changes its value.
     if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
         raise ValueError(f"{_short(text)} does not fit into 64 bits; write it as a string")
     return int(text)

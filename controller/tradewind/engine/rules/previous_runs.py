@@ -1,7 +1,7 @@
-"""dependsOnPast and waitForDownstream: how far the run before this one has come.
+"""dependsOnPast and waitForDownstream: the states of tasks in the previous run.
 
-The run before is that of the same Dag with the latest logical date below this one's, whatever made it; of several of
-the same date the one made last. A run that was refused and so never began is passed over.
+The previous run is the run of the same Dag with the latest earlier logical date, of any type; of several runs with that
+date it is the one created last. Runs that were rejected, and so never started, do not count.
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase, TaskState
 
 RunPlace = tuple[datetime, datetime, str]
-"""(logical date, time it was made, name): the order of the runs of a Dag."""
+"""(logical date, creation time, name): the order of the runs of a Dag."""
 
 PASSES = frozenset({TaskState.SUCCEEDED, TaskState.SKIPPED, TaskState.REMOVED})
-"""States in which a task lets the same task of the next run start."""
+"""States of a task in which the same task of the next run may start."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run that has ended, as far as later ones ask. `states` has one state for all instances of each task."""
+    """The facts about a finished run that later runs need. `states` has one state for all instances of each task."""
 
     uid: str
     place: RunPlace
@@ -35,7 +35,7 @@ class PastRun:
 
     @classmethod
     def of(cls, run: RunState) -> "PastRun":
-        """A run in memory that has ended."""
+        """The facts about a finished run in memory."""
         return cls(
             uid=run.info.uid,
             place=place_of(run.info),
@@ -57,17 +57,17 @@ class PastRun:
 
 
 def place_of(info: RunInfo) -> RunPlace:
-    """Where a run stands among those of its Dag."""
+    """The place of a run among the runs of its Dag."""
     return info.logical_date, info.created_at or info.logical_date, info.name
 
 
 def tasks_before(task: ResolvedTask, direct_downstream: Mapping[str, list[str]]) -> list[str]:
-    """The tasks of the run before that a task with dependsOnPast depends on."""
+    """The tasks of the previous run that a task with dependsOnPast depends on."""
     return [task.name, *(direct_downstream.get(task.name, ()) if task.wait_for_downstream else ())]
 
 
 def state_in(before: RunState | PastRun, task: str) -> TaskState | None:
-    """The state of all instances of a task in an earlier run; None where that run has no such task."""
+    """The state of all instances of a task in an earlier run; None if that run does not have the task."""
     if isinstance(before, PastRun):
         return before.states.get(task)
     position = before.graph.position.get(task)
@@ -75,6 +75,6 @@ def state_in(before: RunState | PastRun, task: str) -> TaskState | None:
 
 
 def waits_message(task: str, run: str, state: TaskState | None) -> str:
-    """What a task waits for, in words."""
+    """The message of a task that waits for a task of the previous run."""
     how_far = "not started" if state in (None, TaskState.NONE) else str(state)
     return f"waits for task {task!r} of the previous run {run!r} ({how_far})"

@@ -1,4 +1,4 @@
-"""What templates see, and a task with its templates filled in."""
+"""The values that templates see, and tasks with rendered templates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _NO_PREVIOUS = ": there was no such run before; say what to use then, as in `pre
 
 @dataclass(frozen=True, slots=True)
 class RenderedTask:
-    """What is really run: `command` None is the image's own entrypoint. `env` has the task's variables, rendered."""
+    """The rendered fields of a task. `command` None means the entrypoint of the image."""
 
     command: list[str] | None
     args: list[str]
@@ -42,7 +42,7 @@ class RenderedTask:
 
 
 def template_values(run: RunState, task: ResolvedTask, number: int, index: int | None = None) -> dict[str, Any]:
-    """The values a template of this try may use: plain JSON data, variables as they are now, and nothing else."""
+    """The values that templates of this try may use: only JSON data, with the current variables."""
     values = {
         **_run_values(run),
         "task": {"name": task.name, "try": number},
@@ -60,7 +60,7 @@ def template_values(run: RunState, task: ResolvedTask, number: int, index: int |
 
 
 def known_items(run: RunState, node: TaskNode) -> list[Any]:
-    """What the instances of a mapped task are about; made out again after a restart, as status does not have it."""
+    """The items of a mapped task; evaluated again after a restart, because status does not have them."""
     if node.items is None:
         try:
             node.items = items_of(run, for_each_of(run, node.task), item_values(run, node.task))
@@ -70,7 +70,7 @@ def known_items(run: RunState, node: TaskNode) -> list[Any]:
 
 
 def item_values(run: RunState, task: ResolvedTask) -> dict[str, Any]:
-    """The values that templates in forEach may use: not variables, which may change while the items may not."""
+    """The values that templates in forEach may use: no variables, because those may change and the items must not."""
     return {**_run_values(run), "task": {"name": task.name}, "tasks": run.outputs}
 
 
@@ -105,36 +105,36 @@ def _run_values(run: RunState) -> dict[str, Any]:
 
 
 def _outputs(run: RunState, task: ResolvedTask, index: int | None) -> dict[str, Any]:
-    """`tasks`: outputs by task; inside a mapped group those of the other tasks of the group at the same index."""
+    """`tasks`: outputs by task; in a mapped group, outputs of the group's other tasks are those of the same index."""
     if index is None or task.mapped_group is None:
         return run.outputs
     outputs = dict(run.outputs)
     for name in run.dag.groups[task.mapped_group].tasks:
         node = run.node(name)
-        there, output = node.output_of(index if node.count else None)
+        has_output, output = node.output_of(index if node.count else None)
         for alias in (name, name.replace("-", "_")):
-            outputs[alias] = {"output": output} if there else {}
+            outputs[alias] = {"output": output} if has_output else {}
     return outputs
 
 
 def render_task(run: RunState, task: ResolvedTask, number: int, index: int | None = None) -> RenderedTask:
-    """Fill in the templates of a task for one try. Raises TemplateError that names the field."""
+    """Render the templates of a task for one try. Raises a TemplateError that names the field."""
     return render_values(task, template_values(run, task, number, index))
 
 
 def render_a_little(task: ResolvedTask, values: Mapping[str, Any]) -> RenderedTask:
-    """The same from `template_values`. Raises OutOfFuel where it would take so long that others would notice."""
+    """Render a task from `template_values` with little fuel. Raises OutOfFuel if it would block the event loop."""
     command, args = argv(task)
     texts = [*(command or ()), *args, *(variable.get("value") or "" for variable in task.env)]
     return render_values(task, values, little_fuel(texts, values))
 
 
 def render_values(task: ResolvedTask, values: Mapping[str, Any], fuel: int = FUEL) -> RenderedTask:
-    """The same with so much fuel for each template."""
+    """Render a task from `template_values` with `fuel` for each template."""
     command, args = argv(task)
     if task.script is None and command is not None:
         command = [_render(text, values, f"command[{place}]", fuel) for place, text in enumerate(command)]
-    # The text of a script comes first among args; its interpreter is no template.
+    # The text of a script is the first of args; its interpreter is not a template.
     rendered = [_render(text, values, _args_field(task, place), fuel) for place, text in enumerate(args)]
     env = []
     for variable in task.env:
@@ -146,14 +146,14 @@ def render_values(task: ResolvedTask, values: Mapping[str, Any], fuel: int = FUE
 
 
 def render_field(run: RunState, task: ResolvedTask, number: int, index: int | None, text: str, field: str) -> str:
-    """Fill in one template of a task. Raises TemplateError that names the field."""
+    """Render one template of a task. Raises a TemplateError that names the field."""
     values = template_values(run, task, number, index)
     return _render(text, values, field, little_fuel([text], values))
 
 
 def _previous(runs: PreviousRuns) -> dict[str, str]:
-    """Undefined, not null, where there is no such run: a template that says nothing about that case fails, instead of
-    asking a database for the date "none"."""
+    """Variables without a run are undefined, not null: a template without a default fails, instead of querying a
+    database for the date "none"."""
     moments = {
         "prevLogicalDate": runs.logical_date,
         "prevDataIntervalStartSuccess": runs.interval_start_success,

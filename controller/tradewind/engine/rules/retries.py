@@ -1,4 +1,4 @@
-"""When the next try of a task is due, and whether there is one."""
+"""The delay before the next try of a task."""
 
 import hashlib
 import math
@@ -8,10 +8,10 @@ from tradewind.api.resolve import RetryPolicy
 
 
 def retry_delay(policy: RetryPolicy, identity: str, failures: int) -> timedelta:
-    """Time to wait after the `failures`-th failed try (from 1).
+    """The delay after the `failures`-th failed try (from 1).
 
-    With a backoff factor m the delay lies in [base, 2·base), base = ceil(delay·m^(failures-1)) seconds, at a place
-    given by a hash of `identity` (which names run, task and try): the same after a restart, different for each task.
+    With a backoff factor m the delay is in [base, 2·base), base = ceil(delay·m^(failures-1)) seconds. A hash of
+    `identity` (run, task and try) is the jitter: the same after a restart, different for each task.
     """
     if policy.backoff is None:
         return min(policy.delay, policy.max_delay)
@@ -27,6 +27,5 @@ def retry_delay(policy: RetryPolicy, identity: str, failures: int) -> timedelta:
 
 
 def postpone_delay(times: int) -> timedelta:
-    """Time until a Pod that could not be made is tried again, when that has happened `times` times in a row: from 2 s
-    on doubling, a minute at most."""
+    """The delay before creating a Pod is retried after `times` failures in a row: 2 s, doubling up to a minute."""
     return timedelta(seconds=min(2.0 * 2.0 ** min(max(times - 1, 0), 10), 60.0))

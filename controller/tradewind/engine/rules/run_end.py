@@ -1,4 +1,4 @@
-"""How a run in which every task has ended has ended itself: decided over its leaf tasks."""
+"""The result of a run in which every task has finished: its leaf tasks decide."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +8,14 @@ from tradewind.engine.run.states import RunPhase, TaskState
 from tradewind.engine.run.task_node import TaskNode
 
 ENDING_REASONS = frozenset({"FailFast", "Marked", "Stopped"})
-"""Reasons for which a run that still runs its teardowns has failed already."""
+"""Reasons of a run that has failed already and only runs its teardowns."""
 MOST_NAMED = 5
-"""Tasks that the message of a run names."""
+"""Maximum tasks that the message of a run names."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """The last phase of a run."""
+    """The final phase of a run."""
 
     phase: RunPhase
     reason: str
@@ -24,7 +24,8 @@ class RunEnd:
 
 
 def run_end(run: RunState, now: datetime) -> RunEnd:
-    """Failed if an instance of a leaf is Failed or UpstreamFailed, else Succeeded; at the time the last task ended."""
+    """Failed if an instance of a leaf task is Failed or UpstreamFailed, else Succeeded; at the finish time of the last
+    task."""
     ended = max((node.finished_at or node.whole.finished_at or now for node in run.nodes), default=now)
     when = max(ended, run.started_at or ended)
     if run.reason in ENDING_REASONS:
@@ -40,7 +41,7 @@ def run_end(run: RunState, now: datetime) -> RunEnd:
         )
     named, state = "failed", TaskState.FAILED
     if not any(state in node.tally() for node in run.nodes):
-        # What failed has been run again since, without what comes after it.
+        # The failed tasks ran again since, without their downstream tasks.
         named, state = "upstream failed", TaskState.UPSTREAM_FAILED
     return RunEnd(RunPhase.FAILED, "TaskFailed", f"{named}: {_named(run, state)}", when)
 

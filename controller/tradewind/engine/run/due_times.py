@@ -1,4 +1,4 @@
-"""When instances that wait for their next try are due, many of them at the same moment."""
+"""The times at which instances are due for their next try; many share the same time."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,7 +7,7 @@ from tradewind.engine.run.index_set import IndexSet
 
 
 class DueTimes:
-    """A moment by index, and the indexes of each moment."""
+    """A moment for each index, and the indexes of each moment."""
 
     __slots__ = ("_indexes", "_moments")
 
@@ -16,7 +16,7 @@ class DueTimes:
         self._indexes: dict[datetime, IndexSet] = {}
 
     def set(self, index: int, moment: datetime) -> bool:
-        """An instance is due then. False where others are at the same moment, known before."""
+        """Set when an instance is due. Return False if other instances are due at the same moment."""
         self.discard(index)
         self._moments[index] = moment
         known = self._indexes.get(moment)
@@ -27,23 +27,23 @@ class DueTimes:
         return known is None
 
     def set_all(self, indexes: IndexSet, moment: datetime) -> None:
-        """Instances of which nothing is known are due then."""
+        """Set when instances are due that have no due time yet."""
         self._moments |= dict.fromkeys(indexes, moment)
         self._indexes[moment] = self._indexes.get(moment, IndexSet()) | indexes
 
     def get(self, index: int) -> datetime | None:
-        """When an instance is due, if it is."""
+        """When an instance is due, or None."""
         return self._moments.get(index)
 
     def take(self, moment: datetime) -> IndexSet:
-        """The instances that are due just then; from now on they are not."""
+        """Remove and return the instances that are due at exactly this moment."""
         indexes = self._indexes.pop(moment, None) or IndexSet()
         for index in indexes:
             del self._moments[index]
         return indexes
 
     def discard(self, index: int) -> None:
-        """The instance is not due any more, if it was."""
+        """Remove the due time of an instance, if it has one."""
         moment = self._moments.pop(index, None)
         if moment is not None:
             left = self._indexes[moment]
@@ -52,17 +52,17 @@ class DueTimes:
                 del self._indexes[moment]
 
     def discard_all(self, indexes: IndexSet) -> None:
-        """The instances are not due any more, those that were."""
+        """Remove the due times of instances that have one."""
         for moment, known in list(self._indexes.items()):
-            gone = known & indexes
-            for index in gone:
+            removed = known & indexes
+            for index in removed:
                 del self._moments[index]
-            if len(gone) == len(known):
+            if len(removed) == len(known):
                 del self._indexes[moment]
-            elif gone:
-                self._indexes[moment] = known - gone
+            elif removed:
+                self._indexes[moment] = known - removed
 
     @property
     def moments(self) -> Mapping[datetime, IndexSet]:
-        """Each moment and who is due."""
+        """The instances that are due, by moment."""
         return self._indexes

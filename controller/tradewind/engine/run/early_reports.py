@@ -1,6 +1,6 @@
-"""Reports on tries that a run does not know yet.
+"""Reports about tries that a run has not reached yet.
 
-Their Pods were made by a controller that died before it wrote status. Each is kept until the run comes to that try.
+A controller created their Pods and stopped before it wrote status. Each report is kept until the run reaches that try.
 """
 
 from tradewind.engine.run.tries import TryKey, TryReport
@@ -12,7 +12,7 @@ Attempt = tuple[int, int]
 
 
 class EarlyReports:
-    """The newest report on each such try."""
+    """The newest report about each such try."""
 
     def __init__(self) -> None:
         self._by_instance: dict[Instance, dict[Attempt, TryReport]] = {}
@@ -20,15 +20,15 @@ class EarlyReports:
     def __bool__(self) -> bool:
         return bool(self._by_instance)
 
-    def keep(self, told: TryReport) -> None:
-        """Keep a report, unless a newer one on the same try is known."""
-        attempts = self._by_instance.setdefault((told.task, told.index), {})
-        known = attempts.get((told.number, told.poke))
-        if known is None or known.event.order <= told.event.order:
-            attempts[told.number, told.poke] = told
+    def keep(self, report: TryReport) -> None:
+        """Keep a report, unless a newer one about the same try is known."""
+        attempts = self._by_instance.setdefault((report.task, report.index), {})
+        known = attempts.get((report.number, report.poke))
+        if known is None or known.event.order <= report.event.order:
+            attempts[report.number, report.poke] = report
 
     def take(self, key: TryKey) -> TryReport | None:
-        """The report on a try, which the run has come to."""
+        """Remove and return the report about a try that the run has reached."""
         attempts = self._by_instance.get((key.task, key.index))
         if attempts is None:
             return None
@@ -38,33 +38,33 @@ class EarlyReports:
         return found
 
     def has(self, key: TryKey) -> bool:
-        """Whether there is a report on that try."""
+        """True if there is a report about that try."""
         return (key.number, key.poke) in self._by_instance.get((key.task, key.index), ())
 
     def tells_of(self, task: str, index: int | None) -> bool:
-        """Whether there is a report on any try of that instance, or without an index on any instance of the task."""
+        """True if there is a report about any try of the instance; without an index, of any instance of the task."""
         return (task, index) in self._by_instance or (index is None and bool(self.indexes_of(task)))
 
     def later_than(self, key: TryKey) -> bool:
-        """Whether there is a report on a later try, or poke, of the same instance."""
+        """True if there is a report about a later try, or poke, of the same instance."""
         attempts = self._by_instance.get((key.task, key.index))
         return attempts is not None and max(attempts) > (key.number, key.poke)
 
     def later_try_than(self, key: TryKey) -> bool:
-        """Whether there is a report on a later try, not only on a later poke."""
+        """True if there is a report about a later try, not only about a later poke."""
         attempts = self._by_instance.get((key.task, key.index))
         return attempts is not None and max(attempts)[0] > key.number
 
     def forget(self, task: str, index: int | None) -> None:
-        """The instance has ended: what was said of tries it never came to means nothing."""
+        """Drop the reports about an instance that has finished: it will not reach those tries."""
         self._by_instance.pop((task, index), None)
 
     def forget_from(self, task: str, count: int) -> None:
-        """The task has only so many instances."""
+        """Drop the reports about instances from index `count` on: the task does not have them."""
         for index in self.indexes_of(task):
             if index >= count:
                 self.forget(task, index)
 
     def indexes_of(self, task: str) -> list[int]:
-        """The instances of a mapped task that there are reports on, ascending."""
+        """The indexes of a mapped task's instances with reports, ascending."""
         return sorted(index for name, index in self._by_instance if name == task and index is not None)

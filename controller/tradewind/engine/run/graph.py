@@ -9,10 +9,10 @@ from tradewind.engine.run.priority import priority_weights
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Everything about the order of tasks that does not change while a run goes on.
+    """The order of tasks, which does not change during a run.
 
-    `upstream[i]` and `downstream[i]` are the positions of the tasks right before and after task i. Sets of positions
-    (`ancestors`, `descendants`) are the bits of an integer.
+    `upstream[i]` and `downstream[i]` are the positions of the direct upstream and downstream tasks of task i. Sets of
+    positions (`ancestors`, `descendants`) are the bits of an integer.
     """
 
     names: tuple[str, ...]
@@ -22,13 +22,13 @@ class Graph:
     ancestors: tuple[int, ...]
     descendants: tuple[int, ...]
     leaves: tuple[int, ...]
-    """The tasks that decide how the run ends."""
+    """The leaf tasks, which decide how the run finishes."""
     paired: tuple[frozenset[int], ...]
-    """Those of upstream that lie in the same mapped group: the edge goes from index to index."""
+    """The upstream tasks in the same mapped group, where the edge goes from index to index."""
     deciders: tuple[tuple[int, ...], ...]
-    """The tasks upstream whose output may say that this one is skipped: branches and short circuits."""
+    """The upstream tasks whose output may skip this one: branches and short circuits."""
     weights: tuple[int, ...]
-    """Priority of each task as its weightRule counts it."""
+    """The priority of each task by its weightRule."""
 
     @classmethod
     def of(cls, tasks: Sequence[ResolvedTask]) -> "Graph":
@@ -69,7 +69,7 @@ def positions(bits: int) -> Iterator[int]:
 
 
 def _reach(upstream: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
-    """What comes before and after each task, however far."""
+    """The ancestors and the descendants of each task."""
     waiting = [len(before) for before in upstream]
     downstream: list[list[int]] = [[] for _ in upstream]
     for index, before in enumerate(upstream):
@@ -99,8 +99,8 @@ def _with_scope(
     ancestors: Sequence[int],
     descendants: Sequence[int],
 ) -> tuple[int, ...]:
-    """What a task waits for: a teardown for all that lies between its setups and itself, not just for what is right
-    before it (which may have ended early, by a trigger rule such as OneSuccess)."""
+    """The tasks that a task waits for. A teardown waits for all tasks between its setups and itself, not only for its
+    direct upstream tasks, which may finish early by a trigger rule such as OneSuccess."""
     scope = 0
     for name in tasks[index].teardown_setups:
         scope |= descendants[position[name]] & ancestors[index]
@@ -108,7 +108,8 @@ def _with_scope(
 
 
 def _decides_the_run(tasks: Sequence[ResolvedTask], index: int, downstream: Sequence[int]) -> bool:
-    """Whether the task is a leaf: teardowns count neither as one nor as something after others, unless they say so."""
+    """True if the task is a leaf task. Teardowns count neither as leaf tasks nor as downstream tasks, unless
+    onFailureFailRun is set."""
 
     def counts(task: ResolvedTask) -> bool:
         return not task.teardown or task.on_failure_fail_run

@@ -1,4 +1,4 @@
-"""Numbers by index, such as tries: most instances of a mapped task share theirs with thousands of others."""
+"""Numbers by index, such as tries: thousands of instances of a mapped task have the same number."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,7 +6,7 @@ from tradewind.engine.run.index_set import IndexSet
 
 
 class IndexMap:
-    """A number from 0 for some indexes, kept as the set of indexes of each number: meant for few different ones."""
+    """A number >= 0 for some indexes, stored as one set of indexes for each number: meant for few distinct numbers."""
 
     __slots__ = ("_by_number",)
 
@@ -15,7 +15,7 @@ class IndexMap:
 
     @classmethod
     def parse(cls, texts: Mapping[str, str] | None) -> "IndexMap":
-        """What texts() wrote. Raises ValueError for anything else."""
+        """The inverse of texts(). Raises ValueError for anything else."""
         found = cls()
         found._by_number = {int(number): IndexSet.parse(text) for number, text in (texts or {}).items()}
         return found
@@ -25,18 +25,18 @@ class IndexMap:
         return {str(number): str(self._by_number[number]) for number in sorted(self._by_number)}
 
     def items(self) -> Iterable[tuple[int, IndexSet]]:
-        """Each number, and the indexes that have it."""
+        """Each number and its indexes."""
         return self._by_number.items()
 
     def get(self, index: int, otherwise: int = 0) -> int:
-        """The number of an index."""
+        """The number of an index, or `otherwise`."""
         for number, indexes in self._by_number.items():
             if index in indexes:
                 return number
         return otherwise
 
     def set(self, index: int, number: int | None) -> None:
-        """Give an index a number; None takes it away."""
+        """Set the number of an index; None removes it."""
         known = self.get(index, -1)
         if known == number:
             return
@@ -49,7 +49,7 @@ class IndexMap:
             self._by_number.setdefault(number, IndexSet()).add(index)
 
     def set_all(self, indexes: IndexSet, number: int | None) -> None:
-        """Give many indexes the same number; None takes theirs away."""
+        """Set the number of many indexes; None removes theirs."""
         for known, before in list(self._by_number.items()):
             left = before - indexes
             if left:

@@ -1,14 +1,14 @@
-"""A set of indexes kept as ranges: what thousands of alike instances of a mapped task take is one line."""
+"""A set of indexes stored as ranges: thousands of instances of a mapped task in the same state take one line."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 
 class IndexSet:
-    """Whole numbers from 0. Reads and writes `"0-811,813"`, as the status of an Indexed Job does.
+    """A set of integers >= 0. The text format is `"0-811,813"`, as in the status of an Indexed Job.
 
-    Adding, removing and finding an index take the time of a look into a sorted list; what two sets have in common, and
-    all that is read or written, takes time by the number of ranges.
+    Adding, removing and finding an index take the time of a binary search; set operations, parsing and formatting take
+    time proportional to the number of ranges.
     """
 
     __slots__ = ("_ends", "_size", "_starts", "_text")
@@ -38,7 +38,7 @@ class IndexSet:
 
     @classmethod
     def parse(cls, text: str) -> "IndexSet":
-        """The set that str() wrote. Raises ValueError for anything else."""
+        """The inverse of str(). Raises ValueError for anything else."""
         found = cls()
         for part in text.split(",") if text else ():
             first, dash, last = part.partition("-")
@@ -52,14 +52,14 @@ class IndexSet:
         return found
 
     def copy(self) -> "IndexSet":
-        """A set of its own with the same indexes."""
+        """An independent copy."""
         found = IndexSet()
         found._starts, found._ends = self._starts.copy(), self._ends.copy()
         found._size, found._text = self._size, self._text
         return found
 
     def add(self, index: int) -> None:
-        """Add an index; one that is there already changes nothing."""
+        """Add an index, if it is not in the set."""
         starts, ends = self._starts, self._ends
         at = bisect_right(starts, index)
         if at and index <= ends[at - 1]:
@@ -80,7 +80,7 @@ class IndexSet:
             ends.insert(at, index)
 
     def discard(self, index: int) -> None:
-        """Remove an index, if it is there."""
+        """Remove an index, if it is in the set."""
         starts, ends = self._starts, self._ends
         at = bisect_left(ends, index)
         if at == len(ends) or starts[at] > index:
@@ -101,11 +101,11 @@ class IndexSet:
 
     @property
     def first(self) -> int:
-        """The lowest index. Raises IndexError where there is none."""
+        """The lowest index. Raises IndexError if the set is empty."""
         return self._starts[0]
 
     def __and__(self, other: "IndexSet") -> "IndexSet":
-        """What is in both."""
+        """The intersection."""
         if self == other:
             return self.copy()
         found = IndexSet()
@@ -122,7 +122,7 @@ class IndexSet:
         return found
 
     def __sub__(self, other: "IndexSet") -> "IndexSet":
-        """What is in this one alone."""
+        """The difference."""
         found = IndexSet()
         if self == other:
             return found
@@ -143,7 +143,7 @@ class IndexSet:
         return found
 
     def __or__(self, other: "IndexSet") -> "IndexSet":
-        """What is in either."""
+        """The union."""
         if not other or self == other:
             return self.copy()
         if not self:
@@ -184,7 +184,7 @@ class IndexSet:
         return zip(self._starts, self._ends, strict=True)
 
     def _append(self, start: int, end: int) -> None:
-        """Add a range that begins after the start of all others."""
+        """Add a range that starts at or after the start of the last range."""
         if self._ends and start <= self._ends[-1] + 1:
             self._size += max(0, end - self._ends[-1])
             self._ends[-1] = max(end, self._ends[-1])

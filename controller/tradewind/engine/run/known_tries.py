@@ -1,4 +1,4 @@
-"""What a run knows of the tries that there are in the cluster."""
+"""Queries about a try with a Pod in the cluster: whether its run knows it, waits for it, or has its result."""
 
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
@@ -8,18 +8,18 @@ from tradewind.engine.run.tries import TryKey
 
 
 def instance_of(node: TaskNode, key: TryKey) -> TaskInstance | None:
-    """The instance that a try is of, to look at only. None where there is none: a try may be of a time when its task
-    was mapped and is not now, or the other way round."""
+    """The instance of a try, read-only. None if there is none: the task may have been mapped when the try was created
+    and not be mapped now, or the other way round."""
     return node.peek(key.index) if node.mapped == (key.index is not None) else None
 
 
 def is_to_come(node: TaskNode, key: TryKey) -> bool:
-    """Whether a try may be one of an instance that a mapped task does not have yet."""
+    """True if a try may belong to an instance that a mapped task does not have yet."""
     return node.awaits_items and key.index is not None and key.number > node.tries_before.get(key.index)
 
 
-def is_news(run: RunState, key: TryKey) -> bool:
-    """Whether status does not tell of a try: it was made after status was last written."""
+def is_unrecorded(run: RunState, key: TryKey) -> bool:
+    """True if status does not have a try yet: it was created after the last status write."""
     position = run.graph.position.get(key.task)
     if position is None:
         return False
@@ -30,9 +30,9 @@ def is_news(run: RunState, key: TryKey) -> bool:
     return not known.finished and key.number > known.tries_before and (key.number, key.poke) > known.attempt
 
 
-def is_over(run: RunState, key: TryKey) -> bool:
-    """Whether nobody waits for a try any more, even if its container still runs: its task was run again, or marked, or
-    is no longer there."""
+def is_obsolete(run: RunState, key: TryKey) -> bool:
+    """True if the run does not wait for a try, even if its container still runs: its task was rerun, marked or
+    removed."""
     position = run.graph.position.get(key.task)
     if position is None or run.finished:
         return True
@@ -44,7 +44,7 @@ def is_over(run: RunState, key: TryKey) -> bool:
 
 
 def has_result(run: RunState, key: TryKey) -> bool:
-    """Whether status tells how a try ended (or will never need it)."""
+    """True if status has the result of a try, or will never need it."""
     position = run.graph.position.get(key.task)
     if position is None or run.finished:
         return True

@@ -1,4 +1,4 @@
-"""priorityWeight and weightRule: which of the tasks that are ready goes first."""
+"""priorityWeight and weightRule: the order in which ready tasks get slots."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from tradewind.api.resolve import ResolvedTask
 def priority_weights(
     tasks: Sequence[ResolvedTask], ancestors: Sequence[int], descendants: Sequence[int]
 ) -> tuple[int, ...]:
-    """Downstream: a task's own weight and those of all that comes after it, so that what holds up most goes first.
-    Upstream: of all that comes before it, so that runs are finished first. Absolute: its own alone."""
+    """The weight of each task. Downstream: its own weight plus those of all downstream tasks, so tasks that block the
+    most go first. Upstream: plus those of all upstream tasks, so started runs finish first. Absolute: only its own."""
     masks: dict[int, int] = defaultdict(int)
     for index, task in enumerate(tasks):
         masks[task.priority_weight] |= 1 << index

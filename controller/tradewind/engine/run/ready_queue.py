@@ -1,4 +1,4 @@
-"""The tasks of a run that wait for nothing but slots, by pool: the weightiest first, then the first in the Dag."""
+"""The tasks of a run that wait only for slots, by pool: the highest weight first, then by position in the Dag."""
 
 import heapq
 from collections.abc import Container, Iterator
@@ -8,8 +8,7 @@ Entry = tuple[int, int]
 
 
 class ReadyQueue:
-    """Tasks with at least one instance that is ready. Taking one out of the middle is free: it is passed over when its
-    turn comes."""
+    """Tasks with at least one ready instance. Removing one is cheap: its entry stays and is skipped at the head."""
 
     def __init__(self) -> None:
         self._heaps: dict[str, list[Entry]] = {}
@@ -23,17 +22,17 @@ class ReadyQueue:
         return iter(self._ready)
 
     def add(self, pool: str, weight: int, position: int) -> None:
-        """The task has a ready instance."""
+        """Add a task that has a ready instance."""
         if position not in self._ready:
             self._ready.add(position)
             heapq.heappush(self._heaps.setdefault(pool, []), (-weight, position))
 
     def discard(self, position: int) -> None:
-        """The task has none any more."""
+        """Remove a task without ready instances."""
         self._ready.discard(position)
 
     def head(self, blocked: Container[str]) -> tuple[Entry, str] | None:
-        """The task whose turn it is, and its pool, among the pools that are not blocked."""
+        """The next task and its pool, from the pools that are not blocked."""
         best: tuple[Entry, str] | None = None
         for pool, heap in list(self._heaps.items()):
             if pool in blocked:
@@ -47,11 +46,11 @@ class ReadyQueue:
         return best
 
     def put_aside(self, pool: str) -> None:
-        """Pass over the head of a pool until take_back()."""
+        """Remove the head of a pool until take_back()."""
         self._aside.append((pool, heapq.heappop(self._heaps[pool])))
 
     def take_back(self) -> None:
-        """What was put aside has its turn again."""
+        """Return the tasks that were put aside to the queue."""
         for pool, entry in self._aside:
             heapq.heappush(self._heaps.setdefault(pool, []), entry)
         self._aside.clear()

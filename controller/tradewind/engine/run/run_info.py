@@ -1,4 +1,4 @@
-"""What a run is, and what it says to those around it."""
+"""The identity of a run, and its requests and notifications to the caller."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from tradewind.engine.run.tries import StopReason, TryKey
 
 @dataclass(frozen=True, slots=True)
 class PreviousRuns:
-    """What templates may ask about the runs of the Dag before this one; None where there is no such run."""
+    """The facts about earlier runs of the Dag that templates can use; None if there is no such run."""
 
     logical_date: datetime | None = None
-    """Of the run before, however it ended; the other values are those of the last run before that succeeded."""
+    """Of the previous run, in any phase; the other values are of the last earlier run that succeeded."""
     interval_start_success: datetime | None = None
     interval_end_success: datetime | None = None
     started_at_success: datetime | None = None
@@ -23,7 +23,7 @@ class PreviousRuns:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What does not change about a run, but for `previous`: other runs may end or come in between."""
+    """The facts about a run that do not change, except `previous`: other runs may finish or be created in between."""
 
     namespace: str
     name: str
@@ -38,14 +38,14 @@ class RunInfo:
     created_at: datetime | None = None
     previous: PreviousRuns | None = None
     backfill: str | None = None
-    """Name of the Backfill that it belongs to: such runs count against its maxActiveRuns, not against the Dag's."""
+    """The Backfill that it belongs to: such runs count against its maxActiveRuns, not against the Dag's."""
     backfill_uid: str | None = None
-    """Tells that from another one of that name."""
+    """Distinguishes that Backfill from another one of the same name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Ask for the end of a try that is under way."""
+    """Stop an active try."""
 
     run: RunInfo
     task: ResolvedTask
@@ -55,8 +55,8 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Find out when what a waitFor task waits for has come, and report its try as Ended with exit code 0 then (Created
-    with a message says why it has not)."""
+    """Watch the condition of a waitFor task and report its try as Ended with exit code 0 once the condition is met;
+    before that a Created report has the reason in its message."""
 
     run: RunInfo
     task: ResolvedTask
@@ -65,7 +65,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that happened to a run that a person wants to be told; `task` None: about the run as a whole."""
+    """An Event about a run for its users; `task` None if it is about the run as a whole."""
 
     run: RunInfo
     task: str | None
@@ -73,4 +73,4 @@ class Note:
     message: str
     warning: bool = False
     cause: str | None = None
-    """Why, in one CamelCase word: Error, OOMKilled, Evicted, …"""
+    """The cause as one CamelCase word: Error, OOMKilled, Evicted, …"""

@@ -1,4 +1,4 @@
-"""The ledger of pool slots: what there is, what is used, and what must be said to those who wait."""
+"""The ledger of pool slots: the limits and the slots in use."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -17,7 +17,7 @@ TaskKey = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Slots:
-    """Slots by pool, and the total of task instances that hold some, against the controller-wide `parallelism` (0 for
+    """Slots by pool, and the number of active task instances, which the controller-wide `parallelism` limits (0 means
     no limit)."""
 
     parallelism: int = 0
@@ -29,15 +29,15 @@ class Slots:
     by_dag: dict[tuple[str, str], int] = field(default_factory=dict)
     """Active task instances by (namespace, Dag)."""
     freed: bool = False
-    """Set when there may be room for those who were told to wait."""
+    """True if slots may be available again for waiting tasks."""
 
     def limit(self, namespace: str, pool: str) -> int | None:
-        """Slots of a pool, -1 for unlimited, None where there is no such pool."""
+        """The slots of a pool, -1 for unlimited, None if the pool does not exist."""
         implicit = DEFAULT_POOL_SLOTS if pool == DEFAULT_POOL else None
         return self.limits.get((namespace, pool), implicit)
 
     def set_limit(self, namespace: str, pool: str, slots: int | None) -> None:
-        """A pool has come, changed or (None) gone. What holds its slots keeps them."""
+        """Set the slots of a pool; None if it was deleted. Active instances keep their slots."""
         if slots is None:
             self.limits.pop((namespace, pool), None)
         else:
@@ -45,7 +45,7 @@ class Slots:
         self.freed = True
 
     def take(self, run: RunInfo, task: ResolvedTask) -> None:
-        """Count one more active instance of a task."""
+        """Take the slots of one more active instance of a task."""
         self.active += 1
         _count(self.by_dag, (run.namespace, run.dag), 1)
         _count(self.used, (run.namespace, task.pool), task.pool_slots)
@@ -53,7 +53,7 @@ class Slots:
             _count(self.by_task, (run.namespace, run.dag, task.name), 1)
 
     def give_back(self, run: RunInfo, task: ResolvedTask) -> None:
-        """Count one active instance of a task less."""
+        """Give back the slots of one active instance of a task."""
         self.active -= 1
         _count(self.by_dag, (run.namespace, run.dag), -1)
         self.freed = True

@@ -1,5 +1,5 @@
-"""Tries that cannot start for a reason that a person may have to see to: said in the message of the run, and by one
-Event for each reason."""
+"""Tries that cannot start for a reason that may need a user: shown in the message of the run, and in one Event for each
+reason."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,8 +10,8 @@ from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.texts import head
 from tradewind.engine.run.timers import Timers
 
-TOLD_AFTER = timedelta(seconds=30)
-"""How long a try waits before there is an Event: many waits are over by then."""
+EVENT_AFTER = timedelta(seconds=30)
+"""The time after which a waiting try gets an Event: most waits are shorter."""
 SHOWN = 300
 """Characters of a reason in the message of a run."""
 _NOT_STARTED = frozenset({TaskState.SCHEDULED, TaskState.QUEUED, TaskState.RUNNING})
@@ -26,21 +26,22 @@ class _Entry:
 
     @property
     def waits(self) -> bool:
-        """Whether this very attempt still waits."""
+        """True if this attempt still waits."""
         instance = self.instance
         now = instance.state in _NOT_STARTED and instance.container_started_at is None and not instance.next_poke_at
         return now and instance.attempt == self.attempt
 
 
 class Stuck:
-    """The tries of a run that cannot start, and why."""
+    """The tries of a run that cannot start, and their reasons."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[int, int], _Entry] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
+        """Reasons that had their Event."""
 
     def note(self, instance: TaskInstance, timers: Timers, now: datetime) -> None:
-        """A try that has not started has another reason, or none any more."""
+        """Update the reason of a try that has not started."""
         place = _place(instance)
         if not instance.reason:
             self._entries.pop(place, None)
@@ -48,21 +49,23 @@ class Stuck:
         entry = self._entries.get(place)
         if entry is None or entry.attempt != instance.attempt or entry.instance is not instance:
             entry = self._entries[place] = _Entry(instance, instance.attempt, now)
-            timers.set(now + TOLD_AFTER, instance)
+            timers.set(now + EVENT_AFTER, instance)
         why = ": ".join(part for part in (instance.reason, instance.message) if part)
         entry.text = f"{instance.name} waits: {head(why, SHOWN)}"
 
     def tell(self, instance: TaskInstance, now: datetime) -> str | None:
-        """A timer of an instance is due: what there is to tell of it, once for each reason."""
+        """The message of the Event about an instance whose timer is due, once for each reason; None without one."""
         entry, reason = self._entries.get(_place(instance)), instance.reason
-        if entry is None or not entry.waits or now < entry.since + TOLD_AFTER or not reason or reason in self._told:
+        if entry is None or not entry.waits or now < entry.since + EVENT_AFTER:
             return None
-        self._told.add(reason)
-        return f"for {format_duration(TOLD_AFTER)}, {entry.text}"
+        if not reason or reason in self._reported:
+            return None
+        self._reported.add(reason)
+        return f"for {format_duration(EVENT_AFTER)}, {entry.text}"
 
     @property
     def message(self) -> str | None:
-        """What the first task of the run waits for that waits."""
+        """The reason of the first waiting task of the run, or None."""
         self._entries = {place: entry for place, entry in self._entries.items() if entry.waits}
         return self._entries[min(self._entries)].text if self._entries else None
 

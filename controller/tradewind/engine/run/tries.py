@@ -1,4 +1,4 @@
-"""What happens to a try, as those who run it (Pods or local processes) report it."""
+"""Reports about a try, from the code that runs it as a Pod or a local process."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,57 +6,57 @@ from enum import StrEnum
 
 
 class TryEvent(StrEnum):
-    """What a report says."""
+    """The event of a report."""
 
     CREATED = "Created"
-    """The Pod exists and waits to start (or its wait has a new reason)."""
+    """The Pod exists and waits to start, or waits for a new reason."""
     RUNNING = "Running"
     """Its container has started."""
     ENDED = "Ended"
-    """Its container ended; `exit_code` says how, unless the try was ended from outside."""
+    """Its container terminated, with `exit_code` unless the try was stopped from outside."""
     LOST = "Lost"
-    """It ended through no fault of the task, or its result is unknown."""
+    """It finished through no fault of the task, or its result is unknown."""
     REFUSED = "Refused"
-    """The Pod could not be made and never will be."""
+    """The Pod could not be created, and a retry of the request cannot help."""
     POSTPONED = "Postponed"
-    """The Pod could not be made now (quota, for example); to be tried again after a while."""
+    """The Pod could not be created now (quota, for example); the request is retried later."""
 
     @property
     def order(self) -> int:
-        """Place in the life of a try: of two reports the one with the higher place is the newer."""
+        """Position in the life of a try: of two reports, the one with the higher order is newer."""
         return _ORDER.get(self, len(_ORDER))
 
 
 class HeldBy(StrEnum):
-    """What keeps a Pod from starting that is not its own affair."""
+    """A cause outside of a Pod that keeps it from starting."""
 
     GATES = "Gates"
-    """It may not be scheduled yet: somebody has still to take its scheduling gates off."""
+    """The Pod still has scheduling gates."""
     CLUSTER = "Cluster"
-    """No node has room for it, or none was looked for yet."""
+    """No node has room for it, or it has not been scheduled yet."""
 
 
 PREEMPTED = frozenset({"PreemptionByScheduler", "Preempting", "Preempted"})
-"""Reasons of tries that were lost to a Pod of a higher priority, which may happen any number of times."""
+"""Reasons of tries that were lost to a Pod of a higher priority; that may happen any number of times."""
 
 _ORDER = {TryEvent.POSTPONED: 0, TryEvent.CREATED: 1, TryEvent.RUNNING: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class TryKey:
-    """What tells a try from all others of its run."""
+    """The identity of a try within its run."""
 
     task: str
     index: int | None
-    """Which instance of a mapped task; None where the task is not mapped."""
+    """The index of an instance of a mapped task; None if the task is not mapped."""
     number: int
     """The try, from 1."""
     poke: int = 0
-    """Which look of a sensor, from 1 over all its tries; 0 for what is no sensor."""
+    """The poke of a sensor, from 1 over all its tries; 0 for other tasks."""
 
     @property
     def instance(self) -> str:
-        """The task instance, as people write it: `load` or `load[3]`."""
+        """The task instance: `load` or `load[3]`."""
         return instance_name(self.task, self.index)
 
 
@@ -67,7 +67,7 @@ def instance_name(task: str, index: int | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TryReport:
-    """One observation of a try. Saying the same twice, or too late, does no harm."""
+    """One observation of a try. Reports are idempotent, and late ones are ignored."""
 
     task: str
     number: int
@@ -78,30 +78,30 @@ class TryReport:
     reason: str | None = None
     message: str | None = None
     output: str | None = None
-    """What the task wrote as its output, unparsed."""
+    """The output of the task, unparsed."""
     retry: bool = True
-    """False where another try would end the same way (a template that cannot be rendered); for Postponed, where
-    waiting makes sense only as long as queuedTimeout."""
+    """False if another try would fail the same way (a template that cannot be rendered); for Postponed, if waiting
+    makes sense only until queuedTimeout."""
     index: int | None = None
     poke: int = 0
     created_at: datetime | None = None
-    """When its Pod was created."""
+    """The creation time of its Pod."""
     deletion: str | None = None
-    """Why its Pod was to go, where its container ended with exit code 0 after that was asked for."""
+    """The reason for the deletion of its Pod, if its container exited with 0 after the deletion was requested."""
     held_by: HeldBy | None = None
-    """Of one that waits to start; None: something of its own keeps it, its image for example."""
+    """The cause that keeps the Pod from starting; None if it is a cause of its own, such as its image."""
     held_since: datetime | None = None
-    """Since when that has been so; None: since now."""
+    """The time since when that is so; None: since now."""
 
     @property
     def key(self) -> TryKey:
-        """The try that this is about."""
+        """The try that the report is about."""
         return TryKey(self.task, self.index, self.number, self.poke)
 
 
 @dataclass(frozen=True, slots=True)
 class StopReason:
-    """Why a try that is under way must end."""
+    """The reason for stopping an active try."""
 
     reason: str
     message: str

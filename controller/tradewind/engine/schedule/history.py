@@ -46,7 +46,7 @@ class FinishedRuns:
         return list(self._runs)
 
     def get(self, name: str) -> FinishedRun | None:
-        """The finished run of this name, or None."""
+        """The finished run named `name`, or None."""
         return self._runs.get(name)
 
     def add(self, run: FinishedRun) -> None:
