@@ -30,6 +30,10 @@ def test_longer_words_and_numbers_are_left_alone() -> None:
     assert not found("untold, extolled, a budget that is over 4096 bytes, recommend, a stand-in, stands in for")
 
 
+def test_names_of_tests_are_left_alone() -> None:
+    assert not found("see `tests/unit/test_told.py::test_a_run_that_goes_on`")
+
+
 def test_a_docstring_begins_with_what_it_returns() -> None:
     assert found('"""What is due."""', "tradewind/due.py") == [(1, '"""What')]
     assert not found('"""What is due."""', "page.md")
