@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from tradewind.aio.turns import Turns
-from tradewind.api.validation.work import LITTLE_WORK, TooMuchWork, Work
+from tradewind.api.validation.work import MAX_BLOCKING_WORK, TooMuchWork, Work
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ async def off_loop(namespace: str, check: Callable[[Work | None], T]) -> T:
     """The result of `check` of an object there, which raises TooMuchWork where the work that it is given does not
     suffice."""
     try:
-        return check(Work(LITTLE_WORK))
+        return check(Work(MAX_BLOCKING_WORK))
     except TooMuchWork:
         return await in_thread(namespace, lambda: check(None))
 

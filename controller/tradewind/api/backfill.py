@@ -1,4 +1,4 @@
-"""The Backfill resource: runs of a Dag for a span of time that has passed; its status says how far they are."""
+"""The Backfill resource: runs of a Dag for a span of the past, with their progress in status."""
 
 from typing import Annotated, Literal
 
@@ -11,22 +11,22 @@ from tradewind.api.schedule import Schedule
 
 DEFAULT_MAX_ACTIVE_RUNS = 10
 MAX_TICKS = 10_000
-"""Ticks that one Backfill may have."""
+"""The maximum number of ticks of one Backfill."""
 MAX_TICKS_SHOWN = 1000
-"""Ticks that the status of a dry run lists."""
+"""The maximum number of ticks that the status of a dry run lists."""
 MAX_FAILED_SHOWN = 50
-"""Runs that status.failedRuns names."""
+"""The maximum number of runs that status.failedRuns lists."""
 UNFINISHED_PHASES = ("Pending", "Running", "Paused")
 
 Reprocess = Literal["None", "Failed", "Completed"]
 TickAction = Literal["Create", "Rerun", "Skip"]
 
-# But for params, which may be any JSON: CEL has no type for them and must look them up as it runs.
+# All but params: they may be any JSON, so CEL has no static type for them.
 _FIXED = ("dag", "from", "to", "reprocess", "reverse", "dryRun")
 
 
 class BackfillSpec(Model):
-    """Which runs to make. Only suspend and maxActiveRuns can be changed once made."""
+    """The runs to create. Only suspend and maxActiveRuns can be changed after creation."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -49,95 +49,94 @@ class BackfillSpec(Model):
     dag: Name
     """Name of the Dag, in the same namespace."""
     from_: Annotated[Timestamp, Field(alias="from")]
-    """First moment of the span: a tick of the schedule at this very moment counts."""
+    """Start of the span, inclusive."""
     to: Timestamp
-    """Last moment of the span: a tick at this very moment counts. It cannot be in the future."""
+    """End of the span, inclusive. It cannot be in the future."""
     reprocess: Reprocess = "None"
-    """What becomes of a tick that has a run already. None: that run is left alone. Failed: it is run again if it
-    failed. Completed: it is run again if it has ended, however it did. One that has not ended is always left alone."""
+    """How to handle a tick that already has a run. None: leave the run alone. Failed: rerun it if it failed. Completed:
+    rerun it if it finished, in any state. An unfinished run is always left alone."""
     max_active_runs: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_MAX_ACTIVE_RUNS
-    """How many runs of this Backfill may be running at once. They do not count in maxActiveRuns of the Dag."""
+    """Maximum number of active runs of this Backfill. They do not count toward maxActiveRuns of the Dag."""
     reverse: bool = False
-    """Whether the newest run is made first."""
+    """Create the runs from newest to oldest."""
     params: Annotated[dict[str, Json], Field(max_length=128)] | None = None
-    """Values of the Dag's params for all runs, by name; those not given take their default."""
+    """Values of the Dag's params for all runs, by name. Omitted params take their default."""
     suspend: bool = False
-    """While true no further run is made; runs that were made go on."""
+    """While true, no new runs are created; existing runs continue."""
     dry_run: bool = False
-    """Whether to make no run and only list the ticks in status."""
+    """Create no runs; only list the ticks in status."""
 
 
 class BackfillTick(Model):
     """One tick of the schedule in a dry run."""
 
     logical_date: Timestamp
-    """The moment of the tick."""
+    """Logical date of the tick."""
     run: Name
-    """Name of its DagRun."""
+    """Name of the tick's DagRun."""
     action: TickAction
-    """Create: it gets a run. Rerun: its run is run again. Skip: its run is left alone."""
+    """Create: a run is created. Rerun: the existing run is rerun. Skip: the existing run is left alone."""
     reason: str | None = None
-    """Why its run is left alone or run again."""
+    """Why the existing run is left alone or rerun."""
 
 
 class BackfillTimetable(Model):
-    """The schedule as it was when the Backfill started; editing the Dag does not change the ticks of a Backfill."""
+    """The schedule at the start of the Backfill. Editing the Dag does not change the ticks of a Backfill."""
 
     schedules: Annotated[list[Schedule], Field(json_schema_extra=LIST_ATOMIC)]
     """The Dag's schedules."""
     time_zone: str | None = None
-    """Time zone in which cron expressions are read."""
+    """Time zone of cron expressions."""
     start: Timestamp
-    """The moment that `every` counts from."""
+    """The moment from which `every` counts."""
 
 
 class BackfillStatus(Model):
-    """How far the backfill is."""
+    """Progress of the Backfill."""
 
     observed_generation: int | None = None
-    """Generation of the spec that this status speaks of."""
+    """Generation of the spec that this status reflects."""
     phase: Literal["Pending", "Running", "Paused", "Succeeded", "Failed"] | None = None
-    """Pending (waits, message says for what), Running, Paused (suspend is true), Succeeded (every run that it made
-    did) or Failed."""
+    """Pending (message says why), Running, Paused (suspend is true), Succeeded (all its runs succeeded) or Failed."""
     reason: str | None = None
-    """Why it is in this phase, in one CamelCase word."""
+    """One CamelCase word that says why the Backfill is in this phase."""
     message: str | None = None
-    """Why, for people."""
+    """The same for people."""
     conditions: Annotated[list[Condition], Field(json_schema_extra=list_map("type"))] | None = None
-    """Accepted: whether it can be done, or what is wrong with it. Complete: whether it has succeeded. Failed: whether
-    it has failed."""
+    """Accepted: whether the Backfill is valid, and why not. Complete: whether it succeeded. Failed: whether it
+    failed."""
     done: str | None = None
-    """Ticks that are dealt with, of all: 3/12."""
+    """Processed and total ticks, such as 3/12."""
     total: int | None = None
-    """Ticks of the schedule in the span."""
+    """Total number of ticks in the span."""
     created: int | None = None
-    """Runs that were made, or asked to run again."""
+    """Runs that were created or rerun."""
     active: int | None = None
-    """Those of them that have not ended."""
+    """Unfinished runs of this Backfill."""
     succeeded: int | None = None
-    """Those that succeeded."""
+    """Runs of this Backfill that succeeded."""
     failed: int | None = None
-    """Those that failed, or were deleted before they ended."""
+    """Runs of this Backfill that failed, or were deleted before they finished."""
     skipped: int | None = None
-    """Ticks that had a run already, which was left alone."""
+    """Ticks whose existing run was left alone."""
     failed_runs: Annotated[list[str], Field(json_schema_extra=LIST_ATOMIC)] | None = None
-    """Names of the runs that failed, the first 50."""
+    """Names of the first 50 failed runs."""
     active_runs: Annotated[list[str], Field(json_schema_extra=LIST_ATOMIC)] | None = None
-    """Names of the runs that have not ended."""
+    """Names of the unfinished runs."""
     position: Timestamp | None = None
-    """Logical date of the last tick that was dealt with."""
+    """Logical date of the last processed tick."""
     timetable: BackfillTimetable | None = None
-    """The schedule whose ticks are run."""
+    """The schedule that defines the ticks."""
     ticks: Annotated[list[BackfillTick], Field(json_schema_extra=LIST_ATOMIC)] | None = None
-    """Of a dry run: its ticks, the first 1000, and what would become of each."""
+    """Dry run only: the first 1000 ticks, and the action for each."""
     started_at: Timestamp | None = None
-    """When it began to make runs."""
+    """When the Backfill started to create runs."""
     finished_at: Timestamp | None = None
-    """When it ended."""
+    """When the Backfill finished."""
 
 
 class Backfill(Model):
-    """Runs of a Dag for the ticks of its schedule in a span of time that has passed."""
+    """Runs of a Dag for the ticks of its schedule in a span of the past."""
 
     api_version: Literal["tradewind.dev/v1alpha1"]
     kind: Literal["Backfill"]
@@ -152,15 +151,15 @@ BACKFILL_CRD = {
     "kind": "Backfill",
     "short_names": ["bf"],
     "columns": [
-        ("Dag", "string", ".spec.dag", "The Dag it runs", 0),
-        ("From", "string", ".spec.from", "First moment of the span", 0),
-        ("To", "string", ".spec.to", "Last moment of the span", 0),
+        ("Dag", "string", ".spec.dag", "The Dag of the runs", 0),
+        ("From", "string", ".spec.from", "Start of the span", 0),
+        ("To", "string", ".spec.to", "End of the span", 0),
         ("Phase", "string", ".status.phase", "Pending, Running, Paused, Succeeded or Failed", 0),
-        ("Done", "string", ".status.done", "Ticks dealt with, of all", 0),
-        ("Age", "date", ".metadata.creationTimestamp", "Time since it was made", 0),
-        ("Active", "integer", ".status.active", "Runs that have not ended", 1),
-        ("Failed", "integer", ".status.failed", "Runs that failed", 1),
-        ("Message", "string", ".status.message", "Why it is in this phase", 1),
+        ("Done", "string", ".status.done", "Processed and total ticks", 0),
+        ("Age", "date", ".metadata.creationTimestamp", "Time since creation", 0),
+        ("Active", "integer", ".status.active", "Unfinished runs", 1),
+        ("Failed", "integer", ".status.failed", "Failed runs", 1),
+        ("Message", "string", ".status.message", "Why the Backfill is in this phase", 1),
     ],
     "selectable": [".spec.dag", ".status.phase"],
     "rules": [

@@ -1,4 +1,4 @@
-"""Conditions with the time of their last change."""
+"""Conditions and the time of their last transition."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from tradewind.api.times import format_time
 
 
 def with_times(wanted: list[dict[str, Any]], before: list[dict[str, Any]], moment: datetime) -> list[dict[str, Any]]:
-    """Conditions with the time of their last change of status."""
+    """Return `wanted` with lastTransitionTime set: kept from `before` where status is unchanged, else `moment`."""
     now = format_time(moment.replace(microsecond=0))
     known = {condition["type"]: condition for condition in before}
     dated = []

@@ -1,4 +1,4 @@
-"""Schedules as text: presets, and what makes a cron expression good or bad."""
+"""Schedules as text: presets and cron expressions."""
 
 import re
 from zoneinfo import ZoneInfo
@@ -22,13 +22,13 @@ PRESETS = {
 
 
 def cron_expression(schedule: str) -> str:
-    """The five cron fields of a schedule. Raises ValueError that says what is wrong with it."""
+    """Return the five cron fields of a schedule. Raises ValueError with the reason if it is invalid."""
     text = schedule.strip()
     if text.startswith("@"):
         if text not in PRESETS:
             raise ValueError(f"{schedule!r} is not a preset; there are {', '.join((ONCE, CONTINUOUS, *PRESETS))}")
         return PRESETS[text]
-    # croniter takes `5-5` for every value there is.
+    # croniter reads `5-5` as every value.
     fields = [_SAME.sub(r"\1", field) for field in text.split()]
     text = " ".join(fields)
     if len(fields) != 5:
@@ -47,7 +47,7 @@ def cron_expression(schedule: str) -> str:
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """The IANA time zone of that name. Raises ValueError for an unknown one."""
+    """Return the IANA time zone. Raises ValueError if there is none of that name."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:

@@ -23,15 +23,14 @@ from tradewind.api.task_group import TaskGroup
 
 
 class DagSpec(Model):
-    """What the Dag does and when. Editing it never changes a run that has started: each run keeps the revision it began
-    with."""
+    """What the Dag does and when. Editing it never changes a run that has started: each run keeps its revision."""
 
     description: Annotated[str, Field(max_length=1024)] | None = None
-    """One line that says what the Dag is for."""
+    """One line about the purpose of the Dag."""
     docs: Annotated[str, Field(max_length=65536)] | None = None
     """Longer documentation, in Markdown."""
     owner: Annotated[str, Field(max_length=253)] | None = None
-    """Who to ask: a team or a person."""
+    """Team or person to contact."""
     tags: (
         Annotated[
             list[Annotated[str, Field(min_length=1, max_length=100)]],
@@ -39,105 +38,107 @@ class DagSpec(Model):
         ]
         | None
     ) = None
-    """Words to find the Dag by."""
+    """Tags for finding the Dag."""
     schedule: Schedule | None = None
     """When runs start: a cron expression of five fields (`"0 6 * * *"`), one of @once @continuous @hourly @daily
-    @weekly @monthly @quarterly @yearly, or `{every: 15m}`. Without it the Dag runs only when asked."""
+    @weekly @monthly @quarterly @yearly, or `{every: 15m}`. Without a schedule the Dag runs only when triggered."""
     schedules: Annotated[list[Schedule], Field(min_length=1, max_length=16, json_schema_extra=LIST_ATOMIC)] | None = (
         None
     )
-    """Several schedules in place of one: a run starts at every moment that any of them names, one where several do."""
+    """Several schedules instead of one. A run starts at each tick of any of them; a tick that several share gets one
+    run."""
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    """IANA time zone in which cron expressions are read, for example Europe/Berlin. Default: UTC."""
+    """IANA time zone of cron expressions, for example Europe/Berlin. Default: UTC."""
     start_date: Timestamp | None = None
-    """No scheduled run has a logical date before this. Default: the time the Dag was made."""
+    """No scheduled run has a logical date before this. Default: the creation time of the Dag."""
     end_date: Timestamp | None = None
     """No scheduled run has a logical date after this."""
     catchup: bool | None = None
-    """Whether ticks that were missed (before the Dag was made, while it was suspended or the controller was down) each
-    get a run; if not, only the latest of them does. Default: false."""
+    """Whether each missed tick (before the Dag was created, while it was suspended or the controller was down) gets a
+    run; if false, only the latest does. Default: false."""
     starting_deadline: Duration | None = None
-    """A tick that could not be started within this time after it was due is passed over."""
+    """A tick whose run cannot start within this time is skipped."""
     suspend: bool | None = None
-    """While true no scheduled run starts; runs that have started go on. Default: false."""
+    """While true, no scheduled runs start; running runs continue. Default: false."""
     max_active_runs: Annotated[int, Field(ge=1, le=10000)] | None = None
-    """How many runs of this Dag may be running at once; others wait as Queued. Those of a Backfill do not count:
-    it has a limit of its own. Default: 16; with @continuous always 1."""
+    """Maximum number of running runs of this Dag; others wait as Queued. Runs of a Backfill do not count: the Backfill
+    has its own limit. Default: 16; with @continuous always 1."""
     max_active_tasks: Annotated[int, Field(ge=1, le=100000)] | None = None
-    """How many tasks of one run may be queued or running at once. Default: 16."""
+    """Maximum number of queued and running tasks of one run. Default: 16."""
     max_consecutive_failed_runs: Annotated[int, Field(ge=0, le=10000)] | None = None
-    """After so many failed runs in a row the Dag is suspended, with an Event; 0 for never. Default: 0."""
+    """Number of consecutive failed runs after which the Dag is suspended, with an Event; 0 for never. Default: 0."""
     max_map_length: Annotated[int, Field(ge=1, le=MAX_MAP_LENGTH)] | None = None
-    """How many instances forEach may make of one task or group; with more the task fails. Default: 1024."""
+    """Maximum number of instances that forEach may create of one task or group; beyond it the task fails. Default:
+    1024."""
     fail_fast: bool | None = None
-    """Whether the first task that fails ends the run: tasks that run are stopped, the others are skipped, and only
+    """Whether the first failed task fails the run: running tasks are stopped, other tasks are skipped, and only
     teardowns still run. Default: false."""
     run_timeout: Duration | None = None
-    """Longest time a run may take; then it fails and what has not finished is skipped."""
+    """Maximum duration of a run. When it expires, the run fails and its unfinished tasks are skipped."""
     successful_runs_history_limit: Annotated[int, Field(ge=0, le=100000)] | None = None
-    """How many succeeded runs are kept; older ones are deleted together with their Pods. Default: 25."""
+    """Number of succeeded runs to keep; older ones are deleted together with their Pods. Default: 25."""
     failed_runs_history_limit: Annotated[int, Field(ge=0, le=100000)] | None = None
-    """How many failed runs are kept; older ones are deleted together with their Pods. Default: 25."""
+    """Number of failed runs to keep; older ones are deleted together with their Pods. Default: 25."""
     result_protection: Literal["None", "Finalizer"] | None = None
-    """How the result of a try is kept safe. None: a Pod that finished and was deleted while no controller watched is
-    made again. Finalizer: each Pod stays until its result is in the run's status. Default: None."""
+    """How the result of a try is protected. None: a Pod that finished and was deleted while no controller watched is
+    recreated. Finalizer: each Pod is kept until its result is in the run's status. Default: None."""
     pod_retention: Duration | None = None
-    """How long the Pods (and so the logs) of a finished run are kept, unless the run itself is deleted earlier.
-    Default: 1d."""
+    """How long the Pods (and their logs) of a finished run are kept, unless the run is deleted earlier. Default: 1d."""
     params: Annotated[dict[str, Json], Field(max_length=128)] | None = None
-    """Parameters of a run, by name: for each a JSON Schema, with `default` for the value when none is given. A
-    parameter without a default must be given. A schema has at most 16 KiB without its default, all values together at
-    most 256 KiB, and what would be too much work to check is refused."""
+    """Parameters of a run: a JSON Schema by name, with `default` for the value when none is given. A parameter without
+    a default is required. A schema without its default is limited to 16 KiB and all values together to 256 KiB; a
+    schema that is too expensive to check is rejected."""
     task_defaults: TaskDefaults | None = None
-    """Settings for every task; a task's own fields win."""
+    """Settings for every task; a task's own fields take precedence."""
     pod_template: FreeObject | None = None
-    """Anything else of every task's Pod (`metadata` and `spec`: volumes, node selector, service account, …), merged as
-    `kubectl patch` (strategic merge) would; the task's container is named `task`."""
+    """Other fields of every task's Pod (`metadata` and `spec`: volumes, node selector, service account, …), applied as
+    a strategic merge patch; the task's container is named `task`."""
     groups: Annotated[list[TaskGroup], Field(max_length=500, json_schema_extra=list_map("name"))] | None = None
-    """Groups of tasks; a task says by its field `group` which it is in, and a group likewise."""
+    """Groups of tasks; the field `group` of a task or group names the group it belongs to."""
     tasks: Annotated[list[Task], Field(min_length=1, max_length=2000, json_schema_extra=list_map("name"))]
-    """The tasks, in any order; `dependsOn` says what comes after what."""
+    """The tasks, in any order; `dependsOn` defines the order in which they run."""
 
     @property
     def all_schedules(self) -> tuple[str | Every, ...]:
-        """`schedule` or `schedules`, whichever is given; empty where the Dag runs only when asked."""
+        """`schedule` or `schedules`, whichever is set; empty if the Dag runs only when triggered."""
         one = () if self.schedule is None else (self.schedule,)
         return (*one, *(self.schedules or ()))
 
 
 class DagStatus(Model):
-    """What the controller found and did."""
+    """The state of the Dag as the controller observed it."""
 
     observed_generation: int | None = None
-    """Generation of the spec that this status speaks of."""
+    """Generation of the spec that this status reflects."""
     conditions: Annotated[list[Condition], Field(json_schema_extra=list_map("type"))] | None = None
-    """Accepted: whether the Dag can run, or what is wrong with it. Scheduled: whether it runs by itself, and if not,
-    why. Ready: the same as Accepted, for tools that know nothing of Dags."""
+    """Accepted: whether the Dag is valid, and why not. Scheduled: whether its schedule starts runs, and why not. Ready:
+    the same as Accepted, for generic tools."""
     revision: str | None = None
-    """Content hash of the accepted spec; a run names the revision it runs."""
+    """Content hash of the accepted spec; a run names its revision."""
     schedule: str | None = None
-    """The schedule in words."""
+    """The schedule as text."""
     active_runs: int | None = None
-    """Runs that are Queued or Running, those of Backfills left out."""
+    """Queued and Running runs, without those of Backfills."""
     last_schedule_time: Timestamp | None = None
-    """Logical date of the last tick that got a run (or was passed over)."""
+    """Logical date of the last tick that got a run or was skipped."""
     next_schedule_time: Timestamp | None = None
     """Logical date of the next tick."""
     last_run: str | None = None
     """Name of the run that finished last."""
     last_run_phase: str | None = None
-    """How that run ended: Succeeded or Failed."""
+    """Phase of that run: Succeeded or Failed."""
     last_run_finish_time: Timestamp | None = None
-    """When that run ended."""
+    """When that run finished."""
     last_run_resource_version: str | None = None
-    """Its resourceVersion then, with maxConsecutiveFailedRuns: runs that ended later have a later one."""
+    """resourceVersion of that run when it finished, if maxConsecutiveFailedRuns is set; runs that finish later have a
+    later one."""
     consecutive_failed_runs: int | None = None
-    """Runs that failed in a row, with maxConsecutiveFailedRuns: since the last that succeeded, and since the Dag was
-    last resumed."""
+    """Number of consecutive failed runs, if maxConsecutiveFailedRuns is set: since the last success, and since the Dag
+    was last resumed."""
 
 
 class Dag(Model):
-    """A Dag: tasks, their order, and when they run. Each run of it is a DagRun."""
+    """A Dag: tasks, their order, and when they run. Each of its runs is a DagRun."""
 
     api_version: Literal["tradewind.dev/v1alpha1"]
     kind: Literal["Dag"]
@@ -152,26 +153,26 @@ DAG_CRD = {
     "kind": "Dag",
     "short_names": ["dag"],
     "columns": [
-        ("Schedule", "string", ".status.schedule", "When it runs by itself", 0),
-        ("Suspended", "boolean", ".spec.suspend", "Whether scheduled runs are held back", 0),
+        ("Schedule", "string", ".status.schedule", "The schedule as text", 0),
+        ("Suspended", "boolean", ".spec.suspend", "Whether the schedule is suspended", 0),
         (
             "Accepted",
             "string",
             ".status.conditions[?(@.type=='Accepted')].status",
-            "Whether the Dag can run",
+            "Whether the Dag is valid",
             0,
         ),
-        ("Active", "integer", ".status.activeRuns", "Runs queued or running", 0),
-        ("Last", "string", ".status.lastRunPhase", "How the last finished run ended", 0),
+        ("Active", "integer", ".status.activeRuns", "Queued and running runs", 0),
+        ("Last", "string", ".status.lastRunPhase", "Phase of the last finished run", 0),
         ("Next", "string", ".status.nextScheduleTime", "Logical date of the next tick", 0),
-        ("Owner", "string", ".spec.owner", "Who to ask", 0),
-        ("Age", "date", ".metadata.creationTimestamp", "Time since the Dag was made", 0),
+        ("Owner", "string", ".spec.owner", "Team or person to contact", 0),
+        ("Age", "date", ".metadata.creationTimestamp", "Time since creation", 0),
         ("Time Zone", "string", ".spec.timeZone", "Time zone of the schedule", 1),
         (
             "Message",
             "string",
             ".status.conditions[?(@.type=='Accepted')].message",
-            "What is wrong with the Dag",
+            "Why the Dag is not accepted",
             1,
         ),
     ],

@@ -1,4 +1,4 @@
-"""The DagRun resource: one execution of a Dag; its status is the record of every task instance."""
+"""The DagRun resource: one execution of a Dag. Its status records every task instance."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ from tradewind.api.task_status import TaskStatus
 RunPhaseName = Literal["Queued", "Running", "Succeeded", "Failed"]
 
 
-# Params may be any JSON, so CEL has no type for them and must look them up as it runs.
+# Params may be any JSON, so CEL has no static type for them.
 _UNCHANGED = " && ".join(
     f"has({now}.{name}) == has({before}.{name}) && (!has({now}.{name}) || {now}.{name} == {before}.{name})"
     for now, before, name in (
@@ -27,16 +27,16 @@ _UNCHANGED = " && ".join(
 
 
 class DataInterval(Model):
-    """The span of data that a run is about: from start, up to but without end."""
+    """The span of data that a run is about: start inclusive, end exclusive."""
 
     start: Timestamp
-    """First moment of the interval."""
+    """Start of the interval, inclusive."""
     end: Timestamp
-    """First moment after the interval."""
+    """End of the interval, exclusive."""
 
 
 class DagRunSpec(Model):
-    """Which Dag to run and with what. But for suspend and request it cannot be changed once made."""
+    """The Dag to run, and its parameters. Only suspend and request can be changed after creation."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -56,58 +56,58 @@ class DagRunSpec(Model):
     dag: Name
     """Name of the Dag, in the same namespace."""
     type: Literal["Manual", "Scheduled", "Backfill"] = "Manual"
-    """What made the run: a person or program (Manual), the Dag's schedule (Scheduled) or a Backfill."""
+    """Origin of the run: a person or program (Manual), the Dag's schedule (Scheduled) or a Backfill."""
     logical_date: Timestamp | None = None
-    """The moment the run is for, as templates see it. Default: the time the run was made."""
+    """The moment the run is for, as templates see it. Default: the creation time of the run."""
     data_interval: DataInterval | None = None
-    """The span of data the run is about. Default: that of the tick of the schedule at the logical date or, where there
-    is none, of the last tick before it; empty, at the logical date, for a Dag without schedule."""
+    """The span of data the run is about. Default: the interval of the schedule's tick at the logical date, or else of
+    the last tick before it; for a Dag without a schedule an empty interval at the logical date."""
     params: Annotated[dict[str, Json], Field(max_length=128)] | None = None
-    """Values of the Dag's params, by name; those not given take their default."""
+    """Values of the Dag's params, by name. Omitted params take their default."""
     revision: Annotated[str, Field(max_length=253)] | None = None
-    """Name of the ControllerRevision of the Dag to run. Default: the Dag as it is when the run starts."""
+    """Name of the ControllerRevision of the Dag to run. Default: the current Dag when the run starts."""
     suspend: bool | None = None
-    """While true no task of the run starts; those that run go on. Can be changed at any time. Default: false."""
+    """While true, no new tasks of the run start; running tasks continue. Can be changed at any time. Default: false."""
     request: RunRequest | None = None
-    """Asks for tasks to be run again, to be marked, or for the run to stop. It is removed once it is applied, and kept
-    in `status.requests`."""
+    """A request to rerun tasks, to mark them, or to stop the run. The controller applies it once, removes it, and
+    records it in `status.requests`."""
 
 
 class DagRunStatus(Model):
-    """How far the run is."""
+    """Progress of the run."""
 
     observed_generation: int | None = None
-    """Generation of the spec that this status speaks of."""
+    """Generation of the spec that this status reflects."""
     phase: RunPhaseName | None = None
-    """Queued (waits for maxActiveRuns), Running, Succeeded or Failed."""
+    """Queued (waiting for maxActiveRuns), Running, Succeeded or Failed."""
     reason: str | None = None
-    """Why the run is in this phase, in one CamelCase word."""
+    """One CamelCase word that says why the run is in this phase."""
     message: str | None = None
-    """Why, for people."""
+    """The same for people."""
     conditions: Annotated[list[Condition], Field(json_schema_extra=list_map("type"))] | None = None
-    """Complete: whether the run has succeeded. Failed: whether it has failed, and why."""
+    """Complete: whether the run succeeded. Failed: whether it failed, and why."""
     revision: str | None = None
-    """Name of the ControllerRevision that holds the Dag as this run runs it."""
+    """Name of the ControllerRevision with the Dag that this run executes."""
     logical_date: Timestamp | None = None
     """The moment the run is for."""
     data_interval: DataInterval | None = None
     """The span of data the run is about."""
     params: Annotated[dict[str, Json], Field(max_length=128)] | None = None
-    """The run's parameters, with defaults filled in."""
+    """The parameters of the run, including defaults."""
     started_at: Timestamp | None = None
     """When the run started."""
     finished_at: Timestamp | None = None
-    """When it ended."""
+    """When the run finished."""
     done: str | None = None
-    """Tasks that have finished, of all: 7/12."""
+    """Finished and total tasks, such as 7/12."""
     duration: str | None = None
-    """How long the run took."""
-    # Atomic, since only the controller writes it: as a list map, metadata.managedFields would name every field of every
-    # task, which doubles the object and takes the API server most of the time of a write.
+    """Duration of the run."""
+    # Atomic, because only the controller writes it. As a map list, metadata.managedFields would list every field of
+    # every task, which doubles the size of the object and dominates the API server's time for a write.
     tasks: Annotated[list[TaskStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
     """The state of each task."""
     requests: Annotated[list[RequestStatus], Field(json_schema_extra=LIST_ATOMIC)] | None = None
-    """What was asked of the run, by whom, and what became of it; the latest last."""
+    """Requests on the run, who made them and their outcome; the latest last."""
 
 
 class DagRun(Model):
@@ -126,16 +126,16 @@ DAGRUN_CRD = {
     "kind": "DagRun",
     "short_names": ["dr"],
     "columns": [
-        ("Dag", "string", ".spec.dag", "The Dag it runs", 0),
+        ("Dag", "string", ".spec.dag", "The Dag of the run", 0),
         ("Phase", "string", ".status.phase", "Queued, Running, Succeeded or Failed", 0),
-        ("Done", "string", ".status.done", "Tasks finished, of all", 0),
+        ("Done", "string", ".status.done", "Finished and total tasks", 0),
         ("Logical Date", "string", ".status.logicalDate", "The moment the run is for", 0),
-        ("Duration", "string", ".status.duration", "How long it took", 0),
-        ("Age", "date", ".metadata.creationTimestamp", "Time since the run was made", 0),
+        ("Duration", "string", ".status.duration", "Duration of the run", 0),
+        ("Age", "date", ".metadata.creationTimestamp", "Time since creation", 0),
         ("Type", "string", ".spec.type", "Manual, Scheduled or Backfill", 1),
-        ("Message", "string", ".status.message", "Why it is in this phase", 1),
-        ("Finished", "string", ".status.finishedAt", "When it ended", 1),
-        ("Revision", "string", ".status.revision", "Name of the ControllerRevision that it runs", 1),
+        ("Message", "string", ".status.message", "Why the run is in this phase", 1),
+        ("Finished", "string", ".status.finishedAt", "When the run finished", 1),
+        ("Revision", "string", ".status.revision", "Name of its ControllerRevision", 1),
     ],
     "selectable": [".spec.dag", ".spec.request.id", ".status.phase"],
     "rules": [

@@ -12,7 +12,7 @@ _LONGEST = 366 * 10 * 86400
 
 
 def parse_duration(text: str) -> timedelta:
-    """`"1h30m"` → 90 minutes. Raises ValueError with an example for anything else."""
+    """`"1h30m"` → 90 minutes. Raises ValueError with an example if `text` is not a duration."""
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration: write a number and a unit (ms, s, m, h, d), as in 90s or 1h30m")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
@@ -22,8 +22,8 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_offset(text: str) -> timedelta:
-    """`"-1h"` → minus one hour: a duration that may be negative. Raises ValueError with an example for anything
-    else."""
+    """`"-1h"` → minus one hour: a duration that may be negative. Raises ValueError with an example if `text` is not
+    one."""
     bare = text.removeprefix("-")
     if not _WHOLE.fullmatch(bare):
         raise ValueError(f"{text!r} is not an offset: write a number and a unit (ms, s, m, h, d), as in -1h or 30m")
@@ -31,7 +31,7 @@ def parse_offset(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """A short form a person reads at a glance: `0.4s`, `12s`, `3m20s`, `2h5m`, `3d4h`."""
+    """Return a short form for people: `0.4s`, `12s`, `3m20s`, `2h5m`, `3d4h`."""
     seconds = duration.total_seconds()
     if 0 < seconds < 1:
         return f"{seconds:.1f}s"

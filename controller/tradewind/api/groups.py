@@ -1,7 +1,7 @@
-"""Dependencies as they are between tasks: groups replaced by the tasks in them, implied edges added.
+"""Dependencies between tasks, with groups replaced by their tasks and implied dependencies added.
 
-What is mapped over an output comes after the task of that output, and a teardown after its setups, whether dependsOn
-says so or not.
+A task that maps over an output depends on the task of that output, and a teardown depends on its setups, even if
+dependsOn does not list them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,13 +13,13 @@ from tradewind.api.task import Task
 from tradewind.api.task_group import TaskGroup
 
 MAX_NESTING = 20
-"""Groups inside each other."""
+"""The maximum nesting depth of groups."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupTasks:
-    """The tasks of one group, those of the groups inside it included, in the order of the spec. `roots` come after no
-    task of the group; after `leaves` comes none but teardowns."""
+    """The tasks of one group, including those of nested groups, in the order of the spec. `roots` depend on no task of
+    the group; no task of the group, except teardowns, depends on `leaves`."""
 
     tasks: tuple[str, ...]
     roots: tuple[str, ...]
@@ -27,7 +27,7 @@ class GroupTasks:
 
 
 def own_dependencies(item: Task | TaskGroup) -> list[str]:
-    """What a task or group names as coming before it, tasks and groups, without duplicates."""
+    """Return the tasks and groups that `item` itself depends on, without duplicates."""
     named = [*(item.depends_on or ()), *output_tasks(item.for_each)]
     if isinstance(item, Task) and item.teardown:
         named += item.teardown.setups
@@ -35,11 +35,11 @@ def own_dependencies(item: Task | TaskGroup) -> list[str]:
 
 
 class Groups:
-    """The groups of a spec, expanded: `by_name`; `inside` names the groups in each one, at any depth, `parent` the
-    one that each is directly in.
+    """The groups of a spec, expanded: `by_name` has their tasks, `inside` the names of the groups nested in each one at
+    any depth, and `parent` the directly enclosing group.
 
-    Validation uses it before it knows that the spec is sound: groups that do not exist count for nothing, and groups
-    that are inside themselves, or inside too many others, are taken to be inside no group.
+    Validation uses it before the spec is known to be valid: groups that do not exist are ignored, and groups that
+    enclose themselves or are nested too deeply count as top-level.
     """
 
     def __init__(self, spec: DagSpec) -> None:
@@ -57,13 +57,13 @@ class Groups:
                 self.inside[outer].append(name)
         items: list[Task | TaskGroup] = [*spec.tasks, *self.named.values()]
         before = {item.name: frozenset(own_dependencies(item)) for item in items}
-        # Those further inside first: the ends of a group follow from the ends of the groups in it.
+        # Innermost first: the roots and leaves of a group follow from those of its nested groups.
         for name in sorted(self.named, key=lambda name: -len(self.enclosing(name))):
             self.by_name[name] = self._ends(tasks[name], self.inside[name], before)
         self._roots = {name: frozenset(group.roots) for name, group in self.by_name.items()}
 
     def dependencies(self, task: Task) -> tuple[str, ...]:
-        """The tasks right before `task`: its own, then those that its groups bring, innermost first."""
+        """Return the direct upstream tasks of `task`: its own, then those of its groups, innermost first."""
         found = dict.fromkeys(self._expand(own_dependencies(task)))
         for name in self.enclosing(task.group):
             if task.name in self._roots[name]:
@@ -71,7 +71,7 @@ class Groups:
         return tuple(found)
 
     def enclosing(self, group: str | None) -> list[str]:
-        """The group and all groups around it, innermost first."""
+        """Return the group and all groups around it, innermost first."""
         found: list[str] = []
         while group in self.parent:
             found.append(group)
@@ -79,11 +79,11 @@ class Groups:
         return found
 
     def mapped(self, group: str | None) -> str | None:
-        """The group with forEach that something in `group` lies in."""
+        """Return the group with forEach that is or encloses `group`, if any."""
         return next((name for name in self.enclosing(group) if self.named[name].for_each), None)
 
     def _expand(self, names: Iterable[str]) -> Iterable[str]:
-        """Tasks and groups as tasks only."""
+        """Replace groups by their leaf tasks."""
         for name in names:
             if name in self.by_name:
                 yield from self.by_name[name].leaves
@@ -91,8 +91,8 @@ class Groups:
                 yield name
 
     def _ends(self, tasks: list[str], inside: list[str], before: Mapping[str, frozenset[str]]) -> GroupTasks:
-        """The roots and leaves of a group of `tasks`, in which the groups of `inside` are done already. `before` is
-        what each task and group names as coming before it."""
+        """Return the roots and leaves of a group with these `tasks`, after the groups of `inside` are computed.
+        `before` maps each task and group to its own dependencies."""
         members = {*tasks, *inside}
         preceded: set[str] = set()
         followed: set[str] = set()
@@ -108,13 +108,14 @@ class Groups:
         return GroupTasks(
             tasks=tuple(tasks),
             roots=tuple(name for name in tasks if name not in preceded),
-            # In a group of teardowns alone each of them counts, else what depends on the group would not wait at all.
+            # In a group of teardowns only, all of them are leaves; otherwise nothing would wait for the group.
             leaves=leaves or tuple(tasks),
         )
 
 
 def _parents(groups: Mapping[str, TaskGroup]) -> dict[str, str | None]:
-    """The group that each one is directly inside of; None too for those inside themselves or too many others."""
+    """Return the directly enclosing group of each group; None for groups that enclose themselves or are nested too
+    deeply."""
     found: dict[str, str | None] = {}
     for name, group in groups.items():
         around = [name]

@@ -6,8 +6,8 @@ _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]{1,6})\]")
 
 
 def parse_json_path(text: str) -> tuple[str | int, ...]:
-    """The fields and positions to follow: `("status", "conditions", 0, "status")`. Raises ValueError with an example
-    for what is not such a path."""
+    """Return the fields and positions to follow: `("status", "conditions", 0, "status")`. Raises ValueError with an
+    example if `text` is not such a path."""
     inner = text[1:-1] if text.startswith("{") and text.endswith("}") else text
     steps: list[str | int] = []
     at = 0

@@ -1,4 +1,4 @@
-"""`forEach` of a task or group: what it is mapped over, as written and as resolved."""
+"""`forEach` of a task or group, as written and as resolved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,36 +9,36 @@ from pydantic import Discriminator, Field, Tag, WithJsonSchema
 from tradewind.api.model import IDENTIFIER, LIST_ATOMIC, Json, Model
 
 MAX_MAP_LENGTH = 10_000
-"""The most instances that `maxMapLength` may allow."""
+"""The maximum of `maxMapLength`."""
 MAX_SOURCES = 8
 
 Combine = Literal["Product", "Zip"]
 
 
 class ForEachSource(Model):
-    """What a task is mapped over: exactly one of items, param and output."""
+    """A source of items: exactly one of items, param and output."""
 
     name: Annotated[str, Field(pattern=IDENTIFIER, max_length=63)] | None = None
-    """Makes the value of this source `{{ item.<name> }}`. Without names, those of several sources are `{{ item[0] }}`,
-    `{{ item[1] }}`, …, and that of a single one is `{{ item }}`."""
+    """Name of this source's value in templates: `{{ item.<name> }}`. Without names, the values of several sources are
+    `{{ item[0] }}`, `{{ item[1] }}`, …, and the value of a single source is `{{ item }}`."""
     items: Annotated[list[Json], Field(max_length=MAX_MAP_LENGTH, json_schema_extra=LIST_ATOMIC)] | None = None
-    """The values themselves, any JSON; strings in them are templates."""
+    """The values, any JSON; strings in them are templates."""
     param: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """Name of a param of the Dag, whose value is a list, or an object: then `item.key` and `item.value`."""
+    """Name of a param whose value is a list, or an object with `item.key` and `item.value` for each entry."""
     output: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """A task, and where in its output the list or object is: `extract` or `extract.stores`. The task comes before what
-    is mapped, whether dependsOn says so or not."""
+    """A task, with an optional path to the list or object in its output: `extract` or `extract.stores`. The mapped task
+    or group depends on that task, even if dependsOn does not list it."""
 
 
 def _kind(value: Any) -> str | None:
-    # The brackets keep the names out of the paths that users see.
+    # The brackets mark names that `path_of` in validation removes from the paths that users see.
     if isinstance(value, Mapping | ForEachSource):
         return "(one)"
     return "(several)" if isinstance(value, Sequence) and not isinstance(value, str) else None
 
 
 _SOURCE = ForEachSource.model_json_schema(by_alias=True) | {"minProperties": 1, "maxProperties": 2}
-# A structural schema has no choice of types. What is said of lists does not apply to objects, nor the reverse.
+# A structural schema has no union types. Keywords for lists do not apply to objects, and the reverse.
 _SCHEMA = {
     "x-kubernetes-preserve-unknown-fields": True,
     "minItems": 1,
@@ -64,8 +64,8 @@ Sources = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One thing to map over: exactly one of `items`, `param` and `output_task` is set. `output_path` are the fields to
-    follow in the output."""
+    """One source: exactly one of `items`, `param` and `output_task` is set. `output_path` has the fields to follow in
+    the output."""
 
     name: str | None = None
     items: tuple[Any, ...] | None = None
@@ -76,7 +76,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ForEach:
-    """What is mapped over. With several sources Product makes an instance for every combination (the last source
+    """The sources of a mapping. With several sources Product creates an instance for every combination (the last source
     changes fastest), Zip one for every position."""
 
     sources: tuple[Source, ...]
@@ -84,19 +84,19 @@ class ForEach:
 
 
 def source_list(for_each: ForEachSource | list[ForEachSource] | None) -> list[ForEachSource]:
-    """The sources as a list; empty where nothing is mapped."""
+    """Return the sources as a list; empty without a mapping."""
     if for_each is None:
         return []
     return [for_each] if isinstance(for_each, ForEachSource) else for_each
 
 
 def output_tasks(for_each: ForEachSource | list[ForEachSource] | None) -> list[str]:
-    """The tasks whose output is mapped over, in order."""
+    """Return the tasks whose output is mapped over, in order."""
     return [source.output.partition(".")[0] for source in source_list(for_each) if source.output is not None]
 
 
 def resolve_for_each(for_each: ForEachSource | list[ForEachSource] | None, combine: Combine | None) -> ForEach | None:
-    """`forEach` and `combine` as the engine uses them; None where nothing is mapped."""
+    """Return `forEach` and `combine` as the engine uses them; None without a mapping."""
     sources = tuple(_resolve_source(source) for source in source_list(for_each))
     return ForEach(sources, combine or "Product") if sources else None
 

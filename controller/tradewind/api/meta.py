@@ -1,4 +1,4 @@
-"""The parts of Kubernetes' own object model that our resources share."""
+"""The parts of Kubernetes' object model that our resources share."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from tradewind.api.model import Model, Timestamp
 
 
 class ObjectMeta(BaseModel):
-    """Kubernetes metadata; only the fields we read are named, the API server checks the rest."""
+    """Kubernetes metadata. Only the fields that we read are declared; the API server validates the rest."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -27,12 +27,12 @@ class Condition(Model):
     type: Annotated[str, Field(min_length=1, max_length=316)]
     """Name of the condition."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
+    """Status of the condition."""
     reason: Annotated[str, Field(min_length=1, max_length=1024)]
     """One CamelCase word for programs."""
     message: Annotated[str, Field(max_length=32768)]
-    """A sentence for people."""
+    """A message for people."""
     last_transition_time: Timestamp
-    """When status changed last."""
+    """When status last changed."""
     observed_generation: int | None = None
-    """Generation of the spec that the condition speaks of."""
+    """Generation of the spec that the condition reflects."""

@@ -1,4 +1,4 @@
-"""The base of every API model: camelCase on the wire and nowhere else, immutable, unknown fields rejected."""
+"""The base of every API model: camelCase in JSON and YAML, snake_case in Python, immutable, unknown fields rejected."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ class Model(BaseModel):
     )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready camelCase, without what was not set."""
+        """Return JSON-ready camelCase, without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
@@ -64,18 +64,19 @@ FreeObject = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kube
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=63)]
-"""A DNS label, as most Kubernetes names: lower case, digits and dashes."""
+"""A DNS label, like most Kubernetes names: lower case letters, digits and dashes."""
 
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 ObjectName = Annotated[str, Field(pattern=DNS_SUBDOMAIN, min_length=1, max_length=253)]
-"""A DNS subdomain: what the name of a Secret or ConfigMap may be."""
+"""A DNS subdomain, like the name of a Secret or ConfigMap."""
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ExitCode = Annotated[int, Field(ge=1, le=255)]
 Text = Annotated[str, Field(max_length=4096)]
 
 
 def list_map(*keys: str) -> dict[str, Any]:
-    """Schema extension: a list whose items are told apart by `keys` (merged by `kubectl apply`, no duplicates)."""
+    """Return the schema extension of a list that is a map by `keys`: `kubectl apply` merges its items, duplicates are
+    refused."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
@@ -84,5 +85,5 @@ LIST_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 
 
 def cel(rule: str, message: str, **extra: Any) -> dict[str, Any]:
-    """One CEL validation rule of a schema."""
+    """Return one CEL validation rule of a schema."""
     return {"rule": rule, "message": message, **extra}

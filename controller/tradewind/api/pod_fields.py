@@ -1,8 +1,8 @@
-"""What a Pod template may say: the fields of Kubernetes' own types, from a file that is made from its official client.
+"""The fields of a Pod, from a file that is generated from Kubernetes' official Python client.
 
-`python -m tradewind.api.pod_fields` writes the file, with `--check` it only compares; the client is needed for that
-alone. Each type has its fields with their types: `str`, `int`, `bool`, `float`, `any`, another type, `[…]` for a list
-of one and `{…}` for an object with values of one.
+`python -m tradewind.api.pod_fields` writes the file; with `--check` it only compares. Only this needs the client. Each
+type maps fields to types: `str`, `int`, `bool`, `float`, `any`, another type, `[…]` for a list and `{…}` for an object
+whose values have that type.
 """
 
 import json
@@ -14,20 +14,20 @@ from pathlib import Path
 FILE = Path(__file__).with_name("pod_fields.json")
 ROOTS = ("V1PodSpec", "V1EnvVarSource", "V1EnvFromSource")
 _QUANTITIES = ("limits", "requests", "sizeLimit", "divisor", "overhead")
-"""Fields of Quantities, which may be written as numbers; the client takes them for strings."""
+"""Quantities. They may be numbers; the client declares them as strings."""
 
 Fields = dict[str, dict[str, str]]
 
 
 @lru_cache(maxsize=1)
 def pod_fields() -> Fields:
-    """Fields by type, and types by field."""
+    """Return the types of fields, by the name of their object's type."""
     found: Fields = json.loads(FILE.read_text())
     return found
 
 
-def made_from_client() -> str:
-    """The text of the file."""
+def generated_text() -> str:
+    """Return the text of the file."""
     from kubernetes.client import models
 
     found: Fields = {}
@@ -56,8 +56,8 @@ def _short(field: str, text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the file, or with `--check` say whether it is up to date."""
-    text = made_from_client()
+    """Write the file, or with `--check` report whether it is up to date."""
+    text = generated_text()
     if FILE.exists() and FILE.read_text() == text:
         return 0
     if "--check" in arguments:

@@ -1,4 +1,4 @@
-"""The Pool resource: slots that limit how many tasks use something at once."""
+"""The Pool resource: slots that limit how many tasks run at once."""
 
 from typing import Annotated, Literal
 
@@ -12,28 +12,28 @@ DEFAULT_POOL_SLOTS = 128
 
 
 class PoolSpec(Model):
-    """How many slots there are."""
+    """The number of slots."""
 
     slots: Annotated[int, Field(ge=-1, le=1000000)]
-    """Slots that queued and running tasks of the pool share; -1 for no limit, 0 to hold every task back."""
+    """Slots that queued and running tasks of the pool share; -1 for no limit, 0 to start no tasks."""
     description: Annotated[str, Field(max_length=1024)] | None = None
     """What the pool protects."""
 
 
 class PoolStatus(Model):
-    """How the slots are used, as it was some seconds ago."""
+    """Usage of the slots, updated every few seconds."""
 
     observed_generation: int | None = None
-    """Generation of the spec that this status speaks of."""
+    """Generation of the spec that this status reflects."""
     used: int | None = None
-    """Slots that queued and running tasks hold."""
+    """Slots held by queued and running tasks."""
     waiting: int | None = None
-    """Tasks that are ready and wait for a slot."""
+    """Tasks that are ready and waiting for a slot."""
 
 
 class Pool(Model):
-    """Slots that limit how many tasks of the namespace use something at once. A pool named `default` takes the place of
-    the implicit one of 128 slots."""
+    """Slots that limit how many tasks of the namespace use something at once. A pool named `default` replaces the
+    implicit one of 128 slots."""
 
     api_version: Literal["tradewind.dev/v1alpha1"]
     kind: Literal["Pool"]
@@ -48,10 +48,10 @@ POOL_CRD = {
     "kind": "Pool",
     "short_names": [],
     "columns": [
-        ("Slots", "integer", ".spec.slots", "Slots in all, -1 for no limit", 0),
+        ("Slots", "integer", ".spec.slots", "Total slots, -1 for no limit", 0),
         ("Used", "integer", ".status.used", "Slots in use", 0),
         ("Waiting", "integer", ".status.waiting", "Tasks waiting for a slot", 0),
-        ("Age", "date", ".metadata.creationTimestamp", "Time since the pool was made", 0),
+        ("Age", "date", ".metadata.creationTimestamp", "Time since creation", 0),
         ("Description", "string", ".spec.description", "What the pool protects", 1),
     ],
     "selectable": [],

@@ -1,4 +1,4 @@
-"""A Dag's spec with every default filled in: what the engine and the Pod builder work with."""
+"""Builds a Dag with all defaults, for the engine and the Pod builder."""
 
 import re
 from datetime import timedelta
@@ -66,7 +66,7 @@ __all__ = [
 
 
 def resolve(spec: DagSpec) -> ResolvedDag:
-    """Fill in the defaults of a spec that validation accepted."""
+    """Return the spec with all defaults. It must have passed validation."""
     defaults = spec.task_defaults or TaskDefaults()
     groups = Groups(spec)
     tasks = tuple(resolve_task(task, defaults, groups) for task in spec.tasks)
@@ -82,18 +82,18 @@ def resolve(spec: DagSpec) -> ResolvedDag:
         run_timeout=parse_duration(spec.run_timeout) if spec.run_timeout else None,
         protect_results=spec.result_protection == "Finalizer",
         pod_template=spec.pod_template or {},
-        asks_for_past=any(task.depends_on_past for task in tasks) or _speaks_of_past(spec),
+        needs_previous_runs=any(task.depends_on_past for task in tasks) or _uses_previous_run_values(spec),
     )
 
 
-def _speaks_of_past(spec: DagSpec) -> bool:
-    """Whether a template may say prevLogicalDate or the like; a text that only looks so does no harm."""
+def _uses_previous_run_values(spec: DagSpec) -> bool:
+    """True if a template may use prevLogicalDate or a similar value. A false positive does no harm."""
     texts = spec.model_dump_json(include={"tasks", "task_defaults", "groups"}, exclude_unset=True)
     return _PREVIOUS.search(texts) is not None
 
 
 def resolve_task(task: Task, defaults: TaskDefaults, groups: Groups) -> ResolvedTask:
-    """One task with its defaults."""
+    """Return one task with its defaults."""
 
     def setting(name: str, otherwise: Any = None) -> Any:
         own = getattr(task, name)
@@ -150,7 +150,8 @@ def resolve_task(task: Task, defaults: TaskDefaults, groups: Groups) -> Resolved
 
 
 def script_command(interpreter: tuple[str, ...]) -> list[str]:
-    """The argv before the script's text: `["bash", "-eu"]` → `["bash", "-eu", "-c"]`; `["bash", "-ec"]` is kept."""
+    """Return the argv before the script's text: `["bash", "-eu"]` → `["bash", "-eu", "-c"]`; `["bash", "-ec"]` is
+    kept."""
     program = PurePosixPath(interpreter[0]).name
     options = [word for word in interpreter[1:] if word.startswith("-") and not word.startswith("--")]
     option = _CODE_OPTION.get(program, "-c")
@@ -159,7 +160,7 @@ def script_command(interpreter: tuple[str, ...]) -> list[str]:
     elif len(interpreter) == 1:
         is_there = False
     else:
-        # Anything else may be there on purpose: a module or a file, with the script as its argument.
+        # Other arguments may be intended: a module or a file that takes the script as its argument.
         only_options = len(options) == len(interpreter) - 1
         known = program in _CODE_OPTION or program.startswith("python")
         is_there = not known or not only_options or any(word.endswith((option[1], "-m")) for word in options)
@@ -167,10 +168,11 @@ def script_command(interpreter: tuple[str, ...]) -> list[str]:
 
 
 def argv(task: ResolvedTask) -> tuple[list[str] | None, list[str]]:
-    """`(command, args)` of the task's container, templates not filled in. A command of None is the image's own."""
+    """Return `(command, args)` of the task's container, before templates are rendered. A command of None is the image's
+    entrypoint."""
     if task.script is None:
         return (list(task.command) if task.command else None), list(task.args)
-    # A shell takes the first argument after the code as $0, every other interpreter as its first argument.
+    # A shell takes the first argument after the code as $0, any other interpreter as its first argument.
     is_shell = PurePosixPath(task.interpreter[0]).name in _SHELLS
     zeroth = [task.interpreter[0]] if is_shell and task.args else []
     return script_command(task.interpreter), [task.script, *zeroth, *task.args]
@@ -213,7 +215,8 @@ def _merged_resources(task: Task, defaults: TaskDefaults) -> dict[str, Any]:
 
 
 def _merged_template(task: Task, defaults: TaskDefaults) -> dict[str, Any]:
-    """The task's own podTemplate, else the one of taskDefaults (the Dag's comes under both)."""
+    """Return the task's own podTemplate, or else that of taskDefaults. The Dag's podTemplate is merged later, under
+    both."""
     return task.pod_template if task.pod_template is not None else defaults.pod_template or {}
 
 

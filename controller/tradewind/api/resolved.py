@@ -1,4 +1,4 @@
-"""A Dag with every default filled in: the shapes that the engine and the Pod builder work with."""
+"""A Dag with all defaults, as the engine and the Pod builder use it."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,7 +30,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSensor:
-    """`sensor` with its defaults. Of a task with `waitFor` only `timeout` and `soft_fail` mean something."""
+    """`sensor` with its defaults. With `waitFor` only `timeout` and `soft_fail` apply."""
 
     mode: SensorMode = "Poke"
     interval: timedelta = DEFAULT_SENSOR_INTERVAL
@@ -41,11 +41,11 @@ class ResolvedSensor:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTask:
-    """One task as it will run: its own fields, else those of taskDefaults, else the defaults of the API.
+    """One task as it will run: its own fields, then those of taskDefaults, then the defaults of the API.
 
-    `depends_on` names tasks only: groups are expanded and implied dependencies added. `group` is the innermost group,
-    `mapped_group` the one with forEach that the task lies in at any depth; `for_each` is the task's own mapping.
-    `sensor` is set for every task with `sensor` or `wait_for`.
+    `depends_on` names only tasks: groups are expanded and implied dependencies added. `group` is the innermost group,
+    `mapped_group` the enclosing group with forEach, at any depth; `for_each` is the task's own mapping. `sensor` is set
+    for every task with `sensor` or `wait_for`.
     """
 
     name: str
@@ -90,13 +90,13 @@ class ResolvedTask:
     max_active_per_run: int | None = None
     connections: tuple[str, ...] = ()
     queued_timeout_set: bool = False
-    """Whether a person has set it: then it counts all waiting, for a node too."""
+    """True if `queuedTimeout` is set explicitly: then it also counts the time waiting for a node."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedGroup:
-    """One group. `tasks` are all tasks in it, also those of groups inside it, in the order of the spec; `roots` come
-    after no task of the group; what depends on the group waits for its `leaves`."""
+    """One group. `tasks` are all its tasks, including those of nested groups, in the order of the spec; `roots` depend
+    on no task of the group; tasks that depend on the group wait for its `leaves`."""
 
     name: str
     parent: str | None
@@ -109,8 +109,8 @@ class ResolvedGroup:
 @dataclass(frozen=True, slots=True)
 class ResolvedDag:
     """A whole Dag as it will run. `tasks` and `groups` keep the order of the spec. `max_consecutive_failed_runs` is 0
-    where failures never suspend the Dag. `asks_for_past`: a task depends on earlier runs, or a template speaks of
-    them."""
+    if failures never suspend the Dag. `needs_previous_runs` is true if a task depends on earlier runs or a template
+    uses their values."""
 
     spec: DagSpec
     tasks: tuple[ResolvedTask, ...]
@@ -123,4 +123,4 @@ class ResolvedDag:
     max_map_length: int = DEFAULT_MAX_MAP_LENGTH
     groups: dict[str, ResolvedGroup] = field(default_factory=dict)
     pod_template: dict[str, Any] = field(default_factory=dict)
-    asks_for_past: bool = False
+    needs_previous_runs: bool = False

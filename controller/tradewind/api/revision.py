@@ -1,6 +1,6 @@
-"""The part of a Dag's spec that its runs depend on, and its hash: a revision of the Dag.
+"""A revision of a Dag: the fields of its spec that runs depend on, and their hash.
 
-A change of any other field, such as `suspend` or `schedule`, makes no revision.
+Changing any other field, such as `suspend` or `schedule`, creates no revision.
 """
 
 import hashlib
@@ -40,20 +40,20 @@ DAG_FIELDS = (
     "successfulRunsHistoryLimit",
     "failedRunsHistoryLimit",
 )
-"""Fields of DagSpec that a run never reads. Each field is in one of the two: a new one that is in neither would be
+"""Fields of DagSpec that a run never reads. Every field must be in one of the two lists: a field in neither would be
 lost for runs (tests/unit/api/test_api_revision.py)."""
 
 
 def run_fields(spec: dict[str, Any]) -> dict[str, Any]:
-    """The part of a Dag's spec that its runs depend on."""
+    """Return the fields of a Dag's spec that its runs depend on."""
     return {field: spec[field] for field in RUN_FIELDS if field in spec}
 
 
 def content_hash(uid: str, spec: dict[str, Any]) -> str:
-    """Hash of the UID of a Dag and of the part of its spec that its runs depend on.
+    """Return the hash of a Dag's UID and of the fields of its spec that runs depend on.
 
-    With the UID a Dag that is deleted and made again has revisions of its own: those of the one before are deleted
-    after it, sooner or later.
+    With the UID, a Dag that is deleted and recreated gets its own revisions; those of its predecessor are
+    garbage-collected at any time.
     """
     canonical = orjson.dumps([uid, run_fields(spec)], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

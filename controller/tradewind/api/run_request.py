@@ -1,4 +1,4 @@
-"""What a person may ask of a run that exists: to run tasks again, to mark them, to stop; and the record of it."""
+"""Requests on an existing run (rerun, mark, stop), and the record of them in its status."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ TASK_OR_INSTANCE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\[[0-9]{1,5}\])?$"
 """A task, a group, or one instance of a mapped task: `load`, `load[3]`."""
 
 MAX_USER = 253
-"""Characters of a user's name that are kept."""
+"""The number of characters of a user's name that are kept."""
 
 RequestType = Literal["Rerun", "Mark", "Stop"]
 MarkState = Literal["Succeeded", "Failed", "Skipped"]
@@ -19,7 +19,7 @@ TaskOrInstance = Annotated[str, Field(pattern=TASK_OR_INSTANCE, min_length=1, ma
 
 
 class RunRequest(Model):
-    """Something asked of the run. The controller applies it once, removes it and keeps it in `status.requests`."""
+    """A request on the run. The controller applies it once, removes it, and records it in `status.requests`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -30,55 +30,55 @@ class RunRequest(Model):
     )
 
     id: Annotated[str, Field(min_length=1, max_length=63)]
-    """Tells this request from every other one of the run: one of an id that was applied already is not applied
-    again."""
+    """Identifies the request within the run: a request whose id was already applied is not applied again."""
     type: RequestType
-    """Rerun: run tasks again, with new tries. Mark: set the state of tasks, or of the run. Stop: end what runs and skip
-    the rest."""
+    """Rerun: run tasks again, with new tries. Mark: set the state of tasks, or of the run. Stop: stop running tasks and
+    skip the others."""
     requested_by: Annotated[str, Field(max_length=MAX_USER)] | None = None
-    """Who asks: their user name, which the webhook checks. Without the webhook it is what they say."""
+    """User name of the requester. The webhook verifies it; without the webhook it is unverified."""
     tasks: Annotated[list[TaskOrInstance], Field(max_length=2000, json_schema_extra=LIST_SET)] | None = None
-    """Tasks, groups or single instances (`load[3]`) that are meant. Default: all tasks; of Mark the run as a whole."""
+    """Tasks, groups or single instances (`load[3]`). Default: all tasks; for Mark the run as a whole."""
     only_failed: bool | None = None
-    """Of the tasks meant, only those that failed, or did not run because others failed."""
+    """Select only tasks that failed, or did not run because others failed."""
     upstream: bool | None = None
-    """Also the tasks before those meant."""
+    """Also select the upstream tasks."""
     downstream: bool | None = None
-    """Also the tasks after those meant."""
+    """Also select the downstream tasks."""
     revision: RevisionChoice | None = None
-    """Which Dag a rerun runs. Same: the one the run began with. Latest: the Dag as it is now. Default: Same."""
+    """Revision of the Dag for a rerun. Same: the revision that the run started with. Latest: the current Dag. Default:
+    Same."""
     state: MarkState | None = None
-    """The state to set, with Mark."""
+    """The state to set; only for Mark."""
     message: Annotated[str, Field(max_length=1024)] | None = None
-    """Why, for people who read it later."""
+    """Reason for the request, for people."""
 
 
 class RequestStatus(Model):
-    """A request and what became of it."""
+    """A request and its outcome."""
 
     id: str
     """Id of the request."""
     type: RequestType
     """Rerun, Mark or Stop."""
     requested_by: str | None = None
-    """Who asked."""
+    """User name of the requester."""
     tasks: Annotated[list[str], Field(json_schema_extra=LIST_ATOMIC)] | None = None
-    """Tasks, groups or single instances that were named."""
+    """Tasks, groups or single instances that the request named."""
     only_failed: bool | None = None
-    """Whether of those only the failed ones were meant."""
+    """Whether only failed tasks were selected."""
     upstream: bool | None = None
-    """Whether the tasks before them were meant too."""
+    """Whether upstream tasks were selected too."""
     downstream: bool | None = None
-    """Whether the tasks after them were meant too."""
+    """Whether downstream tasks were selected too."""
     revision: RevisionChoice | None = None
-    """Which Dag was asked for."""
+    """The requested revision of the Dag."""
     requested_state: MarkState | None = None
-    """The state that Mark asked for."""
+    """The requested state, for Mark."""
     request_message: str | None = None
-    """Why it was asked for, in the words of who asked."""
+    """Reason for the request, as given by the requester."""
     state: Literal["Applied", "Rejected"]
-    """Whether it was carried out."""
+    """Whether the request was applied."""
     message: str | None = None
-    """What was done, or why nothing was."""
+    """What was done, or why the request was rejected."""
     time: Timestamp | None = None
-    """When that was decided."""
+    """When the request was applied or rejected."""

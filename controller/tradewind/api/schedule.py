@@ -1,4 +1,4 @@
-"""What `schedule` and `schedules` of a Dag may say: a cron expression or preset, or `{every: 15m}`."""
+"""`schedule` and `schedules` of a Dag: a cron expression or preset, or `{every: 15m}`."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
@@ -9,26 +9,26 @@ from tradewind.api.duration import PATTERN
 from tradewind.api.model import Duration, Model
 
 ONCE = "@once"
-"""One run, at startDate or when the Dag is made."""
+"""One run, at startDate or when the Dag is created."""
 CONTINUOUS = "@continuous"
-"""The next run as soon as the last has ended."""
+"""The next run starts when the previous one finishes."""
 
 
 class Every(Model):
-    """A schedule of equal steps in elapsed time, whatever clocks do."""
+    """A schedule of equal steps in elapsed time, independent of clock changes."""
 
     every: Duration
-    """Time from one run to the next, in whole seconds. Counts from startDate, else from when the Dag was made."""
+    """Time between runs, in whole seconds. It counts from startDate, or else from the creation of the Dag."""
 
 
 def _kind(value: Any) -> str | None:
-    # The brackets keep the names out of the paths that users see.
+    # The brackets mark names that `path_of` in validation removes from the paths that users see.
     if isinstance(value, str):
         return "(text)"
     return "(every)" if isinstance(value, Mapping | Every) else None
 
 
-# A structural schema has no choice of types. What is said of strings does not apply to objects, nor the reverse.
+# A structural schema has no union types. Keywords for strings do not apply to objects, and the reverse.
 _SCHEMA = {
     "x-kubernetes-preserve-unknown-fields": True,
     "minLength": 1,
@@ -57,5 +57,5 @@ Schedule = Annotated[
 
 
 def schedule_text(schedules: Iterable[str | Every]) -> str:
-    """As a person says it, for lists and messages: `0 6 * * *, every 2h`."""
+    """Return the schedules as text for lists and messages: `0 6 * * *, every 2h`."""
     return ", ".join(each.strip() if isinstance(each, str) else f"every {each.every}" for each in schedules)

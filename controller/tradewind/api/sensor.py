@@ -1,4 +1,4 @@
-"""Tasks that wait: `sensor` asks again and again with a Pod, `waitFor` needs none."""
+"""Tasks that wait: `sensor` pokes with Pods, `waitFor` needs none."""
 
 from typing import Annotated, Literal
 
@@ -10,36 +10,38 @@ SensorMode = Literal["Poke", "Reschedule"]
 
 
 class Sensor(Model):
-    """A task that is run again and again until what it looks for is there. Exit code 0: it is there; any other: not
-    yet."""
+    """Runs the task repeatedly until its condition is met. Exit code 0 means that it is met; any other code means "not
+    yet"."""
 
     mode: SensorMode | None = None
-    """Whether the task keeps its slots between pokes (Poke) or gives them back until the next (Reschedule). Each poke
-    is a short Pod in both. Default: Poke."""
+    """Whether the task keeps its slots between pokes (Poke) or releases them (Reschedule). Each poke is a short Pod in
+    both modes. Default: Poke."""
     interval: Duration | None = None
-    """Time from the end of a poke to the next. Default: 60s."""
+    """Time between the end of a poke and the next poke. Default: 60s."""
     timeout: Duration | None = None
-    """Longest time to wait, counted from the first poke; then the task fails, without a retry. Default: 7d."""
+    """Maximum time to wait, counted from the first poke. When it expires, the task fails without a retry. Default:
+    7d."""
     soft_fail: bool | None = None
-    """Whether the task is Skipped, not Failed, when the time is up. Default: false."""
+    """Whether the task is Skipped instead of Failed when the timeout expires. Default: false."""
     retry_exit_code: ExitCode | None = None
-    """The one exit code that means "not yet"; any other but 0 then is a failure of the try, as in every task. Default:
-    every exit code but 0 means "not yet"."""
+    """The exit code that means "not yet"; any other code except 0 then fails the try, as in every task. Default: every
+    exit code except 0 means "not yet"."""
 
 
 class WaitForDagRun(Model):
-    """A run of a Dag of the same namespace, or one task of it."""
+    """A run of another Dag of the same namespace, or one of its tasks."""
 
     dag: Name
     """Name of the Dag."""
     task: Name | None = None
-    """Name of a task of that Dag. Default: the run as a whole."""
+    """Name of a task of that Dag. Default: the whole run."""
     logical_date: Text | None = None
-    """Logical date of the run to wait for, as RFC 3339; a template. Default: that of this run."""
+    """Logical date of the run to wait for, as RFC 3339; a template. Default: the logical date of this run."""
     offset: Offset | None = None
-    """Added to the logical date; `-1h` for the run an hour before."""
+    """Offset added to the logical date, such as `-1h` for the run an hour before."""
     window: Duration | None = None
-    """Any run will do whose logical date is at most this long before the one waited for. Default: only that one."""
+    """Accept any run whose logical date is at most this long before the expected one. Default: only the exact logical
+    date."""
     states: (
         Annotated[
             list[Literal["Succeeded", "Failed", "Skipped", "UpstreamFailed"]],
@@ -47,7 +49,7 @@ class WaitForDagRun(Model):
         ]
         | None
     ) = None
-    """How it may have ended; a run as a whole is Succeeded or Failed. Default: [Succeeded]."""
+    """Final states to accept; a whole run is Succeeded or Failed. Default: [Succeeded]."""
 
 
 class WaitForCondition(Model):
@@ -56,7 +58,7 @@ class WaitForCondition(Model):
     type: Annotated[str, Field(min_length=1, max_length=316)]
     """Name of the condition, for example Ready or Complete."""
     status: Literal["True", "False", "Unknown"] | None = None
-    """What it has to be. Default: "True"."""
+    """Expected status. Default: "True"."""
 
 
 class WaitForObject(Model):
@@ -80,15 +82,15 @@ class WaitForObject(Model):
     name: Annotated[str, Field(min_length=1, max_length=4096)]
     """Name of the object; a template."""
     condition: WaitForCondition | None = None
-    """A condition that has to hold."""
+    """A condition that must have the expected status."""
     json_path: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """A field of the object, for example `.status.phase`, as in `kubectl wait`; simple paths of names and positions."""
     value: Annotated[str, Field(max_length=4096)] | None = None
-    """The text that the field has to have; numbers, true and false as JSON writes them."""
+    """Expected value of the field as text; numbers, true and false as in JSON."""
 
 
 class WaitFor(Model):
-    """What is waited for: exactly one of time, duration, dagRun and object."""
+    """What to wait for: exactly one of time, duration, dagRun and object."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -103,9 +105,9 @@ class WaitFor(Model):
     )
 
     time: Text | None = None
-    """A moment, as RFC 3339; a template: `{{ ds }}T18:00:00Z`."""
+    """A time as RFC 3339; a template, such as `{{ ds }}T18:00:00Z`."""
     duration: Duration | None = None
-    """This long after the end of the run's data interval."""
+    """Time after the end of the run's data interval."""
     dag_run: WaitForDagRun | None = None
     """A run of another Dag, or one of its tasks."""
     object: WaitForObject | None = None

@@ -1,8 +1,8 @@
-"""Which controller looks after which namespace, where several share the work.
+"""Maps namespaces to shards, for installations where several controllers share the work.
 
-A namespace is never split: its Pools and their limits are shared by all its Dags. Its name is hashed into one of 64
-buckets, and a bucket belongs to the shard with its number modulo how many shards there are. All of this is a contract:
-buckets are written on objects as a label, and controllers of different versions have to agree on who owns what.
+A namespace is never split: all its Dags share its Pools and their limits. Its name is hashed into one of 64 buckets,
+and a bucket belongs to the shard whose index is the bucket's number modulo the number of shards. All of this is a
+contract: objects carry their bucket as a label, and controllers of different versions must agree on the owner.
 """
 
 import hashlib
@@ -17,14 +17,15 @@ BUCKETS = 64
 
 @lru_cache(maxsize=65536)
 def bucket_of(namespace: str) -> int:
-    """The bucket of a namespace, 0 to 63: the same in every process, on every machine, in every version."""
+    """Return the bucket of a namespace, 0 to 63: the same in every process, on every machine, in every version."""
     digest = hashlib.blake2b(namespace.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of `count` shards, by its number from 0. ValueError, naming the option to change, for one that cannot be."""
+    """One of `count` shards; `index` counts from 0. Raises ValueError, naming the option to change, if they do not
+    fit."""
 
     index: int = 0
     count: int = 1
@@ -41,25 +42,25 @@ class Shard:
 
     @property
     def is_all(self) -> bool:
-        """Whether there is no other."""
+        """True if there is only this shard."""
         return self.count == 1
 
     @property
     def buckets(self) -> tuple[int, ...]:
-        """Those that belong to it, in ascending order."""
+        """The buckets of this shard, in ascending order."""
         return tuple(range(self.index, BUCKETS, self.count))
 
     def owns(self, namespace: str) -> bool:
-        """Whether the objects of a namespace are this shard's."""
+        """True if this shard handles the namespace."""
         return bucket_of(namespace) % self.count == self.index
 
     def overlaps(self, other: "Shard") -> bool:
-        """Whether some bucket belongs to both."""
+        """True if a bucket belongs to both shards."""
         return not set(self.buckets).isdisjoint(other.buckets)
 
     def selectors(self, base: str = "") -> tuple[str, ...]:
-        """Label selectors that together select all that may be this shard's: what is labelled so, and what has no label
-        that can be right. Of the latter some is not this shard's."""
+        """Return label selectors that together select all objects that may belong to this shard: those labelled with
+        its buckets, and those without a valid label, some of which belong to other shards."""
         if self.is_all:
             return (base,)
         ours, every = (",".join(map(str, buckets)) for buckets in (self.buckets, range(BUCKETS)))
@@ -67,7 +68,8 @@ class Shard:
         return f"{before}{LABEL_BUCKET} in ({ours})", f"{before}{LABEL_BUCKET} notin ({every})"
 
     def lease_name(self, release: str) -> str:
-        """The Lease of those who may lead it. That of the only shard is named as before there were shards."""
+        """Return the name of the Lease for leader election. The only shard uses the name from before there were
+        shards."""
         return release if self.is_all else f"{release}-{self.index}-of-{self.count}"
 
 
@@ -75,7 +77,7 @@ ONLY_SHARD = Shard()
 
 
 def shard_of_lease(release: str, lease: str) -> Shard | None:
-    """The shard that a Lease is for; None if it is not one of this release."""
+    """Return the shard of a Lease, or None if the Lease is not one of this release."""
     if lease == release:
         return ONLY_SHARD
     numbers = re.fullmatch(r"-(0|[1-9]\d?)-of-([1-9]\d?)", lease.removeprefix(release), re.ASCII)

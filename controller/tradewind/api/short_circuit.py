@@ -1,4 +1,4 @@
-"""What `shortCircuit` of a task may say: true, or an object with options."""
+"""`shortCircuit` of a task: true, false, or an object with options."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -9,21 +9,21 @@ from tradewind.api.model import Model
 
 
 class ShortCircuitOptions(Model):
-    """A short circuit, and how far it reaches."""
+    """Options of a short circuit."""
 
     respect_trigger_rules: bool | None = None
-    """Whether only the tasks right after this one are skipped, and what comes after them is left to its trigger rules.
-    Default: false, all tasks after this one are skipped, teardowns excepted."""
+    """Whether only the direct downstream tasks are skipped, and trigger rules decide about the tasks after them.
+    Default: false, all downstream tasks except teardowns are skipped."""
 
 
 def _kind(value: Any) -> str | None:
-    # The brackets keep the names out of the paths that users see.
+    # The brackets mark names that `path_of` in validation removes from the paths that users see.
     if isinstance(value, bool):
         return "(flag)"
     return "(options)" if isinstance(value, Mapping | ShortCircuitOptions) else None
 
 
-# A structural schema has no choice of types. What is said of objects does not apply to true and false.
+# A structural schema has no union types. Keywords for objects do not apply to true and false.
 _SCHEMA = {
     "x-kubernetes-preserve-unknown-fields": True,
     "maxProperties": 1,

@@ -1,4 +1,4 @@
-"""What one group of a Dag may say."""
+"""One group of a Dag."""
 
 from typing import Annotated
 
@@ -9,8 +9,8 @@ from tradewind.api.model import LIST_SET, Model, Name, Text, cel
 
 
 class TaskGroup(Model):
-    """Tasks that other tasks may depend on together, and that may be mapped together. A task says which group it is in
-    by its own field `group`."""
+    """Tasks that other tasks can depend on together, and that can be mapped together. The field `group` of a task names
+    the group it belongs to."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -27,15 +27,14 @@ class TaskGroup(Model):
     name: Name
     """Name of the group, unique among the groups and tasks of the Dag; a DNS label."""
     description: Text | None = None
-    """What the group is for, in a line or two."""
+    """Purpose of the group, in a line or two."""
     group: Name | None = None
-    """The group that this one is inside of."""
+    """Name of the enclosing group."""
     depends_on: Annotated[list[Name], Field(max_length=1024, json_schema_extra=LIST_SET)] | None = None
-    """Tasks and groups that come before the first tasks of this group. Those have to wait for them by their own
-    triggerRule."""
+    """Upstream tasks and groups. The first tasks of this group wait for them by their own triggerRule."""
     for_each: Sources | None = None
-    """What the whole group is mapped over: each item gets an instance of every task, and a task waits only for those
-    of the same item. `{items: […]}`, `{param: name}`, `{output: task.field}`, or a list of them."""
+    """Maps the whole group: each item gets an instance of every task, and an instance waits only for instances of the
+    same item. `{items: […]}`, `{param: name}`, `{output: task.field}`, or a list of them."""
     combine: Combine | None = None
-    """How several sources of forEach make items. Product: every combination. Zip: position by position. Default:
+    """How several sources of forEach are combined. Product: every combination. Zip: position by position. Default:
     Product."""

@@ -1,7 +1,7 @@
-"""The tags in a template, found in time that grows with its length, before anything else reads it.
+"""Finds the tags of a template in linear time, before any other code parses it.
 
-minijinja parses by recursion, without a limit for chains such as `not not …` or `a ~ a ~ …`: some thousand links end
-the process. So what is long or deeply nested is refused here first. Nothing here knows what a tag means.
+minijinja parses recursively, without a limit for chains such as `not not …` or `a ~ a ~ …`: some thousand links crash
+the process. Long or deeply nested templates are therefore rejected here first. Nothing here knows the meaning of a tag.
 """
 
 import re
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
 MAX_TAG = 4096
-"""Characters between the braces of one tag; a fourth of what has been seen to overflow the stack."""
+"""The maximum number of characters between the braces of a tag: a fourth of what was seen to overflow the stack."""
 MAX_BLOCKS = 100
-"""`if` and `for` inside each other, each `elif` counted too."""
+"""The maximum nesting depth of `if` and `for`; each `elif` counts too."""
 MAX_LOOP_TEXT = 4096
-"""Characters of plain text inside loops: printed again each time round, and no fuel is taken for its length."""
+"""The maximum number of characters of plain text inside loops: they are printed in each iteration, and cost no fuel."""
 
 _BEGIN = re.compile(r"\{\{|\{%|\{#")
 _NEXT = {
@@ -29,12 +29,12 @@ _KEYWORD = re.compile(r"[-+]?\s*(\w*)")
 
 
 class TagError(ValueError):
-    """A template that is refused for its tags."""
+    """A template that is rejected for its tags."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """`{{ expression }}` or `{% keyword rest %}`; `start` and `end` are where it is in the text."""
+    """`{{ expression }}` or `{% keyword rest %}`; `start` and `end` are its position in the text."""
 
     keyword: str | None
     """None for `{{ … }}`."""
@@ -44,7 +44,7 @@ class Tag:
 
 
 def tags(text: str) -> Iterator[Tag]:
-    """The tags of a template in order, comments left out. Raises TagError for one that does not end, or is too long."""
+    """Yield the tags of a template in order, without comments. Raises TagError for an unclosed or too long tag."""
     position = 0
     while begin := _BEGIN.search(text, position):
         kind, inside = begin[0], begin.end()
@@ -65,7 +65,7 @@ def tags(text: str) -> Iterator[Tag]:
 
 
 def check_size(text: str) -> None:
-    """Raise TagError for what could overflow the stack of whoever parses it, or the memory of whoever renders it."""
+    """Raise TagError for a template that could overflow the stack of its parser, or the memory of its renderer."""
     open_blocks: list[tuple[str, int]] = []
     depth = loops = in_loops = 0
     last_end = 0
@@ -92,7 +92,7 @@ def check_size(text: str) -> None:
 
 
 def _end_of_tag(text: str, kind: str, position: int) -> int:
-    """Where the braces that close a tag are; those in a string do not close it."""
+    """Return the position of the closing braces of a tag; braces in a string do not count."""
     limit, begin, braces = position + MAX_TAG, position, 0
     step, close = _NEXT[kind], "}}" if kind == "{{" else "%}"
     while found := step.search(text, position, limit + 2):
@@ -106,7 +106,7 @@ def _end_of_tag(text: str, kind: str, position: int) -> int:
             braces += 1
         elif here == close:
             if braces:
-                # Whether this is the end of the tag is not for us to say otherwise than minijinja does.
+                # minijinja could end the tag elsewhere, so an ambiguous end is rejected.
                 raise TagError(
                     f"`{close}` before all brackets are closed; write spaces between closing braces: `}} }}`"
                 )

@@ -1,10 +1,11 @@
-"""Templates: `{{ … }}` in command, args, env and script, run by minijinja so that they reach nothing but given values.
+"""Templates: `{{ … }}` in command, args, env and script, rendered by minijinja so that they access only the given
+values.
 
-A template comes from whoever may create a Dag and is rendered inside the controller, so besides minijinja's
-sandbox and fuel everything that multiplies data is bounded: no `*`, no assignments or macros (which double
-a string per line), the filters that can grow their input check the size of what they return, what has been printed is
-counted, and `template_tags` refuses what is too long or too deep to be parsed. Values are Python's own dicts and lists,
-so nothing may be called on them: `tasks.clear()` would change the run.
+Anyone who may create a Dag can write a template, and it is rendered inside the controller. Besides minijinja's sandbox
+and fuel, everything that multiplies data is therefore limited: no `*`, no assignments or macros (which double a string
+per line), filters that can grow their input check the size of their result, printed characters are counted, and
+`template_tags` rejects templates that are too long or too deep to parse. Values are Python's own dicts and lists, so
+calls are forbidden: `tasks.clear()` would change the run.
 """
 
 import json
@@ -20,18 +21,19 @@ from tradewind.api.template_filters import FILTERS, check_literals, from_json, t
 from tradewind.api.template_tags import QUOTED, TagError, check_size, tags
 
 MAX_RENDERED = 128 * 1024
-"""Bytes that one rendered value may have: Linux takes no longer single argument or variable."""
+"""The maximum size of a rendered value in bytes: Linux allows no longer single argument or variable."""
 FUEL = 20_000
-"""Steps that a template may take."""
-_LITTLE = 1_500_000
-"""Steps times bytes of what a step may go through: a few hundredths of a second."""
+"""The maximum number of steps of a template."""
+_SHORT_WORK = 1_500_000
+"""Steps times bytes that a step may process: a few hundredths of a second."""
 _NO_FUEL = "engine ran out of fuel: too many steps, or too much in each; make it simpler, or the values smaller"
 _UNIQUE_WORK = 200_000
-"""Items that the filter `unique` looks at in one rendering: it is the slowest of all for what fuel it takes."""
+"""The maximum number of items that the filter `unique` processes in one rendering: it is the slowest filter per unit of
+fuel."""
 _PARSED = 512 * 1024
-"""Characters that the filter `fromjson` reads in one rendering."""
-_REMEMBERED = 4096
-"""Characters of a template up to which it is remembered that it has been checked."""
+"""The maximum number of characters that the filter `fromjson` parses in one rendering."""
+_CACHED_LENGTH = 4096
+"""The maximum length of templates whose check is cached."""
 _STATEMENTS = {"if", "elif", "else", "endif", "for", "endfor"}
 _FILTERS = frozenset(
     {
@@ -50,17 +52,17 @@ _SPACES = re.compile(r"\s+")
 _FILTER = re.compile(r"\|\s*(\w+)")
 _CALL = re.compile(r"(\||\bis\b(?:\s+not\b)?)?\s*((?<!\w)[^\W\d]\w*|\]|\)|')\s*\(")
 _GROUPS = {"and", "or", "not", "in", "if", "else", "is"}
-"""Words that a parenthesis may follow without being a call."""
+"""Words before a parenthesis that is not a call."""
 _ONE_NAME = r"\s*(?:\.\s*\w+|\[(?:[^\[\]]|\[[^\[\]]*\])*\])"
 _PARTIAL_VARIABLE = re.compile(r"(?<![\w.])vars\b(?!" + _ONE_NAME + _ONE_NAME + ")")
 _CONSTANTS = re.compile(r"\[[\s'\d.,-]*\]")
-"""A list that has nothing of the values in it."""
+"""A list of constants, without any of the values."""
 _IN = re.compile(r"\bin\b")
 _LISTS = frozenset({"fromjson", "items", "keys", "list", "reverse", "sort", "split", "unique", "values"})
 _AS_TEXT, _LIST_AS_TEXT = 2, 10
-"""Characters that one may become where a list is written as text: one with a backslash, or a list of its own."""
-_LITTLE_GROWTH = 8
-"""So much costs no more than the other things that a step may do."""
+"""How many characters one becomes when a list is rendered as text: one with a backslash, or a list of its own."""
+_SMALL_GROWTH = 8
+"""Growth up to this factor costs no more than other steps."""
 _SUBSCRIPT = re.compile(r"\b(tasks|params)\s*\[\s*(['\"])([^'\"]*)\2\s*\]")
 
 TOP_LEVEL = {
@@ -84,15 +86,15 @@ TOP_LEVEL = {
     "index": "which instance of a mapped task this is, from 0",
     "vars": "by ConfigMap and key, the variables of the namespace",
 }
-"""What a template may use; the names that begin with prev are undefined where there is no such run."""
+"""The values that a template may use; those that begin with prev are undefined if there is no such run."""
 
 
 class TemplateError(ValueError):
-    """A template that cannot be read or rendered; the message says where."""
+    """A template that cannot be parsed or rendered; the message says where."""
 
 
 class OutOfFuel(TemplateError):  # noqa: N818
-    """A template did more than it may."""
+    """A template exceeded its limit of steps."""
 
 
 def _bounded(text: str) -> str:
@@ -137,7 +139,7 @@ def _values(value: object) -> list[Any]:
 
 
 class _Work:
-    """What one rendering has done so far."""
+    """Counters of one rendering."""
 
     __slots__ = ("parsed", "printed", "unique")
 
@@ -149,7 +151,7 @@ _work: ContextVar[_Work] = ContextVar("_work")
 
 
 def _unique(value: Iterable[object]) -> list[Any]:
-    """Without what was there before; of texts that differ in case only, the first."""
+    """Remove duplicates; of texts that differ only in case the first is kept."""
     items = list(value)
     work = _work.get()
     work.unique += len(items)
@@ -175,9 +177,9 @@ def _from_json(value: object) -> Any:
 
 
 def _printed(value: object) -> object:
-    """What is printed is counted, as it is printed: not only in the end, when a loop has filled the memory with it.
+    """Count what is printed while it is printed, before a loop can fill the memory with it.
 
-    It may not be a method of a dict, which is what `params.keys` means where there is no such param.
+    A method of a dict is rejected: `params.keys` is one if there is no param named keys.
     """
     if callable(value):
         raise ValueError(f"there is no {getattr(value, '__name__', value)!r} in it")
@@ -217,25 +219,25 @@ _ENVIRONMENT = _environment()
 
 
 def is_template(text: str) -> bool:
-    """Whether `text` has anything to fill in."""
+    """True if `text` contains a tag."""
     return "{{" in text or "{%" in text or "{#" in text
 
 
-def little_fuel(texts: Iterable[str], values: Mapping[str, Any]) -> int:
-    """The fuel with which none of `texts` holds up others for long: a single step may go through all of `values`, and
-    through what was made of them before."""
+def fuel_for(texts: Iterable[str], values: Mapping[str, Any]) -> int:
+    """Return the fuel with which none of `texts` blocks other work for long. A single step may process all of `values`,
+    and any value that earlier steps made from them."""
     hard = [text for text in texts if not _is_easy(text)]
     if not hard:
         return FUEL
     size = len(json.dumps({name: value for name, value in values.items() if name != "vars"}, default=str))
     if any("vars" in text for text in hard):
         size += MAX_RENDERED
-    return min(FUEL, _LITTLE // (size * sum(map(_growth, hard))))
+    return min(FUEL, _SHORT_WORK // (size * sum(map(_growth, hard))))
 
 
 def _growth(text: str) -> int:
-    """How many times the values the largest thing may be that a template makes and goes on with: a loop over
-    `[a ~ a]` has in its variable what the next one doubles again, and brackets do the same."""
+    """Return an upper bound for the largest value that a template builds and uses again, as a multiple of the values: a
+    loop over `[a ~ a]` has a variable that the next loop doubles again, and brackets do the same."""
     growth, last = 1, 0
     as_text = _LIST_AS_TEXT if _LISTS & set(_FILTER.findall(text)) else _AS_TEXT
 
@@ -261,11 +263,11 @@ def _growth(text: str) -> int:
             last = max(last, counts[0])
     except TagError:
         return 1  # it is not rendered
-    return 1 if growth <= _LITTLE_GROWTH else growth * grown(last) // _LITTLE_GROWTH
+    return 1 if growth <= _SMALL_GROWTH else growth * grown(last) // _SMALL_GROWTH
 
 
 def _is_easy(text: str) -> bool:
-    """Whether it only names values, so that what it costs does not grow with them."""
+    """True if the template only names values, so that its cost does not grow with them."""
     if not is_template(text):
         return True
     try:
@@ -275,8 +277,8 @@ def _is_easy(text: str) -> bool:
 
 
 def render(text: str, values: Mapping[str, Any], fuel: int = FUEL) -> str:
-    """`text` with its templates filled in from `values`. Raises TemplateError, which names what is missing; OutOfFuel
-    for what takes more steps than `fuel`, which does not count for what only names values."""
+    """Render `text` with `values`. Raises TemplateError, which names a missing value, and OutOfFuel for a template that
+    takes more steps than `fuel`; a template that only names values always gets the full fuel."""
     if not is_template(text):
         return text
     _check(text)
@@ -306,9 +308,9 @@ def render(text: str, values: Mapping[str, Any], fuel: int = FUEL) -> str:
 
 
 def references(text: str) -> set[str]:
-    """What `text` uses, as dotted names: `{"ds", "params.region", "tasks.extract.output.rows"}`.
+    """Return the values that `text` uses, as dotted names: `{"ds", "params.region", "tasks.extract.output.rows"}`.
 
-    Raises TemplateError for a template that cannot be read or does what a template may not do.
+    Raises TemplateError for a template that cannot be parsed or uses a forbidden feature.
     """
     if not is_template(text):
         return set()
@@ -318,7 +320,7 @@ def references(text: str) -> set[str]:
 
 
 def expressions(text: str) -> Iterator[str]:
-    """What is between the braces, tag by tag, of a template that can be read."""
+    """Yield the text between the braces of each tag, for a template that can be parsed."""
     try:
         for tag in tags(text):
             yield tag.expression
@@ -327,9 +329,9 @@ def expressions(text: str) -> Iterator[str]:
 
 
 def _check(text: str) -> None:
-    """Raise TemplateError for a syntax error, or for anything that could grow without bound."""
-    # Long ones are not kept: thousands of them would fill the memory.
-    if len(text) <= _REMEMBERED:
+    """Raise TemplateError for a syntax error, or for anything that could grow without limit."""
+    # Long templates are not cached: thousands of them would fill the memory.
+    if len(text) <= _CACHED_LENGTH:
         _check_short(text)
     else:
         _check_now(text)
@@ -369,7 +371,8 @@ _check_short = lru_cache(maxsize=16384)(_check_now)
 
 
 def _check_calls(bare: str) -> None:
-    """Raise TemplateError for a call in an expression without its strings: only filters and tests take arguments."""
+    """Raise TemplateError for a call in an expression whose strings are removed: only filters and tests take
+    arguments."""
     for match in _CALL.finditer(bare):
         kind, name = match.groups()
         attribute = bare[: match.start(2)].rstrip().endswith(".")

@@ -1,7 +1,7 @@
-"""Variables: `{{ vars.<configmap>.<key> }}`, from ConfigMaps that carry the label `tradewind.dev/variables: "true"`.
+"""Variables: `{{ vars.<configmap>.<key> }}`, from ConfigMaps with the label `tradewind.dev/variables: "true"`.
 
-Templates may read no other ConfigMap. Where a name has `-` or `.`, `_` does as well: `vars.my_settings.log_level` is
-the key `log.level` of `my-settings`.
+Templates can read no other ConfigMap. `_` matches `-` and `.` in a name: `vars.my_settings.log_level` is the key
+`log.level` of `my-settings`.
 """
 
 import difflib
@@ -15,10 +15,11 @@ from tradewind.api.template_tags import QUOTED
 from tradewind.api.templates import MAX_RENDERED, TemplateError, expressions
 
 MAX_BYTES = MAX_RENDERED
-"""Bytes of data that a ConfigMap of variables may have: more could not be rendered, and the controller keeps them."""
+"""The maximum size of the data of a ConfigMap of variables: a larger value could not be rendered, and the controller
+caches all of them."""
 
 ConfigMaps = Mapping[str, Mapping[str, str] | None]
-"""Data by name of the ConfigMap; None where there is more than MAX_BYTES of it."""
+"""The data of each ConfigMap by name; None if it is larger than MAX_BYTES."""
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
@@ -28,35 +29,35 @@ _USE = re.compile(QUOTED + r"|(?<![\w.])vars\b" + _ACCESS + _ACCESS + _OPTIONAL,
 
 
 class MissingVariableError(TemplateError):
-    """A template names a variable that is not there."""
+    """A template uses a variable that does not exist."""
 
 
 class Variables:
-    """What templates see as `vars`.
+    """The value `vars` in templates.
 
-    It has no attribute that a template could name, so that each name is that of a ConfigMap, and remembers what was
-    looked up in vain.
+    It has no attributes that a template could name, so every name is that of a ConfigMap. It records the lookup that
+    failed.
     """
 
     __slots__ = ("_config_maps", "_missing", "_namespace")
 
     def __init__(self, config_maps: ConfigMaps | None = None, namespace: str | None = None) -> None:
-        """`namespace` None: the ConfigMaps are not those of a cluster, but from files and options."""
+        """`namespace` is None if the ConfigMaps come from files and options instead of a cluster."""
         self._config_maps = config_maps or {}
         self._namespace = namespace
         self._missing: tuple[str, str] | None = None
 
-    # Whoever has items by any name would be taken for a list without end, as by `vars[::-1]`.
+    # An object that has an item for every name would be taken for an endless list, as by `vars[::-1]`.
     __iter__ = None
     __contains__ = None
 
     def __getitem__(self, name: object) -> "_Data":
-        # There is no missing ConfigMap, only missing keys, so that `| default(…)` is good for both.
+        # Only keys are ever missing, never a ConfigMap, so that `| default(…)` works for both.
         return _Data(self, str(name))
 
 
 class _Data:
-    """What templates see of one ConfigMap."""
+    """One ConfigMap in templates."""
 
     __slots__ = ("_name", "_variables")
 
@@ -75,22 +76,22 @@ class _Data:
 
 
 def look_up(config_maps: ConfigMaps, name: str, key: str) -> str | None:
-    """The value of a variable, or None where there is none."""
+    """Return the value of a variable, or None if there is none."""
     data = config_maps.get(spelling(config_maps, name)) or {}
     return data.get(spelling(data, key))
 
 
 def spelling(names: Mapping[str, Any], name: str) -> str:
-    """The name that is meant by one in which `_` stands for `-` or `.`; `name` itself where none is."""
+    """Return the name that matches `name` with `_` for `-` or `.`; `name` itself if none does."""
     if name in names or "_" not in name:
         return name
     return min((known for known in names if known.replace("-", "_").replace(".", "_") == name), default=name)
 
 
 def explain_missing(variables: Variables, error: str) -> str:
-    """What to do about a template that failed with `error`; empty where that was not for want of a variable."""
+    """Return the fix for a template that failed with `error`; empty if no missing variable is the cause."""
     missing = variables._missing
-    # minijinja names what is undefined, but for a subscript that is not a literal.
+    # minijinja names the undefined value, except for a subscript that is not a literal.
     if missing is None or not ("`vars" in error or "[...]" in error or "undefined" not in error):
         return ""
     name, key = missing
@@ -98,7 +99,7 @@ def explain_missing(variables: Variables, error: str) -> str:
 
 
 def why_missing(config_maps: ConfigMaps, name: str, key: str, namespace: str | None) -> str:
-    """Why there is no such variable, and how to make it."""
+    """Return why there is no such variable, and how to create it."""
     found = spelling(config_maps, name)
     if found not in config_maps:
         return _how_to_make(name if _NAME.fullmatch(name) else name.replace("_", "-"), key, namespace)
@@ -111,7 +112,7 @@ def why_missing(config_maps: ConfigMaps, name: str, key: str, namespace: str | N
 
 
 def _how_to_make(name: str, key: str, namespace: str | None) -> str:
-    # What is not a name stays out of the commands: a shell would read it as code.
+    # An invalid name stays out of the commands: a shell would run it as code.
     if not _NAME.fullmatch(name):
         return f"{name!r} cannot be the name of a ConfigMap"
     if not _KEY.fullmatch(key):
@@ -128,20 +129,20 @@ def _how_to_make(name: str, key: str, namespace: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class VariableUse:
-    """A variable that a template names; `optional` where the template says what to do without it."""
+    """A variable that a template uses; `optional` if the template has a default or a test for it."""
 
     config_map: str
     key: str
     optional: bool
 
     def __str__(self) -> str:
-        """As in a template."""
+        """Return it as written in a template."""
         names = (self.config_map, self.key)
         return "vars" + "".join(f".{name}" if re.fullmatch(r"\w+", name) else f"['{name}']" for name in names)
 
 
 def variable_uses(text: str) -> Iterator[VariableUse]:
-    """The variables that the templates in `text` name outright."""
+    """Yield the variables that the templates in `text` name literally."""
     for expression in expressions(text):
         for match in _USE.finditer(expression):
             name, quoted_name, key, quoted_key, optional = match.groups()

@@ -184,7 +184,7 @@ class PastIndex:
 
     def attach(self, state: RunState) -> None:
         """The scheduler has the run from now on."""
-        run, needs_past = ActiveRun.of(state.info), state.dag.asks_for_past
+        run, needs_past = ActiveRun.of(state.info), state.dag.needs_previous_runs
         if not (needs_past or self.tracks(run.dag)):
             return
         member = self._member(run)

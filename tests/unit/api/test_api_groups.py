@@ -12,7 +12,7 @@ from tradewind.api.groups import Groups
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.validation import validate_dag_spec
 from tradewind.api.validation.dependencies import MAX_EDGES, find_cycle
-from tradewind.api.validation.order import Upstream, beginning, end_of, spoken, waits
+from tradewind.api.validation.order import Upstream, dependency_graph, end_of, readable_cycle, start_of
 
 pytestmark = pytest.mark.unit
 
@@ -193,7 +193,7 @@ def test_what_is_upstream_of_a_task_is_so_with_groups_expanded(found: DagSpec) -
         return
     groups = Groups(found)
     graph = {each.name: list(groups.dependencies(each)) for each in found.tasks}
-    expanded, contracted = Upstream(graph), Upstream(waits(found, groups))
+    expanded, contracted = Upstream(graph), Upstream(dependency_graph(found, groups))
     for name in NAMES:
         assert [expanded.has(name, other) for other in NAMES] == [contracted.has(name, other) for other in NAMES]
 
@@ -214,9 +214,9 @@ def test_the_ends_of_a_group(found: DagSpec) -> None:
 @given(specs())
 def test_a_cycle_is_told_in_names_that_the_user_wrote(found: DagSpec) -> None:
     groups = Groups(found)
-    cycle = find_cycle(waits(found, groups))
+    cycle = find_cycle(dependency_graph(found, groups))
     if cycle:
-        told = spoken(cycle, groups)
+        told = readable_cycle(cycle, groups)
         assert told[0] == told[-1]
         assert set(told) <= {*NAMES, *groups.named}
         assert all(earlier != later for earlier, later in pairwise(told)) or len(told) == 2
@@ -228,4 +228,4 @@ def test_a_cycle_within_a_group_is_told_by_its_tasks() -> None:
 
 
 def test_begin_and_end_are_told_apart_from_tasks() -> None:
-    assert beginning("a") != end_of("a") != "a"
+    assert start_of("a") != end_of("a") != "a"

@@ -15,7 +15,7 @@ def found(**spec: Any) -> list[str]:
 
 
 def test_the_file_is_that_of_the_client() -> None:
-    assert pod_fields.FILE.read_text() == pod_fields.made_from_client(), "run `make generate`"
+    assert pod_fields.FILE.read_text() == pod_fields.generated_text(), "run `make generate`"
 
 
 def test_what_people_write() -> None:

@@ -14,8 +14,8 @@ from tradewind.api.templates import (
     MAX_RENDERED,
     OutOfFuel,
     TemplateError,
+    fuel_for,
     is_template,
-    little_fuel,
     references,
     render,
 )
@@ -291,15 +291,15 @@ def test_any_soup_of_tags_is_rendered_or_refused(text: str) -> None:
 def test_what_only_names_values_needs_no_fuel() -> None:
     values = {"ds": "2026-01-01", "params": {"rows": list(range(30_000)), "x": {"a-b": [5]}}}
     easy = "{{ ds }} {{ params.x['a-b'][0] }} {{ params.rows[-1] }}"
-    assert little_fuel([easy], values) == FUEL
+    assert fuel_for([easy], values) == FUEL
     assert render(easy, values, 1) == "2026-01-01 5 29999"
     hard = "{{ params.rows | sort | length }}"
-    assert little_fuel([easy, hard], values) < 20
-    assert little_fuel([hard] * 1000, values) == 0
-    assert little_fuel([hard], {"params": {"rows": [1]}}) == FUEL
+    assert fuel_for([easy, hard], values) < 20
+    assert fuel_for([hard] * 1000, values) == 0
+    assert fuel_for([hard], {"params": {"rows": [1]}}) == FUEL
     with pytest.raises(OutOfFuel):
-        render("{% for row in params.rows %}{% endfor %}", values, little_fuel([hard], values))
-    assert little_fuel(["{{ not a tag"], values) < FUEL
+        render("{% for row in params.rows %}{% endfor %}", values, fuel_for([hard], values))
+    assert fuel_for(["{{ not a tag"], values) < FUEL
 
 
 def _loops(number: int, made: str) -> str:
@@ -321,7 +321,7 @@ def _loops(number: int, made: str) -> str:
 )
 def test_what_grows_with_each_step_is_not_rendered_where_others_wait(text: str) -> None:
     with pytest.raises(OutOfFuel):
-        render(text, VALUES, little_fuel([text], VALUES))
+        render(text, VALUES, fuel_for([text], VALUES))
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_what_grows_with_each_step_is_not_rendered_where_others_wait(text: str) 
 )
 def test_what_people_write_is_rendered_at_once(text: str) -> None:
     values = {"ds": "2026-01-01", "dag": {"name": "etl"}, "params": {"n": 1, "more": {"a": 1, "b": 2}}}
-    assert render(text, values, little_fuel([text], values)) == render(text, values)
+    assert render(text, values, fuel_for([text], values)) == render(text, values)
 
 
 def test_no_nul() -> None:

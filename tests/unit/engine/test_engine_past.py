@@ -404,10 +404,10 @@ def test_dags_of_which_no_run_asks_are_not_kept() -> None:
 
 
 def test_templates_ask_too() -> None:
-    assert not dag(task("a")).asks_for_past
-    assert dag(task("a", args=["{{ prevLogicalDate | d('') }}"])).asks_for_past
-    assert dag(task("a", waitForDownstream=True)).asks_for_past
-    assert dag(task("a"), taskDefaults={"dependsOnPast": True}).asks_for_past
+    assert not dag(task("a")).needs_previous_runs
+    assert dag(task("a", args=["{{ prevLogicalDate | d('') }}"])).needs_previous_runs
+    assert dag(task("a", waitForDownstream=True)).needs_previous_runs
+    assert dag(task("a"), taskDefaults={"dependsOnPast": True}).needs_previous_runs
 
 
 def test_without_an_index_there_is_no_past() -> None:

@@ -1,14 +1,14 @@
-"""Every reason of conditions, runs, tasks, tries and Events: its meaning and the fix. docs/reference/reasons.md is made
-from it.
+"""Every reason of conditions, runs, tasks, tries and Events: its meaning and the fix. docs/reference/reasons.md is
+generated from it.
 
-    section.py       the types
-    definitions.py   an object is not accepted
-    dags.py          conditions and Events of a Dag
-    runs.py          phase, conditions and Events of a DagRun
-    backfills.py     phase, conditions and Events of a Backfill
-    tasks.py         a task waits, is skipped, or fails
-    lost.py          a try is lost through no fault of the task
-    kubernetes.py    reasons that Kubernetes gives and that are passed on
+section.py       the types
+definitions.py   an object is not accepted
+dags.py          conditions and Events of a Dag
+runs.py          phase, conditions and Events of a DagRun
+backfills.py     phase, conditions and Events of a Backfill
+tasks.py         a task waits, is skipped, or fails
+lost.py          a try is lost through no fault of the task
+kubernetes.py    reasons that Kubernetes gives and that are passed on
 
 Reasons are a contract: scripts and alerts compare them. A test compares these tables with the code.
 """
@@ -36,6 +36,6 @@ SECTIONS: tuple[Section, ...] = (
 )
 
 REASONS: dict[str, Reason] = {name: reason for section in SECTIONS for name, reason in section.reasons.items()}
-"""All of them by name; a reason that several kinds of objects have is in the section of the first."""
+"""All reasons by name; a reason of several kinds of objects is in the section of the first."""
 
 __all__ = ["REASONS", "SECTIONS", "Reason", "Section"]

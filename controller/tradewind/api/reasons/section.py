@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What a reason means, and what a person does about it: nothing where `fix` is empty."""
+    """The meaning of a reason and its fix; `fix` is empty if there is nothing to do."""
 
     meaning: str
     fix: str = ""
@@ -13,11 +13,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Reasons that a reader finds in the same place."""
+    """Reasons that occur in the same place."""
 
     title: str
     about: str
-    """Where these reasons are seen."""
+    """Where these reasons occur."""
     reasons: dict[str, Reason]
     of_kubernetes: bool = False
-    """Whether the words are Kubernetes' own and none of the code."""
+    """True if the reasons are Kubernetes' own and none of the code."""

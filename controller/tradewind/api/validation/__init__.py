@@ -1,17 +1,17 @@
-"""Whether a Dag, DagRun, Pool or Backfill can be used, and if not, what to change: the one place that decides it.
+"""Validation of Dags, DagRuns, Pools and Backfills, with the fix for each problem.
 
-The admission webhook, the controller (condition Accepted) and the CLI call these functions, so all give the same
-reasons and messages. Nothing is raised for bad input: every problem found is returned. One file per subject.
+The admission webhook, the controller (condition Accepted) and the CLI call these functions, so they all give the same
+reasons and messages. Invalid input raises nothing: every problem is returned. One file per subject.
 
-shape.py         the shape of a manifest, in the words of its YAML file
-spelling.py      what somebody meant who wrote something else
-known.py         names that there are, and what to say of one that is not
-problem.py       what is found
-work.py          how much a validation may do
+shape.py         the shape of a manifest, in the terms of its YAML file
+spelling.py      the nearest valid name or value
+known.py         known names, and the message for an unknown one
+problem.py       a problem
+work.py          a limit on the work of a validation
 
 tasks.py         what a task runs
 dependencies.py  edges between tasks and groups
-order.py         what waits for what
+order.py         the graph of dependencies
 groups.py        groups
 setups.py        setup and teardown
 branches.py      branch and shortCircuit
@@ -21,7 +21,7 @@ templates.py     templates
 connections.py   connections
 pod_template.py  podTemplate
 params.py        params and their schemas
-json_schema.py   values by a JSON Schema, each keyword counted as work
+json_schema.py   JSON Schema, with each keyword counted as work
 patterns.py      regular expressions of schemas
 schedule.py      schedules and dates
 backfill.py      Backfills
@@ -59,9 +59,9 @@ from tradewind.api.validation.templates import check_templates
 from tradewind.api.validation.work import Work
 
 LAST_YEAR = 9000
-"""A schedule that begins later runs out of years to look for ticks in."""
+"""The last year of a start date: a later schedule would run out of years in which to search for ticks."""
 MAX_SPEC_BYTES = 900 * 1024
-"""etcd takes 1.5 MiB in one request, and the object carries more than its spec."""
+"""The maximum size of a spec: etcd accepts 1.5 MiB in one request, and an object has more than its spec."""
 __all__ = [
     "MAX_DEPTH",
     "MAX_SPEC_BYTES",
@@ -79,8 +79,8 @@ __all__ = [
 
 
 def validate_dag(manifest: Mapping[str, Any], work: Work | None = None) -> tuple[Dag | None, list[Problem]]:
-    """The Dag in `manifest` and everything that is wrong with it. The Dag is None when it cannot even be read. Raises
-    TooMuchWork if `work` is given and does not suffice."""
+    """Return the Dag in `manifest` and all its problems. The Dag is None if it cannot be parsed. Raises TooMuchWork if
+    `work` is given and exceeded."""
     if problem := _unreadable(manifest, work):
         return None, [problem]
     dag, problems = parse(Dag, manifest)
@@ -91,8 +91,8 @@ def validate_dag(manifest: Mapping[str, Any], work: Work | None = None) -> tuple
 
 
 def validate_dag_spec(spec: DagSpec, work: Work | None = None) -> list[Problem]:
-    """What is wrong with a spec that has the right shape. Raises TooMuchWork if `work` is given and does not suffice;
-    it counts what params cost."""
+    """Return the problems of a spec that has a valid shape. Raises TooMuchWork if `work` is given and exceeded; it
+    counts the cost of params."""
     groups = Groups(spec)
     if spec.start_date and spec.start_date.year > LAST_YEAR:
         return [Problem("InvalidSchedule", "spec.startDate", f"is after the year {LAST_YEAR}")]
@@ -117,8 +117,8 @@ def validate_dag_spec(spec: DagSpec, work: Work | None = None) -> list[Problem]:
 def validate_dag_run(
     manifest: Mapping[str, Any], dag: DagSpec | None = None, work: Work | None = None
 ) -> tuple[DagRun | None, list[Problem]]:
-    """The DagRun in `manifest` and what is wrong with it; its params only where the Dag is given. Raises TooMuchWork if
-    `work` is given and does not suffice."""
+    """Return the DagRun in `manifest` and its problems; params are checked only if the Dag is given. Raises TooMuchWork
+    if `work` is given and exceeded."""
     if problem := _unreadable(manifest, work):
         return None, [problem]
     run, problems = parse(DagRun, manifest)
@@ -135,7 +135,7 @@ def validate_dag_run(
 
 
 def validate_pool(manifest: Mapping[str, Any]) -> tuple[Pool | None, list[Problem]]:
-    """The Pool in `manifest` and what is wrong with it."""
+    """Return the Pool in `manifest` and its problems."""
     if problem := _unreadable(manifest):
         return None, [problem]
     pool, problems = parse(Pool, manifest)
@@ -145,9 +145,9 @@ def validate_pool(manifest: Mapping[str, Any]) -> tuple[Pool | None, list[Proble
 def validate_backfill(
     manifest: Mapping[str, Any], dag: DagSpec | None = None, work: Work | None = None, *, now: datetime | None = None
 ) -> tuple[Backfill | None, list[Problem]]:
-    """The Backfill in `manifest` and what is wrong with it: what its Dag does not allow only where that is given, dates
-    in the future only where `now` is (when the Backfill was made). Raises TooMuchWork if `work` is given and does not
-    suffice."""
+    """Return the Backfill in `manifest` and its problems. It is checked against its Dag only if that is given, and for
+    dates in the future only if `now` (the creation time of the Backfill) is given. Raises TooMuchWork if `work` is
+    given and exceeded."""
     if problem := _unreadable(manifest, work):
         return None, [problem]
     backfill, problems = parse(Backfill, manifest)
@@ -160,8 +160,8 @@ def validate_backfill(
 
 
 def _unreadable(manifest: Mapping[str, Any], work: Work | None = None) -> Problem | None:
-    """Why nothing further looks at a manifest: nothing that walks it may be made to overflow the stack or the memory,
-    and all that is in it must be possible in JSON and in a program's arguments."""
+    """Return the problem that prevents any further validation: a manifest that could overflow the stack or the memory
+    of what walks it, or that JSON or a program's arguments cannot represent."""
     for part in ("spec", "metadata"):
         if nested_deeper(manifest.get(part), MAX_DEPTH):
             return Problem("TooLarge", part, f"is nested deeper than {MAX_DEPTH} levels")

@@ -1,5 +1,4 @@
-"""Whether a Backfill can be done: its span, and what it asks of its Dag. Its ticks are
-counted in engine/schedule/backfill.py."""
+"""Validation of a Backfill: its span, and the requirements on its Dag. engine/schedule/backfill.py counts its ticks."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -12,11 +11,11 @@ from tradewind.api.validation.problem import Problem
 from tradewind.api.validation.work import Work
 
 CLOCK_SKEW = timedelta(seconds=2)
-"""Kubernetes writes when an object was made in whole seconds, and not every clock shows the same."""
+"""Kubernetes stores creation times in whole seconds, and clocks differ."""
 
 
 def check_span(spec: BackfillSpec, now: datetime | None) -> Iterator[Problem]:
-    """Whether the span lies in the past; `now` is when the Backfill was made, None where that is not known."""
+    """Check that the span lies in the past; `now` is the creation time of the Backfill, None if unknown."""
     if spec.from_ > spec.to:
         yield Problem("InvalidSpan", "spec.from", f"is after spec.to ({spec.to:%Y-%m-%dT%H:%M:%SZ})")
     if now is not None and spec.to > now + CLOCK_SKEW:
@@ -28,7 +27,7 @@ def check_span(spec: BackfillSpec, now: datetime | None) -> Iterator[Problem]:
 
 
 def check_against_dag(spec: BackfillSpec, dag: DagSpec, work: Work | None = None) -> Iterator[Problem]:
-    """What the Dag does not allow."""
+    """Check the Backfill against its Dag."""
     if not dag.all_schedules:
         message = f"the Dag {spec.dag!r} has no schedule, and so no ticks to make runs for; use a DagRun"
         yield Problem("NoSchedule", "spec.dag", message)
@@ -44,7 +43,7 @@ def check_against_dag(spec: BackfillSpec, dag: DagSpec, work: Work | None = None
 
 
 def tasks_that_depend_on_past(dag: DagSpec) -> list[str]:
-    """Names of the tasks with dependsOnPast or waitForDownstream, their own or by taskDefaults."""
+    """Return the names of the tasks with dependsOnPast or waitForDownstream, their own or from taskDefaults."""
     return [task.name for task in dag.tasks if any(_setting(dag, task, name) for name in _PAST)]
 
 

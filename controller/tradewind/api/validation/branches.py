@@ -1,4 +1,4 @@
-"""Whether a branch has something to choose from, and a short circuit something to say it with."""
+"""Validation of branches and short circuits."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tradewind.api.validation.problem import Problem
 
 
 def check_branches(spec: DagSpec, groups: Groups) -> list[Problem]:
-    """Everything about `branch` and `shortCircuit`."""
+    """Check `branch` and `shortCircuit`."""
     named = {name for task in spec.tasks for name in own_dependencies(task)}
     named |= {name for group in groups.named.values() for name in own_dependencies(group)}
     followed = named | {leaf for name in named & groups.named.keys() for leaf in groups.by_name[name].leaves}

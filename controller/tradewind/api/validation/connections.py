@@ -1,4 +1,4 @@
-"""Whether the variables of a task's connections can be told apart."""
+"""Validation of connections: their variables must have distinct names."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from tradewind.api.validation.problem import Problem
 
 
 def check_connections(spec: DagSpec) -> Iterator[Problem]:
-    """`my-db` and `my.db` would both be `MY_DB_…`."""
+    """Check that no two connections have the same prefix, such as `my-db` and `my.db` with `MY_DB_…`."""
     if spec.task_defaults:
         yield from _check(spec.task_defaults.connections or (), "spec.taskDefaults.connections")
     for task in spec.tasks:

@@ -1,4 +1,4 @@
-"""Whether the edges between tasks and groups make a graph that can be run: known ends, no duplicates, no cycle."""
+"""Validation of dependencies: names exist, no duplicates, no cycle."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -7,17 +7,17 @@ from tradewind.api.groups import Groups, own_dependencies
 from tradewind.api.task import Task
 from tradewind.api.task_group import TaskGroup
 from tradewind.api.validation.known import Known
-from tradewind.api.validation.order import spoken, waits
+from tradewind.api.validation.order import dependency_graph, readable_cycle
 from tradewind.api.validation.problem import Problem
 
 MAX_EDGES = 200_000
-"""Dependencies between tasks, after groups are expanded; more than fit into a spec as text."""
+"""The maximum number of dependencies between tasks with groups expanded; more than fit into a spec as text."""
 _SHOWN = 5
-"""Tasks of a long cycle that are named, from its start and from its end."""
+"""The number of tasks shown from the start and from the end of a long cycle."""
 
 
 def check_dependencies(spec: DagSpec, groups: Groups) -> list[Problem]:
-    """Unknown and repeated dependencies, and one cycle, spelled out."""
+    """Check for unknown and duplicate dependencies, and for a cycle, which the message spells out."""
     names = [*(task.name for task in spec.tasks), *groups.named]
     known = Known("task or group" if groups.named else "task", names)
     problems: list[Problem] = []
@@ -26,7 +26,7 @@ def check_dependencies(spec: DagSpec, groups: Groups) -> list[Problem]:
     for name, group in groups.named.items():
         problems += _check_names(group.depends_on, f"spec.groups[{name}].dependsOn", known)
     around = list(_check_own_group(spec, groups))
-    # What is around something and before it at once is a cycle too, and is said more plainly.
+    # An enclosing group that is also upstream is a cycle too, but has a clearer message.
     return [*problems, *(around or _check_cycle(spec, groups) or _check_size(spec, groups))]
 
 
@@ -41,7 +41,7 @@ def _check_names(depends_on: Sequence[str] | None, field: str, known: Known) -> 
 
 
 def _check_own_group(spec: DagSpec, groups: Groups) -> Iterator[Problem]:
-    """Tasks that depend on a group they are in, groups that depend on what is in them."""
+    """Check for tasks that depend on an enclosing group, and for groups that depend on their own members."""
     for task in spec.tasks:
         around = set(groups.enclosing(task.group))
         for dependency in own_dependencies(task):
@@ -62,10 +62,10 @@ def _check_own_group(spec: DagSpec, groups: Groups) -> Iterator[Problem]:
 
 
 def _check_cycle(spec: DagSpec, groups: Groups) -> list[Problem]:
-    cycle = find_cycle(waits(spec, groups))
+    cycle = find_cycle(dependency_graph(spec, groups))
     if not cycle:
         return []
-    cycle = spoken(cycle, groups)
+    cycle = readable_cycle(cycle, groups)
     what = "tasks and groups" if groups.named.keys() & set(cycle) else "tasks"
     return [Problem("Cycle", "spec.tasks", f"{what} wait for each other in a cycle: {path_text(cycle)}")]
 
@@ -87,15 +87,16 @@ def _check_size(spec: DagSpec, groups: Groups) -> list[Problem]:
 
 
 def path_text(path: Sequence[str]) -> str:
-    """`a → b → a`; of a long path the beginning and the end."""
+    """Return a path as text, `a → b → a`; a long path is shortened in the middle."""
     middle = [f"… {len(path) - 1 - 2 * _SHOWN} more …"] if len(path) > 2 * _SHOWN + 2 else []
     return " → ".join([*path[:_SHOWN], *middle, *path[-_SHOWN:]] if middle else path)
 
 
 def find_cycle(upstream: Mapping[str, Sequence[str]]) -> list[str]:
-    """One cycle in the order in which its tasks would run, first task repeated: `[a, b, a]`; empty when there is none.
+    """Return one cycle in the order in which its tasks would run, with the first task repeated: `[a, b, a]`; empty if
+    there is none.
 
-    Kahn's algorithm: what is left when nothing more can be taken off lies on a cycle or behind one.
+    Kahn's algorithm: the nodes that remain lie on a cycle or downstream of one.
     """
     waiting = {name: len(set(dependencies)) for name, dependencies in upstream.items()}
     downstream: dict[str, list[str]] = {name: [] for name in upstream}
@@ -112,7 +113,7 @@ def find_cycle(upstream: Mapping[str, Sequence[str]]) -> list[str]:
                 free.append(follower)
     if not waiting:
         return []
-    # Every task that is left waits for another one that is left: walking upstream must come back.
+    # Every remaining task waits for another remaining task, so walking upstream must return to a task on the path.
     path = [min(waiting)]
     while path[-1] not in path[:-1]:
         path.append(min(name for name in upstream[path[-1]] if name in waiting))

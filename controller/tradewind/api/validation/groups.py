@@ -1,4 +1,5 @@
-"""Whether the groups are well made: known, not inside themselves, not empty, mapped at most once."""
+"""Validation of groups: their names are known, they do not enclose themselves, are not empty, and are mapped at most
+once."""
 
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ from tradewind.api.validation.problem import Problem
 
 
 def check_groups(spec: DagSpec, groups: Groups) -> list[Problem]:
-    """What is wrong with `groups` and with the `group` of tasks, but for dependencies and sources of forEach."""
+    """Check `groups` and the `group` of tasks, except for dependencies and sources of forEach."""
     return [*_check_names(spec), *_check_places(spec, groups), *_check_mapped_once(spec, groups)]
 
 

@@ -1,7 +1,7 @@
-"""JSON Schemas of params, and values by them: jsonschema does it, and each of its keywords is counted as work.
+"""JSON Schemas of params: jsonschema validates schemas and values, and each of its keywords is counted as work.
 
-What could still cost without bound is left out (references, unevaluated…) or done otherwise: patterns by another
-engine, unique items by a set.
+Keywords whose cost has no limit are not supported (references, unevaluated…) or replaced: patterns use another engine,
+unique items a set.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,29 +16,29 @@ from jsonschema_specifications import REGISTRY as SPECIFICATIONS  # type: ignore
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from tradewind.api.validation.patterns import found_in, why_unusable
+from tradewind.api.validation.patterns import matches, pattern_error
 from tradewind.api.validation.work import TooMuchWork, Work
 
 MAX_PATTERNS = 20
-"""Of one param."""
+"""The maximum number of patterns of one param."""
 MAX_ERRORS = 20
-"""Of one value; more would not be read."""
+"""The maximum number of errors of one value; nobody reads more."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _REPEATED = ("unevaluatedItems", "unevaluatedProperties")
 _DATA = ("default", "const", "enum", "examples")
 _ERROR = 20
-"""Units that an error costs, besides its message: anyOf keeps all of them."""
+"""Units of work for an error, in addition to its message: anyOf keeps all of them."""
 _COMPARED_IN_A_UNIT = 50
-"""Texts, with one."""
+"""The number of texts that one unit of work can compare with another text."""
 _MESSAGE_IN_A_UNIT = 50
-"""Characters of a message: jsonschema writes into each the whole value that it is about."""
+"""Characters of a message per unit of work: jsonschema writes the whole value into each message."""
 
 _work: ContextVar[Work] = ContextVar("_work")
 
 
-def why_no_schema(schema: Mapping[str, Any], work: Work) -> str | None:
-    """What keeps `schema` from being a JSON Schema. Raises TooMuchWork."""
+def schema_error(schema: Mapping[str, Any], work: Work) -> str | None:
+    """Return why `schema` is not a JSON Schema, or None if it is one. Raises TooMuchWork."""
     _work.set(work)
     error = best_match(islice(_META_VALIDATOR.iter_errors(schema), 1))
     if error is None:
@@ -47,8 +47,8 @@ def why_no_schema(schema: Mapping[str, Any], work: Work) -> str | None:
     return f"is not a JSON Schema: {where and where + ': '}{error.message}"
 
 
-def refused(schema: Any, work: Work) -> Iterator[str]:
-    """What a schema may not say, though JSON Schema lets it. Raises TooMuchWork."""
+def unsupported_features(schema: Any, work: Work) -> Iterator[str]:
+    """Yield messages for features of JSON Schema that are not supported. Raises TooMuchWork."""
     left, count = [schema], 0
     while left:
         here = left.pop()
@@ -65,7 +65,7 @@ def refused(schema: Any, work: Work) -> Iterator[str]:
                 yield f"may not use {keyword}: say additionalProperties, or items"
         dialect = here.get("$schema")
         if isinstance(dialect, str) and here is not schema:
-            # There jsonschema would go on with its own validator, uncounted, and with Python's `re`.
+            # jsonschema would continue there with its own validator, without counting work, and with Python's `re`.
             yield "$schema is allowed at the top only"
         elif isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
             yield f"$schema: only {DIALECT} is known"
@@ -76,13 +76,13 @@ def refused(schema: Any, work: Work) -> Iterator[str]:
         if count > MAX_PATTERNS:
             yield f"has more than {MAX_PATTERNS} patterns"
             return
-        yield from (message for pattern in patterns if (message := why_unusable(pattern, work)))
+        yield from (message for pattern in patterns if (message := pattern_error(pattern, work)))
         left += [below for keyword, below in here.items() if keyword not in _DATA]
 
 
 def errors_of(value: Any, schema: Any, work: Work) -> list[tuple[list[str | int], str]]:
-    """Where `value` is not as `schema` wants it, as path and message; the first MAX_ERRORS. Raises TooMuchWork, and
-    whatever numbers lead to that cannot be computed with."""
+    """Return the first MAX_ERRORS errors of `value`, as path and message. Raises TooMuchWork, and any exception of
+    computing with extreme numbers."""
     _work.set(work)
     found = islice(_Validator(schema, registry=Registry()).iter_errors(value), MAX_ERRORS)
     return [(list(error.absolute_path), error.message) for error in found]
@@ -92,7 +92,7 @@ def errors_of(value: Any, schema: Any, work: Work) -> list[tuple[list[str | int]
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    if validator.is_type(instance, "string") and not found_in(pattern, instance, _work.get()):
+    if validator.is_type(instance, "string") and not matches(pattern, instance, _work.get()):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
@@ -101,7 +101,7 @@ def _pattern_properties(validator: Any, patterns: Any, instance: Any, schema: An
         return
     for pattern, below in patterns.items():
         for name, value in instance.items():
-            if found_in(pattern, name, _work.get()):
+            if matches(pattern, name, _work.get()):
                 yield from validator.descend(value, below, path=name, schema_path=pattern)
 
 
@@ -111,7 +111,7 @@ def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: 
     named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     work = _work.get()
     extras = [
-        name for name in instance if name not in named and not any(found_in(each, name, work) for each in patterns)
+        name for name in instance if name not in named and not any(matches(each, name, work) for each in patterns)
     ]
     if validator.is_type(allowed, "object"):
         for name in extras:
@@ -133,7 +133,8 @@ def _unique_items(validator: Any, wanted: Any, instance: Any, schema: Any) -> It
 
 
 def _canonical(value: Any, work: Work) -> str:
-    """The same text for values that JSON Schema takes for equal: 1 is 1.0, and true is not 1."""
+    """Return a text that is the same for values that are equal in JSON Schema: 1 equals 1.0, and true does not equal
+    1."""
     work.spend(1)
     if isinstance(value, list):
         return "[" + ",".join([_canonical(item, work) for item in value]) + "]"
@@ -146,7 +147,7 @@ def _canonical(value: Any, work: Work) -> str:
 
 def _enum(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
     if isinstance(instance, str):
-        # The usual case: a long list of names, for each item of a longer one.
+        # The usual case: a long list of names, for each item of an even longer list.
         _work.get().spend(len(allowed) // _COMPARED_IN_A_UNIT)
         if instance not in allowed:
             yield ValidationError(f"{instance!r} is not one of {allowed!r}")
@@ -161,7 +162,7 @@ def _const(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[
 
 
 def _nodes(value: Any) -> int:
-    """How many values there are in one; comparing it with another takes no more steps."""
+    """Return the number of nested values; a comparison takes no more steps."""
     if isinstance(value, list):
         return 1 + sum(map(_nodes, value))
     if isinstance(value, Mapping):
@@ -173,7 +174,7 @@ def _nodes(value: Any) -> int:
 
 _KEYWORDS: Mapping[str, Callable[..., Any]] = Draft202012Validator.VALIDATORS
 _COUNTED_THERE = ("const", "enum")
-"""They know better than by the length of what they are given how much they do."""
+"""Keywords that count their own work, because the length of their value does not show it."""
 _WALKS = ("items", "contains", "propertyNames", "patternProperties", "additionalProperties", "prefixItems")
 
 
@@ -206,7 +207,7 @@ _Validator = extend(  # type: ignore[no-untyped-call]
 
 
 def _without_dialect(uri: str) -> Any:
-    """One of the schemas that JSON Schema itself is described by, such that what reads it stays ours."""
+    """Return a part of the meta-schema without its dialect, so that our validator also checks its subschemas."""
     return {key: value for key, value in SPECIFICATIONS.contents(uri).items() if key != "$schema"}
 
 
@@ -218,4 +219,4 @@ _META_REGISTRY = (
     .crawl()
 )
 _META_VALIDATOR = _Validator(_without_dialect(DIALECT), registry=_META_REGISTRY)
-__all__ = ["DIALECT", "MAX_ERRORS", "MAX_PATTERNS", "TooMuchWork", "errors_of", "refused", "why_no_schema"]
+__all__ = ["DIALECT", "MAX_ERRORS", "MAX_PATTERNS", "TooMuchWork", "errors_of", "schema_error", "unsupported_features"]

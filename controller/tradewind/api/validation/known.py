@@ -1,14 +1,14 @@
-"""Names that there are, and what to say of one that is not among them."""
+"""Known names, and the message for an unknown name."""
 
 import difflib
 from collections.abc import Iterable
 
 _MOST_HINTS = 20
-"""Similar names are looked for so often; each search goes through all names, and few problems are shown."""
+"""The maximum number of searches for a similar name: each goes through all names, and only few problems are shown."""
 
 
 class Known:
-    """The names of one kind of thing: `Known("task", ["extract"]).unknown("extrct")`."""
+    """The names of one kind of object: `Known("task", ["extract"]).unknown("extrct")`."""
 
     def __init__(self, what: str, names: Iterable[str]) -> None:
         self._what = what
@@ -23,13 +23,13 @@ class Known:
         return bool(self._names)
 
     def near(self, name: str) -> str | None:
-        """The name that is most like `name`, if there is one."""
+        """Return the most similar name, if any."""
         if not self._hints:
             return None
         self._hints -= 1
         return next(iter(difflib.get_close_matches(name, self._names, n=1)), None)
 
     def unknown(self, name: str) -> str:
-        """The message for a name that does not exist, with the nearest one that does."""
+        """Return the message for a name that does not exist, with the most similar one that does."""
         near = self.near(name)
         return f"there is no {self._what} {name!r}" + (f"; did you mean {near!r}?" if near else "")

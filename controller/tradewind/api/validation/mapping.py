@@ -1,4 +1,4 @@
-"""Whether `forEach` names something that there will be, and what `item` then is."""
+"""Validation of `forEach` and `combine`."""
 
 import math
 import re
@@ -18,7 +18,7 @@ _OUTPUT = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 
 
 class _Facts:
-    """What there is in a Dag to map over."""
+    """The parts of a Dag that can be mapped over."""
 
     def __init__(self, spec: DagSpec, groups: Groups) -> None:
         self.longest = spec.max_map_length or DEFAULT_MAX_MAP_LENGTH
@@ -30,7 +30,7 @@ class _Facts:
 
 
 def check_mapping(spec: DagSpec, groups: Groups) -> list[Problem]:
-    """Everything about `forEach` and `combine` of tasks and groups."""
+    """Check `forEach` and `combine` of tasks and groups."""
     facts = _Facts(spec, groups)
     problems: list[Problem] = []
     for task in spec.tasks:
@@ -41,7 +41,7 @@ def check_mapping(spec: DagSpec, groups: Groups) -> list[Problem]:
 
 
 def source_fields(for_each: ForEachSource | list[ForEachSource] | None) -> list[tuple[str, ForEachSource]]:
-    """Every source and where it is: `forEach`, or `forEach[region]` and `forEach[1]` in a list."""
+    """Return every source with its field: `forEach`, or `forEach[region]` and `forEach[1]` in a list."""
     if isinstance(for_each, list):
         return [(f"forEach[{source.name or position}]", source) for position, source in enumerate(for_each)]
     return [("forEach", source) for source in source_list(for_each)]

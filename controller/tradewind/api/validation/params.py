@@ -1,24 +1,24 @@
-"""Whether params are declared well and given well. Each param is a JSON Schema."""
+"""Validation of params: their JSON Schemas, and the values that a run gives."""
 
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from tradewind.api.validation.json_schema import errors_of, refused, why_no_schema
+from tradewind.api.validation.json_schema import errors_of, schema_error, unsupported_features
 from tradewind.api.validation.problem import Problem
 from tradewind.api.validation.shape import MAX_DEPTH, nested_deeper
 from tradewind.api.validation.work import MAX_WORK, TooMuchWork, Work
 
 MAX_PARAMS_BYTES = 256 * 1024
-"""As JSON, of all params of a run: templates are rendered from them for every try."""
+"""The maximum size of all params of a run as JSON: every try renders its templates from them."""
 MAX_SCHEMA_BYTES = 16 * 1024
-"""As JSON, of the schema of one param without its default."""
+"""The maximum size of the schema of one param as JSON, without its default."""
 _IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
 def check_param_schemas(schemas: Mapping[str, Any], work: Work | None = None) -> list[Problem]:
-    """What is wrong with a Dag's `params`. Raises TooMuchWork if `work` is given and does not suffice."""
+    """Return the problems of a Dag's `params`. Raises TooMuchWork if `work` is given and exceeded."""
     work, limited = work or Work(MAX_WORK), work is not None
     problems = []
     for name, schema in schemas.items():
@@ -35,8 +35,8 @@ def check_param_schemas(schemas: Mapping[str, Any], work: Work | None = None) ->
 
 
 def check_params(schemas: Mapping[str, Any], given: Mapping[str, Any], work: Work | None = None) -> list[Problem]:
-    """What is wrong with the params of a run of a Dag that declares `schemas`. Raises TooMuchWork if `work` is given
-    and does not suffice."""
+    """Return the problems of a run's params, for a Dag that declares `schemas`. Raises TooMuchWork if `work` is given
+    and exceeded."""
     work, limited = work or Work(MAX_WORK), work is not None
     if nested_deeper(given, MAX_DEPTH):
         return [Problem("InvalidParams", "spec.params", f"are nested deeper than {MAX_DEPTH} levels")]
@@ -61,7 +61,7 @@ def check_params(schemas: Mapping[str, Any], given: Mapping[str, Any], work: Wor
 
 
 def with_defaults(schemas: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The params of a run: those given, else their defaults."""
+    """Return the params of a run: the given values, and defaults for the others."""
     defaults = {name: schema["default"] for name, schema in schemas.items() if "default" in schema}
     return {**defaults, **given}
 
@@ -78,12 +78,12 @@ def _check_schema(field: str, name: str, schema: Any, work: Work) -> list[Proble
         message = f"cannot be checked: its schema has {size} bytes without the default, {allowed}"
         return [Problem("InvalidParams", field, message)]
     try:
-        why = why_no_schema(schema, work)
+        why = schema_error(schema, work)
     except RecursionError:
         why = "is not a JSON Schema that can be checked: too deep"
     if why:
         return [Problem("InvalidParams", field, why)]
-    problems = [Problem("InvalidParams", field, message) for message in refused(schema, work)]
+    problems = [Problem("InvalidParams", field, message) for message in unsupported_features(schema, work)]
     if not problems and "default" in schema:
         return _check_value(f"{field}.default", schema["default"], schema, work)
     return problems
@@ -99,8 +99,8 @@ def _check_size(field: str, values: Any, have: str) -> list[Problem]:
 
 
 def _check_value(field: str, value: Any, schema: Any, work: Work) -> list[Problem]:
-    # The Dag may have been accepted before these were refused.
-    if message := next(refused(schema, work), None):
+    # The Dag may have been accepted before these features were rejected.
+    if message := next(unsupported_features(schema, work), None):
         return [Problem("InvalidParams", field, message)]
     try:
         errors = errors_of(value, schema, work)

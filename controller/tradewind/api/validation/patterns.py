@@ -1,6 +1,6 @@
-"""Regular expressions of JSON Schemas. Whoever may create a Dag chooses them, and Python's `re` can be kept busy for
-ever by `(a+)+$`. pydantic's engine, Rust's, takes time that grows with the text, and has no look-around and no
-backreferences for that reason. What it costs to read a pattern and to look for it is known beforehand."""
+"""Regular expressions of JSON Schemas. Anyone who may create a Dag can choose them, and `(a+)+$` keeps Python's `re`
+busy forever. pydantic's engine (Rust's) takes linear time and therefore has no look-around and no backreferences. The
+cost of compiling and matching a pattern is known in advance."""
 
 import re
 from functools import lru_cache
@@ -12,21 +12,21 @@ from pydantic_core import ValidationError as NoMatch
 from tradewind.api.validation.work import MAX_AT_ONCE, TooMuchWork, Work
 
 MAX_PATTERN = 1000
-"""Characters, with repetitions written out."""
+"""The maximum number of characters of a pattern with repetitions expanded."""
 
 _TOKEN = re.compile(r"\\[pPx]\{\w*\}|\\.|\[(?:\\.|[^\]\\])*\]|\{(?P<least>\d+)(?:,(?P<most>\d*))?\}|.", re.DOTALL)
 _NO_ATOMS = "|^$*+?()"
 _UNICODE_CLASS = re.compile(r"\\[wWpP]")
 _IGNORES_CASE = re.compile(r"\(\?[a-zA-Z]*i")
 
-# Units of work, measured: what one character of a pattern, written out, costs to be read.
+# Units of work, measured: the cost of compiling one character of an expanded pattern.
 _PLAIN, _CLASS, _CLASS_OF_ANY_CASE = 8, 200, 1500
 _LOOKED_AT_IN_A_UNIT = 64
-"""Characters of a pattern times characters of a text."""
+"""Characters of a pattern times characters of a text, per unit of work."""
 
 
-def why_unusable(pattern: str, work: Work) -> str | None:
-    """What keeps a pattern from being used. Raises TooMuchWork."""
+def pattern_error(pattern: str, work: Work) -> str | None:
+    """Return why a pattern cannot be used, or None if it can. Raises TooMuchWork."""
     size, cost = _measure(pattern)
     if size > MAX_PATTERN:
         return f"the pattern {pattern[:80]!r} is too large: written out it has {size} characters, {MAX_PATTERN} may be"
@@ -39,8 +39,8 @@ def why_unusable(pattern: str, work: Work) -> str | None:
     return None
 
 
-def found_in(pattern: str, text: str, work: Work) -> bool:
-    """Whether a pattern that is usable is found anywhere in `text`. Raises TooMuchWork."""
+def matches(pattern: str, text: str, work: Work) -> bool:
+    """True if a valid pattern matches anywhere in `text`. Raises TooMuchWork."""
     _spend(work, 1 + _measure(pattern)[0] * len(text) // _LOOKED_AT_IN_A_UNIT)
     try:
         _matcher(pattern).validate_python(text)
@@ -55,17 +55,17 @@ def _spend(work: Work, cost: int) -> None:
     work.spend(cost)
 
 
-# Each may take 10 MiB.
+# Each entry may take 10 MiB.
 @lru_cache(maxsize=8)
 def _matcher(pattern: str) -> SchemaValidator:
-    """Raises PatternError."""
+    """Compile a pattern. Raises PatternError."""
     return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
 
 
 @lru_cache(maxsize=64)
 def _measure(pattern: str) -> tuple[int, int]:
-    """How long a pattern is with what is in braces written out (`(ab{3}){2}` is 8), and the units of work that it takes
-    to read it."""
+    """Return the length of a pattern with repetitions expanded (`(ab{3}){2}` is 8), and the units of work to compile
+    it."""
     any_case = bool(_IGNORES_CASE.search(pattern))
     sums, last = [(0, 0)], (1, _PLAIN)
     for token in _TOKEN.finditer(pattern):

@@ -1,4 +1,4 @@
-"""Whether a podTemplate stays within what a task's Pod may be, and says it in Kubernetes' words."""
+"""Validation of podTemplate, in Kubernetes' terms."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -8,7 +8,7 @@ from tradewind.api.names import PREFIX
 from tradewind.api.pod_fields import pod_fields
 from tradewind.api.validation.problem import Problem
 from tradewind.api.validation.shape import kind_of
-from tradewind.api.validation.spelling import how_to_write, nearly
+from tradewind.api.validation.spelling import close_name, how_to_write
 
 MERGE_KEYS: dict[str, str] = {
     "containers": "name",
@@ -25,13 +25,13 @@ MERGE_KEYS: dict[str, str] = {
     "resourceClaims": "name",
     "schedulingGates": "name",
 }
-"""By what the items of a list are told apart when templates are merged, as Kubernetes does it."""
+"""The key that identifies the items of a list when templates are merged, as in Kubernetes."""
 _MOST = 20
-"""Problems of one template; more would not be read."""
+"""The maximum number of problems of one template; nobody reads more."""
 
 
 def check_pod_template(template: Mapping[str, Any] | None, field: str) -> Iterator[Problem]:
-    """The outer shape; what a Pod may say inside is the API server's to check when the Pod is made."""
+    """Check the outer shape and known fields; the API server checks the rest when the Pod is created."""
     for key in template or {}:
         if key not in ("metadata", "spec"):
             yield Problem("InvalidPodTemplate", f"{field}.{key}", "a Pod template has metadata and spec only")
@@ -63,7 +63,7 @@ def check_pod_template(template: Mapping[str, Any] | None, field: str) -> Iterat
 
 
 def check_pod_part(value: Any, kind: str, field: str) -> Iterator[Problem]:
-    """What a part of a Pod that a task has of its own says, such as `valueFrom`; `kind` is its type."""
+    """Check a part of a Pod in a field of a task, such as `valueFrom`; `kind` is its type."""
     yield from islice(_check(value, kind, field), _MOST)
 
 
@@ -75,8 +75,8 @@ def _check_fields(value: Mapping[str, Any], kind: str, field: str) -> Iterator[P
             if name in MERGE_KEYS and isinstance(below, list):
                 yield from _check_keys(below, MERGE_KEYS[name], where)
             yield from _check(below, known[name], where)
-        elif not name.startswith("$") and (near := nearly(name, list(known))):
-            # The cluster may be newer than what is known here, and say no itself to what it does not know.
+        elif not name.startswith("$") and (near := close_name(name, list(known))):
+            # The cluster may have newer fields than the ones known here, and rejects unknown fields itself.
             yield Problem("InvalidPodTemplate", where, f"no such field of a Pod; did you mean {near}?")
 
 

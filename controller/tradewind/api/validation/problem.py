@@ -1,17 +1,17 @@
-"""What a validation finds."""
+"""The result of validation: problems."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LONGEST = 1000
-"""Characters of one problem in a summary; a condition's message takes 32,768 in all."""
+"""The maximum length of one problem in a summary; a condition's message is limited to 32,768 characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong: `reason` for programs (CamelCase), `field` where it is, `message` for people.
+    """One problem: `reason` for programs (CamelCase), `field` with its location, `message` for people.
 
-    `cluster_only` marks what matters on a cluster but not where tasks run as local processes.
+    `cluster_only` marks a problem that does not matter when tasks run as local processes.
     """
 
     reason: str
@@ -24,7 +24,7 @@ class Problem:
 
 
 def summary(problems: Sequence[Problem], most: int = 10) -> str:
-    """All problems in one text, as shown by admission, conditions and the CLI alike; it fits into a condition."""
+    """Return all problems as one text, as admission, conditions and the CLI show them; it fits into a condition."""
     shown = "; ".join(_cut(str(problem)) for problem in problems[:most])
     return shown if len(problems) <= most else f"{shown}; and {len(problems) - most} more"
 

@@ -1,4 +1,4 @@
-"""Whether a request to rerun, mark or stop can be carried out, and whether it says who asks."""
+"""Validation of requests to rerun, mark or stop, and of their requester."""
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.groups import Groups
@@ -8,7 +8,7 @@ from tradewind.api.validation.problem import Problem
 
 
 def check_request(request: RunRequest, dag: DagSpec | None = None) -> list[Problem]:
-    """What is wrong with `request`; the tasks that it names only where the Dag is given, as the run runs it."""
+    """Check `request`; its tasks are checked only if the Dag of the run's revision is given."""
     problems = []
     if request.type == "Mark" and request.state is None:
         message = "Mark needs the state to set: Succeeded, Failed or Skipped"
@@ -36,7 +36,7 @@ def check_request(request: RunRequest, dag: DagSpec | None = None) -> list[Probl
 
 
 def check_requester(request: RunRequest, user: str) -> list[Problem]:
-    """Whether a request says truly who asks; `user` is who the API server knows it to be."""
+    """Check that requestedBy is the user of the admission request; `user` is that user's name."""
     user = user[:MAX_USER]
     if request.requested_by == user:
         return []

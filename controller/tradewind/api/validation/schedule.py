@@ -1,4 +1,4 @@
-"""Whether the schedule can be read and its dates make sense."""
+"""Validation of schedules and dates."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from tradewind.api.validation.problem import Problem
 
 
 def check_schedule(spec: DagSpec) -> list[Problem]:
-    """Bad cron expressions, unknown time zones, dates in the wrong order, schedules that do not go together."""
+    """Check cron expressions, time zones, the order of dates, and combinations of schedules."""
     problems: list[Problem] = []
     if spec.schedule is not None:
         problems += _check_one(spec.schedule, "spec.schedule")
@@ -30,7 +30,7 @@ def check_schedule(spec: DagSpec) -> list[Problem]:
 def _check_one(schedule: str | Every, field: str) -> list[Problem]:
     if isinstance(schedule, Every):
         period = parse_duration(schedule.every)
-        # Runs are named after the second of their logical date.
+        # The name of a run contains its logical date in whole seconds.
         if period < timedelta(seconds=1) or period.microseconds:
             message = f"{schedule.every!r} must be a number of whole seconds, at least 1s"
             return [Problem("InvalidSchedule", f"{field}.every", message)]

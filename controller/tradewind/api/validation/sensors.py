@@ -1,4 +1,4 @@
-"""Whether a task that waits says well what it waits for, and for how long."""
+"""Validation of `sensor` and `waitFor`."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _RUN_STATES = ("Succeeded", "Failed")
 
 
 def check_sensors(spec: DagSpec) -> list[Problem]:
-    """Everything about `sensor` and `waitFor`."""
+    """Check `sensor` and `waitFor` of all tasks."""
     defaults = spec.task_defaults or TaskDefaults()
     problems: list[Problem] = []
     for task in spec.tasks:

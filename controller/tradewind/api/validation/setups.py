@@ -1,4 +1,4 @@
-"""Whether every teardown has setups, and what it names as such is one."""
+"""Validation of setups and teardowns."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tradewind.api.validation.problem import Problem
 
 
 def check_setups(spec: DagSpec) -> list[Problem]:
-    """Everything about `setup` and `teardown`."""
+    """Check `setup` and `teardown`."""
     tasks = {task.name: task for task in spec.tasks}
     known = Known("task", tasks)
     problems: list[Problem] = []

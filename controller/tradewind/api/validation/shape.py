@@ -1,4 +1,4 @@
-"""Whether a manifest has the shape of its kind: pydantic's findings in the words of the YAML file."""
+"""Validation of the shape of a manifest: pydantic's errors in the terms of the YAML file."""
 
 import re
 from collections.abc import Mapping
@@ -16,11 +16,12 @@ from tradewind.api.validation.spelling import did_you_mean, how_to_write, near_n
 M = TypeVar("M", bound=BaseModel)
 
 MAX_DEPTH = 100
-"""Lists and objects inside each other. The API server takes thousands, what writes and walks them here does not."""
+"""The maximum nesting depth of lists and objects. The API server accepts thousands of levels, the code here does
+not."""
 
 
 def parse(model: type[M], manifest: Mapping[str, Any]) -> tuple[M | None, list[Problem]]:
-    """`manifest` as a `model`, or what keeps it from being one."""
+    """Return `manifest` as a `model`, or the problems that prevent it."""
     if not isinstance(manifest, Mapping):
         return None, [Problem("InvalidSpec", "", f"is {kind_of(manifest)}, must be an object")]
     try:
@@ -30,7 +31,7 @@ def parse(model: type[M], manifest: Mapping[str, Any]) -> tuple[M | None, list[P
 
 
 def check_name(kind: str, manifest: Mapping[str, Any], longest: int) -> list[Problem]:
-    """Object names end up in Pod names and labels, so they are shorter than Kubernetes itself asks."""
+    """Check a name. It becomes part of Pod names and labels, so the limit is lower than that of Kubernetes."""
     metadata = manifest.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
     if not name:
@@ -47,7 +48,7 @@ def check_name(kind: str, manifest: Mapping[str, Any], longest: int) -> list[Pro
 
 
 def path_of(location: tuple[int | str, ...], manifest: Any = None) -> str:
-    """`("spec", "tasks", 1, "name")` → `spec.tasks[extract].name`, by name where the item has one."""
+    """`("spec", "tasks", 1, "name")` → `spec.tasks[extract].name`: items are named if they have a name."""
     path, here = "", manifest
     for part in location:
         if isinstance(part, int):
@@ -61,7 +62,7 @@ def path_of(location: tuple[int | str, ...], manifest: Any = None) -> str:
 
 
 def nested_deeper(value: Any, depth: int) -> bool:
-    """Whether lists and objects are nested deeper than so many levels."""
+    """True if lists and objects are nested deeper than `depth` levels."""
     level = [value]
     for _ in range(depth + 1):
         level = [
@@ -74,7 +75,7 @@ def nested_deeper(value: Any, depth: int) -> bool:
 
 
 def find_nul(value: Any) -> tuple[int | str, ...] | None:
-    """Where in lists and objects there is a text with a NUL character."""
+    """Return the path of a text with a NUL character, if any."""
     left: list[tuple[tuple[int | str, ...], Any]] = [((), value)]
     while left:
         path, here = left.pop()
@@ -91,9 +92,9 @@ def find_nul(value: Any) -> tuple[int | str, ...] | None:
 
 def _problem(model: type[BaseModel], detail: dict[str, Any], manifest: Any) -> Problem:
     location = tuple(detail["loc"])
-    # Unions add the name of the branch to the path, which no one finds in a YAML file.
+    # Unions add the name of their branch to the path, which does not exist in a YAML file.
     kind = detail["type"]
-    unknown = location[-1:] if kind == "extra_forbidden" else ()  # has whatever name it has been given
+    unknown = location[-1:] if kind == "extra_forbidden" else ()  # its name may contain brackets
     known = location[: len(location) - len(unknown)]
     location = tuple(part for part in known if not (isinstance(part, str) and re.search(r"[\[\]()]", part))) + unknown
     field, given = path_of(location, manifest), detail.get("input")
@@ -158,7 +159,7 @@ _LIMITS = {
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, in words: `the string 'x'`, `a list`."""
+    """Return a description of a value: `the string 'x'`, `a list`."""
     if value is None:
         return "empty"
     for types, name in (
@@ -180,13 +181,14 @@ def _short(value: Any) -> str:
 
 @lru_cache
 def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Making it takes milliseconds, and a manifest may have thousands of unknown fields."""
+    """Return the JSON Schema of a model. It is cached: generating it takes milliseconds, and a manifest may have
+    thousands of unknown fields."""
     return model.model_json_schema(by_alias=True)
 
 
 @lru_cache(maxsize=256)
 def _names_at(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, ...]:
-    """The fields of the object at a place; every item of a list is 0."""
+    """Return the fields of the object at a location; every item of a list is 0."""
     schema = _schema_of(model)
     definitions, here = schema.get("$defs", {}), schema
     for part in location:

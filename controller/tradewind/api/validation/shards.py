@@ -1,4 +1,4 @@
-"""Whether the label by which controllers watch their share is that of the object's namespace."""
+"""Validation of the label by which controllers watch their shard."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ from tradewind.api.validation.problem import Problem
 
 
 def check_bucket(metadata: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> list[Problem]:
-    """What is wrong with the label, unless it was so `before`. None is needed; a wrong one, as on an object that was
-    copied from another namespace, would hide it from the shard that it belongs to."""
+    """Check the label, unless it is unchanged since `before`. It is optional, but a wrong one, as on an object that was
+    copied from another namespace, would hide the object from its shard."""
     given = (metadata.get("labels") or {}).get(LABEL_BUCKET)
     right = str(bucket_of(str(metadata.get("namespace", ""))))
     if given in (None, right) or given == ((before or {}).get("labels") or {}).get(LABEL_BUCKET):

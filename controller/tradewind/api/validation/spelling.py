@@ -1,11 +1,11 @@
-"""What somebody meant who wrote something else: names of fields and values, and the shape of a value."""
+"""Suggestions for misspelled fields and values."""
 
 import difflib
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-_MEANT = {
+_ALIASES = {
     "upstream": "dependsOn",
     "needs": "dependsOn",
     "depends": "dependsOn",
@@ -33,7 +33,7 @@ _MEANT = {
     "retry": "retries",
     "retrydelay": "retries",
 }
-"""Names in Airflow, Argo and elsewhere, without case and underscores."""
+"""Names in Airflow, Argo and elsewhere, lower case and without underscores, and our names."""
 _DURATIONS = frozenset(
     {
         *("timeout", "delay", "maxDelay", "queuedTimeout", "interval", "runTimeout", "startingDeadline"),
@@ -43,7 +43,7 @@ _DURATIONS = frozenset(
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """`; did you mean image?`, or the names that there are."""
+    """Return `; did you mean image?`, or else the valid names."""
     near = near_name(name, names)
     if near:
         return f"; did you mean {near}?"
@@ -51,12 +51,12 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
 
 
 def near_name(name: str, names: Sequence[str]) -> str | None:
-    """The one of `names` that is meant by `name`, if there is one."""
+    """Return the one of `names` that `name` probably means, if any."""
     return _near(name[:100], tuple(names))
 
 
 def how_to_write(field: str, given: Any, wanted: str) -> str:
-    """How to write the value of a field that has the wrong type; empty where there is nothing to say."""
+    """Return how to write a value of the wrong type; empty if there is no suggestion."""
     number = isinstance(given, int | float) and not isinstance(given, bool)
     if field == "retries" and number:
         return f": write {{limit: {given}}}"
@@ -72,8 +72,8 @@ def how_to_write(field: str, given: Any, wanted: str) -> str:
     return ""
 
 
-def nearly(name: str, names: Sequence[str]) -> str | None:
-    """The one of `names` that `name` is a misspelling of: what is only a little like it does not count."""
+def close_name(name: str, names: Sequence[str]) -> str | None:
+    """Return the one of `names` that `name` is a misspelling of; the similarity must be high."""
     bare = _bare(name[:100])
     found = next((known for known in names if _bare(known) == bare), None)
     return found or next(iter(difflib.get_close_matches(name[:100], names, n=1, cutoff=0.85)), None)
@@ -85,9 +85,9 @@ def _near(name: str, names: tuple[str, ...]) -> str | None:
     for known in names:
         if _bare(known) == bare:
             return known
-    meant = _MEANT.get(bare)
-    if meant in names:
-        return meant
+    alias = _ALIASES.get(bare)
+    if alias in names:
+        return alias
     return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.6)), None)
 
 

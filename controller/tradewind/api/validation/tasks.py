@@ -1,4 +1,4 @@
-"""Whether each task says something that can be run."""
+"""Validation of what tasks run and of their settings."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from tradewind.api.validation.problem import Problem
 
 
 def check_tasks(spec: DagSpec) -> list[Problem]:
-    """Everything about tasks but their order and their templates."""
+    """Check tasks, except for their dependencies and templates."""
     defaults = spec.task_defaults or TaskDefaults()
     problems = list(_check_settings(defaults, "spec.taskDefaults"))
     seen: set[str] = set()
@@ -27,7 +27,7 @@ def check_tasks(spec: DagSpec) -> list[Problem]:
 
 
 def check_duration(text: str | None, field: str) -> Iterator[Problem]:
-    """A time limit of nothing would end everything at once."""
+    """Check that a time limit is not zero."""
     if text is not None and not parse_duration(text):
         yield Problem("InvalidSpec", field, f"{text!r} must be longer than 0")
 
@@ -106,7 +106,7 @@ _SUFFIXES |= {
 
 
 def quantity(value: Any) -> float:
-    """`"100m"` → 0.1, `"1Gi"` → 2³⁰. Raises ValueError for what is not a Kubernetes quantity."""
+    """`"100m"` → 0.1, `"1Gi"` → 2³⁰. Raises ValueError if `value` is not a Kubernetes quantity."""
     text = str(value)
     number = text.rstrip("numkMGTPEi")
     if text[len(number) :] not in _SUFFIXES:

@@ -1,4 +1,4 @@
-"""Whether every template can be read and uses only what there will be when its task starts."""
+"""Validation of templates: each can be parsed and uses only values that exist when its task starts."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,17 +12,17 @@ from tradewind.api.task_group import TaskGroup
 from tradewind.api.templates import TOP_LEVEL, TemplateError, references
 from tradewind.api.validation.known import Known
 from tradewind.api.validation.mapping import source_fields
-from tradewind.api.validation.order import Upstream, beginning, waits
+from tradewind.api.validation.order import Upstream, dependency_graph, start_of
 from tradewind.api.validation.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What templates of one place may use.
+    """The values that templates of one place may use.
 
-    `node` is the task or beginning of a group before which tasks upstream have ended; `outputs` is whether theirs can
-    be used. `mapped` is whether there is an item, and `item_names` its fields where they are known. In taskDefaults
-    both `node` and `mapped` are None: not known. `variables` is whether there are vars.
+    `node` is the node of the dependency graph whose upstream tasks have finished; `outputs` is whether their outputs
+    can be used. `mapped` is whether there is an item, and `item_names` its fields if they are known. In taskDefaults
+    both `node` and `mapped` are None: unknown. `variables` is whether `vars` exists.
     """
 
     params: Collection[str]
@@ -38,9 +38,9 @@ class _Scope:
 
 
 def check_templates(spec: DagSpec, groups: Groups) -> list[Problem]:
-    """Syntax, names that do not exist, outputs of tasks that may not have run yet, items where nothing is mapped."""
+    """Check syntax, unknown names, outputs of tasks that may not have run yet, and items outside of a mapping."""
     tasks = {alias: task.name for task in spec.tasks for alias in (task.name, task.name.replace("-", "_"))}
-    upstream = Upstream(waits(spec, groups))
+    upstream = Upstream(dependency_graph(spec, groups))
     shared = _Scope(spec.params or {}, tasks, Known("task", tasks), Known("value", TOP_LEVEL), upstream)
     problems: list[Problem] = []
     for variable in (spec.task_defaults.env if spec.task_defaults else None) or ():
@@ -54,7 +54,7 @@ def check_templates(spec: DagSpec, groups: Groups) -> list[Problem]:
         for field, text in _item_templates(task):
             problems += _check(text, f"spec.tasks[{task.name}].{field}", replace(inside, mapped=False, variables=False))
     for name, group in groups.named.items():
-        before = replace(shared, node=beginning(name), outputs=False, mapped=False, variables=False)
+        before = replace(shared, node=start_of(name), outputs=False, mapped=False, variables=False)
         for field, text in _item_templates(group):
             problems += _check(text, f"spec.groups[{name}].{field}", before)
     return problems
@@ -76,7 +76,7 @@ def _templates(task: Task) -> Iterator[tuple[str, str]]:
 
 
 def _item_templates(item: Task | TaskGroup) -> Iterator[tuple[str, str]]:
-    """Templates among the items that are mapped over; they are filled in before there is an item."""
+    """Yield the templates among the items of a mapping; they are rendered before there is an item."""
     for field, source in source_fields(item.for_each):
         for position, value in enumerate(source.items or ()):
             for text in _strings(value):
@@ -95,7 +95,7 @@ def _strings(value: Any) -> Iterator[str]:
             left += here.values()
 
 
-_OF_AIRFLOW = {
+_AIRFLOW_VALUES = {
     "ti": "tasks.NAME.output",
     "task_instance": "tasks.NAME.output",
     "execution_date": "logicalDate",
@@ -112,7 +112,7 @@ _OF_AIRFLOW = {
     "prev_start_date_success": "prevStartDateSuccess",
     "prev_end_date_success": "prevEndDateSuccess",
 }
-"""Values of Airflow's templates, and what to use here."""
+"""Values of Airflow's templates, and their replacement."""
 
 
 def _check(text: str, field: str, scope: _Scope) -> Iterator[Problem]:
@@ -125,8 +125,8 @@ def _check(text: str, field: str, scope: _Scope) -> Iterator[Problem]:
         top, *rest = name.split(".")
         if top not in TOP_LEVEL:
             near = scope.known_values.near(top)
-            if top in _OF_AIRFLOW:
-                hint = f"use {_OF_AIRFLOW[top]}"
+            if top in _AIRFLOW_VALUES:
+                hint = f"use {_AIRFLOW_VALUES[top]}"
             else:
                 hint = f"did you mean {near}?" if near else f"there are {', '.join(TOP_LEVEL)}"
             yield Problem("InvalidTemplate", field, f"{top!r} is unknown; {hint}")

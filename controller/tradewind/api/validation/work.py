@@ -1,22 +1,23 @@
-"""How much a validation may do. Work is counted and not timed, so that the same object gets the same answer anywhere.
+"""A limit on the work of a validation. Work is counted instead of timed, so that the same object gets the same result
+everywhere.
 
-A unit is about a microsecond; a keyword of a JSON Schema that looks at one value takes two.
+A unit is about a microsecond; a keyword of a JSON Schema that checks one value takes two.
 """
 
 MAX_WORK = 400_000
-"""Units that the params of a run, or the schemas of a Dag's params, may cost."""
-LITTLE_WORK = 20_000
-"""Units that may be done where everything else waits meanwhile."""
+"""Units for the params of a run, or for the schemas of a Dag's params."""
+MAX_BLOCKING_WORK = 20_000
+"""Units for work that blocks everything else."""
 MAX_AT_ONCE = 50_000
-"""Units in a call that no other thread can interrupt."""
+"""Units of a call that no other thread can interrupt."""
 
 
 class TooMuchWork(Exception):  # noqa: N818
-    """There is more to do than may be done."""
+    """The limit is exceeded."""
 
 
 class Work:
-    """Counts what is done; `spend` raises TooMuchWork beyond the limit."""
+    """Counts units of work; `spend` raises TooMuchWork beyond the limit."""
 
     __slots__ = ("_left",)
 
@@ -24,7 +25,7 @@ class Work:
         self._left = limit
 
     def spend(self, units: int) -> None:
-        """Called before the work is done."""
+        """Count units before the work is done."""
         self._left -= units
         if self._left < 0:
             raise TooMuchWork

@@ -10,7 +10,7 @@ from tradewind.aio.off_loop import in_thread
 from tradewind.api.dag import DagSpec
 from tradewind.api.revision import content_hash
 from tradewind.api.validation import Problem, validate_dag
-from tradewind.api.validation.work import LITTLE_WORK, TooMuchWork, Work
+from tradewind.api.validation.work import MAX_BLOCKING_WORK, TooMuchWork, Work
 from tradewind.cache.resources import DagObject
 from tradewind.kube.objects import Key
 
@@ -49,7 +49,7 @@ class DagChecks:
         if _version(dag) in self._running:
             return None
         try:
-            known = self._known[key] = _check(dag, Work(LITTLE_WORK))
+            known = self._known[key] = _check(dag, Work(MAX_BLOCKING_WORK))
         except TooMuchWork:
             self._running[_version(dag)] = self._spawn(self._look(dag), f"check Dag {key[0]}/{key[1]}")
             return None

@@ -154,7 +154,7 @@ class RunLoader:
                 await self._unscheduled.reject(key, found, problems)
                 return
         info = self._versions.info(found, spec, status, revision, self._clock.now())
-        if revision.dag.asks_for_past:
+        if revision.dag.needs_previous_runs:
             await self._find_previous(info)
         observed = await observe_pods(self._cluster, info.uid, self._queue.piece)
         async with self._queue.piece():

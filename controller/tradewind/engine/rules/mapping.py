@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tradewind.api.resolve import ForEach, ResolvedTask, Source
-from tradewind.api.templates import TemplateError, little_fuel, render
+from tradewind.api.templates import TemplateError, fuel_for, render
 from tradewind.engine.rules.outcome import Outcome
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
@@ -69,7 +69,7 @@ def items_of(run: RunState, for_each: ForEach, values: Mapping[str, Any]) -> lis
 
 def _items(run: RunState, source: Source, values: Mapping[str, Any]) -> Sequence[Any]:
     if source.items is not None:
-        fuel = little_fuel(list(_texts(source.items)), values)
+        fuel = fuel_for(list(_texts(source.items)), values)
         return [_rendered(item, values, fuel) for item in source.items]
     if source.param is not None:
         return _as_list(run.info.params.get(source.param), f"param {source.param!r}")

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tradewind.api.resolve import ResolvedTask, argv
-from tradewind.api.templates import FUEL, OutOfFuel, TemplateError, little_fuel, render
+from tradewind.api.templates import FUEL, OutOfFuel, TemplateError, fuel_for, render
 from tradewind.api.times import format_time
 from tradewind.api.variables import MissingVariableError, explain_missing
 from tradewind.engine.rules.mapping import ForEachError, for_each_of, items_of
@@ -126,7 +126,7 @@ def render_a_little(task: ResolvedTask, values: Mapping[str, Any]) -> RenderedTa
     """Render a task from `template_values` with little fuel. Raises OutOfFuel if it would block the event loop."""
     command, args = argv(task)
     texts = [*(command or ()), *args, *(variable.get("value") or "" for variable in task.env)]
-    return render_values(task, values, little_fuel(texts, values))
+    return render_values(task, values, fuel_for(texts, values))
 
 
 def render_values(task: ResolvedTask, values: Mapping[str, Any], fuel: int = FUEL) -> RenderedTask:
@@ -148,7 +148,7 @@ def render_values(task: ResolvedTask, values: Mapping[str, Any], fuel: int = FUE
 def render_field(run: RunState, task: ResolvedTask, number: int, index: int | None, text: str, field: str) -> str:
     """Render one template of a task. Raises a TemplateError that names the field."""
     values = template_values(run, task, number, index)
-    return _render(text, values, field, little_fuel([text], values))
+    return _render(text, values, field, fuel_for([text], values))
 
 
 def _previous(runs: PreviousRuns) -> dict[str, str]:
