@@ -218,7 +218,7 @@ class Leader:
     async def _load_history(self) -> None:
         dags, later = await self.history.load(self.dags.catching_up)
         for key in list(self.dags.catching_up):
-            self.dags.caught_up(key, await self.history.ended_runs(key, later.get(key, ())))
+            self.dags.caught_up(key, await self.history.read_finished(key, later.get(key, ())))
         for key in dags:
             self.dags.changed(key)
 
@@ -246,7 +246,7 @@ class Leader:
         if self._ready:
             self.requests.changed(key)
             if key in self._cluster.requested:
-                self.history.asked((key[0], dag), self._cluster.requested[key])
+                self.history.requested((key[0], dag), self._cluster.requested[key])
             else:
                 self.backfills.run_left(key)
                 # The run was kept for it.

@@ -27,7 +27,7 @@ from tests.cluster import REPOSITORY, Kubectl, Manifest, Witness, eventually
 from tradewind.controller.webhook.admission import Admission
 from tradewind.controller.webhook.certificates import make_bundle
 from tradewind.controller.webhook.reviews import ReviewServer
-from tradewind.controller.webhook.tls import Shown
+from tradewind.controller.webhook.tls import ServedCertificate
 from tradewind.kube.client import KubeClient
 
 PORT = 19_553
@@ -63,7 +63,7 @@ class Webhook:
     async def _start(self) -> None:
         client = KubeClient.from_environment(self._kubeconfig)
         self._stack.push_async_callback(client.close)
-        shown = Shown()
+        shown = ServedCertificate()
         shown.show(self.bundle.certificate, self.bundle.key)
         await ReviewServer(Admission(None, client).handlers).serve(PORT, shown.context, self._stack)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.controller.memory_cluster import MemoryCluster
-from tradewind.controller.process.heap import spare_what_stays
+from tradewind.controller.process.heap import freeze_survivors
 from tradewind.engine.run.state import RunState
 
 pytestmark = pytest.mark.unit
@@ -26,7 +26,7 @@ def _thawed() -> Iterator[None]:
 
 async def test_what_has_stayed_is_not_looked_at_again() -> None:
     before = list(gc.callbacks)
-    task = asyncio.create_task(spare_what_stays())
+    task = asyncio.create_task(freeze_survivors())
     await asyncio.sleep(0)
     kept = [[number] for number in range(50_000)]
     frozen = gc.get_freeze_count()

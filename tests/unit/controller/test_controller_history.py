@@ -63,8 +63,8 @@ async def test_a_namespace_that_is_gone_does_not_keep_the_others_from_being_list
 
 async def test_a_run_that_goes_while_a_new_leader_looks_how_it_ended_is_left_out() -> None:
     found = history(OneNamespaceIsGone(), "ours")
-    assert [run.name for run in await found.ended_runs(("ours", "sales"), ["a", "gone", "b"])] == ["a", "b"]
-    assert await found.ended_runs(("ours", "sales"), ["gone"]) == []
+    assert [run.name for run in await found.read_finished(("ours", "sales"), ["a", "gone", "b"])] == ["a", "b"]
+    assert await found.read_finished(("ours", "sales"), ["gone"]) == []
 
 
 def lists(cluster: MemoryCluster) -> Counter[str]:

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from tradewind.controller.webhook import reviews
 from tradewind.controller.webhook.certificates import make_bundle
 from tradewind.controller.webhook.reviews import Refused, Review, ReviewServer
-from tradewind.controller.webhook.tls import Shown
+from tradewind.controller.webhook.tls import ServedCertificate
 
 pytestmark = pytest.mark.unit
 
@@ -129,7 +129,7 @@ async def test_whether_the_spec_is_new(client: Any, decision: Decision, old: Jso
 
 
 async def test_who_has_given_up_is_not_served(decision: Decision) -> None:
-    shown, bundle = Shown(), make_bundle(["localhost"], datetime.now(UTC))
+    shown, bundle = ServedCertificate(), make_bundle(["localhost"], datetime.now(UTC))
     shown.show(bundle.certificate, bundle.key)
     ended = asyncio.Event()
 

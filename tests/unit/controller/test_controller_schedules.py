@@ -194,7 +194,7 @@ async def test_what_cannot_be_foreseen_does_not_end_a_schedule(
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.05)
     leader = cluster.controller.leader
     assert leader is not None
-    make, failed = leader.dags._runs.make, []
+    make, failed = leader.dags._runs.create, []
 
     async def fails(*arguments: Any, **options: Any) -> Any:
         if not failed:
@@ -202,7 +202,7 @@ async def test_what_cannot_be_foreseen_does_not_end_a_schedule(
             raise RuntimeError("not foreseen")
         return await make(*arguments, **options)
 
-    monkeypatch.setattr(leader.dags._runs, "make", fails)
+    monkeypatch.setattr(leader.dags._runs, "create", fails)
     cluster.dag("d", **DAILY)
     await cluster.eventually(lambda: len(uids(cluster)) == 4, "all ticks have their run")
     assert failed

@@ -309,7 +309,7 @@ async def test_a_dag_that_cannot_be_worked_on_does_not_stop_the_others(
     from tradewind.controller.dags.dags import Dags
 
     cluster.failures_expected = True
-    whole, bad = Dags._note_ended, [1]
+    whole, bad = Dags._count_finished, [1]
 
     def fails(self: Dags, entry: Any) -> None:
         if bad and entry.key[1] == "bad":
@@ -317,7 +317,7 @@ async def test_a_dag_that_cannot_be_worked_on_does_not_stop_the_others(
             raise KeyError("poison")
         whole(self, entry)
 
-    monkeypatch.setattr(Dags, "_note_ended", fails)
+    monkeypatch.setattr(Dags, "_count_finished", fails)
     cluster.dag("bad", schedule={"every": "1s"})
     cluster.dag("good")
     cluster.run("good", "r")

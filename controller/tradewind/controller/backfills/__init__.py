@@ -1,11 +1,11 @@
-"""Backfills: which are at work, whose turn it is, and what becomes of the runs of one that is deleted.
+"""Backfills: which of them run, in which order, and the deletion of queued runs of a deleted Backfill.
 
-worker.py         one Backfill at work
+worker.py         runs one Backfill
 tick_runs.py      its DagRuns
 status.py         its status
-interruptions.py  what keeps it from going on
+interruptions.py  exceptions that interrupt it
 
-A Dag has one Backfill at a time; others wait until it has ended, the one that was made first being the next.
+A Dag has one Backfill at a time; the others wait until it finishes, in the order of their creation.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tradewind.kube.persist import keep_trying
 
 
 class Backfills:
-    """The Backfills of the cluster that have not ended."""
+    """The Backfills of the cluster that are not finished."""
 
     def __init__(self, term: Term, find_dag: FindDag) -> None:
         self.workers: dict[Key, Worker] = {}
@@ -34,19 +34,19 @@ class Backfills:
         self._cluster, self._scheduler, self._spawn, self._wake = term.cluster, term.scheduler, term.spawn, term.wake
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._turns: dict[Key, Worker] = {}
-        """Whose turn it is, by the key of the Dag."""
+        """The worker that may create runs, by the key of the Dag."""
         self._dags: dict[Key, Key] = {}
         """The Dag of each worker's Backfill."""
         self._dropping: set[Key] = set()
-        """Backfills that are gone and whose queued runs are being deleted."""
+        """Deleted Backfills whose queued runs are being deleted."""
 
     def take_over(self) -> None:
-        """Begin with what there is: before any run is loaded, since they go by the limits of their Backfills."""
+        """Start a worker for each cached Backfill; call this before runs are loaded, since Backfills limit them."""
         for key in list(self._cluster.backfills):
             self.changed(key)
 
     def changed(self, key: Key) -> None:
-        """A Backfill came, changed or went."""
+        """Handle a Backfill that was added, changed or deleted."""
         found = self._cluster.backfills.get(key)
         if found is not None and found.metadata.deletion_timestamp:
             found = None
@@ -60,7 +60,7 @@ class Backfills:
         if found is None:
             self._drop_queued(key)
         if found is None or not _unfinished(found):
-            self._poke_others(key)
+            self._notify_others(key)
             return
         self._set_limit(key)
         if worker is not None:
@@ -68,37 +68,37 @@ class Backfills:
             return
         worker = self.workers[key] = Worker(key, found.metadata.uid, self._term, self._find_dag, self._take_turn)
         self._dags[key] = (key[0], _dag_of(found))
-        again = partial(self._start_anew, worker)
+        again = partial(self._restart, worker)
         self._tasks[key] = self._spawn(self._work(worker), f"Backfill {key[0]}/{key[1]}", again)
 
     def dag_changed(self, dag: Key) -> None:
-        """A Dag came or was accepted."""
+        """Notify workers that their Dag was added or accepted."""
         for key, worker in self.workers.items():
             if self._dags[key] == dag:
                 worker.news.set()
 
     def run_left(self, key: Key) -> None:
-        """A run has ended or was deleted."""
-        # Ticks' runs are named after their Dag; others are none of ours.
+        """Notify the worker of a run that finished or was deleted."""
+        # Runs of ticks are named after their Dag; other runs belong to no Backfill.
         worker = self._turns.get((key[0], key[1][: -names.RUN_SUFFIX]))
         if worker is not None:
             worker.run_left(key[1])
 
     # Turns --------------------------------------------------------------------------------------------------------
 
-    def _take_turn(self, worker: Worker, spec: BackfillSpec, begun: bool) -> str | None:
-        """The turn of its Dag for a worker; the name of the Backfill that has it or comes first."""
+    def _take_turn(self, worker: Worker, spec: BackfillSpec, started: bool) -> str | None:
+        """Take the Dag's turn for a worker; return the name of the Backfill that has the turn or is before it."""
         dag = (worker.key[0], spec.dag)
         holder = self._turns.get(dag)
-        if holder is not None and holder is not worker and not begun:
+        if holder is not None and holder is not worker and not started:
             return holder.key[1]
-        if holder is None and not begun and (first := self._first(worker.key, spec.dag)) is not None:
+        if holder is None and not started and (first := self._first(worker.key, spec.dag)) is not None:
             return first
         self._turns[dag] = worker
         return None
 
     def _first(self, key: Key, dag: str) -> str | None:
-        """The Backfill of the Dag that comes before this one, if any: one that has begun, or was made before."""
+        """Return the Backfill of the Dag that runs before this one, if any: one that has started or is older."""
         own = self._cluster.backfills.get(key)
         for other_key, other in self._cluster.backfills.items():
             if other_key[0] != key[0] or other_key == key or _dag_of(other) != dag:
@@ -111,8 +111,8 @@ class Backfills:
                 return other_key[1]
         return None
 
-    def _poke_others(self, key: Key) -> None:
-        """A Backfill has ended or gone: those of the same Dag may begin."""
+    def _notify_others(self, key: Key) -> None:
+        """Notify the workers of the same Dag after a Backfill finished or was deleted: one of them may start."""
         for other, worker in self.workers.items():
             if other[0] == key[0] and self._turns.get(self._dags[other]) is None:
                 worker.news.set()
@@ -124,8 +124,8 @@ class Backfills:
             await worker.work()
         self._forget(worker)
 
-    def _start_anew(self, worker: Worker) -> None:
-        """A worker has failed: until now it was kept, so that nothing it had written could start another one."""
+    def _restart(self, worker: Worker) -> None:
+        """Replace a worker that failed. It was kept until now, so that its own writes could not start another one."""
         if self.workers.get(worker.key) is worker:
             self._forget(worker)
             self.changed(worker.key)
@@ -139,7 +139,7 @@ class Backfills:
         if self._turns.get(dag) is worker:
             del self._turns[dag]
         self._scheduler.set_max_active_runs(*dag, None, backfill=worker.key[1])
-        self._poke_others(worker.key)
+        self._notify_others(worker.key)
 
     def _set_limit(self, key: Key) -> None:
         found = self._cluster.backfills.get(key)
@@ -151,7 +151,7 @@ class Backfills:
     # Runs without a Backfill --------------------------------------------------------------------------------------
 
     def drops(self, key: Key) -> bool:
-        """Whether a run is to be deleted instead of scheduled: it was made by a Backfill that is gone."""
+        """Delete the run if a Backfill that is deleted now created it and it has not started; return True if so."""
         run = self._cluster.runs.get(key)
         if run is None or not self._is_orphan(run):
             return False
@@ -159,19 +159,19 @@ class Backfills:
         return True
 
     def _is_orphan(self, run: DagRunObject) -> bool:
-        """Whether a run was made by a Backfill that is gone, and has not begun."""
+        """True if a Backfill that is deleted now created the run, and the run has not started."""
         if run.spec.get("type") != "Backfill" or not self._cluster.backfill_is_gone(run):
             return False
         state = self._scheduler.runs.get(run.metadata.uid)
         if state is not None and (state.phase is not RunPhase.QUEUED or state.started_at):
             return False
         status = run.decoded_status()
-        # What has been run, or asked for since, is more than a place in the queue.
+        # A run with tasks that ran, or with a request, is kept.
         ran = any(status.get(field) for field in ("startedAt", "tasks", "requests")) or run.spec.get("request")
         return not ran and not self._cluster.pods.get(run.metadata.uid)
 
     def _drop_queued(self, backfill: Key) -> None:
-        """The Backfill is gone: delete those of its runs that have not begun."""
+        """Delete the runs of a deleted Backfill that have not started."""
         queued = [
             (key, run)
             for key, run in self._cluster.runs.items()
@@ -182,7 +182,7 @@ class Backfills:
             return
         dags = {str(run.spec.get("dag")) for _, run in queued}
         for dag in dags:
-            # Until they are deleted none of them is to begin.
+            # None of them may start before they are deleted.
             self._scheduler.set_max_active_runs(backfill[0], dag, 0, backfill=backfill[1])
         self._dropping.add(backfill)
         work = self._delete_queued(backfill, dags, {key: run.metadata.uid for key, run in queued})
@@ -194,7 +194,7 @@ class Backfills:
         finally:
             self._dropping.discard(backfill)
             for dag in dags:
-                # Runs that were to run again are left of it. They go on without it.
+                # Runs that it was rerunning stay. They continue without it.
                 self._scheduler.set_max_active_runs(backfill[0], dag, DEFAULT_MAX_ACTIVE_RUNS, backfill=backfill[1])
                 self._scheduler.set_max_active_runs(backfill[0], dag, None, backfill=backfill[1])
             self._set_limit(backfill)

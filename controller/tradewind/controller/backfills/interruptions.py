@@ -1,18 +1,18 @@
-"""What keeps a backfill from going on."""
+"""Exceptions that interrupt the work on a Backfill."""
 
 from tradewind.api.validation import Problem, summary
 
 
 class Gone(Exception):  # noqa: N818
-    """The Backfill was deleted, or made anew under the same name."""
+    """The Backfill was deleted, or recreated under the same name."""
 
 
 class Outdated(Exception):  # noqa: N818
-    """Another controller has changed the Backfill: read it anew."""
+    """Another controller has changed the Backfill: read it again."""
 
 
 class Refused(Exception):  # noqa: N818
-    """It can never be done."""
+    """The Backfill is invalid and can never run."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__(summary(problems))
@@ -20,9 +20,9 @@ class Refused(Exception):  # noqa: N818
 
 
 class Waits(Exception):  # noqa: N818
-    """It cannot begin, or make more runs, yet. Without a message there is nothing to tell anybody."""
+    """The Backfill cannot start, or create more runs, yet. Without a message its status is not written."""
 
-    def __init__(self, reason: str, message: str, *, look_again: float, phase: str = "Pending") -> None:
-        """`look_again`: seconds after which to try again, if nothing is heard before."""
+    def __init__(self, reason: str, message: str, *, retry_after: float, phase: str = "Pending") -> None:
+        """`retry_after`: seconds until the next attempt, if no event arrives before."""
         super().__init__(message)
-        self.reason, self.phase, self.look_again = reason, phase, look_again
+        self.reason, self.phase, self.retry_after = reason, phase, retry_after

@@ -1,4 +1,4 @@
-"""The status of one Backfill: read from the API, written under an optimistic lock."""
+"""The status of one Backfill: read from the API server, written under an optimistic lock."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from tradewind.kube.objects import Key
 
 
 class StatusKeeper:
-    """Writes what is new, and notices when another controller has written something else."""
+    """Writes the status when it changes, and detects writes of another controller."""
 
     def __init__(self, key: Key, uid: str, term: Term) -> None:
         self.fixed: dict[str, Any] = {}
-        """The part of status that does not change once the backfill has begun."""
+        """The fields of status that do not change once the Backfill has started."""
         self.accepted = ("Unknown", "Pending", "its Dag has not been looked at yet")
         """Status, reason and message of the condition Accepted."""
         self._key, self._uid = key, uid
@@ -26,7 +26,7 @@ class StatusKeeper:
         """The status as last read or acknowledged."""
 
     async def read(self) -> dict[str, Any]:
-        """The Backfill as the API has it; the cache may be behind. Raises Gone."""
+        """Read the Backfill from the API server, since the cache may be behind. Raises Gone."""
         try:
             stored = await self._client.get(BACKFILLS, *self._key)
         except ApiError as error:
@@ -51,9 +51,9 @@ class StatusKeeper:
         self._resource_version = answer["metadata"]["resourceVersion"]
 
     async def write(self, wanted: dict[str, Any], generation: int, *, always: bool = False) -> None:
-        """Write the status (phase, reason and message at least), unless it says nothing new.
+        """Write the status (at least phase, reason and message) if it changed.
 
-        Raises Outdated when somebody else has written it since it was read, Gone when there is no Backfill any more.
+        Raises Outdated if someone else has written it since it was read, Gone if the Backfill was deleted.
         """
         ends = end_conditions(wanted["phase"], wanted["reason"], wanted["message"])
         conditions = [
@@ -80,7 +80,7 @@ class StatusKeeper:
                 self._known, always = status, False
 
     async def _after_conflict(self, sent: dict[str, Any]) -> None:
-        """Return if somebody else changed the object but not its status."""
+        """Return if someone else changed the object but not its status, else raise Outdated."""
         known = self._known
         await self.read()
         if self._known not in (known, sent):

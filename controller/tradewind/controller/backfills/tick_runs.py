@@ -1,4 +1,4 @@
-"""The DagRuns of one Backfill: what there is, and what it makes or asks to run again."""
+"""The DagRuns of one Backfill: finds existing ones, creates new ones and requests reruns."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from tradewind.api.backfill import BackfillSpec
 from tradewind.cache.resources import DAGRUNS
 from tradewind.controller.backfills.interruptions import Waits
 from tradewind.controller.dags import tick_runs
-from tradewind.controller.dags.scheduled_runs import is_going
+from tradewind.controller.dags.scheduled_runs import will_be_deleted
 from tradewind.controller.term import Term
 from tradewind.engine.run.states import FINISHED_PHASES
 from tradewind.engine.schedule.backfill import ExistingRun, Step
@@ -17,14 +17,14 @@ from tradewind.kube.errors import ApiError
 from tradewind.kube.objects import Key
 
 LIST_AGAIN = 300.0
-"""Seconds for which a list of the Dag's finished runs is good. It is only asked what a tick has already: that it has no
-run is found out by making one."""
+"""Seconds for which a list of the Dag's finished runs is used. It only says which ticks have runs: that a tick has none
+is found out by creating one."""
 WAIT_FOR_DELETION = 2.0
-"""Seconds after which it is looked again whether a run is gone."""
+"""Seconds between checks whether a run is deleted."""
 
 
 class TickRuns:
-    """The runs that have the name of a tick's run. `existing` tells what is known of them."""
+    """The runs that have the name of a tick's run."""
 
     def __init__(self, key: Key, uid: str, term: Term) -> None:
         self._namespace, self._backfill = key
@@ -34,30 +34,30 @@ class TickRuns:
         self._finished: dict[str, ExistingRun] = {}
         self._listed_at: float | None = None
 
-    # What there is ------------------------------------------------------------------------------------------------
+    # Existing runs ------------------------------------------------------------------------------------------------
 
     def existing(self, name: str) -> ExistingRun | None:
-        """The run of that name: from the cache while it has not ended, else from the last list."""
+        """Return the run of that name: from the cache while it is not finished, else from the last list."""
         run = self._cluster.runs.get((self._namespace, name))
         if run is None:
             return self._finished.get(name)
         owners = [owner.uid for owner in run.metadata.owner_references if owner.kind == "Dag"]
-        if run.metadata.deletion_timestamp or is_going(owners, self._dag_uid, deleted=False):
+        if run.metadata.deletion_timestamp or will_be_deleted(owners, self._dag_uid, deleting=False):
             return None
         ours = run.metadata.annotations.get(names.ANNOTATION_BACKFILL_UID) == self._uid
         return ExistingRun(str(run.decoded_status().get("phase") or "Queued"), ours)
 
     def is_active(self, name: str) -> bool:
-        """Whether there is a run of that name that has not ended, as far as we have heard."""
+        """True if the cache has an unfinished run of that name."""
         return (self._namespace, name) in self._cluster.runs
 
     def forget(self) -> None:
-        """What was known may be out of date."""
+        """Discard the list of finished runs: it may be out of date."""
         self._finished, self._listed_at = {}, None
 
     async def list_finished(self, dag: str, dag_uid: str) -> None:
-        """Find out which runs of the Dag have ended, unless that was done a short while ago. Those that are being
-        deleted, or go with a Dag before it, are as good as gone."""
+        """List the finished runs of the Dag, unless the last list is recent. Runs that are being deleted, or that
+        belong to an earlier Dag, are left out."""
         if dag_uid != self._dag_uid:
             self.forget()
             self._dag_uid = dag_uid
@@ -68,24 +68,24 @@ class TickRuns:
         for phase in FINISHED_PHASES:
             selector = f"spec.dag={dag},status.phase={phase}"
             for run in await self._client.list(DAGRUNS, self._namespace, field_selector=selector, partial=True):
-                if not self._is_going(run):
+                if not self._will_be_deleted(run):
                     found[run["metadata"]["name"]] = ExistingRun(phase, self._is_ours(run))
         self._finished, self._listed_at = found, now
 
-    async def ends(self, runs: Iterable[str]) -> dict[str, str | None]:
-        """How those of `runs` that have ended did; None: they are gone."""
-        asked = list(runs)
-        found = await asyncio.gather(*(self._get(name) for name in asked))
-        ends: dict[str, str | None] = {}
-        for name, run in zip(asked, found, strict=True):
+    async def final_phases(self, runs: Iterable[str]) -> dict[str, str | None]:
+        """Return the phases of those `runs` that are finished; None for deleted ones."""
+        wanted = list(runs)
+        found = await asyncio.gather(*(self._get(name) for name in wanted))
+        phases: dict[str, str | None] = {}
+        for name, run in zip(wanted, found, strict=True):
             if run is None:
-                ends[name] = None
-            elif (phase := self._end_of(run)) is not None:
-                ends[name] = phase
-        return ends
+                phases[name] = None
+            elif (phase := self._final_phase(run)) is not None:
+                phases[name] = phase
+        return phases
 
-    def _end_of(self, run: dict[str, Any]) -> str | None:
-        """How a run of ours ended; None while it has not, or has not begun to run again."""
+    def _final_phase(self, run: dict[str, Any]) -> str | None:
+        """Return the final phase of a run; None while it is not finished, or a rerun is still requested."""
         status = run.get("status") or {}
         pending = (run["spec"].get("request") or {}).get("id") == self._request_id
         if pending or status.get("phase") not in FINISHED_PHASES:
@@ -95,10 +95,10 @@ class TickRuns:
                 return "Failed"
         return str(status["phase"])
 
-    # What is done -------------------------------------------------------------------------------------------------
+    # Writes -------------------------------------------------------------------------------------------------------
 
     async def create(self, step: Step, spec: BackfillSpec, dag_uid: str) -> bool:
-        """Make the run of a tick; False if there is one already. Raises Waits while that is about to be deleted."""
+        """Create the run of a tick; return False if it exists. Raises Waits while an old one is being deleted."""
         body = tick_runs.manifest(
             self._namespace,
             spec.dag,
@@ -119,7 +119,7 @@ class TickRuns:
         return True
 
     async def rerun(self, step: Step, spec: BackfillSpec) -> bool:
-        """Ask for a run to be run again; False if it is not any more what it was when that was decided."""
+        """Request a rerun; return False if the run has changed since that was decided."""
         run = await self._get(step.run)
         ended = run is not None and (run.get("status") or {}).get("phase") in FINISHED_PHASES
         if run is None or not ended or run["spec"].get("request"):
@@ -136,7 +136,7 @@ class TickRuns:
                     "id": self._request_id,
                     "type": "Rerun",
                     "requestedBy": f"Backfill {self._backfill}",
-                    # As the runs that are made: with the Dag as it is now.
+                    # With the current Dag, as the runs that are created.
                     "revision": "Latest",
                     "message": step.reason,
                 }
@@ -152,23 +152,23 @@ class TickRuns:
         return True
 
     async def _look_up(self, name: str, dag: str) -> None:
-        """Find out what the run of a name really is."""
+        """Read the run of that name and remember its phase. Raises Waits while it is being deleted."""
         run = await self._get(name)
-        if run is None or self._is_going(run):
-            # Gone, or about to be: then there is room for another one.
+        if run is None or self._will_be_deleted(run):
+            # The name is free, or will be.
             self._finished.pop(name, None)
             message = f"waits until DagRun {name!r}, which is being deleted, is gone"
-            raise Waits("OldRun", message if run else "", look_again=WAIT_FOR_DELETION)
+            raise Waits("OldRun", message if run else "", retry_after=WAIT_FOR_DELETION)
         phase = str((run.get("status") or {}).get("phase") or "Queued")
         if run["spec"].get("request") and phase in FINISHED_PHASES:
             phase = "about to run again"
         other = run["spec"].get("dag")
         self._finished[name] = ExistingRun(phase, self._is_ours(run), other if other != dag else None)
 
-    def _is_going(self, run: dict[str, Any]) -> bool:
+    def _will_be_deleted(self, run: dict[str, Any]) -> bool:
         metadata = run["metadata"]
         owners = [owner["uid"] for owner in metadata.get("ownerReferences") or () if owner["kind"] == "Dag"]
-        return "deletionTimestamp" in metadata or is_going(owners, self._dag_uid, deleted=False)
+        return "deletionTimestamp" in metadata or will_be_deleted(owners, self._dag_uid, deleting=False)
 
     @property
     def _request_id(self) -> str:

@@ -1,9 +1,9 @@
-"""One Backfill at work: it makes runs as its limit leaves room, sees them end, and writes how far it is.
+"""Runs one Backfill: creates runs up to its limit, follows them until they finish, and writes its status.
 
-A run is made first and written down after. A controller that dies in between leaves a run that carries the UID of its
-Backfill: the next one finds the name taken, and the run to be its own. The schedule is written down before the first
-run is made, and the status once more before any is made after a takeover: when that does not fit what the API has
-(optimistic lock), another controller has gone on, and everything is read anew.
+A run is created first and written to the status after. If the controller dies between the two, the run carries the UID
+of its Backfill: the next leader finds the name taken and adopts the run. The schedule is written to the status before
+the first run is created, and after a takeover the status is written once before any further run: a conflict then
+(optimistic lock) means that another controller has continued, and everything is read again.
 """
 
 import asyncio
@@ -46,23 +46,23 @@ from tradewind.kube.persist import keep_trying
 log = logging.getLogger(__name__)
 
 GATHER = 0.1
-"""Seconds in which changes are gathered before they are followed up."""
-LOOK_AGAIN = 30.0
-"""Seconds after which runs are looked at though nothing was heard of them."""
-LOOK_FOR_DAG = 5.0
-"""The same for the Dag, while it is not there or not accepted."""
+"""Seconds for which changes are collected before they are handled."""
+RESYNC_EVERY = 30.0
+"""Seconds after which runs are read even without an event."""
+RETRY_DAG = 5.0
+"""The same for the Dag, while it does not exist or is not accepted."""
 TICKS_IN_A_ROW = 30
-"""Ticks that are worked out (some 0.3 ms each) before others get their turn."""
+"""Ticks that are computed (some 0.3 ms each) before the event loop gets a turn."""
 
 
 FindDag = Callable[[Key], DagEntry | None]
-"""What is worked out about a Dag."""
+"""Returns the known state of a Dag."""
 TakeTurn = Callable[["Worker", BackfillSpec, bool], str | None]
-"""Takes the turn of the Dag for a worker, whose backfill has begun or not; the name of the Backfill that has it."""
+"""Takes the Dag's turn for a worker whose Backfill has started or not; returns the name of the Backfill that has it."""
 
 
 class Worker:
-    """What is done for one Backfill, in one task."""
+    """Runs one Backfill, in one asyncio task."""
 
     def __init__(self, key: Key, uid: str, term: Term, find_dag: FindDag, take_turn: TakeTurn) -> None:
         self.key, self.uid = key, uid
@@ -73,14 +73,14 @@ class Worker:
         self._runs = TickRuns(key, uid, term)
         self._state: BackfillState | None = None
         self._is_ours = False
-        """Whether the status was written since it was read: if nobody else has since, nobody else goes on with it."""
-        self._look_at: set[str] = set()
-        """Active runs that may have ended."""
-        self._all_looked_at = term.clock.monotonic()
+        """Whether the status was written since it was read: that succeeds only if no other controller continues it."""
+        self._to_check: set[str] = set()
+        """Active runs that may have finished."""
+        self._all_checked_at = term.clock.monotonic()
         self._ticks: tuple[BackfillTimetable, list[Tick]] | None = None
 
     async def work(self) -> None:
-        """Go on until the backfill has ended. Raises Gone."""
+        """Work until the Backfill is finished. Raises Gone."""
         what, backoff = f"go on with Backfill {self.key[0]}/{self.key[1]}", Backoff(0.5, 30.0)
         while True:
             try:
@@ -97,32 +97,32 @@ class Worker:
             await asyncio.sleep(GATHER)
 
     def run_left(self, run: str) -> None:
-        """A run has ended or was deleted."""
+        """Handle a run that finished or was deleted."""
         if self._state is not None and run in self._state.active:
-            self._look_at.add(run)
+            self._to_check.add(run)
             self.news.set()
 
     async def _round(self) -> float | None:
-        """Follow up on everything; the seconds until the next time, None when the backfill has ended."""
+        """Reconcile the Backfill; return the seconds until the next time, None once it is finished."""
         self.news.clear()
         try:
-            if self._state is None and not await self._begin():
+            if self._state is None and not await self._load():
                 return None
-            return await self._go_on()
+            return await self._continue()
         except Waits as waits:
             if str(waits):
                 await self._write({"phase": waits.phase, "reason": waits.reason, "message": str(waits)})
-            return waits.look_again
+            return waits.retry_after
         except Refused as refused:
             reason, message = refused.problems[0].reason, summary(refused.problems)
             self._status.accepted = ("False", reason, message)
-            await self._end({"phase": "Failed", "reason": reason, "message": message})
+            await self._finish({"phase": "Failed", "reason": reason, "message": message})
             return None
 
-    # Beginning ----------------------------------------------------------------------------------------------------
+    # Start --------------------------------------------------------------------------------------------------------
 
-    async def _begin(self) -> bool:
-        """Load it, or begin it; False if there is nothing to go on with."""
+    async def _load(self) -> bool:
+        """Load a started Backfill, or start it; return False if it is finished."""
         stored = await self._status.read()
         status = stored.get("status") or {}
         if status.get("phase") not in (None, *UNFINISHED_PHASES):
@@ -163,17 +163,17 @@ class Worker:
         self._accept(ticks)
         self._status.fixed = {name: status[name] for name in ("startedAt", "timetable")}
         state = BackfillState(spec, ticks, status=status)
-        self._look_at.update(state.active)
+        self._to_check.update(state.active)
         self._state, self._is_ours = state, False
 
     async def _start(self, spec: BackfillSpec, ticks: list[Tick], timetable: BackfillTimetable) -> None:
         if self._found().spec.get("suspend"):
             message = "paused before it began; set spec.suspend to false to begin"
-            raise Waits("Paused", message, look_again=LOOK_AGAIN, phase="Paused")
+            raise Waits("Paused", message, retry_after=RESYNC_EVERY, phase="Paused")
         other = self._take_turn(self, spec, False)
         if other is not None:
             message = f"waits for Backfill {other}: a Dag has one at a time"
-            raise Waits("AnotherBackfill", message, look_again=LOOK_AGAIN)
+            raise Waits("AnotherBackfill", message, retry_after=RESYNC_EVERY)
         self._status.fixed = {
             "startedAt": format_time(self._clock.now()),
             "timetable": timetable.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -181,11 +181,11 @@ class Worker:
         state = BackfillState(spec, ticks)
         await self._write(state.status())
         self._state, self._is_ours = state, True
-        self._tell("Normal", "Started", f"makes runs of {len(ticks)} ticks, at most {spec.max_active_runs} at once")
+        self._report("Normal", "Started", f"makes runs of {len(ticks)} ticks, at most {spec.max_active_runs} at once")
 
     async def _dry_run(self, spec: BackfillSpec, ticks: list[Tick], dag: DagEntry) -> None:
         await self._runs.list_finished(spec.dag, dag.uid)
-        await self._end(dry_run_status(outline(spec.dag, spec, ticks, self._runs.existing)))
+        await self._finish(dry_run_status(outline(spec.dag, spec, ticks, self._runs.existing)))
 
     async def _ticks_of(self, timetable: BackfillTimetable, spec: BackfillSpec) -> list[Tick]:
         if self._ticks is None or self._ticks[0] != timetable:
@@ -201,53 +201,53 @@ class Worker:
         self._status.accepted = ("True", "Valid", f"{len(ticks)} tick{'' if len(ticks) == 1 else 's'} in the span")
 
     def _dag(self, name: str) -> tuple[DagEntry, DagObject]:
-        """The Dag, accepted; raises Waits otherwise."""
+        """Return the Dag. Raises Waits if it is not accepted."""
         key = (self.key[0], name)
         found, entry = self._cluster.dags.get(key), self._find_dag(key)
         if found is not None and found.metadata.deletion_timestamp:
-            raise Waits("DagDeleting", f"waits: Dag {name!r} is being deleted", look_again=LOOK_FOR_DAG)
+            raise Waits("DagDeleting", f"waits: Dag {name!r} is being deleted", retry_after=RETRY_DAG)
         if found is None:
             message = f"waits: there is no Dag {name!r} in namespace {key[0]!r}"
-            raise Waits("DagNotFound", message, look_again=LOOK_FOR_DAG)
+            raise Waits("DagNotFound", message, retry_after=RETRY_DAG)
         if entry is None or (entry.uid, entry.generation) != (found.metadata.uid, found.metadata.generation):
-            raise Waits("DagNotSeen", "", look_again=0.5)
+            raise Waits("DagNotSeen", "", retry_after=0.5)
         if entry.spec is None:
             message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
-            raise Waits("DagNotAccepted", message, look_again=LOOK_FOR_DAG)
+            raise Waits("DagNotAccepted", message, retry_after=RETRY_DAG)
         return entry, found
 
     async def _claim(self, metadata: dict[str, Any], dag: DagEntry) -> None:
-        """It belongs to its Dag, as runs do: it goes when the Dag does."""
+        """Make the Dag the owner of the Backfill, so that it is deleted with the Dag, as runs are."""
         name, owned = dag.key[1], bool(metadata.get("ownerReferences"))
         if owned and metadata.get("labels", {}).get(names.LABEL_DAG) == name:
             return
         owners = {} if owned else {"ownerReferences": [owner_reference("Dag", name, dag.uid)]}
         await self._status.patch_metadata({"labels": {names.LABEL_DAG: name}, **owners})
 
-    # Going on -----------------------------------------------------------------------------------------------------
+    # Runs ---------------------------------------------------------------------------------------------------------
 
-    async def _go_on(self) -> float | None:
+    async def _continue(self) -> float | None:
         state = self._state
         assert state is not None
         self._update(state)
-        await self._settle(state)
+        await self._record_finished(state)
         held: dict[str, Any] = {}
         trouble: ApiError | None = None
-        pause = LOOK_AGAIN
+        pause = RESYNC_EVERY
         try:
-            if await self._make_runs(state):
+            if await self._create_runs(state):
                 pause = 0.0
         except Waits as waits:
             if not str(waits):
-                return waits.look_again
-            pause = waits.look_again
+                return waits.retry_after
+            pause = waits.retry_after
             held = {"reason": waits.reason, "message": str(waits)}
         except ApiError as error:
             trouble = error
             held = {"reason": "CreateFailed", "message": f"cannot make a run: {error}"}
-            self._tell("Warning", held["reason"], held["message"])
+            self._report("Warning", held["reason"], held["message"])
         if state.finished:
-            await self._end(state.status())
+            await self._finish(state.status())
             return None
         await self._write(state.status() | held, always=not self._is_ours)
         if not self._is_ours:
@@ -257,38 +257,38 @@ class Worker:
         return pause
 
     def _found(self) -> BackfillObject:
-        """The Backfill as it was last heard of. Raises Gone."""
+        """Return the cached Backfill. Raises Gone."""
         found = self._cluster.backfills.get(self.key)
         if found is None or found.metadata.uid != self.uid or found.metadata.deletion_timestamp:
             raise Gone
         return found
 
     def _update(self, state: BackfillState) -> None:
-        """Take over what may be changed at any time."""
+        """Apply the fields of spec that users may change at any time."""
         spec = self._found().spec
         limit = spec.get("maxActiveRuns", state.spec.max_active_runs)
         changes = {"suspend": bool(spec.get("suspend")), "max_active_runs": int(limit)}
         state.spec = state.spec.model_copy(update=changes)
 
-    async def _settle(self, state: BackfillState) -> None:
-        """See which of the active runs have ended."""
+    async def _record_finished(self, state: BackfillState) -> None:
+        """Find out which active runs finished, and record them."""
         now = self._clock.monotonic()
-        if now - self._all_looked_at >= LOOK_AGAIN:
-            self._look_at.update(state.active)
-            self._all_looked_at = now
-        looked_at = {name for name in self._look_at if name in state.active and not self._runs.is_active(name)}
-        self._look_at -= looked_at
+        if now - self._all_checked_at >= RESYNC_EVERY:
+            self._to_check.update(state.active)
+            self._all_checked_at = now
+        checked = {name for name in self._to_check if name in state.active and not self._runs.is_active(name)}
+        self._to_check -= checked
         try:
-            ends = await self._runs.ends(looked_at)
+            phases = await self._runs.final_phases(checked)
         except KubeError:
-            self._look_at |= looked_at
+            self._to_check |= checked
             raise
         for name in list(state.active):
-            if name in ends:
-                state.run_finished(name, ends[name])
+            if name in phases:
+                state.run_finished(name, phases[name])
 
-    async def _make_runs(self, state: BackfillState) -> bool:
-        """Do what is to be done next; whether there may be more to do at once."""
+    async def _create_runs(self, state: BackfillState) -> bool:
+        """Execute the next steps; return True if more may be due at once."""
         if state.exhausted:
             return False
         dag, _ = self._dag(state.spec.dag)
@@ -297,7 +297,7 @@ class Worker:
         for step in steps:
             if not self._is_ours and step.action is not Action.ADOPT:
                 return True
-            # Each may take a request: the Backfill may have been suspended or deleted since the one before.
+            # Each step may send a request: the Backfill may have been suspended or deleted since the last one.
             suspended = bool(self._found().spec.get("suspend"))
             if suspended != state.spec.suspend or not await self._do(step, state.spec, dag.uid):
                 return True
@@ -305,13 +305,13 @@ class Worker:
         return bool(steps)
 
     async def _do(self, step: Step, spec: BackfillSpec, dag_uid: str) -> bool:
-        """Do one step; False if the run is not what it was thought to be."""
+        """Execute one step; return False if the run has changed since the step was decided."""
         if step.action is Action.CREATE:
             return await self._runs.create(step, spec, dag_uid)
         if step.action is Action.RERUN:
             return await self._runs.rerun(step, spec)
         if step.action is Action.ADOPT:
-            self._look_at.add(step.run)
+            self._to_check.add(step.run)
         return True
 
     # Status -------------------------------------------------------------------------------------------------------
@@ -319,11 +319,11 @@ class Worker:
     async def _write(self, status: dict[str, Any], *, always: bool = False) -> None:
         await self._status.write(status, self._found().metadata.generation, always=always)
 
-    async def _end(self, status: dict[str, Any]) -> None:
+    async def _finish(self, status: dict[str, Any]) -> None:
         await self._write({**status, "finishedAt": format_time(self._clock.now())})
         kind: Literal["Normal", "Warning"] = "Warning" if status["phase"] == "Failed" else "Normal"
-        self._tell(kind, status["reason"], status["message"])
+        self._report(kind, status["reason"], status["message"])
 
-    def _tell(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+    def _report(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         log.info("Backfill %s/%s: %s: %s", *self.key, reason, message, extra=logs.about(self.key[0]))
         self._recorder.record(regarding("Backfill", *self.key, self.uid), kind, reason, message)

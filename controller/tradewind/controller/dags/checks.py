@@ -1,4 +1,4 @@
-"""Whether each Dag can run: found out once for each version, however many runs ask, and never for long at once."""
+"""Validates Dags: each version once, however many runs need the result, and without blocking the event loop."""
 
 import asyncio
 import logging
@@ -21,19 +21,20 @@ _OF_RUNS = ("tasks", "groups", "task_defaults", "pod_template", "params", "docs"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found out about one version of a Dag."""
+    """The result of validating one version of a Dag."""
 
     uid: str
     generation: int
     spec: DagSpec | None
-    """None where the Dag cannot run. What only runs need stays with their revisions: of a large Dag nearly all."""
+    """None if the Dag cannot run. Fields that only runs need are left out: they can be large, and revisions have them.
+    """
     problems: list[Problem]
     revision: str
-    """Hash of what its runs depend on."""
+    """Hash of the fields that runs depend on."""
 
 
 class DagChecks:
-    """Looks at Dags; what takes long is done in a thread, and `on_checked(key)` says when it is known."""
+    """Validates Dags, large ones in a thread; `on_checked(key)` is called when the result is available."""
 
     def __init__(self, *, spawn: Callable[[Any, str], asyncio.Task[None]], on_checked: Callable[[Key], None]) -> None:
         self._spawn, self._on_checked = spawn, on_checked
@@ -41,7 +42,7 @@ class DagChecks:
         self._running: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     def of(self, dag: DagObject) -> Checked | None:
-        """What is known of this version of a Dag; None while it is looked at."""
+        """Return the result for this version of a Dag; None while it is being validated."""
         key = _key(dag)
         known = self._known.get(key)
         if known is not None and (known.uid, known.generation) == _version(dag):
@@ -51,21 +52,21 @@ class DagChecks:
         try:
             known = self._known[key] = _check(dag, Work(MAX_BLOCKING_WORK))
         except TooMuchWork:
-            self._running[_version(dag)] = self._spawn(self._look(dag), f"check Dag {key[0]}/{key[1]}")
+            self._running[_version(dag)] = self._spawn(self._check_in_thread(dag), f"check Dag {key[0]}/{key[1]}")
             return None
         return known
 
     async def wait(self, dag: DagObject) -> Checked:
-        """The same, once it is known."""
+        """Wait for the result for this version of a Dag, and return it."""
         while (known := self.of(dag)) is None:
             await asyncio.shield(self._running[_version(dag)])
         return known
 
     def forget(self, key: Key) -> None:
-        """The Dag is gone."""
+        """Forget a deleted Dag."""
         self._known.pop(key, None)
 
-    async def _look(self, dag: DagObject) -> None:
+    async def _check_in_thread(self, dag: DagObject) -> None:
         try:
             self._known[_key(dag)] = await in_thread(dag.metadata.namespace, lambda: _check(dag, None))
         finally:
@@ -79,7 +80,7 @@ def _check(dag: DagObject, work: Work | None) -> Checked:
         valid, problems = validate_dag(manifest, work)
     except TooMuchWork:
         raise
-    except Exception as error:  # a fault of ours costs that Dag, not all of them
+    except Exception as error:  # a bug in validation stops this Dag, not all of them
         log.exception("cannot check Dag %s/%s", *_key(dag))
         valid, problems = None, [Problem("InternalError", "spec", f"cannot be checked: {type(error).__name__}")]
     usable = valid is not None and not problems

@@ -1,4 +1,4 @@
-"""Dags: whether they are accepted, the runs that their schedule asks for, and how much history is kept."""
+"""Reconciles Dags: validates them, creates the runs of their schedules, prunes history and writes their status."""
 
 import asyncio
 import heapq
@@ -35,19 +35,19 @@ from tradewind.kube.writer import NotWanted, Priority
 log = logging.getLogger(__name__)
 
 WRITE_EVERY = 1.0
-"""Seconds in which changes of a Dag's status are gathered."""
+"""Seconds for which changes of a Dag's status are collected before it is written."""
 GATHER = 0.1
-"""The same when a run has ended and nothing was written for that long."""
+"""The same after a run finished, if the status was not written within the last WRITE_EVERY seconds."""
 CLOCKS_AGREE = timedelta(minutes=1)
-"""Runs end by the clocks of controllers and nodes, which may differ by this."""
+"""Finish times come from the clocks of controllers and nodes, which may differ by this much."""
 TRY_AGAIN = 5.0
-"""Seconds until runs that could not be made are tried again."""
+"""Seconds before the creation of runs is retried."""
 MISSED_AFTER = timedelta(seconds=30)
-"""Of a run that was made the watch tells sooner."""
+"""The watch delivers a created run sooner than this."""
 
 
 class Dags:
-    """The Dags of the cluster as this process understands them; `lead` is whether it may act on them."""
+    """The Dags of the cluster. Used by the leader only."""
 
     def __init__(
         self,
@@ -57,7 +57,8 @@ class Dags:
         on_accepted: Callable[[Key], None],
         observe_delay: Callable[[Key, float], None],
     ) -> None:
-        """`on_accepted(dag)`: it can have runs; `observe_delay(dag, seconds)`: the run of a tick was made so late."""
+        """`on_accepted(dag)` is called when a Dag can have runs; `observe_delay(dag, seconds)` when a tick's run was
+        created that long after the tick."""
         self.entries: dict[Key, Entry] = {}
         self._writer, self._cluster, self._scheduler = term.writer, term.cluster, term.scheduler
         self._recorder, self._clock, self._spawn = term.recorder, term.clock, term.spawn
@@ -67,73 +68,74 @@ class Dags:
         self._dirty: dict[Key, None] = {}
         self._wakes: list[tuple[datetime, Key]] = []
         self._waking: set[tuple[datetime, Key]] = set()
-        """The same: each is there once."""
-        self._ended: dict[Key, list[EndedRun]] = {}
-        """Runs that have ended, until their Dag is next worked on: a new leader may not have understood it yet."""
+        """The entries of `_wakes`, so that none is added twice."""
+        self._finished: dict[Key, list[EndedRun]] = {}
+        """Finished runs by Dag, until the Dag is next reconciled: a new leader may not have read the Dag yet."""
         self.failure_limits = FailureLimits(term, self.changed)
         self.checks = DagChecks(spawn=term.spawn, on_checked=self.changed)
         self.catching_up: dict[Key, int] = {}
-        """Dags with a failure limit of which runs may have ended that the last leader could not count any more, with
-        the resourceVersion of the last that it did. Until those are known nothing is done about the Dag."""
+        """Dags with a failure limit that may have finished runs which the previous leader did not count, with the
+        resourceVersion of the last run that it counted. A Dag is not reconciled until those runs are known."""
 
     def take_over(self) -> None:
-        """Start with the Dags there are."""
+        """Enqueue all cached Dags, as a new leader."""
         for key, dag in self._cluster.dags.items():
             try:
-                # Before any of its runs can end.
+                # Before any of its runs can finish.
                 self.failure_limits.understand(key, dag)
                 status = usable_dag_status(dag.status)
                 if limit_of(dag) and "consecutiveFailedRuns" in status:
                     self.catching_up[key] = int(status.get("lastRunResourceVersion") or dag.metadata.resource_version)
-            except Exception as error:  # one Dag must not keep anybody from leading
+            except Exception as error:  # one Dag must not keep this replica from becoming leader
                 self._on_failure(f"take over Dag {key[0]}/{key[1]}", error, partial(self.changed, key))
             self.changed(key)
 
     def caught_up(self, key: Key, runs: Iterable[EndedRun]) -> None:
-        """The runs of a Dag in `catching_up` that have ended since; some of them we may have seen end ourselves."""
+        """Count the runs of a Dag in `catching_up` that finished after the last counted one. Some of them may have
+        finished in this term and be counted already."""
         if self.catching_up.pop(key, None) is not None and key in self._cluster.dags:
-            seen = self._ended.setdefault(key, [])
+            seen = self._finished.setdefault(key, [])
             counted = {run.name for run in seen}
             status = usable_dag_status(self._cluster.dags[key].status)
             last, last_run = parse_time(status.get("lastRunFinishTime")), status.get("lastRun")
             for run in sorted(runs, key=lambda run: run.version, reverse=True):
-                # One that ended long before was counted then, and has only been written to since.
-                written_to = last is not None and run.finished_at < last - CLOCKS_AGREE
+                # A run that finished long before the last one was counted then; only its resourceVersion is newer.
+                counted_before = last is not None and run.finished_at < last - CLOCKS_AGREE
                 known = (run.name, run.finished_at) == (last_run, last)
                 marked = run.phase is RunPhase.SUCCEEDED and status.get("lastRunPhase") != run.phase
-                if run.name not in counted and not written_to and (marked or not known):
+                if run.name not in counted and not counted_before and (marked or not known):
                     seen.insert(0, run)
             self.changed(key)
 
     def changed(self, key: Key) -> None:
-        """A Dag, or the number of its active runs, is new."""
+        """Enqueue a Dag that changed, or whose number of active runs changed."""
         self._dirty[key] = None
         self._wake()
 
     def run_loaded(self, state: RunState) -> None:
-        """A run of a Dag is scheduled from now on."""
+        """Handle a run that the scheduler now has."""
         entry = self.entries.get((state.info.namespace, state.info.dag))
         if entry is not None:
             entry.unseen.pop(state.info.name, None)
             self.changed(entry.key)
 
     def run_gone(self, key: Key, dag: str) -> None:
-        """A run has ended or was deleted, perhaps without ever having been scheduled."""
+        """Handle a run that finished or was deleted, perhaps before the scheduler had it."""
         entry = self.entries.get((key[0], dag))
         if entry is not None:
             entry.unseen.pop(key[1], None)
             self.changed(entry.key)
 
     def run_finished(self, run: EndedRun) -> None:
-        """A run of a Dag has ended."""
+        """Count a finished run and enqueue its Dag."""
         key = (run.namespace, run.dag)
         if key in self._cluster.dags:
             self._history.finished(run)
-            self._ended.setdefault(key, []).append(run)
+            self._finished.setdefault(key, []).append(run)
             self.changed(key)
 
     def run_marked(self, dag: Key, name: str, phase: RunPhase) -> None:
-        """A run that had ended was marked: it has ended like this."""
+        """Record that a finished run was marked with this phase."""
         entry = self.entries.get(dag)
         if entry is not None and entry.last_run == name:
             entry.last_run_phase = phase.value
@@ -142,12 +144,13 @@ class Dags:
         self.changed(dag)
 
     async def accepted_hash(self, dag: DagObject) -> str:
-        """The hash of what its runs depend on (content_hash), made once for all of them; empty if it cannot run, by all
-        that it says."""
+        """Return the hash of the fields that runs depend on (content_hash); empty if the Dag cannot run. It is computed
+        once for each version of the Dag."""
         return (await self.checks.wait(dag)).revision
 
     def step(self, now: datetime, budget: float) -> datetime | None:
-        """Work on what has changed or come due, for about `budget` seconds; when to be called again."""
+        """Reconcile Dags that changed or are due, for about `budget` seconds. Return the time of the next call; None if
+        nothing is due."""
         while self._wakes and self._wakes[0][0] <= now:
             when, key = heapq.heappop(self._wakes)
             self._waking.discard((when, key))
@@ -162,14 +165,14 @@ class Dags:
             try:
                 with working_on("Dag", key):
                     self._reconcile(key, now)
-            except Exception as error:  # one Dag that cannot be worked on must not stop the others
-                self._on_failure(f"work on Dag {key[0]}/{key[1]}", error, partial(self.changed, key))
+            except Exception as error:  # a Dag that cannot be reconciled must not stop the others
+                self._on_failure(f"reconcile Dag {key[0]}/{key[1]}", error, partial(self.changed, key))
             if loop.time() > until and self._dirty:
                 return now
         return self._wakes[0][0] if self._wakes else None
 
     def revisions_in_use(self, key: Key) -> set[str | None]:
-        """Revisions that a Dag has, or a run of it that has not finished."""
+        """Return the revisions used by a Dag or by its unfinished runs."""
         runs = self._scheduler.runs.values()
         used = {run.info.revision for run in runs if (run.info.namespace, run.info.dag) == key}
         used |= {run.spec.get("revision") for run in self._cluster.runs_of(key).values()}
@@ -181,12 +184,12 @@ class Dags:
     def _reconcile(self, key: Key, now: datetime) -> None:
         found = self._cluster.dags.get(key)
         if found is None:
-            self._ended.pop(key, None)
+            self._finished.pop(key, None)
             self.catching_up.pop(key, None)
             self.failure_limits.forget(key)
             self.checks.forget(key)
             if self.entries.pop(key, None) is not None:
-                # Its runs go with it: those that wait must not start before they do.
+                # Its runs are deleted with it: those that wait must not start before that.
                 self._scheduler.set_max_active_runs(*key, 0 if self._scheduler.active_runs(*key) else None)
                 self._history.forget(key)
             return
@@ -194,20 +197,20 @@ class Dags:
         if entry is None or identity(entry) != identity_of(found):
             checked = self.checks.of(found)
             if checked is None:
-                return  # it comes back once that is known
-            entry = self.entries[key] = self._understand(key, found, checked, entry)
+                return  # it is enqueued again when the result is available
+            entry = self.entries[key] = self._new_entry(key, found, checked, entry)
             self.failure_limits.understand(key, found)
             if entry.spec is not None:
-                # The runs of one that is being deleted go with it: those that wait must not start before they do.
+                # The runs of a Dag that is being deleted are deleted with it: those that wait must not start.
                 self._scheduler.set_max_active_runs(*key, 0 if entry.deleting else max_active_runs(entry.spec))
                 self._on_accepted(key)
         entry.resource_version = found.metadata.resource_version
         if key in self.catching_up:
             return
-        self._note_ended(entry)
+        self._count_finished(entry)
         self._schedule(entry, now)
         if self.failure_limits.recorded(key, found.status):
-            # A run that is pruned before status counts it would be unknown to the next leader.
+            # The next leader would not count a run that is pruned before the status counts it.
             self._prune(entry, found, now)
         if entry.spec is not None and not entry.deleting:
             self.failure_limits.enforce(key, found)
@@ -219,22 +222,26 @@ class Dags:
         spec = entry.spec
         if spec is None or not self._history.has_surplus(entry.key, spec):
             return
-        # By the status as it was read: whatever else is known dies with this leader.
+        # Only the status counts here: a new leader knows nothing else.
         recorded = usable_time(found.status.get("lastScheduleTime")) or first_moment(spec, entry.created_at)
         others = max(recorded, settled_without_status(spec, entry.timetable, now) or recorded)
         self._history.prune(entry.key, Pruning(spec, {"Scheduled": recorded, "Backfill": others}))
         if entry.wake_at is None and entry.timetable is not None:
-            # What is held for the newest tick is not once there is a newer one, though nothing else happens to the Dag.
+            # The run of the newest tick is kept; at the next tick it may be pruned, though nothing else changes.
             self._wake_at(entry, entry.timetable.next(now))
 
-    def _note_ended(self, entry: Entry) -> None:
-        for run in self._ended.pop(entry.key, ()):
-            entry.last_run, entry.last_run_phase, entry.last_run_ended = run.name, run.phase.value, run.finished_at
-            entry.has_ended = True
-            self.failure_limits.note_ended(entry.key, run)
+    def _count_finished(self, entry: Entry) -> None:
+        for run in self._finished.pop(entry.key, ()):
+            entry.last_run, entry.last_run_phase, entry.last_run_finished_at = (
+                run.name,
+                run.phase.value,
+                run.finished_at,
+            )
+            entry.finished_since_write = True
+            self.failure_limits.note_finished(entry.key, run)
 
-    def _understand(self, key: Key, found: DagObject, checked: Checked, before: Entry | None) -> Entry:
-        """Take over what is known of the Dag."""
+    def _new_entry(self, key: Key, found: DagObject, checked: Checked, before: Entry | None) -> Entry:
+        """Return a new entry for a Dag; keep the previous entry's state if it is still the same Dag."""
         metadata = found.metadata
         spec, problems = checked.spec, checked.problems
         same = before is not None and before.uid == metadata.uid
@@ -259,7 +266,7 @@ class Dags:
             last=before.last if same and before else parse_time(status.get("lastScheduleTime")),
             last_run=status.get("lastRun"),
             last_run_phase=status.get("lastRunPhase"),
-            last_run_ended=parse_time(status.get("lastRunFinishTime")),
+            last_run_finished_at=parse_time(status.get("lastRunFinishTime")),
             conditions=list(status.get("conditions") or ()),
         )
         if before and not same:
@@ -268,18 +275,18 @@ class Dags:
             self._history.revised(key)
         if same and before:
             entry.creating, entry.status_task = before.creating, before.status_task
-            entry.unseen, entry.looking = before.unseen, before.looking
+            entry.unseen, entry.checking_unseen = before.unseen, before.checking_unseen
             entry.trouble, entry.backoff = before.trouble, before.backoff
-            entry.written_at, entry.has_ended = before.written_at, before.has_ended
+            entry.written_at, entry.finished_since_write = before.written_at, before.finished_since_write
             entry.last_run, entry.last_run_phase = before.last_run, before.last_run_phase
-            entry.last_run_ended = before.last_run_ended
+            entry.last_run_finished_at = before.last_run_finished_at
             entry.conditions = before.conditions
         return entry
 
     # Scheduled runs -----------------------------------------------------------------------------------------------
 
     def _schedule(self, entry: Entry, now: datetime) -> None:
-        """Make the runs that are due, unless some are being made already."""
+        """Create the runs that are due, unless some are being created already."""
         spec, timetable = entry.spec, entry.timetable
         entry.wake_at = None
         if (
@@ -293,11 +300,12 @@ class Dags:
             return
         if entry.creating or self.failure_limits.is_counting(entry.key):
             return
-        missed_at = self._look_for_missed(entry, now)
+        check_at = self._check_unseen(entry, now)
         active = self._scheduler.active_runs(*entry.key) + len(entry.unseen)
         room = max_active_runs(spec) - active
         after = counts_from(spec, entry.created_at, entry.last)
-        due = due_ticks(spec, timetable, after=after, now=now, room=room, finished_at=entry.last_run_ended)
+        finished_at = entry.last_run_finished_at
+        due = due_ticks(spec, timetable, after=after, now=now, room=room, finished_at=finished_at)
         if due.passed_over is not None:
             entry.last = due.passed_over
         entry.next, entry.after_run = due.next, due.after_run
@@ -305,41 +313,41 @@ class Dags:
             entry.creating = True
             self._spawn(self._create_runs(entry, due.create), f"runs of {entry.key[1]}", partial(self._created, entry))
         else:
-            self._wake_at(entry, min(filter(None, (due.wake_at, missed_at)), default=None))
+            self._wake_at(entry, min(filter(None, (due.wake_at, check_at)), default=None))
 
-    def _look_for_missed(self, entry: Entry, now: datetime) -> datetime | None:
-        """Ask for runs that were made and that nothing is heard of: no watch tells of one that was deleted while none
-        was open. When to look again."""
+    def _check_unseen(self, entry: Entry, now: datetime) -> datetime | None:
+        """Read created runs that the watch has not delivered: a run deleted while no watch was open is never
+        delivered. Return the time of the next check."""
         if not entry.unseen:
             return None
         known = self._cluster.runs_of(entry.key)
-        missed = [name for name, made in entry.unseen.items() if now - made >= MISSED_AFTER and name not in known]
-        if missed and not entry.looking:
-            entry.looking = True
-            looked = partial(self._looked, entry)
-            self._spawn(self._look_for(entry, missed), f"runs of {entry.key[1]} that are missed", looked)
+        missed = [name for name, at in entry.unseen.items() if now - at >= MISSED_AFTER and name not in known]
+        if missed and not entry.checking_unseen:
+            entry.checking_unseen = True
+            done = partial(self._unseen_checked, entry)
+            self._spawn(self._read_unseen(entry, missed), f"runs of {entry.key[1]} that are missed", done)
         return now + MISSED_AFTER
 
-    async def _look_for(self, entry: Entry, missed: list[str]) -> None:
+    async def _read_unseen(self, entry: Entry, missed: list[str]) -> None:
         for name in missed:
             try:
                 gone = not await self._runs.is_active(entry.key[0], name)
-            except KubeError as error:  # no keep_trying: they are looked for again when the Dag is next reconciled
+            except KubeError as error:  # no keep_trying: the next reconcile of the Dag checks again
                 gone = False
                 log.warning("cannot look for DagRun %s/%s: %s", entry.key[0], name, error)
             if gone:
                 entry.unseen.pop(name, None)
             elif name in entry.unseen:
                 entry.unseen[name] = self._clock.now()
-        self._looked(entry)
+        self._unseen_checked(entry)
 
-    def _looked(self, entry: Entry) -> None:
+    def _unseen_checked(self, entry: Entry) -> None:
         for each in (entry, self._current(entry)):
-            each.looking = False
+            each.checking_unseen = False
         self.changed(entry.key)
 
     def _wake_at(self, entry: Entry, moment: datetime | None) -> None:
-        """Look at a Dag again at that moment."""
+        """Requeue a Dag for that time."""
         entry.wake_at = moment
         if moment is not None and (moment, entry.key) not in self._waking:
             self._waking.add((moment, entry.key))
@@ -348,10 +356,10 @@ class Dags:
     async def _create_runs(self, entry: Entry, ticks: list[Tick]) -> None:
         pause = TRY_AGAIN
         try:
-            pause = await self._make_runs(entry, ticks)
+            pause = await self._create_each(entry, ticks)
         except SteppedDown:
             return
-        except KubeError as error:  # no keep_trying: by then other ticks may be due, so the Dag is reconciled again
+        except KubeError as error:  # no keep_trying: other ticks may be due by then, so the Dag is reconciled again
             log.warning("cannot make a run of Dag %s/%s: %s", *entry.key, error)
             note = f"cannot make its run: {error}"
             self._recorder.record(regarding("Dag", *entry.key, entry.uid), "Warning", "CreateFailed", note)
@@ -360,21 +368,21 @@ class Dags:
         self._created(entry)
 
     def _created(self, entry: Entry) -> None:
-        """Runs were made, or could not be: the next ticks may get theirs."""
+        """Allow the next ticks' runs: the last ones were created, or failed."""
         for each in (entry, self._current(entry)):
             each.creating = False
         self.changed(entry.key)
 
     def _current(self, entry: Entry) -> Entry:
-        """What is known now of the Dag that an entry is of."""
+        """Return the newest entry of the same Dag; the given one if there is none."""
         current = self.entries.get(entry.key)
         return current if current is not None and current.uid == entry.uid else entry
 
-    async def _make_runs(self, entry: Entry, ticks: list[Tick]) -> float:
-        """The seconds until there may be more to do."""
+    async def _create_each(self, entry: Entry, ticks: list[Tick]) -> float:
+        """Create runs. Return the seconds to pause before the next ones."""
         for tick in ticks:
             try:
-                taken = await self._runs.make(
+                taken = await self._runs.create(
                     entry.key, entry.uid, tick, entry.unseen, wanted=lambda: self._is_scheduled(entry)
                 )
             except NotWanted:
@@ -389,7 +397,7 @@ class Dags:
         return 0.0
 
     def _is_scheduled(self, entry: Entry) -> bool:
-        """Whether a Dag is to have scheduled runs still, by all that was heard of it."""
+        """True if the cached Dag still wants scheduled runs."""
         found = self._cluster.dags.get(entry.key)
         if found is None or found.metadata.uid != entry.uid or found.metadata.deletion_timestamp:
             return False
@@ -398,11 +406,11 @@ class Dags:
     # Status -------------------------------------------------------------------------------------------------------
 
     def _wanted_status(self, entry: Entry) -> dict[str, Any]:
-        """The status as it should be, transition times left out."""
+        """Return the desired status, without transition times."""
         is_accepted = accepted(entry)
         status: dict[str, Any] = {
             "observedGeneration": entry.generation,
-            # Ready is what tools that know nothing of Dags look at.
+            # Ready is for tools that know nothing of Dags.
             "conditions": [
                 is_accepted,
                 scheduled(entry, self.failure_limits.too_many(entry.key)),
@@ -417,7 +425,7 @@ class Dags:
             "nextScheduleTime": format_time(entry.next) if entry.next else None,
             "lastRun": entry.last_run,
             "lastRunPhase": entry.last_run_phase,
-            "lastRunFinishTime": format_time(entry.last_run_ended) if entry.last_run_ended else None,
+            "lastRunFinishTime": format_time(entry.last_run_finished_at) if entry.last_run_finished_at else None,
             "lastRunResourceVersion": self.failure_limits.counted_until(entry.key),
             "consecutiveFailedRuns": self.failure_limits.count(entry.key),
         }
@@ -428,22 +436,22 @@ class Dags:
         self.changed(entry.key)
 
     def _pause(self, entry: Entry) -> float:
-        """Seconds in which changes of a status are gathered: few where a run has just ended, which people wait for."""
+        """Seconds for which changes of a status are collected: few after a run finished, since people wait for that."""
         if not entry.conditions:
             return 0.0
-        if entry.has_ended and asyncio.get_running_loop().time() - entry.written_at >= WRITE_EVERY:
+        if entry.finished_since_write and asyncio.get_running_loop().time() - entry.written_at >= WRITE_EVERY:
             return min(GATHER, WRITE_EVERY)
         return WRITE_EVERY
 
     async def _write_status(self, entry: Entry) -> None:
-        """Write the status once changes have settled, and again while it is not what it should be."""
+        """Write the status after a pause, and again until it is as desired."""
         while True:
             await asyncio.sleep(self._pause(self._current(entry)))
             current = self.entries.get(entry.key)
             found = self._cluster.dags.get(entry.key)
             if current is None or found is None or current.uid != entry.uid:
                 return
-            self._note_ended(current)
+            self._count_finished(current)
             wanted = self._wanted_status(current)
             if wanted == without_times(found.status):
                 current.status_task = None
@@ -452,11 +460,11 @@ class Dags:
             status = {**dict.fromkeys(found.status), **wanted, "conditions": current.conditions}
             body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
             try:
-                # Thousands of Dags at once must not hold up their runs: it is only to be looked at.
+                # Low priority: the status of thousands of Dags must not delay their runs.
                 await self._writer.patch(DAGS, *entry.key, body, subresource="status", priority=Priority.CONDITION)
             except SteppedDown:
                 return
-            except KubeError as error:  # no keep_trying: after a failure as after a success it is compared once more
+            except KubeError as error:  # no keep_trying: this loop compares again after a failure and after a success
                 if not (isinstance(error, ApiError) and (error.is_conflict or error.is_not_found)):
                     log.warning("cannot write the status of Dag %s/%s: %s", *entry.key, error)
-            current.written_at, current.has_ended = asyncio.get_running_loop().time(), False
+            current.written_at, current.finished_since_write = asyncio.get_running_loop().time(), False

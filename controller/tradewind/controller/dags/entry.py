@@ -1,4 +1,4 @@
-"""What is worked out about one Dag, and the conditions that tell of it."""
+"""The known state of one Dag, and the conditions made from it."""
 
 import asyncio
 import math
@@ -16,12 +16,12 @@ from tradewind.kube.backoff import Backoff
 from tradewind.kube.objects import Key
 
 OLD_RUN_BACKOFF = (1.0, 30.0)
-"""Seconds, at first and at most, until it is looked at again whether a run of a Dag before this one is gone."""
+"""First and longest pause, in seconds, before checking again whether an earlier Dag's run is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a tick has no run, as the condition Scheduled says it; `waits` if it may have one yet."""
+    """Why a tick has no run, for the condition Scheduled; `waits` if it may still get one."""
 
     reason: str
     message: str
@@ -30,7 +30,7 @@ class Trouble:
 
 @dataclass(slots=True)
 class Entry:
-    """What is worked out about one Dag."""
+    """The known state of one Dag."""
 
     key: Key
     uid: str
@@ -41,42 +41,42 @@ class Entry:
     revision: str
     timetable: Timetable | None
     deleting: bool
-    """It is being deleted: nothing new begins."""
+    """The Dag is being deleted: no runs are created."""
     last: datetime | None
-    """The last tick that was dealt with."""
+    """The last tick that got its run or was skipped."""
     next: datetime | None = None
     after_run: bool = False
-    """The next tick is not known before a run has ended."""
+    """The next tick depends on when a run finishes."""
     wake_at: datetime | None = None
     creating: bool = False
     trouble: Trouble | None = None
-    """What is wrong with the last tick."""
+    """Why the last tick has no run."""
     backoff: Backoff = field(default_factory=lambda: Backoff(*OLD_RUN_BACKOFF))
     unseen: dict[str, datetime] = field(default_factory=dict)
-    """Runs that were made, and when, and that the scheduler has not been told of yet; they take room too."""
-    looking: bool = False
-    """Whether those that are missed are still there is being found out."""
+    """Created runs that the scheduler does not have yet, with their creation times; they count as active."""
+    checking_unseen: bool = False
+    """Unseen runs are being read from the API server."""
     last_run: str | None = None
     last_run_phase: str | None = None
-    last_run_ended: datetime | None = None
+    last_run_finished_at: datetime | None = None
     conditions: list[dict[str, Any]] = field(default_factory=list)
     resource_version: str = ""
     status_task: asyncio.Task[None] | None = None
     written_at: float = -math.inf
-    """When its status was last written, by the event loop."""
-    has_ended: bool = False
-    """A run has ended since."""
+    """When its status was last written, in the event loop's time."""
+    finished_since_write: bool = False
+    """A run finished since then."""
 
 
 def accepted(entry: Entry) -> dict[str, Any]:
-    """The condition Accepted, its transition time left out."""
+    """Return the condition Accepted, without transition time."""
     if entry.problems:
         return _condition("Accepted", False, entry.problems[0].reason, summary(entry.problems), entry)
     return _condition("Accepted", True, "Valid", "the Dag can run", entry)
 
 
 def scheduled(entry: Entry, too_many: str | None) -> dict[str, Any]:
-    """The condition Scheduled; `too_many` says what of its runs have failed, where that is too much."""
+    """Return the condition Scheduled, without transition time; `too_many` is the message if too many runs failed."""
     spec = entry.spec
     if spec is None:
         return _condition("Scheduled", False, "NotAccepted", "the Dag is not accepted", entry)
@@ -97,12 +97,12 @@ def scheduled(entry: Entry, too_many: str | None) -> dict[str, Any]:
 
 
 def identity(entry: Entry) -> tuple[str, int, bool]:
-    """Tells whether a Dag is still the one that was understood, by identity_of()."""
+    """Return the version of the Dag that an entry was made from, to compare with identity_of()."""
     return entry.uid, entry.generation, entry.deleting
 
 
 def identity_of(dag: DagObject) -> tuple[str, int, bool]:
-    """The same of a Dag."""
+    """Return the version of a Dag."""
     metadata = dag.metadata
     return metadata.uid, metadata.generation, metadata.deletion_timestamp is not None
 
@@ -118,7 +118,7 @@ def _condition(kind: str, holds: bool, reason: str, message: str, entry: Entry) 
 
 
 def without_times(status: dict[str, Any]) -> dict[str, Any]:
-    """A status without the transition times of its conditions."""
+    """Return a status without the transition times of its conditions."""
     found = status.get("conditions")
     conditions = [
         {key: value for key, value in condition.items() if key != "lastTransitionTime"}

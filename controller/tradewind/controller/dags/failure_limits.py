@@ -1,10 +1,10 @@
-"""Suspends Dags of which too many runs have failed in a row (`maxConsecutiveFailedRuns`), each time once.
+"""Suspends Dags after too many failed runs in a row (`maxConsecutiveFailedRuns`), once each time.
 
-The number is written into the Dag's status first, then `spec.suspend` is set under an optimistic lock. A leader that
-comes between the two goes on from there; one that comes after a person has resumed the Dag starts counting anew.
+The count is written into the Dag's status first, then `spec.suspend` is set under an optimistic lock. A new leader
+between the two steps continues from the status; if a person has resumed the Dag, it counts from zero.
 
-The status also says which run was counted last. The ends of a Dag's runs are written one after the other, so those that
-have a later resourceVersion are those that were not counted.
+The status also has the resourceVersion of the run that was counted last. Final statuses of a Dag's runs are written one
+after the other, so runs with a later resourceVersion are not counted yet.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 AFTER_CONFLICT = 0.5
 TRY_AGAIN = 30.0
-"""Seconds until a Dag that could not be suspended is tried again."""
+"""Seconds before a failed attempt to suspend a Dag is retried."""
 
 
 @dataclass(slots=True)
@@ -38,27 +38,27 @@ class _State:
     suspended: bool
     streak: FailureStreak
     counted_until: int
-    """The resourceVersion of the run that was counted last, or of the Dag when counting began."""
+    """The resourceVersion of the run that was counted last, or of the Dag when counting started."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     last_failed: str = ""
-    asking: bool = False
-    """A request to suspend it is under way."""
-    untold: bool = False
-    """It was asked for, and nobody was told that it is suspended."""
+    suspending: bool = False
+    """A request to suspend the Dag is in progress."""
+    unreported: bool = False
+    """A suspension was requested, and its Event is not sent yet."""
     suspended_by_us: int | None = None
-    """The generation that our request made."""
+    """The generation that our request created."""
 
 
 class FailureLimits:
-    """The Dags that have a limit, and how many of their runs have failed in a row."""
+    """Dags with a limit, and how many of their runs failed in a row."""
 
     def __init__(self, term: Term, changed: Callable[[Key], None]) -> None:
-        """`changed(dag)`: the Dag is to be reconciled."""
+        """`changed(dag)` enqueues a Dag."""
         self._writer, self._recorder, self._spawn, self._changed = term.writer, term.recorder, term.spawn, changed
         self._states: dict[Key, _State] = {}
 
     def understand(self, key: Key, found: DagObject) -> None:
-        """A Dag is new or was changed."""
+        """Read the limit of a new or changed Dag."""
         limit, suspended = limit_of(found), found.facts.suspend is True
         metadata, before = found.metadata, self._states.get(key)
         if not limit:
@@ -74,14 +74,14 @@ class FailureLimits:
             before.streak = FailureStreak(limit) if resumed else before.streak.limited(limit, suspended=suspended)
             before.generation, before.suspended = metadata.generation, suspended
             if resumed:
-                before.suspended_by_us, before.untold = None, False
+                before.suspended_by_us, before.unreported = None, False
 
     def forget(self, key: Key) -> None:
-        """The Dag is gone, or has no limit any more."""
+        """Forget a Dag that is deleted or has no limit."""
         self._states.pop(key, None)
 
-    def note_ended(self, key: Key, run: EndedRun) -> None:
-        """A run of a Dag has ended. While the Dag is suspended that changes nothing: it is counted anew after it."""
+    def note_finished(self, key: Key, run: EndedRun) -> None:
+        """Count a finished run. Runs of a suspended Dag are not counted: counting starts from zero when it resumes."""
         state = self._states.get(key)
         if state is None:
             return
@@ -93,14 +93,14 @@ class FailureLimits:
             state.streak = streak
 
     def note_marked(self, key: Key) -> None:
-        """The last run of a Dag was marked Succeeded: so none has failed since. That resumes no Dag."""
+        """Reset the count: the last run of the Dag was marked Succeeded. A suspended Dag stays suspended."""
         state = self._states.get(key)
         if state is not None and not state.suspended and not state.streak.too_many:
             state.streak = FailureStreak(state.streak.limit)
 
     @asynccontextmanager
     async def in_turn(self, key: Key) -> AsyncIterator[None]:
-        """To be held while the end of a run is written, and left only when it is noted, or was not written."""
+        """Hold this while a run's final status is written, until the run is counted or the write has failed."""
         state = self._states.get(key)
         if state is None:
             yield
@@ -112,47 +112,46 @@ class FailureLimits:
             self._changed(key)
 
     def is_counting(self, key: Key) -> bool:
-        """Whether the end of a run is being written. The watch may tell of it before the answer does; until then nobody
-        knows whether there are too many."""
+        """True while a run's final status is being written: whether too many have failed is known only after that."""
         state = self._states.get(key)
         return state is not None and state.turn.locked()
 
     def counted_until(self, key: Key) -> str | None:
-        """The resourceVersion of the run that was counted last; None where there is no limit."""
+        """Return the resourceVersion of the run that was counted last; None without a limit."""
         state = self._states.get(key)
         return str(state.counted_until) if state is not None else None
 
     def count(self, key: Key) -> int | None:
-        """Runs that failed in a row; None where there is no limit."""
+        """Return the number of failed runs in a row; None without a limit."""
         state = self._states.get(key)
         return state.streak.count if state is not None else None
 
     def too_many(self, key: Key) -> str | None:
-        """Why no scheduled run may start, for people; None if this is no reason."""
+        """Return the message if too many runs have failed for another scheduled run, else None."""
         state = self._states.get(key)
         if state is None or not state.streak.too_many:
             return None
         return f"{_summary(state)}; {_how_to_resume(key)}"
 
     def recorded(self, key: Key, status: dict[str, Any]) -> bool:
-        """Whether the Dag's status has the number as it is."""
+        """True if the Dag's status has the current count."""
         return status.get("consecutiveFailedRuns") == self.count(key)
 
     def enforce(self, key: Key, found: DagObject) -> None:
-        """Suspend a Dag whose status says that it is due, and tell once it is."""
+        """Suspend a Dag whose written status has too many failures, and report it once suspended."""
         state = self._states.get(key)
         if state is None:
             return
-        if state.suspended and state.untold:
-            state.untold = False
-            self._tell(key, state)
+        if state.suspended and state.unreported:
+            state.unreported = False
+            self._report(key, state)
         written = self.recorded(key, found.status) and found.status.get("observedGeneration") == state.generation
-        if state.streak.too_many and not state.suspended and written and not state.asking:
-            state.asking = state.untold = True
+        if state.streak.too_many and not state.suspended and written and not state.suspending:
+            state.suspending = state.unreported = True
             suspension = self._suspend(key, state, found.metadata.resource_version)
-            self._spawn(suspension, f"suspend Dag {key[1]}", partial(self._asked, key, state))
+            self._spawn(suspension, f"suspend Dag {key[1]}", partial(self._request_done, key, state))
 
-    def _tell(self, key: Key, state: _State) -> None:
+    def _report(self, key: Key, state: _State) -> None:
         last = f" (the last: {state.last_failed})" if state.last_failed else ""
         note = f"{_summary(state)}{last}; {_how_to_resume(key)}"
         log.info("Dag %s/%s is suspended: %s", *key, note, extra=logs.about(key[0], dag=key[1]))
@@ -172,15 +171,15 @@ class FailureLimits:
             else:
                 log.warning("cannot suspend Dag %s/%s: %s", *key, error)
                 await asyncio.sleep(TRY_AGAIN)
-        self._asked(key, state)
+        self._request_done(key, state)
 
-    def _asked(self, key: Key, state: _State) -> None:
-        state.asking = False
+    def _request_done(self, key: Key, state: _State) -> None:
+        state.suspending = False
         self._changed(key)
 
 
 def limit_of(dag: DagObject) -> int:
-    """maxConsecutiveFailedRuns of a Dag that need not be valid otherwise; 0 for none."""
+    """Return maxConsecutiveFailedRuns, 0 for none. The rest of the Dag need not be valid."""
     limit = dag.facts.max_consecutive_failed_runs
     return limit if isinstance(limit, int) and limit > 0 else 0
 

@@ -1,8 +1,7 @@
-"""The finished runs of each Dag, and the deletion of those that are more than its history limits keep.
+"""The finished runs of each Dag, and the deletion of those beyond its history limits.
 
-Finished runs are not watched. They are listed once, when this replica starts to lead, and from then on remembered as
-they finish: what is to be deleted is known without asking. Only when it turns out that somebody else deletes runs of a
-Dag are those listed again.
+Finished runs are not watched. They are listed once, when this replica becomes leader, and added as they finish, so that
+pruning needs no request to read. They are listed again only if someone else turns out to delete runs of the Dag.
 """
 
 import asyncio
@@ -37,22 +36,22 @@ log = logging.getLogger(__name__)
 
 PHASES = ("Succeeded", "Failed")
 REVISIONS_KEPT = 10
-"""Revisions of a Dag beyond which those that no run uses are deleted."""
+"""Revisions kept for each Dag; older ones are deleted unless a run uses them."""
 TRY_AGAIN = 30.0
 ROWS_IN_A_ROW = 500
-"""Finished runs that are read (some 10 µs each) before others get their turn."""
+"""Finished runs that are read (some 10 µs each) before the event loop gets a turn."""
 _TICK = re.compile(r"\d{8}t\d{6}")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """What decides about the finished runs of a Dag."""
+    """What decides which finished runs of a Dag are deleted."""
 
     spec: DagSpec
     settled: Mapping[str, datetime]
-    """The schedule makes no run again of a tick up to this, by the type of the run that the tick has. Later ones stay,
-    whatever the limits: if they were gone a new leader would make them a second time."""
+    """The last tick whose run is never created again, by type of run. Runs of later ticks stay whatever the limits
+    say: if they were deleted, a new leader would create them a second time."""
 
 
 class History:
@@ -66,30 +65,30 @@ class History:
         scopes: Sequence[str | None],
         revisions_in_use: Callable[[Key], set[str | None]],
     ) -> None:
-        """`revisions_in_use` of a Dag are those that it or a run of it has, and may be not written yet."""
+        """`revisions_in_use(dag)` are the revisions of a Dag and its runs, even if not written to a status yet."""
         self.counts: Counter[tuple[Key, str]] = Counter()
         """Finished runs by Dag and phase."""
         self._runs: defaultdict[Key, FinishedRuns] = defaultdict(FinishedRuns)
         self._listed = False
-        self._heard: list[set[tuple[Key, str]]] = []
-        """For each list that is under way, the runs of which something was heard since it began."""
+        self._changed: list[set[tuple[Key, str]]] = []
+        """For each list request in progress, the runs that changed since it was sent."""
         self._client, self._writer, self._spawn = term.client, term.writer, term.spawn
         self._part, self._backfills = term.cluster.part, term.cluster.backfills
         self._requested = term.cluster.requested
-        """Runs that something is asked of: they stay until it is carried out."""
+        """Runs with a request: they are kept until it is executed."""
         self._scopes, self._revisions, self._revisions_in_use = scopes, revisions, revisions_in_use
         self._pruning: dict[Key, Pruning | None] = {}
-        """Dags that are being pruned; what is asked for and not begun."""
+        """Dags that are being pruned, each with the pruning to do next, if any."""
         self._revised: set[Key] = set()
-        """Dags that may have more revisions than are needed."""
+        """Dags that may have revisions to delete."""
 
-    # What there is ------------------------------------------------------------------------------------------------
+    # Finished runs ------------------------------------------------------------------------------------------------
 
     async def load(self, versions: Mapping[Key, int]) -> tuple[list[Key], dict[Key, list[str]]]:
-        """List what there is. The Dags that have finished runs, and for those in `versions`, resourceVersions, the
-        names of the runs that were written since: all that have ended since are among them."""
+        """List finished runs. Return the Dags that have some and, for each Dag in `versions`, the names of its runs
+        with a later resourceVersion: all runs that finished since then are among them."""
         later: dict[Key, list[str]] = {}
-        with self._listing() as heard:
+        with self._listing() as changed:
             rows: list[dict[str, Any]] = []
             for scope in self._scopes:
                 for phase in PHASES:
@@ -97,7 +96,7 @@ class History:
             for number, row in enumerate(rows, 1):
                 metadata = row["metadata"]
                 key = (metadata["namespace"], (metadata.get("labels") or {}).get(names.LABEL_DAG, ""))
-                if key[1] and (key, metadata["name"]) not in heard:
+                if key[1] and (key, metadata["name"]) not in changed:
                     self._add(key, self._row(row))
                 if key in versions and int(metadata["resourceVersion"]) > versions[key]:
                     later.setdefault(key, []).append(metadata["name"])
@@ -107,7 +106,7 @@ class History:
         return [key for key, runs in self._runs.items() if runs], later
 
     async def _finished(self, scope: str | None, phase: str) -> list[dict[str, Any]]:
-        """The runs that have ended like that, as printer columns: the status of one may have a megabyte."""
+        """List the runs with that phase, as printer columns: a run's status may be a megabyte."""
         rows: list[dict[str, Any]] = []
         try:
             for labels in self._part.selectors() if scope is None else ("",):
@@ -117,7 +116,7 @@ class History:
         except ApiError as error:
             if scope is None or not error.is_forbidden:
                 raise
-            # Our rights in a namespace go with it; the others are to be counted all the same.
+            # When a namespace is deleted, so are our rights in it; the runs of the others still count.
             log.warning("cannot list the finished runs in namespace %s: %s", scope, error)
             return []
         return [
@@ -126,9 +125,9 @@ class History:
             if self._part.owns(row["metadata"]["namespace"]) and "deletionTimestamp" not in row["metadata"]
         ]
 
-    async def ended_runs(self, dag: Key, run_names: Iterable[str]) -> list[EndedRun]:
-        """How runs of a Dag have ended; those that have not, or are gone, are left out."""
-        ended = []
+    async def read_finished(self, dag: Key, run_names: Iterable[str]) -> list[EndedRun]:
+        """Read runs of a Dag; leave out those that are deleted or not finished."""
+        finished = []
         for name in run_names:
             try:
                 run = await self._client.get(DAGRUNS, dag[0], name)
@@ -140,26 +139,26 @@ class History:
             if status.get("phase") in PHASES and finished_at is not None:
                 phase, run_type = RunPhase(status["phase"]), run["spec"].get("type", "Manual")
                 version, started = int(run["metadata"]["resourceVersion"]), bool(status.get("startedAt"))
-                ended.append(EndedRun(*dag, name, run_type, phase, finished_at, version, started=started))
-        return ended
+                finished.append(EndedRun(*dag, name, run_type, phase, finished_at, version, started=started))
+        return finished
 
     def finished(self, run: EndedRun) -> None:
-        """A run of a Dag has ended."""
+        """Add a run that finished."""
         dag = (run.namespace, run.dag)
         found = self._backfills.get((run.namespace, run.backfill or ""))
-        apart = run.backfill if found is not None and found.metadata.uid == run.backfill_uid else None
+        backfill = run.backfill if found is not None and found.metadata.uid == run.backfill_uid else None
         succeeded = run.phase is RunPhase.SUCCEEDED
-        self._hear(dag, run.name)
-        self._add(dag, FinishedRun(run.finished_at, run.version, run.name, succeeded, apart or "", run.type))
+        self._note_change(dag, run.name)
+        self._add(dag, FinishedRun(run.finished_at, run.version, run.name, succeeded, backfill or "", run.type))
 
     def reopened(self, dag: Key, run: str) -> None:
-        """A run that had ended goes on."""
-        self._hear(dag, run)
+        """Remove a finished run that runs again."""
+        self._note_change(dag, run)
         self._remove(dag, run)
 
-    def asked(self, dag: Key, run: DagRunObject) -> None:
-        """Something is asked of a run, which may have ended: a Backfill that has it run again makes it its own, even if
-        that is refused."""
+    def requested(self, dag: Key, run: DagRunObject) -> None:
+        """Note a request about a run, which may be finished: a Backfill that reruns it becomes its Backfill, even if
+        the request is refused."""
         runs, metadata = self._runs.get(dag), run.metadata
         known = runs.get(metadata.name) if runs else None
         found = backfill_of(self._backfills, metadata.namespace, metadata.labels, metadata.annotations)
@@ -167,21 +166,21 @@ class History:
             self._add(dag, known._replace(backfill=found.metadata.name))
 
     def forget(self, dag: Key) -> None:
-        """The Dag is gone, or was made anew, and its runs with it."""
+        """Forget the runs of a Dag that was deleted or recreated."""
         for name in self._runs[dag].names():
-            self._hear(dag, name)
+            self._note_change(dag, name)
         self._runs.pop(dag, None)
         self._revised.discard(dag)
         self._count(dag)
 
     def backfill_gone(self, backfill: Key) -> None:
-        """A Backfill was deleted: what is left of its runs counts with those of its Dag."""
+        """Count the remaining runs of a deleted Backfill as runs of its Dag."""
         for dag, runs in self._runs.items():
             if dag[0] == backfill[0]:
                 runs.dissolve(backfill[1])
 
     def revised(self, dag: Key) -> None:
-        """A Dag has another revision than before."""
+        """Note that a Dag has a new revision."""
         self._revised.add(dag)
 
     def _add(self, dag: Key, run: FinishedRun) -> None:
@@ -203,43 +202,44 @@ class History:
 
     @contextmanager
     def _listing(self) -> Iterator[set[tuple[Key, str]]]:
-        """While runs are listed: what is heard of them meanwhile is newer."""
-        heard: set[tuple[Key, str]] = set()
-        self._heard.append(heard)
+        """Hold this while runs are listed. Yields the runs that change meanwhile: their listed state may be old."""
+        changed: set[tuple[Key, str]] = set()
+        self._changed.append(changed)
         try:
-            yield heard
+            yield changed
         finally:
-            self._heard.remove(heard)
+            self._changed.remove(changed)
 
-    def _hear(self, dag: Key, run: str) -> None:
-        for heard in self._heard:
-            heard.add((dag, run))
+    def _note_change(self, dag: Key, run: str) -> None:
+        for changed in self._changed:
+            changed.add((dag, run))
 
     def _row(self, found: Mapping[str, Any]) -> FinishedRun:
-        """A row of a table, or a whole object."""
+        """Read a row of a table, or a whole object."""
         metadata, cells, status = found["metadata"], found.get("cells") or {}, found.get("status") or {}
-        ended = usable_time(cells.get("Finished") or status.get("finishedAt"))
-        ended = ended or usable_time(metadata["creationTimestamp"]) or _EPOCH
+        finished_at = usable_time(cells.get("Finished") or status.get("finishedAt"))
+        finished_at = finished_at or usable_time(metadata["creationTimestamp"]) or _EPOCH
         succeeded = (cells.get("Phase") or status.get("phase")) == "Succeeded"
-        backfill = self._backfill_of(metadata)
-        apart = backfill.metadata.name if backfill else ""
+        found_backfill = self._backfill_of(metadata)
+        backfill = found_backfill.metadata.name if found_backfill else ""
         run_type = cells.get("Type") or (found.get("spec") or {}).get("type") or "Manual"
-        return FinishedRun(ended, int(metadata["resourceVersion"]), metadata["name"], succeeded, apart, run_type)
+        version = int(metadata["resourceVersion"])
+        return FinishedRun(finished_at, version, metadata["name"], succeeded, backfill, run_type)
 
     def _backfill_of(self, metadata: Mapping[str, Any]) -> BackfillObject | None:
-        """The Backfill that a run belongs to, if that is there."""
+        """Return the Backfill that a run belongs to; None if it does not exist."""
         labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
         return backfill_of(self._backfills, metadata["namespace"], labels, annotations)
 
-    # What is too much ---------------------------------------------------------------------------------------------
+    # Pruning ------------------------------------------------------------------------------------------------------
 
     def has_surplus(self, dag: Key, spec: DagSpec) -> bool:
-        """Whether there is more than the Dag's limits keep."""
+        """True if the Dag has more finished runs than its limits keep."""
         runs = self._runs.get(dag)
         return self._listed and runs is not None and bool(runs.surplus(spec))
 
     def prune(self, dag: Key, pruning: Pruning) -> None:
-        """Delete what is more than the Dag's limits keep."""
+        """Delete the runs beyond the Dag's limits."""
         if not self._listed or not self._surplus(dag, pruning):
             return
         if dag in self._pruning:
@@ -254,8 +254,8 @@ class History:
         return [run for run in surplus if not self._is_held(dag, run, pruning.settled.get(run.type))]
 
     def _is_held(self, dag: Key, run: FinishedRun, settled: datetime | None) -> bool:
-        """Whether a run must stay for now: something is asked of it, the schedule would make it again, or its Backfill
-        has not written down yet how it ended."""
+        """True if a run must be kept for now: it has a request, the schedule would create it again, or its Backfill has
+        not recorded its result yet."""
         if (dag[0], run.name) in self._requested:
             return True
         is_tick = settled is not None and _TICK.fullmatch(run.name.removeprefix(f"{dag[1]}-"))
@@ -269,13 +269,13 @@ class History:
     async def _keep_pruned(self, dag: Key) -> None:
         what = f"prune the runs of Dag {dag[0]}/{dag[1]}"
         try:
-            while await keep_trying(partial(self._prune_as_asked, dag), what, TRY_AGAIN):
+            while await keep_trying(partial(self._prune_requested, dag), what, TRY_AGAIN):
                 pass
         finally:
             del self._pruning[dag]
 
-    async def _prune_as_asked(self, dag: Key) -> bool:
-        """Return true if more was asked for meanwhile."""
+    async def _prune_requested(self, dag: Key) -> bool:
+        """Return True if another pruning was requested meanwhile."""
         pruning, self._pruning[dag] = self._pruning[dag], None
         assert pruning is not None
         try:
@@ -289,15 +289,15 @@ class History:
         surplus = self._surplus(dag, pruning)
         found = await asyncio.gather(*(self._delete(dag, run, pruning) for run in surplus))
         if not all(found):
-            # Somebody else deletes runs too: some of those that we know of may not be there any more.
-            await self._look(dag)
+            # Someone else deletes runs too: some of the cached ones may not exist any more.
+            await self._relist(dag)
             self._pruning[dag] = self._pruning[dag] or pruning
         if surplus and dag in self._revised:
             self._revised.discard(dag)
             await self._prune_revisions(dag)
 
     async def _delete(self, dag: Key, run: FinishedRun, pruning: Pruning) -> bool:
-        """Delete a run as we know it; False if there was none, or another one than that."""
+        """Delete the known version of a run. Return False if it does not exist or was replaced."""
         try:
             version = str(run.version)
             await self._writer.delete(DAGRUNS, dag[0], run.name, resource_version=version, propagation="Background")
@@ -312,8 +312,8 @@ class History:
         return True
 
     async def _delete_newest(self, dag: Key, known: FinishedRun, pruning: Pruning) -> bool:
-        """Delete a run that somebody has written to since we heard of it, unless it has been asked to run again. If it
-        counts otherwise now it may not be too much any more."""
+        """Read a run that was written since we last saw it, and delete it unless it has a request. If it counts
+        differently now, prune again instead: it may not be beyond the limits any more."""
         name = known.name
         try:
             found = await self._client.get(DAGRUNS, dag[0], name)
@@ -322,7 +322,7 @@ class History:
                 self._remove(dag, name)
                 return True
             if found["spec"].get("request"):
-                return True  # its watch is about to tell of it
+                return True  # the watch delivers it soon
             newest, version = self._row(found), metadata["resourceVersion"]
             self._add(dag, newest)
             if newest != known._replace(version=newest.version):
@@ -336,17 +336,17 @@ class History:
         self._remove(dag, name)
         return True
 
-    async def _look(self, dag: Key) -> None:
-        """List the finished runs of a Dag anew."""
-        with self._listing() as heard:
+    async def _relist(self, dag: Key) -> None:
+        """List the finished runs of a Dag again."""
+        with self._listing() as changed:
             listed = await self._client.list(DAGRUNS, dag[0], field_selector=f"spec.dag={dag[1]}", partial="table")
             rows = {row["metadata"]["name"]: row for row in listed if "deletionTimestamp" not in row["metadata"]}
             for name in self._runs[dag].names():
-                if name not in rows and (dag, name) not in heard:
+                if name not in rows and (dag, name) not in changed:
                     self._remove(dag, name)
             for name, row in rows.items():
                 phase = (row.get("cells") or {}).get("Phase") or (row.get("status") or {}).get("phase")
-                if phase in PHASES and (dag, name) not in heard:
+                if phase in PHASES and (dag, name) not in changed:
                     self._add(dag, self._row(row))
 
     async def _prune_revisions(self, dag: Key) -> None:
@@ -359,7 +359,7 @@ class History:
         stored.sort(key=lambda revision: (revision["metadata"]["creationTimestamp"], _version(revision)))
         for revision in stored[:-REVISIONS_KEPT]:
             name = revision["metadata"]["name"]
-            # Asked for each anew: a Dag may go back to what it was before, and a run begin with that, at any moment.
+            # Checked for each one: a Dag may return to an earlier spec, and a run may start with it, at any moment.
             if name not in used and name not in self._revisions_in_use(dag):
                 self._revisions.forget(dag[0], name)
                 try:
@@ -374,4 +374,4 @@ def _version(found: Mapping[str, Any]) -> int:
 
 
 _REVISION = ("Revision", "revision")
-"""As a printer column, and in status."""
+"""The names of the printer column and of the status field."""

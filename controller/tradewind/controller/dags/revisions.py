@@ -1,6 +1,6 @@
-"""Dag specs kept as ControllerRevisions, by Dag and content: a run goes on with the Dag it began with.
+"""Dag specs kept as ControllerRevisions, named by Dag and content: a run keeps the Dag that it started with.
 
-Only what a run depends on is kept, so suspending a Dag or changing its schedule makes no revision.
+Only fields that runs depend on are kept, so suspending a Dag or changing its schedule creates no revision.
 """
 
 import asyncio
@@ -35,10 +35,10 @@ class BadRevision(ValueError):  # noqa: N818
 
 
 class Revision:
-    """A Dag spec as runs see it: resolved, with its graph."""
+    """The fields of a Dag spec that runs depend on: resolved, with the graph of its tasks."""
 
     def __init__(self, name: str, of: str, spec: DagSpec) -> None:
-        """`of` is the name of its Dag."""
+        """`of` is the name of the Dag."""
         self.name, self.of = name, of
         self.spec = spec
         self.dag: ResolvedDag = resolve(spec)
@@ -52,21 +52,21 @@ class _Kept(Model):
 
 
 class Revisions:
-    """Makes and reads ControllerRevisions; what it has seen it does not ask for again."""
+    """Creates and reads ControllerRevisions, and caches them."""
 
     def __init__(self, client: KubeClient, writer: Writer) -> None:
         self._client = client
         self._writer = writer
         self._known: OrderedDict[tuple[str, str], Revision] = OrderedDict()
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        """Held while a revision is stored: of many runs that begin together one does it."""
+        """Held while a revision is stored: when many runs start together, one of them stores it."""
 
     async def keep(self, dag: DagObject, content: str) -> Revision:
-        """The revision of an accepted Dag whose content has that hash; it is stored if it is not yet."""
+        """Return the revision of an accepted Dag whose content has that hash; store it if it is not stored yet."""
         namespace, of, uid = dag.metadata.namespace, dag.metadata.name, dag.metadata.uid
         name = names.revision_name(of, content)
         async with self._turns.setdefault((namespace, name), asyncio.Lock()):
-            # Its spec may be a megabyte, and thousands of runs ask.
+            # Cached, because a spec may be a megabyte and thousands of runs need it.
             return self._recall(namespace, name) or await self._store(namespace, of, uid, name, run_fields(dag.spec))
 
     async def _store(self, namespace: str, dag: str, uid: str, name: str, fields: dict[str, Any]) -> Revision:
@@ -91,10 +91,10 @@ class Revisions:
         return revision
 
     async def get(self, namespace: str, name: str, dag: str) -> Revision:
-        """A stored revision of a Dag. Raises BadRevision where there is none or it cannot be run."""
+        """Return a stored revision of a Dag. Raises BadRevision if it does not exist or cannot be run."""
         revision = self._recall(namespace, name) or await self._load(namespace, name)
         if revision.of != dag:
-            # Who may start runs of one Dag must not make it run what another one does.
+            # A user who may start runs of one Dag must not get another Dag's tasks run.
             raise BadRevision(f"revision {name!r} is not of Dag {dag!r}")
         return revision
 
@@ -113,7 +113,7 @@ class Revisions:
         return revision
 
     def forget(self, namespace: str, name: str) -> None:
-        """The revision was deleted."""
+        """Forget a deleted revision."""
         self._known.pop((namespace, name), None)
 
     def _read(self, name: str, of: str, fields: Any, work: Work | None) -> Revision:

@@ -1,4 +1,4 @@
-"""Makes the runs of ticks, and finds out what it is that has the name of one already."""
+"""Creates the runs of ticks; if the name is taken, finds out by which object."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,31 +16,31 @@ from tradewind.kube.writer import Priority
 
 
 class OldRun(Exception):  # noqa: N818 - not an error: the tick waits
-    """What has the name of a tick's run is about to go: the tick gets its run after that."""
+    """The object with the name of a tick's run is being deleted: the tick gets its run after that."""
 
 
 @dataclass(frozen=True, slots=True)
 class NameTaken:
-    """A tick gets no run, since something else has its name; `message` is for people."""
+    """A tick gets no run, because another object has its name; `message` is for people."""
 
     message: str
 
 
 class ScheduledRuns:
-    """The DagRuns that schedules make."""
+    """The DagRuns of schedules."""
 
     def __init__(self, term: Term, observe_delay: Callable[[Key, float], None]) -> None:
         self._client, self._writer, self._recorder, self._clock = term.client, term.writer, term.recorder, term.clock
         self._observe_delay = observe_delay
 
-    async def make(
+    async def create(
         self, dag: Key, dag_uid: str, tick: Tick, unseen: dict[str, datetime], *, wanted: Callable[[], bool]
     ) -> NameTaken | None:
-        """Make the run of a tick, unless there is one, and note in `unseen` when. Its name is fixed by the tick:
-        however often this is tried, there is one. NameTaken if it gets none. Raises OldRun, KubeError."""
+        """Create the run of a tick unless it exists, and add it to `unseen`. The tick determines its name, so this is
+        idempotent. Return NameTaken if the tick gets no run. Raises OldRun, KubeError."""
         body = tick_runs.manifest(*dag, dag_uid, tick, "Scheduled")
         name = body["metadata"]["name"]
-        # Its watch event may be here before the answer.
+        # The watch event may arrive before the response.
         unseen[name] = self._clock.now()
         try:
             await self._writer.create(DAGRUNS, dag[0], body, priority=Priority.TICK, wanted=wanted)
@@ -48,12 +48,12 @@ class ScheduledRuns:
             unseen.pop(name, None)
             if not (isinstance(error, ApiError) and error.is_already_exists):
                 raise
-            return await self._look(dag, dag_uid, name, tick)
+            return await self._read_existing(dag, dag_uid, name, tick)
         self._observe_delay(dag, (self._clock.now() - tick.logical_date).total_seconds())
         return None
 
     async def is_active(self, namespace: str, name: str) -> bool:
-        """Whether there is such a run, and it has not finished. Raises KubeError."""
+        """True if the run exists and is not finished. Raises KubeError."""
         try:
             found = await self._client.get(DAGRUNS, namespace, name)
         except ApiError as error:
@@ -62,7 +62,7 @@ class ScheduledRuns:
             raise
         return found.get("status", {}).get("phase") not in FINISHED_PHASES
 
-    async def _look(self, dag: Key, dag_uid: str, name: str, tick: Tick) -> NameTaken | None:
+    async def _read_existing(self, dag: Key, dag_uid: str, name: str, tick: Tick) -> NameTaken | None:
         try:
             found = await self._client.get(DAGRUNS, dag[0], name)
         except ApiError as error:
@@ -70,7 +70,7 @@ class ScheduledRuns:
                 raise OldRun(f"DagRun {name!r} is gone") from error
             raise
         owners = [owner["uid"] for owner in found["metadata"].get("ownerReferences") or () if owner["kind"] == "Dag"]
-        if is_going(owners, dag_uid, deleted="deletionTimestamp" in found["metadata"]):
+        if will_be_deleted(owners, dag_uid, deleting="deletionTimestamp" in found["metadata"]):
             raise OldRun(f"DagRun {name!r}, of a Dag {found['spec'].get('dag')!r} that was deleted, is gone")
         other, run_type = found["spec"].get("dag"), found["spec"].get("type", "Manual")
         if other == dag[1] and run_type != "Manual":
@@ -82,7 +82,7 @@ class ScheduledRuns:
         return NameTaken(message)
 
 
-def is_going(owners: Sequence[str], dag_uid: str, *, deleted: bool) -> bool:
-    """Whether a run that has the name of a tick's is about to go with a Dag before this one. `owners` are the UIDs of
-    the Dags that own it. A run of this Dag is the tick's, even if somebody deletes it."""
-    return dag_uid not in owners and (bool(owners) or deleted)
+def will_be_deleted(owners: Sequence[str], dag_uid: str, *, deleting: bool) -> bool:
+    """True if a run with the name of a tick's run belongs to an earlier Dag and is deleted with it. `owners` are the
+    UIDs of the Dags that own it. A run of this Dag is the tick's run even while it is being deleted."""
+    return dag_uid not in owners and (bool(owners) or deleting)

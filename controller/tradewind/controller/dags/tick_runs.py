@@ -1,4 +1,4 @@
-"""The DagRun of a tick, whether the schedule or a Backfill makes it."""
+"""The manifest of a tick's DagRun, for schedules and Backfills."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -21,7 +21,7 @@ def manifest(
     annotations: Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The object to create. Its name is fixed by the tick: however often this is tried, there is one."""
+    """Return the object to create. The tick determines its name, so creating it is idempotent."""
     date = format_time(tick.logical_date)
     spec: dict[str, Any] = {
         "dag": dag,

@@ -1,8 +1,8 @@
-"""Prometheus metrics: the state in `status`, mirrored, and what the controller itself does.
+"""Prometheus metrics of what happens to runs and tasks, and of the controller itself; mirror.py has the current state.
 
-Labels are namespace, dag, state, pool and reason only: never a run, a task or a Pod, of which there is no end. Of a Dag
-there are only counters, and none once it is deleted; how long things take is told by namespace. All is read by the
-thread that answers Prometheus while the event loop writes it.
+Labels are namespace, dag, state, pool and reason only: never a run, a task or a Pod, whose number is unlimited. Only
+counters have the label dag, and a deleted Dag's series are removed; durations are by namespace. The thread that answers
+Prometheus reads all of it while the event loop writes it.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ _STALL_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 
 
 class Collector(Protocol):
-    """What prometheus_client asks of a collector."""
+    """The protocol of prometheus_client's collectors."""
 
     def collect(self) -> Iterator[Metric]: ...
 
@@ -40,7 +40,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         dag, state = ["namespace", "dag"], ["namespace", "state"]
         self.is_dag: Callable[[Key], bool] = lambda dag: True
-        """Whether there is such a Dag: of others nothing is counted that is told by Dag."""
+        """True if the Dag exists: others have no series."""
         self._of_dag: dict[Key, set[tuple[Counter, str]]] = {}
         self._runs_finished = Counter(
             "tradewind_dag_runs_finished", "Runs that have ended", [*dag, "state"], registry=registry
@@ -97,13 +97,13 @@ class Metrics:
         self.leader = Gauge("tradewind_leader", "1 while this replica leads", registry=registry)
 
     def show_stall(self, what: working_on | None, seconds: float) -> None:
-        """The event loop is, or was, held for so long. There is one series at most: objects come and go without end."""
+        """Show how long the event loop is, or was, held. One series at most, as the number of objects is unlimited."""
         self.stall.clear()
         namespace, name = what.key if what is not None else ("", "")
         self.stall.labels(what.kind if what is not None else "", namespace, name).set(seconds)
 
     def forget(self, dag: Key) -> None:
-        """A Dag is gone, and its series with it."""
+        """Remove the series of a deleted Dag."""
         for counter, value in self._of_dag.pop(dag, ()):
             counter.remove(*dag, value)
 
@@ -113,14 +113,14 @@ class Metrics:
             self._of_dag.setdefault(dag, set()).add((counter, value))
 
     def run_finished(self, run: RunState) -> None:
-        """A run has ended: count it, and its tasks that have ended since it last began."""
+        """Count a finished run, and its tasks that finished since it last started."""
         info = run.info
         dag = info.namespace, info.dag
         self._count(self._runs_finished, dag, run.phase.value)
         if run.started_at and run.finished_at:
             seconds = (run.finished_at - run.started_at).total_seconds()
             self._run_seconds.labels(info.namespace, run.phase.value).observe(seconds)
-        # What was not run again in a run that had ended before was counted then.
+        # Tasks that a rerun left alone were counted when the run finished before.
         again = run.started_at if run.requests else None
         for node in run.nodes:
             if again is not None and node.finished_at is not None and node.finished_at < again:
@@ -131,7 +131,7 @@ class Metrics:
                 self._task_seconds.labels(info.namespace, state.value).observe(seconds)
 
     def run_refused(self, run: EndedRun) -> None:
-        """A run has ended that could never start: it has no duration and no task instances."""
+        """Count a run that was refused before its start: it has no duration and no task instances."""
         self._count(self._runs_finished, (run.namespace, run.dag), run.phase.value)
 
     def note(self, note: Note) -> None:
@@ -140,12 +140,12 @@ class Metrics:
             self._count(self._tries_failed, (note.run.namespace, note.run.dag), note.cause)
 
     def observe_schedule_delay(self, dag: Key, seconds: float) -> None:
-        """The run of a tick was made this long after it."""
+        """Observe the seconds from a tick to the creation of its run."""
         self._schedule_delay.labels(dag[0]).observe(max(0.0, seconds))
 
 
 def _durations(node: TaskNode) -> list[tuple[TaskState, float]]:
-    """How the instances of a task ended and in how many seconds; those that ran nothing have taken no time."""
+    """Return the final states of a task's instances with their seconds; instances that ran nothing are left out."""
     whole = node.whole
     if node.task.noop:
         return []

@@ -1,6 +1,6 @@
 """HTTP endpoints: /metrics for Prometheus, /healthz and /readyz for the kubelet.
 
-They are served on another loop than the one that works, so that they answer whatever that is doing.
+They are served on the side thread's event loop, so that they answer while the controller's loop is busy.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from tradewind.controller.process.controller import Controller
 
 SNAPSHOT_WITHIN = 2.0
-"""Seconds after which metrics go out with the state that was known before: the loop is busy."""
+"""Seconds to wait for a snapshot; after that the page has the last one, since the loop is busy."""
 FRESH = 1.0
-"""Seconds for which a page of metrics is answered again, for those who ask at the same time."""
+"""Seconds for which a page of metrics is reused, for simultaneous scrapes."""
 
 
 async def serve(
@@ -28,14 +28,14 @@ async def serve(
     stack: AsyncExitStack,
     working: asyncio.AbstractEventLoop | None = None,
 ) -> None:
-    """Serve until `stack` is closed. A port of 0 leaves that endpoint out. `working` is the loop of the controller, if
-    that is another than this one."""
+    """Serve until `stack` is closed. Port 0 disables an endpoint. `working` is the controller's loop if it is not the
+    running one."""
 
     async def healthz(_: web.Request) -> web.Response:
-        return _verdict(controller.unhealthy())
+        return _probe_response(controller.unhealthy())
 
     async def readyz(_: web.Request) -> web.Response:
-        return _verdict(controller.unready(), "; ".join(filter(None, ["ok", controller.left_out()])))
+        return _probe_response(controller.unready(), "; ".join(filter(None, ["ok", controller.left_out()])))
 
     if metrics_port:
         pages = _Pages(controller, working or asyncio.get_running_loop())
@@ -45,7 +45,7 @@ async def serve(
 
 
 class _Pages:
-    """Makes the page of metrics: a snapshot on the loop that works, the text in a thread."""
+    """Renders the page of metrics: a snapshot on the controller's loop, the text in a thread."""
 
     def __init__(self, controller: Controller, working: asyncio.AbstractEventLoop) -> None:
         self._controller, self._working = controller, working
@@ -72,12 +72,13 @@ class _Pages:
             await self._controller.mirror.take()
             return
         snapshot = asyncio.run_coroutine_threadsafe(self._controller.mirror.take(), self._working)
-        # It goes on if it takes longer, for the next scrape.
+        # If it takes longer it continues, for the next scrape.
         await asyncio.wait([asyncio.wrap_future(snapshot)], timeout=SNAPSHOT_WITHIN)
 
 
 def _render(registry: CollectorRegistry) -> bytes:
-    """The page. It is made of very many objects of which none is in a cycle; to look for those would hold everybody."""
+    """Render the page, without garbage collection: it has very many objects and no cycles, and a collection would hold
+    all threads."""
     gc.disable()
     try:
         return generate_latest(registry)
@@ -94,5 +95,5 @@ async def _listen(port: int, routes: list[web.RouteDef], stack: AsyncExitStack) 
     await web.TCPSite(runner, port=port, reuse_address=True).start()
 
 
-def _verdict(trouble: str | None, well: str = "ok") -> web.Response:
-    return web.Response(text=trouble or well, status=503 if trouble else 200)
+def _probe_response(trouble: str | None, ok: str = "ok") -> web.Response:
+    return web.Response(text=trouble or ok, status=503 if trouble else 200)

@@ -1,8 +1,8 @@
-"""`tradewind release-finalizers`: let go of every Pod that holds our finalizer, as the controller is uninstalled.
+"""`tradewind release-finalizers`: removes Tradewind's finalizer from all Pods before an uninstall.
 
-Without a controller nobody would remove it, and the namespaces of those Pods could never be deleted. The chart runs
-this before helm deletes anything. It stops the controllers first, while they still have their rights: they record what
-they know and give back their Lease, and when none is left, none puts the finalizer on yet another Pod.
+Without a controller nothing would remove it, and the namespaces of those Pods could never be deleted. The chart runs
+this before helm deletes anything. It stops the controllers first, while they still have their rights: they record
+results and release their Lease, and no controller is left that creates another Pod with the finalizer.
 """
 
 import asyncio
@@ -26,28 +26,28 @@ POLL = 0.5
 
 
 class StillRunning(Exception):  # noqa: N818
-    """A controller is left that may put the finalizer on new Pods."""
+    """A controller is still running and may create Pods with the finalizer."""
 
 
 async def stop_controllers(client: KubeClient, namespace: str, deployment: str, lease: str) -> None:
-    """Scale the Deployment to nothing and wait for the end of its Pods.
+    """Scale the Deployment to zero and wait until its Pods are deleted.
 
-    A Pod that never goes, as on a node that is lost, is not waited for once nobody has renewed the Lease for as long as
-    that is valid: no leader is left then. StillRunning if there is one after `STOP_WITHIN`.
+    A Pod that stays, as on a lost node, is not waited for once the Lease has expired: then no leader is left. Raises
+    StillRunning if there is one after `STOP_WITHIN`.
     """
     selector = await _scale_down(client, namespace, deployment)
-    silence = _Silence(client, namespace, lease)
+    observed = _ObservedLease(client, namespace, lease)
     until = time.monotonic() + STOP_WITHIN
     while time.monotonic() < until:
         left = await client.list(PODS, namespace, label_selector=selector, partial=True) if selector else None
-        if left == [] or await silence.is_long():
+        if left == [] or await observed.has_expired():
             return
         await asyncio.sleep(POLL)
     raise StillRunning(f"a controller still renews the Lease {namespace}/{lease} after {STOP_WITHIN:g} s")
 
 
 async def _scale_down(client: KubeClient, namespace: str, deployment: str) -> str | None:
-    """The selector of its Pods; None if there is no such Deployment."""
+    """Scale to zero and return the selector of the Pods; None if the Deployment does not exist."""
     path = DEPLOYMENTS.path(namespace, deployment, "scale")
     try:
         scale = await client.request("PATCH", path, body={"spec": {"replicas": 0}}, content_type=MERGE_PATCH)
@@ -58,16 +58,16 @@ async def _scale_down(client: KubeClient, namespace: str, deployment: str) -> st
     return str(scale["status"]["selector"])
 
 
-class _Silence:
-    """How long a Lease has not changed, by our own clock."""
+class _ObservedLease:
+    """Measures by our own clock how long a Lease has not changed."""
 
     def __init__(self, client: KubeClient, namespace: str, name: str) -> None:
         self._client, self._namespace, self._name = client, namespace, name
         self._seen: Any = None
         self._since = time.monotonic()
 
-    async def is_long(self) -> bool:
-        """Whether whoever held it has lost it, and nobody else has taken it."""
+    async def has_expired(self) -> bool:
+        """True if the holder has not renewed the Lease in time, and no other replica has acquired it."""
         try:
             spec = (await self._client.get(LEASES, self._namespace, self._name)).get("spec", {})
         except ApiError as error:
@@ -76,13 +76,13 @@ class _Silence:
             spec = {}
         if spec != self._seen:
             self._seen, self._since = spec, time.monotonic()
-        # One that was given back is valid for a second only, which is less than a standby takes to notice.
+        # A released Lease is valid for one second only: too short for a standby to notice and acquire it.
         duration = max(LEASE_DURATION, float(spec.get("leaseDurationSeconds") or 0))
         return time.monotonic() - self._since > duration
 
 
 async def delete_leases(client: KubeClient, namespace: str, lease: str) -> None:
-    """Delete the Leases of any number of shards: the controllers made them, so the release does not know of them."""
+    """Delete the Leases of all shards: controllers created them, so they are not part of the Helm release."""
     for found in await client.list(LEASES, namespace, partial=True):
         name = found["metadata"]["name"]
         if shard_of_lease(lease, name) is None:
@@ -97,9 +97,9 @@ async def delete_leases(client: KubeClient, namespace: str, lease: str) -> None:
 async def release(
     client: KubeClient, namespaces: tuple[str, ...], *, skip_forbidden: bool = False
 ) -> tuple[int, list[str]]:
-    """Remove the finalizer from all Pods of ours, everywhere if no namespaces are given.
+    """Remove the finalizer from all our Pods, in all namespaces if none are given.
 
-    How many Pods had it, and with `skip_forbidden` the namespaces in which we may not look for them.
+    Return how many Pods had it and, with `skip_forbidden`, the namespaces whose Pods we may not list.
     """
     released, skipped = 0, []
     for namespace in namespaces or (None,):
@@ -111,11 +111,11 @@ async def release(
             skipped.append(namespace)
             continue
         held = [pod["metadata"] for pod in pods if names.FINALIZER_RESULT in pod["metadata"].get("finalizers", [])]
-        released += sum(await asyncio.gather(*(_let_go(client, metadata) for metadata in held)))
+        released += sum(await asyncio.gather(*(_remove_finalizer(client, metadata) for metadata in held)))
     return released, skipped
 
 
-async def _let_go(client: KubeClient, metadata: dict[str, Any]) -> bool:
+async def _remove_finalizer(client: KubeClient, metadata: dict[str, Any]) -> bool:
     others = [name for name in metadata["finalizers"] if name != names.FINALIZER_RESULT]
     body = {"metadata": {"uid": metadata["uid"], "finalizers": others or None}}
     path = PODS.path(metadata["namespace"], metadata["name"])

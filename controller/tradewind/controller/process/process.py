@@ -1,4 +1,4 @@
-"""`tradewind controller`: the process. kopf runs it (start, signals, clean end)."""
+"""`tradewind controller`: the process. kopf runs it (start, signals, clean shutdown)."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from tradewind.api import GROUP
 from tradewind.api.crd import KINDS, SCHEMA_REVISION, SCHEMA_REVISION_ANNOTATION
 from tradewind.controller.process import endpoints
 from tradewind.controller.process.controller import Controller
-from tradewind.controller.process.heap import spare_what_stays
+from tradewind.controller.process.heap import freeze_survivors
 from tradewind.controller.process.settings import Settings
 from tradewind.controller.process.side_thread import ElectionThread, SideThread
 from tradewind.controller.process.watchdog import Watchdog
@@ -35,16 +35,16 @@ log = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 
 SWITCH_EVERY = 0.001
-"""Seconds for which a thread keeps the interpreter to itself if another wants it, a fifth of what is usual: the event
-loop wants it again after each answer of the network, while another thread writes a page of metrics."""
+"""Seconds for which a thread may keep the interpreter while another one waits, a fifth of the default: while a thread
+renders metrics, the event loop needs the interpreter again after each network response."""
 
 
 class CannotStart(Exception):  # noqa: N818
-    """The cluster is not ready for this controller; the message says what to do."""
+    """The cluster or the machine is not ready for this controller; the message says what to do."""
 
 
 async def check_crds(client: KubeClient) -> None:
-    """Raise CannotStart unless the CRDs are there and new enough."""
+    """Raise CannotStart unless the CRDs are installed and recent enough."""
     for _, facts in KINDS:
         name = f"{facts['plural']}.{GROUP}"
         fix = "install or upgrade the CRDs (helm upgrade with crds.install=true, or kubectl apply -f crds/)"
@@ -65,7 +65,7 @@ async def check_crds(client: KubeClient) -> None:
 
 
 async def run(settings: Settings) -> None:
-    """Run the controller until a signal comes or it fails."""
+    """Run the controller until it receives a signal or fails."""
     sys.setswitchinterval(SWITCH_EVERY)
     registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
     kopf_settings.posting.enabled = False
@@ -109,10 +109,10 @@ async def _certificate(settings: Settings, client: KubeClient, stack: AsyncExitS
 
 
 class _Process:
-    """What kopf starts and ends. All is ended in its clean-up: tasks that are left then kopf takes for hung."""
+    """What kopf starts and stops. Everything is stopped in the clean-up: kopf reports tasks left after it as hung."""
 
     def __init__(self, settings: Settings, client: KubeClient, tls: ssl.SSLContext | None) -> None:
-        """`tls` is what the webhook shows; None: there is no webhook."""
+        """`tls` is the webhook's TLS context; None disables the webhook."""
         self.stop = asyncio.Event()
         self.failure: BaseException | None = None
         self._settings, self._client, self._tls = settings, client, tls
@@ -126,7 +126,7 @@ class _Process:
     def _login(self, **arguments: Any) -> kopf.ConnectionInfo | None:
         info = kopf.login_with_service_account(**arguments)
         if info is not None:
-            # kopf goes by the name of the API's Service, which takes a cluster DNS; the address needs none.
+            # kopf uses the name of the API server's Service, which needs cluster DNS; the address does not.
             return dataclasses.replace(info, server=self._client.connection.server)
         return kopf.login_with_kubeconfig(**arguments)
 
@@ -146,24 +146,24 @@ class _Process:
                 self.failure = CannotStart(f"cannot serve the webhook: {error.strerror or error}")
                 self.stop.set()
                 return
-        aside = asyncio.create_task(
-            side.call(self._beside(controller, election_client, watchdog, asyncio.get_running_loop())), name="beside"
+        side_task = asyncio.create_task(
+            side.call(self._run_side(controller, election_client, watchdog, asyncio.get_running_loop())), name="side"
         )
-        aside.add_done_callback(self._ended)
-        self._stack.push_async_callback(_end, aside)
+        side_task.add_done_callback(self._task_done)
+        self._stack.push_async_callback(_cancel, side_task)
         task = asyncio.create_task(controller.run(), name="controller")
-        self._stack.push_async_callback(_end, asyncio.create_task(spare_what_stays(), name="freeze"))
-        task.add_done_callback(self._ended)
-        self._stack.push_async_callback(_end, task)
+        self._stack.push_async_callback(_cancel, asyncio.create_task(freeze_survivors(), name="freeze"))
+        task.add_done_callback(self._task_done)
+        self._stack.push_async_callback(_cancel, task)
 
-    async def _beside(
+    async def _run_side(
         self,
         controller: Controller,
         election_client: KubeClient,
         watchdog: Watchdog,
         working: asyncio.AbstractEventLoop,
     ) -> None:
-        """What goes on beside the loop that works, on the side thread, until it is cancelled."""
+        """Run probes, metrics and the watchdog on the side thread, until cancelled."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(election_client.close)
             try:
@@ -181,19 +181,19 @@ class _Process:
     async def _clean_up(self, **_: Any) -> None:
         await self._stack.aclose()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             self.failure = self.failure or task.exception()
         self.stop.set()
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 def _option(name: str, **settings: Any) -> Callable[[F], F]:
-    """An option of the command that is also the environment variable `TRADEWIND_…`."""
+    """Return an option of the command that is also read from the environment variable `TRADEWIND_…`."""
     variable = "TRADEWIND_" + name.removeprefix("--").replace("-", "_").upper()
     return click.option(name, envvar=variable, show_envvar=True, show_default=True, **settings)
 

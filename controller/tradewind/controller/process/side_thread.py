@@ -1,6 +1,6 @@
-"""A thread with an event loop of its own, for what must go on whatever the loop that works is doing.
+"""A thread with its own event loop, for work that must continue while the controller's loop is busy.
 
-It renews the Lease, answers probes, serves metrics, and watches that other loop.
+It renews the Lease, answers probes, serves metrics, and watches the controller's loop.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ T = TypeVar("T")
 
 ARM_EVERY = 5.0
 EXIT_AFTER = 120.0
-"""Seconds without a turn of this thread after which the process prints where all threads are, and ends. Its Lease is
-over long before: what does that is code that keeps the interpreter to itself, which leaves no other way."""
+"""Seconds without a turn of this thread after which the process prints the stacks of all threads and exits. Only code
+that never releases the interpreter can cause that, and nothing else can stop it; the Lease has expired long before."""
 END_WITHIN = 4.0
-"""Seconds for whatever is ended: a Lease is given back so that nobody has to wait for its end, and no longer than that
-would take."""
+"""Seconds to wait for cancelled work. The Lease is released so that a standby need not wait until it expires; waiting
+longer here would defeat that."""
 
 
 class ThreadEnded(KubeError):  # noqa: N818 - it is an end, not an error
-    """The side thread is no more: nobody renews the Lease."""
+    """The side thread has ended: the Lease is not renewed any more."""
 
 
 class SideThread:
-    """`start()` it, `call` coroutines on it from another loop, `stop()` it."""
+    """A thread that runs coroutines for another event loop: `start()`, `call(…)`, `stop()`."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop
@@ -40,33 +40,33 @@ class SideThread:
         self._thread = threading.Thread(target=self._work, name="side", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread and wait until its loop runs."""
         self._thread.start()
         self._started.wait()
 
     async def stop(self) -> None:
-        """End it, and all that still goes on there."""
-        with contextlib.suppress(RuntimeError):  # it has ended by itself
+        """Stop the thread and all work on it."""
+        with contextlib.suppress(RuntimeError):  # the thread has ended already
             self._loop.call_soon_threadsafe(self._stop.set)
         await asyncio.to_thread(self._thread.join, END_WITHIN)
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something on the thread's loop to its end. Whoever is cancelled cancels it, and waits until it has ended,
-        for END_WITHIN at most. ThreadEnded if the thread has ended before it."""
+        """Run a coroutine on the thread's loop and return its result. Cancelling the caller cancels the coroutine and
+        waits for it, at most END_WITHIN. Raises ThreadEnded if the thread ends first."""
         here = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = here.create_future()
         tasks: list[asyncio.Task[T]] = []
 
-        def begin() -> None:
+        def start() -> None:
             tasks.append(self._loop.create_task(work))
-            tasks[0].add_done_callback(ended)
+            tasks[0].add_done_callback(done)
 
-        def ended(task: asyncio.Task[T]) -> None:
-            with contextlib.suppress(RuntimeError):  # nobody is there any more who could be told
-                here.call_soon_threadsafe(_settle, outcome, task)
+        def done(task: asyncio.Task[T]) -> None:
+            with contextlib.suppress(RuntimeError):  # the caller's loop is closed
+                here.call_soon_threadsafe(_copy_result, outcome, task)
 
         try:
-            self._loop.call_soon_threadsafe(begin)
+            self._loop.call_soon_threadsafe(start)
         except RuntimeError as error:
             work.close()
             raise ThreadEnded("the side thread has ended") from error
@@ -79,13 +79,13 @@ class SideThread:
             raise
         finally:
             if outcome.done() and not outcome.cancelled():
-                outcome.exception()  # it was cancelled before it failed: nobody asks any more
+                outcome.exception()  # mark it as retrieved: the caller was cancelled before the failure
 
     def _work(self) -> None:
         with asyncio.Runner() as runner:
-            runner.run(self._stay())
+            runner.run(self._wait_for_stop())
 
-    async def _stay(self) -> None:
+    async def _wait_for_stop(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._started.set()
         try:
@@ -98,7 +98,7 @@ class SideThread:
             faulthandler.cancel_dump_traceback_later()
 
 
-def _settle(outcome: asyncio.Future[T], task: asyncio.Task[T]) -> None:
+def _copy_result(outcome: asyncio.Future[T], task: asyncio.Task[T]) -> None:
     if outcome.done():
         return
     if task.cancelled():
@@ -110,16 +110,16 @@ def _settle(outcome: asyncio.Future[T], task: asyncio.Task[T]) -> None:
 
 
 class ElectionThread(ElectionHost):
-    """On a thread of its own, with a client of its own: the loop that works may be busy, and its requests wait for each
-    other, as long as they like. To be made on the loop that works."""
+    """Runs the election on the side thread, with its own client, independent of the controller's loop and requests.
+    Create it on the controller's loop."""
 
     def __init__(self, client: KubeClient, thread: SideThread) -> None:
         super().__init__(client)
         self._thread, self._working = thread, asyncio.get_running_loop()
 
     def tell(self, act: Callable[[], None]) -> None:
-        """Called on the side thread; the loop that works gets to it when it can."""
-        with contextlib.suppress(RuntimeError):  # it has ended, and its leadership with it: see `unfit`
+        """Called on the side thread; runs `act` on the controller's loop."""
+        with contextlib.suppress(RuntimeError):  # that loop is closed, and this process leads no more: see `unfit`
             self._working.call_soon_threadsafe(act)
 
     async def run(self, election: LeaderElection) -> None:

@@ -1,7 +1,7 @@
-"""Watches the event loop that works from another thread: how long what is ready has to wait there, and for what.
+"""Watches the controller's event loop from another thread: how long ready callbacks wait, and for which object.
 
-What holds a loop is one callback, nearly always work on one object. Which one is told by `working_on`; where nothing is
-marked, by the task's name and the place in the code.
+A loop is held by one callback, nearly always working on one object. `working_on` names the object; without that, the
+report has the name of the task and the line of code.
 """
 
 import asyncio
@@ -19,31 +19,31 @@ log = logging.getLogger(__name__)
 
 TICK = 0.1
 STALL = 0.1
-"""Seconds of delay from which on a log line says what it was for."""
+"""Delays of at least so many seconds are logged."""
 LONG_STALL = 1.0
-"""Seconds from which on that is a warning, which comes while it lasts, and a metric."""
-TELL_EVERY = 5.0
-"""Seconds between two lines about stalls that were short."""
+"""Delays of at least so many seconds are logged as a warning, while they last, and shown as a metric."""
+REPORT_EVERY = 5.0
+"""Seconds between two log lines about short stalls."""
 _PACKAGE = str(Path(__file__).parents[1])
 
 
 class Watchdog:
-    """`run()` it on another loop than the one that it is made on, which it watches."""
+    """Watches the loop on which it is created; `run()` it on another one."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._answered = 0.0
-        self._told = float("-inf")
+        self._reported_at = float("-inf")
         self._seen: tuple[working_on | None, str] = None, ""
 
     async def run(self) -> None:
-        """Ask every tick for a turn of the loop, and wait until it comes; until there is no such loop any more."""
+        """Schedule a callback on the loop every tick and measure its delay, until the loop is closed."""
         due = time.monotonic() + TICK
         while True:
             await asyncio.sleep(due - time.monotonic())
             asked = time.monotonic()
-            # Code that keeps the interpreter to itself holds this thread up as well.
+            # Code that does not release the interpreter delays this thread as well.
             late = asked - due
             self._seen = (self._look() if late >= STALL else None) or (None, "")
             try:
@@ -54,18 +54,18 @@ class Watchdog:
             self._metrics.loop_delay.observe(delay)
             slowest = take_slowest(self._thread)
             if delay >= STALL:
-                self._tell(delay, slowest)
+                self._report(delay, slowest)
             due = max(due + TICK, time.monotonic())
 
     def busy_with(self) -> str:
-        """What the loop is at, as far as that can be seen; empty if it is at nothing. From any thread."""
-        return _told(*self._look() or self._seen)
+        """Describe what the loop is working on; empty if nothing was seen. Callable from any thread."""
+        return _describe(*self._look() or self._seen)
 
     def _answer(self) -> None:
         self._answered = time.monotonic()
 
     async def _wait_for_answer(self, asked: float) -> float:
-        """Seconds until the loop had a turn."""
+        """Return the seconds until the loop ran the callback."""
         pause = TICK / 10
         while True:
             await asyncio.sleep(pause)
@@ -76,38 +76,39 @@ class Watchdog:
                 self._metrics.show_stall(self._seen[0], waited)
                 if pause < TICK:
                     pause = TICK
-                    log.warning("the event loop has been held for %.1f s, and still is: %s", waited, _told(*self._seen))
+                    held_by = _describe(*self._seen)
+                    log.warning("the event loop has been held for %.1f s, and still is: %s", waited, held_by)
 
     def _look(self) -> tuple[working_on | None, str] | None:
-        """What the loop is at; None if that is nothing of ours."""
+        """Return the loop's current object and place in the code; None if it runs no code of ours."""
         work, task = current(self._thread), asyncio.current_task(self._loop)
         place = _place(sys._current_frames().get(self._thread))
         where = ", ".join(filter(None, [task.get_name() if task is not None else "", place]))
         return (work, where) if work is not None or where else None
 
-    def _tell(self, delay: float, slowest: working_on | None) -> None:
+    def _report(self, delay: float, slowest: working_on | None) -> None:
         now, (seen, where) = time.monotonic(), self._seen
-        what = _told(slowest or seen, where)
+        what = _describe(slowest or seen, where)
         if delay >= LONG_STALL:
             self._metrics.show_stall(slowest or seen, delay)
             log.warning("the event loop was held for %.1f s: %s", delay, what)
-        elif now - self._told >= TELL_EVERY:
-            self._told = now
+        elif now - self._reported_at >= REPORT_EVERY:
+            self._reported_at = now
             log.info("the event loop was held for %.0f ms: %s", delay * 1000, what)
 
 
-def _told(what: working_on | None, where: str) -> str:
+def _describe(what: working_on | None, where: str) -> str:
     if what is None:
         return where or "not known by what"
     return f"{what} ({where})" if where else str(what)
 
 
 def _place(frame: FrameType | None) -> str:
-    """The innermost line of our own that a thread is at."""
+    """Return the innermost line of our own code that a thread executes."""
     while frame is not None:
         code = frame.f_code
         if code.co_filename.endswith("asyncio/runners.py"):
-            return ""  # beyond it there is only who runs the loop
+            return ""  # the frames outside it only run the loop
         if code.co_filename.startswith(_PACKAGE):
             return f"{code.co_filename.removeprefix(_PACKAGE).lstrip('/')}:{frame.f_lineno} {code.co_name}"
         frame = frame.f_back

@@ -1,8 +1,8 @@
 """The admission webhook.
 
-admission.py      which objects are refused
-authorization.py  whether a user may create Pods
+admission.py      reviews each kind of object
+authorization.py  checks that a user may create Pods
 reviews.py        the server
-tls.py            the certificate it shows
-certificates.py   the certificate that the controller makes itself
+tls.py            the server's certificate
+certificates.py   creates a certificate where none is provided
 """

@@ -1,7 +1,7 @@
-"""Admission: the same validation as everywhere, at `kubectl apply` already.
+"""Admission: the same validation as everywhere else, at `kubectl apply`.
 
-Nothing depends on it: with no webhook installed, the controller's conditions say the same. But for two things, which
-only the webhook can know: whether who writes a Dag may create Pods, and whether a request says truly who asks.
+The webhook is optional: without it, the controller's conditions report the same problems. Only the webhook can check
+two things: that the user who writes a Dag may create Pods, and that `requestedBy` is the user who sends the request.
 """
 
 from collections.abc import Mapping
@@ -40,18 +40,18 @@ from tradewind.kube.client import ApiClient
 class Admission:
     """Reviews objects of our kinds. `cluster` has the Dags that DagRuns and Backfills are checked against.
 
-    `authorizer` is asked whether who writes a Dag may create Pods; None lets everybody."""
+    `authorizer` checks that users who write Dags may create Pods; None skips the check."""
 
     def __init__(self, cluster: Cluster | None, authorizer: ApiClient | None = None) -> None:
         self._cluster, self._authorizer = cluster, authorizer
 
     @property
     def handlers(self) -> dict[str, Handler]:
-        """By plural."""
+        """The handlers by plural."""
         return {"dags": self.dag, "dagruns": self.dag_run, "backfills": self.backfill, "pools": self.pool}
 
     async def dag(self, review: Review) -> None:
-        """Labels of a bad Dag can still be changed, and by those who may not create Pods."""
+        """Review a Dag. Changes of metadata alone are allowed, even of an invalid Dag."""
         if not review.has_new_spec:
             return
         found = review.object
@@ -62,8 +62,8 @@ class Admission:
                 raise Refused(f"Dag {found.name!r}: {why}", 403)
 
     async def dag_run(self, review: Review) -> None:
-        """The schema sees to it that nothing but suspend and request is changed later. A run may be made before its
-        Dag; it then waits, and its params are checked when the Dag is there."""
+        """Review a DagRun. The schema ensures that only suspend and request change later. A run may be created before
+        its Dag; then it waits, and its params are checked when the Dag exists."""
         found, old, spec = review.object, review.old_object, review.object.spec
         problems: list[Problem] = []
         if old is None:
@@ -72,12 +72,12 @@ class Admission:
         problems += check_bucket(found.metadata, old.metadata if old else None)
         request = spec.get("request")
         if not problems and request and request != (old.spec.get("request") if old else None):
-            dag = await self._dag_asked_of(found, spec, request) if old else None
+            dag = await self._dag_of_request(found, spec, request) if old else None
             problems = _check_request(request, review.user_info, dag)
         _refuse(found, problems)
 
     async def backfill(self, review: Review) -> None:
-        """The schema sees to it that nothing but suspend and maxActiveRuns is changed later."""
+        """Review a Backfill. The schema ensures that only suspend and maxActiveRuns change later."""
         if review.old_object is None:
             found = review.object
             dag = await self._dag_of(found.namespace, found.spec.get("dag"))
@@ -87,19 +87,21 @@ class Admission:
             )
 
     async def pool(self, review: Review) -> None:
-        """A bad Pool's labels can be changed."""
+        """Review a Pool. Changes of metadata alone are allowed, even of an invalid Pool."""
         if review.has_new_spec:
             _refuse(review.object, validate_pool(review.object.manifest())[1])
 
     async def _dag_of(self, namespace: str, name: Any) -> DagSpec | None:
-        """The Dag that a DagRun or Backfill names, as far as it is known and can be read."""
+        """Return the Dag that a DagRun or Backfill names; None if it is not cached or not valid."""
         known = self._cluster if isinstance(name, str) else None
         found = await known.find_dag((namespace, name)) if known else None
         return await off_loop(namespace, partial(_spec_of, found)) if found else None
 
-    async def _dag_asked_of(self, run: Reviewed, spec: Mapping[str, Any], request: Mapping[str, Any]) -> DagSpec | None:
-        """The Dag that the names in a request are of. None where it is another revision than that of now: only the
-        leader looks that up."""
+    async def _dag_of_request(
+        self, run: Reviewed, spec: Mapping[str, Any], request: Mapping[str, Any]
+    ) -> DagSpec | None:
+        """Return the Dag that has the tasks named in a request; None if the run uses an earlier revision, which only
+        the leader reads."""
         name = str(spec.get("dag"))
         found = await self._cluster.find_dag((run.namespace, name)) if self._cluster else None
         if found is None:
@@ -129,7 +131,7 @@ def _spec_of(dag: DagObject, work: Work | None) -> DagSpec | None:
 
 
 def _check_request(request: Mapping[str, Any], user: Mapping[str, Any], dag: DagSpec | None) -> list[Problem]:
-    """What is wrong with a request that is new."""
+    """Return the problems of a new request."""
     parsed, problems = parse(RunRequest, request)
     if parsed is None:
         return problems

@@ -1,9 +1,8 @@
-"""Whether somebody may do what a Dag will have the controller do for them: create Pods.
+"""Checks that a user who writes a Dag may create Pods, since the controller creates Pods for the Dag.
 
-The controller makes Pods with its own rights. Whoever may write a Dag but may not create Pods would otherwise get a
-right that nobody gave them, as with a Job; unlike a Job, a Dag can be refused when it is written. Which Secrets,
-volumes and service account of its namespace a Pod may use, Kubernetes leaves to whoever may create Pods there, and so
-does this.
+The controller creates Pods with its own rights. Without this check, a user who may write Dags but may not create Pods
+would gain that right, as with a Job; unlike a Job, a Dag can be refused when it is written. A user who may create Pods
+in a namespace may use all its Secrets, volumes and service accounts; that is so in Kubernetes, and not limited here.
 """
 
 from collections.abc import Mapping
@@ -18,9 +17,9 @@ UserInfo = Mapping[str, Any]
 
 
 async def why_no_pods(client: ApiClient, namespace: str, user: UserInfo) -> str | None:
-    """Why a user may not have Pods made in a namespace; None if they may create some themselves.
+    """Return why a user may not create Pods in a namespace; None if they may.
 
-    That nobody can be asked is a reason, too."""
+    A failed request to the API server is a reason, too."""
     resource = {"namespace": namespace, "verb": "create", "resource": "pods"}
     who: dict[str, Any] = {"uid": user.get("uid") or "", "groups": list(user.get("groups") or ())}
     if user.get("extra"):

@@ -1,7 +1,8 @@
-"""The webhook's certificate, when the controller makes it itself: a CA and a server certificate in one Secret.
+"""Creates the webhook's certificate where none is provided: a CA and a server certificate in one Secret.
 
-All replicas serve the same certificate. Whoever finds it missing or about to expire makes a new one; the optimistic
-lock of the Secret decides who was first. The CA outlives its certificates, so a renewal does not interrupt anything.
+All replicas serve the same certificate. A replica that finds it missing or about to expire creates a new one; the
+optimistic lock of the Secret decides which replica was first. The CA outlives its certificates, so a renewal interrupts
+nothing.
 """
 
 import base64
@@ -30,7 +31,7 @@ CHECK_EVERY = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """PEM texts."""
+    """A CA and a server certificate with their keys, as PEM."""
 
     ca: bytes
     ca_key: bytes
@@ -39,7 +40,7 @@ class Bundle:
 
 
 def make_bundle(hosts: list[str], now: datetime, before: Bundle | None = None) -> Bundle:
-    """A server certificate for `hosts`, signed by the CA of `before` while that lives long enough, else a new one."""
+    """Return a server certificate for `hosts`, signed by the CA of `before` or by a new CA if that expires too soon."""
     reuse = before is not None and _expires(before.ca) > now + CERTIFICATE_LIFE
     if before is not None and reuse:
         ca_key = serialization.load_pem_private_key(before.ca_key, None)
@@ -55,14 +56,14 @@ def make_bundle(hosts: list[str], now: datetime, before: Bundle | None = None) -
 
 
 def needs_renewal(bundle: Bundle, hosts: list[str], now: datetime) -> bool:
-    """Whether the certificate is about to expire or is for other hosts."""
+    """True if the certificate expires soon or is for other hosts."""
     certificate = x509.load_pem_x509_certificate(bundle.certificate)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return _expires(bundle.certificate) < now + RENEW_BEFORE or names.get_values_for_type(x509.DNSName) != hosts
 
 
 class CertificateKeeper:
-    """Keeps the Secret, what the server shows, and the webhook configuration's CA in step."""
+    """Keeps the Secret, the server's certificate and the CA in the webhook configuration consistent."""
 
     def __init__(
         self,
@@ -74,14 +75,14 @@ class CertificateKeeper:
         configuration: str,
         show: Callable[[bytes, bytes], None],
     ) -> None:
-        """`show(certificate, key)` is called with each that is found or made."""
+        """`show(certificate, key)` is called with each certificate that is read or created."""
         self._client, self._namespace, self._secret = client, namespace, secret
         self._hosts = [f"{service}.{namespace}.svc", f"{service}.{namespace}.svc.cluster.local"]
         self._configuration = configuration
         self._show = show
 
     async def refresh(self) -> None:
-        """Read or make the certificate, show it, and put the CA where the API server looks."""
+        """Read or create the certificate, serve it, and write the CA into the webhook configuration."""
         bundle = await self._read_or_make()
         self._show(bundle.certificate, bundle.key)
         if self._configuration:
@@ -192,7 +193,7 @@ def _sign(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     )
     if issuer is None:
-        # Strict clients (Python from 3.13 on) do not take a CA that does not say what its key is for.
+        # Strict clients (Python from 3.13 on) reject a CA without key usage.
         builder = builder.add_extension(_CA_KEY_USAGE, critical=True)
     if hosts:
         names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])

@@ -1,8 +1,7 @@
-"""The admission webhook's server: AdmissionReviews in, yes or no out.
+"""The admission webhook's server: AdmissionReviews in, allowed or not out.
 
-What is decided is for the handlers (admission.py). The API server sends an object twice, as it is and as it was, so
-that a review may have many megabytes: few large ones are read at a time, and none is refused for its size that the API
-server could store.
+The handlers (admission.py) decide. The API server sends the new and the old object, so that a review may have many
+megabytes: few large reviews are read at a time, and no object that the API server could store is refused for its size.
 """
 
 import asyncio
@@ -18,14 +17,14 @@ from aiohttp import web
 log = logging.getLogger(__name__)
 
 MAX_REVIEW = 16 * 1024 * 1024
-"""etcd takes 1.5 MiB unless told otherwise, and a review has the object before and after."""
+"""etcd takes 1.5 MiB by default, and a review has the old and the new object."""
 _LARGE = 128 * 1024
 _LARGE_AT_ONCE = 4
 _READ_WITHIN = 10.0
 
 
 class Refused(Exception):  # noqa: N818
-    """The object is not let in; the message is for whoever sent it, `code` is HTTP's."""
+    """The object is refused; the message is for the user, `code` is the HTTP status."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -33,7 +32,7 @@ class Refused(Exception):  # noqa: N818
 
 
 class Reviewed(msgspec.Struct, rename="camel"):
-    """An object in a review. Its status is not read: the API server keeps it out of what is reviewed here."""
+    """An object in a review. Its status is rarely needed and stays undecoded."""
 
     api_version: str = ""
     kind: str = ""
@@ -48,21 +47,21 @@ class Reviewed(msgspec.Struct, rename="camel"):
 
     @property
     def name(self) -> str:
-        """Its name, as messages show it."""
+        """The object's name, or ? while it has none (generateName)."""
         return str(self.metadata.get("name") or "?")
 
     @property
     def namespace(self) -> str:
-        """Its namespace."""
+        """The object's namespace."""
         return str(self.metadata.get("namespace", ""))
 
     def manifest(self) -> dict[str, Any]:
-        """As a person writes it, for validation."""
+        """Return the object as a user writes it, for validation."""
         return {"apiVersion": self.api_version, "kind": self.kind, "metadata": self.metadata, "spec": self.spec}
 
 
 class Review(msgspec.Struct, rename="camel"):
-    """What is asked: whether `user_info` may write `object` in place of `old_object`."""
+    """A request to review: `user_info` writes `object` in place of `old_object`."""
 
     uid: str
     resource: dict[str, str]
@@ -73,7 +72,7 @@ class Review(msgspec.Struct, rename="camel"):
 
     @property
     def has_new_spec(self) -> bool:
-        """Whether it is not only labels and the like that are written."""
+        """True if the spec changes, not only metadata."""
         old = self.old_object
         return old is None or (old.raw_spec != self.object.raw_spec and old.spec != self.object.spec)
 
@@ -84,11 +83,11 @@ class _Envelope(msgspec.Struct, rename="camel"):
 
 
 Handler = Callable[[Review], Awaitable[None]]
-"""Returns if the object is let in, else raises Refused."""
+"""Returns if the object is allowed, else raises Refused."""
 
 
 class ReviewServer:
-    """Serves reviews of the kinds that there are handlers for, by their plural."""
+    """Serves reviews of the kinds in `handlers`, by plural."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = handlers
@@ -98,14 +97,14 @@ class ReviewServer:
         """Listen until the stack is closed. Raises OSError."""
         app = web.Application(client_max_size=MAX_REVIEW)
         app.add_routes([web.post("/validate", self.answer)])
-        # The API server waits for some seconds: what it has given up must not keep others waiting.
+        # The API server gives up after some seconds: reviews that it gave up must not delay others.
         runner = web.AppRunner(app, handle_signals=False, access_log=None, handler_cancellation=True)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "0.0.0.0", port, ssl_context=tls).start()
 
     async def answer(self, request: web.Request) -> web.Response:
-        """The answer to one review."""
+        """Answer one review."""
         size = request.content_length
         async with nullcontext() if size is not None and size <= _LARGE else self._large:
             async with asyncio.timeout(_READ_WITHIN):
@@ -131,7 +130,7 @@ async def _refusal(handler: Handler, review: Review) -> dict[str, Any] | None:
         await handler(review)
     except Refused as error:
         return {"message": str(error), "code": error.code}
-    except Exception as error:  # a fault of ours lets nothing in that nobody has looked at
+    except Exception as error:  # after a bug the object is refused, since it was not validated
         log.exception("cannot review %s %s/%s", review.object.kind, review.object.namespace, review.object.name)
         return {"message": f"the webhook of Tradewind failed: {type(error).__name__}", "code": 500}
     return None

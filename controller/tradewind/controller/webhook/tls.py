@@ -1,4 +1,4 @@
-"""The certificate that the webhook shows: made by the controller or provided, and renewed while it runs."""
+"""The webhook server's certificate: created by the controller or provided, and renewed while the server runs."""
 
 import asyncio
 import logging
@@ -15,21 +15,21 @@ from tradewind.kube.tls import load_pair
 log = logging.getLogger(__name__)
 
 PROVIDED_CERTIFICATE = Path("/etc/tradewind/webhook")
-LOOK_EVERY = 60.0
-"""Seconds after which a provided certificate is read again."""
+READ_EVERY = 60.0
+"""Seconds between reads of a provided certificate."""
 _FIRST_CHECK = 30.0
-"""Soon after the start too, in case an upgrade has replaced the configuration that has the CA."""
+"""Seconds until the first check: soon, in case an upgrade replaced the configuration that has the CA."""
 
 
-class Shown:
-    """What a server shows: `context` is used for connections from the time of each change on."""
+class ServedCertificate:
+    """A server's certificate. New connections use `context`, which `show` updates in place."""
 
     def __init__(self) -> None:
         self.context = _empty()
         self._pair: tuple[bytes, bytes] | None = None
 
     def show(self, certificate: bytes, key: bytes) -> None:
-        """PEM texts. Raises OSError where they do not belong together, and goes on with those before."""
+        """Serve a certificate, given as PEM. Raises OSError if they do not match, and keeps the old pair."""
         if (certificate, key) != self._pair:
             load_pair(_empty(), certificate, key)
             load_pair(self.context, certificate, key)
@@ -39,34 +39,34 @@ class Shown:
 async def own_certificate(
     client: KubeClient, stack: AsyncExitStack, *, namespace: str, secret: str, service: str, configuration: str
 ) -> ssl.SSLContext:
-    """The context of a server with a certificate that the controller makes, renewed until the stack is closed. Raises
-    KubeError and OSError."""
-    shown = Shown()
+    """Return the TLS context of a server whose certificate the controller creates, renewed until the stack is closed.
+    Raises KubeError and OSError."""
+    served = ServedCertificate()
     keeper = CertificateKeeper(
-        client, namespace=namespace, secret=secret, service=service, configuration=configuration, show=shown.show
+        client, namespace=namespace, secret=secret, service=service, configuration=configuration, show=served.show
     )
-    await _keep_shown(keeper.refresh, _FIRST_CHECK, CHECK_EVERY, stack)
-    return shown.context
+    await _serve_fresh(keeper.refresh, _FIRST_CHECK, CHECK_EVERY, stack)
+    return served.context
 
 
 async def provided_certificate(stack: AsyncExitStack) -> ssl.SSLContext:
-    """The context of a server with the certificate in a mounted Secret, read again until the stack is closed. Raises
-    OSError."""
-    shown = Shown()
+    """Return the TLS context of a server with the certificate of a mounted Secret, which is read again until the stack
+    is closed. Raises OSError."""
+    served = ServedCertificate()
 
     async def refresh() -> None:
-        shown.show(*((PROVIDED_CERTIFICATE / name).read_bytes() for name in ("tls.crt", "tls.key")))
+        served.show(*((PROVIDED_CERTIFICATE / name).read_bytes() for name in ("tls.crt", "tls.key")))
 
-    await _keep_shown(refresh, LOOK_EVERY, LOOK_EVERY, stack)
-    return shown.context
+    await _serve_fresh(refresh, READ_EVERY, READ_EVERY, stack)
+    return served.context
 
 
-async def _keep_shown(
+async def _serve_fresh(
     refresh: Callable[[], Awaitable[None]], first: float, pause: float, stack: AsyncExitStack
 ) -> None:
     await refresh()
     task = asyncio.create_task(_keep_fresh(refresh, first, pause), name="certificates")
-    stack.push_async_callback(_end, task)
+    stack.push_async_callback(_cancel, task)
 
 
 async def _keep_fresh(refresh: Callable[[], Awaitable[None]], first: float, pause: float) -> None:
@@ -81,7 +81,7 @@ async def _keep_fresh(refresh: Callable[[], Awaitable[None]], first: float, paus
             wait = 60.0
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
