@@ -11,7 +11,7 @@ deletion.py    grace periods, finalizers, preconditions
 admission.py   namespaces that end, quotas, webhooks
 garbage.py     what the controller manager does: owners, namespaces
 kinds.py       the kinds; behaviours.py, pods.py, schema.py, metadata.py: their rules
-client.py      a KubeClient that talks to it
+client.py      a KubeClient that talks to it; http.py: for another process
 """
 
 from tests.apiserver.admission import Attributes

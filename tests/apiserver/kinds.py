@@ -123,6 +123,7 @@ ALL = {
         *_custom(),
     )
 }
+BY_PLURAL = {kind.plural: kind for kind in ALL.values()}
 BACKFILLS, DAGS, DAGRUNS, POOLS = (ALL[GROUP, VERSION, plural] for plural in ("backfills", "dags", "dagruns", "pools"))
 
 

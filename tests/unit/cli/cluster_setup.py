@@ -1,4 +1,4 @@
-"""The real program with a kubeconfig of the fake API server."""
+"""The real program with a kubeconfig of an API server in memory."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -25,7 +25,7 @@ DagFile = Callable[..., Path]
 _forks = multiprocessing.get_context("forkserver")
 # What takes half a second to import is there already in each process.
 _forks.set_forkserver_preload(
-    ["commandline", *(place.partition(":")[0] for section in SECTIONS.values() for place, _ in section.values())]
+    [__name__, *(place.partition(":")[0] for section in SECTIONS.values() for place, _ in section.values())]
 )
 
 

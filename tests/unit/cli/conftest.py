@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.apiserver.http import served
 from tests.unit.cli.cluster_setup import Setup, kubeconfig
 from tests.unit.cli.commandline import Cli, DagFile
-from tests.unit.cli.fake_cluster import FakeCluster, served
+from tests.unit.cli.fake_cluster import FakeCluster
 
 
 @pytest.fixture
@@ -42,8 +43,8 @@ def dag_file(tmp_path: Path) -> DagFile:
 
 @pytest.fixture
 def tradewind(cli: Cli) -> Iterator[Setup]:
-    """The program on a fake cluster."""
+    """The program with a cluster in memory."""
     fake = FakeCluster()
-    with served(fake) as server:
+    with served(fake.answer) as server:
         kubeconfig(cli.folder / "kubeconfig", server)
         yield Setup(cli, fake, server)

@@ -1,18 +1,32 @@
-"""A few paths of an API server, enough for the cluster commands: our kinds, Pods, and the ways to say no."""
+"""The API server in memory, as the cluster commands meet it: with Pods' logs, a user, and answers that get lost."""
 
-import json
-import ssl
+from __future__ import annotations
+
+import copy
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-DAG = {
-    "apiVersion": "tradewind.dev/v1alpha1",
-    "kind": "Dag",
-    "metadata": {"name": "sales", "namespace": "default", "uid": "5a1e5", "creationTimestamp": "2026-01-01T00:00:00Z"},
+import orjson
+
+from tests.apiserver import ApiServer, Attributes, Refusal, Request, Response, behaviours, refusals
+from tests.apiserver.kinds import BY_PLURAL, PODS, place_of
+from tests.apiserver.merging import merged
+
+Json = dict[str, Any]
+
+NAMESPACE = "default"
+
+
+def condition(kind: str, status: str, reason: str, message: str) -> Json:
+    """A condition as the controller writes it."""
+    made = {"type": kind, "status": status, "reason": reason, "message": message}
+    return {**made, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+
+
+DAG: Json = {
     "spec": {
         "schedule": "@daily",
         "owner": "analytics",
@@ -20,7 +34,7 @@ DAG = {
         "tasks": [{"name": "extract", "noop": True}],
     },
     "status": {
-        "conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}],
+        "conditions": [condition("Accepted", "True", "Valid", "the Dag can run")],
         "activeRuns": 1,
         "lastRunPhase": "Succeeded",
         "nextScheduleTime": "2026-02-01T00:00:00Z",
@@ -29,24 +43,20 @@ DAG = {
 
 
 class FakeCluster:
-    """What the server holds and what it was asked. `status` and `text` make every answer an error."""
+    """The namespace `default` with the Dag `sales`; `controller` may be one."""
 
     def __init__(self) -> None:
-        self.dags: dict[str, Any] = {"sales": json.loads(json.dumps(DAG))}
-        self.runs: dict[str, Any] = {}
-        self.backfills: dict[str, Any] = {}
-        self.pods: list[Any] = []
-        self.namespaces = {"default"}
-        self.requests: list[tuple[str, str, Any]] = []
+        self.server = ApiServer(now=lambda: datetime.now(UTC), new_uid=lambda: str(uuid.uuid4()))
+        self.server.admission.append(self._refuse_in_between)
+        self.requests: list[Request] = []
         self.refuse: tuple[int, str] | None = None
-        self.steps: list[dict[str, Any]] = []
-        """Statuses that a DagRun or Backfill takes, one with each GET."""
-        self.revisions: dict[str, Any] = {}
-        """Data of ControllerRevisions by name."""
+        """The code and body of every answer."""
+        self.steps: list[Json] = []
+        """Statuses that a DagRun or Backfill takes, one with each GET; the last one stays."""
         self.user: str | None = "ann"
         """Who asks; None: that cannot be asked."""
-        self.controller: Callable[[dict[str, Any]], None] = lambda run: None
-        """Called with a DagRun after each GET of it: what it does is seen by the next one."""
+        self.controller: Callable[[Json], None] = lambda run: None
+        """Called with a DagRun after each GET of it: what it changes is seen by the next one."""
         self.logs: dict[tuple[str, str], str | None] = {}
         """Logs by Pod and container; None: the Pod goes before it is read."""
         self.when_listed: Callable[[], None] = lambda: None
@@ -55,129 +65,105 @@ class FakeCluster:
         """So many PATCHes come to the wrong time."""
         self.lost_answers = 0
         """So many PATCHes take effect, and the answer is an error."""
+        self._lock = threading.RLock()
+        self.put("dags", "sales", **DAG)
 
-    def answer(self, method: str, url: str, body: Any) -> tuple[int, Any]:
+    # What there is ------------------------------------------------------------------------------------------------
+
+    def put(self, plural: str, name: str, *, metadata: Mapping[str, Any] | None = None, **fields: Any) -> None:
+        """Store an object, with a status and metadata that only others write. Its schema must allow it."""
+        kind = BY_PLURAL[plural]
+        always = {"name": name, "namespace": NAMESPACE, "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"}
+        document = {"metadata": {**always, **(metadata or {})}, **copy.deepcopy(fields)}
+        document, problems = behaviours.checked(kind, document, None)
+        assert not problems, problems
+        with self._lock:
+            self.server.store.put(kind, f"{NAMESPACE}/{name}", document)
+
+    def change(self, plural: str, name: str, **fields: Any) -> None:
+        """Merge something into an object."""
+        with self._lock:
+            self._store(plural, merged(self.get(plural, name), fields))
+
+    def remove(self, plural: str, name: str) -> None:
+        """An object is no more."""
+        with self._lock:
+            self.server.store.remove(BY_PLURAL[plural], f"{NAMESPACE}/{name}")
+
+    def get(self, plural: str, name: str) -> Json:
+        """A copy of an object."""
+        found = self.server.find(BY_PLURAL[plural], NAMESPACE, name)
+        assert found is not None, f"there is no {name} among the {plural}"
+        return copy.deepcopy(found)
+
+    def names(self, plural: str) -> list[str]:
+        """The names of all of a kind."""
+        return [found["metadata"]["name"] for found in self.server.all(BY_PLURAL[plural], NAMESPACE)]
+
+    def _store(self, plural: str, document: Json) -> None:
+        fields = {name: document[name] for name in document if name not in ("apiVersion", "kind", "metadata")}
+        self.put(plural, document["metadata"]["name"], metadata=document["metadata"], **fields)
+
+    # What it answers ----------------------------------------------------------------------------------------------
+
+    def answer(self, request: Request) -> Response:
         """The answer to one request."""
-        split = urlsplit(url)
-        self.requests.append((method, url, body))
+        self.requests.append(request)
         if self.refuse:
-            return self.refuse
-        parts = split.path.strip("/").split("/")
-        if parts[:2] == ["api", "v1"]:
-            return self._core(parts[2:], parse_qs(split.query))
-        if parts[-1] == "selfsubjectreviews":
-            who = {"status": {"userInfo": {"username": self.user}}}
-            return (201, who) if self.user else _status(403, "selfsubjectreviews is forbidden: User may not")
-        if parts[-2] == "controllerrevisions":
-            kept = self.revisions.get(parts[-1])
-            return (200, {"data": kept}) if kept else _status(404, f'controllerrevisions "{parts[-1]}" not found')
-        if "namespaces" not in parts:
-            return 200, {"items": list(self._objects(parts[-1]).values())}
-        namespace, plural, *rest = parts[4:]
-        return self._own(method, namespace, plural, rest, body, parse_qs(split.query))
+            return Response(self.refuse[0], self.refuse[1].encode())
+        if request.path.endswith("/selfsubjectreviews"):
+            return self._who_asks()
+        place = place_of(request.path)
+        if place is None or request.method != "GET":
+            return self._handled(request)
+        if place.subresource == "log":
+            return self._log(str(place.name), request.params)
+        if place.kind is PODS:
+            self.when_listed()
+        plural, name = place.kind.plural, place.name
+        if name is None or plural not in ("dagruns", "backfills"):
+            return self._handled(request)
+        if self.steps and name in self.names(plural):
+            status = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+            self._store(plural, {**self.get(plural, name), "status": status})
+        response = self._handled(request)
+        if plural == "dagruns" and response.status == 200:
+            self._reconcile(name)
+        return response
 
-    def _own(
-        self, method: str, namespace: str, plural: str, rest: list[str], body: Any, query: dict[str, list[str]]
-    ) -> tuple[int, Any]:
-        objects = self._objects(plural)
-        if namespace not in self.namespaces:
-            objects = {}
-        if method == "POST":
-            if namespace not in self.namespaces:
-                return _status(404, f'namespaces "{namespace}" not found')
-            if "generateName" in body["metadata"]:
-                body["metadata"]["name"] = body["metadata"].pop("generateName") + "x7k2p"
-            body["metadata"]["namespace"] = namespace
-            objects[body["metadata"]["name"]] = body
-            return 201, body
-        if not rest:
-            selector = query.get("fieldSelector", [""])[0].removeprefix("spec.dag=")
-            return 200, {
-                "items": [each for each in objects.values() if not selector or each["spec"]["dag"] == selector]
-            }
-        if rest[0] not in objects:
-            return _status(404, f'{plural}.tradewind.dev "{rest[0]}" not found')
-        if method == "PATCH":
-            return self._patch(objects[rest[0]], body)
-        if method == "DELETE":
-            return 200, objects.pop(rest[0])
-        if plural != "dags" and self.steps:
-            objects[rest[0]]["status"] = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
-        answer = json.loads(json.dumps(objects[rest[0]]))
-        if plural == "dagruns":
-            self.controller(objects[rest[0]])
-        return 200, answer
-
-    def _patch(self, found: dict[str, Any], body: dict[str, Any]) -> tuple[int, Any]:
-        uid = body.get("metadata", {}).get("uid")
-        if self.conflicts or uid not in (None, found["metadata"].get("uid")):
-            self.conflicts -= 1
-            return _status(409, "the object has been modified", "Conflict")
-        if "request" in body["spec"] and found["spec"].get("request"):
-            return _status(422, "spec: Invalid value: another request is pending: wait until it is applied")
-        found["spec"] = {name: value for name, value in {**found["spec"], **body["spec"]}.items() if value is not None}
-        if self.lost_answers:
+    def _handled(self, request: Request) -> Response:
+        with self._lock:
+            response = self.server.handle(request)
+        if request.method == "PATCH" and response.status < 400 and self.lost_answers:
             self.lost_answers -= 1
-            return _status(504, "the server did not answer in time")
-        return 200, found
+            return _refused(Refusal(504, "Timeout", "the server did not answer in time"))
+        return response
 
-    def _objects(self, plural: str) -> dict[str, Any]:
-        return {"dags": self.dags, "dagruns": self.runs, "backfills": self.backfills}[plural]
+    def _reconcile(self, name: str) -> None:
+        before = self.get("dagruns", name)
+        run = copy.deepcopy(before)
+        self.controller(run)
+        if run != before:
+            self._store("dagruns", run)
 
-    def _core(self, parts: list[str], query: dict[str, list[str]]) -> tuple[int, Any]:
-        if len(parts) == 2:
-            found = parts[1] in self.namespaces
-            return (200, {}) if found else _status(404, f'namespaces "{parts[1]}" not found')
-        if parts[-1] == "log":
-            return self._log(parts[3], query)
-        self.when_listed()
-        wanted = dict(pair.split("=") for pair in query["labelSelector"][0].split(","))
-        return 200, {"items": [pod for pod in self.pods if wanted.items() <= pod["metadata"]["labels"].items()]}
+    def _refuse_in_between(self, attributes: Attributes) -> None:
+        if attributes.operation == "UPDATE" and self.conflicts:
+            self.conflicts -= 1
+            raise refusals.modified(attributes.kind, attributes.name)
 
-    def _log(self, pod: str, query: dict[str, list[str]]) -> tuple[int, Any]:
-        container = query["container"][0]
-        text = self.logs.get((pod, container), f"the log of {pod}\n")
+    def _who_asks(self) -> Response:
+        if self.user is None:
+            return _refused(Refusal(403, "Forbidden", "selfsubjectreviews is forbidden: User may not"))
+        return Response(201, orjson.dumps({"status": {"userInfo": {"username": self.user}}}))
+
+    def _log(self, pod: str, params: Mapping[str, Any]) -> Response:
+        text = self.logs.get((pod, params["container"]), f"the log of {pod}\n")
         if text is None:
-            return _status(404, f'pods "{pod}" not found')
+            return _refused(refusals.not_found(PODS, pod))
         lines = text.splitlines(keepends=True)
-        tail = int(query.get("tailLines", [str(len(lines))])[0])
-        return 200, "".join(lines[len(lines) - tail :])
+        tail = int(params.get("tailLines", len(lines)))
+        return Response(200, "".join(lines[len(lines) - tail :]).encode())
 
 
-def _status(code: int, message: str, reason: str = "") -> tuple[int, Any]:
-    answer = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
-    return code, {**answer, "reason": reason}
-
-
-@contextmanager
-def served(cluster: FakeCluster, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serves the cluster on this machine; gives its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def _handle(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size)) if size else None
-            code, answer = cluster.answer(self.command, self.path, body)
-            plain = isinstance(answer, str)
-            content = (answer if plain else json.dumps(answer)).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "text/plain" if plain else "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815 - the base class's names
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing: the output is the tests'."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+def _refused(refusal: Refusal) -> Response:
+    return Response(refusal.code, orjson.dumps(refusal.document()))

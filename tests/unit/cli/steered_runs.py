@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,10 +22,9 @@ def add_run(
     fake: FakeCluster, name: str, dag: str, spec: dict[str, Any], status: dict[str, Any], *, made: datetime
 ) -> None:
     """A run of a Dag with this spec, which is kept as its revision."""
-    fake.revisions[REVISION] = {"apiVersion": "tradewind.dev/v1alpha1", "spec": spec}
-    metadata = {"name": name, "namespace": "default", "uid": "u-1", "creationTimestamp": format_time(made)}
-    status = {**json.loads(json.dumps(status)), "revision": REVISION}
-    fake.runs[name] = {"metadata": metadata, "spec": {"dag": dag}, "status": status}
+    fake.put("controllerrevisions", REVISION, data={"apiVersion": "tradewind.dev/v1alpha1", "spec": spec}, revision=1)
+    metadata = {"uid": "u-1", "creationTimestamp": format_time(made)}
+    fake.put("dagruns", name, metadata=metadata, spec={"dag": dag}, status={**status, "revision": REVISION})
 
 
 def controller_of(tasks: Sequence[dict[str, Any]], now: datetime, **spec: Any) -> Callable[[dict[str, Any]], None]:

@@ -1,4 +1,4 @@
-"""`tradewind backfill` against a fake API server, and its dry run without any."""
+"""`tradewind backfill` with a cluster in memory, and its dry run without any."""
 
 import json
 import time
@@ -11,6 +11,7 @@ import yaml
 from tests.bad_backfills import bad_backfills
 from tests.unit.cli.cluster_setup import Setup
 from tests.unit.cli.commandline import Cli, DagFile
+from tests.unit.cli.fake_cluster import condition
 
 pytestmark = pytest.mark.unit
 
@@ -18,13 +19,13 @@ JANUARY = ("--from", "2026-01-01", "--to", "2026-01-03")
 
 
 def test_create(tradewind: Setup) -> None:
-    tradewind.fake.dags["sales"]["spec"]["timeZone"] = "Europe/Berlin"
+    tradewind.fake.change("dags", "sales", spec={"timeZone": "Europe/Berlin"})
     result = tradewind(
         "backfill", "create", "sales", "--from", "2026-03-28", "--to", "2026-03-30T02:30:00+02:00", "-p", "rows=5",
         "--reprocess", "failed", "--max-active-runs", "3", "--reverse",
     )  # fmt: skip
-    assert (result.code, result.out, result.err) == (0, "sales-x7k2p\n", "")
-    assert tradewind.fake.backfills["sales-x7k2p"]["spec"] == {
+    assert (result.code, result.out, result.err) == (0, "sales-00001\n", "")
+    assert tradewind.fake.get("backfills", "sales-00001")["spec"] == {
         "dag": "sales",
         "from": "2026-03-27T23:00:00Z",  # midnight in Berlin
         "to": "2026-03-30T00:30:00Z",
@@ -32,13 +33,15 @@ def test_create(tradewind: Setup) -> None:
         "reprocess": "Failed",
         "maxActiveRuns": 3,
         "reverse": True,
+        "suspend": False,
+        "dryRun": False,
     }
 
 
 def test_create_with_a_name(tradewind: Setup) -> None:
     result = tradewind("backfill", "create", "sales", *JANUARY, "--name", "january", "-o", "json")
     assert json.loads(result.out)["metadata"]["name"] == "january"
-    assert list(tradewind.fake.backfills) == ["january"]
+    assert tradewind.fake.names("backfills") == ["january"]
     refused = tradewind("backfill", "create", "sales", *JANUARY, "--name", "January")
     assert refused.code == 2 and "'January' must be lower-case" in refused.err
 
@@ -54,7 +57,7 @@ def test_follow(tradewind: Setup, phase: str, code: int) -> None:
     ]
     result = tradewind("backfill", "create", "sales", *JANUARY, "--follow")
     assert result.code == code
-    assert result.out.splitlines() == ["sales-x7k2p", f"{phase}: that was it"]
+    assert result.out.splitlines() == ["sales-00001", f"{phase}: that was it"]
     shown = [" ".join(line.split()[1:]) for line in result.err.splitlines()]
     more = ", 1 failed" if failed else ""
     assert shown == [
@@ -69,7 +72,7 @@ def test_follow_pauses_between_two_looks(tradewind: Setup) -> None:
     fake.steps = [{"phase": "Running", "done": "1/3", "active": 2}]
 
     def looks() -> int:
-        return sum(method == "GET" and "/backfills/" in url for method, url, _ in fake.requests)
+        return sum(each.method == "GET" and "/backfills/" in each.path for each in fake.requests)
 
     with ThreadPoolExecutor(1) as pool:
         followed = pool.submit(tradewind, "backfill", "create", "sales", *JANUARY, "--follow")
@@ -87,11 +90,7 @@ def test_follow_pauses_between_two_looks(tradewind: Setup) -> None:
 def test_a_dry_run_knows_the_runs_there_are(tradewind: Setup) -> None:
     for day, phase in ((1, "Succeeded"), (2, "Failed")):
         name = f"sales-2026010{day}t000000"
-        tradewind.fake.runs[name] = {
-            "metadata": {"name": name},
-            "spec": {"dag": "sales"},
-            "status": {"phase": phase},
-        }
+        tradewind.fake.put("dagruns", name, spec={"dag": "sales"}, status={"phase": phase})
     create = ("backfill", "create", "sales", *JANUARY, "--reprocess", "Failed", "--dry-run")
     result = tradewind(*create)
     assert result.code == 0
@@ -106,7 +105,7 @@ def test_a_dry_run_knows_the_runs_there_are(tradewind: Setup) -> None:
     found = json.loads(tradewind(*create, "-o", "json").out)
     assert (found["total"], found["create"], found["rerun"], found["skip"]) == (3, 1, 1, 1)
     assert found["ticks"][0]["reason"] == "its run succeeded, and reprocess is Failed"
-    assert tradewind.fake.backfills == {}
+    assert tradewind.fake.names("backfills") == []
 
 
 def test_a_dry_run_without_a_cluster(cli: Cli, dag_file: DagFile) -> None:
@@ -145,18 +144,16 @@ def test_bad_input_makes_nothing(tradewind: Setup) -> None:
     ):
         result = tradewind("backfill", "create", *options)
         assert result.code == 2 and says in result.err
-    refused = {"type": "Accepted", "status": "False", "reason": "Cycle", "message": "a → b → a"}
-    tradewind.fake.dags["sales"]["status"]["conditions"] = [refused]
+    refused = condition("Accepted", "False", "Cycle", "a → b → a")
+    tradewind.fake.change("dags", "sales", status={"conditions": [refused]})
     assert "the Dag 'sales' cannot run: a → b → a" in tradewind("backfill", "create", "sales", *JANUARY).err
-    assert tradewind.fake.backfills == {}
+    assert tradewind.fake.names("backfills") == []
 
 
 def test_list_status_pause_resume_delete(tradewind: Setup) -> None:
-    tradewind.fake.backfills["january"] = {
-        "metadata": {"name": "january", "namespace": "default", "creationTimestamp": "2026-02-01T00:00:00Z"},
-        "spec": {"dag": "sales", "from": "2026-01-01T00:00:00Z", "to": "2026-01-31T00:00:00Z"},
-        "status": {"phase": "Running", "done": "3/31", "total": 31, "created": 5, "failed": 1, "message": "2 go on"},
-    }
+    spec = {"dag": "sales", "from": "2026-01-01T00:00:00Z", "to": "2026-01-31T00:00:00Z"}
+    status = {"phase": "Running", "done": "3/31", "total": 31, "created": 5, "failed": 1, "message": "2 go on"}
+    tradewind.fake.put("backfills", "january", spec=spec, status=status)
     header, row = tradewind("backfill", "list").out.splitlines()
     assert header.split() == ["BACKFILL", "DAG", "FROM", "TO", "PHASE", "DONE", "FAILED", "AGE", "MESSAGE"]
     assert row.split()[:2] == ["january", "sales"]
@@ -167,11 +164,11 @@ def test_list_status_pause_resume_delete(tradewind: Setup) -> None:
     assert shown[0] == "january (Dag sales): Running: 2 go on"
     assert "  runs      5 created, 1 failed" in shown
     assert tradewind("backfill", "pause", "january").out == "january is paused\n"
-    assert tradewind.fake.backfills["january"]["spec"]["suspend"] is True
+    assert tradewind.fake.get("backfills", "january")["spec"]["suspend"] is True
     assert tradewind("backfill", "resume", "january").code == 0
-    assert tradewind.fake.backfills["january"]["spec"]["suspend"] is False
+    assert tradewind.fake.get("backfills", "january")["spec"]["suspend"] is False
     assert "go on" in tradewind("backfill", "delete", "january").out
-    assert tradewind.fake.backfills == {}
+    assert tradewind.fake.names("backfills") == []
     gone = tradewind("backfill", "delete", "january")
     assert (gone.code, gone.err) == (2, "error: there is no Backfill 'january' in the namespace 'default'\n")
 

@@ -1,4 +1,4 @@
-"""The cluster commands against a fake API server: what they ask, what they show, and how they fail."""
+"""The cluster commands with a cluster in memory: what they ask, what they show, and how they fail."""
 
 import json
 from typing import Any
@@ -8,6 +8,7 @@ import yaml
 
 from tests.unit.cli.cluster_setup import Setup, kubeconfig
 from tests.unit.cli.commandline import Cli
+from tests.unit.cli.fake_cluster import DAG, condition
 
 pytestmark = pytest.mark.unit
 
@@ -30,30 +31,31 @@ def test_list(tradewind: Setup) -> None:
 
 def test_pause_and_resume(tradewind: Setup) -> None:
     assert tradewind("pause", "sales").out == "sales is paused\n"
-    assert tradewind.fake.dags["sales"]["spec"]["suspend"] is True
+    assert tradewind.fake.get("dags", "sales")["spec"]["suspend"] is True
     assert "paused" in tradewind("list").out
-    too_many = {"type": "Scheduled", "status": "False", "reason": "TooManyFailedRuns"}
-    tradewind.fake.dags["sales"]["status"]["conditions"].append(too_many)
+    too_many = condition("Scheduled", "False", "TooManyFailedRuns", "3 runs failed")
+    tradewind.fake.change("dags", "sales", status={"conditions": [*DAG["status"]["conditions"], too_many]})
     assert "paused (TooManyFailedRuns)" in tradewind("list").out
     assert tradewind("resume", "sales").out == "sales runs by its schedule again\n"
-    assert "suspend" not in tradewind.fake.dags["sales"]["spec"], "as before it was paused"
-    del tradewind.fake.dags["sales"]["spec"]["schedule"]
+    assert "suspend" not in tradewind.fake.get("dags", "sales")["spec"], "as before it was paused"
+    tradewind.fake.change("dags", "sales", spec={"schedule": None})
     assert "it has no schedule, so it runs when it is triggered" in tradewind("resume", "sales").out
 
 
 def test_what_a_command_writes_is_its_own(tradewind: Setup) -> None:
     tradewind("pause", "sales")
     tradewind("trigger", "sales")
-    writes = [url for method, url, _ in tradewind.fake.requests if method in ("PATCH", "POST")]
+    writes = [request for request in tradewind.fake.requests if request.method in ("PATCH", "POST")]
     assert len(writes) == 2
-    assert all(url.endswith("?fieldManager=tradewind") for url in writes)
+    assert all(request.params == {"fieldManager": "tradewind"} for request in writes)
 
 
 def test_trigger(tradewind: Setup) -> None:
     result = tradewind("trigger", "sales", "-p", "rows=5", "--logical-date", "2026-01-31T07:00:00+01:00")
-    assert (result.code, result.out) == (0, "sales-x7k2p\n")
-    run = tradewind.fake.runs["sales-x7k2p"]
-    assert run["spec"] == {"dag": "sales", "logicalDate": "2026-01-31T06:00:00Z", "params": {"rows": 5}}
+    assert (result.code, result.out) == (0, "sales-00001\n")
+    run = tradewind.fake.get("dagruns", "sales-00001")
+    spec = {"dag": "sales", "type": "Manual", "logicalDate": "2026-01-31T06:00:00Z", "params": {"rows": 5}}
+    assert run["spec"] == spec
     # So that it is watched only by the controller whose share its namespace is in.
     assert run["metadata"]["labels"]["tradewind.dev/bucket"] == "34"
 
@@ -92,12 +94,12 @@ def test_trigger_and_follow(tradewind: Setup, phase: str, code: int) -> None:
 def test_trigger_with_bad_input_makes_nothing(tradewind: Setup, options: list[str], says: str) -> None:
     result = tradewind("trigger", "sales", *options)
     assert result.code == 2 and says in result.err
-    assert tradewind.fake.runs == {}
+    assert tradewind.fake.names("dagruns") == []
 
 
 def test_trigger_of_a_refused_dag(tradewind: Setup) -> None:
-    refused = {"type": "Accepted", "status": "False", "reason": "Cycle", "message": "spec.tasks: a → b → a"}
-    tradewind.fake.dags["sales"]["status"]["conditions"] = [refused]
+    refused = condition("Accepted", "False", "Cycle", "spec.tasks: a → b → a")
+    tradewind.fake.change("dags", "sales", status={"conditions": [refused]})
     result = tradewind("trigger", "sales")
     assert (result.code, result.err) == (2, "error: the Dag 'sales' cannot run: spec.tasks: a → b → a\n")
     assert "refused (Cycle)" in tradewind("list").out
@@ -105,18 +107,16 @@ def test_trigger_of_a_refused_dag(tradewind: Setup) -> None:
 
 def test_runs_and_status(tradewind: Setup) -> None:
     for number, made in ((1, "2026-01-30"), (2, "2026-01-31")):
-        tradewind.fake.runs[f"sales-{number}"] = {
-            "metadata": {"name": f"sales-{number}", "namespace": "default", "creationTimestamp": f"{made}T00:00:00Z"},
-            "spec": {"dag": "sales"},
-            "status": run_status(
-                "Failed",
-                EXTRACT | {"state": "Failed", "finishedAt": "2026-01-31T06:00:02Z", "message": "first\nlast line"},
-                message="failed: extract",
-                done="1/1",
-                duration="2s",
-                params={"rows": 5},
-            ),
-        }
+        status = run_status(
+            "Failed",
+            EXTRACT | {"state": "Failed", "finishedAt": "2026-01-31T06:00:02Z", "message": "first\nlast line"},
+            message="failed: extract",
+            done="1/1",
+            duration="2s",
+            params={"rows": 5},
+        )
+        metadata = {"creationTimestamp": f"{made}T00:00:00Z"}
+        tradewind.fake.put("dagruns", f"sales-{number}", metadata=metadata, spec={"dag": "sales"}, status=status)
     lines = tradewind("runs", "sales").out.splitlines()
     assert [line.split()[0] for line in lines] == ["RUN", "sales-2", "sales-1"]
     assert lines[1].split()[1:4] == ["sales", "Failed", "1/1"]
@@ -124,7 +124,10 @@ def test_runs_and_status(tradewind: Setup) -> None:
     assert shown.code == 0
     assert shown.out.splitlines()[0] == "sales-1 (Dag sales): Failed in 2s, 1/1 tasks done: failed: extract"
     assert shown.out.splitlines()[-1].split() == ["extract", "Failed", "1", "2s", "last", "line"]
-    assert yaml.safe_load(tradewind("status", "sales-1", "-o", "yaml").out)["spec"] == {"dag": "sales"}
+    assert yaml.safe_load(tradewind("status", "sales-1", "-o", "yaml").out)["spec"] == {
+        "dag": "sales",
+        "type": "Manual",
+    }
 
 
 MAPPED = {
@@ -142,8 +145,7 @@ MAPPED = {
 
 
 def test_status_has_one_row_for_a_mapped_task_and_one_for_each_that_failed(tradewind: Setup) -> None:
-    run = {"metadata": {"name": "r"}, "spec": {"dag": "sales"}, "status": run_status("Running", EXTRACT, MAPPED)}
-    tradewind.fake.runs["r"] = run
+    tradewind.fake.put("dagruns", "r", spec={"dag": "sales"}, status=run_status("Running", EXTRACT, MAPPED))
     lines = tradewind("status", "r").out.splitlines()[-4:]
     assert lines[0].split("  ")[-1].strip() == (
         "20 instances: 2 Failed, 2 Running, 10 Succeeded, 1 UpForRetry, 5 not begun"
@@ -161,14 +163,14 @@ FORBIDDEN = 'dags.tradewind.dev is forbidden: User "jo" cannot list resource "da
 @pytest.mark.parametrize(
     ("refusal", "says"),
     [
-        ((401, {"kind": "Status", "message": "Unauthorized"}), "does not accept the credentials of the context 'test'"),
-        ((403, {"kind": "Status", "message": FORBIDDEN}), f"you may not do that: {FORBIDDEN}"),
+        ((401, json.dumps({"message": "Unauthorized"})), "does not accept the credentials of the context 'test'"),
+        ((403, json.dumps({"message": FORBIDDEN})), f"you may not do that: {FORBIDDEN}"),
         ((404, "404 page not found"), "does not know Dags: is Tradewind installed?"),
-        ((503, {"kind": "Status", "message": "the server is starting"}), "the server is starting"),
+        ((503, json.dumps({"message": "the server is starting"})), "the server is starting"),
         ((500, ""), "the cluster answered 500"),
     ],
 )
-def test_a_cluster_that_says_no(tradewind: Setup, refusal: tuple[int, Any], says: str) -> None:
+def test_a_cluster_that_says_no(tradewind: Setup, refusal: tuple[int, str], says: str) -> None:
     tradewind.fake.refuse = refusal
     for command in (["list"], ["pause", "sales"], ["trigger", "sales"]):
         result = tradewind(*command)

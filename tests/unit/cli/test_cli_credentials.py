@@ -18,9 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from tests.apiserver.http import served
 from tests.unit.cli.cluster_setup import Setup
 from tests.unit.cli.commandline import PROGRAM, Cli
-from tests.unit.cli.fake_cluster import FakeCluster, served
+from tests.unit.cli.fake_cluster import FakeCluster
 from tradewind.controller.webhook import certificates
 from tradewind.controller.webhook.certificates import Bundle, make_bundle
 from tradewind.kube import tls
@@ -83,7 +84,7 @@ def temp(tmp_path: Path) -> Path:
 def secured(cli: Cli, temp: Path) -> Iterator[Setup]:
     fake = FakeCluster()
     cli.env["TMPDIR"] = str(temp)
-    with served(fake, server_side()) as server:
+    with served(fake.answer, server_side()) as server:
         configure(cli.folder, server, EMBEDDED)
         yield Setup(cli, fake, server)
 
@@ -116,7 +117,7 @@ def test_nothing_is_left_by_a_command_that_is_killed(secured: Setup, temp: Path)
         ends.wait(30)
 
     secured("trigger", "sales")
-    [run] = secured.fake.runs
+    [run] = secured.fake.names("dagruns")
     secured.fake.controller = hang
     env = {**secured.cli.env, "KUBECONFIG": str(secured.cli.folder / "kubeconfig")}
     process = subprocess.Popen([PROGRAM, "status", run], env=env)

@@ -114,10 +114,10 @@ def test_backfill(cli: Cli, dag_file: DagFile) -> None:
 
 
 def test_trigger(tradewind: Setup) -> None:
-    tradewind.fake.dags["sales"]["spec"]["timeZone"] = "America/New_York"
+    tradewind.fake.change("dags", "sales", spec={"timeZone": "America/New_York"})
     options = ("--logical-date", "2026-03-08", "--data-interval", "2026-03-07/2026-03-08")
     assert tradewind("trigger", "sales", "-p", "rows=5", *options).code == 0
-    spec = tradewind.fake.runs["sales-x7k2p"]["spec"]
+    spec = tradewind.fake.get("dagruns", "sales-00001")["spec"]
     assert spec["logicalDate"] == MARCH_8
     assert spec["dataInterval"] == {"start": "2026-03-07T05:00:00Z", "end": MARCH_8}
 

@@ -70,8 +70,7 @@ def test_a_run_that_failed_is_explained_by_the_tasks_that_did(tradewind: Setup) 
 def test_a_run_without_a_dag_says_what_it_waits_for(tradewind: Setup) -> None:
     message = "waits: there is no Dag 'nosuch' in namespace 'default'"
     run(tradewind, "Queued", message=message)
-    tradewind.fake.runs["r"]["spec"]["dag"] = "nosuch"
-    del tradewind.fake.runs["r"]["status"]["revision"]
+    tradewind.fake.change("dagruns", "r", spec={"dag": "nosuch"}, status={"revision": None})
     assert tradewind("explain", "r").out == f"r: Queued: {message}\n"
 
 
@@ -100,10 +99,10 @@ def test_a_run_that_nobody_takes_up_is_said_to_be_so(tradewind: Setup) -> None:
 def test_a_dag_of_which_no_run_was_made_in_time(
     tradewind: Setup, changes: dict[str, Any], late: bool, state: str
 ) -> None:
-    dag = tradewind.fake.dags["sales"]
-    dag["spec"]["suspend"] = changes.pop("suspend", False)
+    suspend = changes.pop("suspend", False)
     due = datetime.now(UTC) + timedelta(seconds=-90 if late else -30)
-    dag["status"] |= {**changes, "nextScheduleTime": format_time(due.replace(microsecond=0))}
+    status = {**changes, "nextScheduleTime": format_time(due.replace(microsecond=0))}
+    tradewind.fake.change("dags", "sales", spec={"suspend": suspend}, status=status)
     result = tradewind("list")
     assert result.out.splitlines()[1].split()[2] == state
     said = "the time in NEXT of sales has passed without a run: does the controller run?\n"

@@ -38,19 +38,24 @@ def pod(
     labels |= {"poke": str(poke)} if poke else {}
     name = "-".join(["r", task, *(str(part) for part in (index, number, poke or None) if part is not None)])
     containers = {"task": state, **({"proxy": sidecar} if sidecar else {})}
-    spec = {"containers": [{"name": each} for each in containers]}
+    spec = {"containers": [{"name": each, "image": "busybox"} for each in containers]}
     told = [{"name": each, "state": state} for each, state in containers.items() if state]
     status = {"phase": phase, "containerStatuses": told, **status}
     if init:
         spec["initContainers"] = [{"name": "fetch"}]
         status["initContainerStatuses"] = [{"name": "fetch", "state": init}]
-    metadata = {"name": name, "uid": name, "labels": {f"tradewind.dev/{key}": value for key, value in labels.items()}}
+    metadata = {"name": name, "labels": {f"tradewind.dev/{key}": value for key, value in labels.items()}}
     return {"metadata": metadata, "spec": spec, "status": status}
+
+
+def put(tradewind: Setup, *pods: Json) -> None:
+    for each in pods:
+        tradewind.fake.put("pods", each["metadata"]["name"], **each)
 
 
 def run(tradewind: Setup, phase: str, *tasks: Json) -> None:
     status = {"phase": phase, "tasks": list(tasks)}
-    tradewind.fake.runs["r"] = {"metadata": {"name": "r", "uid": "1"}, "spec": {"dag": "sales"}, "status": status}
+    tradewind.fake.put("dagruns", "r", spec={"dag": "sales"}, status=status)
 
 
 def entry(state: str, **more: Any) -> Json:
@@ -65,24 +70,24 @@ def refused(tradewind: Setup, *words: str) -> str:
 
 
 def test_the_last_try_or_the_one_that_is_named(tradewind: Setup) -> None:
-    tradewind.fake.pods = [pod(number=2), pod(number=10), pod(number=1)]
+    put(tradewind, pod(number=2), pod(number=10), pod(number=1))
     assert tradewind("logs", "r", "extract").out == "the log of r-extract-10\n"
     assert tradewind("logs", "r", "extract", "--try", "2", "-f").out == "the log of r-extract-2\n"
 
 
 @pytest.mark.parametrize("state", [RUNNING, ENDED])
 def test_a_container_has_a_log_before_the_phase_of_its_pod_says_so(tradewind: Setup, state: Json) -> None:
-    tradewind.fake.pods = [pod(state=state, phase="Pending")]
+    put(tradewind, pod(state=state, phase="Pending"))
     assert tradewind("logs", "r", "extract").out == "the log of r-extract-1\n"
 
 
 def test_how_much_of_it(tradewind: Setup) -> None:
-    tradewind.fake.pods = [pod()]
+    put(tradewind, pod())
     tradewind.fake.logs["r-extract-1", "task"] = "1\n2\n3\n"
     assert tradewind("logs", "r", "extract", "--tail", "2").out == "2\n3\n"
     assert tradewind("logs", "r", "--tail", "1").out == "[extract] 3\n"
     assert tradewind("logs", "r", "extract", "--since", "5m").code == 0
-    assert "sinceSeconds=300" in tradewind.fake.requests[-1][1]
+    assert tradewind.fake.requests[-1].params["sinceSeconds"] == "300"
     assert "soon" in tradewind("logs", "r", "extract", "--since", "soon").err
 
 
@@ -96,7 +101,7 @@ def test_of_an_instance(tradewind: Setup) -> None:
     }
     run(tradewind, "Failed", entry("Succeeded"), mapped)
     instances = [(3, 2, 0), (3, 1, 0), (4, 1, 2), (4, 1, 10)]
-    tradewind.fake.pods = [pod("load", number, index=index, poke=poke) for index, number, poke in instances]
+    put(tradewind, *(pod("load", number, index=index, poke=poke) for index, number, poke in instances))
     assert tradewind("logs", "r", "load[3]").out == "the log of r-load-3-2\n"
     assert tradewind("logs", "r", "load[3]", "--try", "1").out == "the log of r-load-3-1\n"
     assert tradewind("logs", "r", "load[4]").out == "the log of r-load-4-1-10\n"
@@ -110,7 +115,7 @@ def test_of_an_instance(tradewind: Setup) -> None:
 
 
 def test_of_sidecars_and_init_containers(tradewind: Setup) -> None:
-    tradewind.fake.pods = [pod(init=ENDED, sidecar=RUNNING), pod("report")]
+    put(tradewind, pod(init=ENDED, sidecar=RUNNING), pod("report"))
     tradewind.fake.logs["r-extract-1", "proxy"] = "ready\n"
     tradewind.fake.logs["r-extract-1", "fetch"] = "fetched\n"
     assert tradewind("logs", "r", "extract", "-c", "proxy").out == "ready\n"
@@ -144,7 +149,7 @@ def test_of_sidecars_and_init_containers(tradewind: Setup) -> None:
 )
 def test_why_a_pod_has_none_yet(tradewind: Setup, found: Json, says: str) -> None:
     run(tradewind, "Running", entry("Queued"))
-    tradewind.fake.pods = [found]
+    put(tradewind, found)
     assert refused(tradewind, "r", "extract") == f"the Pod r-extract-1 has {says}".replace("has has", "has")
     whole = tradewind("logs", "r")
     assert "no log of extract: has not started (" in whole.err
@@ -155,7 +160,7 @@ def test_why_a_pod_has_none_yet(tradewind: Setup, found: Json, says: str) -> Non
 def test_a_program_that_is_not_in_the_image(tradewind: Setup) -> None:
     message = 'exec: "pyton3": executable file not found in $PATH'
     said = f"failed to create containerd task: OCI runtime create failed: {message}: unknown"
-    tradewind.fake.pods = [pod(state={"terminated": {"exitCode": 128, "reason": "StartError", "message": said}})]
+    put(tradewind, pod(state={"terminated": {"exitCode": 128, "reason": "StartError", "message": said}}))
     tradewind.fake.logs["r-extract-1", "task"] = ""
     run(tradewind, "Failed", entry("Failed"))
     assert refused(tradewind, "r", "extract") == f"'extract' could not start: {message}"
@@ -189,7 +194,7 @@ def test_what_is_said_without_a_pod(tradewind: Setup, told: Json, says: str) -> 
 def test_an_earlier_try_without_a_pod(tradewind: Setup) -> None:
     earlier = [{"number": 1, "state": "Failed", "reason": "OOMKilled", "startedAt": "2026-01-31T06:00:00Z"}]
     run(tradewind, "Running", entry("Running", startedAt="2026-01-31T07:00:00Z", tries=earlier) | {"try": 2})
-    tradewind.fake.pods = [pod(number=2)]
+    put(tradewind, pod(number=2))
     says = refused(tradewind, "r", "extract", "--try", "1")
     assert says == "the Pod of 'extract' of try 1 is gone, and its log with it; its status is Failed: OOMKilled"
 
@@ -208,13 +213,14 @@ def test_of_a_whole_run_the_last_try_of_each_task_in_the_order_of_their_starts(t
         return {"terminated": {"exitCode": 0, "startedAt": f"2026-01-31T06:00:0{second}Z"}}
 
     run(tradewind, "Succeeded", entry("Succeeded"))
-    tradewind.fake.pods = [
+    put(
+        tradewind,
         pod("report", state=at(5)),
         pod("extract", 2, at(3)),
         pod("extract", 1, at(1)),
         pod("load", index=1, state=at(4)),
         pod("late", state=PULLING, phase="Pending"),
-    ]
+    )
     tradewind.fake.logs["r-extract-2", "task"] = "one\ntwo"
     tradewind.fake.logs["r-report-1", "task"] = ""
     result = tradewind("logs", "r")
@@ -226,7 +232,7 @@ def test_of_a_whole_run_the_last_try_of_each_task_in_the_order_of_their_starts(t
 
 def test_a_pod_that_goes_meanwhile_keeps_nothing_else_back(tradewind: Setup) -> None:
     run(tradewind, "Succeeded", entry("Succeeded"))
-    tradewind.fake.pods = [pod(), pod("report")]
+    put(tradewind, pod(), pod("report"))
     tradewind.fake.logs["r-extract-1", "task"] = None
     result = tradewind("logs", "r")
     assert result.out == "[report] the log of r-report-1\n"
@@ -236,10 +242,10 @@ def test_a_pod_that_goes_meanwhile_keeps_nothing_else_back(tradewind: Setup) -> 
 def test_a_run_is_followed_to_its_end_with_each_try(tradewind: Setup) -> None:
     run(tradewind, "Running", entry("Running"))
     steps = [
-        lambda: tradewind.fake.pods.append(pod("extract", 1)),
-        lambda: tradewind.fake.pods.append(pod("extract", 2)),
-        lambda: tradewind.fake.runs["r"]["status"].update(phase="Succeeded"),
-        lambda: tradewind.fake.pods.append(pod("report", 1)),
+        lambda: put(tradewind, pod("extract", 1)),
+        lambda: put(tradewind, pod("extract", 2)),
+        lambda: tradewind.fake.change("dagruns", "r", status={"phase": "Succeeded"}),
+        lambda: put(tradewind, pod("report", 1)),
     ]
     tradewind.fake.when_listed = lambda: steps.pop(0)() if steps else None
     result = tradewind("logs", "r", "-f")
@@ -254,11 +260,11 @@ def test_a_run_is_followed_to_its_end_with_each_try(tradewind: Setup) -> None:
 
 def test_waiting_says_for_what(tradewind: Setup) -> None:
     run(tradewind, "Running", entry("Queued"))
-    tradewind.fake.pods = [pod(state=PULLING, phase="Pending")]
+    put(tradewind, pod(state=PULLING, phase="Pending"))
 
     def start() -> None:
         if len(tradewind.fake.requests) > 3:
-            tradewind.fake.pods = [pod()]
+            put(tradewind, pod())
 
     tradewind.fake.when_listed = start
     result = tradewind("logs", "r", "extract", "-f")
@@ -268,7 +274,7 @@ def test_waiting_says_for_what(tradewind: Setup) -> None:
 
 def test_long_lines_are_written_as_they_come(tradewind: Setup) -> None:
     run(tradewind, "Succeeded", entry("Succeeded"))
-    tradewind.fake.pods = [pod()]
+    put(tradewind, pod())
     tradewind.fake.logs["r-extract-1", "task"] = "x" * 1_000_000
     out = tradewind("logs", "r").out
     assert out.replace("[extract] ", "").replace("\n", "") == "x" * 1_000_000
@@ -277,7 +283,7 @@ def test_long_lines_are_written_as_they_come(tradewind: Setup) -> None:
 def test_nobody_reads_on(tradewind: Setup) -> None:
     run(tradewind, "Running", entry("Running"))
     # A pipe takes a lot before it is found out that nobody reads: so more is printed with each look.
-    tradewind.fake.when_listed = lambda: tradewind.fake.pods.append(pod("load", index=len(tradewind.fake.pods)))
+    tradewind.fake.when_listed = lambda: put(tradewind, pod("load", index=len(tradewind.fake.names("pods"))))
     began = time.monotonic()
     done = subprocess.run(
         f"{PROGRAM} logs r -f | head -1",

@@ -1,4 +1,4 @@
-"""`tradewind rerun`, `mark`, `stop`, and `pause` of a run, against a fake API server and the real engine."""
+"""`tradewind rerun`, `mark`, `stop`, and `pause` of a run, with a cluster in memory and the real engine."""
 
 from __future__ import annotations
 
@@ -48,15 +48,19 @@ controller = controller_of(TASKS, WHEN)
 def ask(tradewind: Setup) -> Setup:
     """The run `r`, which failed; the Dag has another task since."""
     fake = tradewind.fake
-    fake.dags["sales"]["spec"]["tasks"] = [*TASKS, {"name": "mail", "image": "busybox", "dependsOn": ["report"]}]
+    mail = {"name": "mail", "image": "busybox", "dependsOn": ["report"]}
+    fake.change("dags", "sales", spec={"tasks": [*TASKS, mail]})
     add_run(fake, "r", "sales", {"tasks": TASKS}, STATUS, made=WHEN)
     fake.controller = controller
     return tradewind
 
 
 def run(setup: Setup) -> dict[str, Any]:
-    found: dict[str, Any] = setup.fake.runs["r"]
-    return found
+    return setup.fake.get("dagruns", "r")
+
+
+def change(setup: Setup, **status: Any) -> None:
+    setup.fake.change("dagruns", "r", status=status)
 
 
 def record(setup: Setup) -> dict[str, Any]:
@@ -67,7 +71,8 @@ def record(setup: Setup) -> dict[str, Any]:
 
 def written(setup: Setup) -> list[Any]:
     """The bodies of all that was changed."""
-    return [body for method, _, body in setup.fake.requests if method in ("PATCH", "DELETE", "PUT")]
+    writes = [request for request in setup.fake.requests if request.method in ("PATCH", "DELETE", "PUT")]
+    return [json.loads(request.body or b"null") for request in writes]
 
 
 def rows(result: Result) -> list[list[str]]:
@@ -95,7 +100,7 @@ def test_rerun(ask: Setup) -> None:
 def test_each_request_has_an_id_of_its_own(ask: Setup) -> None:
     for _ in range(2):
         assert ask("mark", "r", "--state", "succeeded").code == 0
-        run(ask)["status"] = {**json.loads(json.dumps(STATUS)), "revision": REVISION}
+        add_run(ask.fake, "r", "sales", {"tasks": TASKS}, STATUS, made=WHEN)
     first, second = written(ask)
     assert first["spec"]["request"]["id"] != second["spec"]["request"]["id"]
 
@@ -138,8 +143,7 @@ def test_what_is_asked(ask: Setup, command: list[str], asked: dict[str, Any], sa
 
 
 def test_stop(ask: Setup) -> None:
-    run(ask)["status"].update(phase="Running", finishedAt=None, reason=None)
-    run(ask)["status"]["tasks"].pop()
+    change(ask, phase="Running", finishedAt=None, reason=None, tasks=STATUS["tasks"][:-1])
     result = ask("stop", "r", "--wait")
     assert result.code == 0, result.err
     assert result.out.splitlines()[0] == "r: stopped; skipped: report"
@@ -148,9 +152,10 @@ def test_stop(ask: Setup) -> None:
 
 
 def test_a_run_whose_dag_is_gone(ask: Setup) -> None:
-    run(ask)["status"] = {"phase": "Queued", "reason": "DagNotFound", "message": "waits: there is no Dag 'sales'"}
-    ask.fake.dags.clear()
-    ask.fake.revisions.clear()
+    waits = {"phase": "Queued", "reason": "DagNotFound", "message": "waits: there is no Dag 'sales'"}
+    ask.fake.put("dagruns", "r", spec={"dag": "sales"}, status=waits)
+    ask.fake.remove("dags", "sales")
+    ask.fake.remove("controllerrevisions", REVISION)
     assert ask("stop", "r").code == 0
     named = ask("rerun", "r", "load")
     assert (named.code, named.err) == (2, "error: there is no Dag 'sales' in the namespace 'default'\n")
@@ -195,7 +200,7 @@ def test_conflicts_are_tried_again(ask: Setup) -> None:
     ask.fake.conflicts = 3
     assert ask("rerun", "r").code == 0
     ask.fake.conflicts = 100
-    run(ask)["status"] = {**json.loads(json.dumps(STATUS)), "revision": REVISION}
+    add_run(ask.fake, "r", "sales", {"tasks": TASKS}, STATUS, made=WHEN)
     assert "the object has been modified" in ask("rerun", "r").err
 
 
@@ -252,7 +257,7 @@ def test_names_are_those_of_the_dag_as_the_run_runs_it(ask: Setup) -> None:
     # With --latest those of the Dag as it is now; without its revision only the controller knows.
     latest = ask("rerun", "r", "mail", "--latest", "--dry-run")
     assert "there is no task" not in latest.err
-    ask.fake.revisions.clear()
+    ask.fake.remove("controllerrevisions", REVISION)
     result = ask("rerun", "r", "laod")
     assert (result.code, result.out) == (1, "")
     assert result.err == "refused: there is no task or group 'laod'; did you mean 'load'?\n"
@@ -283,14 +288,14 @@ def test_a_dry_run_with_the_dag_as_it_is_now(ask: Setup) -> None:
     result = ask("rerun", "r", "report", "--latest", "--dry-run")
     assert result.code == 0, result.err
     assert [row[0] for row in rows(result)] == ["TASK", "report"]
-    ask.fake.dags["sales"]["spec"]["tasks"] = TASKS[:2]
+    ask.fake.change("dags", "sales", spec={"tasks": TASKS[:2]})
     result = ask("rerun", "r", "report", "--latest", "--dry-run")
     assert result.code == 2 and "there is no task or group 'report'" in result.err
 
 
 def test_a_dry_run_says_which_tries_it_would_end(ask: Setup) -> None:
-    run(ask)["status"].update(phase="Running", finishedAt=None, reason=None)
-    run(ask)["status"]["tasks"] = [{"name": "extract", "state": "Running", "try": 1}]
+    extract = {"name": "extract", "state": "Running", "try": 1}
+    change(ask, phase="Running", finishedAt=None, reason=None, tasks=[extract])
     result = ask("stop", "r", "--dry-run")
     assert result.code == 0
     assert result.err == "dry run: stopped; skipped: extract, load, report; would end 1 try that is under way\n"
@@ -322,7 +327,7 @@ def test_rerun_and_follow(ask: Setup, phase: str, code: int) -> None:
 def test_status_shows_what_was_asked(ask: Setup) -> None:
     ask("rerun", "r", "load[3]", "--downstream", "-m", "late data")
     ask("stop", "r")
-    run(ask)["spec"]["suspend"] = True
+    ask.fake.change("dagruns", "r", spec={"suspend": True})
     shown = ask("status", "r").out
     assert "paused        no task starts before `tradewind resume dagrun/r`" in shown
     table = shown.partition("ASKED FOR")[2].splitlines()
@@ -336,7 +341,7 @@ def test_status_shows_what_was_asked(ask: Setup) -> None:
 
 def test_many_requests_and_long_ones(ask: Setup) -> None:
     asked = {"id": "1", "type": "Rerun", "tasks": [f"t{i}" for i in range(50)], "requestMessage": "word " * 100}
-    run(ask)["status"]["requests"] = [{**asked, "state": "Applied", "message": f"done {i}"} for i in range(12)]
+    change(ask, requests=[{**asked, "state": "Applied", "message": f"done {i}"} for i in range(12)])
     lines = ask("status", "r").out.partition("ASKED FOR")[2].splitlines()[1:]
     assert [line.rpartition("   ")[2] for line in lines[:-1]] == [f"done {i}" for i in range(2, 12)]
     assert lines[0].startswith("rerun t0 t1 t2 t3 t4 (and 45 more) -m 'word word word word word word word …'   -")
@@ -347,7 +352,7 @@ def test_pause_and_resume_of_a_run(ask: Setup) -> None:
     assert ask("pause", "dagrun/r").out == "r has ended: when it is run again, it is paused\n"
     assert run(ask)["spec"]["suspend"] is True
     assert ask("resume", "dagrun/r").out == "r is not paused any more; it has ended\n"
-    run(ask)["status"]["phase"] = "Running"
+    change(ask, phase="Running")
     for kind in ("dr", "dagruns", "dagrun.tradewind.dev"):
         assert ask("pause", f"{kind}/r").out == "r is paused: what runs of it goes on, nothing else starts\n"
     assert ask("resume", "run/r").out == "r goes on\n"

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from tests.apiserver import ApiServer, MemoryClient, Request, Response
-from tests.apiserver.kinds import ALL, place_of
+from tests.apiserver.kinds import BY_PLURAL, place_of
 from tradewind.api import names
 from tradewind.controller.process.controller import Controller
 from tradewind.controller.process.settings import Settings
@@ -25,7 +25,6 @@ Hook = Callable[[str, str, str, Json], None]
 """(method, plural, name, body); what it raises is the answer."""
 
 SECONDS = 60.0
-KINDS = {kind.plural: kind for kind in ALL.values()}
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -167,7 +166,7 @@ class MemoryCluster:
 
     def get(self, plural: str, name: str) -> Json:
         """An object, {} if there is none."""
-        return self.server.find(KINDS[plural], self.namespace, name) or {}
+        return self.server.find(BY_PLURAL[plural], self.namespace, name) or {}
 
     def status(self, plural: str, name: str) -> Json:
         """Its status, {} before there is one."""
@@ -181,7 +180,7 @@ class MemoryCluster:
 
     def all(self, plural: str) -> list[Json]:
         """The objects of a kind."""
-        return self.server.all(KINDS[plural], self.namespace)
+        return self.server.all(BY_PLURAL[plural], self.namespace)
 
     def names(self, plural: str) -> list[str]:
         """Names of all objects of a kind."""
@@ -196,7 +195,7 @@ class MemoryCluster:
         """The first true value of `holds()`."""
         deadline = time.monotonic() + seconds
         while not (value := holds()):
-            dags = self.server.all(KINDS["dags"])
+            dags = self.server.all(BY_PLURAL["dags"])
             assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}\n{dags}"
             await asyncio.sleep(0.01)
         return value
@@ -209,7 +208,7 @@ class MemoryCluster:
     # ---- below
 
     def _ask(self, method: str, plural: str, name: str, body: Json | None = None, subresource: str = "") -> None:
-        kind = KINDS[plural]
+        kind = BY_PLURAL[plural]
         path = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
         path += f"/namespaces/{self.namespace}/{plural}" if kind.namespaced else f"/{plural}"
         path += "".join(f"/{part}" for part in (name, subresource) if part)
