@@ -8,6 +8,7 @@ meta.py              parts of Kubernetes' object model
 dag.py               the Dag
 task.py              a task of a Dag
 task_group.py        a group of tasks
+kinds.py             the kinds of task: their fields and facts
 sensor.py            `sensor` and `waitFor`
 mapping.py           `forEach`
 short_circuit.py     `shortCircuit`

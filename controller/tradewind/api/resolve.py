@@ -8,6 +8,7 @@ from typing import Any
 from tradewind.api.dag import DagSpec
 from tradewind.api.duration import parse_duration
 from tradewind.api.groups import Groups
+from tradewind.api.kinds import kind_of
 from tradewind.api.mapping import ForEach, Source, resolve_for_each
 from tradewind.api.pool import DEFAULT_POOL
 from tradewind.api.resolved import (
@@ -100,13 +101,14 @@ def resolve_task(task: Task, defaults: TaskDefaults, groups: Groups) -> Resolved
         shared = getattr(defaults, name)
         return own if own is not None else shared if shared is not None else otherwise
 
-    timeout = setting("timeout")
+    kind, timeout = kind_of(task), setting("timeout")
     skip_codes = setting("skip_exit_codes")
     return ResolvedTask(
         name=task.name,
+        kind=kind,
+        spec=task,
         depends_on=groups.dependencies(task),
         trigger_rule=task.trigger_rule or ("AllDoneSetupSuccess" if task.teardown else "AllSuccess"),
-        noop=bool(task.noop),
         image=setting("image"),
         command=tuple(task.command) if task.command else None,
         args=tuple(task.args or ()),
@@ -133,8 +135,7 @@ def resolve_task(task: Task, defaults: TaskDefaults, groups: Groups) -> Resolved
         short_circuit=bool(task.short_circuit),
         respect_trigger_rules=isinstance(task.short_circuit, ShortCircuitOptions)
         and bool(task.short_circuit.respect_trigger_rules),
-        sensor=_resolve_sensor(task.sensor) if task.sensor or task.wait_for else None,
-        wait_for=task.wait_for,
+        sensor=_resolve_sensor(task.sensor) if task.sensor or kind.waits else None,
         setup=bool(task.setup),
         teardown=task.teardown is not None,
         teardown_setups=tuple(task.teardown.setups) if task.teardown else (),

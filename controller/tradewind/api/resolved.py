@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from tradewind.api.dag import DagSpec
+from tradewind.api.kinds import TaskKind
 from tradewind.api.mapping import ForEach
-from tradewind.api.sensor import SensorMode, WaitFor
-from tradewind.api.task import WeightRuleName
+from tradewind.api.sensor import SensorMode
+from tradewind.api.task import Task, WeightRuleName
 
 DEFAULT_RETRY_DELAY = timedelta(minutes=5)
 DEFAULT_ON_LOST = 3
@@ -30,7 +31,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSensor:
-    """`sensor` with its defaults. With `waitFor` only `timeout` and `soft_fail` apply."""
+    """`sensor` with its defaults. Of a task that waits without Pods only `timeout` and `soft_fail` apply."""
 
     mode: SensorMode = "Poke"
     interval: timedelta = DEFAULT_SENSOR_INTERVAL
@@ -45,13 +46,15 @@ class ResolvedTask:
 
     `depends_on` names only tasks: groups are expanded and implied dependencies added. `group` is the innermost group,
     `mapped_group` the enclosing group with forEach, at any depth; `for_each` is the task's own mapping. `sensor` is set
-    for every task with `sensor` or `wait_for`.
+    for every task with `sensor` and for every one that waits. `spec` is the task as it is written, with the field of
+    its kind.
     """
 
     name: str
+    kind: TaskKind
+    spec: Task
     depends_on: tuple[str, ...]
     trigger_rule: str
-    noop: bool
     image: str | None
     command: tuple[str, ...] | None
     args: tuple[str, ...]
@@ -77,7 +80,6 @@ class ResolvedTask:
     short_circuit: bool = False
     respect_trigger_rules: bool = False
     sensor: ResolvedSensor | None = None
-    wait_for: WaitFor | None = None
     setup: bool = False
     teardown: bool = False
     teardown_setups: tuple[str, ...] = ()

@@ -131,7 +131,7 @@ class _Scale:
     def bar(self, instance: TaskInstance, tries: Sequence[SimulatedTry]) -> str:
         """The line of one task: each try at least one column wide, and dots while it waits for the next."""
         columns = [" "] * self._width
-        if instance.task.noop and instance.started_at:
+        if not instance.task.kind.has_tries and instance.started_at:
             columns[self._column(instance.started_at)] = NOOP
         end = 0
         for number, each in enumerate(tries):

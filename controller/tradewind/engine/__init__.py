@@ -7,6 +7,7 @@ scheduler.py    all runs together: which runs start, which task instances get sl
 past_index.py   the previous run of each run
 run/            a run as data: tasks, instances, slots held, timers
 rules/          read a run and answer a question: retries, time limits, outcomes, forEach
+kinds/          what each kind of task decides: what starts it, what its end means
 trigger_rules/  when a task may start, given its upstream tasks
 limits/         the limits that keep a ready task instance from getting slots
 transitions/    change a run: a task starts, a try finishes, a branch skips

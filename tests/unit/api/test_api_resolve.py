@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tradewind.api.dag import DagSpec
+from tradewind.api.kinds import NOOP
 from tradewind.api.resolve import ForEach, ResolvedSensor, ResolvedTask, Source, argv, resolve, script_command
 
 pytestmark = pytest.mark.unit
@@ -118,7 +119,7 @@ def test_the_defaults_of_kinds_and_limits() -> None:
     assert (found.branch, found.short_circuit, found.respect_trigger_rules) == (False, False, False)
     assert (found.setup, found.teardown, found.teardown_setups, found.on_failure_fail_run) == (False, False, (), False)
     assert (found.for_each, found.mapped_group, found.group) == (None, None, None)
-    assert (found.sensor, found.wait_for) == (None, None)
+    assert (found.sensor, found.kind) == (None, NOOP)
     assert (found.depends_on_past, found.wait_for_downstream) == (False, False)
     assert (found.priority_weight, found.weight_rule) == (1, "Downstream")
     assert (found.max_active_per_dag, found.max_active_per_run, found.connections) == (None, None, ())
@@ -154,8 +155,8 @@ def test_sensor_defaults() -> None:
 
 def test_wait_for_has_a_timeout() -> None:
     found = task({"waitFor": {"duration": "2h"}})
-    assert found.wait_for is not None
-    assert found.wait_for.duration == "2h"
+    assert found.spec.wait_for is not None
+    assert found.spec.wait_for.duration == "2h"
     assert found.sensor is not None
     assert (found.sensor.timeout, found.sensor.soft_fail) == (timedelta(days=7), False)
     found = task({"waitFor": {"duration": "2h"}, "sensor": {"timeout": "1m", "softFail": True}})

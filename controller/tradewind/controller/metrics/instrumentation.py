@@ -147,7 +147,7 @@ class Metrics:
 def _durations(node: TaskNode) -> list[tuple[TaskState, float]]:
     """Return the final states of a task's instances with their seconds; instances that ran nothing are left out."""
     whole = node.whole
-    if node.task.noop:
+    if not node.task.kind.has_tries:
         return []
     if node.count:
         return node.took

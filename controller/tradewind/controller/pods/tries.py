@@ -241,7 +241,7 @@ class Tries:
     def _earlier(self, run: RunState, key: TryKey) -> list[str]:
         """Names that Pods of earlier tries of a task instance may have."""
         uid = run.info.uid
-        if run.node(key.task).task.sensor is None:
+        if not run.node(key.task).task.kind.looks_again:
             return [pod_name(run.info, replace(key, number=number)) for number in range(1, key.number)]
         known = {name: try_of(pod) for name, pod in self._cluster.pods.get(uid, {}).items()}
         known |= {name: made for (run_uid, name), made in self._unseen.items() if run_uid == uid}

@@ -88,7 +88,7 @@ class Waits:
                 await asyncio.sleep(0)
 
     def _begin(self, wait: Wait) -> None:
-        run, wanted = self._runs.get(wait.run.uid), wait.task.wait_for
+        run, wanted = self._runs.get(wait.run.uid), wait.task.spec.wait_for
         if run is None or wanted is None or not _waits(run, wait.key):
             return
         before = self._waiters.get(wait.run.uid, {}).get(wait.key)

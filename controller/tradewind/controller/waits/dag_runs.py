@@ -16,10 +16,10 @@ from tradewind.cache.ended_runs import EndedRow, list_ended, place_of_object, re
 from tradewind.cache.resources import DagRunObject
 from tradewind.controller.term import Term
 from tradewind.controller.waits.waiter import CannotWait, Waiter
+from tradewind.engine.kinds.wait_for import parse_moment
 from tradewind.engine.rules.previous_runs import RunPlace, place_of
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import FINISHED_STATES, TaskState
-from tradewind.engine.transitions.wait_for import parse_moment
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.errors import KubeError
 from tradewind.kube.informer import Change, ChangeKind

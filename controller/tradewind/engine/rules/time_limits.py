@@ -6,14 +6,15 @@ from typing import Any
 
 from tradewind.api.duration import format_duration
 from tradewind.api.times import format_time
-from tradewind.engine.rules import pokes
 from tradewind.engine.rules.outcome import Outcome, judge_stopped
 from tradewind.engine.run.state import RunState
+from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import HeldBy, StopReason, TryEvent, TryReport
 
 DEFAULT_GRACE_PERIOD = 30
 """Seconds that Kubernetes gives a container to end."""
+SENSOR_TIMEOUT = "SensorTimeout"
 _STOPPED_SINCE = "is being stopped since "
 _A_MOMENT = timedelta(seconds=2)
 
@@ -22,7 +23,7 @@ def limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
     """Why the current try has to end, if it has been queued or running for too long."""
     task = instance.task
     if instance.container_started_at:
-        if task.sensor is not None and (why := pokes.gave_up(instance, now)):
+        if why := gave_up(instance, now):
             return why
         if task.timeout and instance.container_started_at + task.timeout <= now:
             return StopReason("Timeout", f"ran longer than timeout ({format_duration(task.timeout)})")
@@ -31,6 +32,29 @@ def limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
         message = f"did not start within queuedTimeout ({limit}): {instance.message or 'no reason is known'}"
         return StopReason(instance.reason or "QueuedTimeout", message)
     return None
+
+
+def deadline(instance: TaskInstance) -> datetime | None:
+    """When a task that waits gives up: counted from its first poke, over all tries."""
+    sensor = instance.task.sensor
+    if sensor is None or instance.first_poke_at is None:
+        return None
+    return instance.first_poke_at + sensor.timeout
+
+
+def gave_up(instance: TaskInstance, now: datetime) -> StopReason | None:
+    """Why a task has to stop waiting, if its time is over."""
+    sensor, limit = instance.task.sensor, deadline(instance)
+    if sensor is None or limit is None or now < limit:
+        return None
+    timeout = format_duration(sensor.timeout)
+    return StopReason(SENSOR_TIMEOUT, f"what it waits for did not come within the sensor's timeout ({timeout})")
+
+
+def given_up(instance: TaskInstance, why: StopReason) -> Outcome:
+    """How a task ends that gave up."""
+    soft = instance.task.sensor is not None and instance.task.sensor.soft_fail
+    return Outcome(TaskState.SKIPPED if soft else TaskState.FAILED, why.reason, why.message, retry=False)
 
 
 def being_stopped(run: RunState, instance: TaskInstance, why: StopReason, now: datetime) -> str:
@@ -47,7 +71,7 @@ def end_of_stopped(instance: TaskInstance) -> Outcome | None:
     why = instance.stop
     if why is None:
         return None
-    return pokes.end_of(instance, why) if why.reason == pokes.TIMEOUT else judge_stopped(why)
+    return given_up(instance, why) if why.reason == SENSOR_TIMEOUT else judge_stopped(why)
 
 
 def told_when_ended(instance: TaskInstance, why: StopReason, finished: datetime) -> StopReason:

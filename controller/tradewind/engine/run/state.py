@@ -186,7 +186,7 @@ class RunState:
         return notes
 
     def take_waits(self) -> list[Wait]:
-        """The waitFor tasks that have begun to wait since the last call (or since the run was loaded)."""
+        """The tasks that have begun to wait for a report since the last call (or since the run was loaded)."""
         waits, self._waits = self._waits, []
         return waits
 
@@ -204,8 +204,8 @@ class RunState:
         """Ask for the end of the current try."""
         self._stops.append(Stop(self.info, instance.task, instance.key, why))
 
-    def wait_for(self, instance: TaskInstance) -> None:
-        """Ask to be told when what a waitFor task waits for has come."""
+    def delegate(self, instance: TaskInstance) -> None:
+        """Ask for a report when what a task waits for has come."""
         self._waits.append(Wait(self.info, instance.task, instance.key))
 
     def poke(self, instance: TaskInstance) -> None:
@@ -260,7 +260,7 @@ class RunState:
     def wait_for_retry(self, instance: TaskInstance, when: datetime) -> None:
         """The next try of an instance is due then."""
         node = self.nodes[instance.position]
-        if instance.index is None or instance.task.sensor is not None:
+        if instance.index is None or not instance.task.kind.rests:
             self.timers.set(when, instance)
             return
         node.rest(instance)

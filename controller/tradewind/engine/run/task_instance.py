@@ -141,7 +141,7 @@ class TaskInstance:
         self.queued_at = self.container_started_at = self.finished_at = self.retry_at = self.next_poke_at = None
         self.held_by = self.held_by_itself_since = None
         self.postponed = 0
-        if self.task.sensor is not None and not self.task.wait_for:
+        if self.task.kind.looks_again:
             self.pokes += 1
         self.touch()
 

@@ -205,7 +205,7 @@ class TaskNode:
 
     def _usual_number(self, state: TaskState) -> int:
         """Tries of an instance in this state of which nothing else is noted."""
-        return 0 if self.task.noop or state in _NEVER_TRIED else 1
+        return 0 if state in _NEVER_TRIED or not self.task.kind.has_tries else 1
 
     def state_of(self, index: int | None) -> TaskState | None:
         """State of an instance; None where there is no such index."""
@@ -247,7 +247,7 @@ class TaskNode:
             found.retry_at = self.due.get(index)
         elif state is TaskState.SCHEDULED:
             found.scheduled_at = self.scheduled_at if found.number == 1 else None
-            if self.task.sensor is not None:
+            if self.task.kind.looks_again:
                 found.pokes = 1
         elif state in _NEVER_TRIED and state in FINISHED_STATES and not is_told:
             found.reason, found.message, found.finished_at = self.reason, self.message, self.finished_at

@@ -18,7 +18,7 @@ _NO_INDEX = -1
 _DUE = -2
 """Index of the timer of all resting instances that are due together."""
 _MORE = -3
-"""Index of the timer of instances of a waitFor task that there was no room for in a plan."""
+"""Index of the timer of instances of a task that waits, which there was no room for in a plan."""
 _NO_ATTEMPT = (0, 0)
 
 
@@ -48,7 +48,7 @@ class Timer(NamedTuple):
 
 
 class Room:
-    """For how many waits there is room in one plan, of all runs together: a mapped waitFor task has thousands that
+    """For how many waits there is room in one plan, of all runs together: a mapped task that waits has thousands that
     begin or come due at once."""
 
     def __init__(self, at_once: float = math.inf) -> None:
@@ -71,12 +71,12 @@ class Timers:
     def __init__(self) -> None:
         self._heap: list[Timer] = []
         self._waits: list[Timer] = []
-        """Those of waitFor tasks, of which only so many are dealt with in one plan."""
+        """Those of tasks that wait, of which only so many are dealt with in one plan."""
 
     def set(self, when: datetime, instance: TaskInstance) -> None:
         """Look at the current attempt of an instance again at that time."""
         index = _NO_INDEX if instance.index is None else instance.index
-        heap = self._heap if instance.task.wait_for is None else self._waits
+        heap = self._waits if instance.task.kind.waits else self._heap
         heapq.heappush(heap, Timer(when, instance.position, index, instance.attempt))
 
     def set_for_resting(self, when: datetime, node: TaskNode) -> None:
@@ -84,7 +84,7 @@ class Timers:
         heapq.heappush(self._heap, Timer(when, node.position, _DUE, _NO_ATTEMPT))
 
     def set_for_more(self, when: datetime, node: TaskNode) -> None:
-        """Instances of a waitFor task are still to begin: as soon as there is room."""
+        """Instances of a task that waits are still to begin: as soon as there is room."""
         heapq.heappush(self._waits, Timer(when, node.position, _MORE, _NO_ATTEMPT))
 
     def set_for_run(self, when: datetime) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from tradewind.api.duration import parse_duration
 from tradewind.api.resolve import ResolvedDag, ResolvedTask
+from tradewind.engine.kinds import kind_of
 from tradewind.engine.run.tries import TryKey
 
 STATES = ("Succeeded", "Failed", "Skipped", "Lost")
@@ -154,8 +155,9 @@ def _scripted(entry: Any, task: ResolvedTask) -> ScriptedTry:
     state = entry.get("state", "Succeeded")
     if state not in STATES:
         raise _BadOutcomeError(f"{state!r} is not one of {', '.join(STATES)}", *(["state"] if len(entry) > 1 else []))
-    if task.noop and entry != {"state": "Succeeded"}:
-        raise _BadOutcomeError("the task is a noop: it runs nothing, and always succeeds at once")
+    always_succeeds = kind_of(task).always_succeeds
+    if always_succeeds is not None and entry != {"state": "Succeeded"}:
+        raise _BadOutcomeError(always_succeeds)
     exit_code = entry.get("exitCode")
     return ScriptedTry(
         duration=_duration(entry.get("duration")),

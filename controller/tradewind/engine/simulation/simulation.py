@@ -59,7 +59,7 @@ class SimulatedRun:
         """Names of task instances, each as often as it started: once for each try, and once for what has no Pod."""
         self.tries: list[SimulatedTry] = []
         self._started_at = self._last_event = started_at
-        self._no_pods = [node for node in _topological(state) if node.task.noop or node.task.wait_for is not None]
+        self._no_pods = [node for node in _topological(state) if not node.task.kind.makes_pods]
         self._noted: set[str] = set()
         self._times: dict[str, tuple[datetime, datetime]] = {}
 
@@ -76,7 +76,7 @@ class SimulatedRun:
         """A try has ended, and the run was told."""
         self._last_event = now
         instance = self.state.instance(report.task, report.index)
-        if instance is None or instance.task.wait_for is not None:
+        if instance is None or not instance.task.kind.makes_pods:
             return
         state = instance.state.value
         if instance.next_poke_at is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tradewind.api.times import format_time
+from tradewind.engine.kinds import kind_of
 from tradewind.engine.rules.run_end import ENDING_REASONS
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase, TaskState
@@ -63,11 +64,9 @@ def _of_task(run: RunState, node: TaskNode, index: int | None, told: str | None)
     elif state is TaskState.UP_FOR_RETRY:
         due = f"try {instance.number + 1} is due at {format_time(instance.retry_at)}" if instance.retry_at else ""
         yield Reason("retries", True, f"{due}, since try {instance.number} failed: {_why(instance)}")
-    elif instance.next_poke_at is not None:
-        looks = "it waits until" if node.task.wait_for else f"it has looked {instance.pokes} times, and looks again at"
-        yield Reason("sensor", True, f"{looks} {format_time(instance.next_poke_at)}")
-    elif state is TaskState.UP_FOR_RESCHEDULE:
-        yield Reason("waitFor", True, instance.message or "what it waits for has not come")
+    elif instance.next_poke_at is not None or state is TaskState.UP_FOR_RESCHEDULE:
+        field, text = kind_of(node.task).explain_wait(instance)
+        yield Reason(field, True, text)
     else:
         under_way = state in (TaskState.QUEUED, TaskState.RUNNING)
         text = f"try {instance.number} is {state.value}" if under_way else f"it is {state.value}"

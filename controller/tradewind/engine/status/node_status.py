@@ -180,12 +180,13 @@ def restore(node: TaskNode, status: dict[str, Any]) -> Iterator[None]:
     node.lost, node.preempted = IndexMap.parse(status.get("lostTries")), IndexMap.parse(status.get("preemptedTries"))
     restore_earlier(node, status)
     details = dict(node.remembered)
-    at_rest = FINISHED_STATES if node.task.sensor is not None else FINISHED_STATES | {TaskState.UP_FOR_RETRY}
+    rests = node.task.kind.rests
+    at_rest = FINISHED_STATES | {TaskState.UP_FOR_RETRY} if rests else FINISHED_STATES
     pokes, due = _by_index(status.get("pokeNumbers")), {}
-    if node.task.sensor is not None:
-        due = _by_index(status.get("dueAt"))
-    else:
+    if rests:
         _restore_due(node, status)
+    else:
+        due = _by_index(status.get("dueAt"))
     for state, indexes in list(node.resting.items()):
         if state is TaskState.NONE or state in at_rest:
             continue

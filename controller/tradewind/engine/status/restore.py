@@ -17,7 +17,7 @@ from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.status import node_status
 from tradewind.engine.status.run_status import SUSPENDED
-from tradewind.engine.transitions import sensors, wait_for
+from tradewind.engine.transitions import waiting
 from tradewind.engine.transitions.counting import count_ended
 from tradewind.engine.transitions.expansion import set_count
 
@@ -160,15 +160,10 @@ def _resume(run: RunState, instance: TaskInstance) -> None:
             run.timers.set(must_start, instance)
         if instance.container_started_at and task.timeout:
             run.timers.set(instance.container_started_at + task.timeout, instance)
-        if task.sensor is not None:
-            sensors.set_timers(run, instance)
+        waiting.set_timers(run, instance)
     elif instance.state is TaskState.UP_FOR_RETRY:
         instance.retry_at = instance.retry_at or instance.finished_at or run.started_at
         if instance.retry_at:
             run.timers.set(instance.retry_at, instance)
     elif instance.state is TaskState.UP_FOR_RESCHEDULE:
-        if task.wait_for is not None:
-            wait_for.resume(run, instance)
-        else:
-            instance.next_poke_at = instance.next_poke_at or instance.finished_at or run.started_at
-            sensors.set_timers(run, instance)
+        waiting.resume(run, instance)

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from tradewind.engine.kinds import kind_of
+from tradewind.engine.kinds.kind import Finish, NeedsSlots
 from tradewind.engine.rules.branches import skipped_by
 from tradewind.engine.rules.mapping import end_without_items, sources_of
 from tradewind.engine.rules.outcome import Outcome
@@ -58,7 +60,7 @@ def _verdict(run: RunState, node: TaskNode, index: int | None, counts: UpstreamC
 
 def _held_back(run: RunState, node: TaskNode) -> bool:
     """Whether dependsOnPast keeps the task from starting, or spec.suspend one that needs no slots to start."""
-    if run.suspended and (node.task.noop or node.task.wait_for is not None):
+    if run.suspended and not node.task.kind.makes_pods:
         return True
     why = run.past.why_not(node.task) if run.past is not None and node.task.depends_on_past else None
     run.hold_back(node, why)
@@ -67,7 +69,7 @@ def _held_back(run: RunState, node: TaskNode) -> bool:
 
 def _has_room(run: RunState, node: TaskNode, now: datetime) -> bool:
     """Whether a task may begin in this plan; where not, it is looked at again in the next."""
-    if node.task.wait_for is None or run.room.take():
+    if not node.task.kind.waits or run.room.take():
         return True
     run.timers.set_for_more(now, node)
     return False
@@ -75,14 +77,13 @@ def _has_room(run: RunState, node: TaskNode, now: datetime) -> bool:
 
 def begin(run: RunState, instance: TaskInstance, now: datetime) -> None:
     """All that the instance waited for has come."""
-    node = run.nodes[instance.position]
-    if instance.task.noop:
+    node, alike = run.nodes[instance.position], kind_of(instance.task).alike
+    if not instance.task.kind.makes_pods:
         node.started_at = node.started_at or now
+    if isinstance(alike, Finish):
         instance.started_at = now
-        finish(run, instance, Outcome(TaskState.SUCCEEDED), now)
+        finish(run, instance, alike.outcome, now)
         return
-    if instance.task.wait_for is not None:
-        node.started_at = node.started_at or now
     node.scheduled_at = node.scheduled_at or now
     try_lifecycle.schedule(run, instance, now)
 
@@ -138,25 +139,25 @@ def _consider_alike(run: RunState, node: TaskNode, indexes: IndexSet, counts: Up
     """Instances that have not begun, and of which holds for all what holds for one."""
     if not indexes:
         return
-    verdict = _verdict(run, node, indexes.first, counts)
+    verdict, alike = _verdict(run, node, indexes.first, counts), kind_of(node.task).alike
     if isinstance(verdict, Outcome):
         finish_resting(run, node, indexes, verdict, now)
     elif not isinstance(verdict, Run) or _held_back(run, node):
         return
-    elif node.task.noop:
+    elif isinstance(alike, Finish):
         node.started_at = node.started_at or now
-        finish_resting(run, node, indexes, Outcome(TaskState.SUCCEEDED), now)
-    elif node.task.wait_for is not None:
+        finish_resting(run, node, indexes, alike.outcome, now)
+    elif isinstance(alike, NeedsSlots):
+        node.scheduled_at = node.scheduled_at or now
+        node.move(indexes, TaskState.NONE, TaskState.SCHEDULED)
+        run.queue.add_all(node, indexes)
+        run.moves(node)
+    else:
         for index in indexes:
             if run.room.left < 1:
                 run.timers.set_for_more(now, node)
                 break
             _consider_index(run, node, index, now)
-    else:
-        node.scheduled_at = node.scheduled_at or now
-        node.move(indexes, TaskState.NONE, TaskState.SCHEDULED)
-        run.queue.add_all(node, indexes)
-        run.moves(node)
 
 
 def _consider_index(run: RunState, node: TaskNode, index: int, now: datetime) -> None:

@@ -4,13 +4,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from tradewind.api.duration import format_duration
-from tradewind.engine.rules import pokes
+from tradewind.engine.kinds import kind_of
+from tradewind.engine.kinds.kind import NeedsSlots
 from tradewind.engine.rules.branches import check_decision
 from tradewind.engine.rules.moments import believable
 from tradewind.engine.rules.outcome import OUTPUT_BUDGET, Outcome, as_it_counts, judge, output_size
 from tradewind.engine.rules.retries import postpone_delay, retry_delay
 from tradewind.engine.rules.time_limits import (
+    SENSOR_TIMEOUT,
     being_stopped,
+    given_up,
     limit_reached,
     overdue,
     start_by,
@@ -23,10 +26,10 @@ from tradewind.engine.run.states import FINISHED_STATES, TaskState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.run.tries import PREEMPTED, HeldBy, StopReason, TryEvent, TryReport
-from tradewind.engine.transitions import sensors, wait_for
+from tradewind.engine.transitions import waiting
 from tradewind.engine.transitions.endings import finish
 
-_WAITING = frozenset({TaskState.NONE, TaskState.UP_FOR_RETRY, TaskState.UP_FOR_RESCHEDULE})
+_BETWEEN = frozenset({TaskState.NONE, TaskState.UP_FOR_RETRY, TaskState.UP_FOR_RESCHEDULE})
 
 
 def report(run: RunState, told: TryReport, now: datetime) -> None:
@@ -50,9 +53,9 @@ def report(run: RunState, told: TryReport, now: datetime) -> None:
         return
     if attempt < known.attempt or told.number <= known.tries_before:
         return
-    waits_for = known.task.wait_for is not None and known.state is TaskState.UP_FOR_RESCHEDULE
-    waiting = (known.state in _WAITING and not waits_for) or known.next_poke_at is not None
-    if attempt > known.attempt or (waiting and not pokes.found_after_all(known, told)):
+    in_try = known.task.kind.waits and known.state is TaskState.UP_FOR_RESCHEDULE
+    between = (known.state in _BETWEEN and not in_try) or known.next_poke_at is not None
+    if attempt > known.attempt or (between and not kind_of(node.task).found_after_all(known, told)):
         # A try that this state does not know yet: its Pod was made by a controller that died before it wrote
         # status. It is kept until the run comes to that try, and then taken for what it is.
         if attempt > known.attempt:
@@ -70,8 +73,8 @@ def catch_up(run: RunState, instance: TaskInstance, now: datetime) -> None:
         return
     if instance.state is TaskState.UP_FOR_RETRY:
         schedule(run, instance, now)
-    elif instance.next_poke_at is not None and instance.task.wait_for is None:
-        sensors.look(run, instance, now, known=run.early.has(replace(instance.key, poke=instance.pokes + 1)))
+    elif instance.next_poke_at is not None and not instance.task.kind.waits:
+        waiting.look(run, instance, now, known=run.early.has(replace(instance.key, poke=instance.pokes + 1)))
         _take_early(run, instance, now)
     else:
         waits_for_slots = instance.state is TaskState.SCHEDULED and not instance.holds_slots
@@ -84,8 +87,9 @@ def schedule(run: RunState, instance: TaskInstance, now: datetime, *, last_try: 
     """Ready for its next try, or already in it when a report on that try came early."""
     instance.begin_try(now, last_try)
     run.moves(run.nodes[instance.position])
-    if instance.task.wait_for is not None:
-        wait_for.begin(run, instance, now)
+    answer = kind_of(instance.task).start(run, instance, now)
+    if not isinstance(answer, NeedsSlots):
+        waiting.begin(run, instance, answer, now)
     elif not _take_early(run, instance, now):
         run.queue.add(instance)
         if run.early.later_than(instance.key):
@@ -158,8 +162,8 @@ def _apply(run: RunState, instance: TaskInstance, told: TryReport, now: datetime
 
 def _progress(run: RunState, instance: TaskInstance, told: TryReport, now: datetime) -> None:
     task = instance.task
-    if task.wait_for is not None:
-        wait_for.progress(run, instance, told)
+    if task.kind.waits:
+        waiting.progress(run, instance, told)
         return
     if not instance.holds_slots:
         run.queue.discard(instance)
@@ -179,9 +183,9 @@ def _progress(run: RunState, instance: TaskInstance, told: TryReport, now: datet
             instance.state, instance.container_started_at = TaskState.RUNNING, started
             instance.started_at = instance.started_at or started
             instance.reason = instance.message = None
-            if task.sensor is not None:
+            if task.kind.looks_again:
                 instance.first_poke_at = instance.first_poke_at or started
-                sensors.set_timers(run, instance)
+                waiting.set_timers(run, instance)
             if task.timeout:
                 run.timers.set(started + task.timeout, instance)
             run.mark(instance)
@@ -228,9 +232,10 @@ def _postpone(run: RunState, instance: TaskInstance, told: TryReport, now: datet
 
 
 def _end_try(run: RunState, instance: TaskInstance, told: TryReport, now: datetime) -> None:
-    task = instance.task
-    if pokes.not_yet(instance, told):
-        sensors.look_again_later(run, instance, told, now)
+    task, kind = instance.task, kind_of(instance.task)
+    again = kind.on_end(instance, told)
+    if again is not None:
+        waiting.look_again_later(run, instance, again, told, now)
         return
     run.queue.discard(instance)
     run.give_back(instance)
@@ -245,8 +250,8 @@ def _end_try(run: RunState, instance: TaskInstance, told: TryReport, now: dateti
         # Its end had been asked for, which status did not tell: then its exit code means nothing.
         message = f"was asked to end, with exit code {told.exit_code}, and try {instance.number + 1} was made"
         outcome = judge(task, told, StopReason("Timeout", message))
-    if stopped is not None and stopped.reason == pokes.TIMEOUT and outcome.state is TaskState.FAILED:
-        outcome = pokes.end_of(instance, stopped)
+    if stopped is not None and stopped.reason == SENSOR_TIMEOUT and outcome.state is TaskState.FAILED:
+        outcome = given_up(instance, stopped)
     outcome = check_decision(run, instance, _within_budget(run, instance, outcome))
     if outcome.lost and _may_be_lost_again(instance, outcome):
         _try_again(run, instance, outcome, now)
@@ -262,7 +267,7 @@ def _end_try(run: RunState, instance: TaskInstance, told: TryReport, now: dateti
         note = f"try {instance.number} failed ({outcome.why()}); the next is due in {wait}"
         run.note(instance, "TryFailed", note, outcome.reason or "Error")
         return
-    finish(run, instance, wait_for.softened(task, outcome), finished)
+    finish(run, instance, kind.soften(task, outcome), finished)
 
 
 def _note_times(instance: TaskInstance, told: TryReport, now: datetime) -> datetime:
@@ -271,7 +276,7 @@ def _note_times(instance: TaskInstance, told: TryReport, now: datetime) -> datet
     if told.started_at is not None and instance.container_started_at is None:
         instance.container_started_at = believable(told.started_at, earliest, now)
     started = instance.container_started_at
-    if started is not None and (instance.task.sensor is None or instance.started_at is None):
+    if started is not None and (instance.task.kind.rests or instance.started_at is None):
         instance.started_at = started
     instance.finished_at = finished = believable(told.finished_at, started or earliest, now)
     return finished
@@ -320,10 +325,8 @@ def fire(run: RunState, instance: TaskInstance, now: datetime) -> None:
             else:
                 run.poke(instance)
             run.mark(instance)
-    elif instance.task.wait_for is not None:
-        wait_for.wake(run, instance, now)
-    elif instance.next_poke_at is not None:
-        sensors.wake(run, instance, now)
+    elif instance.task.kind.waits or instance.next_poke_at is not None:
+        waiting.wake(run, instance, now)
     elif instance.stop is None and instance.state in (TaskState.QUEUED, TaskState.RUNNING):
         why = limit_reached(instance, now)
         if why:

@@ -1,0 +1,12 @@
+"""noop: tasks that do nothing, a point where edges meet."""
+
+from tradewind.engine.kinds.kind import Finish, Kind
+from tradewind.engine.rules.outcome import Outcome
+from tradewind.engine.run.states import TaskState
+
+
+class Noop(Kind):
+    """Succeeds as soon as it starts."""
+
+    alike = Finish(Outcome(TaskState.SUCCEEDED))
+    always_succeeds = "the task is a noop: it runs nothing, and always succeeds at once"
