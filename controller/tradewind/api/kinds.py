@@ -45,7 +45,10 @@ POD = TaskKind("Pod", ("command", "script"), makes_pods=True, has_output=True)
 TASK_KINDS = (NOOP, WAIT_FOR, SENSOR, POD)
 """A task of which several have a field is of the first of them; one that has none runs its image's entrypoint."""
 
+FIELDS = frozenset(Task.model_fields[field].alias or field for kind in TASK_KINDS for field in kind.fields)
+"""The fields of a spec that say what kind a task is of, as they are written."""
 
-def kind_of(task: Task) -> TaskKind:
+
+def task_kind(task: Task) -> TaskKind:
     """The kind of a task as it is written."""
     return next((kind for kind in TASK_KINDS if any(getattr(task, field) for field in kind.fields)), POD)

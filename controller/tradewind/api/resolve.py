@@ -8,7 +8,7 @@ from typing import Any
 from tradewind.api.dag import DagSpec
 from tradewind.api.duration import parse_duration
 from tradewind.api.groups import Groups
-from tradewind.api.kinds import kind_of
+from tradewind.api.kinds import task_kind
 from tradewind.api.mapping import ForEach, Source, resolve_for_each
 from tradewind.api.pool import DEFAULT_POOL
 from tradewind.api.resolved import (
@@ -101,7 +101,7 @@ def resolve_task(task: Task, defaults: TaskDefaults, groups: Groups) -> Resolved
         shared = getattr(defaults, name)
         return own if own is not None else shared if shared is not None else otherwise
 
-    kind, timeout = kind_of(task), setting("timeout")
+    kind, timeout = task_kind(task), setting("timeout")
     skip_codes = setting("skip_exit_codes")
     return ResolvedTask(
         name=task.name,

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from tradewind.api import API_VERSION, GROUP
 from tradewind.api.cron import time_zone
 from tradewind.api.dag import DagSpec
+from tradewind.api.kinds import FIELDS
 from tradewind.api.validation import Problem, validate_backfill, validate_dag, validate_dag_run, validate_pool
 from tradewind.cli.documents import Document
 from tradewind.cli.errors import CliError
@@ -31,13 +32,9 @@ _LEANED_ON = frozenset({"tasks", "groups", "params", "taskDefaults", "podTemplat
 """Fields of a spec without which others would look wrong."""
 _SAYS_WHAT_IT_IS = frozenset(
     {
-        "command",
+        *FIELDS,
         "args",
-        "script",
         "image",
-        "noop",
-        "waitFor",
-        "sensor",
         "forEach",
         "group",
         "setup",

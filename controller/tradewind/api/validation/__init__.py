@@ -9,14 +9,15 @@ known.py         known names, and the message for an unknown one
 problem.py       a problem
 work.py          a limit on the work of a validation
 
-tasks.py         what a task runs
+tasks.py         tasks one by one
+kinds/           what a task does, by its kind
+durations.py     time limits
 dependencies.py  edges between tasks and groups
 order.py         the graph of dependencies
 groups.py        groups
 setups.py        setup and teardown
 branches.py      branch and shortCircuit
 mapping.py       forEach
-sensors.py       sensor and waitFor
 templates.py     templates
 connections.py   connections
 pod_template.py  podTemplate
@@ -44,6 +45,7 @@ from tradewind.api.validation.backfill import check_against_dag, check_span
 from tradewind.api.validation.branches import check_branches
 from tradewind.api.validation.connections import check_connections
 from tradewind.api.validation.dependencies import check_dependencies
+from tradewind.api.validation.durations import check_duration
 from tradewind.api.validation.groups import check_groups
 from tradewind.api.validation.mapping import check_mapping
 from tradewind.api.validation.params import check_param_schemas, check_params, with_defaults
@@ -51,10 +53,9 @@ from tradewind.api.validation.pod_template import check_pod_template
 from tradewind.api.validation.problem import Problem, summary
 from tradewind.api.validation.requests import check_request, check_requester
 from tradewind.api.validation.schedule import check_schedule
-from tradewind.api.validation.sensors import check_sensors
 from tradewind.api.validation.setups import check_setups
 from tradewind.api.validation.shape import MAX_DEPTH, check_name, find_nul, nested_deeper, parse, path_of
-from tradewind.api.validation.tasks import check_duration, check_tasks
+from tradewind.api.validation.tasks import check_tasks
 from tradewind.api.validation.templates import check_templates
 from tradewind.api.validation.work import Work
 
@@ -105,7 +106,6 @@ def validate_dag_spec(spec: DagSpec, work: Work | None = None) -> list[Problem]:
         *check_mapping(spec, groups),
         *check_branches(spec, groups),
         *check_setups(spec),
-        *check_sensors(spec),
         *check_templates(spec, groups),
         *check_connections(spec),
         *check_pod_template(spec.pod_template, "spec.podTemplate"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.groups import Groups, own_dependencies
+from tradewind.api.kinds import task_kind
 from tradewind.api.task import Task
 from tradewind.api.validation.problem import Problem
 
@@ -31,7 +32,7 @@ def _check_kind(task: Task, field: str) -> Iterator[Problem]:
     for kind, has in (("branch", task.branch), ("shortCircuit", task.short_circuit)):
         if not has:
             continue
-        if task.noop or task.wait_for:
+        if not task_kind(task).has_output:
             message = "is decided by the task's output, and the task runs nothing: give it a command or a script"
             yield Problem("InvalidTask", f"{field}.{kind}", message)
         elif task.for_each:

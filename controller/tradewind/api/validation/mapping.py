@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.groups import Groups
+from tradewind.api.kinds import task_kind
 from tradewind.api.mapping import ForEachSource, source_list
 from tradewind.api.resolve import DEFAULT_MAX_MAP_LENGTH
 from tradewind.api.task import Task
@@ -119,7 +120,7 @@ def _check_output(facts: _Facts, item: Task | TaskGroup, output: str, field: str
         message = facts.known_tasks.unknown(name)
     elif facts.tasks[name] is item:
         message = "a task cannot be mapped over its own output"
-    elif facts.tasks[name].noop or facts.tasks[name].wait_for:
+    elif not task_kind(facts.tasks[name]).has_output:
         message = f"{name!r} runs nothing and so has no output"
     else:
         return

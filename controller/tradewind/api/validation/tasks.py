@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from tradewind.api.dag import DagSpec
-from tradewind.api.duration import parse_duration
+from tradewind.api.kinds import TASK_KINDS, task_kind
 from tradewind.api.task import Task, TaskDefaults, TaskSettings
+from tradewind.api.validation.durations import check_duration
+from tradewind.api.validation.kinds import VALIDATORS
 from tradewind.api.validation.pod_template import check_pod_part, check_pod_template
 from tradewind.api.validation.problem import Problem
 
@@ -20,41 +22,24 @@ def check_tasks(spec: DagSpec) -> list[Problem]:
         if task.name in seen:
             problems.append(Problem("DuplicateTask", field, "there is another task of this name"))
         seen.add(task.name)
-        problems += _check_what_runs(task, defaults, field)
+        problems += _check_kind(task, defaults, field)
         problems += _check_settings(task, field)
         problems += _check_past(task, defaults, field)
     return problems
 
 
-def check_duration(text: str | None, field: str) -> Iterator[Problem]:
-    """Check that a time limit is not zero."""
-    if text is not None and not parse_duration(text):
-        yield Problem("InvalidSpec", field, f"{text!r} must be longer than 0")
+def _check_kind(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
+    alone = {name for kind in TASK_KINDS if not kind.beside for name in kind.fields}
+    given = [name for name in Task.model_fields if name in alone and getattr(task, name)]
+    if len(given) > 1:
+        runs = " and ".join(_written(task, name) for name in given)
+        yield Problem("InvalidTask", field, f"has {runs}: a task has only one of them")
+    yield from VALIDATORS[task_kind(task).name].check(task, defaults, field)
 
 
-def _check_what_runs(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
-    runs = [name for name in ("command", "script") if getattr(task, name)]
-    if task.noop:
-        runs += ["noop: true"]
-    if task.wait_for:
-        runs += ["waitFor"]
-    if len(runs) > 1:
-        yield Problem("InvalidTask", field, f"has {' and '.join(runs)}: a task has only one of them")
-    nothing = "noop" if task.noop else "waitFor" if task.wait_for else None
-    if nothing:
-        for name in ("args", "image"):
-            if getattr(task, name):
-                message = f"a {nothing} task runs nothing: remove it, or {nothing}"
-                yield Problem("InvalidTask", f"{field}.{name}", message)
-        return
-    if not (task.image or defaults.image):
-        message = "has no image: name one here, in spec.taskDefaults.image, or write noop: true"
-        yield Problem("MissingImage", field, message, cluster_only=True)
-        if not runs:
-            message = "says nothing to run: give it a command, a script, waitFor or noop: true"
-            yield Problem("InvalidTask", field, message)
-    if task.interpreter and not task.script:
-        yield Problem("InvalidTask", f"{field}.interpreter", "is for a script, and the task has none")
+def _written(task: Task, name: str) -> str:
+    alias = Task.model_fields[name].alias or name
+    return f"{alias}: true" if getattr(task, name) is True else alias
 
 
 def _check_past(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:

@@ -6,10 +6,12 @@ from typing import Any
 
 from tradewind.api.dag import DagSpec
 from tradewind.api.groups import Groups
+from tradewind.api.kinds import task_kind
 from tradewind.api.mapping import source_list
 from tradewind.api.task import Task
 from tradewind.api.task_group import TaskGroup
 from tradewind.api.templates import TOP_LEVEL, TemplateError, references
+from tradewind.api.validation.kinds import VALIDATORS
 from tradewind.api.validation.known import Known
 from tradewind.api.validation.mapping import source_fields
 from tradewind.api.validation.order import Upstream, dependency_graph, start_of
@@ -68,11 +70,7 @@ def _templates(task: Task) -> Iterator[tuple[str, str]]:
     for variable in task.env or ():
         yield f"env[{variable.name}]", variable.value or ""
     yield "script", task.script or ""
-    wanted = task.wait_for
-    if wanted:
-        yield "waitFor.time", wanted.time or ""
-        yield "waitFor.dagRun.logicalDate", (wanted.dag_run and wanted.dag_run.logical_date) or ""
-        yield "waitFor.object.name", wanted.object.name if wanted.object else ""
+    yield from VALIDATORS[task_kind(task).name].templates(task)
 
 
 def _item_templates(item: Task | TaskGroup) -> Iterator[tuple[str, str]]:

@@ -1,61 +1,34 @@
-"""Validation of `sensor` and `waitFor`."""
+"""Validation of waitFor tasks."""
 
 import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from tradewind.api.dag import DagSpec
 from tradewind.api.json_path import parse_json_path
-from tradewind.api.resolve import DEFAULT_SKIP_EXIT_CODES
-from tradewind.api.sensor import Sensor, WaitFor, WaitForDagRun, WaitForObject
+from tradewind.api.sensor import WaitFor, WaitForDagRun, WaitForObject
 from tradewind.api.task import Task, TaskDefaults
 from tradewind.api.templates import is_template
+from tradewind.api.validation.durations import check_duration
+from tradewind.api.validation.kinds.validator import Validator, check_waiting
 from tradewind.api.validation.problem import Problem
-from tradewind.api.validation.tasks import check_duration
 
 _API_VERSION = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?v[0-9][a-z0-9]*")
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]*")
 _RUN_STATES = ("Succeeded", "Failed")
 
 
-def check_sensors(spec: DagSpec) -> list[Problem]:
-    """Check `sensor` and `waitFor` of all tasks."""
-    defaults = spec.task_defaults or TaskDefaults()
-    problems: list[Problem] = []
-    for task in spec.tasks:
-        field = f"spec.tasks[{task.name}]"
-        if task.sensor:
-            problems += _check_sensor(task, task.sensor, defaults, f"{field}.sensor")
-        if task.wait_for:
-            problems += _check_wait_for(task.wait_for, f"{field}.waitFor")
-    return problems
-
-
-def _check_sensor(task: Task, sensor: Sensor, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
-    if task.noop:
-        yield Problem("InvalidTask", field, "a noop task looks for nothing: give the task a command or a script")
-        return
-    yield from check_duration(sensor.interval, f"{field}.interval")
-    yield from check_duration(sensor.timeout, f"{field}.timeout")
+def _check(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
+    yield from check_waiting(task, "waitFor", field)
     if task.wait_for:
-        for name, value in (
-            ("mode", sensor.mode),
-            ("interval", sensor.interval),
-            ("retryExitCode", sensor.retry_exit_code),
-        ):
-            if value is not None:
-                message = "waitFor makes no Pods: of sensor only timeout and softFail apply to it"
-                yield Problem("InvalidTask", f"{field}.{name}", message)
-        return
-    skip = task.skip_exit_codes if task.skip_exit_codes is not None else defaults.skip_exit_codes
-    fail = task.fail_exit_codes if task.fail_exit_codes is not None else defaults.fail_exit_codes
-    for name, codes in (
-        ("skipExitCodes", DEFAULT_SKIP_EXIT_CODES if skip is None else skip),
-        ("failExitCodes", fail or ()),
-    ):
-        if sensor.retry_exit_code in codes:
-            message = f"{sensor.retry_exit_code} is in {name} too: it cannot mean both, choose another code"
-            yield Problem("InvalidTask", f"{field}.retryExitCode", message)
+        yield from _check_wait_for(task.wait_for, f"{field}.waitFor")
+
+
+def _templates(task: Task) -> Iterator[tuple[str, str]]:
+    wanted = task.wait_for
+    if wanted:
+        yield "waitFor.time", wanted.time or ""
+        yield "waitFor.dagRun.logicalDate", (wanted.dag_run and wanted.dag_run.logical_date) or ""
+        yield "waitFor.object.name", wanted.object.name if wanted.object else ""
 
 
 def _check_wait_for(wait_for: WaitFor, field: str) -> Iterator[Problem]:
@@ -118,3 +91,6 @@ def _check_object(wanted: WaitForObject, field: str) -> Iterator[Problem]:
             parse_json_path(wanted.json_path)
         except ValueError as error:
             yield Problem("InvalidTask", f"{field}.jsonPath", str(error))
+
+
+WAIT_FOR = Validator(_check, _templates)

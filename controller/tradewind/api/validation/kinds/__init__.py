@@ -1,0 +1,24 @@
+"""What is wrong with a task of each kind: one validator per kind.
+
+validator.py  what a validator consists of, and what several have in common
+pod.py        command, script, image
+sensor.py     sensor
+wait_for.py   waitFor
+noop.py       noop
+"""
+
+from tradewind.api.validation.kinds.noop import NOOP
+from tradewind.api.validation.kinds.pod import POD
+from tradewind.api.validation.kinds.sensor import SENSOR
+from tradewind.api.validation.kinds.validator import Validator
+from tradewind.api.validation.kinds.wait_for import WAIT_FOR
+
+VALIDATORS: dict[str, Validator] = {
+    "Pod": POD,
+    "Sensor": SENSOR,
+    "WaitFor": WAIT_FOR,
+    "Noop": NOOP,
+}
+"""By the name in api/kinds."""
+
+__all__ = ["VALIDATORS", "Validator"]

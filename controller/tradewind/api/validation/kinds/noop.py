@@ -1,0 +1,17 @@
+"""Validation of noop tasks."""
+
+from collections.abc import Iterator
+
+from tradewind.api.task import Task, TaskDefaults
+from tradewind.api.validation.kinds.validator import Validator, check_podless
+from tradewind.api.validation.problem import Problem
+
+
+def _check(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
+    yield from check_podless(task, "noop", field)
+    if task.sensor:
+        message = "a noop task looks for nothing: give the task a command or a script"
+        yield Problem("InvalidTask", f"{field}.sensor", message)
+
+
+NOOP = Validator(_check)
