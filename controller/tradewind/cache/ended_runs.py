@@ -42,6 +42,7 @@ def ended_run(found: DagRunObject, phase: RunPhase, finished_at: datetime, versi
         started=started,
         backfill=metadata.labels.get(names.LABEL_BACKFILL),
         backfill_uid=metadata.annotations.get(names.ANNOTATION_BACKFILL_UID),
+        dag_uid=next((owner.uid for owner in metadata.owner_references if owner.kind == "Dag"), None),
     )
 
 

@@ -15,6 +15,8 @@ from tests.unit.controller.terms import part_of_term
 from tradewind.aio import background
 from tradewind.api.shards import ONLY_SHARD
 from tradewind.controller.dags.history import History
+from tradewind.engine.run.states import RunPhase
+from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.kube.errors import ApiError as KubeApiError
 
 pytestmark = pytest.mark.unit
@@ -46,9 +48,30 @@ class OneNamespaceIsGone:
         return {"metadata": {"name": name, "resourceVersion": "7"}, "spec": {}, "status": status}
 
 
-def history(client: Any, *scopes: str) -> History:
+class TwoDagsOfOneName:
+    """A client that finds two failed runs: of a Dag that was deleted, and of another that has its name since."""
+
+    async def list(self, resource: Any, scope: str, *, field_selector: str, **_: str) -> list[Json]:
+        phases = ("Failed",) if field_selector == "spec.dag=sales" else (field_selector.removeprefix("status.phase="),)
+        return [self.row(uid) for uid in ("old", "new") if "Failed" in phases]
+
+    @staticmethod
+    def row(uid: str) -> Json:
+        metadata = {
+            "name": f"run-of-{uid}",
+            "namespace": "ns",
+            "labels": {"tradewind.dev/dag": "sales"},
+            "resourceVersion": "12",
+            "creationTimestamp": "2026-03-01T06:00:00Z",
+            "ownerReferences": [{"apiVersion": "tradewind.dev/v1alpha1", "kind": "Dag", "name": "sales", "uid": uid}],
+        }
+        return {"metadata": metadata, "cells": {"Phase": "Failed", "Finished": "2026-03-01T06:05:00Z"}}
+
+
+def history(client: Any, *scopes: str, dags: dict[Any, Any] | None = None) -> History:
     nothing: Any = None
-    cluster = SimpleNamespace(part=ONLY_SHARD, backfills={}, requested={})
+    dags = {} if dags is None else dags
+    cluster = SimpleNamespace(part=ONLY_SHARD, dags=dags, backfills={}, requested={})
     term = part_of_term(client=client, cluster=cluster, spawn=asyncio.create_task)
     return History(term, nothing, scopes=scopes, revisions_in_use=nothing)
 
@@ -65,6 +88,28 @@ async def test_a_run_that_goes_while_a_new_leader_looks_how_it_ended_is_left_out
     found = history(OneNamespaceIsGone(), "ours")
     assert [run.name for run in await found.read_finished(("ours", "sales"), ["a", "gone", "b"])] == ["a", "b"]
     assert await found.read_finished(("ours", "sales"), ["gone"]) == []
+
+
+async def test_runs_of_a_deleted_dag_do_not_count_for_one_that_has_its_name_since() -> None:
+    """Garbage collection deletes them later, and nothing tells of that: they would take the places of its own."""
+    key, dags = ("ns", "sales"), {}
+    spawned = []
+    found = history(TwoDagsOfOneName(), "ns", dags=dags)
+    found._spawn = lambda work, what, again: spawned.append(asyncio.create_task(work))  # type: ignore[assignment]
+    assert await found.load({}) == ([], {})
+    dags[key] = SimpleNamespace(metadata=SimpleNamespace(uid="new"))
+    found.dag_added(key)
+    await asyncio.gather(*spawned)
+    assert found.counts == {(key, "Failed"): 1}
+    found.finished(ended("b", "old"))
+    assert found.counts == {(key, "Failed"): 1}
+    for uid in ("new", None):
+        found.finished(ended(f"of-{uid}", uid))
+    assert found.counts == {(key, "Failed"): 3}
+
+
+def ended(name: str, dag_uid: str | None) -> EndedRun:
+    return EndedRun("ns", "sales", name, "Manual", RunPhase.FAILED, datetime.now(UTC), 20, dag_uid=dag_uid)
 
 
 def lists(cluster: MemoryCluster) -> Counter[str]:
@@ -231,7 +276,7 @@ def made(cluster: MemoryCluster) -> Counter[str]:
     return counted
 
 
-def ended(cluster: MemoryCluster) -> int:
+def number_ended(cluster: MemoryCluster) -> int:
     return sum((run.get("status") or {}).get("phase") == "Succeeded" for run in cluster.all("dagruns"))
 
 
@@ -248,7 +293,7 @@ async def test_the_run_of_a_tick_is_kept_until_the_dag_says_that_the_tick_had_on
 
     cluster.before_write = before
     cluster.dag("d", schedule="0 0 * * *", startDate=days_ago(6), catchup=True, successfulRunsHistoryLimit=limit)
-    await cluster.eventually(lambda: ended(cluster) == 7, "all have run")
+    await cluster.eventually(lambda: number_ended(cluster) == 7, "all have run")
     await asyncio.sleep(0.1)
     assert len(cluster.names("dagruns")) == 7
     await cluster.kill()

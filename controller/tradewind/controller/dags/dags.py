@@ -271,6 +271,8 @@ class Dags:
         )
         if before and not same:
             self._history.forget(key)
+        if not same:
+            self._history.dag_added(key)
         if entry.revision not in (before.revision if same and before else status.get("revision"), ""):
             self._history.revised(key)
         if same and before:

@@ -79,6 +79,9 @@ class History:
         self._scopes, self._revisions, self._revisions_in_use = scopes, revisions, revisions_in_use
         self._pruning: dict[Key, Pruning | None] = {}
         """Dags that are being pruned, each with the pruning to do next, if any."""
+        self._dags = term.cluster.dags
+        self._left_out: set[Key] = set()
+        """Dags with runs that are not counted because a Dag with another UID owns them."""
         self._revised: set[Key] = set()
         """Dags that may have revisions to delete."""
 
@@ -97,7 +100,10 @@ class History:
                 metadata = row["metadata"]
                 key = (metadata["namespace"], (metadata.get("labels") or {}).get(names.LABEL_DAG, ""))
                 if key[1] and (key, metadata["name"]) not in changed:
-                    self._add(key, self._row(row))
+                    if self._is_of_another_dag(key, _dag_uid(metadata)):
+                        self._left_out.add(key)
+                    else:
+                        self._add(key, self._row(row))
                 if key in versions and int(metadata["resourceVersion"]) > versions[key]:
                     later.setdefault(key, []).append(metadata["name"])
                 if number % ROWS_IN_A_ROW == 0:
@@ -149,6 +155,9 @@ class History:
         backfill = run.backfill if found is not None and found.metadata.uid == run.backfill_uid else None
         succeeded = run.phase is RunPhase.SUCCEEDED
         self._note_change(dag, run.name)
+        if self._is_of_another_dag(dag, run.dag_uid):
+            self._left_out.add(dag)
+            return
         self._add(dag, FinishedRun(run.finished_at, run.version, run.name, succeeded, backfill or "", run.type))
 
     def reopened(self, dag: Key, run: str) -> None:
@@ -164,6 +173,13 @@ class History:
         found = backfill_of(self._backfills, metadata.namespace, metadata.labels, metadata.annotations)
         if known is not None and found is not None and known.backfill != found.metadata.name:
             self._add(dag, known._replace(backfill=found.metadata.name))
+
+    def dag_added(self, dag: Key) -> None:
+        """List the runs of a new Dag if some were left out: they may be its own, listed before it was in the cache."""
+        if dag in self._left_out:
+            self._left_out.discard(dag)
+            what = f"list the runs of Dag {dag[0]}/{dag[1]}"
+            self._spawn(keep_trying(partial(self._relist, dag), what, TRY_AGAIN), what, None)
 
     def forget(self, dag: Key) -> None:
         """Forget the runs of a Dag that was deleted or recreated."""
@@ -225,6 +241,11 @@ class History:
         run_type = cells.get("Type") or (found.get("spec") or {}).get("type") or "Manual"
         version = int(metadata["resourceVersion"])
         return FinishedRun(finished_at, version, metadata["name"], succeeded, backfill, run_type)
+
+    def _is_of_another_dag(self, dag: Key, owner: str | None) -> bool:
+        """True if the owner, a UID, is not the Dag of that name: the garbage collector is about to delete the run."""
+        found = self._dags.get(dag)
+        return owner is not None and (found is None or found.metadata.uid != owner)
 
     def _backfill_of(self, metadata: Mapping[str, Any]) -> BackfillObject | None:
         """Return the Backfill that a run belongs to; None if it does not exist."""
@@ -346,7 +367,8 @@ class History:
                     self._remove(dag, name)
             for name, row in rows.items():
                 phase = (row.get("cells") or {}).get("Phase") or (row.get("status") or {}).get("phase")
-                if phase in PHASES and (dag, name) not in changed:
+                other = self._is_of_another_dag(dag, _dag_uid(row["metadata"]))
+                if phase in PHASES and (dag, name) not in changed and not other:
                     self._add(dag, self._row(row))
 
     async def _prune_revisions(self, dag: Key) -> None:
@@ -375,3 +397,7 @@ def _version(found: Mapping[str, Any]) -> int:
 
 _REVISION = ("Revision", "revision")
 """The names of the printer column and of the status field."""
+
+
+def _dag_uid(metadata: Mapping[str, Any]) -> str | None:
+    return next((owner["uid"] for owner in metadata.get("ownerReferences") or () if owner["kind"] == "Dag"), None)

@@ -25,3 +25,5 @@ class EndedRun:
     """The Backfill that it belongs to."""
     backfill_uid: str | None = None
     """Distinguishes that Backfill from another one of the same name."""
+    dag_uid: str | None = None
+    """Distinguishes its Dag from another one of the same name; None if it has no owner."""
