@@ -68,7 +68,7 @@ def test_json_logs(stage: Stage) -> None:
     assert len(lines) >= 3
     for line in lines:
         assert {"time", "level", "logger", "message"} <= line.keys(), line
-    assert any("leads" in line["message"] for line in lines)
+    assert any("is the leader" in line["message"] for line in lines)
 
 
 @side_by_side

@@ -1,4 +1,4 @@
-"""What the leader does beside its loop. Nothing of it ends unnoticed, and no object is given up because of an error."""
+"""Background tasks of the leader. None of them fails unnoticed, and no object is given up because of an error."""
 
 import asyncio
 import logging
@@ -11,29 +11,29 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-"""Seconds until what has failed is done again."""
+"""Seconds before a failed task is retried."""
 
 
 class Spawn(Protocol):
-    """Begin something beside the loop."""
+    """Start a background task."""
 
     def __call__(
         self, work: Coroutine[Any, Any, None], name: str, again: Callable[[], object] | None = None
     ) -> asyncio.Task[None]:
-        """`again` asks for it anew, and is called a while after an error that nobody has foreseen."""
+        """`again` requeues the work; it is called after a delay if the task fails unexpectedly."""
         ...
 
 
 class OnFailure(Protocol):
-    """Take an error that nobody has foreseen, of something with that name."""
+    """Handle an unexpected error of the task with that name."""
 
     def __call__(self, name: str, error: BaseException, again: Callable[[], object] | None = None) -> None:
-        """`again` is called a while later."""
+        """`again` is called after a delay."""
         ...
 
 
 class Background:
-    """The tasks of one term, which end with it."""
+    """The background tasks of one term, which are cancelled at its end."""
 
     def __init__(self, on_failure: Callable[[], None]) -> None:
         self._on_failure = on_failure
@@ -44,7 +44,7 @@ class Background:
     def spawn(
         self, work: Coroutine[Any, Any, None], name: str, again: Callable[[], object] | None = None
     ) -> asyncio.Task[None]:
-        """Begin something; see Spawn."""
+        """Start a background task; see Spawn."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._done(done, name, again))
@@ -53,8 +53,8 @@ class Background:
         return task
 
     def failed(self, name: str, error: BaseException, again: Callable[[], object] | None = None) -> None:
-        """An error that nobody has foreseen, in something with that name: it is logged and counted, and `again` is
-        called a while later, each time that it fails in succession after a longer one."""
+        """Handle an unexpected error of the task with that name: it is logged and counted, and `again` is called after
+        a delay, which grows with each consecutive failure."""
         self._on_failure()
         log.error("%s failed", name, exc_info=error)
         if again is not None:
@@ -62,7 +62,7 @@ class Background:
             self.spawn(_after(pause, again), f"{name}, again")
 
     def cancel(self) -> None:
-        """The term is over: nothing goes on, and nothing begins any more."""
+        """Cancel all tasks at the end of the term; later ones are cancelled at once."""
         self._over = True
         for task in list(self._tasks):
             task.cancel()

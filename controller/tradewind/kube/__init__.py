@@ -1,22 +1,22 @@
 """Kubernetes for controllers: a client, informers, a writer, leader election, Events.
 
-Knows Kubernetes and nothing of Dags; imports nothing of Tradewind but itself.
+Knows Kubernetes and nothing of Dags; imports nothing else of Tradewind.
 
-config.py       where the API server is: a kubeconfig, or a Pod's service account
+config.py       how to reach the API server: a kubeconfig, or a Pod's service account
 credentials.py  tokens and plugins
 tls.py          TLS contexts from certificates and keys in memory
 client.py       requests, and streams for watches
-lane.py         requests for one purpose, of which only some are under way at once
-errors.py       what can go wrong
-backoff.py      how long to wait before the next attempt
-persist.py      the one retry loop: again and again, until it succeeds
+lane.py         a client with its own limit on requests in flight
+errors.py       errors
+backoff.py      delays between attempts
+persist.py      the one retry loop
 resources.py    group, version and plural of kinds, and their paths
-objects.py      the shapes in which lists and watches are decoded
+objects.py      structs for decoding lists and watches
 decoding.py     from bytes to objects
 informer.py     a local copy of the objects of one kind
 writes.py       writes as values
-writer.py       sends them, never two of one object at once
-throttle.py     how many may be in flight
+writer.py       sends writes, never two of one object at once
+throttle.py     the limit on writes in flight
 events.py       events.k8s.io/v1 Events
 lease.py        leader election
 clock.py        time, which tests replace

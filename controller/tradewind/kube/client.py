@@ -1,7 +1,7 @@
 """One connection pool to one API server: requests, and streams for watches.
 
-Knows HTTP, credentials and the server's way of reporting errors. Retries nothing but a request that was refused for
-an expired token or a replaced certificate: whether to try again is up to the informer, the writer or the caller.
+Knows HTTP, credentials and the server's error responses. It retries only requests that were rejected for an expired
+token or a replaced certificate; other retries are up to the informer, the writer or the caller.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ Params = Mapping[str, str | int]
 
 PAGE_LIMIT = 500
 CHECK_FILES_EVERY = 300.0
-"""Seconds between two looks at the files of CA and client certificate; when one of them is refused that is at once."""
+"""Seconds between checks of the files of the CA and the client certificate; they are also checked when one of them is
+rejected."""
 Partial = bool | Literal["list", "table"]
-"""Whether to ask for metadata only; `list` where the answer is a list, which the server wants to be told; `table` for a
-list of metadata and printer columns."""
+"""True requests metadata only, `list` the same for a response that is a list, `table` a list of metadata and printer
+columns."""
 
 _ACCEPT = "application/json;as={};g=meta.k8s.io;v=v1,application/json"
 _ACCEPT_OBJECT = _ACCEPT.format("PartialObjectMetadata")
@@ -38,7 +39,7 @@ _ACCEPT_TABLE = _ACCEPT.format("Table")
 
 
 class ApiClient(Protocol):
-    """What the rest of this package needs of a client; an in-memory API server can stand in for it."""
+    """The interface of a client that this package uses; an in-memory API server can replace it."""
 
     async def request(
         self,
@@ -70,7 +71,7 @@ class ApiClient(Protocol):
 
 
 class KubeClient:
-    """An asynchronous client of one API server. Used from one event loop; `close()` when done."""
+    """An asynchronous client of one API server. Use it from one event loop, and `close()` it afterwards."""
 
     def __init__(
         self,
@@ -82,9 +83,9 @@ class KubeClient:
         compression: bool = False,
         user_agent: str = "tradewind",
     ) -> None:
-        """`max_requests` are in flight at most, streams not counted. `timeout` is for a whole request.
+        """`max_requests` limits requests in flight, without streams. `timeout` is for a whole request.
 
-        `compression` is off: within a cluster, gzip costs the API server more than the bytes it saves.
+        `compression` is off: within a cluster, gzip costs the API server more than the saved bytes are worth.
         """
         self.connection = connection
         self._timeout = timeout
@@ -100,15 +101,16 @@ class KubeClient:
 
     @classmethod
     def from_environment(cls, kubeconfig: Path | None = None, context: str | None = None, **options: Any) -> KubeClient:
-        """`kubeconfig`, `$KUBECONFIG`, the Pod's service account or `~/.kube/config`: the first there is.
+        """Connect with `kubeconfig`, `$KUBECONFIG`, the Pod's service account or `~/.kube/config`, whichever exists
+        first.
 
-        `options` are those of the constructor. ConfigurationError if none is usable.
+        `options` are those of the constructor. Raises ConfigurationError if none is usable.
         """
         return cls(find_connection(kubeconfig, context), **options)
 
     @property
     def namespace(self) -> str:
-        """The namespace of the context or of the service account."""
+        """The namespace of the context or the service account."""
         return self.connection.namespace
 
     async def __aenter__(self) -> KubeClient:
@@ -118,7 +120,7 @@ class KubeClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections; the client can not be used any more."""
+        """Close all connections; the client cannot be used afterwards."""
         if self._session is not None:
             await self._session.close()
 
@@ -133,11 +135,11 @@ class KubeClient:
         partial: Partial = False,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """Send one request and return the decoded answer (`{}` if it is empty).
+        """Send one request and return the decoded response (`{}` if it is empty).
 
-        `body` is serialised unless it is bytes. `partial` asks for PartialObjectMetadata: cheaper for
-        both sides where only the metadata of the answer counts. A `timeout` counts from now on, the wait for a slot
-        included; that of the client from when the request is sent. Raises ApiError or Unreachable.
+        `body` is serialised unless it is bytes. `partial` requests PartialObjectMetadata, which is cheaper for both
+        sides. `timeout` includes the wait for a slot; the client's default timeout does not. Raises ApiError or
+        Unreachable.
         """
         answer = await self.request_bytes(
             method,
@@ -153,7 +155,7 @@ class KubeClient:
         try:
             document = orjson.loads(answer)
         except orjson.JSONDecodeError as error:
-            raise Unreachable(f"{method} {path}: the answer is not JSON: {error}") from error
+            raise Unreachable(f"{method} {path}: the response is not JSON: {error}") from error
         return document if isinstance(document, dict) else {"value": document}
 
     async def request_bytes(
@@ -167,7 +169,7 @@ class KubeClient:
         partial: Partial = False,
         timeout: float | None = None,
     ) -> bytes:
-        """As `request`, but the answer is left as it came, to be decoded narrowly."""
+        """Like `request`, but return the raw response, for the caller to decode."""
         headers: dict[str, str] = {}
         data: bytes | None = None
         if body is not None:
@@ -186,23 +188,23 @@ class KubeClient:
             ):
                 return await response.read()
         except TimeoutError as error:
-            raise Unreachable(f"{method} {path}: waited {timeout:g} s for its turn", timed_out=True) from error
+            raise Unreachable(f"{method} {path}: no free request slot within {timeout:g} s", timed_out=True) from error
 
     @contextlib.asynccontextmanager
     async def stream(
         self, path: str, *, params: Params | None = None, idle_timeout: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """A GET whose answer is read as it comes, in pieces of no particular size.
+        """Send a GET request and yield its response as it arrives, in pieces of arbitrary size.
 
-        Raises ApiError for an error answer; Unreachable, also while reading, when the connection breaks
-        or stays silent for `idle_timeout` seconds.
+        Raises ApiError for an error response. Raises Unreachable, also while reading, if the connection breaks or is
+        silent for `idle_timeout` seconds.
         """
         limits = aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout, sock_read=idle_timeout)
         async with self._exchange("GET", path, params, None, {}, limits) as response:
             yield response.content.iter_any()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
-        """One object. ApiError `is_not_found` if there is none."""
+        """Return one object. Raises ApiError (`is_not_found`) if it does not exist."""
         return await self.request("GET", resource.path(namespace, name))
 
     async def list(
@@ -215,10 +217,10 @@ class KubeClient:
         limit: int = PAGE_LIMIT,
         partial: Partial = False,
     ) -> list[dict[str, Any]]:
-        """All objects that match, fetched in pages of `limit`.
+        """Return all matching objects, fetched in pages of `limit`.
 
-        With `partial="table"` each is `{"metadata": …, "cells": {column: value}}`, unless the server makes no tables of
-        this kind: then it is the whole object.
+        With `partial="table"` each is `{"metadata": …, "cells": {column: value}}`, or the whole object if the server
+        has no tables for this kind.
         """
         params: dict[str, str | int] = {"limit": limit}
         if label_selector:
@@ -246,7 +248,7 @@ class KubeClient:
         headers: dict[str, str],
         limits: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request with its answer open; errors of any kind come out as this package's own."""
+        """Send a request and yield the open response; errors of any kind become errors of this package."""
         query = f"?{urlencode(params)}" if params else ""
         url = URL(f"{self.connection.server}{path}{query}", encoded=True)
         if asyncio.get_running_loop().time() >= self._files_checked + CHECK_FILES_EVERY:
@@ -267,7 +269,7 @@ class KubeClient:
     async def _send(
         self, method: str, url: URL, data: bytes | None, headers: dict[str, str], limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
-        """Send a request; again, if it was refused for credentials or certificates of which there are newer ones."""
+        """Send a request, and once more if it was rejected for credentials or certificates that have been renewed."""
         connection = self.connection
         proof = await connection.credentials.headers()
         try:
@@ -301,12 +303,12 @@ class KubeClient:
         )
 
     def _is_renewed(self, used: Connection) -> bool:
-        """Whether there is another connection than the one that was used, now that the files are looked at."""
+        """Check the files, and return True if they have replaced the connection that was used."""
         self._check_files()
         return self.connection is not used
 
     def _check_files(self) -> None:
-        """Look whether CA or client certificate were replaced. Connections that are open stay open."""
+        """Reload the CA and the client certificate if they were replaced. Open connections stay open."""
         self._files_checked = asyncio.get_running_loop().time()
         self.connection = self.connection.renewed() or self.connection
 
@@ -316,7 +318,7 @@ class KubeClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=0,  # requests are bounded by a semaphore; streams must not eat into them
+                    limit=0,  # a semaphore limits requests; streams must not count
                     keepalive_timeout=60,
                     socket_factory=_keepalive_socket,
                 ),
@@ -336,9 +338,9 @@ def _rows(table: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that notices within about half a minute that its peer has vanished without a word.
+    """Return a socket that detects within about half a minute that its peer has vanished.
 
-    A watch only ever listens: without probes a dead node or a forgotten NAT entry looks like a quiet day.
+    A watch only listens: without probes a dead node or an expired NAT entry looks like a quiet connection.
     """
     family, kind, protocol, _, _ = address
     sock = socket.socket(family=family, type=kind, proto=protocol)

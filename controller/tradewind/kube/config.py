@@ -1,7 +1,7 @@
-"""Where the API server is and how to talk to it: a kubeconfig, or the service account of a Pod.
+"""The connection to the API server, from a kubeconfig or the service account of a Pod.
 
-Reads files and the environment, and returns a `Connection`; opens no connection itself. Whoever has one may ask for it
-anew when the files that it was read from were replaced.
+Reads files and the environment, and returns a `Connection`; opens no connection itself. A `Connection` can be reloaded
+after its files were replaced.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SERVICE_ACCOUNT_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount"
 
 @dataclass(frozen=True)
 class Connection:
-    """All that a client needs. `server` has no trailing slash; `tls` is None for plain http."""
+    """The settings of a client. `server` has no trailing slash; `tls` is None for plain HTTP."""
 
     server: str
     tls: ssl.SSLContext | None
@@ -40,26 +40,26 @@ class Connection:
     tls_server_name: str | None = None
     proxy: str | None = None
     origin: Origin | None = field(default=None, compare=False, repr=False)
-    """Where it was read from; None if nowhere."""
+    """The files it was read from; None if there are none."""
 
     def renewed(self) -> Connection | None:
-        """The connection as its files have it now. None if they are as they were, or say nothing that can be used."""
+        """Return the connection reloaded from its files, or None if they are unchanged or unusable."""
         if self.origin is None or not self.origin.has_changed():
             return None
         try:
             found = self.origin.read()
         except ConfigurationError as error:
-            log.warning("the connection to %s stays as it was: %s", self.server, error)
+            log.warning("keeping the connection to %s: its files cannot be used: %s", self.server, error)
             return None
         if found.server != self.server:
-            log.warning("the connection stays with %s, though %s is configured now", self.server, found.server)
+            log.warning("keeping the connection to %s; restart to connect to %s", self.server, found.server)
             return None
-        log.info("the files of the connection to %s have changed, and are read again", self.server)
+        log.info("reloaded the changed files of the connection to %s", self.server)
         return found
 
 
 class Origin:
-    """The files of a connection, as they were when it was read."""
+    """The files of a connection, with their contents when it was read."""
 
     def __init__(self, files: Sequence[Path], read: Callable[[], Connection]) -> None:
         self.read = read
@@ -67,7 +67,7 @@ class Origin:
         self._contents = self._digest()
 
     def has_changed(self) -> bool:
-        """Whether any of the files is another now."""
+        """True if any of the files has changed."""
         return self._digest() != self._contents
 
     def _digest(self) -> list[bytes | None]:
@@ -88,13 +88,13 @@ def find_connection(
     environ: Mapping[str, str] | None = None,
     service_account: Path = SERVICE_ACCOUNT_DIRECTORY,
 ) -> Connection:
-    """The first that there is: `kubeconfig`, `$KUBECONFIG`, the Pod's service account, `~/.kube/config`."""
+    """Return the first connection found: `kubeconfig`, `$KUBECONFIG`, the Pod's service account, `~/.kube/config`."""
     environ = os.environ if environ is None else environ
     if kubeconfig is not None:
         return load_kubeconfig([kubeconfig], context)
     if environ.get("KUBECONFIG"):
         paths = [Path(part) for part in environ["KUBECONFIG"].split(os.pathsep) if part]
-        # kubectl, too, takes a list with gaps as long as one file is there.
+        # Like kubectl, accept missing files in the list as long as one exists.
         return load_kubeconfig([path for path in paths if path.exists()] or paths[:1], context)
     if environ.get("KUBERNETES_SERVICE_HOST") and (service_account / "token").exists():
         return in_cluster(environ, service_account)
@@ -105,7 +105,7 @@ def find_connection(
 
 
 def in_cluster(environ: Mapping[str, str], directory: Path = SERVICE_ACCOUNT_DIRECTORY) -> Connection:
-    """The connection of a Pod with a mounted service account token."""
+    """Return the connection of a Pod with a mounted service account token."""
     host = environ["KUBERNETES_SERVICE_HOST"]
     port = environ.get("KUBERNETES_SERVICE_PORT_HTTPS") or environ.get("KUBERNETES_SERVICE_PORT") or "443"
     if ":" in host:
@@ -122,11 +122,11 @@ def in_cluster(environ: Mapping[str, str], directory: Path = SERVICE_ACCOUNT_DIR
 
 
 def load_kubeconfig(paths: Sequence[Path], context: str | None = None) -> Connection:
-    """The connection of one context; several files are merged as kubectl does, the first to say it wins."""
+    """Return the connection of one context. Several files are merged as in kubectl: the first value wins."""
     merged = _Merged(paths)
     context_name = context or merged.current_context
     if not context_name:
-        raise ConfigurationError(f"no current-context in {_names(paths)}, and none was given")
+        raise ConfigurationError(f"no current-context in {_names(paths)}, and no --context was given")
     chosen, _ = merged.entry("contexts", "context", context_name)
     cluster, cluster_base = merged.entry("clusters", "cluster", chosen.get("cluster", ""))
     user: dict[str, Any] = {}
@@ -141,7 +141,7 @@ def load_kubeconfig(paths: Sequence[Path], context: str | None = None) -> Connec
         *_named(cluster, cluster_base, "certificate-authority"),
         *_named(user, user_base, "client-certificate", "client-key"),
     ]
-    # Of this context, whichever is the current one by then.
+    # Reload the same context, even if another one becomes the current context.
     origin = Origin(files, partial(load_kubeconfig, paths, context_name))
     return Connection(
         server=server,
@@ -159,7 +159,7 @@ def _named(section: Mapping[str, Any], base: Path, *fields: str) -> list[Path]:
 
 
 class _Merged:
-    """Several kubeconfig files seen as one; relative paths stay relative to the file that holds them."""
+    """Several kubeconfig files merged into one; relative paths are relative to their own file."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -192,7 +192,7 @@ def _names(paths: Sequence[Path]) -> str:
 
 
 def _credentials(user: Mapping[str, Any], base: Path) -> Credentials:
-    # The order is kubectl's: a token file wins over a token, both over a plugin.
+    # The order is kubectl's: a token file takes precedence over a token, and both over a plugin.
     if user.get("tokenFile"):
         return FileCredentials(base / user["tokenFile"])
     if user.get("token"):
@@ -249,4 +249,4 @@ def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}, which the kubeconfig names: {error}") from error
+        raise ConfigurationError(f"cannot read {path} of the kubeconfig: {error}") from error

@@ -1,7 +1,7 @@
-"""Ways to prove who is asking, as far as they travel in a header; client certificates are in `config`.
+"""Credentials that are sent in a header; client certificates are in `config`.
 
-A credential that expires renews itself: token files are re-read (projected service account tokens rotate
-about every hour), exec plugins are run again. `refresh` is called after a 401.
+An expiring credential renews itself: token files are re-read (projected service account tokens rotate about every
+hour), exec plugins are run again. `refresh` is called after a 401.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.errors import ConfigurationError
 
 RUN_AGAIN_AFTER = 5.0
-"""Seconds after which a plugin is run again whose token is refused."""
+"""The minimum number of seconds between runs of a plugin whose token is rejected."""
 
 
 class Credentials(Protocol):
     """Supplies the Authorization header."""
 
     async def headers(self) -> Mapping[str, str]:
-        """Headers to send with the next request."""
+        """Return the headers of the next request."""
         ...
 
     async def refresh(self, used: Mapping[str, str]) -> bool:
-        """The server answered 401 to a request with these headers: True if there are others now, to try again with."""
+        """Renew the credentials after a 401 to a request with the headers `used`. Return True if they have changed, so
+        that a retry makes sense."""
         ...
 
 
 class StaticCredentials:
-    """A bearer token that never changes, or nothing."""
+    """A constant bearer token, or none."""
 
     def __init__(self, token: str | None = None) -> None:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -48,7 +49,7 @@ class StaticCredentials:
 
 
 class FileCredentials:
-    """A bearer token in a file that somebody else rotates."""
+    """A bearer token in a file that another process rotates."""
 
     def __init__(self, path: Path, *, max_age: float = 60.0, clock: Clock = SYSTEM_CLOCK) -> None:
         self._path = path
@@ -63,7 +64,7 @@ class FileCredentials:
         return self._headers
 
     async def refresh(self, used: Mapping[str, str]) -> bool:
-        # Of many requests that are refused together the first may have read the new token for all of them.
+        # If many requests are rejected together, the first one re-reads the token for all of them.
         if self._headers == used:
             self._read()
         return self._headers != used
@@ -72,7 +73,7 @@ class FileCredentials:
         try:
             token = self._path.read_text().strip()
         except OSError as error:
-            # A rotation swaps a symlink: the old token stays good for some minutes, so a gap is no failure.
+            # A rotation swaps a symlink, and the old token stays valid for minutes: a missing file is no failure.
             if not self._headers:
                 raise ConfigurationError(f"cannot read the token file {self._path}: {error}") from error
             return
@@ -83,7 +84,7 @@ class FileCredentials:
 class ExecCredentials:
     """A client-go credential plugin (`users[].user.exec` of a kubeconfig) that returns a token.
 
-    Plugins that return a client certificate instead are refused with a ConfigurationError.
+    A plugin that returns a client certificate instead is rejected with a ConfigurationError.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class ExecCredentials:
 
     async def refresh(self, used: Mapping[str, str]) -> bool:
         async with self._lock:
-            # Once for all requests that are refused together, and not again and again for a token that stays the same.
+            # Run it once for all requests that are rejected together, and not repeatedly if the token stays the same.
             if self._headers == used and self._clock.monotonic() - self._ran_at >= RUN_AGAIN_AFTER:
                 await self._run()
             return self._headers != used

@@ -1,7 +1,7 @@
-"""From the bytes of lists and watches to identified objects.
+"""Decodes the bytes of lists and watches to objects with their identity.
 
-Two ways, chosen by what `decode` is: a msgspec struct type is decoded straight from the bytes (fast, and
-nothing else is kept); any other callable gets the object as a dict.
+There are two ways, chosen by `decode`: a msgspec struct type is decoded directly from the bytes (fast, and other fields
+are skipped); any other callable gets the object as a dict.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 DEEPEST = 10_000
-"""How deeply the API server lets JSON be nested (Go's encoding/json)."""
+"""The maximum nesting depth of JSON in the API server (Go's encoding/json)."""
 _UNDECODABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class MalformedStream(Exception):  # noqa: N818
-    """Bytes that are no JSON, or JSON that is no watch event: nothing after it can be trusted."""
+    """Invalid JSON, or JSON that is no watch event: the rest of the stream cannot be trusted."""
 
 
 class Item(NamedTuple, Generic[T]):
-    """One object with its identity; `object` is None where it could not be decoded."""
+    """One object with its identity; `object` is None if it could not be decoded."""
 
     key: Key
     uid: str
@@ -47,26 +47,26 @@ class Page(NamedTuple, Generic[T]):
 
 
 class Event(NamedTuple, Generic[T]):
-    """One line of a watch: ADDED, MODIFIED, DELETED, or BOOKMARK (whose item has only a resourceVersion)."""
+    """One line of a watch: ADDED, MODIFIED, DELETED, or BOOKMARK (its item has only a resourceVersion)."""
 
     type: str
     item: Item[T]
 
 
 class Decoder(Protocol[T]):
-    """Decodes the two answers an informer gets."""
+    """Decodes the two kinds of responses that an informer gets."""
 
     def page(self, body: bytes) -> Page[T]:
-        """A list. MalformedStream if it is none; items that cannot be decoded are part of it."""
+        """Decode a list; it includes items that cannot be decoded. Raises MalformedStream if it is not a list."""
         ...
 
     def event(self, line: bytes) -> Event[T]:
-        """A watch event. ApiError for an ERROR event, MalformedStream for what is no event."""
+        """Decode a watch event. Raises ApiError for an ERROR event, and MalformedStream if it is not an event."""
         ...
 
 
 def decoder_for(decode: Callable[[dict[str, Any]], T] | type[T]) -> Decoder[T]:
-    """The decoder for a msgspec struct type with a `metadata` field, or for a function of a dict."""
+    """Return the decoder for a msgspec struct type with a `metadata` field, or for a function of a dict."""
     if isinstance(decode, type) and issubclass(decode, msgspec.Struct):
         return _StructDecoder(cast(type[T], decode))
     return _DictDecoder(cast(Callable[[dict[str, Any]], T], decode))
@@ -79,7 +79,7 @@ class _ListMeta(msgspec.Struct, rename="camel"):
 
 class _RawList(msgspec.Struct):
     metadata: _ListMeta
-    # A nil slice of Go's is written as null.
+    # Go encodes a nil slice as null.
     items: list[msgspec.Raw] | None = None
 
 
@@ -114,7 +114,7 @@ class _StructDecoder(Generic[T]):
         )
 
     def event(self, line: bytes) -> Event[T]:
-        # The common case in one pass; whatever is not an event of a well-formed object takes the slow way.
+        # The common case in one pass; anything else takes the slow path.
         if line.startswith((b'{"type":"BOOKMARK"', b'{"type":"ERROR"')):
             return self._unusual_event(line)
         try:
@@ -163,7 +163,7 @@ class _DictDecoder(Generic[T]):
         except (KeyError, TypeError) as error:
             raise MalformedStream(str(error)) from error
         if not isinstance(document, dict):
-            raise MalformedStream(f"the object of a {kind} event is no object")
+            raise MalformedStream(f"the object of a {kind} event is not a JSON object")
         if kind == "ERROR":
             raise ApiError.from_status(document)
         if kind == "BOOKMARK":
@@ -182,7 +182,7 @@ class _DictDecoder(Generic[T]):
         try:
             return _identified(meta, self._decode(document))
         except Exception as error:
-            # The caller's function met an object that it did not foresee: that object is lost, no other.
+            # The caller's function does not support this object: skip it, and no others.
             return _identified(meta, None, error)
 
 
@@ -199,8 +199,8 @@ def _meta_of(raw: msgspec.Raw) -> RawMeta:
 
 
 def _skim(decoder: msgspec.json.Decoder[S], data: bytes | msgspec.Raw) -> S:
-    """Decode something most of which is passed over, however deeply that is nested: one object of a list that is
-    nested more deeply than can be decoded is no reason to lose all others."""
+    """Decode data of which most is skipped, at any nesting depth: one object of a list that is nested too deeply must
+    not prevent decoding the others."""
     try:
         try:
             return decoder.decode(data)

@@ -1,7 +1,7 @@
-"""What can go wrong between here and the API server.
+"""Errors of requests to the API server.
 
-`ApiError` is an answer of the server (a `Status` object); `Unreachable` is the lack of one. A caller that
-can do something about a particular failure asks a predicate (`error.is_conflict`), never the message.
+`ApiError` is a response of the server (a `Status` object); `Unreachable` means that there was none. A caller that
+handles a particular failure uses a predicate (`error.is_conflict`), never the message.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ _ETCD_TOO_LARGE = "etcdserver: request is too large"
 
 
 class KubeError(Exception):
-    """Base of everything this package raises on purpose."""
+    """The base class of this package's errors."""
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same request may succeed if it is sent again a little later."""
+        """True if the same request may succeed when it is retried."""
         return False
 
 
 class SteppedDown(KubeError):  # noqa: N818 - it is an end, not an error
-    """This process may write no more: the next leader does what is left."""
+    """This process may no longer write: the next leader does the rest."""
 
 
 class ConfigurationError(KubeError):
-    """The kubeconfig or the in-cluster environment cannot be used; the message says what to change."""
+    """The kubeconfig or the in-cluster environment is unusable; the message names the fix."""
 
 
 class Unreachable(KubeError):  # noqa: N818 - reads as what it is, as NotFound would
-    """No answer: refused, reset, cut off, TLS failure, or timed out. The request may have taken effect."""
+    """No response: connection refused or reset, TLS failure, or timeout. The request may have taken effect."""
 
     def __init__(self, message: str, *, timed_out: bool = False) -> None:
         super().__init__(message)
@@ -44,10 +44,10 @@ class Unreachable(KubeError):  # noqa: N818 - reads as what it is, as NotFound w
 
 
 class ApiError(KubeError):
-    """The server's `Status`.
+    """An error response, from the server's `Status`.
 
-    `status` is the HTTP code, `reason` the machine-readable reason (`NotFound`, `Conflict`, …),
-    `details` the `details` object (kind, name, causes), `retry_after` the seconds the server asks to wait.
+    `status` is the HTTP code, `reason` the machine-readable reason (`NotFound`, `Conflict`, …), `details` the `details`
+    object (kind, name, causes), `retry_after` the seconds to wait as requested by the server.
     """
 
     def __init__(
@@ -67,7 +67,8 @@ class ApiError(KubeError):
 
     @classmethod
     def from_response(cls, status: int, body: bytes, retry_after: str | None = None) -> ApiError:
-        """Read an answer of 400 or more; the body need not be a Status, for proxies answer too."""
+        """Create the error from a response with status 400 or higher. The body may not be a Status, because proxies
+        respond too."""
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -81,7 +82,7 @@ class ApiError(KubeError):
     def from_status(
         cls, document: Mapping[str, Any], *, status: int | None = None, retry_after: str | None = None
     ) -> ApiError:
-        """Read a `Status` object, as answered or as delivered in an ERROR event of a watch."""
+        """Create the error from a `Status` object, of a response or of an ERROR event of a watch."""
         details = document.get("details") or {}
         wait = _seconds(retry_after)
         if wait is None:
@@ -109,7 +110,7 @@ class ApiError(KubeError):
 
     @property
     def is_quota_exceeded(self) -> bool:
-        # The API has no reason of its own for it: admission answers Forbidden with this text.
+        # The API has no reason for it: admission responds with Forbidden and this text.
         return self.status == 403 and "exceeded quota" in self.message
 
     @property
@@ -126,17 +127,17 @@ class ApiError(KubeError):
 
     @property
     def is_conflict(self) -> bool:
-        """An optimistic lock or a precondition failed. AlreadyExists, also a 409, is not meant."""
+        """An optimistic lock or a precondition failed. False for AlreadyExists, which is also a 409."""
         return self.status == 409 and self.reason != "AlreadyExists"
 
     @property
     def is_gone(self) -> bool:
-        """A resourceVersion or a continue token that is too old."""
+        """A resourceVersion or a continue token is too old."""
         return self.status == 410 or self.reason in ("Expired", "Gone")
 
     @property
     def is_too_large(self) -> bool:
-        """The object or the request is over the limit of the server, or of etcd behind it, which is told as a 500."""
+        """The object or the request exceeds the limit of the server, or of etcd, which the server reports as a 500."""
         return self.status == 413 or self.reason == "RequestEntityTooLarge" or _ETCD_TOO_LARGE in self.message
 
     @property
@@ -150,20 +151,21 @@ class ApiError(KubeError):
     @property
     def is_transient(self) -> bool:
         if self.status == 409:
-            # Quota bookkeeping lost a race inside the API server; the object itself is not in conflict.
+            # The quota controller lost a race inside the API server; the object itself has no conflict.
             return self.reason == "Conflict" and self.details.get("kind") == "resourcequotas"
         if self.is_too_large:
             return False
-        # 401 is also what a server says that cannot check a token now; who has none to send never gets on anyway.
+        # A server also responds with 401 if it temporarily cannot verify a token; a client without a valid token never
+        # succeeds anyway.
         return self.status in (401, 408, 429) or (self.status >= 500 and self.status != 501)
 
     def has_cause(self, reason: str) -> bool:
-        """Whether `details.causes` names this reason."""
+        """True if `details.causes` contains this reason."""
         return any(cause.get("reason") == reason for cause in self.details.get("causes") or ())
 
 
 def _seconds(value: object) -> float | None:
-    """Retry-After in seconds; its other form, a date, is not used by API servers and counts as absent."""
+    """Parse Retry-After in seconds. Its other form, a date, is ignored; API servers do not use it."""
     try:
         return max(0.0, float(str(value))) if value else None
     except ValueError:

@@ -1,9 +1,8 @@
-"""Tells people what happened to an object, as events.k8s.io/v1 Events (`kubectl describe`, `kubectl events`).
+"""Reports what happens to an object as events.k8s.io/v1 Events (`kubectl describe`, `kubectl events`).
 
-Events are a courtesy: recording never blocks, never fails and never floods. The same thing said again about
-the same object becomes a count on the first Event; an object that talks too much is cut short; when very much goes
-well in a short time only a part of it is told (status has all of it); and whatever cannot be written is dropped and
-counted.
+Events are best effort: recording never blocks, never fails and never floods. A repeated Event increases the count of
+the first one; each object has a rate limit, and Normal Events of all objects have one together (status has all of it);
+an Event that cannot be written is dropped and counted.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Regarding(NamedTuple):
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Regarding:
-        """From an object as a dict."""
+        """Create the reference from an object as a dict."""
         metadata = document["metadata"]
         return cls(
             document["apiVersion"],
@@ -54,7 +53,7 @@ class Regarding(NamedTuple):
 class EventRecorder:
     """Records Events through a Writer, at its lowest priority.
 
-    `component` and `instance` say who reports: the controller's name and this replica's.
+    `component` and `instance` identify the reporter: the controller's name and this replica's.
     """
 
     def __init__(
@@ -72,14 +71,13 @@ class EventRecorder:
         memory: int = 4096,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """Per object `burst` Events at once and one more every `refill_seconds`, and `normal_…` of type Normal about
-        all objects together; repeats within `series_window` seconds of each other are counted on one Event.
-        `max_pending` Events are under way at most, and as many objects and series as `memory` says are remembered.
-        """
+        """Each object may have `burst` Events at once and one more every `refill_seconds`; `normal_…` limits Events of
+        type Normal of all objects together. Repeats within `series_window` seconds of each other are counted on one
+        Event. At most `max_pending` Events are in flight, and at most `memory` objects and series are remembered."""
         self.recorded = 0
-        """Events handed to the writer, repeats included."""
+        """Number of Events passed to the writer, including repeats."""
         self.dropped = 0
-        """Events that were not written: too many, or refused."""
+        """Number of Events that were not written: over a limit, or rejected."""
         self._writer = writer
         self._component = component[:REASON_LIMIT]
         self._instance = instance[:REASON_LIMIT]
@@ -107,8 +105,8 @@ class EventRecorder:
         action: str = "",
         related: Regarding | None = None,
     ) -> None:
-        """Say what happened: `reason` in CamelCase for machines, `note` for people, `action` (default: the
-        reason) what was done about it. Too long a note is cut to 1024 bytes."""
+        """Record an Event: `reason` in CamelCase for machines, `note` for people, `action` (default: the reason) for
+        what was done. A long note is cut to 1024 bytes."""
         try:
             self._record(regarding, type, reason, note, action or reason, related)
         except Exception:
@@ -134,7 +132,7 @@ class EventRecorder:
             series.last = now
             self._series.move_to_end(key)
             if series.writing:
-                return  # the count goes out with the next repeat
+                return  # the next repeat sends the count
             if self._admit(regarding, type, now):
                 self._send(key, series, self._repeat(regarding, series))
             return
@@ -189,7 +187,7 @@ class EventRecorder:
         return body
 
     def _admit(self, regarding: Regarding, type: str, now: float) -> bool:
-        """Take a token of each bucket, and see that not too many Events are under way."""
+        """Take a token of each bucket; False if one is empty or too many Events are in flight."""
         bucket = self._buckets.setdefault(regarding, _Bucket(float(self._burst), now))
         self._buckets.move_to_end(regarding)
         self._trim(self._buckets)
@@ -215,7 +213,7 @@ class EventRecorder:
             self.dropped += 1
             log.debug("Event %s not written: %s", series.name, error)
             if not (isinstance(error, ApiError) and error.is_already_exists) and (self._series.get(key) is series):
-                # It may have expired (an hour by default) or never been made: the next repeat starts anew.
+                # It may have expired (after an hour by default) or not exist: the next repeat creates a new Event.
                 del self._series[key]
 
         self._pending += 1
@@ -240,7 +238,7 @@ class _Bucket:
     filled: float
 
     def fill(self, burst: int, refill_seconds: float, now: float) -> None:
-        """Add what has come since it was filled last."""
+        """Add the tokens since the last call."""
         self.tokens = min(burst, self.tokens + (now - self.filled) / refill_seconds)
         self.filled = now
 
@@ -254,7 +252,7 @@ class _Series:
 
 
 def _home(regarding: Regarding) -> str:
-    # Events about cluster-scoped objects live in `default`, as kubectl expects.
+    # Events about cluster-scoped objects are in `default`, as kubectl expects.
     return regarding.namespace or "default"
 
 
@@ -270,7 +268,7 @@ def _reference(regarding: Regarding) -> dict[str, str]:
 
 
 def _shortened(note: str) -> str:
-    """`note` within the limit, which the API server counts in bytes."""
+    """Shorten `note` to the limit, which the API server counts in bytes."""
     encoded = note.encode()
     if len(encoded) <= NOTE_LIMIT:
         return note
@@ -278,6 +276,6 @@ def _shortened(note: str) -> str:
 
 
 def _camel_case(reason: str) -> str:
-    """`reason` as the API demands it: words joined without spaces, not empty, not too long."""
+    """Return `reason` in the form that the API requires: words joined without spaces, not empty, not too long."""
     words = re.findall(r"[A-Za-z0-9]+", reason)
     return "".join(word[0].upper() + word[1:] for word in words)[:REASON_LIMIT] or "Unknown"

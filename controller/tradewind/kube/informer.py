@@ -1,8 +1,8 @@
 """Keeps a local copy of the objects of one kind and reports every change to it, in order.
 
-List once, then watch from there on; whatever happens to the connection, the server or the history, the copy
-catches up and the differences come out as changes, deletions included. Nothing is decided here about what a
-change means: an object that leaves the selection (labels, fields) arrives as DELETED as well.
+It lists once and then watches. After any failure of the connection or the server, or a gap in the history, it catches
+up and reports the differences as changes, including deletions. It does not interpret changes: an object that leaves the
+selection (labels, fields) is also reported as DELETED.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 CATCH_UP_POLL = 0.05
-HANGS_AFTER = 1.0
-"""Seconds for which catch_up() waits for a watch to bring what is missing before it opens another, at first."""
+CATCH_UP_PATIENCE = 1.0
+"""Seconds that catch_up() first waits for a watch to deliver missing changes before it opens another one."""
 FIRST_PAGE = 20
-"""Objects of the first page of a list, whose size nobody knows yet."""
+"""The number of objects in the first page of a list, whose size is still unknown."""
 PAGE_BYTES = 4 * 2**20
-"""What a page may have, by the size of the objects in the one before: to decode one takes a turn of the event loop."""
+"""The target size of a page, estimated from the objects of the previous page: decoding a page blocks the event loop."""
 LONGEST_PAUSE = 120.0
-"""Seconds, whatever the server asks for: who does nothing for longer is taken for stuck."""
+"""The maximum pause in seconds, whatever the server requests: an informer that is idle for longer counts as stuck."""
 REFUSALS = 3
-"""Answers in a row that we may not see this kind here, or that there is none, until that is taken for lasting: all API
-servers know of a role a moment after it was made."""
+"""The number of consecutive rejections (this kind is forbidden, or does not exist) before they count as permanent: some
+API servers learn of a new role later than others."""
 HEALTHY_AFTER = 10.0
-"""Seconds that a stream must have lived for what ends it to count as a new trouble."""
+"""Seconds after which a stream counts as healthy, so that its end is a new failure."""
 
 
 class ChangeKind(enum.StrEnum):
-    """What happened to the local copy."""
+    """The kind of a change to the local copy."""
 
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
@@ -55,11 +55,11 @@ class ChangeKind(enum.StrEnum):
 
 
 class Change(msgspec.Struct, Generic[T], frozen=True):
-    """One difference between the copy before and after.
+    """One difference between the previous and the current copy.
 
-    `object` is the new state; for DELETED the last state: from the event, or, if nobody saw the event
-    (`synthetic`), the last one known. `old` is the state before, None for ADDED (and for the DELETED of an
-    object that was never seen). `synthetic` changes come from a list, the first included, not from a watch.
+    `object` is the new state; for DELETED it is the last state from the event, or the last cached state if the event
+    was missed (`synthetic`). `old` is the previous state, None for ADDED (and for DELETED of an object that was never
+    cached). `synthetic` changes come from a list (including the first one) instead of a watch.
     """
 
     kind: ChangeKind
@@ -69,11 +69,11 @@ class Change(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Informer(Generic[T]):
-    """A list-and-watch of one resource, in one namespace or in all (`namespace=None`).
+    """A list and watch of one resource, in one namespace or in all (`namespace=None`).
 
-    `decode` is a msgspec struct type with a `metadata` field (see `objects`), or a function of the dict.
-    `on_change` is called synchronously, in order, after `store` was updated; its exceptions are logged and
-    counted. Read `store` freely, never write it.
+    `decode` is a msgspec struct type with a `metadata` field (see `objects`), or a function of the dict. `on_change` is
+    called synchronously, in order, after `store` was updated; its exceptions are logged and counted. Read `store`
+    freely, but never write to it.
     """
 
     def __init__(
@@ -94,27 +94,27 @@ class Informer(Generic[T]):
         clock: Clock = SYSTEM_CLOCK,
         rng: random.Random | None = None,
     ) -> None:
-        """`watch_timeout`: seconds after which the server ends a watch (spread by up to a third).
+        """`watch_timeout`: seconds after which the server ends a watch (with jitter of up to a third).
 
-        `idle_timeout`: seconds of silence after which a stream counts as stalled and is reopened. API
-        servers send a bookmark about every minute, so 90 s of silence are more than a lack of news. `on_health` is told
-        of every interruption, and None each time that a watch is open; the informer goes on by itself. What `keep` says
-        no to, by its key and always alike, is passed over as if the server had not sent it.
+        `idle_timeout`: seconds of silence after which a stream counts as stalled and is reopened. API servers send a
+        bookmark about every minute, so 90 s of silence mean a failure. `on_health` gets the error of every
+        interruption, and None whenever a watch is open; the informer recovers automatically. Objects for whose key
+        `keep` returns False are ignored; `keep` must be deterministic.
         """
         self.resource = resource
         self.namespace = namespace
         self.store: dict[Key, T] = {}
         self.synced = asyncio.Event()
-        """Set once everything has been listed. Whoever may not rely on it where the kind is refused since clears it: it
-        is set again once the kind can be seen."""
+        """Set once everything has been listed. A consumer that cannot use the copy while the kind is forbidden clears
+        it; it is set again once the kind is accessible."""
         self.answered = asyncio.Event()
-        """Set once everything has been listed, or that was refused for good, as far as one can know."""
+        """Set once everything has been listed, or listing was permanently rejected."""
         self.refused: ApiError | None = None
-        """Why the server does not let us see this kind here, while it does not."""
+        """The current rejection by the server, if this kind is forbidden or does not exist here."""
         self._refusals = 0
         self.last_activity = clock.monotonic()
-        """When it last did something: was answered, heard something, or failed and is about to try again. Whatever the
-        server does, that is not long ago; only an informer that is stuck or has ended lets it grow old."""
+        """Time of the last activity: a response, data of a stream, or a failure before a retry. It stays recent
+        whatever the server does; it is old only if the informer is stuck or its task has exited."""
         self.last_error: KubeError | MalformedStream | None = None
         self.lists = self.watches = self.events = self.restarts = 0
         self.malformed = self.callback_errors = 0
@@ -134,15 +134,15 @@ class Informer(Generic[T]):
         self._clock = clock
         self._rng = rng or random.Random()
         self._backoff = Backoff(0.5, 30.0, rng=self._rng)
-        # Lists are dear: what makes this list again soon after the last time is asked to wait longer each
-        # time, however well the short streams in between went.
+        # Lists are expensive: frequent causes for a new list get increasing delays, even if the short streams in
+        # between were healthy.
         self._relist_backoff = Backoff(0.5, 60.0, rng=self._rng)
         self._stream_opened = clock.monotonic()
-        self._versions: dict[Key, tuple[str, str]] = {}  # (uid, resourceVersion) of what is in the store
-        self._resource_version = ""  # where the next watch starts; empty: list first
-        self._unreadable: dict[Key, tuple[str, str]] = {}  # the same of what could not be decoded
-        self._stream_limit: asyncio.Timeout | None = None  # ends the stream that is open, or was last
-        self._hurry = asyncio.Event()  # ends the pause before the next attempt
+        self._versions: dict[Key, tuple[str, str]] = {}  # (uid, resourceVersion) of the objects in the store
+        self._resource_version = ""  # start of the next watch; empty: list first
+        self._unreadable: dict[Key, tuple[str, str]] = {}  # the same of objects that could not be decoded
+        self._stream_limit: asyncio.Timeout | None = None  # ends the current or last stream
+        self._retry_now = asyncio.Event()  # ends the pause before the next attempt
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -156,31 +156,31 @@ class Informer(Generic[T]):
                 await self._recover(error)
             except Exception as error:
                 if self._stream_limit is not None and self._stream_limit.expired():
-                    continue  # catch_up() wants it opened anew
-                # A bug here must not silence a kind for good while the process looks healthy.
+                    continue  # catch_up() requested a new stream
+                # A bug here must not silence a kind permanently while the process looks healthy.
                 log.exception("%s: unexpected failure; listing again", self._path)
                 await self._recover(MalformedStream(repr(error)))
 
     async def catch_up(self) -> None:
-        """Return once the copy is as new as the server is now. KubeError if the server cannot be asked.
+        """Return once the copy is as new as the server is now. Raises KubeError if the server cannot be reached.
 
-        Asks for the versions of all objects. A watch that does not bring what is missing may hang: it is opened anew.
-        Or it waits for a server that was away: that has just answered.
+        It requests the versions of all objects. A watch that does not deliver missing changes may hang: it is reopened.
+        If the informer waits before a retry, the wait ends, because the server has just responded.
         """
-        versions, revision = await self._ask_versions()
-        waited, patience = 0.0, HANGS_AFTER
-        self._hurry.set()
+        versions, revision = await self._list_versions()
+        waited, patience = 0.0, CATCH_UP_PATIENCE
+        self._retry_now.set()
         while self._lags_behind(versions, revision):
             await self._clock.sleep(CATCH_UP_POLL)
             waited += CATCH_UP_POLL
             if waited >= patience and self._stream_limit is not None:
-                waited, patience = 0.0, patience * 2  # a server under load may take longer to open one
-                self._hurry.set()
-                with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                waited, patience = 0.0, patience * 2  # a server under load may take longer to open a watch
+                self._retry_now.set()
+                with contextlib.suppress(RuntimeError):  # the stream has just ended
                     self._stream_limit.reschedule(asyncio.get_running_loop().time())
 
-    async def _ask_versions(self) -> tuple[dict[Key, tuple[str, str]], int]:
-        """(uid, resourceVersion) of every object, and the version of the list."""
+    async def _list_versions(self) -> tuple[dict[Key, tuple[str, str]], int]:
+        """Return (uid, resourceVersion) of every object, and the version of the list."""
         versions: dict[Key, tuple[str, str]] = {}
         params = self._selectors | {"limit": self._page_limit}
         while True:
@@ -196,7 +196,7 @@ class Informer(Generic[T]):
             params = params | {"continue": token}
 
     def _lags_behind(self, versions: dict[Key, tuple[str, str]], revision: int) -> bool:
-        """Whether the copy is older than a list, of which these are the objects."""
+        """True if the copy is older than a list with these objects and this version."""
         if int(self._resource_version or 0) >= revision:
             return False
         return self._versions | self._unreadable != versions
@@ -213,9 +213,13 @@ class Informer(Generic[T]):
             return
         if isinstance(error, MalformedStream):
             self.malformed += 1
-            log.warning("%s: malformed answer, listing again: %s", self._path, error)
+            log.warning("%s: malformed response, listing again: %s", self._path, error)
         elif isinstance(error, ApiError) and _outdated(error):
-            log.info("%s: the server no longer has what came after %s", self._path, self._resource_version)
+            log.info(
+                "%s: version %s is too old; listing again",
+                self._path,
+                self._resource_version,
+            )
         else:
             level = logging.INFO if error.is_transient else logging.WARNING
             log.log(level, "%s: interrupted: %s", self._path, error)
@@ -233,20 +237,20 @@ class Informer(Generic[T]):
             log.info("%s: %s", self._path, error)
             return
         if self.refused is None:
-            log.warning("%s cannot be listed or watched, and is tried again from time to time: %s", self._path, error)
+            log.warning("%s cannot be listed or watched; retrying: %s", self._path, error)
         self.refused = error
         self.answered.set()
 
     def _note_allowed(self) -> None:
         if self.refused is not None:
-            log.info("%s can be seen again", self._path)
+            log.info("%s can be listed and watched again", self._path)
         self._refusals, self.refused = 0, None
         self.synced.set()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt; not so long if somebody who wants to catch up was answered meanwhile."""
-        self._hurry.clear()
-        waits = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._hurry.wait())]
+        """Wait before the next attempt, or until catch_up() ends the wait."""
+        self._retry_now.clear()
+        waits = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._retry_now.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -256,7 +260,7 @@ class Informer(Generic[T]):
     # ---- list
 
     async def _list(self) -> None:
-        """Fetch everything, report what differs from the store, and note where to watch from."""
+        """Fetch everything, report the differences to the store, and note where the watch starts."""
         seen: set[Key] = set()
         self._unreadable.clear()
         first = self._selectors | {"limit": min(self._page_limit, FIRST_PAGE)}
@@ -267,8 +271,8 @@ class Informer(Generic[T]):
             except ApiError as error:
                 if not error.is_gone or "continue" not in params:
                     raise
-                # The snapshot that the pages came from was compacted away: start anew. If that happens again
-                # the list is longer than the server's memory: take it in one piece, as client-go does.
+                # The snapshot of the pages was compacted: start over. If that happens again, the list takes longer than
+                # the server keeps its history: fetch it in one piece, as client-go does.
                 seen.clear()
                 params = self._selectors if expired else first
                 expired = True
@@ -289,7 +293,7 @@ class Informer(Generic[T]):
         self.answered.set()
 
     async def _list_page(self, params: dict[str, str | int]) -> tuple[Page[T], int]:
-        """A page, and its size in bytes."""
+        """Return a page, and its size in bytes."""
         body = await self._client.request_bytes("GET", self._path, params=params)
         self.last_activity = self._clock.monotonic()
         return self._decoder.page(body), len(body)
@@ -306,7 +310,7 @@ class Informer(Generic[T]):
     # ---- watch
 
     async def _watch(self) -> None:
-        """Follow one stream to its end; the next one starts where this one got to."""
+        """Read one stream to its end; the next one resumes there."""
         params = self._selectors | {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -330,9 +334,9 @@ class Informer(Generic[T]):
                         self._apply_line(line)
                 if self.events != before:
                     self._backoff.reset()
-        # A remainder is an event cut off half-way: it will be sent again, since its version was not reached.
+        # A remainder is an incomplete event: the server sends it again, because its version was not reached.
         if self.events == before and self._clock.monotonic() - self._stream_opened < 1.0:
-            # A server that closes watches at once would otherwise be asked for them in a tight loop.
+            # Do not reopen watches in a tight loop if the server closes them at once.
             await self._clock.sleep(self._backoff.next())
 
     def _apply_line(self, line: bytes) -> None:
@@ -356,7 +360,7 @@ class Informer(Generic[T]):
         key = item.key
         known = self._versions.get(key)
         if known is not None and known[0] != item.uid:
-            # Deleted and made anew under the same name while nobody watched: two changes, not one.
+            # Deleted and recreated with the same name while no watch was open: two changes, not one.
             self._remove(key)
         old = self.store.get(key)
         self.store[key] = new
@@ -366,7 +370,7 @@ class Informer(Generic[T]):
         self._emit(key, Change(kind, new, old, synthetic))
 
     def _remove(self, key: Key, event: Item[T] | None = None) -> None:
-        """Forget an object. `event` has its last state; without one it went while nobody watched."""
+        """Remove an object. `event` has its last state; without it, the deletion was missed."""
         old = self.store.pop(key, None)
         self._versions.pop(key, None)
         if event is not None and event.error is not None:
@@ -382,7 +386,7 @@ class Informer(Generic[T]):
         self.report(key, change, self._on_change)
 
     def report(self, key: Key, change: Change[T], handle: Callable[[Change[T]], None]) -> None:
-        """Have a change dealt with; an error in that is logged and counted."""
+        """Pass a change to `handle`; its errors are logged and counted."""
         try:
             with working_on(self.resource.plural, key):
                 handle(change)
@@ -393,7 +397,7 @@ class Informer(Generic[T]):
     def _note_undecodable(self, item: Item[T]) -> None:
         self.malformed += 1
         self._unreadable[item.key] = (item.uid, item.resource_version)
-        log.warning("%s: cannot decode %s/%s, ignored: %s", self._path, *item.key, item.error)
+        log.warning("%s: ignoring %s/%s, which cannot be decoded: %s", self._path, *item.key, item.error)
 
 
 def _everything(key: Key) -> bool:
@@ -401,5 +405,6 @@ def _everything(key: Key) -> bool:
 
 
 def _outdated(error: ApiError) -> bool:
-    """Whether the resourceVersion is of no use any more: compacted, or from before a restored backup."""
+    """True if the resourceVersion can no longer be used: compacted, or newer than the server after a restored
+    backup."""
     return error.is_gone or error.has_cause("ResourceVersionTooLarge")

@@ -1,14 +1,14 @@
-"""Leader election among replicas by a coordination.k8s.io/v1 Lease.
+"""Leader election among replicas with a coordination.k8s.io/v1 Lease.
 
-The rules are client-go's: whoever holds the lease renews it under an optimistic lock; the others take it when
-they have seen no change of it for its whole duration BY THEIR OWN CLOCK (the times written in it may come
-from a clock that is wrong). A leader stops leading `renew_deadline` after its last successful renewal, which
-is before anyone else may start, and `is_leader` knows so even if this process was frozen in between.
+The rules are client-go's. The holder renews the lease under an optimistic lock. The others take it if they have
+observed no change of it for its whole duration BY THEIR OWN CLOCK (the times in it may come from a wrong clock). A
+leader stops leading `renew_deadline` after its last successful renewal, which is before any other replica may start,
+and `is_leader` is correct even if this process was frozen in between.
 
-Several Leases may exclude each other, as those of a whole and of its parts do (`excludes`). A candidate then looks at
-all of them before it writes itself into its own, and again before it leads; if another is held it gives its own back.
-Of two that come at once both write and then both look, so at least one sees the other. Whoever leads need not look: who
-comes later does.
+Several Leases may exclude each other, such as those of a whole and of its shards (`excludes`). A candidate then checks
+all of them before it acquires its own, and again before it leads; if another is held, it releases its own. Two
+concurrent candidates both write and then both check, so at least one sees the other. The leader itself need not check,
+because a later candidate does.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ log = logging.getLogger(__name__)
 
 
 class NotLeader(SteppedDown):
-    """This replica does not lead, or not any more."""
+    """This replica is not, or no longer, the leader."""
 
 
 class LeaderElection:
-    """One candidate. `run()` it as a task; cancel the task to step down gracefully. `is_leader` and `ensure_leader` may
-    be asked from any thread, whatever the loop that this runs on is doing.
+    """One candidate. Run `run()` as a task, and cancel the task to step down gracefully. `is_leader` and
+    `ensure_leader` may be called from any thread, whatever the event loop is doing.
 
-    `identity` must be unique to this process (a Pod's name is not: a restarted container has the same). Identities that
-    begin with `ended` (if it is not empty) are of processes that are known to have ended: their Lease is taken at once.
-    Durations are in seconds. `on_started` and `on_stopped` are called in turn, synchronously, and must not
-    block; finish or cancel the writes that need leadership in `on_stopped`.
+    `identity` must be unique to this process (a Pod's name is not: a restarted container has the same). Identities with
+    the prefix `ended` (if it is not empty) belong to processes that are known to have exited: their Lease is taken at
+    once. Durations are in seconds. `on_started` and `on_stopped` are called alternately and synchronously, and must not
+    block; finish or cancel writes that need leadership in `on_stopped`.
     """
 
     def __init__(
@@ -61,18 +61,20 @@ class LeaderElection:
         labels: Mapping[str, str] | None = None,
         unfit: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`unfit` says why this process could not do what a leader has to, if so; then the lease is left to others.
-        `excludes` says of the name of a Lease in this namespace whether its holder and ours must not lead both; that
-        must be mutual. It takes the right to list Leases there. The Lease is given the `labels`."""
+        """`unfit` returns why this process cannot act as leader, or None if it can; if it cannot, it leaves the lease
+        to others. `excludes` returns whether the holder of the Lease with the given name (in this namespace) and the
+        holder of ours must not lead at the same time; it must be symmetric, and needs permission to list Leases.
+        `labels` are set on the Lease."""
         if not 0 < retry_period < renew_deadline < lease_duration:
-            raise ValueError("retry_period < renew_deadline < lease_duration is what makes it safe")
+            raise ValueError("the lease needs retry_period < renew_deadline < lease_duration")
         self.identity = identity
         self.holder = ""
-        """Who held the lease when it was last seen."""
+        """The holder of the lease when it was last read."""
         self.transitions = 0
-        """How often the lease changed hands, ours included; grows with every new leader."""
+        """The number of changes of the holder, including to this one; it increases with every new leader."""
         self.term = 0
-        """How often this candidate has begun to lead. Who began something in one term must not go on in the next."""
+        """The number of times this candidate became leader. Work that started in one term must not continue in the
+        next."""
         self._client, self._unfit = client, unfit
         self._ended = ended
         self._namespace = namespace
@@ -87,79 +89,79 @@ class LeaderElection:
         self._rng = rng or random.Random()
         self._leading = False  # between on_started and on_stopped
         self._held_until = float("-inf")
-        self._lease: dict[str, Any] = {}  # as last seen, empty if there is none
-        self._seen_since = float("-inf")  # since when it has looked like that, by our clock
-        # The renewTimes that we sent: what tells a lease of ours, written by a request that nobody answered,
-        # from that of another process with the same identity.
+        self._lease: dict[str, Any] = {}  # as last read; empty if there is none
+        self._seen_since = float("-inf")  # when its last change was observed, by our clock
+        # The renewTimes that we sent. They distinguish our own lease, written by a request without a response, from one
+        # of another process with the same identity.
         self._own_renewals: deque[str] = deque(maxlen=16)
         self._excludes, self._labels = excludes, dict(labels or {})
         self._others: dict[str, tuple[dict[str, Any], float]] = {}
-        """Leases that exclude ours: what they say, and since when they have, by our clock."""
-        self._waits_for: tuple[str, str] | None = None
-        self._claimed = False  # a lease of ours may be out there, whether we lead or not
-        self._rest = 0.0
+        """Leases that exclude ours: their spec, and when its last change was observed, by our clock."""
+        self._excluded_by: tuple[str, str] | None = None
+        self._claimed = False  # we may hold the lease, whether we lead or not
+        self._extra_pause = 0.0
 
     @property
     def is_leader(self) -> bool:
-        """Whether this replica leads at this very moment. Reads the clock: ask before each action."""
+        """True if this replica is the leader at this moment. It reads the clock: check it before each action."""
         return self._leading and self._clock.monotonic() < self._held_until
 
     def ensure_leader(self) -> None:
-        """Raise NotLeader unless `is_leader`; fit for a Writer's `before_send`."""
+        """Raise NotLeader unless `is_leader`; for a Writer's `before_send`."""
         if not self.is_leader:
             raise NotLeader(f"{self.identity} does not hold the lease {self._namespace}/{self._name}")
 
     async def run(self) -> None:
-        """Take part until cancelled; then step down and release the lease, so that a standby need not wait."""
+        """Participate until cancelled; then step down and release the lease, so that a standby need not wait."""
         try:
             while True:
                 await self._cycle()
-                await self._clock.sleep(self._retry_period * (0.8 + 0.2 * self._rng.random()) + self._rest)
-                self._rest = 0.0
+                await self._clock.sleep(self._retry_period * (0.8 + 0.2 * self._rng.random()) + self._extra_pause)
+                self._extra_pause = 0.0
         finally:
             if self._leading:
-                self._stop_leading("this process stops")
+                self._stop_leading("this process is stopping")
                 await self._release()
             elif self._claimed:
-                await self._give_back()
+                await self._release_claim()
 
     async def _cycle(self) -> None:
-        """One attempt to acquire or to renew."""
+        """Try once to acquire or renew the lease."""
         self._check_deadline()
         if (why := self._unfit()) is not None:
-            await self._stand_back(why)
+            await self._step_aside(why)
             return
         try:
             held = await self._acquire_or_renew()
         except KubeError as error:
-            # Not answered is not lost: the deadline decides.
+            # A failed request does not lose the lease: the deadline decides.
             level = logging.INFO if error.is_transient else logging.WARNING
             log.log(level, "lease %s/%s: %s", self._namespace, self._name, error)
             held = self._leading
         self._check_deadline()
         if self._leading and not held:
-            self._stop_leading(f"{self.holder or 'nobody'} holds the lease")
+            self._stop_leading(f"the lease is held by {self.holder}" if self.holder else "the lease was released")
 
-    async def _stand_back(self, why: str) -> None:
+    async def _step_aside(self, why: str) -> None:
         if self._leading:
             self._stop_leading(why)
             await self._release()
         elif self._claimed:
-            await self._give_back()
+            await self._release_claim()
 
     def _check_deadline(self) -> None:
         if self._leading and not self.is_leader:
             self._stop_leading("the lease was not renewed in time")
 
     async def _acquire_or_renew(self) -> bool:
-        """Whether the lease is ours now. KubeError if that could not be found out."""
+        """Return whether we hold the lease now. Raises KubeError if that is unknown."""
         if self._leading:
             try:
                 return await self._write(self._lease)
             except ApiError as error:
                 if not (error.is_conflict or error.is_not_found):
                     raise
-                # Somebody else wrote it: another candidate, a person, or an unanswered request of ours.
+                # The lease has changed: by another candidate, a person, or a request of ours without a response.
         await self._read()
         if not self._may_take() or await self._is_excluded():
             return False
@@ -190,7 +192,7 @@ class LeaderElection:
         return self._clock.monotonic() >= self._seen_since + duration
 
     async def _write(self, lease: dict[str, Any]) -> bool:
-        """Write ourselves into the lease, which must still be as it was read. False if it came too late."""
+        """Write ourselves into the lease, which must be unchanged since it was read. Return False if it is too late."""
         spec = _spec(lease)
         now = micro_time(self._clock.now())
         renewed = {
@@ -205,11 +207,11 @@ class LeaderElection:
         is_renewal = self._leading and self._is_own(spec)
         self._own_renewals.append(now)
         self._claimed = True
-        # The others count from when they see the write, which is not before it is sent: so do we.
+        # The others count from when they observe the write, which is after it was sent: count from there.
         sent = self._clock.monotonic()
         self._note(await self._put(lease, renewed))
         if not is_renewal and await self._is_excluded():
-            self._rest = self._retry_period * 2 * self._rng.random()
+            self._extra_pause = self._retry_period * 2 * self._rng.random()
             return False
         if self._leading and not self.is_leader:
             return False
@@ -219,23 +221,23 @@ class LeaderElection:
         return self._leading
 
     async def _is_excluded(self) -> bool:
-        """Whether somebody else leads who must have stopped before we may; then a lease that we hold is given back.
-        KubeError if that could not be found out."""
+        """Return whether another leader must stop before we may lead; if so, a lease that we hold is released. Raises
+        KubeError if that is unknown."""
         found = await self._find_excluding()
-        if found is not None and found != self._waits_for:
-            log.info("%s waits: the lease %s/%s is held, by %s", self.identity, self._namespace, *found)
-        self._waits_for = found
+        if found is not None and found != self._excluded_by:
+            log.info("%s is waiting: the lease %s/%s is held by %s", self.identity, self._namespace, *found)
+        self._excluded_by = found
         if found is not None and self._leading:
-            self._stop_leading(f"the lease {found[0]} is held, by {found[1]}")
+            self._stop_leading(f"the lease {found[0]} is held by {found[1]}")
         if found is not None and self._claimed:
-            await self._give_back()
+            await self._release_claim()
         return found is not None
 
     async def _find_excluding(self) -> tuple[str, str] | None:
-        """A held Lease that excludes ours, as its name and its holder."""
+        """Return the name and holder of a held Lease that excludes ours, if any."""
         if self._excludes is None:
             return None
-        # What is listed was so at some moment after this: a lease is over only if its time had passed by then.
+        # The list reflects a moment after this one: a lease has expired only if its duration had passed by then.
         asked = self._clock.monotonic()
         listed = await self._request("GET", LEASES.path(self._namespace))
         now = self._clock.monotonic()
@@ -251,8 +253,8 @@ class LeaderElection:
                 return name, holder
         return None
 
-    async def _give_back(self) -> None:
-        """Release a lease that we hold, or may hold, without leading."""
+    async def _release_claim(self) -> None:
+        """Release a lease that we hold, or may hold, without being the leader."""
         try:
             await self._read()
         except KubeError as error:
@@ -265,7 +267,7 @@ class LeaderElection:
     async def _release(self) -> None:
         for _ in range(2):
             spec = {
-                # No holder: the field may be absent, but not empty.
+                # No holder: the field may be absent, but must not be empty.
                 "leaseDurationSeconds": 1,
                 "renewTime": micro_time(self._clock.now()),
                 "leaseTransitions": _spec(self._lease).get("leaseTransitions") or 0,
@@ -277,7 +279,7 @@ class LeaderElection:
                 if not (isinstance(error, ApiError) and error.is_conflict):
                     log.info("lease %s/%s not released: %s", self._namespace, self._name, error)
                     return
-            # The renewal that the stop interrupted did take effect, or somebody else holds it by now.
+            # The interrupted renewal did take effect, or another process holds the lease by now.
             try:
                 await self._read()
             except KubeError:
@@ -295,7 +297,7 @@ class LeaderElection:
     async def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         timeout = self._renew_deadline / 2
         if self._leading:
-            # A request that hangs must not keep us from noticing the deadline.
+            # A hanging request must not delay the check of the deadline.
             timeout = max(0.001, min(timeout, self._held_until - self._clock.monotonic()))
         return await self._client.request(method, path, body=body, timeout=timeout)
 
@@ -310,13 +312,13 @@ class LeaderElection:
     def _start_leading(self) -> None:
         self.term += 1
         self._leading = True
-        log.info("%s leads: lease %s/%s", self.identity, self._namespace, self._name)
+        log.info("%s is the leader: it holds the lease %s/%s", self.identity, self._namespace, self._name)
         self._on_started()
 
     def _stop_leading(self, reason: str) -> None:
         self._leading = False
         self._held_until = float("-inf")
-        log.warning("%s leads no more: %s", self.identity, reason)
+        log.warning("%s is no longer the leader: %s", self.identity, reason)
         self._on_stopped()
 
 

@@ -1,7 +1,7 @@
-"""Narrow shapes of Kubernetes objects for decoding lists and watches.
+"""Narrow structs of Kubernetes objects for decoding lists and watches.
 
-Subclass `KubeObject` with the fields that are read and nothing else: what a struct does not name is skipped
-by the decoder and never becomes a Python object, which is where the time and the memory go.
+Subclass `KubeObject` with only the fields that are read: the decoder skips all others and never creates Python objects
+for them, which saves most of the time and memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Key = tuple[str, str]
 
 
 class Metadata(Protocol):
-    """What an informer needs of an object's metadata."""
+    """The metadata that an informer needs."""
 
     @property
     def name(self) -> str: ...
@@ -38,7 +38,7 @@ class OwnerReference(msgspec.Struct, rename="camel", frozen=True):
 
 
 class ObjectMeta(msgspec.Struct, rename="camel"):
-    """The commonly needed part of `metadata`. A narrower struct with the first four fields does as well."""
+    """The commonly used fields of `metadata`. A narrower struct with the first four fields also works."""
 
     name: str
     namespace: str = ""
@@ -54,13 +54,13 @@ class ObjectMeta(msgspec.Struct, rename="camel"):
 
 
 class KubeObject(msgspec.Struct, rename="camel"):
-    """An object of which only the metadata counts; base of narrow structs."""
+    """The base of narrow structs: an object with its metadata only."""
 
     metadata: ObjectMeta
 
 
 class RawMeta(msgspec.Struct, rename="camel"):
-    """The least that identifies an object, whatever the rest of it looks like."""
+    """The identity of an object of any kind."""
 
     name: str = ""
     namespace: str = ""
@@ -69,11 +69,11 @@ class RawMeta(msgspec.Struct, rename="camel"):
 
 
 class RawObject(msgspec.Struct):
-    """An object of unknown shape, identified only."""
+    """An object of any kind, with its identity only."""
 
     metadata: RawMeta
 
 
 def raw_meta(document: dict[str, Any]) -> RawMeta:
-    """The identity of a decoded object. msgspec.ValidationError if it has none."""
+    """Return the identity of a decoded object. Raises msgspec.ValidationError if it has none."""
     return msgspec.convert(document.get("metadata"), RawMeta)

@@ -1,4 +1,4 @@
-"""Retries: something is tried again until it succeeds, or nobody wants it any more."""
+"""The one retry loop: it repeats an attempt until it succeeds or is no longer needed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ async def keep_trying(
     wanted: Callable[[], bool] = lambda: True,
     on_error: Callable[[KubeError], None] | None = None,
 ) -> T | None:
-    """Await `attempt()` until it raises no KubeError; return what it returns.
+    """Await `attempt()` until it raises no KubeError; return its result.
 
-    Each failure is logged as "cannot `what`: …" and given to `on_error`. `pause` is in seconds; a Backoff is reset once
-    an attempt succeeds. Returns None where it is given up: `wanted()` is false after a pause, or this process has
-    stepped down, which is not logged. Any other error is raised.
+    Each failure is logged as "cannot `what`: …" and passed to `on_error`. `pause` is in seconds; a Backoff is reset
+    after a success. Returns None if it gives up: `wanted()` is false after a pause, or this process has stepped down,
+    which is not logged. Other errors are raised.
     """
     while True:
         try:

@@ -1,6 +1,6 @@
-"""Where kinds live in the API: group, version, plural, and the paths made of them.
+"""Kinds in the API: group, version, plural, and their paths.
 
-Only kinds that every cluster serves are named here; a caller constructs those of its own group.
+Only kinds that every cluster serves are defined here; a caller constructs those of its own group.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """As in an object's `apiVersion`."""
+        """The `apiVersion` of an object of this kind."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """The URL path of a collection, an object or its subresource.
+        """Return the URL path of a collection, an object or its subresource.
 
-        Without a namespace a namespaced kind's collection is that of all namespaces. ValueError where no
-        such path exists.
+        Without a namespace, the collection of a namespaced kind is that of all namespaces. Raises ValueError if there
+        is no such path.
         """
         if namespace and not self.namespaced:
             raise ValueError(f"{self.plural} are not namespaced")

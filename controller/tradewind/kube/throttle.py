@@ -1,4 +1,4 @@
-"""How much a writer may have in flight: all of its concurrency, or less while the server asks for it."""
+"""The limit on writes in flight: the writer's concurrency, or less while the server is overloaded."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from tradewind.kube.clock import Clock
 
 
 class Throttle:
-    """Slots that shrink by half when the server answers 429 and grow back by one per full round of successes.
+    """Slots whose number is halved when the server responds with 429, and grows by one per full round of successes.
 
-    Every 429 also pauses all of them: a server that sheds load is not helped by the other workers going on.
+    Every 429 also pauses all slots: other workers that continue do not help a server that sheds load.
     """
 
     def __init__(self, concurrency: int, clock: Clock, *, default_pause: float = 1.0) -> None:
@@ -21,16 +21,16 @@ class Throttle:
 
     @property
     def limit(self) -> int:
-        """Slots there are now, at least one."""
+        """The current number of slots, at least one."""
         return int(self._limit)
 
     @property
     def pause_left(self) -> float:
-        """Seconds until anything may be sent; 0 if now."""
+        """Seconds until requests may be sent; 0 if now."""
         return max(0.0, self._paused_until - self._clock.monotonic())
 
     def acquire(self) -> bool:
-        """Take a slot if there is one."""
+        """Take a slot; False if none is free."""
         if self.in_flight >= self.limit or self.pause_left:
             return False
         self.in_flight += 1
@@ -40,13 +40,13 @@ class Throttle:
         self.in_flight -= 1
 
     def slow_down(self, retry_after: float | None) -> None:
-        """The server answered 429."""
+        """Reduce the limit and pause after a 429."""
         if not self.pause_left:
-            # The requests that were in flight together are refused together: that is one sign, not many.
+            # Requests in flight at the same time are rejected together: this is one signal, not many.
             self._limit = max(1.0, self._limit / 2)
         pause = self._default_pause if retry_after is None else retry_after
         self._paused_until = max(self._paused_until, self._clock.monotonic() + pause)
 
     def speed_up(self) -> None:
-        """The server answered a request in full."""
+        """Increase the limit after a success."""
         self._limit = min(float(self._concurrency), self._limit + 1 / self._limit)

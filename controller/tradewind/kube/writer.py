@@ -1,11 +1,11 @@
-"""Sends writes to the API server: many at once, but never two of one object, and never against its will.
+"""Sends writes to the API server: many at once, never two of one object, and slower when the server asks for it.
 
-- Writes of one object go out in the order of their submission; different objects overtake each other by
-  priority, but none is overtaken for ever: a share of what is sent goes to who has waited for the longest.
-- What may succeed later (429, 5xx, no answer) is sent again, with back-off, for a limited time. A 429 slows
-  down all writes, not only the one that met it. Any other answer is the caller's: a create that was answered
-  by nobody and then meets AlreadyExists says so, for only the caller knows whether the object is its own.
-- A write that was not sent yet is taken back by cancelling its future.
+- Writes of one object are sent in the order of their submission. Writes of different objects are ordered by priority,
+  without starvation: a share of the slots goes to the oldest write.
+- A write that may succeed later (429, 5xx, no response) is retried with backoff for a limited time. A 429 slows down
+  all writes. Any other response goes to the caller: a create that is retried after a missing response may get
+  AlreadyExists, because only the caller knows whether the object is its own.
+- Cancel the future of a write that was not sent yet to withdraw it.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from tradewind.kube.writes import MERGE_PATCH, Priority, Write
 
 Answer = dict[str, Any]
 SHARE = 4
-"""Of so many writes one is the oldest that waits, whatever its priority, …"""
+"""One of this many writes is the oldest waiting one, whatever its priority, …"""
 PATIENCE = 1.0
-"""… if it has waited for so many seconds."""
+"""… if it has waited for at least this many seconds."""
 
 
 class WriterStopped(SteppedDown):
-    """The writer takes no more, or was stopped before the write was answered."""
+    """The writer accepts no more writes, or was stopped before the response arrived."""
 
 
 class NotWanted(KubeError):  # noqa: N818 - not an error: what was to be written is of no use any more
-    """`Write.wanted` said no before the write was sent, or before it was sent again."""
+    """`Write.wanted` returned False before the write was sent or retried."""
 
 
 class Writer:
-    """Bounded, ordered, prioritised writes. Needs no task of its own: it works while there is work."""
+    """Limited, ordered, prioritised writes. It needs no task of its own: it runs while there are writes."""
 
     def __init__(
         self,
@@ -56,17 +56,17 @@ class Writer:
         field_manager: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`retry_for`: seconds after the first attempt in which transient failures are retried.
+        """`retry_for`: seconds after the first attempt during which transient failures are retried.
 
-        `before_send` is called before every attempt; what it raises is the result of the write, so that a
-        replica that leads no more stops writing. `observe(verb, resource, code, seconds)` is called after
-        every attempt, for metrics. `field_manager` is who `managedFields` names.
+        `before_send` is called before every attempt; an exception from it becomes the result of the write, so that a
+        replica that is no longer leader stops writing. `observe(verb, resource, code, seconds)` is called after every
+        attempt, for metrics. `field_manager` is the name in `managedFields`.
         """
         self.writes: dict[tuple[str, str, str], int] = {}
         """Attempts by (verb, resource[/subresource], HTTP code or the name of the exception)."""
         self.retries = 0
         self.queued = 0
-        """Writes that are not finished, those in flight included."""
+        """Number of unfinished writes, including those in flight."""
         self._client = client
         self._throttle = Throttle(concurrency, clock)
         self._retry_for = retry_for
@@ -77,9 +77,10 @@ class Writer:
         # The writes of one object: the first is ready, in flight or backing off; the others wait for it.
         self._lanes: dict[tuple[str, ...], deque[_Pending]] = {}
         self._ready: list[tuple[int, int, _Pending]] = []
-        """(priority, number, the write)"""
+        """(priority, sequence number, write)"""
         self._waiting: deque[_Pending] = deque()
-        """The same in the order in which they became ready. Each keeps for a while what was taken from the other."""
+        """The same writes in the order in which they became ready. Both keep entries that were taken from the other
+        until they come to the front."""
         self._taken = 0
         self._sequence = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,7 +98,7 @@ class Writer:
     ) -> Answer:
         """Create an object; options as in `writes.create`.
 
-        ApiError `is_already_exists` also when an earlier, unanswered attempt of this very call made it.
+        Raises ApiError (`is_already_exists`) also if an earlier attempt of this call, without a response, created it.
         """
         return await self.submit(writes.create(resource, namespace, body, **options))
 
@@ -109,7 +110,7 @@ class Writer:
         body: Any,
         **options: Unpack[writes.PatchOptions],
     ) -> Answer:
-        """Patch an object or its subresource (merge patch unless told otherwise); options as in `writes.patch`."""
+        """Patch an object or its subresource (a merge patch by default); options as in `writes.patch`."""
         return await self.submit(writes.patch(resource, namespace, name, body, **options))
 
     async def replace(
@@ -120,13 +121,13 @@ class Writer:
         body: Mapping[str, Any],
         **options: Unpack[writes.ReplaceOptions],
     ) -> Answer:
-        """Put an object or its subresource; options as in `writes.replace`."""
+        """Replace an object or its subresource; options as in `writes.replace`."""
         return await self.submit(writes.replace(resource, namespace, name, body, **options))
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, **options: Unpack[writes.DeleteOptions]
     ) -> Answer:
-        """Delete an object; options as in `writes.delete`. ApiError `is_not_found` if it is gone already."""
+        """Delete an object; options as in `writes.delete`. Raises ApiError (`is_not_found`) if it does not exist."""
         return await self.submit(writes.delete(resource, namespace, name, **options))
 
     async def delete_collection(
@@ -137,10 +138,10 @@ class Writer:
         limit: int = PAGE_LIMIT,
         **options: Unpack[writes.DeleteCollectionOptions],
     ) -> int:
-        """Delete all that match, `limit` in one request; options as in `writes.delete_collection`.
+        """Delete all matching objects, `limit` per request; options as in `writes.delete_collection`.
 
-        Thousands in one request run into the server's time limit. Returns how many were deleted, or only
-        marked so where a finalizer or a grace period holds them.
+        Thousands in one request exceed the server's timeout. Return the number of objects that were deleted, or only
+        marked for deletion because of a finalizer or a grace period.
         """
         deleted = 0
         token = ""
@@ -151,7 +152,7 @@ class Writer:
             except ApiError as error:
                 if not (error.is_gone and token):
                     raise
-                # What was deleted already is not found again, so starting over costs nothing.
+                # Deleted objects are not listed again, so starting over costs nothing.
                 token = ""
                 continue
             deleted += len(page.get("items") or ())
@@ -160,10 +161,10 @@ class Writer:
                 return deleted
 
     def submit(self, write: Write) -> asyncio.Future[Answer]:
-        """Queue a write; the future has the decoded answer, ApiError, Unreachable or WriterStopped."""
+        """Queue a write; the future gets the decoded response, ApiError, Unreachable or WriterStopped."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if not self._accepting:
-            future.set_exception(WriterStopped("the writer takes no more writes"))
+            future.set_exception(WriterStopped("the writer accepts no more writes"))
             return future
         pending = _Pending(write, future, next(self._sequence), Backoff(0.25, 15.0), self._clock.monotonic())
         self.queued += 1
@@ -181,11 +182,11 @@ class Writer:
 
     @property
     def slots(self) -> int:
-        """How many may be in flight: less while the server asks for it."""
+        """The maximum number of writes in flight: less while the server is overloaded."""
         return self._throttle.limit
 
     async def drain(self, timeout: float) -> bool:
-        """Take no more and finish what is queued; False if `timeout` seconds were not enough."""
+        """Accept no more writes and finish the queued ones; False if `timeout` seconds did not suffice."""
         self._accepting = False
         try:
             async with asyncio.timeout(timeout):
@@ -195,9 +196,9 @@ class Writer:
         return True
 
     async def stop(self) -> None:
-        """Take no more and give up the rest with WriterStopped.
+        """Accept no more writes and fail the queued ones with WriterStopped.
 
-        Nobody knows then whether what was in flight took effect.
+        It is unknown whether writes in flight took effect.
         """
         self._accepting = False
         tasks = [*self._tasks, *([self._pausing] if self._pausing else ())]
@@ -221,7 +222,7 @@ class Writer:
         self._waiting.append(pending)
 
     def _first(self) -> _Pending | None:
-        """Whose turn it is of those that are ready."""
+        """Return the next ready write."""
         while self._ready and not self._ready[0][2].ready:
             heapq.heappop(self._ready)
         while self._waiting and not self._waiting[0].ready:
@@ -239,7 +240,7 @@ class Writer:
         return pending
 
     def _dispatch(self) -> None:
-        """Start as many of the most urgent writes as there are slots."""
+        """Start the most urgent writes, up to the number of free slots."""
         while (first := self._first()) is not None:
             if first.future.cancelled():
                 self._finish(self._take(first))
@@ -259,7 +260,7 @@ class Writer:
         self._dispatch()
 
     def _finish(self, pending: _Pending) -> None:
-        """The first of its lane is done: the next one's turn."""
+        """Remove the finished first write of its object, and make the next one ready."""
         self.queued -= 1
         lane = self._lanes[pending.write.key]
         lane.popleft()
@@ -279,7 +280,7 @@ class Writer:
             delay = self._retry_delay(pending, error)
             self._throttle.release()
             if delay is not None:
-                # The slot is free for others meanwhile: objects whose webhook is down must not block the rest.
+                # Other writes use the slot meanwhile: objects whose webhook is down must not block the rest.
                 self.retries += 1
                 if pending.write.delayed is not None and not _is_everywhere(error):
                     pending.write.delayed()
@@ -302,7 +303,7 @@ class Writer:
         if self._before_send is not None:
             self._before_send()
         if write.wanted is not None and not write.wanted():
-            raise NotWanted(f"{write.verb} {write.path}: given up")
+            raise NotWanted(f"{write.verb} {write.path}: no longer needed")
         started = self._clock.monotonic()
         if pending.give_up_at is None:
             retry_for = self._retry_for if write.retry_for is None else write.retry_for
@@ -328,7 +329,7 @@ class Writer:
             self._count(write, code, self._clock.monotonic() - started)
 
     def _retry_delay(self, pending: _Pending, error: Exception) -> float | None:
-        """Seconds until the next attempt; None if the error is final."""
+        """Return the seconds until the next attempt; None if the error is final."""
         if not isinstance(error, KubeError) or not error.is_transient:
             return None
         retry_after = error.retry_after if isinstance(error, ApiError) else None
@@ -352,7 +353,7 @@ class Writer:
 
 
 def _is_everywhere(error: Exception) -> bool:
-    """Whether all other writes would meet it too."""
+    """True if all other writes would get the same error."""
     return isinstance(error, ApiError) and error.is_too_many_requests
 
 
@@ -363,14 +364,14 @@ class _Pending:
     sequence: int
     backoff: Backoff
     since: float
-    """When it was submitted."""
+    """Time of its submission."""
     ready: bool = False
-    """Whether it waits for nothing but its turn."""
+    """True if it only waits for a slot."""
     give_up_at: float | None = None
 
     def fail(self, error: Exception) -> None:
-        """What is foreseen leaves its traceback here: that has the future in it, a cycle which would keep whatever its
-        caller has in hand."""
+        """Fail the future. Expected errors are stored without their traceback: that refers to the future, and the cycle
+        would keep alive the objects of its caller."""
         if not self.future.done():
             self.future.set_exception(error.with_traceback(None) if isinstance(error, KubeError) else error)
 

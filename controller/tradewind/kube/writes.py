@@ -1,4 +1,4 @@
-"""Writes as values: what is sent, in which order and with which urgency. Nothing is sent here."""
+"""Writes as values: what to send, in which order and with which urgency. Nothing is sent here."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 
 class Priority(IntEnum):
-    """The lower goes first. Results that are not recorded yet hold up more than objects not yet made; a Pod that is
-    stopped makes room for one that is to be made."""
+    """Lower values go first. Results that are not recorded yet block more than objects that are not created yet;
+    stopping a Pod makes room for a new one."""
 
     TICK = 0
-    """What is due at this moment."""
+    """Due at this moment."""
     STATUS = 5
     STOP = 8
     CREATE = 10
     CONDITION = 15
-    """Only to be looked at."""
+    """Only for people."""
     DELETE = 20
     EVENT = 30
 
 
 @dataclass(slots=True, kw_only=True)
 class Write:
-    """One request that changes something. Writes of equal `key` are sent one after the other.
+    """One request that changes something. Writes with the same `key` are sent one after the other.
 
-    The body is serialised when the write is made: changing the dict afterwards changes nothing.
+    The body is serialised when the write is created: later changes of the dict have no effect.
     """
 
     verb: str
@@ -51,17 +51,17 @@ class Write:
     content_type: str | None = None
     subresource: str | None = None
     partial: Partial = True
-    """Ask for PartialObjectMetadata: the answer to a write is seldom needed in full."""
+    """Request PartialObjectMetadata: the full response to a write is rarely needed."""
     repeatable: bool = True
-    """Whether it may be sent again when nobody knows if the first time took effect."""
+    """True if it may be sent again when it is unknown whether the first attempt took effect."""
     retry_for: float | None = None
-    """Seconds after the first attempt in which transient failures are retried; None: the writer's."""
+    """Seconds after the first attempt during which transient failures are retried; None: the writer's default."""
     timeout: float | None = None
-    """Seconds for one attempt; None: the client's."""
+    """Timeout of one attempt in seconds; None: the client's default."""
     wanted: Callable[[], bool] | None = None
-    """Asked before every attempt: what waits to be sent, or to be sent again, may be of no use any more."""
+    """Called before every attempt: False if the write is no longer needed."""
     delayed: Callable[[], None] | None = None
-    """Called when it is to be sent again later for a reason of its own: others need not wait for it."""
+    """Called when it is retried later for a reason that does not affect other writes: they need not wait for it."""
 
 
 def create(
@@ -76,8 +76,8 @@ def create(
     delayed: Callable[[], None] | None = None,
     strict: bool = False,
 ) -> Write:
-    """POST. With `generateName` it is not repeated blindly: a second attempt could make a second object.
-    `strict`: fields that the server does not know are an error, not dropped."""
+    """Create an object (POST). With `generateName` it is not retried after a missing response: the second attempt could
+    create a second object. `strict` makes fields that the server does not know an error, instead of dropping them."""
     name = body.get("metadata", {}).get("name")
     return Write(
         verb="create",
@@ -109,9 +109,9 @@ def patch(
     priority: int = Priority.STATUS,
     retry_for: float | None = None,
 ) -> Write:
-    """PATCH. `metadata.resourceVersion` in a merge patch makes it an optimistic lock.
+    """Patch an object (PATCH). `metadata.resourceVersion` in a merge patch makes it an optimistic lock.
 
-    `force` is that of server-side apply. A JSON patch that does not bear to be repeated needs a `test`.
+    `force` is that of server-side apply. A JSON patch that is not idempotent needs a `test`.
     """
     return Write(
         verb="patch",
@@ -139,7 +139,7 @@ def replace(
     partial: Partial = True,
     priority: int = Priority.STATUS,
 ) -> Write:
-    """PUT. `metadata.resourceVersion` in the body makes it an optimistic lock."""
+    """Replace an object (PUT). `metadata.resourceVersion` in the body makes it an optimistic lock."""
     return Write(
         verb="update",
         method="PUT",
@@ -165,10 +165,10 @@ def delete(
     partial: Partial = True,
     priority: int = Priority.DELETE,
 ) -> Write:
-    """DELETE. `uid` and `resource_version` are preconditions: another object of that name, or one that was changed
-    since, is a Conflict.
+    """Delete an object (DELETE). `uid` and `resource_version` are preconditions: if the object was replaced or changed
+    since, the response is a Conflict.
 
-    `grace` in seconds; `propagation` is Background, Foreground or Orphan.
+    `grace` is in seconds; `propagation` is Background, Foreground or Orphan.
     """
     return Write(
         verb="delete",
@@ -194,7 +194,7 @@ def delete_collection(
     priority: int = Priority.DELETE,
     wanted: Callable[[], bool] | None = None,
 ) -> Write:
-    """DELETE of one page of a collection."""
+    """Delete one page of a collection (DELETE)."""
     params: dict[str, str | int] = {}
     if label_selector:
         params["labelSelector"] = label_selector
@@ -212,7 +212,7 @@ def delete_collection(
         body=_delete_options(None, None, grace, propagation),
         params=params,
         partial="list",
-        # The server's own limit for a request; a page of slow deletions may well need it.
+        # The server's own timeout of a request; a page of slow deletions may need all of it.
         timeout=60.0,
         wanted=wanted,
     )
@@ -260,7 +260,7 @@ class DeleteOptions(TypedDict, total=False):
 
 
 class DeleteCollectionOptions(TypedDict, total=False):
-    """Options of `delete_collection`, its paging apart."""
+    """Options of `delete_collection`, without its paging."""
 
     label_selector: str
     grace: int | None

@@ -178,5 +178,5 @@ def test_one_two_and_three_shards_under_load(stage: Stage) -> None:
         assert stage.pods.labels[uid]["tradewind.dev/bucket"] == str(bucket_of(namespace))
     leases = {lease.metadata.name: lease for lease in stage.witness.leases.list_namespaced_lease(SYSTEM).items}
     assert set(leases) == {part.lease_name("tradewind-controller") for parts in generations for part in parts}
-    waited = [process for process in stage.started if "waits: the lease" in process.log.read_text()]
+    waited = [process for process in stage.started if "is waiting: the lease" in process.log.read_text()]
     assert waited, "the new ones came while the old ones led"

@@ -200,7 +200,7 @@ async def test_a_timeout_that_is_asked_for_counts_the_wait_for_a_slot(server: Fa
     async with KubeClient(Connection(server.url, None, StaticCredentials()), max_requests=1) as client:
         first = asyncio.create_task(client.request("GET", "/api/v1/pods"))
         await held.wait()
-        with pytest.raises(Unreachable, match="for its turn") as caught:
+        with pytest.raises(Unreachable, match="no free request slot") as caught:
             await client.request("GET", "/api/v1/pods", timeout=0.1)
         assert caught.value.timed_out
         assert len(server.requests) == 1, "it was never sent"

@@ -193,7 +193,7 @@ async def test_the_parts_take_over_from_the_whole_and_give_it_back(
         await clock.advance(120)
     assert [each.leads for each in (whole, *halves)] == [True, False, False]
     assert f"{LEASES}/controller-0-of-2" not in leases, "who may not lead takes nothing"
-    said = "half 0 waits: the lease ns/controller is held, by whole"
+    said = "half 0 is waiting: the lease ns/controller is held by whole"
     assert [record.getMessage() for record in caplog.records].count(said) == 1
     await whole.stop()
     await clock.advance(4)

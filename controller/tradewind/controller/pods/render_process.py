@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tradewind.aio.turns import Path, Turns
+from tradewind.aio.fair_queue import FairQueue, Path
 from tradewind.api.resolve import ResolvedTask
 from tradewind.api.variables import MissingVariableError
 from tradewind.engine.rules.rendering import RenderedTask, TemplateError, render_values
@@ -35,12 +35,12 @@ class RenderProcess:
     """Fills in the templates of tasks, one after the other; who asks for much delays few but themselves."""
 
     def __init__(self) -> None:
-        self._turns = Turns(lambda: _AT_ONCE)
+        self._queue = FairQueue(lambda: _AT_ONCE)
 
     async def render(self, path: Path, task: ResolvedTask, values: Mapping[str, Any]) -> RenderedTask:
         """As `render_values`; `path` is whose turn it takes. Raises TemplateError."""
         given = pickle.dumps((task, dict(values)))
-        async with self._turns.take(path):
+        async with self._queue.acquire(path):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", __name__), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
             )

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tradewind.aio.turns import Path, Turn, Turns
+from tradewind.aio.fair_queue import FairQueue, Path, Permit
 from tradewind.api import names
 from tradewind.api.templates import TemplateError
 from tradewind.api.variables import MissingVariableError
@@ -61,7 +61,7 @@ class Tries:
         self._runs, self._report = term.scheduler.runs, report
         self._render_process = RenderProcess()
         # Half of what may be in flight is left to all else: what stops Pods, tells how they ended, clears up.
-        self._turns = Turns(lambda: min(MADE_AT_ONCE, max(1, term.writer.slots // 2)))
+        self._queue = FairQueue(lambda: min(MADE_AT_ONCE, max(1, term.writer.slots // 2)))
         self._quotas = Quotas(term.clock)
         self._making: dict[tuple[str, str, int | None], tuple[RunState, TryKey, asyncio.Task[Any]]] = {}
         """Who makes a Pod of which (run UID, task, index), and of which try."""
@@ -111,7 +111,7 @@ class Tries:
             message = f"waits for the end of Pod {left!r}, which an earlier try left"
             self._report(info.uid, _postponed(key, "EarlierTryRuns", message))
             return
-        async with self._turns.take(_whose(info), run.node(key.task).weight) as turn:
+        async with self._queue.acquire(_whose(info), run.node(key.task).weight) as permit:
             if not self._is_wanted(run, key):
                 return
             if run.suspended and run.node(key.task).state_of(key.index) is TaskState.SCHEDULED:
@@ -120,14 +120,14 @@ class Tries:
                 return
             full = self._quotas.full(info.namespace)
             if full is None:
-                await self._make(run, start, turn)
+                await self._make(run, start, permit)
             else:
                 self._report(info.uid, _postponed(key, "QuotaExceeded", full))
 
-    async def _make(self, run: RunState, start: Start, turn: Turn) -> None:
+    async def _make(self, run: RunState, start: Start, permit: Permit) -> None:
         info, task, key = start.run, start.task, start.key
         try:
-            rendered = await self._render(run, start, turn)
+            rendered = await self._render(run, start, permit)
             if rendered is None:
                 return
             manifest = pod_manifest(info, run.dag, task, key, rendered)
@@ -148,11 +148,11 @@ class Tries:
                 info.namespace,
                 manifest,
                 wanted=lambda: self._is_wanted(run, key),
-                delayed=turn.release,
+                delayed=permit.release,
                 strict=True,
             )
         except ApiError as error:
-            turn.release()
+            permit.release()
             # What refuses it need not have refused an earlier attempt that was not answered.
             refusal = None if error.is_already_exists else self._refusal(info.namespace, key, error)
             await self._adopt(run, name, key, otherwise=refusal)
@@ -163,7 +163,7 @@ class Tries:
         except NotWanted:
             return  # an attempt that was not answered made it, and it has ended since; or the run has
         except KubeError as error:
-            turn.release()
+            permit.release()
             unknown = _postponed(key, "ApiUnavailable", str(error))
             await self._adopt(run, name, key, otherwise=unknown)
         else:
@@ -177,26 +177,26 @@ class Tries:
             return _postponed(key, "QuotaExceeded", self._quotas.refused(namespace, error))
         return _refusal(key, error)
 
-    async def _render(self, run: RunState, start: Start, turn: Turn) -> RenderedTask | None:
+    async def _render(self, run: RunState, start: Start, permit: Permit) -> RenderedTask | None:
         """The try's templates filled in, or None if the try was given up meanwhile. Raises TemplateError.
 
         A variable that is missing may have been made a moment ago, and is given time to arrive by watch.
         """
         try:
-            return await self._rendered(run, start, turn)
+            return await self._rendered(run, start, permit)
         except MissingVariableError:
-            turn.release()
+            permit.release()
             await asyncio.sleep(SETTLE)
         if not self._is_wanted(run, start.key):
             return None
-        return await self._rendered(run, start, turn)
+        return await self._rendered(run, start, permit)
 
-    async def _rendered(self, run: RunState, start: Start, turn: Turn) -> RenderedTask | None:
+    async def _rendered(self, run: RunState, start: Start, permit: Permit) -> RenderedTask | None:
         values = template_values(run, start.task, start.key.number, start.key.index)
         try:
             return render_a_little(start.task, values)
         except OutOfFuel:
-            turn.release()
+            permit.release()
         rendered = await self._render_process.render(_whose(run.info), start.task, values)
         return rendered if self._is_wanted(run, start.key) else None
 

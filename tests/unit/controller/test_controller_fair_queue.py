@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.unit.controller.memory_cluster import MemoryCluster
+from tradewind.aio.fair_queue import FairQueue
 from tradewind.aio.off_loop import in_thread
-from tradewind.aio.turns import Turns
 from tradewind.controller.pods import tries
 from tradewind.controller.pods.quotas import FIRST_PAUSE, LONGEST_PAUSE, Quotas
 from tradewind.controller.pods.render_process import RenderProcess
@@ -22,13 +22,13 @@ class Row:
     """Who waits in a row for one turn at a time, and in which order they have it."""
 
     def __init__(self, at_once: int = 1) -> None:
-        self.turns = Turns(lambda: at_once)
+        self.queue = FairQueue(lambda: at_once)
         self.order: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def add(self, name: str, *path: str, weight: int = 0) -> asyncio.Task[None]:
         async def wait() -> None:
-            async with self.turns.take(path, weight):
+            async with self.queue.acquire(path, weight):
                 self.order.append(name)
                 await asyncio.sleep(0)
 
@@ -47,7 +47,7 @@ async def row() -> Row:
 
 
 async def test_runs_take_turns(row: Row) -> None:
-    async with row.turns.take(()):
+    async with row.queue.acquire(()):
         for number in range(4):
             await row.add(f"wide-{number}", "ns", "wide", "run")
         await row.add("narrow", "ns", "narrow", "run")
@@ -55,7 +55,7 @@ async def test_runs_take_turns(row: Row) -> None:
 
 
 async def test_namespaces_before_dags_and_dags_before_runs(row: Row) -> None:
-    async with row.turns.take(()):
+    async with row.queue.acquire(()):
         for dag in ("a", "b"):
             for run in ("1", "2"):
                 await row.add(f"many-{dag}{run}", "many", dag, run)
@@ -68,32 +68,32 @@ async def test_namespaces_before_dags_and_dags_before_runs(row: Row) -> None:
 
 
 async def test_within_a_run_the_weightiest_goes_first(row: Row) -> None:
-    async with row.turns.take(()):
+    async with row.queue.acquire(()):
         for name, weight in (("light", 1), ("also-light", 1), ("heavy", 5)):
             await row.add(name, "ns", "dag", "run", weight=weight)
     assert await row.all() == ["heavy", "light", "also-light"]
 
 
 async def test_who_gives_up_gives_the_turn_to_the_next(row: Row) -> None:
-    async with row.turns.take(()) as turn:
+    async with row.queue.acquire(()) as permit:
         waiting = await row.add("gives up", "ns")
         at_that_moment = await row.add("gives up when it is its turn", "ns")
         await row.add("last", "ns")
         waiting.cancel()
         await asyncio.sleep(0)
-        turn.release()
+        permit.release()
         at_that_moment.cancel()
     assert await row.all() == ["last"]
 
 
 async def test_a_turn_is_passed_on_once() -> None:
     row = Row()
-    async with row.turns.take(()) as turn:
-        turn.release()
-        turn.release()
+    async with row.queue.acquire(()) as permit:
+        permit.release()
+        permit.release()
         await row.add("a")
         assert row.order == ["a"]
-    async with row.turns.take(()):
+    async with row.queue.acquire(()):
         await row.add("b")
         await row.add("c")
         assert row.order == ["a"]
