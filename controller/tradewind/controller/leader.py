@@ -209,7 +209,7 @@ class Leader:
         for begun, seconds in ((True, FIRST_LOADS_WITHIN), (False, QUEUED_LOADS_WITHIN)):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self.runs.loaded(begun=begun)
+                    await self.runs.loaded(started=begun)
 
     def _begin_history(self) -> None:
         work = keep_trying(self._load_history, "list the finished runs", LOAD_AGAIN)
@@ -396,7 +396,7 @@ class Leader:
         for begun in plan.begun:
             log.info("DagRun %s/%s of Dag %s starts", begun.namespace, begun.name, begun.dag, extra=_about(begun))
         self._each(plan.changed, self.runs.schedule_status_write)
-        self._each([plan], self.past.carry_out)
+        self._each([plan], self.past.execute)
         self._each(plan.waits, self.waits.begin)
         self._each([plan.changed], self.waits.runs_changed)
         self._wake_at(min((moment for moment in (plan.wake_at, dags_wake) if moment), default=None))

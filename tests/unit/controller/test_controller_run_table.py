@@ -46,7 +46,7 @@ def test_what_the_watch_shows_counts_while_nothing_was_answered(world: World) ->
 
 def test_an_answer_counts_until_the_watch_has_caught_up(world: World) -> None:
     answered, _ = run(7), world.watch(5)
-    world.table.note_answer(KEY, answered)
+    world.table.note_response(KEY, answered)
     assert world.table.newest(KEY) is answered
     newer = world.watch(8)
     assert world.table.newest(KEY) is newer
@@ -54,7 +54,7 @@ def test_an_answer_counts_until_the_watch_has_caught_up(world: World) -> None:
 
 
 def test_an_answer_about_a_run_that_was_made_anew_since_does_not_count(world: World) -> None:
-    world.table.note_answer(KEY, run(9))
+    world.table.note_response(KEY, run(9))
     other = world.watch(7, "another uid")
     assert world.table.newest(KEY) is other
 

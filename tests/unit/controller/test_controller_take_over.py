@@ -48,8 +48,8 @@ class Loads:
         self.queue = LoadQueue(self._load, spawn=self.background.spawn)
         self.queue.start()
 
-    def add(self, uid: str, *, begun: bool = False, day: int = 1) -> None:
-        self.queue.add(("ns", uid), uid, begun=begun, place=datetime(2026, 1, day, tzinfo=UTC))
+    def add(self, uid: str, *, started: bool = False, day: int = 1) -> None:
+        self.queue.add(("ns", uid), uid, started=started, place=datetime(2026, 1, day, tzinfo=UTC))
 
     def _failed(self) -> None:
         self.failures += 1
@@ -75,11 +75,11 @@ async def test_runs_that_have_begun_come_first_then_the_oldest() -> None:
         loads.add(f"busy{number}")
     loads.add("young", day=9)
     loads.add("old", day=2)
-    loads.add("begun", day=20, begun=True)
+    loads.add("begun", day=20, started=True)
     await asyncio.sleep(0)
     assert len(loads.order) == AT_ONCE
     loads.go.set()
-    await loads.queue.loaded(begun=False)
+    await loads.queue.loaded(started=False)
     assert loads.order[AT_ONCE:] == ["begun", "old", "young"]
     assert loads.most == AT_ONCE
 
@@ -93,11 +93,11 @@ async def test_one_that_is_gone_is_not_loaded() -> None:
     loads.queue.discard("r0", cancel=True)
     loads.queue.discard("r1", cancel=False)
     loads.go.set()
-    await loads.queue.loaded(begun=False)
+    await loads.queue.loaded(started=False)
     assert loads.order == [f"r{number}" for number in range(AT_ONCE)]
     assert "r1" not in loads.queue
     loads.add("r0")
-    await loads.queue.loaded(begun=False)
+    await loads.queue.loaded(started=False)
     assert loads.order[-1] == "r0"
 
 
@@ -106,10 +106,10 @@ async def test_nobody_waits_for_runs_in_the_queue_who_wants_to_know_of_the_other
     loads.go.set()
     loads.pauses["queued"] = [60.0]
     loads.add("queued")
-    loads.add("begun", begun=True)
-    await asyncio.wait_for(loads.queue.loaded(begun=True), 5)
+    loads.add("begun", started=True)
+    await asyncio.wait_for(loads.queue.loaded(started=True), 5)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(loads.queue.loaded(begun=False), 0.05)
+        await asyncio.wait_for(loads.queue.loaded(started=False), 0.05)
     loads.background.cancel()
 
 
@@ -121,7 +121,7 @@ async def test_one_that_could_not_be_loaded_is_loaded_later_and_holds_up_nobody(
         loads.add(f"late{number}")
     loads.add("other")
     loads.add("late0")
-    await loads.queue.loaded(begun=False)
+    await loads.queue.loaded(started=False)
     assert loads.order[AT_ONCE] == "other"
     assert sorted(loads.order[AT_ONCE + 1 :]) == sorted(f"late{number}" for number in range(AT_ONCE))
 

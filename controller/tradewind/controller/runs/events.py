@@ -1,4 +1,4 @@
-"""What becomes of runs, told to whoever goes by it: their Dags, their Backfills, tasks that wait for them, metrics."""
+"""Notifications about runs, for their Dags, their Backfills, tasks that wait for them, and metrics."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -9,24 +9,25 @@ from tradewind.engine.schedule.ended_run import EndedRun
 
 
 class RunEvents(Protocol):
-    """Implemented by the leader. It is told that a run has finished right after that was written, in its Dag's turn."""
+    """Implemented by the leader. That a run finished is notified right after its final status is written, in its Dag's
+    turn."""
 
     def run_loaded(self, run: RunState) -> None:
-        """A run is scheduled from now on."""
+        """A run was loaded and is scheduled now."""
         ...
 
     def run_finished(self, run: RunState, version: int) -> None:
-        """A run has finished, and that is written; `version` is its resourceVersion then."""
+        """A run finished and its final status is written; `version` is the resourceVersion of that write."""
         ...
 
     def run_refused(self, run: EndedRun) -> None:
-        """A run has finished that could never start, and that is written."""
+        """A run was refused before it started, and that is written."""
         ...
 
     def run_reopened(self, run: DagRunObject) -> None:
-        """A run that had finished is to run again."""
+        """A finished run is run again."""
         ...
 
     def run_marked(self, run: DagRunObject, status: Mapping[str, Any]) -> None:
-        """A run that had finished has another end: `status` is what was written of it."""
+        """A finished run was marked; `status` is its new status."""
         ...

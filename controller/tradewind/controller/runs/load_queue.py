@@ -1,9 +1,8 @@
-"""Which runs are loaded next, and how many at once.
+"""The order in which runs are loaded, and how many at once.
 
-After a change of leader there may be thousands. Those that have begun come first, since they hold slots; the others in
-the order in which they leave their queue. What it takes to load one comes in pieces, of which there is one at most in
-each turn of the event loop: between two of them Pods are heard of and probes are answered.
-"""
+A new leader may have thousands to load. Started runs come first, since they hold slots; then the others in the order in
+which they will start. The work to load a run is divided into pieces, at most one in each turn of the event loop, so
+that watch events and probes are handled in between."""
 
 import asyncio
 import heapq
@@ -18,47 +17,47 @@ from tradewind.kube.objects import Key
 from tradewind.kube.working_on import working_on
 
 AT_ONCE = 16
-"""Runs that may wait for an answer of the API server while they are loaded."""
+"""Runs that are loaded at the same time: most of that time they wait for responses of the API server."""
 
 Load = Callable[[Key, str], Coroutine[Any, Any, float | None]]
-"""Loads a run by key and UID; the seconds after which to try again, if that is needed."""
+"""Loads a run by key and UID; returns the seconds until the next attempt if it failed."""
 
 
 class LoadQueue:
-    """Runs that are to be loaded, by UID."""
+    """Runs to load, by UID."""
 
     def __init__(self, load: Load, *, spawn: Spawn) -> None:
         self._load, self._spawn = load, spawn
         self._heap: list[_Entry] = []
         self._waiting: dict[str, bool] = {}
-        """The runs that are not being loaded yet, and whether they have still to begin."""
+        """Runs that are not being loaded yet; True for those that have not started."""
         self._loading: dict[str, asyncio.Task[None]] = {}
-        self._begun: set[str] = set()
-        """Those that are not loaded yet, of the runs that have begun."""
+        self._unloaded_started: set[str] = set()
+        """Started runs that are not loaded yet."""
         self._piece = asyncio.Lock()
         self._progress = asyncio.Event()
         self._started = False
 
     def start(self) -> None:
-        """Begin: those that there were from the beginning have been added, so it is known which come first."""
+        """Start to load runs. Call this when the existing runs are added, since their order matters."""
         self._started = True
-        self._go_on()
+        self._load_next()
 
     def __contains__(self, uid: str) -> bool:
         return uid in self._waiting or uid in self._loading
 
-    def add(self, key: Key, uid: str, *, begun: bool, place: datetime) -> None:
-        """Load a run, unless that is under way."""
+    def add(self, key: Key, uid: str, *, started: bool, place: datetime) -> None:
+        """Add a run, unless it is in the queue or being loaded."""
         if uid in self:
             return
-        self._waiting[uid] = not begun
-        if begun:
-            self._begun.add(uid)
-        heapq.heappush(self._heap, (not begun, place, key, uid))
-        self._go_on()
+        self._waiting[uid] = not started
+        if started:
+            self._unloaded_started.add(uid)
+        heapq.heappush(self._heap, (not started, place, key, uid))
+        self._load_next()
 
     def discard(self, uid: str, *, cancel: bool) -> None:
-        """The run is gone. `cancel`: also if it is just being loaded."""
+        """Remove a run. `cancel`: even while it is being loaded."""
         self._waiting.pop(uid, None)
         task = self._loading.get(uid)
         if task is not None and cancel:
@@ -67,13 +66,13 @@ class LoadQueue:
 
     @asynccontextmanager
     async def piece(self) -> AsyncIterator[None]:
-        """Do a piece of the work on one run; within it nothing is waited for."""
+        """Hold this for a piece of work on one run; do not await anything while holding it."""
         async with self._piece:
             await asyncio.sleep(0)
             yield
 
     async def work(self, run: Key, pieces: Iterator[None]) -> None:
-        """Do the work on one run that is offered in pieces."""
+        """Do the work on one run, piece by piece."""
         done = object()
         found: object = None
         while found is not done:
@@ -82,28 +81,28 @@ class LoadQueue:
                     found = next(pieces, done)
 
     async def turn(self) -> None:
-        """Wait for a turn of the event loop in which nothing else of this is done."""
+        """Wait for a turn of the event loop in which no other piece of work is done."""
         async with self.piece():
             pass
 
-    async def loaded(self, *, begun: bool) -> None:
-        """Return once no run, or none that has `begun`, is left to be loaded."""
-        while self._begun if begun else (self._waiting or self._loading):
+    async def loaded(self, *, started: bool) -> None:
+        """Wait until all runs are loaded; with `started`, all that have started."""
+        while self._unloaded_started if started else (self._waiting or self._loading):
             self._progress.clear()
             await self._progress.wait()
 
-    def _go_on(self) -> None:
+    def _load_next(self) -> None:
         while self._started and self._heap and len(self._loading) < AT_ONCE:
             entry = heapq.heappop(self._heap)
-            not_begun, place, key, uid = entry
-            if self._waiting.get(uid) is not not_begun:
-                continue  # it is gone
+            not_started, place, key, uid = entry
+            if self._waiting.get(uid) is not not_started:
+                continue  # it was removed
             del self._waiting[uid]
-            again = partial(self.add, key, uid, begun=not not_begun, place=place)
+            again = partial(self.add, key, uid, started=not not_started, place=place)
             self._loading[uid] = self._spawn(self._work(entry), f"load {key[0]}/{key[1]}", again)
 
     async def _work(self, entry: "_Entry") -> None:
-        not_begun, _, key, uid = entry
+        not_started, _, key, uid = entry
         pause: float | None = None
         try:
             pause = await self._load(key, uid)
@@ -113,20 +112,20 @@ class LoadQueue:
                 if pause is None:
                     self._left(uid)
                 else:
-                    self._waiting[uid] = not_begun
+                    self._waiting[uid] = not_started
                     self._spawn(self._later(entry, pause), f"load {key[0]}/{key[1]} again")
-            self._go_on()
+            self._load_next()
 
     async def _later(self, entry: "_Entry", pause: float) -> None:
         await asyncio.sleep(pause)
         if entry[3] in self._waiting:
             heapq.heappush(self._heap, entry)
-            self._go_on()
+            self._load_next()
 
     def _left(self, uid: str) -> None:
-        self._begun.discard(uid)
+        self._unloaded_started.discard(uid)
         self._progress.set()
 
 
 _Entry = tuple[bool, datetime, Key, str]
-"""(it has not begun, logical date, key, UID)"""
+"""(not started, logical date, key, UID)"""

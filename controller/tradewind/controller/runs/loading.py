@@ -1,4 +1,4 @@
-"""Loads runs into the scheduler: from their status, and from what their Pods say."""
+"""Loads runs into the scheduler, from their status and their Pods."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class RunLoader:
-    """The runs that are to be loaded."""
+    """Loads runs."""
 
     def __init__(
         self,
@@ -51,8 +51,8 @@ class RunLoader:
         in_turn: Callable[[Key], contextlib.AbstractAsyncContextManager[Any]],
         find_previous: Callable[[RunInfo], Awaitable[None]],
     ) -> None:
-        """`look(run_uid, pod)` is called with each Pod of a run that is loaded; `in_turn(dag)` is held while the end of
-        a run is written; `find_previous(run)` is awaited before one is scheduled that asks for the runs before it."""
+        """`look(run_uid, pod)` is called with each Pod of a loaded run; `in_turn(dag)` is held while a run's final
+        status is written; `find_previous(run)` is awaited before a run that depends on previous runs is scheduled."""
         self._cluster, self._scheduler, self._clock = term.cluster, term.scheduler, term.clock
         self._spawn, self._wake, self._on_failure = term.spawn, term.wake, term.on_failure
         self._table, self._versions, self._tries, self._events = table, versions, tries, events
@@ -65,37 +65,37 @@ class RunLoader:
         """Runs that wait for their Dag, by the key of the Dag."""
 
     def start(self) -> None:
-        """Begin: those that there are have been added."""
+        """Start to load runs. Call this when the existing runs are added."""
         self._queue.start()
 
     def __contains__(self, uid: str) -> bool:
         return uid in self._queue
 
     def add(self, key: Key, found: DagRunObject) -> None:
-        """Load a run soon."""
+        """Enqueue a run to be loaded."""
         uid = found.metadata.uid
         self._table.expect(key, uid)
-        begun = uid in self._cluster.pods or found.phase == RunPhase.RUNNING
-        self._queue.add(key, uid, begun=begun, place=place_in_queue(found))
+        started = uid in self._cluster.pods or found.phase == RunPhase.RUNNING
+        self._queue.add(key, uid, started=started, place=place_in_queue(found))
 
     def discard(self, uid: str) -> None:
-        """The run is gone, or somebody else ended it."""
-        # That a run which is refused has ended may be heard before the answer to that write.
+        """Handle a run that was deleted, or that another controller finished."""
+        # The watch may deliver that a refused run is finished before the response to that write arrives.
         self._queue.discard(uid, cancel=uid not in self._refusing)
         self._retries.pop(uid, None)
 
-    async def loaded(self, *, begun: bool) -> None:
-        """Return once no run, or none that has `begun`, is left to be loaded."""
-        await self._queue.loaded(begun=begun)
+    async def loaded(self, *, started: bool) -> None:
+        """Wait until all runs are loaded; with `started`, all that have started."""
+        await self._queue.loaded(started=started)
 
-    def waiting_for(self, dag: Key) -> set[Key]:
-        """Runs that could not be loaded without their Dag, which has come; each is to be told once."""
+    def take_waiting_for(self, dag: Key) -> set[Key]:
+        """Remove and return the runs that wait for this Dag to be loaded."""
         return self._waiting.pop(dag, set())
 
     # One run ------------------------------------------------------------------------------------------------------
 
     async def _load(self, key: Key, uid: str) -> float | None:
-        """Load a run, or say why not; the seconds after which that is to be tried again."""
+        """Load a run, or write to its status why it waits. Return the seconds until the next attempt if it failed."""
         try:
             while (found := self._table.newest(key)) is not None and found.metadata.uid == uid:
                 try:
@@ -104,15 +104,15 @@ class RunLoader:
                     self._scheduler.remove_run(uid)
                     await self._unscheduled.say_waiting(key, found, waiting)
                     if waiting.dag is not None and key not in self._waiting.get(waiting.dag, ()):
-                        continue  # it came while that was said
+                        continue  # the Dag arrived meanwhile
                 break
         except SteppedDown:
             return None
-        except KubeError as error:  # no keep_trying: others are loaded meanwhile; the queue has it again later
+        except KubeError as error:  # no keep_trying: the queue retries, and loads other runs meanwhile
             log.warning("cannot load DagRun %s/%s: %s", *key, error)
             return self._retry_in(uid)
-        except Exception as error:  # whatever is wrong with one run must not cost more than that run
-            await self._cannot_load(key, uid, error)
+        except Exception as error:  # a run that cannot be loaded must not stop the others
+            await self._loading_failed(key, uid, error)
             return self._retry_in(uid)
         finally:
             self._refusing.discard(uid)
@@ -122,7 +122,7 @@ class RunLoader:
     def _retry_in(self, uid: str) -> float:
         return self._retries.setdefault(uid, Backoff(0.5, 30.0)).next()
 
-    async def _cannot_load(self, key: Key, uid: str, error: Exception) -> None:
+    async def _loading_failed(self, key: Key, uid: str, error: Exception) -> None:
         self._on_failure(f"load DagRun {key[0]}/{key[1]}", error)
         found = self._table.newest(key)
         if found is None or found.metadata.uid != uid:
@@ -171,7 +171,7 @@ class RunLoader:
             self.schedule(key, found, state, status, observed)
 
     def state(self, info: RunInfo, revision: Revision, status: Mapping[str, Any], *, unfolded: bool = True) -> RunState:
-        """A run as its status says."""
+        """Return a run restored from its status."""
         variables = partial(self._cluster.variables, info.namespace)
         slots, graph = self._scheduler.slots, revision.graph
         return load(info, revision.dag, slots, status=status, graph=graph, variables=variables, unfolded=unfolded)
@@ -184,9 +184,9 @@ class RunLoader:
         status: Mapping[str, Any],
         observed: Observed | None = None,
     ) -> None:
-        """Schedule a run from now on, as it is by status and by its Pods."""
+        """Add a run to the scheduler, with the state in its status and the results of its Pods."""
         uid = state.info.uid
-        # One that is loaded anew was scheduled until now by what was known of it: the slots that it holds are not free.
+        # A run that is reloaded was scheduled until now, so that the slots that it holds were never free.
         self._scheduler.remove_run(uid)
         reports = self._cluster.reports(uid, observed)
         try:

@@ -1,6 +1,6 @@
-"""The runs before a run: found in the cluster when it is loaded, and followed while a task waits for one of them.
+"""The runs before a run: found when it is loaded, and followed while one of its tasks waits for them.
 
-What decides is engine/past_index.py; here it is told which runs there are.
+engine/past_index.py decides; this module supplies it with the runs of the cluster.
 """
 
 import asyncio
@@ -23,37 +23,36 @@ from tradewind.kube.objects import Key
 from tradewind.kube.persist import keep_trying
 
 NOTED_AT_ONCE = 1000
-"""Runs, in one turn of the event loop."""
+"""Runs that are noted in one turn of the event loop."""
 
 
 class Past:
-    """Tells a PastIndex which runs there are."""
+    """Supplies a PastIndex with the runs of the cluster."""
 
     def __init__(self, term: Term, index: PastIndex, objects: ObjectWatches) -> None:
         self._client, self._cluster, self._runs = term.client, term.cluster, term.scheduler.runs
         self._spawn, self._wake = term.spawn, term.wake
         self._index, self._objects = index, objects
-        self._looking: set[str] = set()
-        """UIDs of runs."""
+        self._in_lookup: set[str] = set()
+        """UIDs of runs whose previous runs are being read."""
         self._noting: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._followed: dict[str, Callable[[], None]] = {}
-        """How to end what was begun for a run, by its UID."""
+        """Functions that end the subscription of a run, by its UID."""
 
     async def prepare(self, info: RunInfo) -> None:
-        """Find out which runs come before one that is about to be scheduled. Raises KubeError."""
+        """Find the runs before a run that is about to be scheduled. Raises KubeError."""
         run = ActiveRun.of(info)
         self._index.track(run)
         await self._find(run)
 
     async def _note_all(self, dag: Key) -> None:
-        """Note the runs that there are, unless they were: what comes later is noted as it comes."""
+        """Note the existing runs of a Dag once: later ones are noted as the watch delivers them."""
         async with self._noting.setdefault(dag, asyncio.Lock()):
             while (line := self._index.incomplete(dag)) is not None:
                 await self._note_each(dag)
                 self._index.completed(dag, line)
 
     async def _note_each(self, dag: Key) -> None:
-        """There may be thousands."""
         for number, other in enumerate(list(self._cluster.runs_of(dag).values())):
             if number % NOTED_AT_ONCE == NOTED_AT_ONCE - 1:
                 await asyncio.sleep(0)
@@ -65,11 +64,11 @@ class Past:
                 # Its status may not be written yet.
                 self._index.run_finished(dag, PastRun.of(known))
             else:
-                # No run asked when it was loaded.
+                # When it was loaded, no run depended on previous ones.
                 self._index.attach(known)
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
-        """A DagRun came, changed, finished or went."""
+        """Handle a DagRun that was added, changed, finished or deleted."""
         if change.kind is ChangeKind.ADDED:
             self._note(change.object)
         elif change.kind is ChangeKind.DELETED:
@@ -78,7 +77,7 @@ class Past:
             self._wake()
 
     def run_marked(self, run: DagRunObject, status: Mapping[str, Any]) -> None:
-        """A run that had ended has another end."""
+        """Handle a finished run that was marked: its final state is a different one."""
         dag = run.metadata.namespace, run.dag
         if self._index.tracks(dag):
             metadata = {
@@ -91,18 +90,19 @@ class Past:
                 self._index.run_finished(dag, past)
                 self._wake()
 
-    def carry_out(self, plan: Plan) -> None:
-        """Find out and follow what the engine asks for."""
+    def execute(self, plan: Plan) -> None:
+        """Execute a plan's lookups and subscriptions."""
         for info in plan.lookups:
-            self._look(info)
+            self._start_lookup(info)
         for follow in plan.follows:
             self._follow(follow)
 
-    def _look(self, info: RunInfo) -> None:
+    def _start_lookup(self, info: RunInfo) -> None:
         run = ActiveRun.of(info)
-        if run.uid not in self._looking:
-            self._looking.add(run.uid)
-            self._spawn(self._look_up(run), f"look up the runs before {info.name}", partial(self._look, info))
+        if run.uid not in self._in_lookup:
+            self._in_lookup.add(run.uid)
+            again = partial(self._start_lookup, info)
+            self._spawn(self._look_up(run), f"look up the runs before {info.name}", again)
 
     def _note(self, run: DagRunObject) -> None:
         dag, place = (run.metadata.namespace, run.dag), place_of_object(run)
@@ -116,11 +116,11 @@ class Past:
         try:
             await keep_trying(partial(self._find, run), what, Backoff(0.5, 30.0))
         finally:
-            self._looking.discard(run.uid)
+            self._in_lookup.discard(run.uid)
             self._wake()
 
     async def _find(self, run: ActiveRun) -> None:
-        """Read until the answer holds: runs may end, come back or go meanwhile."""
+        """Read until the result is up to date: runs may finish, be rerun or be deleted meanwhile."""
         await self._note_all(run.dag)
         while (question := self._index.open_question(run)) is not None:
             before = [row for row in await list_ended(self._client, run.dag) if row.place[0] < run.place[0]]
@@ -136,14 +136,14 @@ class Past:
 
     def _follow(self, follow: Follow) -> None:
         run, past = follow.run, follow.past
-        end = self._followed.pop(run.uid, None)
-        if end is not None:
-            end()
+        unsubscribe = self._followed.pop(run.uid, None)
+        if unsubscribe is not None:
+            unsubscribe()
         if past is None:
             return
         dag = run.namespace, run.dag
 
-        def tell(seen: Seen) -> None:
+        def on_change(seen: Seen) -> None:
             if seen.error is not None:
                 return
             if seen.found is None or seen.found["metadata"]["uid"] != past.uid:
@@ -152,7 +152,7 @@ class Past:
                 self._index.run_finished(dag, now)
             self._wake()
 
-        self._followed[run.uid] = self._objects.subscribe(DAGRUNS, run.namespace, past.name, tell)
+        self._followed[run.uid] = self._objects.subscribe(DAGRUNS, run.namespace, past.name, on_change)
 
 
 def _of(read: dict[str, PastRun | None], row: EndedRow | None) -> PastRun | None:

@@ -1,4 +1,4 @@
-"""What the leader keeps of a run that it schedules, beside the run itself: how far its status is written."""
+"""The leader's bookkeeping of one scheduled run: which part of its state is written to its status."""
 
 import asyncio
 import logging
@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 
 
 class Detail(Enum):
-    """How much status tells."""
+    """How much of a run its status has."""
 
     FULL = auto()
     SHORT = auto()
-    """What the run needs to go on: etcd does not take more."""
+    """Only what the run needs to continue: the full status is too large for etcd."""
     LEAST = auto()
-    """Not even that fits, so the run has ended."""
+    """Even that is too large, so the run has failed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,42 +38,44 @@ class Record:
     state: RunState
     resource_version: str
     generation: int = 0
-    """Of the spec as it was last heard of."""
+    """The generation of the newest known spec."""
     writer: asyncio.Task[None] | None = None
     write_cost: float = FIRST_GUESS
-    """Seconds for which the last write of its status counts."""
+    """The cost of the last write of its status, in seconds; see status_pace.py."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while its status is written: by its writer, or by what is asked of the run."""
+    """Held while its status is written, by the writer or by a request."""
     frozen: bool = False
-    """While true nothing of it starts: what is asked of it is being carried out."""
-    over: set[str] = field(default_factory=set)
-    """Names of Pods that wait for their result to be in status before they are let go."""
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """While true no task starts: a request is being executed."""
+    finished_pods: set[str] = field(default_factory=set)
+    """Names of protected Pods whose finalizer is removed once their result is in status."""
+    dirty: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the state has changes that are not written."""
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
     detail: Detail = Detail.FULL
     failed: bool = False
-    """It cannot be worked on, and is about to be loaded anew."""
+    """It cannot be scheduled, and is about to be reloaded."""
     writing: bool = False
-    """Whether a write of status is under way."""
+    """A write of its status is in flight."""
     ours: list[Mapping[str, Any]] = field(default_factory=list)
-    """The status as last read or acknowledged, and as last sent: what a conflict is compared with."""
+    """The status as last read or acknowledged, and as last sent. After a conflict the stored status is compared with
+    these."""
 
     def status(self) -> dict[str, Any]:
-        """What is written of the run: as much as fits."""
+        """Return the status to write, with as much detail as fits."""
         status = {"observedGeneration": self.generation, **run_status(self.state)}
         if self.detail is Detail.FULL:
             return status
         return smallest(status) if self.detail is Detail.LEAST else shorter(status, self.state.graph)
 
     def stop_writing(self) -> None:
-        """Its status is written no more. A task that was cancelled keeps all that it had in hand, this record too: it
-        is let go."""
+        """Stop writing its status. The reference to the cancelled task is dropped, since the task refers to this
+        record."""
         writer, self.writer = self.writer, None
         if writer is not None and writer is not asyncio.current_task():
             writer.cancel()
 
     def shorten(self) -> bool:
-        """Its status does not fit into etcd: whether less can be written of it."""
+        """Reduce the detail after the status was too large for etcd; return False if nothing can be left out."""
         if self.detail is Detail.LEAST:
             return False
         log.warning("the status of DagRun %s/%s is too large: less is written of it", *self.key)
@@ -82,9 +84,10 @@ class Record:
 
 
 def recorded(record: Record, cluster: Cluster) -> set[str]:
-    """Those of `record.over` whose result is in status: not what came before the run knew of the try."""
+    """Return those of `record.finished_pods` whose result is in the run's state. A Pod that arrives before the run
+    knows its try is not among them."""
     found = set()
-    for name in record.over:
+    for name in record.finished_pods:
         pod = cluster.pod(record.state.info.uid, name)
         identity = try_of(pod) if pod is not None else None
         if identity is None or known_tries.has_result(record.state, identity):
@@ -93,34 +96,34 @@ def recorded(record: Record, cluster: Cluster) -> set[str]:
 
 
 class Written(Enum):
-    """What became of a write of a status."""
+    """The outcome of a write of a status."""
 
     YES = auto()
     LAST = auto()
-    """The same, and the run had finished."""
+    """The final status of the run was written."""
     NOT_YET = auto()
-    """Something else of the object was changed meanwhile: the write is to be tried again."""
+    """Another part of the object changed meanwhile: the write is retried."""
     NEVER = auto()
-    """The run is not ours to write any more."""
+    """The run was deleted, or another controller has written its status."""
 
 
 def version_of(run: DagRunObject) -> int:
-    """Its resourceVersion: of two, the higher is the newer."""
+    """Return a run's resourceVersion: the higher one is newer."""
     return int(run.metadata.resource_version)
 
 
 def may_not_start(found: DagRunObject, state: RunState) -> bool:
-    """Whether nothing of a run may start now: it is suspended, or something is asked of one that has not begun, which
-    may be that it never does."""
-    asked = found.spec.get("request") if state.started_at is None else None
-    known = isinstance(asked, Mapping) and any(each.get("id") == asked.get("id") for each in state.requests)
-    return found.suspend or bool(asked and not known)
+    """True if no task of a run may start now: it is suspended, or it has not started and has a new request, which may
+    stop it."""
+    request = found.spec.get("request") if state.started_at is None else None
+    known = isinstance(request, Mapping) and any(each.get("id") == request.get("id") for each in state.requests)
+    return found.suspend or bool(request and not known)
 
 
 def keep_up(record: Record, found: DagRunObject) -> None:
-    """Write over a newer version only if what is new about it is none of the controller's business: its status is what
-    we know it to be. Of any other a conflict will tell."""
-    # A version that our own write makes is known by its answer; its status need not be read.
+    """Accept a newer resourceVersion for the next write if the status in it is the one that we know. A different status
+    is detected by the conflict of that write."""
+    # The response to our own write has its version; its status need not be decoded.
     newer = not record.writing and version_of(found) > int(record.resource_version)
     if newer and found.decoded_status() in record.ours:
         record.resource_version = found.metadata.resource_version

@@ -185,7 +185,7 @@ class Requests:
         """Another controller has written the status, or we have and nobody told us: go on from there."""
         spec, _ = parse_spec(asked.found)
         if asked.ended or spec is None:
-            self._runs.load_again(record, asked.found)
+            self._runs.reload(record, asked.found)
             return
         revision = await self._versions.of(asked.found, spec, asked.status)
         info = self._versions.info(asked.found, spec, asked.status, revision, self._clock.now())

@@ -1,4 +1,4 @@
-"""The Pods of a run that is being loaded: of 10,000 only some are looked at in one turn of the event loop."""
+"""The Pods of a run that is being loaded: of 10,000 only some are processed in one turn of the event loop."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -16,13 +16,13 @@ from tradewind.engine.transitions import run_lifecycle, try_lifecycle
 T = TypeVar("T")
 
 SLICE = 500
-"""Pods that are looked at in one turn."""
+"""Pods that are processed in one turn."""
 
 Piece = Callable[[], AbstractAsyncContextManager[None]]
 
 
 async def observe_pods(cluster: Cluster, run_uid: str, piece: Piece) -> Observed:
-    """What they say, so that it need not be made out again of those that stay as they are."""
+    """Return the observations of a run's Pods, to be reused for Pods that do not change meanwhile."""
     observed: Observed = {}
     pods = list(cluster.pods.get(run_uid, {}).values())
     if len(pods) > SLICE:
@@ -33,12 +33,12 @@ async def observe_pods(cluster: Cluster, run_uid: str, piece: Piece) -> Observed
 
 
 def catch_up(state: RunState, reports: Iterable[TryReport], now: datetime) -> None:
-    """Let a run know what its Pods say."""
+    """Report the state of its Pods to a run."""
     reports = list(reports)
     if not state.started_at:
         news = [report for report in reports if known_tries.is_unrecorded(state, report.key)]
         if news:
-            # A Pod of a try that status does not tell of is there, so it had started: that was never written.
+            # A Pod exists whose try is not in the status: the run has started, but that was never written.
             run_lifecycle.begin(state, min(now, *(report.created_at or now for report in news)))
     for report in reports:
         try_lifecycle.report(state, report, now)
@@ -48,7 +48,7 @@ def catch_up(state: RunState, reports: Iterable[TryReport], now: datetime) -> No
 async def look_at_pods(
     cluster: Cluster, run_uid: str, names: list[str], look: Callable[[str, PodObject], None], piece: Piece
 ) -> None:
-    """Call `look` with those that there are still."""
+    """Call `look` with each Pod that still exists."""
     for some in _slices(names):
         async with piece():
             for name in some:

@@ -1,7 +1,7 @@
-"""DagRuns: those that this leader schedules, from when they are loaded until their end is written.
+"""The DagRuns that this leader schedules, from loading until their final status is written.
 
-A run is loaded from its status and from what its Pods say (loading.py), which is also how a new leader or a lost write
-conflict is dealt with. What becomes of it is written into its status (status_writer.py).
+A run is loaded from its status and its Pods (loading.py), by a new leader and also after a write conflict with another
+controller. Its state is written to its status (status_writer.py).
 """
 
 import contextlib
@@ -45,8 +45,8 @@ class Runs:
         in_turn: Callable[[Key], contextlib.AbstractAsyncContextManager[Any]],
         find_previous: Callable[[RunInfo], Awaitable[None]],
     ) -> None:
-        """`in_turn(dag)` is held while the end of a run is written; `find_previous(run)` is awaited before one is
-        scheduled that asks for the runs before it."""
+        """`in_turn(dag)` is held while a run's final status is written; `find_previous(run)` is awaited before a run
+        that depends on previous runs is scheduled."""
         self._client, self._cluster, self._scheduler = term.client, term.cluster, term.scheduler
         self._spawn, self._wake, self._on_failure = term.spawn, term.wake, term.on_failure
         self._tries, self._events = tries, events
@@ -65,18 +65,18 @@ class Runs:
             find_previous=find_previous,
         )
 
-    # Coming and going ---------------------------------------------------------------------------------------------
+    # Changes of DagRuns -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to load runs: `changed` was called for those that there are."""
+        """Start to load runs. Call this when `changed` was called for the existing ones."""
         self._loader.start()
 
-    async def loaded(self, *, begun: bool = False) -> None:
-        """Return once no run, or none that has `begun`, is left to be loaded."""
-        await self._loader.loaded(begun=begun)
+    async def loaded(self, *, started: bool = False) -> None:
+        """Wait until all runs are loaded; with `started`, all that have started."""
+        await self._loader.loaded(started=started)
 
     def changed(self, key: Key) -> None:
-        """Something about a DagRun is new; look at what is in the cache."""
+        """Reconcile a DagRun with the cache."""
         found = self._table.newest(key)
         known = self._table.uid(key)
         if known is not None and (found is None or found.metadata.uid != known):
@@ -87,19 +87,19 @@ class Runs:
         if record is not None:
             keep_up(record, found)
             self._suspend(record)
-            self._observe(record, found)
+            self._observe_generation(record, found)
         elif found.metadata.uid not in self._loader:
             self._loader.add(key, found)
 
     def dag_changed(self, dag: Key) -> None:
-        """A Dag came or was accepted: runs that waited for it can be loaded."""
-        for key in self._loader.waiting_for(dag):
+        """Load the runs that waited for a Dag, which was added or accepted."""
+        for key in self._loader.take_waiting_for(dag):
             found = self._table.newest(key)
             if found is not None and found.metadata.uid not in self.records:
                 self.changed(key)
 
     def freeze(self, record: Record, frozen: bool) -> None:
-        """While a run is frozen nothing of it starts: what is asked of it is being carried out."""
+        """Freeze a run while a request is executed: no task starts."""
         record.frozen = frozen
         if self._table.has(record):
             self._suspend(record)
@@ -111,15 +111,15 @@ class Runs:
             self._scheduler.suspend(record.state.info.uid, suspended)
             self._wake()
 
-    def _observe(self, record: Record, found: DagRunObject) -> None:
-        """Status says of which generation of the spec it speaks."""
+    def _observe_generation(self, record: Record, found: DagRunObject) -> None:
+        """Schedule a write of observedGeneration after the spec changed."""
         if found.metadata.generation > record.generation and not found.metadata.deletion_timestamp:
             record.generation = found.metadata.generation
             record.state.changed = True
             self._status.schedule(record.state)
 
     def _drop(self, key: Key, uid: str) -> None:
-        """The run is gone, or somebody else ended it."""
+        """Handle a run that was deleted, or that another controller finished."""
         self._scheduler.remove_run(uid)
         record = self._table.remove(key, uid)
         if record is not None and not record.state.finished:
@@ -130,15 +130,15 @@ class Runs:
     # Status -------------------------------------------------------------------------------------------------------
 
     def schedule_status_write(self, state: RunState) -> None:
-        """Something happened in a run."""
+        """Write the status of a run soon."""
         self._status.schedule(state)
 
     async def flush(self) -> None:
-        """Write what is not written yet: this leader is about to go."""
+        """Write all changes that are not written yet: this leader is about to stop."""
         await self._status.flush()
 
-    def end_written(self, record: Record) -> None:
-        """The run has finished, and its status says so."""
+    def final_status_written(self, record: Record) -> None:
+        """Handle a run whose final status is written."""
         uid, version = record.state.info.uid, int(record.resource_version)
         self._table.note_finished(record.key, uid, version)
         self._scheduler.remove_run(uid)
@@ -146,21 +146,21 @@ class Runs:
         self._events.run_finished(record.state, version)
         self._wake()
 
-    def gone(self, key: Key, uid: str) -> None:
-        """There is no such run any more."""
+    def deleted(self, key: Key, uid: str) -> None:
+        """Handle a run that was deleted."""
         self._drop(key, uid)
         self._table.note_finished(key, uid)
 
     # Pods ---------------------------------------------------------------------------------------------------------
 
     def pod_changed(self, run_uid: str, pod: PodObject) -> None:
-        """Note a protected Pod that is over: it is let go once status has its result. End one that goes on though
-        nobody waits for its try any more, or only what is beside its task."""
+        """Note a finished protected Pod, whose finalizer is removed once status has its result. Stop a Pod that still
+        runs although its try is not needed any more, or in which only sidecars run."""
         record = self.records.get(run_uid)
         if record is None:
             return
         if names.FINALIZER_RESULT in pod.metadata.finalizers and is_over(pod):
-            record.over.add(pod.metadata.name)
+            record.finished_pods.add(pod.metadata.name)
             record.state.changed = True
             self._status.schedule(record.state)
         self._end_unwanted(record.state, pod)
@@ -169,33 +169,33 @@ class Runs:
         if (ending := self._tries.ending(state, pod)) is not None:
             self._spawn(ending, f"end {pod.metadata.name}")
 
-    # From another status -----------------------------------------------------------------------------------------
+    # Reloading ----------------------------------------------------------------------------------------------------
 
     def failed(self, uid: str, error: Exception) -> None:
-        """A run that is scheduled cannot be worked on: it is loaded again, from what is written of it."""
+        """Reload a run from its written status after an unexpected error in scheduling it."""
         record = self.records.get(uid)
         if record is not None and not record.failed:
             record.failed = True
-            name = f"work on DagRun {record.key[0]}/{record.key[1]}"
-            self._on_failure(name, error, partial(self._load_failed_again, record))
+            name = f"schedule DagRun {record.key[0]}/{record.key[1]}"
+            self._on_failure(name, error, partial(self._start_reload, record))
 
-    def _load_failed_again(self, record: Record) -> None:
-        again = partial(self._load_failed_again, record)
-        self._spawn(self._load_failed(record), f"load DagRun {record.key[0]}/{record.key[1]} again", again)
+    def _start_reload(self, record: Record) -> None:
+        again = partial(self._start_reload, record)
+        self._spawn(self._read_and_reload(record), f"reload DagRun {record.key[0]}/{record.key[1]}", again)
 
-    async def _load_failed(self, record: Record) -> None:
-        """It keeps the slots that it has until then."""
+    async def _read_and_reload(self, record: Record) -> None:
+        # Until then the run keeps its slots.
         key = record.key
         if not self._table.has(record):
             return
         fresh = await read_run(self._client, key)
         if self._table.has(record):
             record.stop_writing()
-            self.load_again(record, fresh)
+            self.reload(record, fresh)
 
-    def load_again(self, record: Record, found: DagRunObject) -> None:
-        """What we know of a run is of no use: another controller has written its status, or it could not be gone on
-        with."""
+    def reload(self, record: Record, found: DagRunObject) -> None:
+        """Discard the state of a run and load it from `found`: another controller has written its status, or scheduling
+        it failed."""
         key, uid = record.key, record.state.info.uid
         log.info("loading DagRun %s/%s again%s", *key, "" if record.failed else ": another controller has changed it")
         self._table.remove(key, uid)
@@ -204,16 +204,17 @@ class Runs:
             self._scheduler.remove_run(uid)
             self._wake()
         else:
-            self._table.note_answer(key, found)
+            self._table.note_response(key, found)
             self.changed(key)
 
     def replace(
         self, record: Record, found: DagRunObject, info: RunInfo, revision: Revision, status: Mapping[str, Any]
     ) -> None:
-        """Go on with a run from a status that somebody who holds its turn has written; `found` has its version."""
+        """Continue a run from a status that the holder of its turn has written; `found` has the version of that
+        write."""
         key, uid = record.key, info.uid
         record.stop_writing()
-        # That it has ended, or was deleted, may have been heard before the answer to that write.
+        # The watch may have delivered that it finished or was deleted before the response to that write arrived.
         known = self._table.remove(key, uid)
         if status["phase"] not in FINISHED_PHASES and known is record:
             self._loader.schedule(key, found, self._loader.state(info, revision, status), status)

@@ -1,5 +1,4 @@
-"""Writes the status of the runs that are scheduled: with an optimistic lock, a few times a second at most, however much
-happens."""
+"""Writes the status of scheduled runs under an optimistic lock, at most once a second for each run (status_pace.py)."""
 
 import contextlib
 import logging
@@ -25,30 +24,30 @@ from tradewind.kube.persist import keep_trying
 log = logging.getLogger(__name__)
 
 FIRST_WRITE_AFTER = 0.1
-"""Seconds in which changes are gathered before status is written."""
+"""Seconds for which changes are collected before status is written."""
 
 _PASSING: dict[str, Any] = {"reason": None, "message": None, "params": None}
-"""What status does not always have: a merge patch keeps what it does not name."""
+"""Optional fields of status: a merge patch keeps fields that it does not name."""
 
 
 class Outcomes(Protocol):
-    """What a write may show of a run, for whoever schedules it."""
+    """Handles the outcomes of writes."""
 
-    def end_written(self, record: Record) -> None:
-        """The run has finished, and its status says so."""
+    def final_status_written(self, record: Record) -> None:
+        """The final status of a run is written."""
         ...
 
-    def gone(self, key: Key, uid: str) -> None:
-        """There is no such run any more."""
+    def deleted(self, key: Key, uid: str) -> None:
+        """A run was deleted."""
         ...
 
-    def load_again(self, record: Record, found: DagRunObject) -> None:
-        """Another controller has written the status, as it is in `found`."""
+    def reload(self, record: Record, found: DagRunObject) -> None:
+        """Another controller has written the status that `found` has."""
         ...
 
 
 class StatusWriter:
-    """Writes what is new of each run."""
+    """Writes the status of runs when they change."""
 
     def __init__(
         self,
@@ -59,29 +58,29 @@ class StatusWriter:
         *,
         in_turn: Callable[[Key], contextlib.AbstractAsyncContextManager[Any]],
     ) -> None:
-        """`in_turn(dag)` is held while the end of a run is written."""
+        """`in_turn(dag)` is held while a run's final status is written."""
         self._client, self._writer, self._cluster = term.client, term.writer, term.cluster
         self._scheduler, self._clock, self._spawn, self._wake = term.scheduler, term.clock, term.spawn, term.wake
         self._table, self._tries, self._outcomes, self._in_turn = table, tries, outcomes, in_turn
         self._pace, self._pace_of_queued = StatusPace(term.clock), StatusPace(term.clock)
-        """A queue may be long: what is said of it does not wait with what runs, nor the other way round."""
+        """Separate, so that a long queue does not delay the status of running runs, nor the other way round."""
 
     def schedule(self, state: RunState) -> None:
-        """status() says something new: write it soon, and at once when the run has finished."""
+        """Write the status of a run soon; at once if it is finished."""
         record = self._table.records.get(state.info.uid)
         if record is None:
             return
-        record.news.set()
+        record.dirty.set()
         if state.finished:
-            record.ended.set()
+            record.finished.set()
         if record.writer is None or record.writer.done():
             again = partial(self.schedule, state)
             record.writer = self._spawn(self._keep_written(record), f"status {record.key[0]}/{record.key[1]}", again)
 
     async def flush(self) -> None:
-        """Write what is not written yet: this leader is about to go."""
+        """Write all changes that are not written yet: this leader is about to stop."""
         for record in list(self._table.records.values()):
-            if record.news.is_set() or record.state.changed:
+            if record.dirty.is_set() or record.state.changed:
                 try:
                     async with record.turn:
                         while await self._write(record) is Written.NOT_YET:
@@ -90,26 +89,26 @@ class StatusWriter:
                     log.warning("cannot write the status of DagRun %s/%s: %s", *record.key, error)
 
     async def _keep_written(self, record: Record) -> None:
-        """Write status as long as there is news of the run, or until it is dropped. `schedule` begins again."""
+        """Write the status until it is up to date or the run is dropped; `schedule` starts this again."""
         pace = self._pace_of_queued if record.state.phase is RunPhase.QUEUED else self._pace
-        await pace.wait(FIRST_WRITE_AFTER, record.write_cost, record.ended)
+        await pace.wait(FIRST_WRITE_AFTER, record.write_cost, record.finished)
         what, backoff = f"write the status of DagRun {record.key[0]}/{record.key[1]}", Backoff(0.5, 15.0)
         attempt = partial(self._write_in_turn, record)
-        while record.news.is_set():
-            written = await keep_trying(attempt, what, backoff, on_error=lambda error: record.news.set())
+        while record.dirty.is_set():
+            written = await keep_trying(attempt, what, backoff, on_error=lambda error: record.dirty.set())
             if written is Written.NOT_YET:
-                record.news.set()
+                record.dirty.set()
             elif written is Written.LAST:
-                self._outcomes.end_written(record)
+                self._outcomes.final_status_written(record)
                 return
             elif written is Written.YES:
-                await pace.wait(WRITE_EVERY, record.write_cost, record.ended)
+                await pace.wait(WRITE_EVERY, record.write_cost, record.finished)
             else:
                 return
 
     async def _write_in_turn(self, record: Record) -> Written:
-        """One write, in the turn of its Dag if the run has finished. Raises KubeError."""
-        record.news.clear()
+        """Write once, in the Dag's turn if the run is finished. Raises KubeError."""
+        record.dirty.clear()
         info, last = record.state.info, record.state.finished
         in_turn = self._in_turn((info.namespace, info.dag)) if last else contextlib.nullcontext()
         async with in_turn, record.turn:
@@ -117,19 +116,19 @@ class StatusWriter:
         return Written.LAST if last and written is Written.YES else written
 
     async def _write(self, record: Record) -> Written:
-        """One write."""
-        state, over = record.state, recorded(record, self._cluster)
+        """Write once. Raises KubeError."""
+        state, recorded_pods = record.state, recorded(record, self._cluster)
         state.changed = False
         status = record.status()
         record.ours = [*record.ours[:1], status]
         record.writing = True
         body = {"metadata": {"resourceVersion": record.resource_version}, "status": _PASSING | status}
-        began = self._clock.monotonic()
+        started = self._clock.monotonic()
         try:
             answer = await self._writer.patch(DAGRUNS, *record.key, body, subresource="status")
         except ApiError as error:
             if error.is_not_found:
-                self._outcomes.gone(record.key, state.info.uid)
+                self._outcomes.deleted(record.key, state.info.uid)
                 return Written.NEVER
             if error.is_conflict:
                 return await self._after_conflict(record)
@@ -141,18 +140,18 @@ class StatusWriter:
             raise
         finally:
             record.writing = False
-        record.write_cost = cost_of_write(self._clock.monotonic() - began, len(status["tasks"]))
+        record.write_cost = cost_of_write(self._clock.monotonic() - started, len(status["tasks"]))
         record.resource_version = max(record.resource_version, answer["metadata"]["resourceVersion"], key=int)
         record.ours = [status]
-        record.over -= over
-        for name in sorted(over):
+        record.finished_pods -= recorded_pods
+        for name in sorted(recorded_pods):
             pod = self._cluster.pod(state.info.uid, name)
             if pod is not None:
                 self._spawn(self._tries.let_go(pod), f"let go {name}")
         return Written.YES
 
     async def _after_conflict(self, record: Record) -> Written:
-        """Somebody else changed the object. If it was its status, the run is loaded again, from that."""
+        """Read the object that someone else changed. If its status changed, reload the run from it."""
         key, uid = record.key, record.state.info.uid
         fresh = await read_run(self._client, key)
         status = fresh.decoded_status()
@@ -162,7 +161,7 @@ class StatusWriter:
         if not self._table.has(record):
             return Written.NEVER
         if fresh.metadata.uid != uid:
-            self._outcomes.gone(key, uid)
+            self._outcomes.deleted(key, uid)
             return Written.NEVER
-        self._outcomes.load_again(record, fresh)
+        self._outcomes.reload(record, fresh)
         return Written.NEVER

@@ -1,4 +1,4 @@
-"""Which revision of its Dag a run goes by, and what the engine is told of the run."""
+"""The revision of its Dag that a run uses, and the facts about the run for the engine."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -25,7 +25,7 @@ class Waiting(Exception):  # noqa: N818 - not an error: the run waits
     """The run cannot start yet; the message goes into its status."""
 
     def __init__(self, reason: str, message: str, dag: Key | None = None) -> None:
-        """`dag` is what it waits for, if that may come."""
+        """`dag` is the Dag that it waits for, if any."""
         super().__init__(message)
         self.reason, self.dag = reason, dag
 
@@ -39,8 +39,8 @@ class RunVersions:
         self._cluster, self._revisions, self._accepted_hash = cluster, revisions, accepted_hash
 
     async def of(self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any]) -> Revision:
-        """The revision that the run is pinned to: by status, by its Pods, by its spec, or the Dag as it is now. Raises
-        Waiting, also for a status that nobody can go on from."""
+        """Return the revision that the run is pinned to by its status, its Pods or its spec, else the current one.
+        Raises Waiting, also if the status is not usable."""
         try:
             check_status(status)
         except UnusableStatus as error:
@@ -59,7 +59,7 @@ class RunVersions:
             raise Waiting("RevisionUnusable", str(error)) from error
 
     async def latest(self, namespace: str, name: str) -> Revision:
-        """The Dag as it is now. Raises Waiting."""
+        """Return the revision of the current Dag. Raises Waiting."""
         dag = self._cluster.dags.get((namespace, name))
         if dag is None:
             message = f"waits: there is no Dag {name!r} in namespace {namespace!r}"
@@ -67,7 +67,7 @@ class RunVersions:
         if dag.metadata.deletion_timestamp:
             raise Waiting("DagDeleting", f"waits: Dag {name!r} is being deleted", (namespace, name))
         message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
-        # By all of it, as the condition says: not only by what its runs depend on.
+        # The whole Dag must be valid, as for its condition, not only the fields that runs depend on.
         if not (content := await self._accepted_hash(dag)):
             raise Waiting("DagNotAccepted", message, (namespace, name))
         try:
@@ -78,7 +78,7 @@ class RunVersions:
     def info(
         self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any], revision: Revision, now: datetime
     ) -> RunInfo:
-        """What does not change about a run while it goes by this revision."""
+        """Return the facts about a run that do not change while it uses this revision."""
         metadata = found.metadata
         created = parse_time(metadata.creation_timestamp) or now
         logical = spec.logical_date or created
@@ -102,8 +102,8 @@ class RunVersions:
     def _interval(
         self, namespace: str, spec: DagRunSpec, status: Mapping[str, Any], logical: datetime
     ) -> tuple[datetime, datetime]:
-        """What the run says, or what was inferred when it was first looked at: the Dag may have another schedule by
-        now."""
+        """Return the interval in spec, else the one in status, else infer it from the Dag's schedule. Once inferred it
+        is kept in status, since the schedule may change."""
         if spec.data_interval:
             return spec.data_interval.start, spec.data_interval.end
         kept = status.get("dataInterval") or {}
@@ -114,33 +114,34 @@ class RunVersions:
 
 
 def parse_spec(found: DagRunObject) -> tuple[DagRunSpec | None, list[Problem]]:
-    """What a run says of itself, what is asked of it left out: a broken request must not stop the run."""
+    """Parse the spec of a run without its request: an invalid request must not stop the run."""
     return parse(DagRunSpec, {name: value for name, value in found.spec.items() if name != "request"})
 
 
 def _timetable(dag: DagObject | None) -> Timetable | None:
-    """Of the Dag as it is now; None also where its schedule cannot be read: the run may go by an older revision."""
-    made = parse_time(dag.metadata.creation_timestamp) if dag else None
-    if dag is None or made is None:
+    """Return the timetable of the current Dag; None if there is no Dag or its schedule is invalid, as may be the case
+    if the run uses an older revision."""
+    created_at = parse_time(dag.metadata.creation_timestamp) if dag else None
+    if dag is None or created_at is None:
         return None
-    said = dag.schedule
-    schedules = said.schedules if said.schedule is None else [said.schedule]
+    facts = dag.schedule
+    schedules = facts.schedules if facts.schedule is None else [facts.schedule]
     found, _ = parse(
         BackfillTimetable,
         {
             "schedules": schedules or [],
-            "timeZone": said.time_zone,
-            "start": said.start_date or dag.metadata.creation_timestamp,
+            "timeZone": facts.time_zone,
+            "start": facts.start_date or dag.metadata.creation_timestamp,
         },
     )
     try:
-        return joined_timetable(found.schedules, found.time_zone, found.start, made) if found else None
+        return joined_timetable(found.schedules, found.time_zone, found.start, created_at) if found else None
     except ValueError:
         return None
 
 
 def _pinned(status: Mapping[str, Any]) -> str | None:
-    """The revision by status of a run that has begun, though it may wait to begin again since a request."""
-    asked = any(request["state"] == "Applied" for request in status.get("requests") or ())
-    revision: str | None = status.get("revision") if asked or status.get("startedAt") else None
+    """Return the revision in status if the run has started, even if a rerun is waiting to start."""
+    rerun = any(request["state"] == "Applied" for request in status.get("requests") or ())
+    revision: str | None = status.get("revision") if rerun or status.get("startedAt") else None
     return revision
