@@ -1,6 +1,7 @@
 """Caches of the cluster: informers of our kinds and of our Pods, with the look-ups over them.
 
-cluster.py         informers of all kinds, and indexes
+caches.py          informers of all kinds, and indexes
+listeners.py       those who follow the caches
 scopes.py          one namespace, or all of them, with its watches
 watches.py         the watches of one kind in one scope
 object_watches.py  watches of single objects, shared by all who need them

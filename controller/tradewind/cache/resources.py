@@ -8,7 +8,6 @@ import msgspec
 
 from tradewind.api import API_VERSION, GROUP, VERSION, names
 from tradewind.api.variables import MAX_BYTES
-from tradewind.kube.events import Regarding
 from tradewind.kube.objects import Key, KubeObject, OwnerReference
 from tradewind.kube.resources import Resource
 
@@ -235,11 +234,6 @@ def backfill_of(
     found = backfills.get((namespace, labels.get(names.LABEL_BACKFILL, "")))
     ours = found is not None and found.metadata.uid == annotations.get(names.ANNOTATION_BACKFILL_UID)
     return found if ours else None
-
-
-def regarding(kind: str, namespace: str, name: str, uid: str) -> Regarding:
-    """One of our objects, as Events refer to it."""
-    return Regarding(API_VERSION, kind, namespace, name, uid)
 
 
 def owner_reference(kind: str, name: str, uid: str) -> dict[str, Any]:

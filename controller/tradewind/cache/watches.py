@@ -12,7 +12,7 @@ from typing import Any
 
 from tradewind.api.names import LABEL_BUCKET
 from tradewind.api.shards import Shard, bucket_of
-from tradewind.kube.client import KubeClient
+from tradewind.kube.client import ApiClient
 from tradewind.kube.clock import Clock
 from tradewind.kube.informer import Change, ChangeKind, Informer
 from tradewind.kube.objects import Key
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def watches(
-    client: KubeClient,
+    client: ApiClient,
     scope: str | None,
     part: Shard,
     resource: Resource,

@@ -15,11 +15,12 @@ from tradewind import logs
 from tradewind.aio.background import Background
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
 from tradewind.api.times import parse_time
-from tradewind.cache.cluster import Cluster
+from tradewind.cache.caches import Caches
 from tradewind.cache.ended_runs import ended_run
+from tradewind.cache.listeners import Listener
 from tradewind.cache.object_watches import OPEN, ObjectWatches
 from tradewind.cache.observation import observe
-from tradewind.cache.resources import DagRunObject, PodObject, regarding
+from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.controller.backfills import Backfills
 from tradewind.controller.dags.dags import Dags
 from tradewind.controller.dags.history import History
@@ -34,7 +35,7 @@ from tradewind.controller.runs.previous_runs import Past
 from tradewind.controller.runs.requests import Requests
 from tradewind.controller.runs.runs import Runs
 from tradewind.controller.runs.versions import RunVersions
-from tradewind.controller.term import Term
+from tradewind.controller.term import Term, regarding
 from tradewind.controller.waits import Waits
 from tradewind.engine.past_index import PastIndex
 from tradewind.engine.run.run_info import Note, RunInfo, Stop
@@ -75,14 +76,14 @@ LOOK_AGAIN = 30.0
 """Seconds after which everything that goes by the wall clock is looked at again, should that have been set."""
 
 
-class Leader:
+class Leader(Listener):
     """One term of leadership."""
 
     def __init__(
         self,
         client: KubeClient,
         writer: Writer,
-        cluster: Cluster,
+        cluster: Caches,
         recorder: EventRecorder,
         metrics: Metrics,
         clock: Clock,
@@ -94,7 +95,8 @@ class Leader:
         self._news = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._background = Background(metrics.loop_failures.inc)
-        self._ready = False
+        self.stop_listening: Callable[[], None] = lambda: None
+        """Nothing that changes from then on has an effect: another may lead."""
         past = PastIndex()
         self.scheduler = Scheduler(parallelism, past=past, waits_at_once=WAITS_AT_ONCE)
         term = Term(
@@ -147,7 +149,7 @@ class Leader:
             await self._first_loads()
             await self._loop()
         finally:
-            self._ready = False
+            self.stop_listening()
             if self._timer is not None:
                 self._timer.cancel()
             self._background.cancel()
@@ -168,7 +170,7 @@ class Leader:
                 await keep_trying(self._cluster.catch_up, "catch up with the API server", CATCH_UP_AGAIN)
 
     async def _take_over(self) -> None:
-        self._ready = True
+        self.stop_listening = self._cluster.subscribe(self)
         self._each(self._cluster.pools, self.pool_changed)
         for key, dag in self._cluster.dags.items():
             # Validating all Dags takes a while; how many of their runs may be active is needed at once.
@@ -222,59 +224,54 @@ class Leader:
         for key in dags:
             self.dags.changed(key)
 
-    # Events from the cluster --------------------------------------------------------------------------------------
+    # Events from the cluster (Listener) ---------------------------------------------------------------------------
 
     def dag_changed(self, key: Key) -> None:
-        """A Dag came, changed or went."""
-        if self._ready:
-            self.dags.changed(key)
-            self.waits.dag_changed(key)
+        """A Dag was created, changed or deleted."""
+        self.dags.changed(key)
+        self.waits.dag_changed(key)
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
-        """A DagRun came, changed, finished or went."""
-        if self._ready and not self.backfills.drops(key):
-            self.runs.changed(key)
-            self.past.run_changed(key, change)
-            self.waits.run_changed(key, change)
-            if key not in self._cluster.runs:
-                self.dags.run_gone(key, change.object.dag)
-                self.backfills.run_left(key)
-                self._look_after_all(change.object.metadata.uid)
+        """A DagRun was created, changed, finished or deleted."""
+        if self.backfills.drops(key):
+            return
+        self.runs.changed(key)
+        self.past.run_changed(key, change)
+        self.waits.run_changed(key, change)
+        if key not in self._cluster.runs:
+            self.dags.run_gone(key, change.object.dag)
+            self.backfills.run_left(key)
+            self._look_after_all(change.object.metadata.uid)
 
     def request_changed(self, key: Key, dag: str) -> None:
-        """Something is asked of a DagRun, or not any more."""
-        if self._ready:
-            self.requests.changed(key)
-            if key in self._cluster.requested:
-                self.history.requested((key[0], dag), self._cluster.requested[key])
-            else:
-                self.backfills.run_left(key)
-                # The run was kept for it.
-                self.dags.changed((key[0], dag))
-
-    def pool_changed(self, key: Key) -> None:
-        """A Pool came, changed or went."""
-        if self._ready:
-            pool = self._cluster.pools.get(key)
-            self.pools.news.set()
-            slots = pool.spec.slots if pool else None
-            if self.scheduler.slots.limits.get(key) != slots:
-                self.scheduler.set_pool(*key, slots)
-                self._news.set()
-
-    def backfill_changed(self, key: Key, dag: str) -> None:
-        """A Backfill came, changed or went."""
-        if self._ready:
-            self.backfills.changed(key)
-            if key not in self._cluster.backfills:
-                self.history.backfill_gone(key)
-            # Its runs were kept until it had written down how they ended.
+        """A DagRun has another request, or none any more."""
+        self.requests.changed(key)
+        if key in self._cluster.requested:
+            self.history.requested((key[0], dag), self._cluster.requested[key])
+        else:
+            self.backfills.run_left(key)
+            # The run was kept for it.
             self.dags.changed((key[0], dag))
 
+    def pool_changed(self, key: Key) -> None:
+        """A Pool was created, changed or deleted."""
+        pool = self._cluster.pools.get(key)
+        self.pools.news.set()
+        slots = pool.spec.slots if pool else None
+        if self.scheduler.slots.limits.get(key) != slots:
+            self.scheduler.set_pool(*key, slots)
+            self._news.set()
+
+    def backfill_changed(self, key: Key, dag: str) -> None:
+        """A Backfill was created, changed or deleted."""
+        self.backfills.changed(key)
+        if key not in self._cluster.backfills:
+            self.history.backfill_gone(key)
+        # Its runs were kept until it had written down how they ended.
+        self.dags.changed((key[0], dag))
+
     def pod_changed(self, run_uid: str, pod: PodObject, gone: bool) -> None:
-        """A Pod came, changed or went."""
-        if not self._ready:
-            return
+        """A Pod was created, changed or deleted."""
         report = observe(pod, gone=gone)
         if report is not None:
             self._reported(run_uid, report)

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tradewind.aio.background import OnFailure, Spawn
-from tradewind.cache.cluster import Cluster
+from tradewind.api import API_VERSION
+from tradewind.cache.caches import Caches
 from tradewind.engine.scheduler import Scheduler
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock
-from tradewind.kube.events import EventRecorder
+from tradewind.kube.events import EventRecorder, Regarding
 from tradewind.kube.lane import Lane
 from tradewind.kube.writer import Writer
 
@@ -24,7 +25,7 @@ class Term:
 
     client: KubeClient
     writer: Writer
-    cluster: Cluster
+    cluster: Caches
     """The caches."""
     recorder: EventRecorder
     clock: Clock
@@ -39,3 +40,8 @@ class Term:
     def in_lane(self) -> Term:
         """The same for a worker that asks for each of thousands of objects: its requests have a lane of their own."""
         return replace(self, client=Lane(self.client))
+
+
+def regarding(kind: str, namespace: str, name: str, uid: str) -> Regarding:
+    """One of our objects, as Events refer to it."""
+    return Regarding(API_VERSION, kind, namespace, name, uid)

@@ -99,7 +99,9 @@ async def test_the_loop_of_the_leader_takes_no_step(
 ) -> None:
     leader = cluster.controller.leader
     assert leader is not None
-    await cluster.eventually(lambda: task_named("lead") and leader._ready, "it leads")
+    await cluster.eventually(
+        lambda: task_named("lead") and leader in cluster.controller.cluster._listeners._listeners.values(), "it leads"
+    )
     loop_hangs = asyncio.Event()
     monkeypatch.setattr(leader._news, "wait", loop_hangs.wait)
     cluster.dag("sales")

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from tradewind.cache.cluster import Cluster
+from tradewind.cache.caches import Caches
 from tradewind.cache.resources import DagRunObject
 from tradewind.controller.runs.table import RunTable
 from tradewind.kube.objects import ObjectMeta
@@ -22,7 +22,7 @@ class World:
 
     def __init__(self) -> None:
         self.runs: dict[Any, DagRunObject] = {}
-        self.table = RunTable(cast(Cluster, SimpleNamespace(runs=self.runs)))
+        self.table = RunTable(cast(Caches, SimpleNamespace(runs=self.runs)))
 
     def watch(self, version: int, uid: str = "uid") -> DagRunObject:
         found = self.runs[KEY] = run(version, uid)

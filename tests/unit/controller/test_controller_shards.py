@@ -12,7 +12,7 @@ import pytest
 from tests.apiserver import Request
 from tests.unit.controller.memory_cluster import Json, MemoryCluster
 from tradewind.api.shards import Shard, bucket_of
-from tradewind.cache.cluster import Cluster
+from tradewind.cache.caches import Caches
 from tradewind.controller.dags import dags
 from tradewind.controller.runs import status_pace, status_writer
 
@@ -33,7 +33,7 @@ class Halves:
     def people(self) -> MemoryCluster:
         return self.clusters[0]
 
-    def known(self, index: int) -> Cluster:
+    def known(self, index: int) -> Caches:
         return self.clusters[index].controller.cluster
 
     async def start(self, **options: Any) -> None:

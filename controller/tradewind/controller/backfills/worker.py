@@ -20,12 +20,12 @@ from tradewind.api.backfill import UNFINISHED_PHASES, BackfillSpec, BackfillTime
 from tradewind.api.dag import DagSpec
 from tradewind.api.times import format_time, parse_time
 from tradewind.api.validation import summary, validate_backfill
-from tradewind.cache.resources import BackfillObject, DagObject, owner_reference, regarding
+from tradewind.cache.resources import BackfillObject, DagObject, owner_reference
 from tradewind.controller.backfills.interruptions import Gone, Outdated, Refused, Waits
 from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
 from tradewind.controller.dags.entry import Entry as DagEntry
-from tradewind.controller.term import Term
+from tradewind.controller.term import Term, regarding
 from tradewind.engine.schedule.backfill import (
     Action,
     BackfillState,

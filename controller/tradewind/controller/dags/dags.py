@@ -14,13 +14,13 @@ from tradewind.api.conditions import with_times
 from tradewind.api.schedule import schedule_text
 from tradewind.api.times import format_exactly, format_time, parse_time
 from tradewind.api.validation import summary
-from tradewind.cache.resources import DAGS, DagObject, regarding
+from tradewind.cache.resources import DAGS, DagObject
 from tradewind.controller.dags.checks import Checked, DagChecks
 from tradewind.controller.dags.entry import Entry, Trouble, accepted, identity, identity_of, scheduled, without_times
 from tradewind.controller.dags.failure_limits import FailureLimits, limit_of
 from tradewind.controller.dags.history import History, Pruning
 from tradewind.controller.dags.scheduled_runs import OldRun, ScheduledRuns
-from tradewind.controller.term import Term
+from tradewind.controller.term import Term, regarding
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.schedule.due import counts_from, due_ticks, first_moment, max_active_runs, settled_without_status

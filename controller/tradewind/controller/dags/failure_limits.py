@@ -16,8 +16,8 @@ from functools import partial
 from typing import Any
 
 from tradewind import logs
-from tradewind.cache.resources import DAGS, DagObject, regarding
-from tradewind.controller.term import Term
+from tradewind.cache.resources import DAGS, DagObject
+from tradewind.controller.term import Term, regarding
 from tradewind.engine.schedule.consecutive_failures import TOO_MANY_FAILED_RUNS, FailureStreak, streak_in_status
 from tradewind.engine.schedule.ended_run import EndedRun
 from tradewind.engine.status.check import usable_dag_status

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tradewind.api.times import format_time
-from tradewind.cache.resources import DAGRUNS, regarding
+from tradewind.cache.resources import DAGRUNS
 from tradewind.controller.dags import tick_runs
-from tradewind.controller.term import Term
+from tradewind.controller.term import Term, regarding
 from tradewind.engine.run.states import FINISHED_PHASES
 from tradewind.engine.timetables import Tick
 from tradewind.kube.errors import ApiError, KubeError

@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from tradewind.cache.cluster import Cluster
+from tradewind.cache.caches import Caches
 from tradewind.controller.dags.entry import Entry
 from tradewind.engine.scheduler import Scheduler
 from tradewind.kube.objects import Key
@@ -40,7 +40,7 @@ class Counted:
 class Mirror:
     """A collector of what the last snapshot had."""
 
-    def __init__(self, cluster: Cluster, counted: Callable[[], Counted | None], writer: Writer) -> None:
+    def __init__(self, cluster: Caches, counted: Callable[[], Counted | None], writer: Writer) -> None:
         """`counted` is asked at each snapshot; None: this replica does not lead."""
         self._cluster, self._counted, self._writer = cluster, counted, writer
         self._gauges: list[_Gauge] = []

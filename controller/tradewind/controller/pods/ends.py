@@ -10,7 +10,7 @@ import logging
 from functools import partial
 
 from tradewind.api import names
-from tradewind.cache.cluster import Cluster
+from tradewind.cache.caches import Caches
 from tradewind.cache.observation import has_stopped
 from tradewind.cache.resources import PodObject
 from tradewind.kube.errors import ApiError
@@ -36,7 +36,7 @@ RUN_ENDED = "RunEnded"
 class PodEnds:
     """Ends Pods, each once at a time however often it is asked for."""
 
-    def __init__(self, writer: Writer, cluster: Cluster) -> None:
+    def __init__(self, writer: Writer, cluster: Caches) -> None:
         self._writer, self._cluster = writer, cluster
         self._ending: set[str] = set()
         """UIDs."""

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 
 from tradewind.api import names
-from tradewind.cache.cluster import Cluster
-from tradewind.cache.resources import DagRunObject, PodObject
+from tradewind.cache.caches import Caches
+from tradewind.cache.listeners import Listener
 from tradewind.controller.leader import Leader
 from tradewind.controller.metrics.collector import Mirror
 from tradewind.controller.metrics.instrumentation import Metrics
@@ -15,7 +15,6 @@ from tradewind.controller.process.settings import Settings, default_identity, en
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import BOOT_CLOCK, SYSTEM_CLOCK, Clock
 from tradewind.kube.events import EventRecorder
-from tradewind.kube.informer import Change
 from tradewind.kube.lease import LeaderElection, NotLeader
 from tradewind.kube.objects import Key
 from tradewind.kube.writer import Writer
@@ -51,7 +50,7 @@ class ElectionHost:
         await election.run()
 
 
-class Controller:
+class Controller(Listener):
     """Informers, election and, while elected, a Leader."""
 
     def __init__(
@@ -98,19 +97,13 @@ class Controller:
         self.metrics.leader.set_function(lambda: float(self.election.is_leader))
         self.writer = Writer(client, before_send=self._ensure_leader, field_manager="tradewind", clock=clock)
         self.recorder = EventRecorder(self.writer, "tradewind", self.election.identity, clock=clock)
-        self.cluster = Cluster(
+        self.cluster = Caches(
             client,
             settings.scopes,
-            on_dag=self._dag_changed,
-            on_run=self._run_changed,
-            on_request=self._request_changed,
-            on_pod=self._pod_changed,
-            on_pool=self._pool_changed,
-            on_backfill=self._backfill_changed,
-            on_opening=self._scope_opens,
             part=settings.part,
             clock=clock,
         )
+        self.cluster.subscribe(self)
         self.metrics.is_dag = self.cluster.dags.__contains__
         self.mirror = Mirror(
             self.cluster, lambda: self.leader.counted() if self.leader is not None else None, self.writer
@@ -183,7 +176,12 @@ class Controller:
 
     # Leadership ---------------------------------------------------------------------------------------------------
 
-    def _scope_opens(self) -> None:
+    def dag_changed(self, key: Key) -> None:
+        """Metrics of a Dag that is deleted are not kept."""
+        if key not in self.cluster.dags:
+            self.metrics.forget(key)
+
+    def scope_opens(self) -> None:
         """More is known from now on. Whoever leads begins anew, and waits until all of that is known."""
         if self._term_number:
             log.info("starts its term again, since more namespaces can be seen")
@@ -213,7 +211,9 @@ class Controller:
 
     def _stopped_leading(self) -> None:
         self._term_number = 0
-        self.leader = None
+        if self.leader is not None:
+            self.leader.stop_listening()
+            self.leader = None
         if self._term is not None:
             self._term.cancel()
             self._term = None
@@ -224,37 +224,11 @@ class Controller:
 
     async def _end_term(self) -> None:
         leader, self.leader = self.leader, None
+        if leader is not None:
+            leader.stop_listening()
         term, self._term = self._term, None
         if term is not None:
             term.cancel()
             await asyncio.gather(term, return_exceptions=True)
         if leader is not None:
             await leader.runs.flush()
-
-    # Events -------------------------------------------------------------------------------------------------------
-
-    def _dag_changed(self, key: Key) -> None:
-        if key not in self.cluster.dags:
-            self.metrics.forget(key)
-        if self.leader is not None:
-            self.leader.dag_changed(key)
-
-    def _run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
-        if self.leader is not None:
-            self.leader.run_changed(key, change)
-
-    def _request_changed(self, key: Key, dag: str) -> None:
-        if self.leader is not None:
-            self.leader.request_changed(key, dag)
-
-    def _pool_changed(self, key: Key) -> None:
-        if self.leader is not None:
-            self.leader.pool_changed(key)
-
-    def _backfill_changed(self, key: Key, dag: str) -> None:
-        if self.leader is not None:
-            self.leader.backfill_changed(key, dag)
-
-    def _pod_changed(self, run_uid: str, pod: PodObject, gone: bool) -> None:
-        if self.leader is not None:
-            self.leader.pod_changed(run_uid, pod, gone)

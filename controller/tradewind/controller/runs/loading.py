@@ -9,7 +9,7 @@ from typing import Any
 
 from tradewind.aio.off_loop import off_loop
 from tradewind.api.validation.params import check_params
-from tradewind.cache.cluster import Observed
+from tradewind.cache.caches import Observed
 from tradewind.cache.ended_runs import place_in_queue
 from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.controller.dags.revisions import Revision

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from tradewind.cache.cluster import Cluster
+from tradewind.cache.caches import Caches
 from tradewind.cache.observation import try_of
 from tradewind.cache.resources import DagRunObject
 from tradewind.controller.runs.status_pace import FIRST_GUESS
@@ -83,7 +83,7 @@ class Record:
         return True
 
 
-def recorded(record: Record, cluster: Cluster) -> set[str]:
+def recorded(record: Record, cluster: Caches) -> set[str]:
     """Return those of `record.finished_pods` whose result is in the run's state. A Pod that arrives before the run
     knows its try is not among them."""
     found = set()

@@ -30,13 +30,13 @@ from tradewind.api.validation import summary
 from tradewind.api.validation.params import check_params
 from tradewind.api.validation.shape import parse
 from tradewind.cache.ended_runs import ended_run
-from tradewind.cache.resources import DAGRUNS, DagRunObject, regarding
+from tradewind.cache.resources import DAGRUNS, DagRunObject
 from tradewind.controller.dags.revisions import Revision
 from tradewind.controller.runs.events import RunEvents
 from tradewind.controller.runs.record import Record
 from tradewind.controller.runs.runs import Runs
 from tradewind.controller.runs.versions import RunVersions, Waiting, parse_spec
-from tradewind.controller.term import Term
+from tradewind.controller.term import Term, regarding
 from tradewind.engine.requests import Decision, Version, apply_request, is_known, refuse
 from tradewind.engine.requests.audit import with_record
 from tradewind.engine.requests.stop import STOPPED

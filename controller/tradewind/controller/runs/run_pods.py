@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import TypeVar
 
-from tradewind.cache.cluster import Cluster, Observed
+from tradewind.cache.caches import Caches, Observed
 from tradewind.cache.observation import observe
 from tradewind.cache.resources import PodObject
 from tradewind.engine.run import known_tries
@@ -21,7 +21,7 @@ SLICE = 500
 Piece = Callable[[], AbstractAsyncContextManager[None]]
 
 
-async def observe_pods(cluster: Cluster, run_uid: str, piece: Piece) -> Observed:
+async def observe_pods(cluster: Caches, run_uid: str, piece: Piece) -> Observed:
     """Return the observations of a run's Pods, to be reused for Pods that do not change meanwhile."""
     observed: Observed = {}
     pods = list(cluster.pods.get(run_uid, {}).values())
@@ -46,7 +46,7 @@ def catch_up(state: RunState, reports: Iterable[TryReport], now: datetime) -> No
 
 
 async def look_at_pods(
-    cluster: Cluster, run_uid: str, names: list[str], look: Callable[[str, PodObject], None], piece: Piece
+    cluster: Caches, run_uid: str, names: list[str], look: Callable[[str, PodObject], None], piece: Piece
 ) -> None:
     """Call `look` with each Pod that still exists."""
     for some in _slices(names):

@@ -8,7 +8,7 @@ import math
 
 import msgspec
 
-from tradewind.cache.cluster import Cluster
+from tradewind.cache.caches import Caches
 from tradewind.cache.resources import DAGRUNS, DagRunObject
 from tradewind.controller.runs.record import Record, version_of
 from tradewind.kube.client import KubeClient
@@ -18,7 +18,7 @@ from tradewind.kube.objects import Key
 class RunTable:
     """The records of scheduled runs, by UID."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Caches) -> None:
         self.records: dict[str, Record] = {}
         self._cluster = cluster
         self._uids: dict[Key, str] = {}

@@ -11,10 +11,10 @@ from tradewind.api.conditions import with_times
 from tradewind.api.times import format_time
 from tradewind.api.validation import Problem, summary
 from tradewind.cache.ended_runs import ended_run
-from tradewind.cache.resources import DAGRUNS, DagRunObject, owner_reference, regarding
+from tradewind.cache.resources import DAGRUNS, DagRunObject, owner_reference
 from tradewind.controller.runs.events import RunEvents
 from tradewind.controller.runs.versions import Waiting
-from tradewind.controller.term import Term
+from tradewind.controller.term import Term, regarding
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.status.run_status import INTERNAL_ERROR, end_conditions
 from tradewind.kube.clock import whole_second

@@ -11,7 +11,7 @@ from tradewind.api.times import parse_time
 from tradewind.api.validation.params import with_defaults
 from tradewind.api.validation.problem import Problem
 from tradewind.api.validation.shape import parse
-from tradewind.cache.cluster import Cluster
+from tradewind.cache.caches import Caches
 from tradewind.cache.resources import DagObject, DagRunObject
 from tradewind.controller.dags.revisions import BadRevision, Revision, Revisions
 from tradewind.engine.run.run_info import RunInfo
@@ -34,7 +34,7 @@ class RunVersions:
     """Finds the revision of a run."""
 
     def __init__(
-        self, cluster: Cluster, revisions: Revisions, *, accepted_hash: Callable[[DagObject], Awaitable[str]]
+        self, cluster: Caches, revisions: Revisions, *, accepted_hash: Callable[[DagObject], Awaitable[str]]
     ) -> None:
         self._cluster, self._revisions, self._accepted_hash = cluster, revisions, accepted_hash
 

@@ -30,7 +30,7 @@ from tradewind.api.validation import (
 from tradewind.api.validation.shape import parse
 from tradewind.api.validation.shards import check_bucket
 from tradewind.api.validation.work import Work
-from tradewind.cache.cluster import Cluster
+from tradewind.cache.caches import Caches
 from tradewind.cache.resources import DagObject
 from tradewind.controller.webhook.authorization import why_no_pods
 from tradewind.controller.webhook.reviews import Handler, Refused, Review, Reviewed
@@ -42,7 +42,7 @@ class Admission:
 
     `authorizer` checks that users who write Dags may create Pods; None skips the check."""
 
-    def __init__(self, cluster: Cluster | None, authorizer: ApiClient | None = None) -> None:
+    def __init__(self, cluster: Caches | None, authorizer: ApiClient | None = None) -> None:
         self._cluster, self._authorizer = cluster, authorizer
 
     @property

@@ -1,20 +1,30 @@
-"""What is known of the cluster: informers of our kinds and of our Pods, with the look-ups the controller needs.
+"""Caches of some namespaces, of a shard or of the whole cluster: informers of our kinds and of our Pods, with look-ups.
 
-Every replica keeps it up to date, leader or not, so a standby acts on warm caches; it also keeps what Pods said
-that have been deleted since, for as long as their run has not finished.
+Any process may have its own, whether it leads or not: they get, list and watch, and need no other right. So a standby
+acts on warm caches, and a reader that never leads knows as much as the leader. The caches also keep what Pods said that
+have been deleted since, for as long as their run has not finished.
+
+    async with Caches.open(client, ["team-a"]) as caches:
+        await caches.wait_synced()
+        print(caches.dags["team-a", "daily-sales"].facts)
+        async with caches.changes() as changes:
+            async for changed in changes:
+                ...
 """
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
 from tradewind.api import names
 from tradewind.api.shards import ONLY_SHARD, Shard
 from tradewind.api.variables import Variables
+from tradewind.cache.listeners import Changes, Listener, Listeners
 from tradewind.cache.observation import observe, run_uid_of, try_of
 from tradewind.cache.resources import (
     BACKFILLS,
@@ -32,7 +42,7 @@ from tradewind.cache.resources import (
 from tradewind.cache.scopes import Handler, Scope
 from tradewind.cache.watches import watches
 from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
-from tradewind.kube.client import KubeClient
+from tradewind.kube.client import ApiClient
 from tradewind.kube.clock import SYSTEM_CLOCK, Clock
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.informer import Change, ChangeKind, Informer
@@ -46,6 +56,7 @@ V = TypeVar("V")
 Observed = dict[str, tuple[PodObject, TryReport | None]]
 """Pods by name, and what they were found to say."""
 
+EVERY_KIND = (DAGS, DAGRUNS, POOLS, BACKFILLS, PODS, CONFIGMAPS)
 ACTIVE_RUNS = "status.phase!=Succeeded,status.phase!=Failed"
 WITH_REQUEST = "spec.request.id!="
 OF_VARIABLES = f"{names.LABEL_VARIABLES}=true"
@@ -56,27 +67,20 @@ UNCLAIMED_KEPT = 2000
 """Results of Pods that have gone and whose run is not known; most of these runs are over."""
 
 
-class Cluster:
+class Caches:
     """Informers for each scope (one namespace, or None for all), and indexes over them."""
 
     def __init__(
         self,
-        client: KubeClient,
-        scopes: tuple[str | None, ...],
+        client: ApiClient,
+        scopes: Sequence[str | None] = (None,),
         *,
-        on_dag: Callable[[Key], None],
-        on_run: Callable[[Key, Change[DagRunObject]], None],
-        on_request: Callable[[Key, str], None],
-        on_pod: Callable[[str, PodObject, bool], None],
-        on_pool: Callable[[Key], None],
-        on_backfill: Callable[[Key, str], None],
-        on_opening: Callable[[], None] = lambda: None,
         part: Shard = ONLY_SHARD,
+        kinds: Collection[Resource] = EVERY_KIND,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`on_pod(run_uid, pod, gone)`, `on_run(key, change)`, `on_request(key, dag)`, `on_backfill(key, dag)`; the
-        others get the key of what changed, and look it up. Of what is in the scopes, only what belongs to `part` is
-        heard of. `on_opening()` is called before a scope counts that has been closed: see `scopes`."""
+        """Of what is in the scopes, only what belongs to `part` is kept. A process that may not list one of the kinds
+        leaves it out of `kinds`: a scope counts once all of those are listed."""
         self.part, self._client = part, client
         self.dags: dict[Key, DagObject] = {}
         self.runs: dict[Key, DagRunObject] = {}
@@ -100,19 +104,20 @@ class Cluster:
         """The namespaces of the Pods in `_gone` whose run was not known, by UID of the run."""
         self._over: dict[str, str] = {}
         """Namespaces of runs that were active and are not any more, by UID, the oldest first."""
-        self._on_dag, self._on_run, self._on_pod, self._on_pool = on_dag, on_run, on_pod, on_pool
-        self._on_backfill, self._on_request = on_backfill, on_request
+        self._listeners = Listeners()
         self.scopes: list[Scope] = []
         for namespace in scopes:
-            scope = Scope(namespace, on_opening)
+            scope = Scope(namespace, self._scope_opens)
             self.scopes.append(scope)
-            for resource, decode, handle, options in self._kinds():
+            for resource, decode, handle, options in self._selections():
+                if resource not in kinds:
+                    continue
                 on_change = partial(self._changed, scope, resource, handle)
                 found = watches(client, namespace, part, resource, decode, on_change, clock=clock, **options)
                 scope.watches += [(informer, handle) for informer in found]
         self.informers = [informer for scope in self.scopes for informer in scope.informers]
 
-    def _kinds(self) -> list[tuple[Resource, type[Any], Handler, dict[str, Any]]]:
+    def _selections(self) -> list[tuple[Resource, type[Any], Handler, dict[str, Any]]]:
         """What is watched, in the order in which it counts when a scope opens."""
         return [
             (PODS, PodObject, self._pod, {"labels": names.LABEL_RUN, "labelled": True}),
@@ -123,6 +128,40 @@ class Cluster:
             (DAGRUNS, DagRunObject, self._request, {"fields": WITH_REQUEST, "labelled": True}),
             (CONFIGMAPS, ConfigMapObject, self._config_map, {"labels": OF_VARIABLES}),
         ]
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls,
+        client: ApiClient,
+        scopes: Sequence[str | None] = (None,),
+        *,
+        part: Shard = ONLY_SHARD,
+        kinds: Collection[Resource] = EVERY_KIND,
+    ) -> AsyncIterator[Self]:
+        """Caches that fill themselves and are kept up to date until the end of the block."""
+        caches = cls(client, scopes, part=part, kinds=kinds)
+        running = asyncio.create_task(caches.run(), name="caches")
+        try:
+            yield caches
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call it with each change from now on, until the returned function is called."""
+        return self._listeners.add(listener)
+
+    @contextlib.asynccontextmanager
+    async def changes(self) -> AsyncIterator[Changes]:
+        """What changes from now on, for a reader that may be slow."""
+        changes = Changes()
+        unsubscribe = self.subscribe(changes)
+        try:
+            yield changes
+        finally:
+            unsubscribe()
 
     async def run(self) -> None:
         """Keep everything up to date until cancelled."""
@@ -258,6 +297,9 @@ class Cluster:
         found = backfill_of(self.backfills, metadata.namespace, metadata.labels, metadata.annotations)
         return found is None or found.metadata.deletion_timestamp is not None
 
+    def _scope_opens(self) -> None:
+        self._listeners.tell(lambda listener: listener.scope_opens())
+
     def _changed(self, scope: Scope, resource: Resource, handle: Handler, change: Change[Any]) -> None:
         if scope.counts(resource.plural, change):
             handle(change)
@@ -267,7 +309,8 @@ class Cluster:
 
     def _dag(self, change: Change[DagObject]) -> None:
         _update(self.dags, change)
-        self._on_dag(_key(change))
+        key = _key(change)
+        self._listeners.tell(lambda listener: listener.dag_changed(key))
 
     def _run(self, change: Change[DagRunObject]) -> None:
         _update(self.runs, change)
@@ -287,15 +330,17 @@ class Cluster:
             self._active[uid] = key[0]
             self._over.pop(uid, None)
             self._runs_of.setdefault(dag, {})[key[1]] = run
-        self._on_run(key, change)
+        self._listeners.tell(lambda listener: listener.run_changed(key, change))
 
     def _request(self, change: Change[DagRunObject]) -> None:
         _update(self.requested, change)
-        self._on_request(_key(change), change.object.dag)
+        key, dag = _key(change), change.object.dag
+        self._listeners.tell(lambda listener: listener.request_changed(key, dag))
 
     def _pool(self, change: Change[PoolObject]) -> None:
         _update(self.pools, change)
-        self._on_pool(_key(change))
+        key = _key(change)
+        self._listeners.tell(lambda listener: listener.pool_changed(key))
 
     def _config_map(self, change: Change[ConfigMapObject]) -> None:
         namespace, name = _key(change)
@@ -306,7 +351,8 @@ class Cluster:
 
     def _backfill(self, change: Change[BackfillObject]) -> None:
         _update(self.backfills, change)
-        self._on_backfill(_key(change), str(change.object.spec.get("dag")))
+        key, dag = _key(change), str(change.object.spec.get("dag"))
+        self._listeners.tell(lambda listener: listener.backfill_changed(key, dag))
 
     def _pod(self, change: Change[PodObject]) -> None:
         pod = change.object
@@ -324,7 +370,7 @@ class Cluster:
             self._remember_gone(uid, pod)
         else:
             self.pods.setdefault(uid, {})[pod.metadata.name] = pod
-        self._on_pod(uid, pod, gone)
+        self._listeners.tell(lambda listener: listener.pod_changed(uid, pod, gone))
 
     def _drop_foreign_pods(self, uid: str, namespace: str) -> None:
         """Forget Pods that claim to be of a run that is now known to be in another namespace."""

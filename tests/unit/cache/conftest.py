@@ -1,0 +1,3 @@
+from tests.unit.controller.conftest import cluster
+
+__all__ = ["cluster"]
