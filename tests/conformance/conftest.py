@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import pytest
 import yaml
 
 from tests.apiserver import ApiServer, ControllerManager, MemoryClient
 from tests.cluster import REPOSITORY
 from tests.conformance.calls import Calls
+from tests.etcd import compact_etcd
 from tradewind.kube.client import KubeClient
 from tradewind.kube.resources import CUSTOMRESOURCEDEFINITIONS, NAMESPACES
 from tradewind.kube.writes import APPLY_PATCH
@@ -45,7 +45,7 @@ async def calls(request: pytest.FixtureRequest) -> AsyncIterator[Calls]:
         await _apply_crds(client)
 
         async def compact() -> None:
-            await _compact(etcd)
+            await compact_etcd(etcd)
 
     async with client:
         calls = Calls(client, f"conformance-{secrets.token_hex(4)}", compact)
@@ -71,11 +71,3 @@ async def _apply_crds(client: KubeClient) -> None:
         path = f"/apis/{document['spec']['group']}/v1alpha1/{names['plural']}"
         await Calls(client, "default").until_found(path)
     _established.add(client.connection.server)
-
-
-async def _compact(etcd: str) -> None:
-    """Through etcd's JSON gateway."""
-    async with aiohttp.ClientSession(etcd, raise_for_status=True) as session:
-        async with session.post("/v3/kv/range", json={"key": "AA=="}) as response:
-            revision = (await response.json())["header"]["revision"]
-        await session.post("/v3/kv/compaction", json={"revision": revision, "physical": True})

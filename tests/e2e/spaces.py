@@ -217,7 +217,7 @@ def task(name: str, script: str, *after: str, **fields: Any) -> Manifest:
 
 
 def between(entry: Manifest) -> tuple[datetime, datetime]:
-    """When a task's last try started and ended."""
+    """When a task's last try, or a run, started and ended: by its status."""
     return moment(entry["startedAt"]), moment(entry["finishedAt"])
 
 

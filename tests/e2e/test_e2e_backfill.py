@@ -1,24 +1,18 @@
 """Backfills make the runs of the past, each once, whatever happens on the way."""
 
-from datetime import datetime
-
 import kubernetes
 import pytest
 
 from tests.bad_backfills import bad_backfills
-from tests.cluster import REPOSITORY, Manifest, moment
+from tests.cluster import REPOSITORY, moment
 from tests.e2e.backfilling import backfill, counts, run_name, run_names, status_of, wait_ended, wait_reason
-from tests.e2e.spaces import API_VERSION, most_at_once, stay, task
+from tests.e2e.spaces import API_VERSION, between, most_at_once, stay, task
 from tests.e2e.stage import Stage, side_by_side
 
 NIGHTLY = {"schedule": "30 2 * * *", "timeZone": "Europe/Berlin", "suspend": True}
 """Suspended: a Backfill does not mind, and no run of the schedule comes in between."""
 HOURLY = {"schedule": "0 * * * *", "suspend": True}
 DAILY = {"schedule": "@daily", "suspend": True}
-
-
-def span(run: Manifest) -> tuple[datetime, datetime]:
-    return moment(run["status"]["startedAt"]), moment(run["status"]["finishedAt"])
 
 
 @side_by_side
@@ -73,8 +67,8 @@ def test_its_limit_is_its_own(stage: Stage) -> None:
     runs = {run["metadata"]["name"]: run for run in space.runs("sales")}
     space.wait_succeeded(second)
     own = [space.witness.get(space.name, "dagruns", name) for name in (first, second)]
-    assert most_at_once([span(run) for run in own]) == 1
-    made = [span(run) for name, run in runs.items() if name not in (first, second)]
+    assert most_at_once([between(run["status"]) for run in own]) == 1
+    made = [between(run["status"]) for name, run in runs.items() if name not in (first, second)]
     assert most_at_once(made) == 3
 
 
@@ -97,7 +91,7 @@ def test_pause_and_resume(stage: Stage) -> None:
     space.witness.patch(space.name, "backfills", "week", {"spec": {"suspend": False, "maxActiveRuns": 3}})
     status = wait_ended(space, "week")
     assert (status["phase"], status["done"]) == ("Succeeded", "5/5")
-    assert most_at_once([span(run) for run in space.runs("sales")][2:]) == 3
+    assert most_at_once([between(run["status"]) for run in space.runs("sales")][2:]) == 3
 
 
 @side_by_side

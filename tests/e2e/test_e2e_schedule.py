@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.cluster import Manifest, moment
-from tests.e2e.spaces import Space, most_at_once, stay, task
+from tests.e2e.backfilling import run_names
+from tests.e2e.spaces import Space, between, most_at_once, stay, task
 from tests.e2e.stage import Stage, side_by_side
 
 EVERY_MINUTE = "* * * * *"
@@ -26,21 +27,13 @@ def names(dag: str, ticks: list[datetime]) -> list[str]:
     return [f"{dag}-{tick:%Y%m%dt%H%M%S}" for tick in ticks]
 
 
-def found(space: Space, dag: str) -> list[str]:
-    return [run["metadata"]["name"] for run in space.runs(dag)]
-
-
 def wait_runs(space: Space, dag: str, expected: list[str]) -> list[Manifest]:
     """Exactly these runs are made, and all succeed."""
-    space.eventually(lambda: len(found(space, dag)) >= len(expected), f"{len(expected)} runs are made")
+    space.eventually(lambda: len(run_names(space, dag)) >= len(expected), f"{len(expected)} runs are made")
     for run in expected:
         space.wait_succeeded(run)
-    assert found(space, dag) == expected
+    assert run_names(space, dag) == expected
     return space.runs(dag)
-
-
-def span(run: Manifest) -> tuple[datetime, datetime]:
-    return moment(run["status"]["startedAt"]), moment(run["status"]["finishedAt"])
 
 
 @side_by_side
@@ -58,7 +51,7 @@ def test_catchup_makes_a_run_of_every_tick(stage: Stage) -> None:
         assert run["spec"]["logicalDate"] == end
         assert run["spec"]["dataInterval"] == {"start": start, "end": end}
         assert space.task(run["metadata"]["name"], "load")["output"] == [end.replace("Z", "+00:00"), start, end]
-    assert most_at_once([span(run) for run in runs]) == 2, [span(run) for run in runs]
+    assert most_at_once([between(run["status"]) for run in runs]) == 2, [between(run["status"]) for run in runs]
     status = space.eventually(lambda: ended(space, "sales"), "the Dag says that no tick is left")
     assert status["lastScheduleTime"] == stamp(ticks[-1])
     assert "nextScheduleTime" not in status
@@ -77,7 +70,7 @@ def test_without_catchup_only_the_latest_tick_counts(stage: Stage) -> None:
     ticks, schedule = past_ticks()
     space.dag("sales", task("load", "true"), **schedule)
     wait_runs(space, "sales", names("sales", ticks[-1:]))
-    stay(2, lambda: len(found(space, "sales")) == 1, "there is one run")
+    stay(2, lambda: len(run_names(space, "sales")) == 1, "there is one run")
 
 
 @side_by_side
@@ -86,7 +79,7 @@ def test_nothing_starts_while_suspended(stage: Stage) -> None:
     ticks, schedule = past_ticks()
     space.dag("sales", task("load", "true"), catchup=True, suspend=True, **schedule)
     space.wait_accepted("sales")
-    stay(3, lambda: not found(space, "sales"), "there is no run")
+    stay(3, lambda: not run_names(space, "sales"), "there is no run")
     scheduled = space.dag_status("sales")["conditions"][1]
     assert (scheduled["type"], scheduled["status"], scheduled["reason"]) == ("Scheduled", "False", "Suspended")
     by_hand = space.run("sales", "a-by-hand")
@@ -115,7 +108,7 @@ def test_runs_that_are_refused_do_not_block_those_after_them(stage: Stage) -> No
     params = {"region": {"type": "string"}}
     space.dag("sales", task("load", "true"), catchup=True, maxActiveRuns=1, params=params, **schedule)
     expected = names("sales", ticks)
-    space.eventually(lambda: found(space, "sales") == expected, "all runs are made")
+    space.eventually(lambda: run_names(space, "sales") == expected, "all runs are made")
     for run in expected:
         status = space.wait_finished(run)
         assert (status["phase"], status["reason"]) == ("Failed", "InvalidParams")
@@ -131,8 +124,8 @@ def test_a_tick_of_the_clock(stage: Stage) -> None:
     due = moment(space.dag_status("clock")["nextScheduleTime"])
     assert due in (following, following + timedelta(minutes=1))
     [name] = names("clock", [due])
-    space.eventually(lambda: found(space, "clock"), "the tick makes a run")
-    assert found(space, "clock") == [name]
+    space.eventually(lambda: run_names(space, "clock"), "the tick makes a run")
+    assert run_names(space, "clock") == [name]
     made = moment(space.runs("clock")[0]["metadata"]["creationTimestamp"])
     assert timedelta() <= made - due < timedelta(minutes=1)
     space.wait_succeeded(name)
@@ -149,4 +142,4 @@ def test_time_zones_and_presets(stage: Stage) -> None:
         space.dag(dag, task("t", "true"), schedule=schedule, timeZone=zone, startDate=start)
         space.wait_accepted(dag)
         assert space.dag_status(dag)["nextScheduleTime"] == due
-        assert not found(space, dag)
+        assert not run_names(space, dag)

@@ -8,12 +8,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import aiohttp
 import msgspec
 import orjson
 import pytest
 from kubernetes.client.exceptions import ApiException
 
+from tests.etcd import compact_etcd
 from tradewind.kube import writes
 from tradewind.kube.client import KubeClient, Params
 from tradewind.kube.errors import Unreachable
@@ -246,7 +246,7 @@ async def test_a_snapshot_that_is_compacted_away_between_pages(
 ) -> None:
     """Newer servers answer recent continue tokens from memory, so the token is made to point far back."""
     await create_many(writer, namespace, 30)
-    await compact(etcd)
+    await compact_etcd(etcd)
     tokens: list[str] = []
 
     class Misdirecting(CountingClient):
@@ -270,14 +270,6 @@ async def test_a_snapshot_that_is_compacted_away_between_pages(
 def outdated(token: str) -> str:
     document = orjson.loads(base64.urlsafe_b64decode(token + "=="))
     return base64.urlsafe_b64encode(orjson.dumps(document | {"rv": 2})).decode().rstrip("=")
-
-
-async def compact(etcd: str) -> None:
-    """Through etcd's JSON gateway: forget everything but the present."""
-    async with aiohttp.ClientSession(etcd, raise_for_status=True) as session:
-        async with session.post("/v3/kv/range", json={"key": "AA=="}) as response:
-            revision = (await response.json())["header"]["revision"]
-        await session.post("/v3/kv/compaction", json={"revision": revision, "physical": True})
 
 
 async def test_bookmarks_keep_a_quiet_watch_up_to_date(

@@ -112,6 +112,11 @@ class Cli:
         return (self.run_folder / "logs" / f"{task}-{number}.log").read_text()
 
 
+def sh(name: str, script: str, **more: object) -> dict[str, object]:
+    """A task that runs a script."""
+    return {"name": name, "script": script, **more}
+
+
 def survivors(marker: str) -> list[str]:
     """Command lines of the processes that have `marker` in their arguments or environment."""
     found = []

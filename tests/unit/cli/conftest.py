@@ -1,6 +1,7 @@
 """Fixtures of the command line's tests."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     env.pop("NO_COLOR", None)
     env.pop("FORCE_COLOR", None)
     yield Cli(tmp_path, env)
+
+
+@pytest.fixture
+def marker() -> str:
+    """A word that the arguments or environment of every process of the test have."""
+    return f"marker-{uuid.uuid4()}"
 
 
 @pytest.fixture

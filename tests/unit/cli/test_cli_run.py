@@ -7,13 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.commandline import EXAMPLES, Cli, DagFile
+from tests.unit.cli.commandline import EXAMPLES, Cli, DagFile, sh
 
 pytestmark = pytest.mark.unit
-
-
-def sh(name: str, script: str, **more: object) -> dict[str, object]:
-    return {"name": name, "script": script, **more}
 
 
 def test_hello_without_a_terminal(cli: Cli) -> None:

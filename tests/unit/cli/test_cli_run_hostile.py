@@ -11,13 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.cli.commandline import PROGRAM, Cli, DagFile
+from tests.unit.cli.commandline import PROGRAM, Cli, DagFile, sh
 
 pytestmark = pytest.mark.unit
-
-
-def sh(name: str, script: str, **more: object) -> dict[str, object]:
-    return {"name": name, "script": script, **more}
 
 
 def shell(cli: Cli, line: str, timeout: float = 60, **env: str) -> "subprocess.CompletedProcess[str]":

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,6 @@ def eventually(holds: Callable[[], Any], what: str, seconds: float = 20) -> None
 def status_of(run: Path) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((run / "status.yaml").read_text())["status"]
     return found
-
-
-@pytest.fixture
-def marker() -> str:
-    return f"marker-{uuid.uuid4()}"
 
 
 def with_children(marker: str, last: str = "sleep 600; :") -> dict[str, object]:

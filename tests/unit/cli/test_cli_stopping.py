@@ -2,7 +2,6 @@
 
 import signal
 import time
-import uuid
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,6 @@ import pytest
 from tests.unit.cli.commandline import EXAMPLES, Cli, DagFile, survivors
 
 pytestmark = pytest.mark.unit
-
-
-@pytest.fixture
-def marker() -> str:
-    """A word that the arguments or environment of every process of the test have."""
-    return f"marker-{uuid.uuid4()}"
 
 
 def stubborn(marker: str) -> dict[str, object]:

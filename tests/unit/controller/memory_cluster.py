@@ -7,7 +7,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -30,6 +30,12 @@ MERGE_PATCH = "application/merge-patch+json"
 
 def nothing(method: str, plural: str, name: str, body: Json) -> None:
     """A hook that lets everything pass."""
+
+
+def days_ago(days: int) -> str:
+    """Midnight, in UTC, of the day so many days before today."""
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (midnight - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def is_ended(pod: Json) -> bool:
@@ -186,6 +192,10 @@ class MemoryCluster:
         """Names of all objects of a kind."""
         return [found["metadata"]["name"] for found in self.all(plural)]
 
+    def succeeded(self) -> int:
+        """How many runs have succeeded."""
+        return sum(self.status("dagruns", run).get("phase") == "Succeeded" for run in self.names("dagruns"))
+
     def events(self, kind: str, name: str) -> list[Json]:
         """Events about an object."""
         about = [event for event in self.all("events") if event["regarding"]["name"] == name]
@@ -270,4 +280,4 @@ class _Client(MemoryClient):
         return answer
 
 
-__all__ = ["ApiError", "Hook", "Json", "MemoryCluster", "Unreachable", "is_ended", "nothing"]
+__all__ = ["ApiError", "Hook", "Json", "MemoryCluster", "Unreachable", "days_ago", "is_ended", "nothing"]

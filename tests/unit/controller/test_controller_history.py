@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster, Request
+from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster, Request, days_ago
 from tests.unit.controller.terms import part_of_term
 from tradewind.aio import background
 from tradewind.api.shards import ONLY_SHARD
@@ -259,11 +259,6 @@ async def test_what_cannot_be_foreseen_does_not_end_it(cluster: MemoryCluster, m
 # What must not be forgotten -----------------------------------------------------------------------------------------
 
 
-def days_ago(days: int) -> str:
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return (midnight - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def made(cluster: MemoryCluster) -> Counter[str]:
     """Counts how often a run of each name is made, from now on."""
     counted: Counter[str] = Counter()
@@ -274,10 +269,6 @@ def made(cluster: MemoryCluster) -> Counter[str]:
 
     cluster.after_write = after
     return counted
-
-
-def number_ended(cluster: MemoryCluster) -> int:
-    return sum((run.get("status") or {}).get("phase") == "Succeeded" for run in cluster.all("dagruns"))
 
 
 @pytest.mark.parametrize("limit", [0, 2])
@@ -293,7 +284,7 @@ async def test_the_run_of_a_tick_is_kept_until_the_dag_says_that_the_tick_had_on
 
     cluster.before_write = before
     cluster.dag("d", schedule="0 0 * * *", startDate=days_ago(6), catchup=True, successfulRunsHistoryLimit=limit)
-    await cluster.eventually(lambda: number_ended(cluster) == 7, "all have run")
+    await cluster.eventually(lambda: cluster.succeeded() == 7, "all have run")
     await asyncio.sleep(0.1)
     assert len(cluster.names("dagruns")) == 7
     await cluster.kill()

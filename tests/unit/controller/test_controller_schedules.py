@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.apiserver import ControllerManager
-from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster, nothing
+from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster, days_ago, nothing
 from tradewind.aio import background
 from tradewind.controller.dags import dags, entry
 
@@ -21,11 +21,6 @@ HOLD = {"finalizers": ["example.com/hold"]}
 def condition(cluster: MemoryCluster, kind: str = "Scheduled") -> Json:
     conditions = cluster.status("dags", "d").get("conditions") or ()
     return next((each for each in conditions if each["type"] == kind), {})
-
-
-def days_ago(days: int) -> str:
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return (midnight - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def images(cluster: MemoryCluster) -> set[Any]:
@@ -109,10 +104,6 @@ def owned_by(uid: str) -> Json:
     return {"ownerReferences": [owner]}
 
 
-def succeeded(cluster: MemoryCluster) -> int:
-    return sum((run.get("status") or {}).get("phase") == "Succeeded" for run in cluster.all("dagruns"))
-
-
 DAILY: Json = {"schedule": "0 0 * * *", "startDate": days_ago(3), "catchup": True}
 
 
@@ -120,7 +111,7 @@ async def test_a_dag_that_is_made_anew_waits_for_the_runs_of_the_one_before_to_g
     """`kubectl replace --force`: the garbage collector takes a while."""
     ControllerManager(cluster.server, lambda: 2.0)
     cluster.dag("d", **DAILY)
-    await cluster.eventually(lambda: succeeded(cluster) == 4, "all ticks had their run")
+    await cluster.eventually(lambda: cluster.succeeded() == 4, "all ticks had their run")
     old = uids(cluster)
     cluster.delete("dags", "d")
     cluster.dag("d", **DAILY)
@@ -129,7 +120,7 @@ async def test_a_dag_that_is_made_anew_waits_for_the_runs_of_the_one_before_to_g
     assert name_of(3) in condition(cluster)["message"]
     assert "lastScheduleTime" not in cluster.status("dags", "d")
     await cluster.eventually(
-        lambda: succeeded(cluster) == 4 and not set(uids(cluster).values()) & set(old.values()), ""
+        lambda: cluster.succeeded() == 4 and not set(uids(cluster).values()) & set(old.values()), ""
     )
     assert set(uids(cluster)) == set(old)
     await cluster.eventually(lambda: condition(cluster)["reason"] == "Scheduled", "its condition")

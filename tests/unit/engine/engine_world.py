@@ -11,6 +11,7 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.validation import validate_dag_spec
 from tradewind.engine.past_index import PastIndex
+from tradewind.engine.rules.rendering import template_values
 from tradewind.engine.run.run_info import Note, RunInfo
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
@@ -27,6 +28,16 @@ def task(name: str, *after: str, **fields: Any) -> dict[str, Any]:
     """A task of a Dag; `after` is what it depends on."""
     runs = {} if fields.get("noop") or "script" in fields else {"image": "busybox", "command": ["true"]}
     return {"name": name, **runs, **({"dependsOn": list(after)} if after else {}), **fields}
+
+
+def group(name: str, *after: str, **fields: Any) -> dict[str, Any]:
+    """A group of a Dag; `after` is what it depends on."""
+    return {"name": name, **({"dependsOn": list(after)} if after else {}), **fields}
+
+
+def moment(text: str) -> datetime:
+    """A time in ISO form, in UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def dag(*tasks: Mapping[str, Any], **spec: Any) -> ResolvedDag:
@@ -107,6 +118,17 @@ class World:
     def succeed(self, name: str, output: str | None = None, **facts: Any) -> Plan:
         return self.tell(name, TryEvent.ENDED, exit_code=0, output=output, **facts)
 
+    def succeed_instances(self, name: str, outputs: Mapping[int, str] | None = None) -> None:
+        """Each instance of a mapped task succeeds; `outputs` by index."""
+        for index in range(self.run.node(name).count or 0):
+            self.succeed(f"{name}[{index}]", (outputs or {}).get(index))
+
+    def succeed_started(self) -> None:
+        """All tries that are under way succeed, and those that this starts."""
+        for start in self.starts:  # which grows
+            if self.state(start.key.instance) is TaskState.SCHEDULED:
+                self.succeed(start.key.instance)
+
     def fail(self, name: str, exit_code: int = 1, **facts: Any) -> Plan:
         return self.tell(name, TryEvent.ENDED, exit_code=exit_code, **facts)
 
@@ -147,6 +169,15 @@ class World:
     def states(self) -> dict[str, str]:
         """The state of every task, by name."""
         return {instance.name: instance.state.value for instance in self.run}
+
+    def counted(self, name: str) -> dict[str, int]:
+        """How many instances of a mapped task are in each state."""
+        return {state.value: count for state, count in self.run.node(name).tally().items()}
+
+    def items(self, name: str = "each") -> list[Any]:
+        """`item` of each instance of a mapped task, as templates see it."""
+        node = self.run.node(name)
+        return [template_values(self.run, node.task, 1, index)["item"] for index in range(node.count or 0)]
 
     def status(self) -> dict[str, Any]:
         """DagRun.status of the run."""

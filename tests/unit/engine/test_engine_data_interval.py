@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.engine.engine_world import moment
 from tradewind.api.dag import DagSpec
 from tradewind.engine.schedule.data_interval import inferred_interval
 from tradewind.engine.timetables import timetable_of
@@ -19,13 +20,9 @@ EVERY = {"schedule": {"every": "15m"}, "startDate": "2026-03-01T00:05:00Z"}
 SEVERAL = {"schedules": ["0 6 * * *", "0 18 * * 1"]}
 
 
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
 def interval(logical: str, **fields: Any) -> tuple[datetime, datetime]:
     spec = DagSpec.model_validate({"tasks": [{"name": "a", "noop": True}], **fields})
-    return inferred_interval(timetable_of(spec, MADE), at(logical))
+    return inferred_interval(timetable_of(spec, MADE), moment(logical))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +43,7 @@ def interval(logical: str, **fields: Any) -> tuple[datetime, datetime]:
     ],
 )
 def test_the_last_whole_interval(fields: dict[str, Any], logical: str, start: str, end: str) -> None:
-    assert interval(logical, **fields) == (at(start), at(end))
+    assert interval(logical, **fields) == (moment(start), moment(end))
 
 
 @pytest.mark.parametrize(
@@ -60,14 +57,14 @@ def test_the_last_whole_interval(fields: dict[str, Any], logical: str, start: st
     ],
 )
 def test_an_empty_one_where_there_is_no_whole_one(fields: dict[str, Any]) -> None:
-    assert interval("2026-03-08T06:00Z", **fields) == (at("2026-03-08T06:00Z"),) * 2
+    assert interval("2026-03-08T06:00Z", **fields) == (moment("2026-03-08T06:00Z"),) * 2
 
 
 @pytest.mark.parametrize("logical", ["0001-01-01T00:00:00Z", "0001-01-02T00:00:00Z", "9999-12-31T23:59:59Z"])
 @pytest.mark.parametrize("fields", [DAILY, BERLIN, EVERY, {"schedule": "0 0 29 2 *"}])
 def test_at_the_ends_of_the_calendar(fields: dict[str, Any], logical: str) -> None:
     start, end = interval(logical, **fields)
-    assert start <= end <= at(logical)
+    assert start <= end <= moment(logical)
 
 
 @pytest.mark.parametrize("fields", [DAILY, BERLIN, EVERY, SEVERAL, {"schedule": "*/30 * * * *", "timeZone": "CET"}])
@@ -76,5 +73,5 @@ def test_a_tick_has_that_of_its_scheduled_run(fields: dict[str, Any], after: str
     spec = DagSpec.model_validate({"tasks": [{"name": "a", "noop": True}], **fields})
     timetable = timetable_of(spec, MADE)
     assert timetable is not None
-    for tick in islice(timetable.ticks(at(after)), 100):
+    for tick in islice(timetable.ticks(moment(after)), 100):
         assert inferred_interval(timetable, tick.logical_date) == (tick.interval_start, tick.logical_date)

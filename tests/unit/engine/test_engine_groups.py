@@ -4,29 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.unit.engine.engine_world import World, task
+from tests.unit.engine.engine_world import World, group, task
+from tests.unit.engine.mapped_groups import mapped, over_output
 from tradewind.engine.rules.rendering import render_task
 from tradewind.engine.run.states import TaskState
 
 pytestmark = pytest.mark.unit
-
-
-def group(name: str, *after: str, **fields: Any) -> dict[str, Any]:
-    return {"name": name, **({"dependsOn": list(after)} if after else {}), **fields}
-
-
-def mapped(*after: str, count: int = 3, **fields: Any) -> dict[str, Any]:
-    return group("g", *after, forEach={"items": list(range(count))}, **fields)
-
-
-def counted(world: World, name: str) -> dict[str, int]:
-    return {state.value: count for state, count in world.run.node(name).tally().items()}
-
-
-def succeed_all(world: World) -> None:
-    for start in world.starts:  # which grows
-        if world.state(start.key.instance) is TaskState.SCHEDULED:
-            world.succeed(start.key.instance)
 
 
 # Groups ---------------------------------------------------------------------------------------------------------------
@@ -103,7 +86,7 @@ def test_inner_edges_go_from_index_to_index() -> None:
     assert world.started()[4:] == ["second[1]"]
     world.succeed("second[1]")
     assert world.started()[5:] == ["third[1]"]
-    succeed_all(world)
+    world.succeed_started()
     assert world.started()[-1] == "behind", "it waits for all of them"
     assert world.phase() == "Succeeded"
     assert world.status()["done"] == "11/11"
@@ -113,11 +96,11 @@ def test_an_instance_that_fails_stops_its_own_index_alone() -> None:
     world = chain()
     world.succeed("before")
     world.fail("first[1]")
-    assert counted(world, "second") == {"None": 2, "UpstreamFailed": 1}
-    assert counted(world, "third") == {"None": 2, "UpstreamFailed": 1}
+    assert world.counted("second") == {"None": 2, "UpstreamFailed": 1}
+    assert world.counted("third") == {"None": 2, "UpstreamFailed": 1}
     assert world.state("behind") is TaskState.UPSTREAM_FAILED
-    succeed_all(world)
-    assert counted(world, "third") == {"Succeeded": 2, "UpstreamFailed": 1}
+    world.succeed_started()
+    assert world.counted("third") == {"Succeeded": 2, "UpstreamFailed": 1}
     assert world.phase() == "Failed"
     assert world.run.message == "failed: first (1 of 3)"
 
@@ -130,8 +113,8 @@ def test_what_is_behind_a_mapped_group_may_wait_for_the_rest() -> None:
         groups=[mapped()],
     )
     world.fail("first[0]")
-    succeed_all(world)
-    assert counted(world, "second") == {"Succeeded": 2, "UpstreamFailed": 1}
+    world.succeed_started()
+    assert world.counted("second") == {"Succeeded": 2, "UpstreamFailed": 1}
     assert world.state("behind") is TaskState.SUCCEEDED
     assert world.phase() == "Succeeded", "its leaf did"
 
@@ -247,17 +230,6 @@ def test_a_mapped_group_inside_a_group() -> None:
 # Items of groups ------------------------------------------------------------------------------------------------------
 
 
-def over_output(**first: Any) -> World:
-    return World(
-        task("extract"),
-        task("first", group="g", **first),
-        task("second", "first", group="g"),
-        task("cleanup", "second", group="g", triggerRule="AllDone"),
-        task("behind", "g"),
-        groups=[group("g", forEach={"output": "extract"})],
-    )
-
-
 def test_a_group_over_an_output() -> None:
     world = over_output()
     world.succeed("extract", '["x", "y"]')
@@ -331,7 +303,7 @@ def test_a_first_task_that_ends_before_the_items_are_known() -> None:
     world.fail("second[0]")
     assert world.state("join[0]") is TaskState.UPSTREAM_FAILED
     world.restart()
-    assert counted(world, "join") == {"Scheduled": 1, "UpstreamFailed": 1}
+    assert world.counted("join") == {"Scheduled": 1, "UpstreamFailed": 1}
     assert world.status()["done"] == "6/7"
 
 

@@ -1,43 +1,13 @@
 """Mapped groups: decisions, setups, retries and restarts go by index."""
 
-from typing import Any
-
 import pytest
 
 from tests.unit.engine.engine_world import START, World, task
+from tests.unit.engine.mapped_groups import mapped, over_output
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
 
 pytestmark = pytest.mark.unit
-
-
-def group(name: str, *after: str, **fields: Any) -> dict[str, Any]:
-    return {"name": name, **({"dependsOn": list(after)} if after else {}), **fields}
-
-
-def mapped(*after: str, count: int = 3, **fields: Any) -> dict[str, Any]:
-    return group("g", *after, forEach={"items": list(range(count))}, **fields)
-
-
-def counted(world: World, name: str) -> dict[str, int]:
-    return {state.value: count for state, count in world.run.node(name).tally().items()}
-
-
-def succeed_all(world: World) -> None:
-    for start in world.starts:  # which grows
-        if world.state(start.key.instance) is TaskState.SCHEDULED:
-            world.succeed(start.key.instance)
-
-
-def over_output(**first: Any) -> World:
-    return World(
-        task("extract"),
-        task("first", group="g", **first),
-        task("second", "first", group="g"),
-        task("cleanup", "second", group="g", triggerRule="AllDone"),
-        task("behind", "g"),
-        groups=[group("g", forEach={"output": "extract"})],
-    )
 
 
 # Branches, short circuits, setups in mapped groups --------------------------------------------------------------------
@@ -76,12 +46,12 @@ def test_a_short_circuit_in_a_mapped_group_stops_its_own_index(respect: bool) ->
     )
     world.succeed("check[0]", "true")
     world.succeed("check[1]", "false")
-    assert counted(world, "next") == {"Scheduled": 1, "Skipped": 1, "None": 1}
+    assert world.counted("next") == {"Scheduled": 1, "Skipped": 1, "None": 1}
     assert world.state("last[1]") is (TaskState.SCHEDULED if respect else TaskState.SKIPPED)
-    succeed_all(world)
+    world.succeed_started()
     world.succeed("check[2]", "true")
-    succeed_all(world)
-    assert counted(world, "last") == ({"Succeeded": 3} if respect else {"Succeeded": 2, "Skipped": 1})
+    world.succeed_started()
+    assert world.counted("last") == ({"Succeeded": 3} if respect else {"Succeeded": 2, "Skipped": 1})
     assert world.state("behind") is TaskState.SUCCEEDED, "no single index decides about what is behind the group"
 
 
@@ -93,7 +63,7 @@ def test_a_short_circuit_before_a_mapped_group_stops_all_of_it() -> None:
         groups=[mapped("check")],
     )
     world.succeed("check", "false")
-    assert counted(world, "first") == counted(world, "second") == {"Skipped": 3}
+    assert world.counted("first") == world.counted("second") == {"Skipped": 3}
 
 
 def test_a_branch_may_choose_a_mapped_group_or_not() -> None:
@@ -102,7 +72,7 @@ def test_a_branch_may_choose_a_mapped_group_or_not() -> None:
     chosen.succeed("b", '"g"')
     assert chosen.started()[1:] == ["first[0]", "first[1]", "first[2]"]
     passed_over.succeed("b", '"other"')
-    assert counted(passed_over, "first") == {"Skipped": 3}
+    assert passed_over.counted("first") == {"Skipped": 3}
     assert passed_over.entry("first")["reason"] == "NotFollowed"
 
 
@@ -124,7 +94,7 @@ def test_setup_and_teardown_in_a_mapped_group_are_by_index() -> None:
     assert world.started()[-1] == "down[2]"
     assert world.state("behind") is TaskState.UPSTREAM_FAILED
     world.restart()
-    assert counted(world, "down") == {"Scheduled": 2, "UpstreamFailed": 1}
+    assert world.counted("down") == {"Scheduled": 2, "UpstreamFailed": 1}
 
 
 def test_what_is_behind_a_mapped_group_does_not_wait_for_its_teardowns() -> None:
@@ -157,7 +127,7 @@ def test_noops_in_a_mapped_group() -> None:
     assert world.started() == ["work[0]", "work[1]", "work[2]"]
     world.succeed("work[1]")
     world.fail("work[0]")
-    assert counted(world, "done") == {"Succeeded": 1, "UpstreamFailed": 1, "None": 1}
+    assert world.counted("done") == {"Succeeded": 1, "UpstreamFailed": 1, "None": 1}
 
 
 def test_retries_in_a_mapped_group() -> None:
@@ -168,7 +138,7 @@ def test_retries_in_a_mapped_group() -> None:
     )
     world.fail("first[0]")
     world.succeed("first[1]")
-    assert counted(world, "second") == {"None": 1, "Scheduled": 1}
+    assert world.counted("second") == {"None": 1, "Scheduled": 1}
     world.wait(seconds=10)
     world.succeed("first[0]")
     assert world.started()[-1] == "second[0]"
@@ -184,9 +154,9 @@ def test_fail_fast_runs_the_teardowns_of_the_indexes_that_were_set_up() -> None:
     )
     world.succeed("up[0]")
     world.fail("work[0]")
-    assert counted(world, "up") == {"Succeeded": 1, "Skipped": 1}
-    assert counted(world, "work") == {"Failed": 1, "Skipped": 1}
-    assert counted(world, "down") == {"Scheduled": 1, "Skipped": 1}
+    assert world.counted("up") == {"Succeeded": 1, "Skipped": 1}
+    assert world.counted("work") == {"Failed": 1, "Skipped": 1}
+    assert world.counted("down") == {"Scheduled": 1, "Skipped": 1}
     world.lose("up[1]")
     world.succeed("down[0]")
     assert (world.phase(), world.run.reason) == ("Failed", "FailFast")
@@ -206,7 +176,7 @@ def test_a_whole_group_at_once() -> None:
     )
     world.fail("before")
     for name in ("first", "second", "third"):
-        assert counted(world, name) == {"UpstreamFailed": count}
+        assert world.counted(name) == {"UpstreamFailed": count}
     assert world.phase() == "Failed"
     assert world.status()["done"] == f"{3 * count + 1}/{3 * count + 1}"
 

@@ -1,11 +1,8 @@
 """Mapped tasks: each instance has tries, limits and Pods of its own."""
 
-from typing import Any
-
 import pytest
 
 from tests.unit.engine.engine_world import START, World, run_info, task
-from tradewind.engine.rules.rendering import template_values
 from tradewind.engine.run.known_tries import has_result
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryEvent, TryReport
@@ -14,21 +11,6 @@ from tradewind.engine.transitions.endings import fail
 pytestmark = pytest.mark.unit
 
 ABC = {"items": ["a", "b", "c"]}
-
-
-def items(world: World, name: str = "each") -> list[Any]:
-    """`item` of each instance, as templates see it."""
-    node = world.run.node(name)
-    return [template_values(world.run, node.task, 1, index)["item"] for index in range(node.count or 0)]
-
-
-def succeed_all(world: World, name: str, outputs: dict[int, str] | None = None) -> None:
-    for index in range(world.run.node(name).count or 0):
-        world.succeed(f"{name}[{index}]", (outputs or {}).get(index))
-
-
-def counted(world: World, name: str) -> dict[str, int]:
-    return {state.value: count for state, count in world.run.node(name).tally().items()}
 
 
 # Each instance by itself ----------------------------------------------------------------------------------------------
@@ -52,7 +34,7 @@ def test_an_instance_is_retried_by_itself() -> None:
 
 def test_an_instance_that_fails_for_good() -> None:
     world = World(task("each", forEach=ABC, retries={"limit": 1, "delay": "1s"}), task("after", "each"))
-    succeed_all(world, "each")
+    world.succeed_instances("each")
     world = World(task("each", forEach=ABC, retries={"limit": 1, "delay": "1s"}), task("after", "each"))
     world.fail("each[1]", 3)
     world.wait(seconds=1)
@@ -171,7 +153,7 @@ def test_fail_fast() -> None:
     world.succeed("each[0]")
     world.running("each[2]")
     world.fail("each[1]")
-    assert counted(world, "each") == {"Succeeded": 1, "Failed": 1, "Skipped": 3}
+    assert world.counted("each") == {"Succeeded": 1, "Failed": 1, "Skipped": 3}
     assert world.stops == [("each[2]", 1, "FailFast"), ("each[3]", 1, "FailFast")]
     assert (world.phase(), world.run.reason) == ("Failed", "FailFast")
     assert world.run.message == "each[1] failed, and failFast stops the run"
@@ -190,7 +172,7 @@ def test_the_run_is_ended(how: str) -> None:
         world.tell("each[2]", TryEvent.RUNNING)
     else:
         world.wait(hours=1)
-    assert counted(world, "each") == {"Succeeded": 1, "Skipped": 5}
+    assert world.counted("each") == {"Succeeded": 1, "Skipped": 5}
     assert [stop[0] for stop in world.stops] == ["each[2]", "each[3]", "each[4]"]
     assert world.phase() == "Failed"
     assert world.status()["done"] == "6/6"
@@ -216,7 +198,7 @@ def test_a_leaf_of_which_one_instance_failed_fails_the_run() -> None:
 
 def test_noops_have_instances_too() -> None:
     world = World(task("each", forEach=ABC, noop=True), task("after", "each", noop=True))
-    assert counted(world, "each") == {"Succeeded": 3}
+    assert world.counted("each") == {"Succeeded": 3}
     assert world.status()["done"] == "4/4"
     assert "numbers" not in world.entry("each")
 

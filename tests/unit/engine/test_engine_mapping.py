@@ -6,27 +6,12 @@ import pytest
 
 from tests.unit.engine.engine_world import World, run_info, task
 from tradewind.api.templates import TemplateError
-from tradewind.engine.rules.rendering import render_task, template_values
+from tradewind.engine.rules.rendering import render_task
 from tradewind.engine.run.states import TaskState
 
 pytestmark = pytest.mark.unit
 
 ABC = {"items": ["a", "b", "c"]}
-
-
-def items(world: World, name: str = "each") -> list[Any]:
-    """`item` of each instance, as templates see it."""
-    node = world.run.node(name)
-    return [template_values(world.run, node.task, 1, index)["item"] for index in range(node.count or 0)]
-
-
-def succeed_all(world: World, name: str, outputs: dict[int, str] | None = None) -> None:
-    for index in range(world.run.node(name).count or 0):
-        world.succeed(f"{name}[{index}]", (outputs or {}).get(index))
-
-
-def counted(world: World, name: str) -> dict[str, int]:
-    return {state.value: count for state, count in world.run.node(name).tally().items()}
 
 
 # Items ----------------------------------------------------------------------------------------------------------------
@@ -35,8 +20,8 @@ def counted(world: World, name: str) -> dict[str, int]:
 def test_an_instance_for_each_item() -> None:
     world = World(task("each", forEach=ABC))
     assert world.started() == ["each[0]", "each[1]", "each[2]"]
-    assert items(world) == ["a", "b", "c"]
-    succeed_all(world, "each")
+    assert world.items() == ["a", "b", "c"]
+    world.succeed_instances("each")
     assert world.phase() == "Succeeded"
     assert world.status()["done"] == "3/3"
 
@@ -47,7 +32,7 @@ def test_items_are_any_json_and_their_texts_are_templates() -> None:
         params={"n": {"default": 7}},
     )
     world.run = world.add(run_info("r2", params={"n": 7}))
-    assert items(world) == [1, None, [True, "2026-03-01"], {"at": "7/r2"}]
+    assert world.items() == [1, None, [True, "2026-03-01"], {"at": "7/r2"}]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +46,7 @@ def test_items_are_any_json_and_their_texts_are_templates() -> None:
 def test_a_param(value: Any, expected: list[Any]) -> None:
     world = World(task("each", forEach={"param": "what"}), params={"what": {"default": value}})
     world.run = world.add(run_info("r2", params={"what": value}))
-    assert items(world) == expected
+    assert world.items() == expected
 
 
 @pytest.mark.parametrize(
@@ -79,31 +64,31 @@ def test_an_output(source: str, output: str, expected: list[Any]) -> None:
     assert world.started() == ["extract"]
     assert world.states() == {"extract": "Scheduled", "each": "None"}
     world.succeed("extract", output)
-    assert items(world) == expected
+    assert world.items() == expected
     assert world.started() == ["extract", *(f"each[{index}]" for index in range(len(expected)))]
 
 
 def test_several_sources_make_every_combination_the_last_changing_fastest() -> None:
     world = World(task("each", forEach=[{"items": [1, 2]}, {"items": ["a", "b", "c"]}]))
-    assert items(world) == [[1, "a"], [1, "b"], [1, "c"], [2, "a"], [2, "b"], [2, "c"]]
+    assert world.items() == [[1, "a"], [1, "b"], [1, "c"], [2, "a"], [2, "b"], [2, "c"]]
 
 
 def test_sources_with_names_make_objects() -> None:
     sources = [{"name": "day", "items": [1, 2]}, {"name": "region", "output": "extract"}]
     world = World(task("extract"), task("each", forEach=sources))
     world.succeed("extract", '["eu"]')
-    assert items(world) == [{"day": 1, "region": "eu"}, {"day": 2, "region": "eu"}]
+    assert world.items() == [{"day": 1, "region": "eu"}, {"day": 2, "region": "eu"}]
 
 
 def test_a_single_source_with_a_name_makes_objects_too() -> None:
-    assert items(World(task("each", forEach={"name": "n", "items": [1, 2]}))) == [{"n": 1}, {"n": 2}]
+    assert World(task("each", forEach={"name": "n", "items": [1, 2]})).items() == [{"n": 1}, {"n": 2}]
 
 
 def test_zip_goes_as_far_as_the_shortest() -> None:
     sources = [{"items": [1, 2, 3]}, {"items": ["a", "b"]}]
-    assert items(World(task("each", forEach=sources, combine="Zip"))) == [[1, "a"], [2, "b"]]
+    assert World(task("each", forEach=sources, combine="Zip")).items() == [[1, "a"], [2, "b"]]
     named = [{"name": "n", "items": [1, 2]}, {"name": "s", "items": ["a", "b"]}]
-    assert items(World(task("each", forEach=named, combine="Zip"))) == [{"n": 1, "s": "a"}, {"n": 2, "s": "b"}]
+    assert World(task("each", forEach=named, combine="Zip")).items() == [{"n": 1, "s": "a"}, {"n": 2, "s": "b"}]
 
 
 def test_the_outputs_of_a_mapped_task_are_items_of_the_next() -> None:
@@ -112,7 +97,7 @@ def test_the_outputs_of_a_mapped_task_are_items_of_the_next() -> None:
     world.succeed("first[0]", '"x"')
     assert world.state("each") is TaskState.NONE
     world.succeed("first[1]")
-    assert items(world) == ["x", "z"], "in the order of their indexes; what wrote nothing counts for nothing"
+    assert world.items() == ["x", "z"], "in the order of their indexes; what wrote nothing counts for nothing"
 
 
 # No items -------------------------------------------------------------------------------------------------------------
@@ -164,7 +149,7 @@ def test_a_source_of_which_some_instances_failed_gives_what_there_is() -> None:
     world.succeed("first[0]", "1")
     world.fail("first[1]")
     world.succeed("first[2]", "3")
-    assert items(world) == [1, 3]
+    assert world.items() == [1, 3]
 
 
 # Items that cannot be -------------------------------------------------------------------------------------------------
@@ -266,7 +251,7 @@ def test_items_after_a_restart_are_the_same() -> None:
     world = World(task("extract"), task("each", forEach={"output": "extract"}))
     world.succeed("extract", '["x", "y"]')
     world.restart()
-    assert items(world) == ["x", "y"]
+    assert world.items() == ["x", "y"]
     assert "items" not in world.entry("each"), "they are worked out anew"
 
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.unit.engine.brute_force_timetable import ticks as brute_force
+from tests.unit.engine.engine_world import moment
 from tradewind.api.cron import cron_expression
 from tradewind.api.dag import DagSpec
 from tradewind.engine.timetables import CronTimetable, timetable_of
@@ -40,10 +41,6 @@ WALL_CLOCK = [
 
 def timetable(expression: str, zone: str = "UTC") -> CronTimetable:
     return CronTimetable(expression, ZoneInfo(zone))
-
-
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def ticks_between(schedule: CronTimetable, start: datetime, end: datetime) -> list[datetime]:

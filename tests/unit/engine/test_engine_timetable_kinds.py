@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.unit.engine.brute_force_timetable import ticks as brute_force
+from tests.unit.engine.engine_world import moment
 from tradewind.api.dag import DagSpec
 from tradewind.api.schedule import schedule_text
 from tradewind.engine.schedule.due import Due, due_ticks, first_moment, max_active_runs, upcoming
@@ -23,10 +24,6 @@ SPANS = [
     ("Australia/Lord_Howe", "2026-04-03T12:00Z", "2026-04-06T12:00Z"),
     ("Australia/Lord_Howe", "2026-10-02T12:00Z", "2026-10-05T12:00Z"),
 ]
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def spec(**fields: Any) -> DagSpec:
@@ -68,10 +65,10 @@ def multiples(anchor: datetime, period: timedelta, start: datetime, end: datetim
 def test_every_counts_elapsed_time(zone: str, start: str, end: str, every: str, anchor: str) -> None:
     schedule = timetable(schedule={"every": every}, startDate=anchor, timeZone=zone)
     hours = {"15m": 0.25, "45m": 0.75, "1h": 1, "7h": 7, "24h": 24, "1d1h": 25}[every]
-    expected = multiples(at(anchor), timedelta(hours=hours), at(start), at(end))
-    assert expected and between(schedule, at(start), at(end)) == expected
-    local_start = at(start).astimezone(ZoneInfo(zone))
-    assert between(schedule, local_start, at(end)) == expected
+    expected = multiples(moment(anchor), timedelta(hours=hours), moment(start), moment(end))
+    assert expected and between(schedule, moment(start), moment(end)) == expected
+    local_start = moment(start).astimezone(ZoneInfo(zone))
+    assert between(schedule, local_start, moment(end)) == expected
     for earlier, later in pairwise(expected):
         assert schedule.previous(later) == earlier
         assert schedule.previous(earlier + timedelta(microseconds=1)) == earlier
@@ -89,9 +86,9 @@ def test_every_counts_from_the_making_of_the_dag_without_start_date() -> None:
 
 def test_start_date_itself_is_a_tick_of_every() -> None:
     dag = spec(schedule={"every": "1h"}, startDate="2026-03-02T00:00:00Z")
-    found = list(islice(upcoming(dag, at("2026-03-01T12:00Z")), 2))
-    assert [tick.logical_date for tick in found] == [at("2026-03-02T00:00Z"), at("2026-03-02T01:00Z")]
-    assert found[0].interval_start == at("2026-03-01T23:00Z"), "its interval is as long as all others"
+    found = list(islice(upcoming(dag, moment("2026-03-01T12:00Z")), 2))
+    assert [tick.logical_date for tick in found] == [moment("2026-03-02T00:00Z"), moment("2026-03-02T01:00Z")]
+    assert found[0].interval_start == moment("2026-03-01T23:00Z"), "its interval is as long as all others"
 
 
 # Several ------------------------------------------------------------------------------------------------------------
@@ -103,25 +100,27 @@ def test_start_date_itself_is_a_tick_of_every() -> None:
     [["30 2 * * *", "*/30 * * * *"], ["0 6 * * 1-5", "0 9 * * 0,6"], ["0 0 * * *", "0 */2 * * *", "15 2 * * *"]],
 )
 def test_several_crons_are_the_union_of_their_ticks(zone: str, start: str, end: str, crons: list[str]) -> None:
-    expected = sorted({tick for cron in crons for tick in brute_force(cron, ZoneInfo(zone), at(start), at(end))})
+    expected = sorted(
+        {tick for cron in crons for tick in brute_force(cron, ZoneInfo(zone), moment(start), moment(end))}
+    )
     schedule = timetable(schedules=crons, timeZone=zone)
-    assert between(schedule, at(start), at(end)) == expected
+    assert between(schedule, moment(start), moment(end)) == expected
     for earlier, later in pairwise(expected):
         assert schedule.previous(later) == earlier
 
 
 @pytest.mark.parametrize(("zone", "start", "end"), SPANS)
 def test_cron_and_every_together(zone: str, start: str, end: str) -> None:
-    anchor = at("2026-01-01T00:20:00Z")
+    anchor = moment("2026-01-01T00:20:00Z")
     expected = sorted(
         {
-            *brute_force("0 2-4 * * *", ZoneInfo(zone), at(start), at(end)),
-            *multiples(anchor, timedelta(minutes=100), at(start), at(end)),
+            *brute_force("0 2-4 * * *", ZoneInfo(zone), moment(start), moment(end)),
+            *multiples(anchor, timedelta(minutes=100), moment(start), moment(end)),
         }
     )
     schedules = ["0 2-4 * * *", {"every": "1h40m"}]
     schedule = timetable(schedules=schedules, timeZone=zone, startDate="2026-01-01T00:20:00Z")
-    assert between(schedule, at(start), at(end)) == expected
+    assert between(schedule, moment(start), moment(end)) == expected
 
 
 def test_the_intervals_of_several_join_without_a_gap() -> None:
@@ -131,14 +130,14 @@ def test_the_intervals_of_several_join_without_a_gap() -> None:
 
 def test_where_several_coincide_there_is_one_run() -> None:
     dag = spec(schedules=["@daily", "@hourly", {"every": "12h"}], startDate="2026-03-01T00:00:00Z")
-    dates = [tick.logical_date for tick in islice(upcoming(dag, at("2026-03-01T22:30Z")), 3)]
-    assert dates == [at("2026-03-01T23:00Z"), at("2026-03-02T00:00Z"), at("2026-03-02T01:00Z")]
+    dates = [tick.logical_date for tick in islice(upcoming(dag, moment("2026-03-01T22:30Z")), 3)]
+    assert dates == [moment("2026-03-01T23:00Z"), moment("2026-03-02T00:00Z"), moment("2026-03-02T01:00Z")]
 
 
 def test_once_among_several() -> None:
     dag = spec(schedules=["@once", "0 0 * * *"], startDate="2026-03-01T06:00:00Z")
-    dates = [tick.logical_date for tick in islice(upcoming(dag, at("2026-02-01T00:00Z")), 3)]
-    assert dates == [at("2026-03-01T06:00Z"), at("2026-03-02T00:00Z"), at("2026-03-03T00:00Z")]
+    dates = [tick.logical_date for tick in islice(upcoming(dag, moment("2026-02-01T00:00Z")), 3)]
+    assert dates == [moment("2026-03-01T06:00Z"), moment("2026-03-02T00:00Z"), moment("2026-03-03T00:00Z")]
 
 
 # @once --------------------------------------------------------------------------------------------------------------
@@ -148,16 +147,16 @@ def test_once_among_several() -> None:
 @pytest.mark.parametrize("start", [None, "2026-03-01T06:00:00Z", "2026-03-05T06:00:00Z"])
 def test_once_gets_one_run(catchup: bool, start: str | None) -> None:
     dag = spec(schedule="@once", catchup=catchup, **({"startDate": start} if start else {}))
-    moment = at(start) if start else MADE
+    due = moment(start) if start else MADE
     schedule = timetable_of(dag, MADE)
     assert schedule is not None
     after = first_moment(dag, MADE)
-    if moment > MADE:
-        assert due_ticks(dag, schedule, after=after, now=MADE, room=16) == Due([], None, moment, moment)
-    found = due_ticks(dag, schedule, after=after, now=moment + timedelta(hours=1), room=16)
-    assert [tick.logical_date for tick in found.create] == [moment]
+    if due > MADE:
+        assert due_ticks(dag, schedule, after=after, now=MADE, room=16) == Due([], None, due, due)
+    found = due_ticks(dag, schedule, after=after, now=due + timedelta(hours=1), room=16)
+    assert [tick.logical_date for tick in found.create] == [due]
     assert (found.next, found.wake_at) == (None, None)
-    assert due_ticks(dag, schedule, after=moment, now=moment + timedelta(days=1), room=16) == Due()
+    assert due_ticks(dag, schedule, after=due, now=due + timedelta(days=1), room=16) == Due()
 
 
 @pytest.mark.parametrize(
@@ -174,7 +173,7 @@ def test_once_gets_one_run(catchup: bool, start: str | None) -> None:
 def test_upcoming_of_once(start: str | None, end: str | None, expected: list[str]) -> None:
     dates = {name: date for name, date in (("startDate", start), ("endDate", end)) if date}
     found = [tick.logical_date for tick in upcoming(spec(schedule="@once", **dates), MADE)]
-    assert found == [at(text) for text in expected]
+    assert found == [moment(text) for text in expected]
 
 
 # @continuous --------------------------------------------------------------------------------------------------------
@@ -258,8 +257,8 @@ def test_upcoming_of_continuous_is_the_one_that_is_known(dates: dict[str, str], 
 
 def test_upcoming_is_strictly_after_and_ends_at_end_date() -> None:
     dag = spec(schedule="@hourly", endDate="2026-03-01T15:00:00Z")
-    dates = [tick.logical_date for tick in upcoming(dag, at("2026-03-01T13:00Z"))]
-    assert dates == [at("2026-03-01T14:00Z"), at("2026-03-01T15:00Z")]
+    dates = [tick.logical_date for tick in upcoming(dag, moment("2026-03-01T13:00Z"))]
+    assert dates == [moment("2026-03-01T14:00Z"), moment("2026-03-01T15:00Z")]
     assert list(upcoming(spec(), MADE)) == []
 
 
