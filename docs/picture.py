@@ -2,8 +2,8 @@
 
     python docs/picture.py [DAG]
 
-It runs the Dag in a terminal of its own and keeps what the terminal showed while most was going on. Times differ with
-each run, so nothing compares the picture; `make picture` takes it again.
+It runs the Dag in a pseudo-terminal and keeps the screen with most running tasks. Times differ with each run, so no test
+compares the picture; `make picture` takes it again.
 """
 
 import fcntl
@@ -31,7 +31,7 @@ _STATES = ("Succeeded", "Running", "Queued", "Scheduled", "UpForRetry", "Waiting
 
 
 def shown(command: list[str]) -> str:
-    """All that a terminal gets to see of a command."""
+    """Return the output of a command in a terminal."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     environment = {
@@ -47,14 +47,14 @@ def shown(command: list[str]) -> str:
         while part := os.read(master, 65536):
             parts.append(part)
     except OSError:
-        pass  # nobody has the other end open any more
+        pass  # the other end is closed
     if process.wait():
         raise SystemExit(f"{' '.join(command)} exits {process.returncode}")
     return b"".join(parts).decode()
 
 
 def busiest(output: str) -> str:
-    """The drawing of the table in which most tasks run, and of those the one with the most states."""
+    """Return the drawing of the table with most running tasks, and of those the one with most states."""
     drawings = [part[part.index("TASK") :] for part in _REDRAWN.split(output) if "TASK" in part]
     drawing = max(drawings, key=lambda each: (each.count("Running"), sum(state in each for state in _STATES)))
     return drawing.replace("\r", "").strip("\n")

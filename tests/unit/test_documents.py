@@ -119,6 +119,16 @@ def test_a_page_on_the_code_names_every_package(page: str) -> None:
     assert not packages - named
 
 
+def test_every_path_that_contributing_names_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`([\w.]+(?:/[\w.-]+)*/?)`", text)
+    paths = [name for name in named if "/" in name and not name.startswith("build/")]
+    folders = [ROOT, ROOT / "controller" / "tradewind"]
+    missing = [path for path in paths if not any((folder / path).exists() for folder in folders)]
+    assert len(paths) > 50
+    assert not missing, "a folder or file has another name now"
+
+
 @pytest.mark.parametrize("package", MAPPED)
 def test_a_map_names_every_module(package: str) -> None:
     folder = ROOT / "controller" / "tradewind" / package
