@@ -2,8 +2,8 @@
 
     python docs/picture.py [DAG]
 
-It runs the Dag in a pseudo-terminal and keeps the screen with most running tasks. Times differ with each run, so no test
-compares the picture; `make picture` takes it again.
+It runs the Dag in a pseudo-terminal and keeps the screen with most running tasks. Times differ with each run, so no
+test compares the picture; `make picture` takes it again.
 """
 
 import fcntl
