@@ -260,8 +260,8 @@ def metrics() -> str:
         rows.append([f"`{name}`", family.type, of, _prose(family.documentation)])
     return (
         f"{HEADER}# Metrics\n\nThe metrics at `/metrics` of the controller (see [installing](../installing.md)). No "
-        "label names a run, a task instance or a Pod, whose number is unlimited. The leader has the state of Dags, runs "
-        "and pools; standbys have only metrics of their own process. A histogram has the series `_bucket`, "
+        "label names a run, a task instance or a Pod, whose number is unlimited. The leader has the state of Dags, "
+        "runs and pools; standbys have only metrics of their own process. A histogram has the series `_bucket`, "
         "`_sum` and `_count`.\n\n" + table(["Name", "Type", "Labels", "Meaning"], rows)
     )
 
