@@ -37,6 +37,8 @@ from tradewind.api import names
 Json = dict[str, Any]
 
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
+PUT_RIGHT_AFTER = 34.0
+"""Seconds without faults after which people see to what they have to: a clock that was set is noticed within 30."""
 FAULTS_FOR = 60.0
 """Seconds in which faults strike."""
 END_WITHIN = 7200.0
@@ -236,7 +238,7 @@ class World:
         self.request("DELETE", RESOURCEQUOTAS, NAMESPACE, "quota")
         for replica in self.replicas:
             replica.clock.skew = timedelta(0)
-        self.later(30.0, self._put_right)
+        self.later(PUT_RIGHT_AFTER, self._put_right)
 
     def _put_right(self) -> None:
         """What people have to see to: sound Dags, pools that are there and wide enough, replicas that run; no new
@@ -258,7 +260,7 @@ class World:
     async def _until_ended(self) -> None:
         until = self.loop.time() + self.end_within
         if self.faults:
-            await asyncio.sleep(31.0)
+            await asyncio.sleep(PUT_RIGHT_AFTER + 1.0)
         await asyncio.sleep(max(0.0, self.busy_until - self.loop.time()))
         while left := self.invariants.unfinished():
             if self.loop.time() > until:
