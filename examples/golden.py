@@ -1,4 +1,4 @@
-"""Write what `tradewind simulate` says of each example into golden/, beside the outcomes that it is asked with.
+"""Write the output of `tradewind simulate` for each example into golden/, beside its outcomes.
 
     python examples/golden.py           # write all
     python examples/golden.py --check   # write nothing; exit 1 if one is out of date
@@ -25,12 +25,12 @@ def examples() -> list[Path]:
 
 
 def golden_of(example: Path) -> Path:
-    """Where the simulation of an example is kept."""
+    """Return the file of an example's simulation."""
     return GOLDEN / f"{example.stem}.json"
 
 
 def simulated(example: Path) -> str:
-    """What the simulation of an example prints now."""
+    """Return the current output of an example's simulation."""
     command = ["simulate", "-f", str(example), "-o", "json"]
     outcomes = GOLDEN / f"{example.stem}.outcomes.yaml"
     if outcomes.exists():

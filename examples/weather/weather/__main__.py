@@ -1,4 +1,4 @@
-"""`python3 -m weather STEP`: one step of the pipeline. What a step returns becomes the output of its task."""
+"""`python3 -m weather STEP`: one step of the pipeline. The result of a step becomes the output of its task."""
 
 import argparse
 import json

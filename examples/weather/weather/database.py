@@ -1,4 +1,4 @@
-"""The tables in one SQLite file, for the report and for whoever wants to ask more."""
+"""The tables in one SQLite file, for the report and for further queries."""
 
 import csv
 import sqlite3
@@ -12,7 +12,7 @@ DATABASE = Path("weather.db")
 
 
 def load(expected_days: int) -> dict[str, object]:
-    """Build the database anew from the days and the tables, and put it in place when it is complete."""
+    """Rebuild the database from the days and the tables, and put it in place when it is complete."""
     unfinished = DATABASE.with_suffix(".part")
     unfinished.unlink(missing_ok=True)
     with closing(sqlite3.connect(unfinished)) as database:

@@ -1,4 +1,4 @@
-"""The report: `report/index.html`, one file with numbers, a table and charts, that needs nothing else to be read."""
+"""The report: `report/index.html`, one self-contained file with numbers, a table and charts."""
 
 import calendar
 import html
@@ -18,7 +18,7 @@ _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def write(database: Path, facts: dict[str, Any]) -> dict[str, object]:
-    """Write the report from the database and the facts that the steps before found."""
+    """Write the report from the database and the facts of earlier steps."""
     REPORT.mkdir(exist_ok=True)
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         charts = {
@@ -50,7 +50,7 @@ def write(database: Path, facts: dict[str, Any]) -> dict[str, object]:
 
 
 def highlights(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """The numbers at the top of the page, each with what it is."""
+    """The numbers at the top of the page, each with its label."""
     temperature, rain, wind = facts["temperature"], facts["rain"], facts["wind"]
     hottest, coldest = temperature["hottest"], temperature["coldest"]
     month, dry, windiest = rain["wettest_month"], rain["driest"], wind["windiest"]
@@ -155,7 +155,7 @@ def _settings(*colours: str) -> dict[str, Any]:
         "width": 920,
         "height": 340,
         "margin": 12,
-        "js": [],  # the page is to work without the network
+        "js": [],  # the page works without a network
         "legend_at_bottom": True,
         "legend_at_bottom_columns": len(colours),
         "legend_box_size": 12,

@@ -1,4 +1,4 @@
-"""Where the data comes from: NOAA's daily weather in Seattle, 2012 to 2015, as packaged in `vega_datasets`."""
+"""The source of the data: NOAA's daily weather in Seattle, 2012 to 2015, as packaged in `vega_datasets`."""
 
 import csv
 import shutil
@@ -14,7 +14,7 @@ CONDITIONS = {"sun", "fog", "drizzle", "rain", "snow"}
 
 
 class BadInputError(ValueError):
-    """The data is not what the pipeline was made for."""
+    """The data does not fit the pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Day:
 
 
 def check() -> dict[str, object]:
-    """Make sure that the input is there, is complete and can be true."""
+    """Make sure that the input exists, is complete and plausible."""
     before = None
     count = 0
     for day in read(_packaged()):
@@ -47,7 +47,7 @@ def check() -> dict[str, object]:
 
 
 def extract() -> dict[str, object]:
-    """Copy the input into the shared folder: what comes later works on this copy."""
+    """Copy the input into the shared folder: later steps use this copy."""
     RAW.parent.mkdir(exist_ok=True)
     unfinished = RAW.with_suffix(".part")
     shutil.copyfile(_packaged(), unfinished)

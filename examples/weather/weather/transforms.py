@@ -1,4 +1,4 @@
-"""The transforms, each on its own and at the same time as the others: days in, one small table out."""
+"""The transforms, independent of each other: days in, one small table out."""
 
 import csv
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-{{/* Names: <release> where it contains the chart's name, else <release>-tradewind. */}}
+{{/* Names: <release> if it contains the chart's name, else <release>-tradewind. */}}
 {{- define "tradewind.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
@@ -14,7 +14,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Cluster-scoped objects carry the namespace too, so that releases of one name do not collide. */}}
+{{/* Cluster-scoped objects carry the namespace too, so that releases with the same name do not collide. */}}
 {{- define "tradewind.clusterName" -}}
 {{- printf "%s.%s" (include "tradewind.fullname" .) .Release.Namespace -}}
 {{- end -}}
@@ -45,10 +45,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: controller
 {{- end -}}
 
-{{/* With --reuse-values, from a release that knew of no shards, there is no such value. */}}
+{{/* With --reuse-values, from a release without shards, there is no such value. */}}
 {{- define "tradewind.shards" -}}{{ default 1 .Values.shards | int }}{{- end -}}
 
-{{/* Name and selector of one shard of the controller, given (list root shard): without a number where there is but one. */}}
+{{/* Name and selector of one shard of the controller, given (list root shard): without a number if there is only one. */}}
 {{- define "tradewind.shardName" -}}
 {{- $root := first . -}}
 {{- include "tradewind.fullname" $root }}{{ if gt (include "tradewind.shards" $root | int) 1 }}-{{ last . }}{{ end -}}
@@ -62,7 +62,7 @@ tradewind.dev/shard: {{ last . | quote }}
 {{- end }}
 {{- end -}}
 
-{{/* The Leases by which controllers elect their leaders: with several shards also that of the one that was the only one. */}}
+{{/* The Leases by which controllers elect their leaders: with several shards also the Lease of a single controller. */}}
 {{- define "tradewind.leaseNames" -}}
 {{- $names := list (include "tradewind.leaseName" .) -}}
 {{- $shards := include "tradewind.shards" . | int -}}
@@ -74,7 +74,7 @@ tradewind.dev/shard: {{ last . | quote }}
 {{- toJson $names -}}
 {{- end -}}
 
-{{/* Labels for all but selectors. Whatever commonLabels say, the selector's own labels win. */}}
+{{/* Labels for all but selectors. The selector's own labels take precedence over commonLabels. */}}
 {{- define "tradewind.labels" -}}
 {{- $own := dict
   "app.kubernetes.io/name" (include "tradewind.name" .)
@@ -103,7 +103,7 @@ true
 {{- end -}}
 {{- end -}}
 
-{{/* "true" or "": whether the webhook asks if who writes a Dag may create Pods. */}}
+{{/* "true" or "": whether the webhook checks that a user who writes a Dag may create Pods. */}}
 {{- define "tradewind.authorizes" -}}
 {{- if and (include "tradewind.webhookEnabled" .) .Values.webhook.authorize -}}
 true
@@ -133,7 +133,7 @@ true
   value: {{ include "tradewind.shards" . | quote }}
 {{- end -}}
 
-{{/* What the controller may do in each namespace that it watches. docs/installing.md gives the reasons. */}}
+{{/* The controller's rights in each namespace that it watches. docs/installing.md gives the reasons. */}}
 {{- define "tradewind.workRules" -}}
 - apiGroups: [tradewind.dev]
   resources: [pools]
@@ -143,7 +143,7 @@ true
   verbs: [get, list, watch, patch]
 - apiGroups: [tradewind.dev]
   resources: [backfills]
-  # delete: where permissions on owner references are enforced, only who may delete an object may change its owner.
+  # delete: if permissions on owner references are enforced, changing an object's owner requires the right to delete it.
   verbs: [get, list, watch, patch, delete]
 - apiGroups: [tradewind.dev]
   resources: [dagruns]
@@ -175,15 +175,15 @@ true
 {{- end }}
 {{- end -}}
 
-{{/* What the uninstall hook may do in each of those namespaces. */}}
+{{/* The uninstall hook's rights in each of those namespaces. */}}
 {{- define "tradewind.hookRules" -}}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, patch]
 {{- end -}}
 
-{{/* Other releases whose namespaces are of this one too. Asked for with `scope: cluster` only: whoever installs that makes
-ClusterRoles, and may list Deployments. Nothing where there is no cluster to ask, as with `helm template`. */}}
+{{/* Other releases that share namespaces with this one. Only with `scope: cluster`, whose installation creates ClusterRoles
+and may list Deployments. Empty without a cluster, as with `helm template`. */}}
 {{- define "tradewind.overlaps" -}}
 {{- $found := list -}}
 {{- if eq .Values.scope "cluster" -}}
@@ -199,7 +199,7 @@ ClusterRoles, and may list Deployments. Nothing where there is no cluster to ask
 {{- $found | uniq | join ", " -}}
 {{- end -}}
 
-{{/* Values that contradict each other, each with what to do about it. */}}
+{{/* Values that contradict each other, each with the fix. */}}
 {{- define "tradewind.validate" -}}
 {{- $errors := list -}}
 {{- if and (eq .Values.scope "namespaces") (not .Values.namespaces) -}}
@@ -209,7 +209,7 @@ ClusterRoles, and may list Deployments. Nothing where there is no cluster to ask
 {{- $errors = append $errors "namespaces is only used with scope: namespaces. Set that scope, or leave namespaces empty." -}}
 {{- end -}}
 {{- if and (include "tradewind.webhookEnabled" .) (eq .Values.scope "namespaces") (eq .Values.webhook.certificates "self") -}}
-{{- $errors = append $errors "webhook.enabled: true with webhook.certificates: self needs a ClusterRole (the controller writes its CA into the ValidatingWebhookConfiguration), which scope: namespaces rules out. Set webhook.certificates to certManager or provided, or webhook.enabled to false." -}}
+{{- $errors = append $errors "webhook.enabled: true with webhook.certificates: self needs a ClusterRole (the controller writes its CA into the ValidatingWebhookConfiguration), which scope: namespaces does not create. Set webhook.certificates to certManager or provided, or webhook.enabled to false." -}}
 {{- end -}}
 {{- if and (include "tradewind.webhookEnabled" .) (eq .Values.webhook.certificates "provided") (not .Values.webhook.provided.secretName) -}}
 {{- $errors = append $errors "webhook.certificates: provided needs webhook.provided.secretName, a Secret with tls.crt and tls.key." -}}
