@@ -5,7 +5,7 @@ term.py        what all workers of one term of leadership share
 dags/          Dags: conditions, scheduled runs, history
 runs/          DagRuns: loading, status, requests
 pods/          task instances as Pods: create, end, keep, delete
-waits/         waitFor: runs and objects that tasks wait for
+kinds/         who carries out tasks of each kind: Pods, waits
 backfills/     Backfills: their runs and status
 webhook/       the admission webhook
 metrics/       metrics for Prometheus

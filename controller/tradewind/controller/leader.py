@@ -25,6 +25,7 @@ from tradewind.controller.backfills import Backfills
 from tradewind.controller.dags.dags import Dags
 from tradewind.controller.dags.history import History
 from tradewind.controller.dags.revisions import Revisions
+from tradewind.controller.kinds import Carriers
 from tradewind.controller.metrics.collector import Counted
 from tradewind.controller.metrics.instrumentation import Metrics
 from tradewind.controller.pods.leftovers import Leftovers
@@ -36,14 +37,13 @@ from tradewind.controller.runs.requests import Requests
 from tradewind.controller.runs.runs import Runs
 from tradewind.controller.runs.versions import RunVersions
 from tradewind.controller.term import Term, regarding
-from tradewind.controller.waits import Waits
 from tradewind.engine.past_index import PastIndex
-from tradewind.engine.run.run_info import Note, RunInfo, Stop
+from tradewind.engine.run.run_info import Note, RunInfo
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.run.tries import TryReport
 from tradewind.engine.schedule.ended_run import EndedRun
-from tradewind.engine.scheduler import Scheduler, Start
+from tradewind.engine.scheduler import Scheduler
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock, whole_second
 from tradewind.kube.events import EventRecorder
@@ -110,8 +110,7 @@ class Leader(Listener):
             on_failure=self._background.failed,
             wake=self._news.set,
         )
-        self.objects = ObjectWatches(client, spawn=term.spawn, clock=clock)
-        # Apart from those, and each alone: there may be more runs in a namespace than anybody should list.
+        # Apart from what tasks wait for, and each alone: a namespace may have more runs than anybody should list.
         self.followed = ObjectWatches(client, spawn=term.spawn, clock=clock, alone=OPEN)
         self.revisions = Revisions(client, writer)
         self.history = History(
@@ -132,7 +131,7 @@ class Leader(Listener):
         versions = RunVersions(cluster, self.revisions, accepted_hash=self.dags.accepted_hash)
         self.runs = Runs(term, versions, self.tries, self, in_turn=in_turn, find_previous=self.past.prepare)
         self.requests = Requests(term, self.runs, versions, self, in_turn=in_turn)
-        self.waits = Waits(term, self.objects, self._reported)
+        self.carriers = Carriers(term, self._reported, self.tries)
         self.backfills = Backfills(term, self.dags.entries.get)
 
     # The term -----------------------------------------------------------------------------------------------------
@@ -229,7 +228,7 @@ class Leader(Listener):
     def dag_changed(self, key: Key) -> None:
         """A Dag was created, changed or deleted."""
         self.dags.changed(key)
-        self.waits.dag_changed(key)
+        self.carriers.dag_changed(key)
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
         """A DagRun was created, changed, finished or deleted."""
@@ -237,7 +236,7 @@ class Leader(Listener):
             return
         self.runs.changed(key)
         self.past.run_changed(key, change)
-        self.waits.run_changed(key, change)
+        self.carriers.run_changed(key, change)
         if key not in self._cluster.runs:
             self.dags.run_gone(key, change.object.dag)
             self.backfills.run_left(key)
@@ -312,7 +311,7 @@ class Leader(Listener):
     def run_loaded(self, run: RunState) -> None:
         """A run is scheduled from now on."""
         self.dags.run_loaded(run)
-        self.waits.run_loaded(run)
+        self.carriers.run_loaded(run)
         self.requests.changed((run.info.namespace, run.info.name))
 
     def run_finished(self, run: RunState, version: int) -> None:
@@ -346,7 +345,7 @@ class Leader(Listener):
         self.history.finished(ended_run(run, phase, ended_at, version, started=True))
         self.dags.run_marked(dag, run.metadata.name, phase)
         self.past.run_marked(run, status)
-        self.waits.run_marked(run)
+        self.carriers.run_marked(run)
 
     def run_refused(self, run: EndedRun) -> None:
         """A run has finished that could never start."""
@@ -384,8 +383,8 @@ class Leader(Listener):
         self.pools.news.set()
         for info, error in plan.failed:
             self.runs.failed(info.uid, error)
-        self._each(plan.starts, self._start)
-        self._each(plan.stops, self._stop)
+        self._each(plan.starts, self.carriers.start)
+        self._each(plan.stops, self.carriers.stop)
         self._each(plan.notes, self._tell)
         for fault in plan.faults:
             self._metrics.loop_failures.inc()
@@ -394,8 +393,8 @@ class Leader(Listener):
             log.info("DagRun %s/%s of Dag %s starts", begun.namespace, begun.name, begun.dag, extra=_about(begun))
         self._each(plan.changed, self.runs.schedule_status_write)
         self._each([plan], self.past.execute)
-        self._each(plan.waits, self.waits.begin)
-        self._each([plan.changed], self.waits.runs_changed)
+        self._each(plan.waits, self.carriers.wait)
+        self._each([plan.changed], self.carriers.runs_changed)
         self._wake_at(min((moment for moment in (plan.wake_at, dags_wake) if moment), default=None))
         self.last_step = self._clock.monotonic()
         self._metrics.loop_seconds.observe(time.perf_counter() - began)
@@ -407,13 +406,6 @@ class Leader(Listener):
                 carry_out(item)
             except Exception as error:
                 self._background.failed(f"{carry_out.__qualname__} of {item!s:.200}", error)
-
-    def _start(self, start: Start) -> None:
-        run = self.scheduler.runs[start.run.uid]
-        self._background.spawn(self.tries.start(run, start), f"start {start.run.name}/{start.key.instance}")
-
-    def _stop(self, stop: Stop) -> None:
-        self._background.spawn(self.tries.stop(stop), f"stop {stop.run.name}/{stop.key.instance}")
 
     def _wake_at(self, moment: datetime | None) -> None:
         if self._timer is not None:

@@ -40,7 +40,7 @@ class Asker:
 
 def objects(cluster: MemoryCluster) -> Any:
     leader: Any = cluster.controller.leader
-    return leader.objects
+    return leader.carriers["WaitFor"].objects
 
 
 async def test_a_task_mapped_over_a_thousand_objects_opens_a_handful_of_watches(cluster: MemoryCluster) -> None:

@@ -11,8 +11,8 @@ import pytest
 from tests.apiserver import Request
 from tests.unit.controller.memory_cluster import Json, MemoryCluster
 from tradewind.controller import leader as leading
-from tradewind.controller.waits.kinds import Kinds, NoSuchKind
-from tradewind.controller.waits.objects import condition_of, value_at
+from tradewind.controller.kinds.wait_for.api_kinds import Kinds, NoSuchKind
+from tradewind.controller.kinds.wait_for.objects import condition_of, value_at
 from tradewind.engine.scheduler import Plan
 from tradewind.kube.errors import ApiError, Unreachable
 
@@ -64,7 +64,7 @@ async def ended(cluster: MemoryCluster, state: str, *, watched: int = 0) -> Json
 
 def held(cluster: MemoryCluster) -> int:
     leader: Any = cluster.controller.leader
-    return len(leader.waits) + len(leader.objects)
+    return len(leader.carriers["WaitFor"]) + len(leader.carriers["WaitFor"].objects)
 
 
 # Runs of Dags -------------------------------------------------------------------------------------------------------
@@ -297,12 +297,12 @@ async def test_one_watch_for_all_who_want_the_same(cluster: MemoryCluster) -> No
     for number in range(3):
         cluster.run("report", f"report-{number}", logicalDate=MONDAY)
     leader: Any = cluster.controller.leader
-    await cluster.eventually(lambda: len(leader.waits) == 9, "all wait")
+    await cluster.eventually(lambda: len(leader.carriers["WaitFor"]) == 9, "all wait")
     await cluster.eventually(lambda: "does not exist" in str(entry(cluster, "report-2")), "all know")
-    assert len(leader.objects) == 1
+    assert len(leader.carriers["WaitFor"].objects) == 1
     cluster.delete("dagruns", "report-0")
-    await cluster.eventually(lambda: len(leader.waits) == 6, "those of a run that is gone wait no more")
-    assert len(leader.objects) == 1
+    await cluster.eventually(lambda: len(leader.carriers["WaitFor"]) == 6, "those of a run that is gone wait no more")
+    assert len(leader.carriers["WaitFor"].objects) == 1
     pod(cluster, **conditions("True"))
     for number in (1, 2):
         await cluster.wait_phase(f"report-{number}", "Succeeded")
@@ -449,7 +449,7 @@ async def test_an_error_that_nobody_foresaw_fails_the_wait(
         raise KeyError("what?")
 
     leader: Any = cluster.controller.leader
-    monkeypatch.setattr(leader.waits._objects, "begin", fail)
+    monkeypatch.setattr(leader.carriers["WaitFor"]._objects, "begin", fail)
     waiting(cluster, object=READY)
     await cluster.wait_phase("report", "Failed")
     assert (entry(cluster)["reason"], entry(cluster)["message"]) == ("InternalError", "KeyError('what?')")

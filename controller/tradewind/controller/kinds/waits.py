@@ -1,30 +1,25 @@
-"""waitFor: tasks that wait, without a Pod, for a run of a Dag or for something about a Kubernetes object.
+"""The base for kinds that wait without a Pod: who waits, of all runs.
 
-The engine says who waits (run_info.Wait) and is told how far it is by reports on the try: Created with a message, Ended
+The engine says who waits (run_info.Wait) and hears how far it is by reports on the try: Created with a message, Ended
 once it has come, Refused when it never will. Nothing is polled, and nothing is kept: after a restart the engine asks
-anew.
-
-    dag_runs.py  runs of Dags, and their tasks
-    objects.py   conditions and fields of objects
-    kinds.py     where a kind lives in the API
-    waiter.py    one task instance that waits
+again.
 """
 
 import asyncio
 import logging
+from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 
-from tradewind.cache.object_watches import ObjectWatches
 from tradewind.cache.resources import DagRunObject
+from tradewind.controller.kinds.carrier import Carrier, Report
+from tradewind.controller.kinds.waiter import Waiter
+from tradewind.controller.pods.tries import Tries
 from tradewind.controller.term import Term
-from tradewind.controller.waits.dag_runs import DagRunWaits
-from tradewind.controller.waits.objects import ObjectWaits
-from tradewind.controller.waits.waiter import Waiter
 from tradewind.engine.run.run_info import Wait
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
-from tradewind.engine.run.tries import TryKey, TryReport
+from tradewind.engine.run.tries import TryKey
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import Key
 
@@ -34,14 +29,12 @@ AT_ONCE = 100
 """Waits that are begun, or looked at, in one go."""
 
 
-class Waits:
-    """Finds out when what waitFor tasks wait for has come."""
+class Waits(Carrier):
+    """Keeps the waiters of a kind until they have come or are wanted no more."""
 
-    def __init__(self, term: Term, objects: ObjectWatches, report: Callable[[str, TryReport], None]) -> None:
-        """`report(run_uid, report)` is called with what is found out."""
-        self._runs, self._report, self._spawn = term.scheduler.runs, report, term.spawn
-        self._dag_runs = DagRunWaits(term)
-        self._objects = ObjectWaits(term, objects)
+    def __init__(self, term: Term, report: Report, tries: Tries) -> None:
+        super().__init__(term, report, tries)
+        self._runs, self._spawn = term.scheduler.runs, term.spawn
         self._waiters: dict[str, dict[TryKey, Waiter]] = {}
         """Who waits, by UID of the run."""
         self._new: deque[Wait] = deque()
@@ -53,7 +46,11 @@ class Waits:
     def __len__(self) -> int:
         return sum(map(len, self._waiters.values())) + len(self._new)
 
-    def begin(self, wait: Wait) -> None:
+    @abstractmethod
+    def begin(self, waiter: Waiter) -> None:
+        """Find out how far what a task waits for is, and tell the waiter from then on."""
+
+    def wait(self, wait: Wait) -> None:
         """A task has begun to wait, or goes on to after a restart."""
         self._new.append(wait)
         self._work_on()
@@ -88,47 +85,30 @@ class Waits:
                 await asyncio.sleep(0)
 
     def _begin(self, wait: Wait) -> None:
-        run, wanted = self._runs.get(wait.run.uid), wait.task.spec.wait_for
-        if run is None or wanted is None or not _waits(run, wait.key):
+        run = self._runs.get(wait.run.uid)
+        if run is None or not _waits(run, wait.key):
             return
         before = self._waiters.get(wait.run.uid, {}).get(wait.key)
         waiter = Waiter(run, wait, self._report)
         self._waiters.setdefault(wait.run.uid, {})[wait.key] = waiter
-        if wanted.dag_run is not None:
-            self._dag_runs.begin(waiter, wanted.dag_run)
-        elif wanted.object is not None:
-            self._objects.begin(waiter, wanted.object)
+        self.begin(waiter)
         if before is not None:
             # Only now, lest a watch that both want ends in between.
             before.end()
 
-    def runs_changed(self, changed: Iterable[RunState]) -> None:
-        """Something happened in these runs, after a plan."""
+    def runs_changed(self, changed: Sequence[RunState]) -> None:
+        """These runs have changed: some of their tasks may wait no more."""
         for run in changed:
             if run.info.uid in self._waiters:
                 self._moved[run.info.uid] = None
                 self._work_on()
-            self._dag_runs.run_moved(run)
-
-    def run_loaded(self, run: RunState) -> None:
-        """A run is scheduled from now on."""
-        self._dag_runs.run_moved(run)
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
-        """A DagRun came, changed, finished or went."""
-        self._dag_runs.run_changed(key, change)
+        """With a run that is deleted, its tasks wait no more."""
         if change.kind is ChangeKind.DELETED:
             uid = change.object.metadata.uid
             for waiting, waiter in list(self._waiters.get(uid, {}).items()):
                 self._end(uid, waiting, waiter)
-
-    def run_marked(self, run: DagRunObject) -> None:
-        """A run that had ended has another end."""
-        self._dag_runs.run_marked(run)
-
-    def dag_changed(self, dag: Key) -> None:
-        """A Dag came or went."""
-        self._dag_runs.dag_changed(dag)
 
     def _end(self, run_uid: str, key: TryKey, waiter: Waiter) -> None:
         waiter.end()

@@ -14,8 +14,8 @@ from tradewind.api.sensor import WaitForDagRun
 from tradewind.api.times import format_time
 from tradewind.cache.ended_runs import EndedRow, list_ended, place_of_object, read_ended
 from tradewind.cache.resources import DagRunObject
+from tradewind.controller.kinds.waiter import CannotWait, Waiter
 from tradewind.controller.term import Term
-from tradewind.controller.waits.waiter import CannotWait, Waiter
 from tradewind.engine.kinds.wait_for import parse_moment
 from tradewind.engine.rules.previous_runs import RunPlace, place_of
 from tradewind.engine.run.state import RunState
@@ -224,7 +224,7 @@ def _wanted(waiter: Waiter, fields: WaitForDagRun) -> _Wanted:
     """Raises CannotWait."""
     date = waiter.wait.run.logical_date
     if fields.logical_date is not None:
-        text = waiter.rendered(fields.logical_date, "dagRun.logicalDate")
+        text = waiter.rendered(fields.logical_date, "waitFor.dagRun.logicalDate")
         try:
             date = parse_moment(text)
         except ValueError as error:

@@ -54,11 +54,11 @@ class Waiter:
         for clean_up in cleanups:
             clean_up()
 
-    def rendered(self, text: str, name: str) -> str:
+    def rendered(self, text: str, field: str) -> str:
         """A field with its templates filled in. Raises CannotWait."""
         key = self.wait.key
         try:
-            return render_field(self.run, self.wait.task, key.number, key.index, text, f"waitFor.{name}").strip()
+            return render_field(self.run, self.wait.task, key.number, key.index, text, field).strip()
         except TemplateError as error:
             raise CannotWait("InvalidTemplate", str(error)) from error
 

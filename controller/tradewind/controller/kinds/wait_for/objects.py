@@ -13,9 +13,9 @@ from typing import Any
 from tradewind.api.json_path import parse_json_path
 from tradewind.api.sensor import WaitForObject
 from tradewind.cache.object_watches import ObjectWatches, Seen
+from tradewind.controller.kinds.wait_for.api_kinds import Kinds, NoSuchKind
+from tradewind.controller.kinds.waiter import CannotWait, Waiter
 from tradewind.controller.term import Term
-from tradewind.controller.waits.kinds import Kinds, NoSuchKind
-from tradewind.controller.waits.waiter import CannotWait, Waiter
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.persist import keep_trying
@@ -79,7 +79,7 @@ def _name(waiter: Waiter, wanted: WaitForObject) -> str:
     """The object's name. Raises CannotWait."""
     if wanted.kind == "Secret" and wanted.api_version == "v1":
         raise CannotWait("Forbidden", "waitFor.object: a Secret cannot be waited for: the controller reads none")
-    name = waiter.rendered(wanted.name, "object.name")
+    name = waiter.rendered(wanted.name, "waitFor.object.name")
     if not _NAME.fullmatch(name):
         # It becomes part of a selector: nothing that means something there may get in.
         raise CannotWait("InvalidName", f"waitFor.object.name: {name[:_SHOWN]!r} cannot be the name of an object")

@@ -1,0 +1,7 @@
+"""noop: the engine alone finishes such a task."""
+
+from tradewind.controller.kinds.carrier import Carrier
+
+
+class Nothing(Carrier):
+    """Is never asked for anything."""
