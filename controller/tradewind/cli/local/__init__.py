@@ -2,6 +2,7 @@
 
 command.py      `tradewind run`: reads files and options, reports the result
 runner.py       the loop: starts what the engine plans, reports what happens
+kinds/          who carries out tasks of each kind
 processes.py    processes of tasks
 environment.py  the environment of a task's process
 volumes.py      volume mounts as folders

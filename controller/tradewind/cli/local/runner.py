@@ -1,6 +1,5 @@
 """The loop of a local run: what the engine plans is done with processes, what happens to them is reported back."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -10,22 +9,19 @@ from typing import Any
 
 import click
 
-from tradewind.api.resolve import ResolvedTask
 from tradewind.cli.colours import paint
 from tradewind.cli.local.display import Display
-from tradewind.cli.local.environment import Environment, LocalRunError
-from tradewind.cli.local.folder import BadOutputError, RunFolder, last_lines
-from tradewind.cli.local.hints import EMPTY_FOLDER, missing_file, waits_for_retry
-from tradewind.cli.local.processes import OUTPUT_VARIABLE, Signals, TaskProcess, Watcher, adopt_orphans, kill_orphans
+from tradewind.cli.local.environment import Environment
+from tradewind.cli.local.folder import RunFolder, last_lines
+from tradewind.cli.local.hints import waits_for_retry
+from tradewind.cli.local.kinds import Carriers, Host
+from tradewind.cli.local.processes import Signals, Watcher, adopt_orphans, kill_orphans
 from tradewind.cli.local.screen import Screen
-from tradewind.cli.local.volumes import grace_of, place_of
-from tradewind.engine.rules.rendering import TemplateError, facts_of_try, render_task
-from tradewind.engine.run.run_info import Wait
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import TryEvent, TryKey, TryReport
-from tradewind.engine.scheduler import Plan, Scheduler, Start
+from tradewind.engine.scheduler import Plan, Scheduler
 from tradewind.engine.transitions.endings import fail
 
 MOST_FAILURES = 20
@@ -61,11 +57,10 @@ class LocalRun:
         self._here = here
         self._show_logs = show_logs
         self._dag_run = dag_run
-        self._processes: dict[TryKey, TaskProcess] = {}
         self._told: set[str] = set()
         self._status_written = 0.0
         self._last_redraw = 0.0
-        self._watcher: Watcher
+        self._carriers: Carriers
         self.stopped_by: int | None = None
         """The signal that stopped it."""
 
@@ -79,16 +74,16 @@ class LocalRun:
         adopt_orphans()
         self._scheduler.add_run(self._run)
         with Signals() as signals:
-            self._watcher = Watcher(self._folder.outputs.absolute())
+            watcher = Watcher(self._folder.outputs.absolute())
+            self._carriers = Carriers(self._host(watcher))
             try:
                 self._write_status()
                 self._display.begin(self._run, self._folder.path)
                 self._loop(signals)
             finally:
-                for process in self._processes.values():
-                    process.kill()
-                kill_orphans(known=self._watcher.pids)
-                self._watcher.end()
+                self._carriers.kill()
+                kill_orphans(known=watcher.pids)
+                watcher.end()
                 self._write_status()
                 self._folder.finish()
                 self._display.end(self._run, self._folder.path)
@@ -100,18 +95,11 @@ class LocalRun:
                 self.stopped_by = self.stopped_by or signals.interrupts[0].number
                 self._interrupt(str(signals.interrupts[-1]), again=obeyed > 0)
                 obeyed = len(signals.interrupts)
-            self._collect()
+            self._carriers.collect()
             plan = self._scheduler.plan(datetime.now(UTC))
-            for stop in plan.stops:
-                process = self._processes.get(stop.key)
-                if process is not None:
-                    process.stop()
-            for start in plan.starts:
-                self._start(start)
-            for wait in plan.waits:
-                self._wait(wait)
+            self._carriers.carry_out(plan)
             self._show(bool(plan.changed or plan.starts))
-            if self._run.finished and not self._processes:
+            if self._run.finished and not self._carriers.busy:
                 return
             if not plan.starts:
                 signals.wait(self._seconds_to_wait(plan))
@@ -124,15 +112,14 @@ class LocalRun:
             self._scheduler.report(self._run.info.uid, TryReport("", 0, TryEvent.CREATED), now)
             self._display.note(f"{signal_name}: stopping what runs; once more to kill it")
         if again:
-            for process in self._processes.values():
-                process.kill()
+            self._carriers.kill()
 
     def _seconds_to_wait(self, plan: Plan) -> float:
         seconds = _REDRAW
         if plan.wake_at is not None:
             seconds = min(seconds, (plan.wake_at - datetime.now(UTC)).total_seconds())
-        kills = [process.seconds_to_kill for process in self._processes.values()]
-        return max(0.001, min([seconds, *(left for left in kills if left is not None)]))
+        kills = self._carriers.seconds_to_wait
+        return max(0.001, seconds if kills is None else min(seconds, kills))
 
     def _show(self, changed: bool) -> None:
         now = time.monotonic()
@@ -179,96 +166,25 @@ class LocalRun:
                 if instance is not None and instance.state is TaskState.FAILED:
                     yield instance
 
-    # Tries ------------------------------------------------------------------------------------------------------
+    # For those who carry tries out ------------------------------------------------------------------------------
 
-    def _start(self, start: Start) -> None:
-        key = start.key
-        try:
-            process = self._launch(start.task, key)
-        except (TemplateError, LocalRunError) as error:
-            reason = "InvalidTemplate" if isinstance(error, TemplateError) else "NotOnThisMachine"
-            self._report(key, TryEvent.REFUSED, reason=reason, message=str(error), retry=False)
-            return
-        except (OSError, ValueError, UnicodeError) as error:
-            # As with a container: one whose program cannot be started ends with 128.
-            now = datetime.now(UTC)
-            message = self._why_not_started(start.task, key, error)
-            facts = {"exit_code": 128, "reason": "StartError", "message": message}
-            self._report(key, TryEvent.CREATED)
-            self._report(key, TryEvent.ENDED, started_at=now, finished_at=now, **facts)
-            return
-        self._processes[key] = process
-        self._report(key, TryEvent.CREATED)
-        self._report(key, TryEvent.RUNNING, started_at=process.started_at)
-
-    def _why_not_started(self, task: ResolvedTask, key: TryKey, error: OSError | ValueError) -> str:
-        if not isinstance(error, OSError):
-            what = "a NUL byte" if "null byte" in str(error) else str(error)
-            return f"cannot start {task.name}: its command or arguments have {what}, which no program can be given"
-        why, name = (error.strerror or str(error)).lower(), os.fsdecode(error.filename or task.name)
-        if name == str(self._folder.log(key)):
-            return f"cannot write the log {name}: {why}"
-        if isinstance(error, FileNotFoundError) and "/" in name:
-            self._hint_at_empty_folder()
-        return f"cannot start {name}: {why}"
-
-    def _hint_at_empty_folder(self) -> None:
-        if self._here is None and EMPTY_FOLDER not in self._told:
-            self._told.add(EMPTY_FOLDER)
-            self._display.note(EMPTY_FOLDER)
-
-    def _launch(self, task: ResolvedTask, key: TryKey) -> TaskProcess:
-        rendered = render_task(self._run, task, key.number, key.index)
-        if rendered.command is None:
-            raise LocalRunError(
-                "has neither command nor script: a local run cannot run an image's own entrypoint, so say it as command"
-            )
-        output = self._folder.output(key).absolute()
-        facts = {**facts_of_try(self._run.info, key), OUTPUT_VARIABLE: str(output)}
-        place = place_of(self._run.dag, task, key, self._folder, self._here)
-        if place.note and place.note not in self._told:
-            self._told.add(place.note)
-            self._display.note(place.note)
-        return TaskProcess(
-            [*rendered.command, *rendered.args],
-            env=self._environment.variables(task, key, rendered.env, facts),
-            directory=place.directory,
-            log=self._folder.log(key),
-            grace=grace_of(self._run.dag, task),
-            watcher=self._watcher,
+    def _host(self, watcher: Watcher) -> Host:
+        return Host(
+            run=self._run,
+            folder=self._folder,
+            environment=self._environment,
+            display=self._display,
+            watcher=watcher,
+            here=self._here,
+            show_logs=self._show_logs,
+            report=self._report,
+            note_once=self._note_once,
         )
 
-    def _collect(self) -> None:
-        """Report every try whose process has ended."""
-        for key, process in list(self._processes.items()):
-            code = process.poll()
-            if code is None:
-                continue
-            del self._processes[key]
-            known = {other.pid for other in self._processes.values()} | self._watcher.pids
-            kill_orphans(known=known, marker=process.marker)
-            if self._show_logs:
-                self._display.log(key.instance, key.number, process.log)
-            if code and missing_file(process.log, code):
-                self._hint_at_empty_folder()
-            self._folder.forget_work(key)
-            self._ended(key, process, code)
-
-    def _ended(self, key: TryKey, process: TaskProcess, code: int) -> None:
-        times = {"started_at": process.started_at, "finished_at": datetime.now(UTC)}
-        try:
-            output = self._folder.read_output(key)
-        except BadOutputError as error:
-            why = f"the output ${OUTPUT_VARIABLE} {error}"
-            self._report(key, TryEvent.REFUSED, reason="InvalidOutput", message=why, exit_code=code, **times)
-            return
-        message = None if code == 0 else output or last_lines(process.log) or None
-        self._report(key, TryEvent.ENDED, exit_code=code, message=message, output=output, **times)
-
-    def _wait(self, wait: Wait) -> None:
-        """Nothing on this machine tells what a waitFor task waits for (but for times, which the engine knows)."""
-        message = "waitFor: there are no runs of other Dags and no Kubernetes objects here: this needs a cluster"
-        self._report(wait.key, TryEvent.REFUSED, reason="NotOnThisMachine", message=message, retry=False)
+    def _note_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._display.note(text)
 
     def _report(self, key: TryKey, event: TryEvent, **facts: Any) -> None:
         report = TryReport(key.task, key.number, event, index=key.index, poke=key.poke, **facts)
