@@ -112,7 +112,7 @@ def test_deletion_stops_what_has_not_started(stage: Stage) -> None:
         "spec": {"dag": "sales", "type": "Backfill"},
     }
     space.witness.create(space.name, "dagruns", waiting)
-    says = "waits for maxActiveRuns of Backfill week (2)"
+    says = "waiting for maxActiveRuns of Backfill week (2)"
     space.eventually(lambda: space.status("waiting").get("message") == says, "a run waits")
 
     space.kubectl.run("delete", "bf", "week")
@@ -150,13 +150,13 @@ def test_runs_that_exist_are_left_alone(stage: Stage) -> None:
         (names[4], "Create"),
         (names[5], "Create"),
     ]
-    assert listed["ticks"][3]["reason"] == "its run has not ended: it is Running"
-    assert listed["message"] == "dry run: would make 3 runs, run 1 again and leave 2 alone"
+    assert listed["ticks"][3]["reason"] == "its run has not finished: it is Running"
+    assert listed["message"] == "dry run: would create 3 runs, rerun 1 and skip 2"
     assert len(space.runs("sales")) == 3
     backfill(space, "fill", "sales", *span)
     status = wait_ended(space, "fill")
     assert status["phase"] == "Succeeded"
-    assert status["message"] == "3 runs succeeded, 3 left alone"
+    assert status["message"] == "3 runs succeeded, 3 skipped"
     assert counts(status) == {"total": 6, "created": 3, "active": 0, "succeeded": 3, "failed": 0, "skipped": 3}
     found = {run["metadata"]["name"]: run for run in space.runs("sales")}
     assert sorted(found) == names

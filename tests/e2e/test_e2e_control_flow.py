@@ -178,7 +178,7 @@ def test_explain_says_what_a_task_waits_for(stage: Stage) -> None:
         done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=True)
         return {reason["rule"]: reason["message"] for reason in json.loads(done.stdout)["reasons"]}
 
-    assert f"waits for pool 'nope', which does not exist in namespace '{space.name}'" in explained("first")["slots"]
+    assert f"waiting for pool 'nope', which does not exist in namespace '{space.name}'" in explained("first")["slots"]
     assert explained("second")["dependsOn"] == "first is Scheduled"
     space.pool("nope", 1)
     space.wait_succeeded(run)

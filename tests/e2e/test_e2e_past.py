@@ -32,7 +32,7 @@ def test_a_run_waits_for_the_task_of_the_one_before_while_controllers_come_and_g
     space, controller = stage.space_and_controller("past-active")
     space.dag("daily", task("load", "sleep 12", dependsOnPast=True), task("report", "sleep 3", "load"))
     first, second = day_run(space, "daily", 2), day_run(space, "daily", 3)
-    wait_message(space, second, f"waits for task 'load' of the previous run '{first}' (Running)")
+    wait_message(space, second, f"waiting for task 'load' of the previous run '{first}' (Running)")
     controller.kill()
     stage.controllers.launch_for(space.name)
     for run in (first, second):
@@ -50,9 +50,9 @@ def test_a_run_waits_for_one_that_failed_until_its_task_is_marked(stage: Stage) 
     first = day_run(space, "daily", 2, params={"code": 1})
     assert space.wait_finished(first)["phase"] == "Failed"
     second, third = day_run(space, "daily", 4), day_run(space, "daily", 5)
-    wait_message(space, second, f"waits for task 'load' of the previous run '{first}' (Failed)")
+    wait_message(space, second, f"waiting for task 'load' of the previous run '{first}' (Failed)")
     between = day_run(space, "daily", 3)
-    wait_message(space, second, f"waits for task 'load' of the previous run '{between}' (not started)")
+    wait_message(space, second, f"waiting for task 'load' of the previous run '{between}' (not started)")
     space.eventually(lambda: space.status(third).get("phase") == "Queued", "the third waits")
 
     controller.stop()
@@ -77,7 +77,7 @@ def test_it_is_told_when_the_run_before_is_changed_or_deleted(stage: Stage) -> N
     second = day_run(space, "daily", 3, **failed)
     assert space.wait_finished(second)["phase"] == "Failed"
     third = day_run(space, "daily", 4)
-    waits = f"waits for task 'check' of the previous run '{second}' (Failed)"
+    waits = f"waiting for task 'check' of the previous run '{second}' (Failed)"
     wait_message(space, third, waits)
     version = space.witness.get(space.name, "dagruns", third)["metadata"]["resourceVersion"]
     stay(3, lambda: space.witness.get(space.name, "dagruns", third)["metadata"]["resourceVersion"] == version, "still")

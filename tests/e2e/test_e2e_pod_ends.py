@@ -123,14 +123,14 @@ def test_a_full_cluster_is_waited_for_and_told_of(stage: Stage) -> None:
     assert space.task(limited, "huge")["reason"] == "Unschedulable"
     status = space.status(waits)
     assert status["phase"] == "Running"
-    assert status["message"].startswith("huge waits: Unschedulable: 0/1 nodes are available")
+    assert status["message"].startswith("huge is waiting: Unschedulable: 0/1 nodes are available")
 
     def told() -> list[str]:
         return [event.message for event in space.events("DagRun", waits) if event.reason == "TaskWaiting"]
 
     space.eventually(told, "an Event says so")
     assert len(told()) == 1
-    assert told()[0].startswith("for 30s, huge waits: Unschedulable: ")
+    assert told()[0].startswith("huge has been waiting for 30s: Unschedulable: ")
 
 
 @side_by_side
@@ -140,7 +140,7 @@ def test_what_cannot_be_made_says_so_too(stage: Stage) -> None:
     space.dag("refused", task("t", "true", podTemplate=account, queuedTimeout="20s"))
     run = space.run("refused")
     message = space.eventually(lambda: space.status(run).get("message"), "it says why")
-    assert message.startswith("t waits: Forbidden: ")
+    assert message.startswith("t is waiting: Forbidden: ")
     assert 'serviceaccount "nobody-made-it" not found' in message
     assert space.wait_finished(run)["phase"] == "Failed"
     assert space.task(run, "t")["reason"] == "Forbidden"

@@ -32,7 +32,7 @@ def test_what_failed_runs_again_once_the_fault_is_mended(stage: Stage) -> None:
 
     record = ask_and_wait(space, run, "Rerun", onlyFailed=True, message="the file is there now")
 
-    assert record["message"] == "to run again: load, report"
+    assert record["message"] == "tasks to rerun: load, report"
     after = space.wait_succeeded(run)
     assert tries(space, run) == {"extract": 1, "load": 2, "report": 1, "clean": 1}
     assert read_ledger(space) == {("extract", 1): 1, ("load", 1): 1, ("load", 2): 1, ("report", 1): 1, ("clean", 1): 1}
@@ -41,7 +41,7 @@ def test_what_failed_runs_again_once_the_fault_is_mended(stage: Stage) -> None:
     assert (first["number"], first["state"], first["exitCode"]) == (1, "Failed", 1)
     space.eventually(lambda: "Rerun" in reasons(space, run), "an Event says so")
     [event] = [event for event in space.events("DagRun", run) if event.reason == "Rerun"]
-    assert event.message == "to run again: load, report (asked for by alice)"
+    assert event.message == "tasks to rerun: load, report (asked for by alice)"
     status = space.eventually(
         lambda: (found := space.dag_status("sales")).get("lastRunPhase") == "Succeeded" and found, "the Dag says so"
     )
@@ -68,7 +68,7 @@ def test_one_instance_of_a_mapped_task(stage: Stage) -> None:
     run = space.run("sales")
     space.wait_succeeded(run)
     record = ask_and_wait(space, run, "Rerun", tasks=["load[1]"])
-    assert record["message"] == "to run again: load[1]"
+    assert record["message"] == "tasks to rerun: load[1]"
     space.eventually(lambda: len(space.pods_of(run, "load")) == 4, "one instance runs again")
     space.wait_succeeded(run)
     made = [
@@ -115,7 +115,7 @@ def test_a_failed_task_that_is_marked_lets_the_run_go_on(stage: Stage) -> None:
     run = space.run("sales")
     assert space.wait_finished(run)["phase"] == "Failed"
     record = ask_and_wait(space, run, "Mark", tasks=["load"], state="Succeeded", message="loaded by hand")
-    assert record["message"] == "marked Succeeded: load; to run again: report"
+    assert record["message"] == "marked Succeeded: load; tasks to rerun: report"
     space.wait_succeeded(run)
     entry = space.task(run, "load")
     assert (entry["state"], entry["reason"], entry["try"]) == ("Succeeded", "Marked", 1)
@@ -180,7 +180,7 @@ def test_a_suspended_run_goes_on_where_it_was(stage: Stage) -> None:
     space.wait_succeeded(space.run("go"))
     space.wait_state(run, "load", "Succeeded")
     entry = space.wait_state(run, "report", "Scheduled")
-    assert entry["message"] == "waits: the run is suspended"
+    assert entry["message"] == "waiting: the run is suspended"
     assert space.status(run)["phase"] == "Running"
     suspend(space, run, False)
     space.wait_succeeded(run)

@@ -22,7 +22,7 @@ def test_a_pool_is_shared_by_dags_and_never_exceeded(stage: Stage) -> None:
         space.dag(dag, *(task(f"{dag}-{i}", "sleep 1") for i in range(4)), taskDefaults=defaults)
     space.dag("whole", task("both", "sleep 1", poolSlots=2), taskDefaults=defaults)
     runs = [space.run(dag) for dag in ("sales", "stock", "whole")]
-    waits = "waits for a slot of pool 'warehouse' (2 slots)"
+    waits = "waiting for a slot of pool 'warehouse' (2 slots)"
     space.eventually(lambda: message(space, runs[1], "stock-3") == waits, "a task says what it waits for")
     for run in runs:
         space.wait_succeeded(run)
@@ -37,7 +37,7 @@ def test_max_active_tasks_of_a_run(stage: Stage) -> None:
     watch = PodWatch(space)
     space.dag("wide", *(task(f"t-{i}", "sleep 1") for i in range(7)), maxActiveTasks=3)
     run = space.run("wide")
-    waits = "waits for maxActiveTasks of the Dag (3)"
+    waits = "waiting for maxActiveTasks of the Dag (3)"
     space.eventually(lambda: message(space, run, "t-6") == waits, "a task says what it waits for")
     space.wait_succeeded(run)
     assert watch.most_at_once() == 3
@@ -80,7 +80,7 @@ def test_a_pool_that_does_not_exist_yet(stage: Stage) -> None:
     space, _ = stage.space_and_controller("no-pool")
     space.dag("early", task("early", "true", pool="later"), task("other", "true"))
     run = space.run("early")
-    waits = f"waits for pool 'later', which does not exist in namespace '{space.name}'"
+    waits = f"waiting for pool 'later', which does not exist in namespace '{space.name}'"
     space.eventually(lambda: message(space, run, "early") == waits, "the task says what is missing")
     space.wait_state(run, "other", "Succeeded")
     space.pool("later", 0)
@@ -100,7 +100,7 @@ def test_max_active_runs(stage: Stage) -> None:
         lambda: next((run for run in runs if "maxActiveRuns" in space.status(run).get("message", "")), None),
         "a run says that it waits",
     )
-    assert space.status(last)["message"] == "waits for maxActiveRuns of the Dag (1)"
+    assert space.status(last)["message"] == "waiting for maxActiveRuns of the Dag (1)"
     assert space.status(last)["phase"] == "Queued"
     for run in runs:
         assert "message" not in space.wait_succeeded(run)

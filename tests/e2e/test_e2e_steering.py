@@ -37,12 +37,12 @@ def test_a_run_is_repaired(stage: Stage) -> None:
 
     foreseen = tradewind(space, "rerun", run, "--only-failed", "--dry-run")
     assert foreseen.returncode == 0
-    assert foreseen.stderr == "dry run: to run again: load, report\n"
+    assert foreseen.stderr == "dry run: tasks to rerun: load, report\n"
     assert space.status(run)["phase"] == "Failed"
     done = tradewind(space, "rerun", run, "--only-failed", "-m", "open again", "--follow")
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == f"{run}: to run again: load, report"
+    assert done.stdout.splitlines()[0] == f"{run}: tasks to rerun: load, report"
     assert done.stdout.splitlines()[1].startswith("Succeeded")
     assert "extract" not in done.stderr
     status = space.wait_succeeded(run)
@@ -57,7 +57,7 @@ def test_a_run_is_repaired(stage: Stage) -> None:
     shown = tradewind(space, "status", run).stdout
     assert "rerun --only-failed -m 'open again'" in shown and "Applied" in shown
     described = space.kubectl.run("describe", "dagrun", run)
-    assert "open again" in described and "to run again: load, report" in described
+    assert "open again" in described and "tasks to rerun: load, report" in described
 
     again = tradewind(space, "rerun", run, "extract", "--wait", "-o", "json")
     assert again.returncode == 0, again.stderr
@@ -76,7 +76,7 @@ def test_a_task_is_marked_and_the_rest_goes_on(stage: Stage) -> None:
     done = tradewind(space, "mark", run, "load", "--state", "succeeded")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{run}: marked Succeeded: load; to run again: report\n"
+    assert done.stdout == f"{run}: marked Succeeded: load; tasks to rerun: report\n"
     space.eventually(lambda: space.status(run).get("phase") == "Succeeded", "the run goes on and succeeds")
     assert space.task(run, "load")["reason"] == "Marked"
     assert len(space.pods_of(run, "load")) == 1
@@ -108,7 +108,7 @@ def test_a_run_is_stopped(stage: Stage) -> None:
     space.eventually(lambda: all(map(has_ended, space.pods_of(run))), "its Pod has ended")
     refused = tradewind(space, "stop", run)
     assert refused.returncode == 1
-    assert refused.stderr == "refused: the run has ended already: Failed\n"
+    assert refused.stderr == "refused: the run has finished already: Failed\n"
 
 
 @side_by_side

@@ -47,7 +47,7 @@ def test_all_of_300_queued_runs_have_their_turn_though_leaders_die() -> None:
 
     world = play(story, task("a"), task("b", "a"), maxActiveRuns=AT_ONCE, successfulRunsHistoryLimit=RUNS + 10)
     assert max(queued) > RUNS / 2, "the leader died while most of them waited"
-    assert waits == {f"waits for maxActiveRuns of the Dag ({AT_ONCE})"}
+    assert waits == {f"waiting for maxActiveRuns of the Dag ({AT_ONCE})"}
     assert phases(world) == ["Succeeded"] * (RUNS + 1)
     started = [status_of(world, f"r{number:03}")["startedAt"] for number in range(RUNS)]
     places = [(started[n], started[n + 2 * load_queue.AT_ONCE]) for n in range(RUNS - 2 * load_queue.AT_ONCE)]

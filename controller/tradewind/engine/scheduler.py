@@ -271,7 +271,7 @@ class Scheduler:
         whose = "the Dag" if key[2] is None else f"Backfill {key[2]}"
         for uid in queue.take_unexplained(EXPLAINED_AT_ONCE):
             run = self.runs[uid]
-            run.wait(f"waits for maxActiveRuns of {whose} ({limit})")
+            run.wait(f"waiting for maxActiveRuns of {whose} ({limit})")
             if run.changed:
                 self._dirty[uid] = None
         if queue.has_unexplained:

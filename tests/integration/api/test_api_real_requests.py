@@ -84,7 +84,7 @@ async def test_a_run_is_marked_run_again_and_stopped(bench: Bench) -> None:
     assert (status["reason"], status["startedAt"]) == ("Marked", first["startedAt"])
 
     again = await bench.ask("one", "Rerun", tasks=["load"], downstream=True)
-    assert again["message"] == "to run again: load, report"
+    assert again["message"] == "tasks to rerun: load, report"
     status = await bench.ended("one", "Succeeded")
     assert status["reason"] == "Succeeded"
     assert "message" not in status, "a merge patch keeps what it does not name"
@@ -92,7 +92,7 @@ async def test_a_run_is_marked_run_again_and_stopped(bench: Bench) -> None:
     assert [entry["state"] for entry in status["tasks"]] == ["Succeeded", "Succeeded"]
 
     refused = await bench.ask("one", "Stop")
-    assert (refused["state"], refused["message"]) == ("Rejected", "the run has ended already: Succeeded")
+    assert (refused["state"], refused["message"]) == ("Rejected", "the run has finished already: Succeeded")
     assert [record["type"] for record in (await bench.ended("one", "Succeeded"))["requests"]] == [
         "Mark",
         "Rerun",

@@ -127,7 +127,7 @@ def test_who_may_only_read_asks_for_nothing(place: Place) -> None:
     assert place.run()["spec"] == {"dag": "sales", "type": "Manual"}
     foreseen = reader("rerun", "r", "--dry-run")
     assert foreseen.returncode == 0
-    assert foreseen.stderr == "dry run: to run again: load\n"
+    assert foreseen.stderr == "dry run: tasks to rerun: load\n"
 
 
 def test_one_request_at_a_time(place: Place) -> None:

@@ -101,7 +101,7 @@ def test_a_dry_run_knows_the_runs_there_are(tradewind: Setup) -> None:
         ["2026-01-03T00:00:00Z", "sales-20260103t000000", "Create"],
     ]
     days = "3 ticks on 3 days, from 2026-01-01 to 2026-01-03"
-    assert result.err == f"{days}: would make 1 run, run 1 again and leave 1 alone\n"
+    assert result.err == f"{days}: would create 1 run, rerun 1 and skip 1\n"
     found = json.loads(tradewind(*create, "-o", "json").out)
     assert (found["total"], found["create"], found["rerun"], found["skip"]) == (3, 1, 1, 1)
     assert found["ticks"][0]["reason"] == "its run succeeded, and reprocess is Failed"

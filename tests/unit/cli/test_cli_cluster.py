@@ -65,7 +65,7 @@ def test_trigger_and_follow(tradewind: Setup, phase: str, code: int) -> None:
     done = EXTRACT | {"state": phase, "finishedAt": "2026-01-31T06:00:05Z"}
     tradewind.fake.steps = [
         {},
-        run_status("Queued", message="waits for maxActiveRuns of the Dag (1)"),
+        run_status("Queued", message="waiting for maxActiveRuns of the Dag (1)"),
         run_status("Running", EXTRACT),
         run_status(phase, done, done="1/1", duration="5s"),
     ]
@@ -75,7 +75,7 @@ def test_trigger_and_follow(tradewind: Setup, phase: str, code: int) -> None:
     shown = [" ".join(line.split()[1:]) for line in result.err.splitlines()]
     assert shown == [
         "Pending",
-        "Queued: waits for maxActiveRuns of the Dag (1)",
+        "Queued: waiting for maxActiveRuns of the Dag (1)",
         "Running",
         "extract Running try 1",
         f"extract {phase} try 1 5s",

@@ -82,7 +82,7 @@ def rows(result: Result) -> list[list[str]]:
 def test_rerun(ask: Setup) -> None:
     result = ask("rerun", "r", "load[3]", "--downstream", "-m", "late data")
     assert (result.code, result.err) == (0, "")
-    assert result.out == "r: to run again: load[3], report\n"
+    assert result.out == "r: tasks to rerun: load[3], report\n"
     [body] = written(ask)
     assert body["metadata"] == {"uid": "u-1"}
     request = body["spec"]["request"]
@@ -108,18 +108,18 @@ def test_each_request_has_an_id_of_its_own(ask: Setup) -> None:
 @pytest.mark.parametrize(
     ("command", "asked", "says"),
     [
-        (["rerun", "r"], {"type": "Rerun"}, "to run again: extract, load, report"),
-        (["rerun", "r", "--only-failed"], {"type": "Rerun", "onlyFailed": True}, "to run again: load[3-4], report"),
-        (["rerun", "r", "load", "load"], {"type": "Rerun", "tasks": ["load"]}, "to run again: load"),
+        (["rerun", "r"], {"type": "Rerun"}, "tasks to rerun: extract, load, report"),
+        (["rerun", "r", "--only-failed"], {"type": "Rerun", "onlyFailed": True}, "tasks to rerun: load[3-4], report"),
+        (["rerun", "r", "load", "load"], {"type": "Rerun", "tasks": ["load"]}, "tasks to rerun: load"),
         (
             ["rerun", "r", "report", "--upstream", "--only-failed"],
             {"type": "Rerun", "tasks": ["report"], "upstream": True, "onlyFailed": True},
-            "to run again: load[3-4], report",
+            "tasks to rerun: load[3-4], report",
         ),
         (
             ["mark", "r", "load", "--state", "succeeded"],
             {"type": "Mark", "tasks": ["load"], "state": "Succeeded"},
-            "marked Succeeded: load[3-4]; to run again: report",
+            "marked Succeeded: load[3-4]; tasks to rerun: report",
         ),
         (
             ["mark", "--state", "SKIPPED", "r", "extract", "--downstream"],
@@ -164,7 +164,7 @@ def test_a_run_whose_dag_is_gone(ask: Setup) -> None:
 def test_what_the_controller_refuses(ask: Setup) -> None:
     result = ask("stop", "r")
     assert (result.code, result.out) == (1, "")
-    assert result.err == "refused: the run has ended already: Failed\n"
+    assert result.err == "refused: the run has finished already: Failed\n"
     told = ask("mark", "r", "extract", "--state", "succeeded", "-o", "json")
     assert told.code == 1 and "nothing to mark" in told.err
     assert json.loads(told.out)["status"]["requests"][-1]["state"] == "Rejected"
@@ -207,7 +207,7 @@ def test_conflicts_are_tried_again(ask: Setup) -> None:
 def test_an_answer_of_the_api_server_that_was_lost(ask: Setup) -> None:
     ask.fake.lost_answers = 1
     result = ask("rerun", "r", "load")
-    assert (result.code, result.out) == (0, "r: to run again: load\n")
+    assert (result.code, result.out) == (0, "r: tasks to rerun: load\n")
     assert len(written(ask)) == len(run(ask)["status"]["requests"]) == 1
 
 
@@ -273,14 +273,14 @@ def test_dry_run(ask: Setup) -> None:
     result = ask("rerun", "r", "--only-failed", "--dry-run")
     assert result.code == 0
     assert rows(result) == [["TASK", "STATE", "TRY"], ["load[3-4]", "Failed", "1"], ["report", "UpstreamFailed"]]
-    assert result.err == "dry run: to run again: load[3-4], report\n"
+    assert result.err == "dry run: tasks to rerun: load[3-4], report\n"
     told = json.loads(ask("rerun", "r", "--only-failed", "--dry-run", "-o", "json").out)
     assert told["state"] == "Applied" and told["stops"] == []
     assert told["changes"][0] == {"task": "load", "index": 3, "state": "Failed", "try": 1}
     assert told["changes"][-1] == {"task": "report", "state": "UpstreamFailed", "try": 0}
     refused = ask("stop", "r", "--dry-run")
     assert (refused.code, refused.out) == (1, "")
-    assert refused.err == "would be refused: the run has ended already: Failed\n"
+    assert refused.err == "would be refused: the run has finished already: Failed\n"
     assert written(ask) == []
 
 
@@ -317,7 +317,7 @@ def test_rerun_and_follow(ask: Setup, phase: str, code: int) -> None:
     ask.fake.controller = goes_on
     result = ask("rerun", "r", "load", "report", "--follow")
     assert result.code == code, result.err
-    assert result.out.splitlines() == ["r: to run again: load, report", f"{phase} in 5s, 7/7 tasks done"]
+    assert result.out.splitlines() == ["r: tasks to rerun: load, report", f"{phase} in 5s, 7/7 tasks done"]
     # What extract did before is no news.
     told = [line.split()[1:3] for line in result.err.splitlines()]
     assert ["report", "Running"] in told and ["report", phase] in told
@@ -333,7 +333,7 @@ def test_status_shows_what_was_asked(ask: Setup) -> None:
     table = shown.partition("ASKED FOR")[2].splitlines()
     assert [" ".join(line.split()) for line in table] == [
         "BY WHEN RESULT MESSAGE",
-        "rerun load[3] --downstream -m 'late data' ann 2026-01-31T06:00:00Z Applied to run again: load[3], report",
+        "rerun load[3] --downstream -m 'late data' ann 2026-01-31T06:00:00Z Applied tasks to rerun: load[3], report",
         "stop ann 2026-01-31T06:00:00Z Applied stopped; skipped: load[3], report",
     ]
     assert len(yaml.safe_load(ask("status", "r", "-o", "yaml").out)["status"]["requests"]) == 2

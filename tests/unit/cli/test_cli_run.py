@@ -140,7 +140,7 @@ def test_outputs_reach_templates(cli: Cli, dag_file: DagFile) -> None:
 @pytest.mark.parametrize(
     ("write", "says"),
     [
-        ("printf 'not json' > $TRADEWIND_OUTPUT", "the output is not JSON"),
+        ("printf 'not json' > $TRADEWIND_OUTPUT", "output is not JSON"),
         ("printf NaN > $TRADEWIND_OUTPUT", "NaN is not JSON"),
         ("head -c 5000 /dev/zero | tr '\\0' 1 > $TRADEWIND_OUTPUT", "has 5000 bytes, at most 4096"),
     ],

@@ -121,7 +121,7 @@ def test_max_active_runs_hold_between_processes(cli: Cli, dag_file: DagFile) -> 
     others = [cli.start("run", file) for _ in range(4)]
     for process in others:
         assert process.stdout is not None
-        assert "note: waits for maxActiveRuns of the Dag test (1)" in process.stdout.readline()
+        assert "note: waiting for maxActiveRuns of the Dag test (1)" in process.stdout.readline()
     (cli.folder / "go").touch()
     outputs = [process.communicate(timeout=60)[0] for process in (first, *others)]
     assert [process.returncode for process in (first, *others)] == [0] * 5, outputs
@@ -134,7 +134,7 @@ def test_who_waits_for_a_slot_can_be_stopped(cli: Cli, dag_file: DagFile) -> Non
     eventually(lambda: (cli.folder / "started").exists(), "it starts")
     second = cli.start("run", file)
     assert second.stdout is not None
-    assert "waits for maxActiveRuns" in second.stdout.readline()
+    assert "waiting for maxActiveRuns" in second.stdout.readline()
     second.send_signal(signal.SIGINT)
     assert "stopped by Ctrl-C" in second.communicate(timeout=10)[0]
     assert second.returncode == 130

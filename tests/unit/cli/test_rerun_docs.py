@@ -46,7 +46,7 @@ STATUS: dict[str, Any] = {
             "finishedAt": at(4),
             "message": "the warehouse is closed",
         },
-        {"name": "report", "state": "UpstreamFailed", "message": "a task upstream failed", "finishedAt": at(4)},
+        {"name": "report", "state": "UpstreamFailed", "message": "an upstream task failed", "finishedAt": at(4)},
     ],
 }
 

@@ -115,8 +115,8 @@ def test_a_chart_for_a_pipe(cli: Cli, dag_file: DagFile) -> None:
         "load     Skipped    1    4m1s   2m                                --------------",
         "done     Skipped",
         "test: Succeeded after 6m1s",
-        "  load: SkipExitCode: exit code 99 means skip",
-        "  done: TriggerRule: a task upstream was skipped",
+        "  load: SkipExitCode: exit code 99 is one of skipExitCodes",
+        "  done: TriggerRule: an upstream task was skipped",
     ]
 
 
@@ -152,7 +152,7 @@ def test_what_would_wait_forever(cli: Cli, dag_file: DagFile) -> None:
     done = cli("simulate", "-f", dag_file(EXTRACT, LOAD | {"pool": "nix"}))
     assert done.code == 0
     assert "test: still Running after 1s, and nothing more would happen" in done.out
-    assert "load: waits for pool 'nix', which does not exist" in done.out
+    assert "load: waiting for pool 'nix', which does not exist" in done.out
 
 
 def test_bad_outcomes(cli: Cli, dag_file: DagFile) -> None:

@@ -133,7 +133,7 @@ async def test_after_a_takeover_status_counts_what_the_last_controller_made(clus
     await cluster.start()
     said = await says(cluster, "paused")
     assert said["created"] == said["active"] == 2
-    assert set(written) == {"paused: 6 of 8 ticks are left; set spec.suspend to false to go on"}
+    assert set(written) == {"paused: 6 of 8 ticks are left; set spec.suspend to false to resume"}
 
 
 async def test_a_status_that_another_controller_wrote_is_read_anew(cluster: MemoryCluster) -> None:
@@ -218,7 +218,7 @@ async def test_deletion_deletes_what_is_queued(cluster: MemoryCluster, restart: 
     ):
         cluster.create("dagruns", name, metadata=mark(cluster), spec={"dag": "sales", **spec})
     for name in ("queued", "again", "earlier"):
-        waits = "waits for maxActiveRuns of Backfill day (2)"
+        waits = "waiting for maxActiveRuns of Backfill day (2)"
         await cluster.eventually(lambda: cluster.status("dagruns", name).get("message") == waits, name)  # noqa: B023
     if restart:
         # It is deleted while no controller runs.

@@ -15,7 +15,7 @@ from tradewind.kube.errors import ApiError, Unreachable
 pytestmark = pytest.mark.unit
 
 LOAD: Json = {"name": "load", "image": "busybox", "args": ["load"], "dependsOnPast": True}
-FAILED = "waits for task 'load' of the previous run 'monday' (Failed)"
+FAILED = "waiting for task 'load' of the previous run 'monday' (Failed)"
 
 
 def day(number: int) -> str:
@@ -62,7 +62,7 @@ async def test_a_run_that_failed_keeps_the_next_until_its_task_is_marked(cluster
     await wait_task(
         cluster,
         "wednesday",
-        "waits for task 'load' of the previous run 'tuesday' (not started)",
+        "waiting for task 'load' of the previous run 'tuesday' (not started)",
     )
     assert watches(cluster) == 1, "one that goes on needs no watch of its own"
 
@@ -80,7 +80,7 @@ async def test_a_run_that_failed_counts_before_that_is_written(cluster: MemoryCl
     cluster.stays.add("monday")
     cluster.run("sales", "monday", fails=True, logicalDate=day(2))
     cluster.run("sales", "friday", logicalDate=day(6))
-    await wait_task(cluster, "friday", "waits for task 'load' of the previous run 'monday' (Running)")
+    await wait_task(cluster, "friday", "waiting for task 'load' of the previous run 'monday' (Running)")
 
     def refuse(method: str, plural: str, name: str, body: Json) -> None:
         if (plural, name) == ("dagruns", "monday") and "status" in body:
@@ -95,7 +95,7 @@ async def test_a_run_that_failed_counts_before_that_is_written(cluster: MemoryCl
     cluster.before_write = nothing
     await cluster.wait_phase("monday", "Failed")
     cluster.run("sales", "wednesday", logicalDate=day(4))
-    await wait_task(cluster, "wednesday", "waits for task 'load' of the previous run 'tuesday' (not started)")
+    await wait_task(cluster, "wednesday", "waiting for task 'load' of the previous run 'tuesday' (not started)")
 
 
 async def test_a_run_that_was_loaded_before_any_asked_counts_task_by_task(cluster: MemoryCluster) -> None:
@@ -107,7 +107,7 @@ async def test_a_run_that_was_loaded_before_any_asked_counts_task_by_task(cluste
     cluster.patch("dags", "sales", spec={"tasks": [LOAD, after]})
     await cluster.eventually(lambda: cluster.status("dags", "sales").get("observedGeneration") == 2, "it is noticed")
     cluster.run("sales", "tuesday", logicalDate=day(3))
-    await wait_task(cluster, "tuesday", "waits for task 'load' of the previous run 'monday' (Running)")
+    await wait_task(cluster, "tuesday", "waiting for task 'load' of the previous run 'monday' (Running)")
     [pod] = cluster.names("pods")
     cluster.end(pod, "monday")
     await cluster.eventually(lambda: task(cluster, "tuesday").get("state") == "Running", "tuesday goes on")
@@ -145,7 +145,7 @@ async def monday_failed_after(cluster: MemoryCluster) -> None:
 async def test_the_one_that_goes_on_is_deleted(cluster: MemoryCluster) -> None:
     await monday_failed(cluster)
     cluster.run("sales", "wednesday", logicalDate=day(4))
-    waits = "waits for task 'load' of the previous run 'tuesday' (not started)"
+    waits = "waiting for task 'load' of the previous run 'tuesday' (not started)"
     await wait_task(cluster, "wednesday", waits)
     cluster.delete("dagruns", "tuesday")
     await wait_task(cluster, "wednesday", FAILED)

@@ -135,7 +135,7 @@ async def test_one_while_the_pod_may_be_there_postpones_the_try(
     cluster.before_write = hook
     cluster.dag("d")
     cluster.run("d", "r")
-    said = "load waits: InternalError: the controller failed to make its Pod: TypeError: what is this?"
+    said = "load is waiting: InternalError: the controller failed to make its Pod: TypeError: what is this?"
     await cluster.eventually(lambda: cluster.status("dagruns", "r").get("message") == said, "it says why")
     status = await cluster.wait_phase("r", "Succeeded")
     assert "message" not in status

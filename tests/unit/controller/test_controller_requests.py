@@ -28,7 +28,7 @@ async def test_what_failed_runs_again(cluster: MemoryCluster) -> None:
     asked = cluster.ask("one", "Rerun", onlyFailed=True, message="mended")
     record = await cluster.wait_asked("one", asked)
     assert (record["state"], record["requestedBy"]) == ("Applied", "alice")
-    assert record["message"] == "to run again: load, report"
+    assert record["message"] == "tasks to rerun: load, report"
 
     after = await cluster.wait_phase("one", "Succeeded")
 
@@ -41,7 +41,7 @@ async def test_what_failed_runs_again(cluster: MemoryCluster) -> None:
     await cluster.eventually(lambda: counts(cluster) == {"Succeeded": 1, "Failed": 0}, "history has its new end")
     assert reasons(cluster, "one").count("Rerun") == 1
     [event] = [event for event in cluster.events("DagRun", "one") if event["reason"] == "Rerun"]
-    assert event["note"] == "to run again: load, report (asked for by alice)"
+    assert event["note"] == "tasks to rerun: load, report (asked for by alice)"
 
 
 async def test_the_status_says_nothing_of_the_end_that_is_over(cluster: MemoryCluster) -> None:
@@ -101,7 +101,7 @@ async def test_params_that_do_not_fit_the_dag_as_it_is_now(cluster: MemoryCluste
 async def test_a_failed_task_that_is_marked(cluster: MemoryCluster) -> None:
     await failed_run(cluster)
     record = await cluster.wait_asked("one", cluster.ask("one", "Mark", tasks=["load"], state="Succeeded"))
-    assert record["message"] == "marked Succeeded: load; to run again: report"
+    assert record["message"] == "marked Succeeded: load; tasks to rerun: report"
     await cluster.wait_phase("one", "Succeeded")
     assert [len(pods(cluster, "one", name)) for name in ("load", "report")] == [1, 1]
 
@@ -119,7 +119,7 @@ async def test_a_run_that_is_marked_stays_ended(cluster: MemoryCluster) -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"kind": "Stop"}, "the run has ended already: Failed"),
+        ({"kind": "Stop"}, "the run has finished already: Failed"),
         ({"kind": "Rerun", "tasks": ["loda"]}, "loda"),
         ({"kind": "Mark", "state": "Failed"}, "nothing to mark: the run is Failed already"),
     ],

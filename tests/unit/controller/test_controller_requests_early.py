@@ -86,7 +86,7 @@ async def test_a_suspended_run_starts_nothing_more(cluster: MemoryCluster) -> No
     cluster.stays.clear()
     end(cluster, first)
     await cluster.eventually(lambda: task(cluster, "one", "report").get("state") == "Scheduled", "the next is ready")
-    assert task(cluster, "one", "report")["message"] == "waits: the run is suspended"
+    assert task(cluster, "one", "report")["message"] == "waiting: the run is suspended"
     await cluster.kill()
     await cluster.start()
     assert not pods(cluster, "one", "report")

@@ -176,9 +176,9 @@ def test_a_dry_run() -> None:
         (at(1), "Skip"),
         (at(0), "Create"),
     ]
-    assert status["ticks"][2]["reason"] == "its run has not ended: it is Running"
+    assert status["ticks"][2]["reason"] == "its run has not finished: it is Running"
     assert status["ticks"][3]["reason"] == "its run failed, and reprocess is Failed"
-    assert status["message"] == "dry run: would make 3 runs, run 1 again and leave 2 alone"
+    assert status["message"] == "dry run: would create 3 runs, rerun 1 and skip 2"
     assert (status["total"], status["skipped"]) == (6, 2)
 
 
@@ -216,7 +216,7 @@ def test_as_many_runs_as_there_is_room_for() -> None:
     assert runs_of(done(state)) == [at(2)]
     state.spec = spec(maxActiveRuns=4)
     assert runs_of(done(state)) == [at(3), at(4)]
-    assert state.status()["message"] == "4 runs going on, 1 of 6 ticks left"
+    assert state.status()["message"] == "4 runs active, 1 of 6 ticks left"
     assert state.status()["done"] == "1/6"
 
 
@@ -234,7 +234,7 @@ def test_ticks_that_are_left_alone_take_no_room() -> None:
     state.run_finished(at(4), "Succeeded")
     assert state.finished
     status = state.status()
-    assert (status["phase"], status["message"]) == ("Succeeded", "2 runs succeeded, 4 left alone")
+    assert (status["phase"], status["message"]) == ("Succeeded", "2 runs succeeded, 4 skipped")
     assert {name: status[name] for name in ("total", "created", "skipped", "active")} == {
         "total": 6,
         "created": 2,
@@ -246,7 +246,7 @@ def test_ticks_that_are_left_alone_take_no_room() -> None:
 def test_nothing_to_do_at_all() -> None:
     state = BackfillState(spec(), ticks(spec()))
     done(state, lambda _: ExistingRun("Succeeded"))
-    assert (state.phase, state.status()["message"]) == ("Succeeded", "0 runs succeeded, 6 left alone")
+    assert (state.phase, state.status()["message"]) == ("Succeeded", "0 runs succeeded, 6 skipped")
 
 
 def test_reverse() -> None:
@@ -261,7 +261,7 @@ def test_suspended() -> None:
     state.run_finished(at(0), "Succeeded")
     assert done(state) == []
     assert state.phase == "Paused"
-    assert state.status()["message"] == "paused: 4 of 6 ticks are left; set spec.suspend to false to go on"
+    assert state.status()["message"] == "paused: 4 of 6 ticks are left; set spec.suspend to false to resume"
 
 
 def test_suspended_when_nothing_is_left_to_make() -> None:

@@ -25,7 +25,7 @@ def test_what_is_not_chosen_is_skipped() -> None:
     found = world(*FORK, output='"left"')
     assert found.states() == {"b": "Succeeded", "left": "Scheduled", "right": "Skipped", "join": "Skipped"}
     assert found.entry("right")["reason"] == "NotFollowed"
-    assert found.entry("right")["message"] == "branch 'b' did not choose it"
+    assert found.entry("right")["message"] == "not chosen by branch 'b'"
 
 
 def test_several_can_be_chosen_and_none() -> None:
@@ -64,11 +64,11 @@ def test_a_join_runs_with_a_rule_that_allows_skips() -> None:
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ('"nowhere"', "'nowhere', which is neither a task nor a group right after it: one of left, right"),
-        ('["left", "join"]', "'join', which is neither"),
+        ('"nowhere"', "'nowhere', which is not a direct downstream task or group; choose one of left, right"),
+        ('["left", "join"]', "'join', which is not a direct"),
         ("3", "but wrote 3"),
         ('{"a": 1}', "but wrote {'a': 1}"),
-        (None, "but wrote nothing; one of ['left', 'right']"),
+        (None, "but wrote nothing; choose one of left, right"),
     ],
 )
 def test_an_output_that_is_no_decision_fails_the_branch(output: str | None, message: str) -> None:
@@ -97,7 +97,7 @@ def test_a_short_circuit_that_says_stop_skips_all_that_comes_after() -> None:
     found = world(*CHAIN, output="false")
     assert found.states() == {"b": "Succeeded", "next": "Skipped", "last": "Skipped"}
     assert (found.phase(), found.entry("last")["reason"]) == ("Succeeded", "ShortCircuit")
-    assert found.entry("last")["message"] == "'b' said stop"
+    assert found.entry("last")["message"] == "skipped by short circuit 'b' (output: false)"
 
 
 @pytest.mark.parametrize("output", ["true", None])
@@ -114,7 +114,7 @@ def test_a_short_circuit_may_respect_trigger_rules() -> None:
 def test_a_short_circuit_says_true_or_false() -> None:
     found = world(*CHAIN, output='"no"')
     assert found.states()["b"] == "Failed"
-    assert "true (go on) or false (stop), but wrote 'no'" in found.entry("b")["message"]
+    assert "true (continue) or false (skip), but wrote 'no'" in found.entry("b")["message"]
 
 
 def test_teardowns_run_though_a_short_circuit_says_stop() -> None:

@@ -112,7 +112,7 @@ def test_a_skip_runs_down_the_whole_chain() -> None:
     world.skip("a")
     assert world.states() == dict.fromkeys("abcd", "Skipped")
     assert world.phase() == "Succeeded"
-    assert world.entry("d")["message"] == "a task upstream was skipped"
+    assert world.entry("d")["message"] == "an upstream task was skipped"
     assert world.started() == ["a"]
 
 
@@ -120,7 +120,7 @@ def test_a_failure_runs_down_the_whole_chain() -> None:
     world = World(task("a"), task("b", "a"), task("c", "b"))
     world.fail("a", message="out of luck")
     assert world.states() == {"a": "Failed", "b": "UpstreamFailed", "c": "UpstreamFailed"}
-    assert (world.entry("c")["reason"], world.entry("c")["message"]) == ("TriggerRule", "a task upstream failed")
+    assert (world.entry("c")["reason"], world.entry("c")["message"]) == ("TriggerRule", "an upstream task failed")
 
 
 def test_both_branches_of_a_diamond_meet_again() -> None:

@@ -18,7 +18,7 @@ def test_tasks_upstream_are_named_with_their_states() -> None:
     world.running("a")
     world.succeed("b")
     assert reasons(world, "c") == [
-        ("triggerRule", True, "AllSuccess: waits for tasks upstream: 1 of 2 have ended"),
+        ("triggerRule", True, "AllSuccess: waiting for upstream tasks: 1 of 2 finished"),
         ("dependsOn", True, "a is Running"),
     ]
 
@@ -27,7 +27,7 @@ def test_a_task_without_slots() -> None:
     world = World(task("a"), task("b"), maxActiveTasks=1)
     told = world.entry("b")["message"]
     assert reasons(world, "b", told=told) == [
-        ("slots", True, "ready since 2026-03-01T12:00:00Z: waits for maxActiveTasks of the Dag (1)")
+        ("slots", True, "ready since 2026-03-01T12:00:00Z: waiting for maxActiveTasks of the Dag (1)")
     ]
 
 
@@ -50,7 +50,7 @@ def test_a_run_that_waits_and_one_that_is_suspended() -> None:
     world = World(task("a"), maxActiveRuns=1)
     second = world.add(world.run.info.__class__(**{**_fields(world), "name": "r2", "uid": "r2"}))
     found = explain(second, second.node("a"), None)
-    assert found[0].message == "the run is Queued: waits for maxActiveRuns of the Dag (1)"
+    assert found[0].message == "the run is Queued: waiting for maxActiveRuns of the Dag (1)"
     second.suspended = True
     assert [reason.rule for reason in explain(second, second.node("a"), None)][:2] == ["maxActiveRuns", "suspend"]
 
@@ -64,15 +64,15 @@ def test_what_has_ended() -> None:
     world = World(task("a"), task("b", "a"))
     world.fail("a", message="no space left")
     assert reasons(world, "a")[-1] == ("state", False, "it is Failed: Error: no space left")
-    assert reasons(world, "b")[-1] == ("state", False, "it is UpstreamFailed: TriggerRule: a task upstream failed")
+    assert reasons(world, "b")[-1] == ("state", False, "it is UpstreamFailed: TriggerRule: an upstream task failed")
     assert reasons(world, "b")[0] == ("run", False, "the run is Failed: failed: a")
 
 
 def test_a_mapped_task_as_a_whole_and_by_index() -> None:
     world = World(task("a", forEach={"items": [1, 2, 3]}), maxActiveTasks=1)
-    assert reasons(world, "a", told="waits for maxActiveTasks of the Dag (1)") == [
+    assert reasons(world, "a", told="waiting for maxActiveTasks of the Dag (1)") == [
         ("forEach", True, "mapped over 3 items: 3 Scheduled; name one as task[index]"),
-        ("slots", True, "waits for maxActiveTasks of the Dag (1)"),
+        ("slots", True, "waiting for maxActiveTasks of the Dag (1)"),
     ]
     world.running("a[0]")
     assert reasons(world, "a", 0) == [("state", False, "try 1 is Running")]

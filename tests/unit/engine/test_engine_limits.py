@@ -41,7 +41,7 @@ def test_max_active_tasks_counts_queued_and_running() -> None:
 def test_sixteen_by_default() -> None:
     world = World(*(task(f"t{index}") for index in range(20)))
     assert len(world.starts) == 16
-    assert message(world, "t16") == "waits for maxActiveTasks of the Dag (16)"
+    assert message(world, "t16") == "waiting for maxActiveTasks of the Dag (16)"
 
 
 def test_tasks_without_a_pod_take_no_slots() -> None:
@@ -78,7 +78,7 @@ def test_a_pool_is_shared_by_all_runs_of_its_namespace() -> None:
     assert [(start.run.name, start.task.name) for start in world.starts] == [("r1", f"t{index}") for index in range(4)]
     assert world.scheduler.slots.used == {("ns", "p"): 4}
     entry = run_status(elsewhere)["tasks"][0]
-    assert entry["message"] == "waits for pool 'p', which does not exist in namespace 'other'"
+    assert entry["message"] == "waiting for pool 'p', which does not exist in namespace 'other'"
 
 
 def test_a_task_takes_as_many_slots_as_it_says() -> None:
@@ -86,7 +86,7 @@ def test_a_task_takes_as_many_slots_as_it_says() -> None:
     world.scheduler.set_pool("ns", "p", 5)
     world.plan()
     assert world.started() == ["t0", "t1"]
-    assert message(world, "t2") == "waits for a slot of pool 'p' (5 slots)"
+    assert message(world, "t2") == "waiting for a slot of pool 'p' (5 slots)"
     world.succeed("t0")
     assert world.started() == ["t0", "t1", "t2"]
 
@@ -94,7 +94,7 @@ def test_a_task_takes_as_many_slots_as_it_says() -> None:
 def test_a_missing_pool_is_waited_for() -> None:
     world = World(task("a", pool="p"), task("b"))
     assert world.started() == ["b"]
-    assert message(world, "a") == "waits for pool 'p', which does not exist in namespace 'ns'"
+    assert message(world, "a") == "waiting for pool 'p', which does not exist in namespace 'ns'"
     world.scheduler.set_pool("ns", "p", 1)
     world.plan()
     assert world.started() == ["b", "a"]
@@ -112,7 +112,7 @@ def test_a_pool_without_slots_holds_everything_back() -> None:
     world.scheduler.set_pool("ns", "p", 0)
     world.plan()
     assert world.starts == []
-    assert message(world, "t5") == "waits for a slot of pool 'p' (0 slots)"
+    assert message(world, "t5") == "waiting for a slot of pool 'p' (0 slots)"
 
 
 def test_a_pool_that_grows_lets_more_in() -> None:
@@ -147,7 +147,7 @@ def test_a_pool_that_is_deleted_while_in_use() -> None:
     world.plan()
     world.succeed("t0")
     assert (len(world.starts), world.stops) == (2, [])
-    assert message(world, "t2") == "waits for pool 'p', which does not exist in namespace 'ns'"
+    assert message(world, "t2") == "waiting for pool 'p', which does not exist in namespace 'ns'"
     world.scheduler.set_pool("ns", "p", 2)
     world.plan()
     assert world.started() == ["t0", "t1", "t2"], "t1 still has its slot"
@@ -156,7 +156,7 @@ def test_a_pool_that_is_deleted_while_in_use() -> None:
 def test_the_default_pool_has_128_slots_unless_there_is_one_of_that_name() -> None:
     world = World(*(task(f"t{index}") for index in range(130)), maxActiveTasks=1000)
     assert len(world.starts) == 128
-    assert message(world, "t129") == "waits for a slot of pool 'default' (128 slots)"
+    assert message(world, "t129") == "waiting for a slot of pool 'default' (128 slots)"
     world.scheduler.set_pool("ns", "default", 129)
     world.plan()
     assert len(world.starts) == 129
@@ -176,7 +176,7 @@ def test_a_task_that_needs_more_than_the_pool_has_says_so_and_holds_nobody_back(
     assert world.wait(seconds=1).changed == []
     world.scheduler.set_pool("ns", "p", 4)
     world.plan()
-    assert message(world, "wide") == "waits for a slot of pool 'p' (4 slots)"
+    assert message(world, "wide") == "waiting for a slot of pool 'p' (4 slots)"
     world.succeed("narrow")
     assert world.started() == ["narrow", "wide"]
 
@@ -212,7 +212,7 @@ def test_parallelism_holds_for_everything_together() -> None:
         ("r1", "t2"),
         ("r2", "x"),
     ]
-    assert run_status(other)["tasks"][1]["message"] == "waits for the controller's parallelism (4 task instances)"
+    assert run_status(other)["tasks"][1]["message"] == "waiting for the controller's parallelism (4 task instances)"
     world.succeed("t0")
     assert world.starts[-1].task.name == "y", "the first of the run that may start more"
 
@@ -232,7 +232,7 @@ def test_runs_leave_the_queue_in_the_order_of_their_logical_dates() -> None:
     third = world.add(run_info("r3", logical_date=START + 2 * DAY))
     second = world.add(run_info("r2", logical_date=START + DAY))
     assert (second.phase.value, third.phase.value) == ("Queued", "Queued")
-    assert run_status(third)["message"] == "waits for maxActiveRuns of the Dag (1)"
+    assert run_status(third)["message"] == "waiting for maxActiveRuns of the Dag (1)"
     assert run_status(third)["done"] == "0/1"
     assert run_status(third)["tasks"] == []
     world.succeed("a")
@@ -356,8 +356,8 @@ def test_runs_of_a_backfill_have_a_limit_of_their_own() -> None:
     made = [world.add(run_info(f"b{n}", logical_date=START - timedelta(days=n), backfill="b")) for n in (1, 2, 3)]
     own = world.add(run_info("r2"))
     assert [run.phase for run in made] == ["Running", "Running", "Queued"]
-    assert made[2].message == "waits for maxActiveRuns of Backfill b (2)"
-    assert own.message == "waits for maxActiveRuns of the Dag (1)"
+    assert made[2].message == "waiting for maxActiveRuns of Backfill b (2)"
+    assert own.message == "waiting for maxActiveRuns of the Dag (1)"
     assert world.scheduler.active_runs("ns", "d") == 2
     world.scheduler.remove_run("b1")
     world.plan()

@@ -111,7 +111,7 @@ def test_a_try_that_is_postponed_keeps_nobody_else_waiting() -> None:
 def test_slots_go_by_index() -> None:
     world = World(task("each", forEach={"items": list(range(10))}), maxActiveTasks=3)
     assert world.started() == ["each[0]", "each[1]", "each[2]"]
-    assert world.entry("each")["message"] == "waits for maxActiveTasks of the Dag (3)"
+    assert world.entry("each")["message"] == "waiting for maxActiveTasks of the Dag (3)"
     world.succeed("each[1]")
     assert world.started()[3:] == ["each[3]"]
     assert world.entry("each")["indexes"] == {"Scheduled": "0,2-9", "Succeeded": "1"}
@@ -124,7 +124,7 @@ def test_max_active_per_run() -> None:
     assert other.node("each").active == 2, "another run has its own"
     world.succeed("each[0]")
     assert world.run.node("each").active == 2
-    assert world.entry("each")["message"] == "waits for maxActivePerRun of the task (2)"
+    assert world.entry("each")["message"] == "waiting for maxActivePerRun of the task (2)"
 
 
 def test_max_active_per_dag() -> None:

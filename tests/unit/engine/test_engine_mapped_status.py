@@ -201,10 +201,10 @@ def test_why_instances_never_began_is_known_after_a_restart() -> None:
     world.fail("first")
     for _ in range(2):
         entry = world.entry("each")
-        assert (entry["reason"], entry["message"]) == ("TriggerRule", "a task upstream failed")
+        assert (entry["reason"], entry["message"]) == ("TriggerRule", "an upstream task failed")
         instance = world.run.instance("each", 1)
         assert instance is not None
-        assert (instance.reason, instance.message) == ("TriggerRule", "a task upstream failed")
+        assert (instance.reason, instance.message) == ("TriggerRule", "an upstream task failed")
         world.run = load(run_info(), world.dag, Slots(), status=world.status())
 
 

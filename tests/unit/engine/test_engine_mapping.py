@@ -127,8 +127,8 @@ def test_the_output_of_a_task_without_items_is_an_empty_list() -> None:
 @pytest.mark.parametrize(
     ("end", "state", "message"),
     [
-        ("skip", "Skipped", "forEach: 'extract' was skipped, and so gave no items"),
-        ("fail", "UpstreamFailed", "forEach: 'extract' failed, and so gave no items"),
+        ("skip", "Skipped", "forEach: 'extract' was skipped and gave no items"),
+        ("fail", "UpstreamFailed", "forEach: 'extract' failed and gave no items"),
     ],
 )
 @pytest.mark.parametrize("rule", ["AllDone", "Always", "OneDone"])
@@ -162,9 +162,9 @@ def test_a_source_of_which_some_instances_failed_gives_what_there_is() -> None:
         (
             "extract",
             "7",
-            "forEach: the output of 'extract' must be a list or an object to be mapped over, but is a int",
+            "forEach: the output of 'extract' must be a list or an object, but is a number",
         ),
-        ("extract", "null", "but is nothing"),
+        ("extract", "null", "but is null"),
         ("extract.a", '{"a": "text"}', "forEach: the output of 'extract'.a must be a list or an object"),
         ("extract.a.b", '{"a": {"c": []}}', "forEach: the output of 'extract'.a has no 'b' (looked for a.b)"),
         ("extract.3", "[[]]", "forEach: the output of 'extract' has no '3' (looked for 3)"),
@@ -190,14 +190,14 @@ def test_max_map_length(count: int) -> None:
         assert world.run.node("each").count == 5
     else:
         assert world.state("each") is TaskState.FAILED
-        assert world.entry("each")["message"] == "forEach: has 6 items, and maxMapLength allows 5"
+        assert world.entry("each")["message"] == "forEach: has 6 items; maxMapLength is 5"
 
 
 def test_max_map_length_counts_combinations_before_it_makes_them() -> None:
     source = {"output": "extract"}
     world = World(task("extract"), task("each", forEach=[source] * 8), maxMapLength=10_000)
     world.succeed("extract", str(list(range(500))))
-    assert world.entry("each")["message"] == f"forEach: has {500**8} items, and maxMapLength allows 10000"
+    assert world.entry("each")["message"] == f"forEach: has {500**8} items; maxMapLength is 10000"
 
 
 def test_an_item_that_cannot_be_rendered() -> None:

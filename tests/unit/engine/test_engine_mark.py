@@ -23,7 +23,7 @@ def test_a_failed_task_that_is_fine() -> None:
     play(world, "a")
     assert world.phase() == "Failed"
     decision = ask(world, "Mark", "a", state="Succeeded", message="by hand")
-    assert decision.message == "marked Succeeded: a; to run again: b, c"
+    assert decision.message == "marked Succeeded: a; tasks to rerun: b, c"
     assert world.started() == ["b"]
     play(world)
     assert world.phase() == "Succeeded"
@@ -201,7 +201,7 @@ def test_what_cannot_be_marked() -> None:
     assert "there is no task or group 'nope'" in refused(world, "Mark", "nope", state="Failed")
     assert "Mark needs the state" in refused(world, "Mark", "a")
     play(world)
-    assert "each of the tasks meant is Succeeded already" in refused(world, "Mark", "a", state="Succeeded")
+    assert "all selected tasks are Succeeded already" in refused(world, "Mark", "a", state="Succeeded")
     assert "the run is Succeeded already" in refused(world, "Mark", state="Succeeded")
 
 
@@ -210,4 +210,4 @@ def test_a_run_that_is_about_to_end_as_failed_cannot_be_marked_so() -> None:
     world = with_teardown()
     ask(world, "Mark", state="Failed")
     assert world.phase() == "Running"
-    assert "about to end as Failed" in refused(world, "Mark", state="Failed")
+    assert "the run is finishing as Failed" in refused(world, "Mark", state="Failed")

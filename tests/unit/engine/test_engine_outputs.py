@@ -53,9 +53,9 @@ def test_no_output_is_no_output(text: str | None) -> None:
         ("1e999", "1e999 is too large a number"),
         ("[9223372036854775808]", "9223372036854775808 does not fit into 64 bits"),
         ("9" * 4000, "does not fit into 64 bits"),
-        ('"\\ud800"', "cannot be kept in status"),
-        ('{"\\udfff": 1}', "cannot be kept in status"),
-        ("[" * 300 + "]" * 300, "cannot be kept in status"),
+        ('"\\ud800"', "cannot be stored in status"),
+        ('{"\\udfff": 1}', "cannot be stored in status"),
+        ("[" * 300 + "]" * 300, "cannot be stored in status"),
         ("[" * 2000 + "]" * 2000, "nested too deeply"),
     ],
     ids=lambda text: text[:20],
@@ -84,13 +84,13 @@ def test_the_longest_output_is_what_kubernetes_keeps() -> None:
     world.succeed("a", fits)
     world.succeed("b", fits + " ")
     assert world.states() == {"a": "Succeeded", "b": "Failed"}
-    assert world.entry("b")["message"].startswith("the output has 4097 bytes, at most 4096 fit")
+    assert world.entry("b")["message"].startswith("output is 4097 bytes; the limit is 4096")
 
 
 def test_an_output_that_kubernetes_cut_off_says_so() -> None:
     world = World(task("a"))
     world.succeed("a", json.dumps("x" * 5000)[:MAX_OUTPUT_BYTES])
-    assert "was cut off at 4096 bytes" in world.entry("a")["message"]
+    assert "cut off at 4096 bytes" in world.entry("a")["message"]
 
 
 def filled(world: World, count: int) -> None:

@@ -108,11 +108,11 @@ def test_the_first_run_waits_for_nothing() -> None:
 def test_a_run_waits_for_the_task_of_the_active_run_before() -> None:
     world = PastWorld(*CHAIN)
     second = world.load("r2", day(2))
-    assert world.waits(second) == "waits for task 'a' of the previous run 'r1' (Scheduled)"
+    assert world.waits(second) == "waiting for task 'a' of the previous run 'r1' (Scheduled)"
     entry = run_status(second)["tasks"][0]
     assert entry == {"name": "a", "state": "None", "message": world.waits(second)}
     world.running("a", started_at=START)
-    assert world.waits(second) == "waits for task 'a' of the previous run 'r1' (Running)"
+    assert world.waits(second) == "waiting for task 'a' of the previous run 'r1' (Running)"
     world.end(world.run, "a")
     assert begun(second)
     assert world.waits(second) is None
@@ -124,14 +124,14 @@ def test_only_the_next_run_is_looked_at() -> None:
     second, third = world.load("r2", day(2)), world.load("r3", day(3))
     world.running("a", started_at=START)
     assert world.last.changed == [world.run, second]
-    assert world.waits(third) == "waits for task 'a' of the previous run 'r2' (not started)"
+    assert world.waits(third) == "waiting for task 'a' of the previous run 'r2' (not started)"
 
 
 def test_a_run_in_between_becomes_the_run_before() -> None:
     world = PastWorld(*CHAIN)
     third = world.load("r3", day(3))
     between = world.load("r2", day(2))
-    assert world.waits(third) == "waits for task 'a' of the previous run 'r2' (not started)"
+    assert world.waits(third) == "waiting for task 'a' of the previous run 'r2' (not started)"
     world.end(world.run, "a")
     assert (begun(between), begun(third)) == (True, False)
     world.end(between, "a")
@@ -144,7 +144,7 @@ def test_one_that_is_known_but_not_loaded_counts() -> None:
     world.index.note(between)
     world.end(world.run, "a")
     third = world.load("r3", day(3))
-    assert world.waits(third) == "waits for task 'a' of the previous run 'r2' (not started)"
+    assert world.waits(third) == "waiting for task 'a' of the previous run 'r2' (not started)"
     world.index.drop(("ns", "r2"))
     world.plan()
     assert begun(third)
@@ -154,7 +154,7 @@ def test_of_two_with_the_same_date_the_one_made_last_counts() -> None:
     history = (past_run("late", day(0), a="Failed"), past_run("early", day(0), a="Succeeded"))
     late = replace(history[0], place=(day(0), day(0) + timedelta(seconds=1), "late"))
     world = PastWorld(*CHAIN, history=(late, history[1]))
-    assert world.waits(world.run) == "waits for task 'a' of the previous run 'late' (Failed)"
+    assert world.waits(world.run) == "waiting for task 'a' of the previous run 'late' (Failed)"
     twin = world.load("twin", day(1))
     assert world.waits(twin) == world.waits(world.run), "a run of the same date is not before"
 
@@ -162,7 +162,7 @@ def test_of_two_with_the_same_date_the_one_made_last_counts() -> None:
 def test_the_nearest_of_those_that_ended_and_those_that_go_on() -> None:
     world = PastWorld(*CHAIN, history=(past_run("r3", day(3), a="Failed"),))
     fourth = world.load("r4", day(4))
-    assert world.waits(fourth) == "waits for task 'a' of the previous run 'r3' (Failed)"
+    assert world.waits(fourth) == "waiting for task 'a' of the previous run 'r3' (Failed)"
     assert begun(world.run), "what comes later is nothing to it"
 
 
@@ -190,7 +190,7 @@ def test_wait_for_downstream() -> None:
     world = PastWorld(*tasks)
     second = world.load("r2", day(2))
     world.end(world.run, "a")
-    assert world.waits(second) == "waits for task 'b' of the previous run 'r1' (Scheduled)"
+    assert world.waits(second) == "waiting for task 'b' of the previous run 'r1' (Scheduled)"
     assert begun(second, "d")
     world.end(world.run, "b")
     assert begun(second), "c comes later, and does not count"
@@ -200,7 +200,7 @@ def test_all_instances_of_a_mapped_task_count() -> None:
     world = PastWorld(task("a", dependsOnPast=True, forEach={"items": [1, 2]}), task("b", "a"))
     second = world.load("r2", day(2))
     world.succeed("a[0]")
-    assert world.waits(second) == "waits for task 'a' of the previous run 'r1' (Scheduled)"
+    assert world.waits(second) == "waiting for task 'a' of the previous run 'r1' (Scheduled)"
     assert run_status(second)["tasks"] == [{"name": "a", "state": "None", "message": world.waits(second)}]
     world.succeed("a[1]")
     assert second.node("a").count == 2
@@ -213,7 +213,7 @@ def test_instances_of_a_mapped_group_wait_together() -> None:
     for index in range(2):
         world.scheduler.report("r2", TryReport("a", 1, TryEvent.ENDED, exit_code=0, index=index), world.now)
     world.plan()
-    assert world.waits(second, "b") == "waits for task 'b' of the previous run 'r1' (not started)"
+    assert world.waits(second, "b") == "waiting for task 'b' of the previous run 'r1' (not started)"
     [_, entry] = run_status(second)["tasks"]
     assert (entry["state"], entry["message"]) == ("None", world.waits(second, "b"))
     for name in ("a", "b"):
@@ -256,9 +256,9 @@ def test_a_failed_run_before_is_followed_until_it_is_run_again() -> None:
     assert world.follows == [Follow(world.run.info, failed)]
     again = world.load("r0", day(0))
     assert world.follows[1:] == [Follow(world.run.info, None)]
-    assert world.waits(world.run) == "waits for task 'a' of the previous run 'r0' (Scheduled)"
+    assert world.waits(world.run) == "waiting for task 'a' of the previous run 'r0' (Scheduled)"
     world.end(again, "a", exit_code=1)
-    assert world.waits(world.run) == "waits for task 'a' of the previous run 'r0' (Failed)"
+    assert world.waits(world.run) == "waiting for task 'a' of the previous run 'r0' (Failed)"
     assert world.follows[2:] == [Follow(world.run.info, PastRun.of(again))]
     third = world.load("r0", day(0))
     world.end(third, "a")
@@ -281,7 +281,7 @@ def test_when_the_run_before_is_deleted_the_one_before_that_counts() -> None:
     del world.history["r0"]
     world.index.run_deleted(("ns", "d"), "r0")
     world.plan()
-    assert world.waits(world.run) == "waits for task 'a' of the previous run 'r-1' (Failed)"
+    assert world.waits(world.run) == "waiting for task 'a' of the previous run 'r-1' (Failed)"
     assert world.asked[-1] == "r1"
     world.history.clear()
     world.index.run_deleted(("ns", "d"), "r-1")
@@ -294,11 +294,11 @@ def test_an_active_run_that_vanishes() -> None:
     world = PastWorld(*CHAIN)
     second, third = world.load("r2", day(2)), world.load("r3", day(3))
     world.scheduler.remove_run("r2")
-    assert world.waits(third) == "waits for task 'a' of the previous run 'r2' (not started)"
+    assert world.waits(third) == "waiting for task 'a' of the previous run 'r2' (not started)"
     world.history["r2"] = past_run("r2", day(2), a="Failed")
     world.index.drop(("ns", "r2"))
     world.plan()
-    assert world.waits(third) == "waits for task 'a' of the previous run 'r2' (Failed)"
+    assert world.waits(third) == "waiting for task 'a' of the previous run 'r2' (Failed)"
     assert second.held == {0}, "it is of no more interest"
 
 
@@ -314,7 +314,7 @@ def test_an_answer_that_is_out_of_date_is_asked_again() -> None:
     world.index.answer(second, question + 1, None, None)
     assert world.index.open_question(second) is None
     loaded = world.load("r2", day(2))
-    assert world.waits(loaded) == "waits for task 'a' of the previous run 'r1' (Failed)"
+    assert world.waits(loaded) == "waiting for task 'a' of the previous run 'r1' (Failed)"
 
 
 def test_an_answer_is_not_for_another_run_of_the_name() -> None:
@@ -353,7 +353,7 @@ def test_a_restart() -> None:
     status = world.status()
     world.scheduler.remove_run("r1")
     world.run = world.load("r1", day(1), status=status)
-    assert world.waits(world.run) == "waits for task 'a' of the previous run 'r0' (Failed)"
+    assert world.waits(world.run) == "waiting for task 'a' of the previous run 'r0' (Failed)"
     assert world.status() == status
     world.index.run_finished(("ns", "d"), past_run("r0", day(0), a="Skipped"))
     world.plan()
@@ -379,8 +379,8 @@ def test_one_that_comes_in_between_leaves_the_queue_too() -> None:
     world = PastWorld(*CHAIN, history=(past_run("r0", day(0), a="Failed"),), maxActiveRuns=1)
     between = world.load("r0-1", day(0) + timedelta(hours=1))
     assert between.phase is RunPhase.RUNNING
-    assert world.waits(between) == "waits for task 'a' of the previous run 'r0' (Failed)"
-    assert world.waits(world.run) == "waits for task 'a' of the previous run 'r0-1' (not started)"
+    assert world.waits(between) == "waiting for task 'a' of the previous run 'r0' (Failed)"
+    assert world.waits(world.run) == "waiting for task 'a' of the previous run 'r0-1' (not started)"
 
 
 def test_a_run_of_a_backfill_that_one_of_the_dag_waits_for_leaves_its_queue() -> None:
@@ -388,7 +388,7 @@ def test_a_run_of_a_backfill_that_one_of_the_dag_waits_for_leaves_its_queue() ->
     world.scheduler.set_max_active_runs("ns", "d", 1, backfill="b")
     later = world.add(run_info("b3", logical_date=day(3), backfill="b"))
     between = world.add(run_info("b0", logical_date=day(0) + timedelta(hours=1), backfill="b"))
-    assert world.waits(later) == "waits for task 'a' of the previous run 'r1' (not started)"
+    assert world.waits(later) == "waiting for task 'a' of the previous run 'r1' (not started)"
     assert (later.phase, between.phase) == (RunPhase.RUNNING, RunPhase.RUNNING)
 
 

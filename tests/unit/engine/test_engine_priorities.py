@@ -62,7 +62,7 @@ def limited(**fields: Any) -> World:
 def test_max_active_per_run() -> None:
     world = limited(maxActivePerRun=2)
     assert world.started() == ["a[0]", "a[1]", "b"], "others go on"
-    assert world.entry("a")["message"] == "waits for maxActivePerRun of the task (2)"
+    assert world.entry("a")["message"] == "waiting for maxActivePerRun of the task (2)"
     world.running("a[1]")
     world.succeed("a[1]")
     assert world.started()[-1] == "a[2]"
@@ -78,7 +78,7 @@ def test_max_active_per_dag() -> None:
         ("r1", "b"),
         ("r2", "b"),
     ]
-    assert world.status()["tasks"][0]["message"] == "waits for maxActivePerDag of the task (3)"
+    assert world.status()["tasks"][0]["message"] == "waiting for maxActivePerDag of the task (3)"
     world.running("a[0]")
     world.succeed("a[0]")
     assert [(start.run.name, start.key.instance) for start in world.last.starts] == [("r1", "a[3]")]
@@ -90,4 +90,4 @@ def test_a_run_that_is_suspended_starts_nothing() -> None:
     world.run.suspended = True
     world.succeed("a")
     assert world.started() == ["a"]
-    assert world.entry("b")["message"] == "waits: the run is suspended"
+    assert world.entry("b")["message"] == "waiting: the run is suspended"

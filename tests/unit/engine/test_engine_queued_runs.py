@@ -27,7 +27,7 @@ from tradewind.engine.transitions import run_lifecycle
 
 pytestmark = pytest.mark.unit
 
-WAITS = "waits for maxActiveRuns of the Dag (1)"
+WAITS = "waiting for maxActiveRuns of the Dag (1)"
 
 
 def named(number: int) -> Any:
@@ -157,7 +157,7 @@ def test_all_hear_of_another_limit_though_not_at_once() -> None:
     while many.scheduler.plan(NOW).wake_at is not None:
         pass
     waiting = [run for run in queued if run.phase is RunPhase.QUEUED]
-    assert {run.message for run in waiting} == {"waits for maxActiveRuns of the Dag (2)"}
+    assert {run.message for run in waiting} == {"waiting for maxActiveRuns of the Dag (2)"}
     assert len(waiting) == len(queued) - 1
 
 

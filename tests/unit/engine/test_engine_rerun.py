@@ -70,7 +70,7 @@ def test_only_what_failed_or_did_not_run_for_it() -> None:
     world = play(chain(), "a")
     assert world.phase() == "Failed"
     decision = ask(world, "Rerun", onlyFailed=True)
-    assert decision.message == "to run again: a, b, c"
+    assert decision.message == "tasks to rerun: a, b, c"
     play(world)
     assert world.phase() == "Succeeded"
     assert [world.entry(name).get("try") for name in ("a", "b", "c", "aside")] == [2, 1, 1, 1]
@@ -78,7 +78,7 @@ def test_only_what_failed_or_did_not_run_for_it() -> None:
 
 def test_only_failed_looks_at_what_comes_after_as_well() -> None:
     world = play(World(task("a"), task("b", "a"), task("c", "b"), task("d")), "b", "d")
-    assert ask(world, "Rerun", "a", onlyFailed=True, downstream=True).message == "to run again: b, c"
+    assert ask(world, "Rerun", "a", onlyFailed=True, downstream=True).message == "tasks to rerun: b, c"
 
 
 @pytest.mark.parametrize("why", ["FailFast", "RunTimeout", "Stopped"])
@@ -105,14 +105,14 @@ def test_instances_that_were_skipped_since_the_run_ended_count_as_failed() -> No
     world.skip("many[1]")
     world.wait(hours=1)
     world.restart()
-    assert ask(world, "Rerun", onlyFailed=True).message == "to run again: many[2-3]"
+    assert ask(world, "Rerun", onlyFailed=True).message == "tasks to rerun: many[2-3]"
 
 
 def test_a_task_that_skipped_itself_has_not_failed() -> None:
     world = World(task("a"), task("b", "a"), task("c"))
     world.skip("a")
     world.fail("c")
-    assert ask(world, "Rerun", onlyFailed=True).message == "to run again: c"
+    assert ask(world, "Rerun", onlyFailed=True).message == "tasks to rerun: c"
 
 
 # What stays of the tries --------------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def test_the_run_waits_for_its_turn() -> None:
     status = decision.status
     assert status["phase"] == "Queued"
     assert status["done"] == "0/1"
-    assert status["message"] == "rerun asked for by alice: the source was late"
+    assert status["message"] == "rerun requested by alice: the source was late"
     assert not {"reason", "startedAt", "finishedAt", "duration"} & status.keys()
     assert {"phase", "startedAt", "finishedAt", "duration"} <= before.keys()
     assert status["conditions"][0]["status"] == "False"
@@ -232,7 +232,7 @@ def test_the_record() -> None:
         "downstream": True,
         "requestMessage": "why not",
         "state": "Applied",
-        "message": "to run again: a",
+        "message": "tasks to rerun: a",
         "time": "2026-03-01T12:00:00Z",
     }
     assert world.status()["requests"] == decision.status["requests"]
@@ -332,14 +332,14 @@ def test_setup_and_teardown_run_again_with_what_is_in_their_scope() -> None:
         task("with-lone", "lone"),
     )
     play(world, "use")
-    assert ask(world, "Rerun", onlyFailed=True).message == "to run again: make, use, drop, after"
+    assert ask(world, "Rerun", onlyFailed=True).message == "tasks to rerun: make, use, drop, after"
     play(world)
     assert world.phase() == "Succeeded"
-    assert decide(world, "Rerun", "make").message == "to run again: make, drop"
-    assert decide(world, "Rerun", "drop").message == "to run again: drop"
-    assert decide(world, "Rerun", "before").message == "to run again: before"
-    assert decide(world, "Rerun", "after").message == "to run again: after"
-    assert decide(world, "Rerun", "with-lone").message == "to run again: lone, with-lone"
+    assert decide(world, "Rerun", "make").message == "tasks to rerun: make, drop"
+    assert decide(world, "Rerun", "drop").message == "tasks to rerun: drop"
+    assert decide(world, "Rerun", "before").message == "tasks to rerun: before"
+    assert decide(world, "Rerun", "after").message == "tasks to rerun: after"
+    assert decide(world, "Rerun", "with-lone").message == "tasks to rerun: lone, with-lone"
 
 
 def branching() -> World:
@@ -427,7 +427,7 @@ def test_only_what_is_new() -> None:
         (["nope"], {}, "there is no task or group 'nope'"),
         (["a[0]"], {}, "'a' is not mapped"),
         (["many[9]"], {}, "many[9]: 'many' has 2 instances, 0 to 1"),
-        (["a"], {"onlyFailed": True}, "none of the tasks meant has failed"),
+        (["a"], {"onlyFailed": True}, "none of the selected tasks has failed"),
     ],
 )
 def test_what_is_not_there(tasks: list[str], fields: dict[str, object], message: str) -> None:
@@ -437,13 +437,13 @@ def test_what_is_not_there(tasks: list[str], fields: dict[str, object], message:
 
 def test_nothing_has_begun() -> None:
     world = World(task("a", noop=False), task("b", "a"))
-    assert "none of the tasks meant has begun" in refused(world, "Rerun", "b")
+    assert "none of the selected tasks has started" in refused(world, "Rerun", "b")
 
 
 def test_a_run_under_way_as_a_whole() -> None:
     world = chain()
-    assert "name the tasks to run again" in refused(world, "Rerun")
-    assert "goes on with the Dag it began with" in refused(
+    assert "name the tasks to rerun" in refused(world, "Rerun")
+    assert "keeps the Dag revision it started with" in refused(
         world, "Rerun", "a", revision="Latest", latest=dag(task("a"))
     )
     ask(world, "Rerun", "a")

@@ -16,7 +16,7 @@ def mapped(**fields: object) -> World:
 def test_some_instances_run_again() -> None:
     world = play(mapped(), list="[1, 2, 3, 4]")
     decision = ask(world, "Rerun", "each[1]", "each[3]")
-    assert decision.message == "to run again: each[1,3]"
+    assert decision.message == "tasks to rerun: each[1,3]"
     assert world.started() == ["each[1]#2", "each[3]#2"]
     assert world.entry("each")["rerunFrom"] == {"1": "1,3"}
     play(world)
@@ -51,7 +51,7 @@ def test_a_mapped_task_keeps_its_instances_unless_its_items_change() -> None:
     assert world.started() == ["each[0]#2", "each[1]#2", "each[2]#2"]
     play(world)
     decision = ask(world, "Rerun", "list", downstream=True)
-    assert decision.message == "to run again: list, each, all"
+    assert decision.message == "tasks to rerun: list, each, all"
     assert world.entry("each") == {
         "name": "each",
         "state": "None",
@@ -98,8 +98,8 @@ def test_an_index_that_comes_back_goes_on_with_its_numbers() -> None:
 
 def test_items_that_change_though_only_the_source_and_one_instance_were_named() -> None:
     world = play(mapped(), list="[1, 2, 3]")
-    assert decide(world, "Rerun", "list", "each[0]").message == "to run again: list, each"
-    assert decide(world, "Rerun", "list").message == "to run again: list", "the instances there are keep their ends"
+    assert decide(world, "Rerun", "list", "each[0]").message == "tasks to rerun: list, each"
+    assert decide(world, "Rerun", "list").message == "tasks to rerun: list", "the instances there are keep their ends"
 
 
 def mapped_group() -> World:
@@ -114,13 +114,13 @@ def mapped_group() -> World:
 
 def test_in_a_mapped_group_what_comes_after_has_the_same_index() -> None:
     world = play(mapped_group(), list="[1, 2, 3]")
-    assert decide(world, "Rerun", "fetch[1]", downstream=True).message == "to run again: fetch[1], clean[1], all"
-    assert decide(world, "Rerun", "clean[2]", upstream=True).message == "to run again: list, fetch, clean"
+    assert decide(world, "Rerun", "fetch[1]", downstream=True).message == "tasks to rerun: fetch[1], clean[1], all"
+    assert decide(world, "Rerun", "clean[2]", upstream=True).message == "tasks to rerun: list, fetch, clean"
 
 
 def test_a_mapped_group_is_mapped_anew_as_a_whole() -> None:
     world = play(mapped_group(), list="[1, 2, 3]")
-    assert decide(world, "Rerun", "list", "clean").message == "to run again: list, fetch, clean"
+    assert decide(world, "Rerun", "list", "clean").message == "tasks to rerun: list, fetch, clean"
     ask(world, "Rerun", "list", "clean")
     play(world, list="[1, 2]")
     assert [world.entry(name)["indexes"] for name in ("fetch", "clean")] == [{"Removed": "2", "Succeeded": "0-1"}] * 2
@@ -140,7 +140,7 @@ def test_thousands_of_instances_run_again() -> None:
     world.succeed("each[0]")
     ask(world, "Stop")
     decision = ask(world, "Rerun", onlyFailed=True)
-    assert decision.message == "to run again: each[1-9999]"
+    assert decision.message == "tasks to rerun: each[1-9999]"
     assert len(str(decision.status)) < 30_000
 
 

@@ -11,7 +11,7 @@ from tradewind.engine.transitions import run_lifecycle
 pytestmark = pytest.mark.unit
 
 WAIT = {"name": "time", "dependsOn": ["a"], "waitFor": {"time": "{{ ts }}"}}
-MESSAGE = "suspended: no task starts, and what runs goes on"
+MESSAGE = "suspended: no new tasks start; running tasks continue"
 
 
 def suspend(world: World, suspended: bool = True) -> None:
@@ -26,7 +26,7 @@ def test_a_run_under_way() -> None:
     assert world.status()["message"] == MESSAGE
     world.succeed("a")
     assert world.states() == {"a": "Succeeded", "b": "Scheduled", "nothing": "None", "time": "None"}
-    assert world.entry("b")["message"] == "waits: the run is suspended"
+    assert world.entry("b")["message"] == "waiting: the run is suspended"
     assert world.phase() == "Running"
     suspend(world, False)
     assert world.started() == ["a", "b"]
@@ -69,7 +69,7 @@ def test_a_run_that_is_suspended_from_the_start_stays_in_the_queue() -> None:
     assert other.phase.value == "Running", "it does not stand in the way of others"
     world.scheduler.suspend("r2", False)
     world.plan()
-    assert waiting.message == "waits for maxActiveRuns of the Dag (1)"
+    assert waiting.message == "waiting for maxActiveRuns of the Dag (1)"
 
 
 def test_after_a_restart_it_is_what_the_spec_says() -> None:

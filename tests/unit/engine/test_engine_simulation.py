@@ -123,7 +123,7 @@ def test_slots_are_waited_for() -> None:
     assert play(dag(*[task(name) for name in "abcd"], maxActiveTasks=3)).makespan == timedelta(seconds=2)
 
 
-@pytest.mark.parametrize(("pools", "says"), [({}, "which does not exist"), ({"p": 0}, "waits for a slot of pool 'p'")])
+@pytest.mark.parametrize(("pools", "says"), [({}, "which does not exist"), ({"p": 0}, "for a slot of pool 'p'")])
 def test_what_would_wait_forever_is_told(pools: dict[str, int], says: str) -> None:
     run = play(dag(task("a"), task("b", "a", pool="p"), task("c", "b")), **pools)
     result = run.to_dict()

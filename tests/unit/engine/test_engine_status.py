@@ -121,7 +121,7 @@ def test_a_new_run() -> None:
     queued = world.add(run_info("r2", logical_date=START + timedelta(days=1), params={"x": 1}, revision="d-abc"))
     assert run_status(queued) == {
         "phase": "Queued",
-        "message": "waits for maxActiveRuns of the Dag (1)",
+        "message": "waiting for maxActiveRuns of the Dag (1)",
         "logicalDate": "2026-03-02T12:00:00Z",
         "dataInterval": {"start": "2026-03-02T12:00:00Z", "end": "2026-03-02T12:00:00Z"},
         "done": "0/2",
@@ -132,7 +132,7 @@ def test_a_new_run() -> None:
                 "type": kind,
                 "status": "False",
                 "reason": "Queued",
-                "message": "waits for maxActiveRuns of the Dag (1)",
+                "message": "waiting for maxActiveRuns of the Dag (1)",
                 "lastTransitionTime": "2026-03-02T12:00:00Z",
             }
             for kind in ("Complete", "Failed")
@@ -294,8 +294,8 @@ def test_a_run_that_succeeded_names_what_failed_all_the_same() -> None:
     assert (status["phase"], status["reason"], status["message"]) == (
         "Succeeded",
         "Succeeded",
-        "these failed, which does not fail the run: a",
+        "failed without failing the run: a",
     )
-    assert world.said("Succeeded") == ["Succeeded after 0s: these failed, which does not fail the run: a"]
+    assert world.said("Succeeded") == ["Succeeded after 0s: failed without failing the run: a"]
     world.restart()
     assert world.status()["message"] == status["message"]

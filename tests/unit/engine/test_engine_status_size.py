@@ -167,7 +167,7 @@ def test_the_smallest_status_tells_how_the_run_ended() -> None:
     DagRunStatus.model_validate(least)
     assert (least["phase"], least["reason"], least["tasks"], least["done"]) == ("Failed", "Stopped", [], "1/1")
     assert least["requests"] == status["requests"]
-    assert least["message"].endswith("the state of its tasks is left out: the DagRun has no room for it")
+    assert least["message"].endswith("the state of the tasks is omitted: the DagRun has no room for it")
     assert stored_size(smallest({**status, "message": "m" * 5000})) < 4 * KIB
 
 
@@ -181,7 +181,7 @@ def test_what_is_not_told_of_any_more_cannot_be_run_again_under_the_same_names(k
     asked = RunRequest.model_validate({"id": "r1", "type": kind, **fields})
     version = Version(world.run.info, world.dag, world.run.graph)
     decision = apply_request(asked, status, version, now=world.now)
-    assert (decision.applied, "make another run" in decision.message) == (False, True)
+    assert (decision.applied, "create another run" in decision.message) == (False, True)
     assert decision.status["tasks"] == []
 
 

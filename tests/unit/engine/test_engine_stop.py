@@ -56,7 +56,7 @@ def test_teardowns_still_run() -> None:
     ask(world, "Stop")
     assert world.started() == ["drop"]
     assert (world.phase(), world.run.reason) == ("Running", "Stopped")
-    assert "about to end (stopped by alice)" in refused(world, "Rerun", "use")
+    assert "the run is finishing (stopped by alice)" in refused(world, "Rerun", "use")
     world.restart()
     world.succeed("drop")
     assert (world.phase(), world.run.reason, world.run.message) == ("Failed", "Stopped", "stopped by alice")
@@ -92,7 +92,7 @@ def test_a_run_in_the_queue() -> None:
 
 def test_a_run_that_has_ended() -> None:
     world = play(with_teardown())
-    assert refused(world, "Stop") == "the run has ended already: Succeeded"
+    assert refused(world, "Stop") == "the run has finished already: Succeeded"
 
 
 def test_it_takes_no_state() -> None:

@@ -139,11 +139,11 @@ def test_nor_a_retry_also_of_a_mapped_task_that_rests_in_between() -> None:
 def test_the_run_says_what_its_first_waiting_task_waits_for() -> None:
     world = World(task("a"), task("b"), task("c"))
     world.created("c", **IMAGE)
-    assert world.status()["message"] == "c waits: ImagePullBackOff: no such image"
+    assert world.status()["message"] == "c is waiting: ImagePullBackOff: no such image"
     world.created("b", **FULL)
-    assert world.status()["message"] == "b waits: Unschedulable: 0/1 nodes are available"
+    assert world.status()["message"] == "b is waiting: Unschedulable: 0/1 nodes are available"
     world.running("b")
-    assert world.status()["message"] == "c waits: ImagePullBackOff: no such image"
+    assert world.status()["message"] == "c is waiting: ImagePullBackOff: no such image"
     world.created("c", held_by=HeldBy.CLUSTER)
     assert "message" not in world.status()
 
@@ -152,9 +152,9 @@ def test_what_cannot_be_made_waits_too_and_does_not_come_and_go() -> None:
     world = World(task("a"))
     for _ in range(3):
         world.postpone("a")
-        assert world.status()["message"] == "a waits: QuotaExceeded: exceeded quota"
+        assert world.status()["message"] == "a is waiting: QuotaExceeded: exceeded quota"
         world.wait(seconds=60)
-        assert world.status()["message"] == "a waits: QuotaExceeded: exceeded quota"
+        assert world.status()["message"] == "a is waiting: QuotaExceeded: exceeded quota"
     world.created("a")
     assert "message" not in world.status()
 
@@ -179,9 +179,9 @@ def test_one_event_for_each_reason_after_thirty_seconds() -> None:
     world.created("b", **IMAGE)
     world.wait(seconds=1)
     [told] = world.said("TaskWaiting")
-    assert told == "for 30s, each[0] waits: Unschedulable: 0/1 nodes are available"
+    assert told == "each[0] has been waiting for 30s: Unschedulable: 0/1 nodes are available"
     world.wait(minutes=5)
-    assert world.said("TaskWaiting") == [told, "for 30s, b waits: ImagePullBackOff: no such image"]
+    assert world.said("TaskWaiting") == [told, "b has been waiting for 30s: ImagePullBackOff: no such image"]
     assert {note.task for note in world.notes if note.reason == "TaskWaiting"} == {None}, "not counted as failed tries"
 
 

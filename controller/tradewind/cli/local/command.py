@@ -264,7 +264,7 @@ def _wait_for_slot(slots: locks.Slots, dag: Dag) -> int:
         if not told:
             told = True
             name, limit = dag.metadata.name, max_active_runs(dag.spec)
-            why = f"waits for maxActiveRuns of the Dag {name} ({limit}): another `tradewind run` is running it"
+            why = f"waiting for maxActiveRuns of the Dag {name} ({limit}): another `tradewind run` is running it"
             click.echo(f"note: {why}", err=True)
         time.sleep(_LOOK_EVERY)
     return slot

@@ -10,4 +10,4 @@ def max_active_per_dag(run: RunState, node: TaskNode) -> Reached | None:
     limit = node.task.max_active_per_dag
     if limit is None or run.slots.by_task.get((run.info.namespace, run.info.dag, node.task.name), 0) < limit:
         return None
-    return Reached(f"waits for maxActivePerDag of the task ({limit})", Scope.TASK)
+    return Reached(f"waiting for maxActivePerDag of the task ({limit})", Scope.TASK)

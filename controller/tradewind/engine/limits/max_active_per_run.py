@@ -9,5 +9,5 @@ def max_active_per_run(_: RunState, node: TaskNode) -> Reached | None:
     """Reached when that many instances of the task hold slots in this run."""
     limit = node.task.max_active_per_run
     if limit is not None and node.active >= limit:
-        return Reached(f"waits for maxActivePerRun of the task ({limit})", Scope.TASK)
+        return Reached(f"waiting for maxActivePerRun of the task ({limit})", Scope.TASK)
     return None

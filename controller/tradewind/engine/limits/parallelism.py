@@ -9,5 +9,5 @@ def parallelism(run: RunState, _: TaskNode) -> Reached | None:
     """Reached when that many instances of all runs hold slots; 0 means no limit."""
     limit = run.slots.parallelism
     if limit and run.slots.active >= limit:
-        return Reached(f"waits for the controller's parallelism ({limit} task instances)", Scope.RUN)
+        return Reached(f"waiting for the controller's parallelism ({limit} task instances)", Scope.RUN)
     return None

@@ -12,9 +12,9 @@ def pool(run: RunState, node: TaskNode) -> Reached | None:
     namespace, name, slots = run.info.namespace, node.task.pool, node.task.pool_slots
     limit = run.slots.limit(namespace, name)
     if limit is None:
-        return Reached(f"waits for pool {name!r}, which does not exist in namespace {namespace!r}", Scope.POOL)
+        return Reached(f"waiting for pool {name!r}, which does not exist in namespace {namespace!r}", Scope.POOL)
     if limit == UNLIMITED or run.slots.used.get((namespace, name), 0) + slots <= limit:
         return None
     if 0 < limit < slots:
         return Reached(f"needs {slots} slots of pool {name!r}, which has only {limit}", Scope.TASK)
-    return Reached(f"waits for a slot of pool {name!r} ({limit} slots)", Scope.POOL)
+    return Reached(f"waiting for a slot of pool {name!r} ({limit} slots)", Scope.POOL)

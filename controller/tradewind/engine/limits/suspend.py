@@ -7,4 +7,4 @@ from tradewind.engine.run.task_node import TaskNode
 
 def suspend(run: RunState, _: TaskNode) -> Reached | None:
     """Reached while the run is suspended."""
-    return Reached("waits: the run is suspended", Scope.RUN) if run.suspended else None
+    return Reached("waiting: the run is suspended", Scope.RUN) if run.suspended else None

@@ -106,7 +106,7 @@ def _apply(
     if problems:
         raise Refused("; ".join(problem.message for problem in problems))
     if is_smallest(status):
-        raise Refused("the state of its tasks was too large to be kept: make another run instead")
+        raise Refused("the state of its tasks was too large to store: create another run instead")
     run = _load(current, status)
     newer = version.info.revision != current.info.revision
     if request.type == "Rerun":
@@ -120,8 +120,8 @@ def _apply(
         choice = rerun.choose(run, request)
         reexpanded = select.reexpanded(run, choice, always=newer)
         changes = _changes(run, choice)
-        message = f"to run again: {_names(run, choice)}" if choice else "to run: what is new in the Dag"
-        stops = rerun.rerun(run, choice, reexpanded, made, f"rerun asked for{by}{because}", now)
+        message = f"tasks to rerun: {_names(run, choice)}" if choice else "tasks to run: those new in the Dag"
+        stops = rerun.rerun(run, choice, reexpanded, made, f"rerun requested{by}{because}", now)
     elif request.type == "Stop":
         choice = stop.choose(run)
         changes = _changes(run, choice)
@@ -138,7 +138,7 @@ def _apply(
             changes, names = _changes(run, choice), _names(run, choice)
             stops, again = mark.mark(run, choice, state, made, why, now)
             changes += _changes(run, again)
-        message = f"marked {state}: {names}" + (f"; to run again: {_names(run, again)}" if again else "")
+        message = f"marked {state}: {names}" + (f"; tasks to rerun: {_names(run, again)}" if again else "")
     run.requests = with_record(run.requests, request, applied=True, message=message, now=now)
     return Decision(True, message, _settled(run, version, now), version, tuple(stops), changes)
 

@@ -35,7 +35,7 @@ def choose(run: RunState, request: RunRequest) -> Choice:
         choice = select.failed(run, choice)
     choice = select.not_in(run, choice, state)
     if not choice:
-        raise Refused(f"nothing to mark: each of the tasks meant is {state} already")
+        raise Refused(f"nothing to mark: all selected tasks are {state} already")
     return choice
 
 
@@ -55,7 +55,7 @@ def mark(
         again = select.begun(run, select.without(select.with_scope(run, again), choice)) if again else again
     if again:
         stops += active_tries(run, again)
-        clear(run, again, StopReason(CLEARED, f"its task is to run again: {why}"), made, now)
+        clear(run, again, StopReason(CLEARED, f"cleared to run again: {why}"), made, now)
         requeue(run, why)
     return stops, again
 
@@ -72,7 +72,7 @@ def choose_in_run(run: RunState, state: TaskState) -> Choice:
     if run.finished and run.phase.value == state.value:
         raise Refused(f"nothing to mark: the run is {state} already")
     if run.phase is RunPhase.RUNNING and run.reason in ENDING_REASONS and state is TaskState.FAILED:
-        raise Refused(f"nothing to mark: the run is about to end as Failed ({run.message})")
+        raise Refused(f"nothing to mark: the run is finishing as Failed ({run.message})")
 
     def changes(instance: TaskInstance) -> bool:
         if instance.task.teardown and _teardowns_run(run):

@@ -21,11 +21,11 @@ def check(run: RunState, request: RunRequest) -> None:
     if run.phase is not RunPhase.RUNNING:
         return
     if request.revision == "Latest":
-        raise Refused("the run is Running and goes on with the Dag it began with: stop it first, or leave Latest away")
+        raise Refused("the run is Running and keeps the Dag revision it started with: stop it first, or omit --latest")
     if not request.tasks and not request.only_failed:
-        raise Refused("the run is Running: name the tasks to run again, ask for the failed ones only, or stop it first")
+        raise Refused("the run is Running: name the tasks to rerun, rerun only failed tasks, or stop the run first")
     if run.reason in ENDING_REASONS and run.reason != "FailFast":
-        raise Refused(f"the run is about to end ({run.message}): ask again when it has")
+        raise Refused(f"the run is finishing ({run.message}): retry when it has finished")
 
 
 def choose(run: RunState, request: RunRequest) -> Choice:
@@ -38,7 +38,7 @@ def choose(run: RunState, request: RunRequest) -> Choice:
     new_tasks = run.finished and run.unfinished > 0
     if not choice and not new_tasks:
         raise Refused(
-            f"nothing to run again: none of the tasks meant has {'failed' if request.only_failed else 'begun'}"
+            f"nothing to rerun: none of the selected tasks has {'failed' if request.only_failed else 'started'}"
         )
     return choice
 
@@ -48,7 +48,7 @@ def rerun(
 ) -> list[TryKey]:
     """Clear a choice; `reexpanded` are its tasks whose items are evaluated again. Return the tries to stop."""
     stops = active_tries(run, choice)
-    reason = StopReason(CLEARED, f"its task is to run again: {why}")
+    reason = StopReason(CLEARED, f"cleared to run again: {why}")
     for position in reexpanded:
         run.nodes[position].unexpand(reason, now)
     kept = {position: None if position in reexpanded else indexes for position, indexes in choice.items()}

@@ -18,7 +18,7 @@ STOPPED = "Stopped"
 def choose(run: RunState) -> Choice:
     """The unfinished instances. Raises Refused for a finished run."""
     if run.finished:
-        raise Refused(f"the run has ended already: {run.phase.value}")
+        raise Refused(f"the run has finished already: {run.phase.value}")
     with_teardowns = ends_at_once(run)
     return select.only(
         run,

@@ -27,9 +27,10 @@ def skipped_by(run: RunState, node: TaskNode, index: int | None) -> Outcome | No
             continue
         if decider.task.short_circuit:
             if output is False:
-                return Outcome(TaskState.SKIPPED, "ShortCircuit", f"{decider.task.name!r} said stop")
+                message = f"skipped by short circuit {decider.task.name!r} (output: false)"
+                return Outcome(TaskState.SKIPPED, "ShortCircuit", message)
         elif node.position in not_followed(run, position, output):
-            return Outcome(TaskState.SKIPPED, "NotFollowed", f"branch {decider.task.name!r} did not choose it")
+            return Outcome(TaskState.SKIPPED, "NotFollowed", f"not chosen by branch {decider.task.name!r}")
     return None
 
 
@@ -50,19 +51,19 @@ def check_decision(run: RunState, instance: TaskInstance, outcome: Outcome) -> O
     if task.short_circuit:
         if not outcome.has_output or isinstance(outcome.output, bool):
             return outcome
-        message = f"a shortCircuit task outputs true (go on) or false (stop), but wrote {_short(outcome.output)}"
+        message = f"a shortCircuit task must output true (continue) or false (skip), but wrote {_short(outcome.output)}"
         return Outcome(TaskState.FAILED, "InvalidOutput", message)
     after = run.graph.downstream[instance.position]
     can_follow = sorted(run.graph.names[position] for position in after)
     if not outcome.has_output:
-        message = f"a branch outputs the task to follow, or a list of them, but wrote nothing; one of {can_follow}"
-        return Outcome(TaskState.FAILED, "InvalidOutput", message)
+        message = "a branch must output the name of a task, or a list of names, but wrote nothing; choose one of "
+        return Outcome(TaskState.FAILED, "InvalidOutput", message + ", ".join(can_follow))
     if not all(isinstance(name, str) for name in _as_list(outcome.output)):
-        message = f"a branch outputs the name of a task, or a list of names, but wrote {_short(outcome.output)}"
+        message = f"a branch must output the name of a task, or a list of names, but wrote {_short(outcome.output)}"
         return Outcome(TaskState.FAILED, "InvalidOutput", message)
     for name in _as_list(outcome.output):
         if not _named(run, instance.position, name):
-            message = f"the branch chose {_short(name)}, which is neither a task nor a group right after it: one of "
+            message = f"the branch chose {_short(name)}, which is not a direct downstream task or group; choose one of "
             return Outcome(TaskState.FAILED, "InvalidBranch", message + ", ".join(can_follow))
     return outcome
 

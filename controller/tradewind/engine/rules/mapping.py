@@ -12,6 +12,8 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.task_node import TaskNode
 
+_TYPES = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a string"}
+
 
 class ForEachError(ValueError):
     """The items cannot be determined; the message says why."""
@@ -40,9 +42,9 @@ def end_without_items(run: RunState, task: ResolvedTask) -> Outcome | None:
         if source.count or not source.finished or source.state is TaskState.SUCCEEDED:
             continue
         if source.state in (TaskState.FAILED, TaskState.UPSTREAM_FAILED):
-            message = f"forEach: {source.task.name!r} failed, and so gave no items"
+            message = f"forEach: {source.task.name!r} failed and gave no items"
             return Outcome(TaskState.UPSTREAM_FAILED, "NoItems", message)
-        message = f"forEach: {source.task.name!r} was skipped, and so gave no items"
+        message = f"forEach: {source.task.name!r} was skipped and gave no items"
         skipped = Outcome(TaskState.SKIPPED, "NoItems", message)
     return skipped
 
@@ -57,7 +59,7 @@ def items_of(run: RunState, for_each: ForEach, values: Mapping[str, Any]) -> lis
     limit = run.dag.max_map_length
     count = min(map(len, lists)) if for_each.combine == "Zip" else math.prod(map(len, lists))
     if count > limit:
-        raise ForEachError(f"has {count} items, and maxMapLength allows {limit}")
+        raise ForEachError(f"has {count} items; maxMapLength is {limit}")
     if len(lists) == 1 and for_each.sources[0].name is None:
         return list(lists[0])
     names = [source.name for source in for_each.sources]
@@ -98,8 +100,7 @@ def _as_list(found: Any, label: str) -> Sequence[Any]:
         return found
     if isinstance(found, Mapping):
         return [{"key": key, "value": value} for key, value in found.items()]
-    kind = "nothing" if found is None else f"a {type(found).__name__}"
-    raise ForEachError(f"{label} must be a list or an object to be mapped over, but is {kind}")
+    raise ForEachError(f"{label} must be a list or an object, but is {_TYPES.get(type(found), type(found).__name__)}")
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -47,7 +47,7 @@ def as_it_counts(task: ResolvedTask, report: TryReport) -> TryReport:
     delete). It may only have handled SIGTERM, without finishing its work. successAfterDeletion overrides this."""
     if report.deletion is None or report.exit_code != 0 or task.success_after_deletion:
         return report
-    message = "its Pod was being deleted or evicted, and exit code 0 after that does not mean that its work is done"
+    message = "its Pod was being deleted or evicted: exit code 0 may only mean that it handled SIGTERM"
     return replace(report, event=TryEvent.LOST, reason=report.deletion, message=message, output=None)
 
 
@@ -62,7 +62,7 @@ def judge(task: ResolvedTask, report: TryReport, stopped: StopReason | None) -> 
     if report.event is TryEvent.LOST:
         return Outcome(TaskState.FAILED, report.reason or "Lost", report.message, lost=True)
     if report.exit_code in task.skip_exit_codes:
-        return Outcome(TaskState.SKIPPED, "SkipExitCode", f"exit code {report.exit_code} means skip")
+        return Outcome(TaskState.SKIPPED, "SkipExitCode", f"exit code {report.exit_code} is one of skipExitCodes")
     if report.exit_code in task.fail_exit_codes:
         message = report.message or f"exit code {report.exit_code}"
         return Outcome(TaskState.FAILED, "FailExitCode", message, retry=False, log=True)
@@ -85,19 +85,19 @@ def _judge_output(text: str | None) -> Outcome:
         return Outcome(TaskState.SUCCEEDED)
     size = len(text.encode(errors="replace"))
     if size > MAX_OUTPUT_BYTES:
-        message = f"the output has {size} bytes, at most {MAX_OUTPUT_BYTES} fit; write larger data to storage"
+        message = f"output is {size} bytes; the limit is {MAX_OUTPUT_BYTES}; write larger data to storage"
         return Outcome(TaskState.FAILED, "InvalidOutput", message)
     try:
         output = json.loads(text, parse_constant=_no_constant, parse_float=_float, parse_int=_integer)
     except ValueError as error:
-        cut = ", and was cut off at 4096 bytes" if size == MAX_OUTPUT_BYTES else ""
-        return Outcome(TaskState.FAILED, "InvalidOutput", f"the output is not JSON{cut}: {error}")
+        cut = f" (cut off at {MAX_OUTPUT_BYTES} bytes)" if size == MAX_OUTPUT_BYTES else ""
+        return Outcome(TaskState.FAILED, "InvalidOutput", f"output is not JSON{cut}: {error}")
     except RecursionError:
-        return Outcome(TaskState.FAILED, "InvalidOutput", "the output is nested too deeply")
+        return Outcome(TaskState.FAILED, "InvalidOutput", "output is nested too deeply")
     try:
         output_size(output)
     except TypeError as error:
-        return Outcome(TaskState.FAILED, "InvalidOutput", f"the output cannot be kept in status: {error}")
+        return Outcome(TaskState.FAILED, "InvalidOutput", f"output cannot be stored in status: {error}")
     return Outcome(TaskState.SUCCEEDED, output=output, has_output=True)
 
 

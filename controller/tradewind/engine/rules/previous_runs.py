@@ -77,4 +77,4 @@ def state_in(before: RunState | PastRun, task: str) -> TaskState | None:
 def waits_message(task: str, run: str, state: TaskState | None) -> str:
     """The message of a task that waits for a task of the previous run."""
     how_far = "not started" if state in (None, TaskState.NONE) else str(state)
-    return f"waits for task {task!r} of the previous run {run!r} ({how_far})"
+    return f"waiting for task {task!r} of the previous run {run!r} ({how_far})"

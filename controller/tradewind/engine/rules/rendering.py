@@ -29,7 +29,7 @@ __all__ = [
     "template_values",
 ]
 
-_NO_PREVIOUS = ": there was no such run before; say what to use then, as in `prevLogicalDate | default(logicalDate)`"
+_NO_PREVIOUS = ": there is no such previous run; set a default, as in `prevLogicalDate | default(logicalDate)`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def template_values(run: RunState, task: ResolvedTask, number: int, index: int |
     values["task"]["index"] = values["index"] = index
     items = known_items(run, run.node(task.name))
     if index >= len(items):
-        raise TemplateError(f"there is no item {index} any more: forEach has {len(items)} now")
+        raise TemplateError(f"item {index} does not exist: forEach has {len(items)} items")
     values["item"] = items[index]
     return values
 

@@ -36,7 +36,7 @@ def run_end(run: RunState, now: datetime) -> RunEnd:
         return RunEnd(
             RunPhase.SUCCEEDED,
             "Succeeded",
-            f"these failed, which does not fail the run: {failed}" if failed else None,
+            f"failed without failing the run: {failed}" if failed else None,
             when,
         )
     named, state = "failed", TaskState.FAILED

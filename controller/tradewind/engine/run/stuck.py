@@ -22,7 +22,7 @@ class _Entry:
     instance: TaskInstance
     attempt: tuple[int, int]
     since: datetime
-    text: str = ""
+    why: str = ""
 
     @property
     def waits(self) -> bool:
@@ -50,8 +50,7 @@ class Stuck:
         if entry is None or entry.attempt != instance.attempt or entry.instance is not instance:
             entry = self._entries[place] = _Entry(instance, instance.attempt, now)
             timers.set(now + EVENT_AFTER, instance)
-        why = ": ".join(part for part in (instance.reason, instance.message) if part)
-        entry.text = f"{instance.name} waits: {head(why, SHOWN)}"
+        entry.why = head(": ".join(part for part in (instance.reason, instance.message) if part), SHOWN)
 
     def tell(self, instance: TaskInstance, now: datetime) -> str | None:
         """The message of the Event about an instance whose timer is due, once for each reason; None without one."""
@@ -61,13 +60,16 @@ class Stuck:
         if not reason or reason in self._reported:
             return None
         self._reported.add(reason)
-        return f"for {format_duration(EVENT_AFTER)}, {entry.text}"
+        return f"{instance.name} has been waiting for {format_duration(EVENT_AFTER)}: {entry.why}"
 
     @property
     def message(self) -> str | None:
         """The reason of the first waiting task of the run, or None."""
         self._entries = {place: entry for place, entry in self._entries.items() if entry.waits}
-        return self._entries[min(self._entries)].text if self._entries else None
+        if not self._entries:
+            return None
+        first = self._entries[min(self._entries)]
+        return f"{first.instance.name} is waiting: {first.why}"
 
 
 def _place(instance: TaskInstance) -> tuple[int, int]:

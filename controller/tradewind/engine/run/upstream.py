@@ -64,7 +64,7 @@ class UpstreamCounts:
 
     def wait(self) -> "Wait":
         """The verdict of a rule that needs more upstream tasks to finish."""
-        return Wait(f"waits for tasks upstream: {self.finished} of {self.total} have ended")
+        return Wait(f"waiting for upstream tasks: {self.finished} of {self.total} finished")
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def unpinned(kept: BackfillTimetable) -> Timetable:
     """The timetable of a schedule in a Backfill's status. Raises ValueError if it is empty."""
     timetable = joined_timetable(kept.schedules, kept.time_zone, kept.start, kept.start)
     if timetable is None:
-        raise ValueError("there is no schedule")
+        raise ValueError("no schedule")
     return timetable
 
 
@@ -105,7 +105,7 @@ def check_ticks(ticks: Sequence[Tick], spec: BackfillSpec, kept: BackfillTimetab
         message = f"the schedule {schedule} has no tick from {format_time(spec.from_)} to {format_time(spec.to)}"
         return [Problem("NoTicks", "spec", message)]
     if len(ticks) > MAX_TICKS:
-        message = f"the schedule {schedule} has more than {MAX_TICKS} ticks in the span; make several Backfills"
+        message = f"the schedule {schedule} has more than {MAX_TICKS} ticks in the span; create several Backfills"
         return [Problem("TooManyTicks", "spec", message)]
     return []
 
@@ -119,9 +119,9 @@ def decide(dag: str, tick: Tick, reprocess: str, existing: Existing) -> Step:
     if run.ours:
         return Step(tick, name, Action.ADOPT)
     if run.dag is not None:
-        return Step(tick, name, Action.SKIP, f"a run of the Dag {run.dag} has its name")
+        return Step(tick, name, Action.SKIP, f"a run of Dag {run.dag} has this name")
     if run.phase not in (RunPhase.SUCCEEDED, RunPhase.FAILED):
-        return Step(tick, name, Action.SKIP, f"its run has not ended: it is {run.phase}")
+        return Step(tick, name, Action.SKIP, f"its run has not finished: it is {run.phase}")
     if reprocess == "Completed" or (reprocess == "Failed" and run.phase == RunPhase.FAILED):
         return Step(tick, name, Action.RERUN, f"its run {run.phase.lower()}, and reprocess is {reprocess}")
     return Step(tick, name, Action.SKIP, f"its run {run.phase.lower()}, and reprocess is {reprocess}")
@@ -137,7 +137,7 @@ def outlook(steps: Sequence[Step]) -> str:
     """The summary of the steps, in one line."""
     actions = [step.action for step in steps]
     made, again, alone = (actions.count(action) for action in (Action.CREATE, Action.RERUN, Action.SKIP))
-    return f"would make {_runs(made)}, run {again} again and leave {alone} alone"
+    return f"would create {_runs(made)}, rerun {again} and skip {alone}"
 
 
 def dry_run_status(steps: Sequence[Step]) -> dict[str, Any]:
@@ -259,10 +259,10 @@ class BackfillState:
     def _message(self) -> str:
         left = len(self.ticks) - self._next
         if self.phase == "Paused":
-            return f"paused: {left} of {len(self.ticks)} ticks are left; set spec.suspend to false to go on"
+            return f"paused: {left} of {len(self.ticks)} ticks are left; set spec.suspend to false to resume"
         if not self.finished:
-            return f"{_runs(len(self.active))} going on, {left} of {len(self.ticks)} ticks left"
-        alone = f", {self.skipped} left alone" if self.skipped else ""
+            return f"{_runs(len(self.active))} active, {left} of {len(self.ticks)} ticks left"
+        alone = f", {self.skipped} skipped" if self.skipped else ""
         if not self.failed:
             return f"{_runs(self.succeeded)} succeeded{alone}"
         named = ", ".join(self.failed_runs[:5])

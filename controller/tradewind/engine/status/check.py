@@ -47,7 +47,7 @@ def check_status(status: Mapping[str, Any]) -> None:
     for entry in status.get("tasks") or ():
         place = f"status.tasks[{entry['name']}]"
         if entry["name"] in names:
-            raise UnusableStatus(f"{place}: is there twice")
+            raise UnusableStatus(f"{place}: is listed twice")
         names.add(entry["name"])
         try:
             _check_entry(entry)
@@ -105,7 +105,7 @@ def _check_times(entry: Mapping[str, Any], fields: Iterable[str]) -> None:
             try:
                 parse_time(entry[field])
             except (TypeError, ValueError) as error:
-                raise UnusableStatus(f"{field}: {entry[field]!r} is no time: {error}") from error
+                raise UnusableStatus(f"{field}: {entry[field]!r} is not a time: {error}") from error
 
 
 def _check_entry(entry: Mapping[str, Any]) -> None:
@@ -117,19 +117,19 @@ def _check_entry(entry: Mapping[str, Any]) -> None:
     taken = IndexSet()
     for state, text in (entry.get("indexes") or {}).items():
         if state not in _STATES:
-            raise ValueError(f"indexes: {state!r} is no state")
+            raise ValueError(f"indexes: {state!r} is not a state")
         indexes = _indexes(f"indexes.{state}", text)
         if state == "Removed":
             continue
         if indexes - IndexSet.range(count):
-            raise ValueError(f"indexes.{state}: {text!r} goes beyond the {count} instances")
+            raise ValueError(f"indexes.{state}: {text!r} exceeds the {count} instances")
         if taken & indexes:
-            raise ValueError(f"indexes.{state}: {taken & indexes} are in another state, too")
+            raise ValueError(f"indexes.{state}: {taken & indexes} are also in another state")
         taken = taken | indexes
     for field in (*_BY_NUMBER, "dueAt"):
         for key, text in (entry.get(field) or {}).items():
             if field in _BY_NUMBER and not (key.isascii() and key.isdecimal() and int(key[:20]) <= MOST_TRIES):
-                raise ValueError(f"{field}: {key!r} is no number of tries")
+                raise ValueError(f"{field}: {key!r} is not a valid number of tries")
             _indexes(f"{field}.{key}", text)
             if field == "dueAt":
                 _check_times({"dueAt": key}, ("dueAt",))
@@ -140,13 +140,13 @@ def _check_entry(entry: Mapping[str, Any]) -> None:
         _check_numbers(each)
         _check_times(each, _TIMES)
         if not 0 <= each["index"] < MAX_MAP_LENGTH:
-            raise ValueError(f"instances[{each['index']}]: there is no such instance")
+            raise ValueError(f"instances[{each['index']}]: no such instance")
 
 
 def _check_numbers(entry: Mapping[str, Any]) -> None:
     for field in ("try", "lost", "preempted", "triesBefore", "pokes"):
         if not 0 <= (entry.get(field) or 0) <= MOST_TRIES:
-            raise ValueError(f"{field}: {entry[field]} is no number of tries")
+            raise ValueError(f"{field}: {entry[field]} is not a valid number of tries")
 
 
 def _indexes(field: str, text: str) -> IndexSet:
@@ -156,5 +156,5 @@ def _indexes(field: str, text: str) -> IndexSet:
         raise ValueError(f"{field}: {error}") from error
     # len() of a larger set raises OverflowError.
     if any(len(number) > 9 for number in text.replace("-", ",").split(",")) or indexes - IndexSet.range(MAX_MAP_LENGTH):
-        raise ValueError(f"{field}: {text[:80]!r} goes beyond {MAX_MAP_LENGTH} instances")
+        raise ValueError(f"{field}: {text[:80]!r} exceeds {MAX_MAP_LENGTH} instances")
     return indexes

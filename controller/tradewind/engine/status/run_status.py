@@ -13,7 +13,7 @@ MESSAGE_BUDGET = 200_000
 """Bytes of the messages of all tasks of a run in status; the same again for those of earlier tries."""
 INTERNAL_ERROR = "InternalError"
 """Reason of a run that could not be loaded because of a bug in the controller."""
-SUSPENDED = "suspended: no task starts, and what runs goes on"
+SUSPENDED = "suspended: no new tasks start; running tasks continue"
 """Message of a suspended run, unless it has another."""
 
 

@@ -12,10 +12,10 @@ from tradewind.engine.run.states import FINISHED_PHASES, FINISHED_STATES
 
 TOO_LARGE = "StatusTooLarge"
 """Reason of a run that failed because even its shortest status does not fit."""
-DOES_NOT_FIT = "the state of its tasks does not fit into the DagRun: split its Dag, or write less output"
+DOES_NOT_FIT = "the state of the tasks does not fit into the DagRun: split the Dag, or write less output"
 SHORT_MESSAGE = 80
 """Bytes of each message in a shortened status."""
-_TASKS_OMITTED = "the state of its tasks is left out: the DagRun has no room for it"
+_TASKS_OMITTED = "the state of the tasks is omitted: the DagRun has no room for it"
 _OMITTED = ("tries", "scheduledAt", "queuedAt")
 """Fields that a finished task does not need; an unfinished one does not need the first."""
 

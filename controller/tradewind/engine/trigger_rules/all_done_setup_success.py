@@ -12,5 +12,5 @@ def all_done_setup_success(upstream: UpstreamCounts) -> Verdict:
     if not upstream.setups or upstream.setups_succeeded:
         return Run()
     if upstream.setups_skipped == upstream.setups:
-        return End(TaskState.SKIPPED, "every setup upstream was skipped")
-    return End(TaskState.UPSTREAM_FAILED, "no setup upstream succeeded")
+        return End(TaskState.SKIPPED, "every upstream setup was skipped")
+    return End(TaskState.UPSTREAM_FAILED, "no upstream setup succeeded")

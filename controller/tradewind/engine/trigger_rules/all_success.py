@@ -10,9 +10,9 @@ def all_success(upstream: UpstreamCounts) -> Verdict:
     A removed task counts as neither: it is no longer one of the tasks that must succeed.
     """
     if upstream.failed or upstream.upstream_failed:
-        return End(TaskState.UPSTREAM_FAILED, "a task upstream failed")
+        return End(TaskState.UPSTREAM_FAILED, "an upstream task failed")
     if upstream.skipped:
-        return End(TaskState.SKIPPED, "a task upstream was skipped")
+        return End(TaskState.SKIPPED, "an upstream task was skipped")
     if upstream.finished < upstream.total:
         return upstream.wait()
     return Run()

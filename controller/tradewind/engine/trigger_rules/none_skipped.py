@@ -7,5 +7,5 @@ from tradewind.engine.run.upstream import End, Run, UpstreamCounts, Verdict
 def none_skipped(upstream: UpstreamCounts) -> Verdict:
     """Run when all have finished; Skipped on the first skip."""
     if upstream.skipped:
-        return End(TaskState.SKIPPED, "a task upstream was skipped")
+        return End(TaskState.SKIPPED, "an upstream task was skipped")
     return Run() if upstream.finished == upstream.total else upstream.wait()

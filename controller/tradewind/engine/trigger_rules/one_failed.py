@@ -10,4 +10,4 @@ def one_failed(upstream: UpstreamCounts) -> Verdict:
         return Run()
     if upstream.finished < upstream.total:
         return upstream.wait()
-    return End(TaskState.SKIPPED, "no task upstream failed")
+    return End(TaskState.SKIPPED, "no upstream task failed")

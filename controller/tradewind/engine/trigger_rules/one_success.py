@@ -13,4 +13,4 @@ def one_success(upstream: UpstreamCounts) -> Verdict:
         return upstream.wait()
     if upstream.skipped == upstream.total:
         return End(TaskState.SKIPPED, "every task upstream was skipped")
-    return End(TaskState.UPSTREAM_FAILED, "no task upstream succeeded")
+    return End(TaskState.UPSTREAM_FAILED, "no upstream task succeeded")
