@@ -199,4 +199,4 @@ def test_whoever_means_a_whole_day_by_a_date_is_told(
     note = "note: --to 2026-01-03 is that day's midnight, its ticks are left out; with --to 2026-01-04 they are in"
     assert (note in result.err) == told
     last = "2026-01-02" if schedule.startswith("0 6") else "2026-01-03"
-    assert f"days, from 2026-01-01 to {last}: would make" in result.err
+    assert f"days, from 2026-01-01 to {last}: would create" in result.err

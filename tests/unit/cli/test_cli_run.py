@@ -142,7 +142,7 @@ def test_outputs_reach_templates(cli: Cli, dag_file: DagFile) -> None:
     [
         ("printf 'not json' > $TRADEWIND_OUTPUT", "output is not JSON"),
         ("printf NaN > $TRADEWIND_OUTPUT", "NaN is not JSON"),
-        ("head -c 5000 /dev/zero | tr '\\0' 1 > $TRADEWIND_OUTPUT", "has 5000 bytes, at most 4096"),
+        ("head -c 5000 /dev/zero | tr '\\0' 1 > $TRADEWIND_OUTPUT", "output is 5000 bytes; the limit is 4096"),
     ],
 )
 def test_bad_output_fails_the_task(cli: Cli, dag_file: DagFile, write: str, says: str) -> None:

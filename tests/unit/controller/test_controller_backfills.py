@@ -178,7 +178,7 @@ async def test_a_run_that_is_deleted_before_it_has_ended_has_failed(cluster: Mem
     # A pool without slots: nothing begins.
     cluster.create("pools", "default", spec={"slots": 0})
     backfill(cluster, to="2026-01-01T00:00:00Z")
-    await says(cluster, "1 run going on")
+    await says(cluster, "1 run active")
     cluster.delete("dagruns", HOURS[0])
     done = await ended(cluster)
     assert (done["phase"], done["failedRuns"]) == ("Failed", [HOURS[0]])
@@ -188,7 +188,7 @@ async def test_the_next_one_begins_when_one_is_deleted(cluster: MemoryCluster) -
     dag(cluster)
     cluster.create("pools", "default", spec={"slots": 0})
     backfill(cluster, "one", to="2026-01-01T00:00:00Z")
-    await says(cluster, "1 run going on", "one")
+    await says(cluster, "1 run active", "one")
     backfill(cluster, "paused", suspend=True)
     backfill(cluster, "two")
     await says(cluster, "paused before it began", "paused")
@@ -209,7 +209,7 @@ async def test_deletion_deletes_what_is_queued(cluster: MemoryCluster, restart: 
     dag(cluster)
     cluster.create("pools", "default", spec={"slots": 0})
     backfill(cluster, maxActiveRuns=2)
-    await says(cluster, "2 runs going on")
+    await says(cluster, "2 runs active")
     again = {"id": "x", "type": "Rerun"}
     for name, spec in (
         ("queued", {"type": "Backfill"}),

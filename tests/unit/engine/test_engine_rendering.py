@@ -117,9 +117,7 @@ def test_a_run_that_was_not_before_is_undefined(previous: PreviousRuns | None) -
     facts = {"previous": previous}
     assert args("{{ prevEndDateSuccess | default('never') }}", **facts) == "never"
     assert args("{% if prevEndDateSuccess is defined %}again{% else %}first{% endif %}", **facts) == "first"
-    with pytest.raises(
-        TemplateError, match="`prevEndDateSuccess` is undefined: there is no such previous run; "
-    ):
+    with pytest.raises(TemplateError, match="`prevEndDateSuccess` is undefined: there is no such previous run; "):
         args("{{ prevEndDateSuccess }}", **facts)
 
 
