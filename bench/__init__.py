@@ -1,1 +1,1 @@
-"""How fast and how small Tradewind is, measured: `make bench`. docs/performance.md tells what was found."""
+"""Performance measurements: `make bench`. docs/performance.md has the results."""

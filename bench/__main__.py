@@ -1,4 +1,4 @@
-"""`python -m bench [WORKLOAD…]`: run workloads, print the table, keep the figures in bench/results.json."""
+"""`python -m bench [WORKLOAD…]`: run workloads, print the table, store the figures in bench/results.json."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ WORKLOAD_SECONDS = 3600.0
 
 
 def main() -> int:
-    """The exit code is 1 with --check if a figure is not good enough."""
+    """The exit code is 1 with --check if a figure misses its goal."""
     options = _options()
     missed = False
     for name in options.workloads or NAMES:
-        # A cluster for each: what one leaves behind, or breaks, is nothing to the next.
+        # A cluster for each, so that the remains of one do not affect the next.
         cluster = Cluster(NAME, profile="kwok", nodes=NODES)
         cluster.down()
         with cluster:
@@ -52,10 +52,10 @@ async def _run(cluster: Cluster, name: str, size: Size, rounds: int) -> list[dic
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("workloads", nargs="*", choices=[[], *NAMES], metavar="WORKLOAD", help=f"{', '.join(NAMES)}")
-    parser.add_argument("--size", choices=list(ROUNDS), default="full", help="How much of it (default: full).")
-    parser.add_argument("--rounds", type=int, help="How often (default: what goes with the size).")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="Where the figures are kept.")
-    parser.add_argument("--chart", type=Path, help="An SVG to draw of all figures that are kept.")
+    parser.add_argument("--size", choices=list(ROUNDS), default="full", help="Size of the workloads (default: full).")
+    parser.add_argument("--rounds", type=int, help="The number of rounds (default: by size).")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="The file for the figures.")
+    parser.add_argument("--chart", type=Path, help="An SVG to draw of all stored figures.")
     parser.add_argument("--check", action="store_true", help="Exit with 1 if a threshold is missed.")
     return parser.parse_args()
 

@@ -1,8 +1,8 @@
-"""What the scheduler's own work costs, without a cluster: `python bench/engine_steps.py [--profile NAME]`.
+"""The cost of the scheduler's own work, without a cluster: `python bench/engine_steps.py [--profile NAME]`.
 
-A step is one report on a try and the plan that follows. The targets: a run of 1,000 tasks takes at most 10 ms a step
-and to be planned from scratch, one of 10,000 mapped instances at most 20 ms for anything, and a step costs the same
-whatever the size of the run.
+A step is one report on a try and the plan that follows. The targets: a run of 1,000 tasks takes at most 10 ms per
+step and for planning it from scratch, one of 10,000 mapped instances at most 20 ms for anything, and a step costs the
+same for any size of the run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 INFO = RunInfo("ns", "run", "uid", "d", "Manual", NOW, NOW, NOW)
 STEPS = 2000
 MOST_TASKS = 2000
-"""A Dag has no more."""
+"""The most that a Dag may have."""
 
 
 def dag(tasks: list[dict[str, Any]], **spec: Any) -> ResolvedDag:
@@ -48,14 +48,14 @@ def chains(count: int) -> ResolvedDag:
 
 
 def fan(count: int) -> ResolvedDag:
-    """One task, all others but one at once, one."""
+    """One task, all others but one in parallel, one."""
     middle = [f"t{n}" for n in range(1, count - 1)]
     tasks = [{"name": "t0"}, *({"name": name, "dependsOn": ["t0"], "group": "g"} for name in middle)]
     return dag([*tasks, {"name": "last", "dependsOn": ["g"]}], groups=[{"name": "g"}])
 
 
 def diamonds(count: int) -> ResolvedDag:
-    """Layers of 20 tasks, each after all of the layer before."""
+    """Layers of 20 tasks, each downstream of all of the previous layer."""
     layers = [[f"t{n}" for n in range(first, first + 20)] for first in range(0, count, 20)]
     tasks: list[dict[str, Any]] = [{"name": name} for name in layers[0]]
     for before, layer in pairwise(layers):
@@ -64,13 +64,13 @@ def diamonds(count: int) -> ResolvedDag:
 
 
 def mapped(count: int) -> ResolvedDag:
-    """A mapped task, and one after it."""
+    """A mapped task, and one downstream of it."""
     over = {"forEach": {"items": list(range(count))}, "maxActivePerRun": 64, "retries": {"limit": 2, "delay": "1h"}}
     return dag([{"name": "each", **over}, {"name": "last", "dependsOn": ["each"]}], maxMapLength=count)
 
 
 def mapped_group(count: int) -> ResolvedDag:
-    """A group of three tasks after each other, mapped, and one after it."""
+    """A mapped group of three tasks in sequence, and one downstream of it."""
     tasks = [
         {"name": "a", "group": "g", "maxActivePerRun": 64},
         {"name": "b", "group": "g", "dependsOn": ["a"]},
@@ -103,7 +103,7 @@ class Bench:
         self.plan()
 
     def steps(self, most: int, outcome: Callable[[int], dict[str, Any]]) -> Iterator[Callable[[], None]]:
-        """Each try runs and ends, oldest first."""
+        """Each try starts and finishes, oldest first."""
         done = 0
         while done < most and self.started:
             key = self.started.pop(0).key
@@ -199,7 +199,7 @@ def mapped_runs() -> None:
 
 
 def phase(name: str, bench: Bench) -> None:
-    """Status and restart of a run as it is now."""
+    """Status and restart of a run in its current state."""
     status = run_status(bench.run)
     text = orjson.dumps(status)
     bench.run.nodes[0].whole.touch()
@@ -223,8 +223,8 @@ def curve() -> None:
 
 
 def queues() -> None:
-    """One run more comes, and one ends, while so many wait for maxActiveRuns."""
-    print("runs that wait in the queue of a Dag")
+    """One more run is created, and one finishes, while so many wait for maxActiveRuns."""
+    print("runs in the queue of a Dag")
     resolved = dag([{"name": "t0"}], maxActiveRuns=1)
     graph = Graph.of(resolved.tasks)
     for queued in (100, 10_000):
@@ -248,8 +248,8 @@ def queues() -> None:
             arrive(number)
         arrivals = spread(iter([lambda n=n: arrive(n) for n in range(queued, queued + 500)]))  # type: ignore[misc]
         ends = spread(iter([lambda n=n: end(n) for n in range(50)]))  # type: ignore[misc]
-        line(f"one more comes, {queued:,} wait", arrivals[0], 1, f"; 99 of 100 within {arrivals[1]:.3f} ms")
-        line(f"one ends, {queued:,} wait", ends[0], 1, f"; 99 of 100 within {ends[1]:.3f} ms")
+        line(f"one more is created, {queued:,} wait", arrivals[0], 1, f"; 99 of 100 within {arrivals[1]:.3f} ms")
+        line(f"one finishes, {queued:,} wait", ends[0], 1, f"; 99 of 100 within {ends[1]:.3f} ms")
 
 
 PARTS = {"queues": queues, "plain": plain_runs, "mapped": mapped_runs, "curve": curve}
@@ -258,7 +258,7 @@ PARTS = {"queues": queues, "plain": plain_runs, "mapped": mapped_runs, "curve": 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="Default: all.")
-    parser.add_argument("--profile", action="store_true", help="Where the time goes, after each part.")
+    parser.add_argument("--profile", action="store_true", help="Profile each part.")
     options = parser.parse_args()
     for name in options.parts or PARTS:
         profile = cProfile.Profile()

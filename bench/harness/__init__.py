@@ -1,1 +1,1 @@
-"""What the workloads of the bench share: a cluster, controllers, the raw path, observers, results."""
+"""The shared parts of the workloads: a cluster, controllers, the raw path, observers, results."""

@@ -10,7 +10,7 @@ SECONDS = 300.0
 
 
 async def accepted(bed: Bed, namespace: str, count: int) -> None:
-    """Return once so many Dags of a namespace are accepted."""
+    """Return once `count` Dags of a namespace are accepted."""
 
     async def all_are() -> bool:
         dags = await bed.client.list(DAGS, namespace)

@@ -1,4 +1,4 @@
-"""The test bed: a cluster of localkube's profile kwok with our CRDs, and what can be asked of it."""
+"""The test bed: a cluster of localkube's profile kwok with our CRDs."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ READY_SECONDS = 60.0
 SETTLE_SECONDS = 30.0
 CLEAR_SECONDS = 600.0
 IDLE_SHARE = 0.25
-"""Of a core: a control plane that uses less has nothing left to do."""
+"""Share of a core: a control plane that uses less is idle."""
 AT_ONCE = 32
 
 
 class Bed:
-    """A cluster that runs. Everything is done in namespaces of their own, which go with the cluster."""
+    """A running cluster. Each user has a namespace of its own, deleted with the cluster."""
 
     def __init__(self, cluster: Cluster, client: KubeClient, logs: Path) -> None:
         self.cluster, self.client = cluster, client
@@ -45,7 +45,7 @@ class Bed:
     @classmethod
     @contextlib.asynccontextmanager
     async def on(cls, cluster: Cluster, logs: Path) -> AsyncIterator[Bed]:
-        """The bed on a cluster that is up; controllers that are left in the end are ended."""
+        """The bed on a running cluster; remaining controllers are stopped at the end."""
         async with KubeClient.from_environment(cluster.kubeconfig, max_requests=64, timeout=60.0) as client:
             bed = cls(cluster, client, logs)
             await bed.ready()
@@ -67,8 +67,8 @@ class Bed:
         await until(answers, "the API server is ready", READY_SECONDS)
 
     async def settle(self) -> None:
-        """Return once the API server is ready and the control plane has nothing more to do, lest what one round leaves
-        behind weighs on the next. Gives up after a while: others may use this machine."""
+        """Return once the API server is ready and the control plane is idle, so that the remains of one round do not
+        slow the next. Gives up after a while: the machine may be shared."""
         await self.ready()
         for _ in range(int(SETTLE_SECONDS)):
             before = sum(self.usage().values())
@@ -77,7 +77,7 @@ class Bed:
                 return
 
     async def namespace(self, label: str) -> str:
-        """A new namespace in which Pods can be made."""
+        """A new namespace that is ready for Pods."""
         name = f"{label}-{next(self._numbers)}"
         await self.client.request("POST", NAMESPACES.path(None), body={"metadata": {"name": name}})
 
@@ -94,32 +94,32 @@ class Bed:
         return name
 
     async def clear_pods(self, namespace: str) -> None:
-        """Delete the Pods of a namespace. Beyond 12,500 that have ended the cluster does so by itself, at any time."""
+        """Delete the Pods of a namespace. Beyond 12,500 finished ones Kubernetes does so itself, at any time."""
         path = PODS.path(namespace)
 
         async def gone() -> bool:
-            with contextlib.suppress(KubeError):  # so many take longer than a request may
+            with contextlib.suppress(KubeError):  # so many exceed the time limit of a request
                 await self.client.request("DELETE", path, body={"gracePeriodSeconds": 0}, timeout=60)
                 return not (await self.client.request("GET", path, params={"limit": 1})).get("items")
             return False
 
-        await until(gone, f"the Pods of namespace {namespace} are gone", CLEAR_SECONDS)
+        await until(gone, f"the Pods of namespace {namespace} are deleted", CLEAR_SECONDS)
 
     async def controller(self, namespace: str, *options: str) -> ControllerProcess:
-        """A controller of its own for one namespace, that leads."""
+        """A controller for one namespace that is the leader."""
         controller = await self.launch(namespace, *options)
         await controller.leading()
         return controller
 
     async def launch(self, namespace: str, *options: str, pod: str = "") -> ControllerProcess:
-        """A controller for one namespace, that has just been started: in a new Pod, or anew in one that had its own."""
+        """A controller for one namespace that has just started: in a new Pod, or restarted in the same one."""
         log = self._logs / f"controller-{next(self._numbers)}.log"
         controller = await ControllerProcess.start(self.cluster.kubeconfig, namespace, pod or log.stem, log, *options)
         self._controllers.append(controller)
         return controller
 
     async def create_all(self, resource: Resource, namespace: str, bodies: Iterable[Any]) -> list[dict[str, Any]]:
-        """Create objects, as many at once as goes well; their metadata in the same order."""
+        """Create objects, many at a time; return their metadata in the same order."""
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def create(body: Any) -> dict[str, Any]:
@@ -129,13 +129,13 @@ class Bed:
         return await asyncio.gather(*(create(body) for body in bodies))
 
     def usage(self) -> dict[str, float]:
-        """Processor seconds so far of each component, and of the bench itself."""
+        """Return the processor seconds of each component so far, and of the bench itself."""
         return {name: processes.cpu_seconds(pid) for name, pid in self._pids.items()} | {
             "bench": processes.cpu_seconds(os.getpid())
         }
 
     async def requests(self) -> requests.Requests:
-        """Writes that the API server has answered so far."""
+        """Return the writes that the API server has answered so far."""
         page = await self.client.request_bytes("GET", "/metrics")
         return requests.parse(page.decode())
 

@@ -1,4 +1,4 @@
-"""An SVG of the figures, each against what it has to reach. Drawn by hand: no library for a few bars."""
+"""An SVG of the figures, each beside its goal. A few bars need no library."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ text{font:13px system-ui,sans-serif;fill:#222} .small{font-size:11px;fill:#666} 
 
 
 def svg(kept: Iterable[Mapping[str, Any]]) -> str:
-    """Bars: the dashed line is what is to be reached; all bars are scaled so that it stands at one place."""
+    """Bars: the dashed line is the goal; all bars are scaled to the same goal."""
     shown = [record for record in kept if record["reach"]]
     line = LEFT + WIDTH * 0.6
     height = ROW * (len(shown) + 2)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + RIGHT}" height="{height}" role="img">',
-        f"<title>What make bench measured</title><style>{_STYLE}</style>",
+        f"<title>Figures of make bench</title><style>{_STYLE}</style>",
     ]
     for place, record in enumerate(shown):
         sign, _, reach = record["reach"].partition(" ")
@@ -37,8 +37,7 @@ def svg(kept: Iterable[Mapping[str, Any]]) -> str:
     bottom = ROW * (len(shown) + 1)
     parts += [
         f'<line class="reach" x1="{line:.0f}" x2="{line:.0f}" y1="{ROW - 4}" y2="{bottom}"/>',
-        f'<text class="small" x="{line:.0f}" y="{ROW - 10}" text-anchor="middle">to be reached '
-        "(≥: at least so far, ≤: no further)</text>",
+        f'<text class="small" x="{line:.0f}" y="{ROW - 10}" text-anchor="middle">goal (≥: at least, ≤: at most)</text>',
         "</svg>\n",
     ]
     return "\n".join(parts)

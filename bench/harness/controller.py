@@ -1,4 +1,4 @@
-"""The controller as a process of its own, as it is deployed."""
+"""The controller as a separate process, as in a deployment."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ControllerProcess:
 
     @classmethod
     async def start(cls, kubeconfig: Path, namespace: str, pod: str, log: Path, *options: str) -> ControllerProcess:
-        """Start one and do not wait; replicas for the same namespace elect a leader."""
+        """Start one without waiting; replicas for the same namespace elect a leader."""
         metrics_port, probe_port = free_ports(2)
         command = [
             str(TRADEWIND),
@@ -45,7 +45,7 @@ class ControllerProcess:
             f"--probe-port={probe_port}",
             *options,
         ]
-        # As the chart gives it to each container: one that starts again knows that the one before it has ended.
+        # As in the chart: a restarted container knows that the previous one has exited.
         env = {**os.environ, "KUBECONFIG": str(kubeconfig), "TRADEWIND_POD_NAME": pod, "TRADEWIND_POD_UID": pod}
 
         def launch() -> subprocess.Popen[bytes]:
@@ -55,11 +55,11 @@ class ControllerProcess:
         return cls(await asyncio.to_thread(launch), pod, log, metrics_port, probe_port)
 
     async def leading(self) -> None:
-        """Return once it leads."""
-        await until(self._leads, f"the controller leads; see {self.log}", LEADING_SECONDS)
+        """Return once it is the leader."""
+        await until(self._leads, f"the controller is the leader; see {self.log}", LEADING_SECONDS)
 
     async def ready(self) -> None:
-        """Return once its caches are filled: it could take over."""
+        """Return once its caches are filled and it can take over."""
 
         async def says_so() -> bool:
             return await _get(f"http://127.0.0.1:{self._probe_port}/readyz") == "ok"
@@ -67,7 +67,7 @@ class ControllerProcess:
         await until(says_so, f"the controller is ready; see {self.log}", LEADING_SECONDS)
 
     async def metric(self, series: str) -> float | None:
-        """The value of a series, written as on the page of metrics: `name{label="value"}`."""
+        """Return the value of a series, named as on the metrics page: `name{label="value"}`."""
         for line in (await self._page()).splitlines():
             name, _, value = line.rpartition(" ")
             if name == series:
@@ -75,7 +75,7 @@ class ControllerProcess:
         return None
 
     async def histogram(self, name: str) -> list[tuple[float, float]]:
-        """Of a histogram without labels (upper bound, observations up to it), in order."""
+        """Return (upper bound, observations up to it) of a histogram without labels, in order."""
         prefix = f'{name}_bucket{{le="'
         found = []
         for line in (await self._page()).splitlines():
@@ -85,37 +85,37 @@ class ControllerProcess:
         return found
 
     async def events_written(self) -> int:
-        """Requests so far that wrote Events."""
+        """Return the number of requests that wrote Events so far."""
         lines = (await self._page()).splitlines()
         counts = [line for line in lines if line.startswith("tradewind_api_writes_total{") and '"events"' in line]
         return sum(int(float(line.rpartition(" ")[2])) for line in counts)
 
     def cpu_seconds(self) -> float:
-        """Processor time so far."""
+        """Return the processor time so far."""
         return processes.cpu_seconds(self.pid)
 
     def resident_megabytes(self) -> float:
-        """Memory now."""
+        """Return the current memory."""
         return processes.resident_bytes(self.pid) / 1e6
 
     def peak_megabytes(self) -> float:
-        """The most memory so far."""
+        """Return the peak memory so far."""
         return processes.peak_resident_bytes(self.pid) / 1e6
 
     async def stop(self) -> None:
-        """SIGTERM, and wait for its end."""
+        """Send SIGTERM, and wait until it exits."""
         self._process.terminate()
         await asyncio.to_thread(self._process.wait, STOP_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
     async def _leads(self) -> bool:
         if self._process.poll() is not None:
-            raise RuntimeError(f"the controller ended with {self._process.returncode}: {_tail(self.log)}")
+            raise RuntimeError(f"the controller exited with {self._process.returncode}: {_tail(self.log)}")
         return await self.metric("tradewind_leader") == 1
 
     async def _page(self) -> str:
@@ -123,7 +123,7 @@ class ControllerProcess:
 
 
 async def _get(url: str) -> str:
-    """The text of a page; empty when nothing answers."""
+    """Return the text of a page; empty without an answer."""
     try:
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             return await answer.text()

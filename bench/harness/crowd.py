@@ -1,4 +1,4 @@
-"""Thousands of task instances that run at once, and for long."""
+"""Thousands of long task instances that run at the same time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tradewind.kube.resources import PODS
 INSTANCES_OF_A_RUN = 1000
 SLOWEST = 8.0
 LATE = "late"
-"""A Dag of one short task, to ask for a Pod at any time."""
+"""A Dag of one short task, to create a Pod at any time."""
 
 
 async def crowd(bed: Bed, label: str, count: int, *options: str) -> tuple[str, ControllerProcess]:

@@ -9,12 +9,12 @@ from tradewind.cache.resources import owner_reference
 
 Manifest = dict[str, Any]
 MOST = 10_000
-"""More than any workload has at once: no limit of a Dag is to be what is measured."""
+"""More than any workload uses at a time, so that no limit of a Dag is measured."""
 
 
 def dag(name: str, tasks: list[Manifest], **spec: Any) -> Manifest:
-    """A Dag that no limit of its own holds back, and of which no run is deleted. A task ends 0.1 s after it started
-    unless its Pod says otherwise."""
+    """A Dag without effective limits, whose runs are kept. A task finishes 0.1 s after its start, unless its Pod
+    sets another time."""
     return {
         "apiVersion": API_VERSION,
         "kind": "Dag",
@@ -31,12 +31,12 @@ def dag(name: str, tasks: list[Manifest], **spec: Any) -> Manifest:
 
 
 def parallel(count: int) -> list[Manifest]:
-    """Tasks that have nothing to do with each other."""
+    """Independent tasks."""
     return [{"name": f"t{number}"} for number in range(count)]
 
 
 def chain(length: int) -> list[Manifest]:
-    """Tasks one after the other."""
+    """Tasks in sequence."""
     return [{"name": f"t{n}", **({"dependsOn": [f"t{n - 1}"]} if n else {})} for n in range(length)]
 
 
@@ -46,12 +46,12 @@ def mapped(count: int) -> list[Manifest]:
 
 
 def lasting(duration: str) -> Manifest:
-    """A podTemplate: the fake nodes let the Pod run for so long."""
+    """A podTemplate with which the fake nodes run the Pod for this time."""
     return {"metadata": {"annotations": {"localkube/duration": duration}}}
 
 
 def run(dag_name: str, name: str, dag_uid: str | None = None) -> Manifest:
-    """A run of a Dag: as `kubectl create` makes it, or with `dag_uid` as `tradewind trigger` does."""
+    """A run of a Dag, as by `kubectl create`, or with `dag_uid` as by `tradewind trigger`."""
     metadata: dict[str, Any] = {"name": name}
     if dag_uid is not None:
         metadata["labels"] = {names.LABEL_DAG: dag_name}

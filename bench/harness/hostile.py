@@ -1,4 +1,4 @@
-"""Objects that are as much work as they can be, each of which a user may make."""
+"""The most expensive objects that a user may create."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def many_clauses(scale: float) -> Made:
 
 
 def large_dag(scale: float) -> Made:
-    """A Dag of nearly all that it may have: 2,000 tasks, 900 KB."""
+    """A Dag near its limits: 2,000 tasks, 900 KB."""
     tasks = [
         {"name": f"t{number:04}", "command": ["sh", "-c"], "args": ["echo {{ ds }} " + "x" * 330]}
         for number in range(2000)
@@ -38,7 +38,7 @@ def large_dag(scale: float) -> Made:
 
 
 def large_template(scale: float) -> Made:
-    """A podTemplate of which each Pod of 50 tasks gets 300 volumes and as many variables: 100 KB."""
+    """A podTemplate that gives each Pod of 50 tasks 300 volumes and as many variables: 100 KB."""
     volumes = [{"name": f"v{number}", "emptyDir": {}} for number in range(300)]
     mounts = [{"name": f"v{number}", "mountPath": f"/v/{number}"} for number in range(300)]
     env = [{"name": f"V{number}", "value": "x" * 200} for number in range(300)]
@@ -64,14 +64,14 @@ def mapped_waits(scale: float) -> Made:
 
 
 def long_queue(scale: float) -> Made:
-    """10,000 runs of a Dag that may have one at a time."""
+    """10,000 runs of a Dag with maxActiveRuns 1."""
     yield DAGS, dag("queue", parallel(1), maxActiveRuns=1)
     for number in range(round(10_000 * scale)):
         yield DAGRUNS, run("queue", f"queue-{number:05}")
 
 
 def wide_queue(scale: float) -> Made:
-    """300 runs of a Dag of 1,000 tasks that may have one at a time."""
+    """300 runs of a Dag of 1,000 tasks with maxActiveRuns 1."""
     tasks = parallel(1000)
     yield DAGS, dag("wide", tasks, maxActiveRuns=1, maxActiveTasks=10, podTemplate=lasting("1h"))
     for number in range(round(300 * scale)):
@@ -87,7 +87,7 @@ HOSTILE: dict[str, Callable[[float], Made]] = {
     "queue": long_queue,
     "wide": wide_queue,
 }
-"""By the name of the figure; what is called with the share of the runs that are to be made."""
+"""By the name of the figure: a function of the share of the runs to create."""
 
 
 def _run(name: str, **spec: Any) -> Manifest:

@@ -1,4 +1,4 @@
-"""How fast tasks could be done at best: below this no schedule can be, whatever it knows beforehand."""
+"""A lower bound of the makespan of any schedule, even with all times known in advance."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ def simple_bound(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]
 
 
 def critical_path(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]]) -> float:
-    """The longest chain of tasks; `after` names those that a task comes after, which come before it in `seconds`."""
+    """Return the longest chain of tasks; `after` has the upstream tasks of a task, which precede it in `seconds`."""
     heads = _heads(seconds, after)
     return max(heads[task] + seconds[task] for task in seconds)
 
 
 def lower_bound(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]], slots: int) -> float:
-    """The best that is known of any schedule of tasks that are not interrupted, `slots` at a time.
+    """Return a lower bound of the makespan of uninterrupted tasks, `slots` at a time.
 
-    It holds for every set of tasks that from the earliest moment at which one of them can start to the end
+    For every set of tasks, between the earliest start of one of them and the finish of the last
 
-    - their work has to be done by all slots, and
+    - the slots have to do all of their work, and
     - of the k × slots + 1 longest of them k + 1 share a slot,
 
-    and that after that comes the shortest of what has to come after one of them. The sets looked at are those of tasks
-    that cannot start before some moment, nor end later than some time before the end.
+    and the shortest path downstream of one of them follows. The sets considered are those of tasks that cannot start
+    before some moment, nor finish later than some time before the end.
     """
     heads, tails = _heads(seconds, after), _tails(seconds, after)
     best = 0.0
@@ -38,7 +38,7 @@ def lower_bound(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]]
 
 
 def _sharing(times: Sequence[float], slots: int) -> float:
-    """What some slot has to do at least, of tasks that take so long, the longest first."""
+    """Return the least work of the busiest slot, for tasks of these durations, longest first."""
     shared = [0.0]
     for many in range(1, (len(times) - 1) // slots + 1):
         longest = times[: many * slots + 1]
@@ -47,7 +47,7 @@ def _sharing(times: Sequence[float], slots: int) -> float:
 
 
 def _heads(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """When each task can start at the earliest."""
+    """Return the earliest start of each task."""
     heads: dict[str, float] = {}
     for task in seconds:
         heads[task] = max((heads[before] + seconds[before] for before in after[task]), default=0.0)
@@ -55,7 +55,7 @@ def _heads(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]]) -> 
 
 
 def _tails(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """How long it takes from the end of each task to the end of all, at least."""
+    """Return the least time from the finish of each task to the finish of all."""
     tails = dict.fromkeys(seconds, 0.0)
     for task in reversed(seconds):
         for before in after[task]:

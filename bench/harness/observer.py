@@ -1,4 +1,4 @@
-"""Sees what happens on the cluster by watching, as any client does: in the same way for both sides of a race."""
+"""Observes the cluster through watches, in the same way for both sides of a race."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Seen:
         return max(self.at.values())
 
     async def number(self, count: int, what: str, seconds: float) -> None:
-        """Return once so many have been seen."""
+        """Return once `count` have been seen."""
         reached = asyncio.Event()
         self._waiting.append((count, reached))
         self._tell()
@@ -55,7 +55,7 @@ class Seen:
             async with asyncio.timeout(seconds):
                 await reached.wait()
         except TimeoutError:
-            raise TookTooLong(f"waited {seconds:g} s in vain: {what}: {len(self.at)} of {count}") from None
+            raise TookTooLong(f"timed out after {seconds:g} s: {what}: {len(self.at)} of {count}") from None
 
     def note(self, change: Change[Phased]) -> None:
         """A change from an informer."""
@@ -88,7 +88,7 @@ async def watching(
 
 @contextlib.asynccontextmanager
 async def watching_results(client: KubeClient, namespace: str) -> AsyncIterator[tuple[Seen, Seen]]:
-    """(Pods, DagRuns) of a namespace as they succeed: one event for each."""
+    """Observers of (Pods, DagRuns) of a namespace that succeed: one event for each."""
     async with (
         watching(client, PODS, namespace, field_selector=SUCCEEDED) as pods,
         watching(client, DAGRUNS, namespace, field_selector=SUCCEEDED) as runs,

@@ -1,4 +1,4 @@
-"""Thousands of Dags and finished runs, made without the controller."""
+"""Thousands of Dags and finished runs, created without the controller."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ AT_ONCE = 32
 
 
 def yearly_dags(count: int, first: int = 0) -> list[Manifest]:
-    """Dags with a schedule each, of which no tick comes soon."""
+    """Dags with a schedule each, without a tick soon."""
     return [
         dag(f"dag-{number:05}", parallel(1), schedule=_long_ahead(number)) for number in range(first, first + count)
     ]
 
 
 async def add_finished_runs(bed: Bed, namespace: str, dags: list[str], count: int) -> None:
-    """Runs that have succeeded, shared out among Dags that are there."""
+    """Runs that have succeeded, distributed over existing Dags."""
     found = {one["metadata"]["name"]: one["metadata"]["uid"] for one in await bed.client.list(DAGS, namespace)}
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -47,6 +47,6 @@ async def add_finished_runs(bed: Bed, namespace: str, dags: list[str], count: in
 
 
 def _long_ahead(number: int) -> str:
-    """A cron of a day that is neither today nor tomorrow."""
+    """A cron expression for a day that is neither today nor tomorrow."""
     day = datetime.now(UTC) + timedelta(days=30 + number % 300)
     return f"{number % 60} {number % 24} {day.day} {day.month} *"

@@ -1,4 +1,4 @@
-"""The raw path and the controller on the same Pods, by turns: what the controller costs."""
+"""The raw path and the controller on the same Pods, in turn: the cost of the controller."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.client import KubeClient
 
 SLOWEST = 10.0
-"""Pods a second: a round that is slower has failed."""
+"""Pods a second: a slower round has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Lap:
     """Processor seconds by process."""
     requests: Requests
     megabytes: float = 0.0
-    """Most memory of the controller."""
+    """Peak memory of the controller."""
     events: int = 0
     """Writes of Events by the controller."""
 
@@ -71,7 +71,7 @@ class Race:
         self.laps.append((slow, await self.controller()))
 
     async def raw(self) -> Lap:
-        """The Pods by a bare client."""
+        """The Pods from a bare client."""
         bed = self.bed
         await bed.settle()
         namespace = await bed.namespace(f"{self.name}-raw")
@@ -116,7 +116,7 @@ class Race:
                     controller.peak_megabytes(),
                     events,
                 )
-            # While there is somebody who takes their finalizers away.
+            # While there is a controller that removes their finalizers.
             await bed.clear_pods(namespace)
             return lap
         finally:
@@ -126,7 +126,7 @@ class Race:
         name = self.dag["metadata"]["name"]
         return [run(name, f"{name}-{number}", dag_uid) for number in range(self.runs)]
 
-    # What came of it ----------------------------------------------------------------------------------------------
+    # Results -----------------------------------------------------------------------------------------------------
 
     def results(self, *, writes: bool = False) -> list[Result]:
         """The ratio of the rates; with `writes` also the API writes for each task instance."""
@@ -136,7 +136,7 @@ class Race:
         ratio = Result(
             made, "of the raw path's Pods/s", [our.rate / slow.rate for slow, our in self.laps], more, self._details()
         )
-        # Who else uses the machine changes the rates from round to round, but hardly what a Pod costs.
+        # Other work on the machine changes the rates from round to round, but not the cost of a Pod.
         costs = [slow.milliseconds / our.milliseconds for slow, our in self.laps]
         more = f"{median(lap.milliseconds for lap in ours):.0f} ms of all processes, {_own(ours):.1f} of the controller"
         cost = Result(f"{made}-cpu", "raw path's CPU for a Pod / ours", costs, more)

@@ -1,4 +1,4 @@
-"""The raw path: the Pods that the controller would make, made by a bare client as fast as it can."""
+"""The raw path: the Pods that the controller would create, from a bare client at full speed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ IN_FLIGHT = 64
 
 
 def pods(dag: Manifest, namespace: str, runs: list[dict[str, Any]]) -> Iterator[bytes]:
-    """The Pods of all task instances of runs of a Dag, serialised. `runs` are objects that are there and that nobody
-    runs: Kubernetes would delete Pods without their owner."""
+    """Return the Pods of all task instances of runs of a Dag, serialised. `runs` are existing objects that no
+    controller runs: Kubernetes would delete Pods without their owner."""
     resolved = resolve(DagSpec.model_validate(dag["spec"]))
     now = datetime.now(UTC)
     revision = names.revision_name(dag["metadata"]["name"], "0" * 64)
@@ -37,13 +37,13 @@ def pods(dag: Manifest, namespace: str, runs: list[dict[str, Any]]) -> Iterator[
             rendered = RenderedTask(*argv(task), [])
             for index in range(items) if items is not None else (None,):
                 body = pod_manifest(info, resolved, task, TryKey(task.name, index, 1), rendered)
-                # Nobody would remove it: the same Pod otherwise.
+                # No controller would remove it; the Pod is the same otherwise.
                 body["metadata"].pop("finalizers", None)
                 yield orjson.dumps(body)
 
 
 def dag_items(dag: Manifest, task: str) -> int | None:
-    """How many instances a mapped task has; None for one that is not mapped."""
+    """Return the number of instances of a mapped task; None for one that is not mapped."""
     for manifest in dag["spec"]["tasks"]:
         if manifest["name"] == task and "forEach" in manifest:
             return len(manifest["forEach"]["items"])
@@ -51,7 +51,7 @@ def dag_items(dag: Manifest, task: str) -> int | None:
 
 
 async def create(client: KubeClient, namespace: str, bodies: list[bytes]) -> None:
-    """Create Pods as fast as it goes."""
+    """Create Pods at full speed."""
     waiting = iter(bodies)
     path = PODS.path(namespace)
 

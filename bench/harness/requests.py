@@ -1,4 +1,4 @@
-"""Requests that the API server has answered, from its own metrics: whoever sent them."""
+"""Requests that the API server has answered, from its own metrics, of all clients."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def parse(metrics: str) -> Requests:
 
 
 def of_controller(made: Requests, *, events: int = 0, by_bench: int = 0) -> Requests:
-    """Those that our controller sent: to our kinds, to Pods as such (their status is written by nodes), revisions.
-    `events` were sent by it, as it says itself: who else writes Events is not told, nor when. `by_bench` creates of
-    DagRuns were the bench's own."""
+    """Return the number of those of our controller: to our kinds, to Pods (nodes write their status), to revisions.
+    `events` is the controller's own count, because these metrics do not separate the writers of Events. `by_bench`
+    creates of DagRuns were the bench's own."""
     ours: Requests = Counter()
     for (verb, resource), number in made.items():
         if resource in OURS or resource in ("pods", "controllerrevisions"):

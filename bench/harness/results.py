@@ -1,4 +1,4 @@
-"""What was measured, what it is held against, and how it is shown and kept."""
+"""Figures and their goals; the table and the file of them."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What a figure has to reach."""
+    """The goal of a figure."""
 
     at_least: float | None = None
     at_most: float | None = None
 
     def met(self, value: float) -> bool:
-        """Whether a figure is good enough."""
+        """True if a figure reaches its goal."""
         if self.at_least is not None and value < self.at_least:
             return False
         return self.at_most is None or value <= self.at_most
@@ -49,13 +49,13 @@ class Threshold:
 
 
 def thresholds() -> dict[str, Threshold]:
-    """Those that are committed, by workload."""
+    """The committed goals, by workload."""
     found = yaml.safe_load(THRESHOLDS.read_text())
     return {name: Threshold(entry.get("atLeast"), entry.get("atMost")) for name, entry in found.items()}
 
 
 def records(results: Iterable[Result], size: str) -> list[dict[str, Any]]:
-    """As they are kept. `reach` and `met` are None for a figure that is only told."""
+    """Return the figures as stored. `reach` and `met` are None for a figure without a goal."""
     limits = thresholds()
     kept = []
     for result in results:
@@ -77,7 +77,7 @@ def records(results: Iterable[Result], size: str) -> list[dict[str, Any]]:
 
 
 def keep(path: Path, new: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Write records to a file; what it has of other workloads stays."""
+    """Write records to a file; its records of other workloads stay."""
     names = {record["workload"] for record in new}
     old = json.loads(path.read_text()) if path.exists() else []
     order = {name: place for place, name in enumerate(thresholds())}
@@ -88,7 +88,7 @@ def keep(path: Path, new: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(kept: Iterable[Mapping[str, Any]]) -> str:
-    """Records for people."""
+    """Return a table of records."""
     head = ("workload", "size", "value", "reach", "", "unit", "rounds", "more")
     rows = [head]
     for record in kept:

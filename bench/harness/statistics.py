@@ -1,4 +1,4 @@
-"""What the standard library does not have."""
+"""Statistics beyond the standard library."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from collections.abc import Iterable
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The smallest value that is not exceeded by a share of them."""
+    """Return the smallest value that a share of them does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

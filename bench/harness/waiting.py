@@ -1,4 +1,4 @@
-"""Waits with a time limit: nothing in the bench may wait for ever."""
+"""Waits with a time limit: nothing in the bench may wait forever."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ T = TypeVar("T")
 
 
 class TookTooLong(Exception):  # noqa: N818
-    """Something did not come in time; the message says what."""
+    """A timeout; the message names the condition."""
 
 
 async def until(holds: Callable[[], Awaitable[T]], what: str, seconds: float, every: float = 0.05) -> T:
-    """The first true value of `holds()`, asked again every so many seconds."""
+    """Return the first true value of `holds()`, called at this interval in seconds."""
     deadline = time.monotonic() + seconds
     while True:
         if value := await holds():
             return value
         if time.monotonic() > deadline:
-            raise TookTooLong(f"waited {seconds:g} s in vain: {what}")
+            raise TookTooLong(f"timed out after {seconds:g} s: {what}")
         await asyncio.sleep(every)

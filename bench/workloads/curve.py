@@ -1,4 +1,4 @@
-"""Whether the controller's cost of a task instance grows with the size of the run, or with what else there is."""
+"""Growth of the controller's cost of a task instance with the size of the run, and with the number of other objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 
 INSTANCES: dict[Size, tuple[int, ...]] = {"tiny": (10, 20), "small": (200, 600, 2000), "full": (500, 1500, 5000)}
 CROWDS: dict[Size, tuple[int, ...]] = {"tiny": (0, 20), "small": (0, 300, 1000), "full": (0, 1500, 5000)}
-"""Dags that are there, with two finished runs each."""
+"""Existing Dags, with two finished runs each."""
 Costs = dict[int, list[float]]
 """Milliseconds for each instance in each round, by size."""
 
@@ -57,7 +57,7 @@ async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
 
 
 async def _milliseconds(bed: Bed, controller: ControllerProcess, namespace: str, count: int, label: str) -> float:
-    """Of the controller for each instance of a run."""
+    """Processor time of the controller for each instance of a run."""
     await bed.settle()
     async with watching_results(bed.client, namespace) as (_, runs):
         before, there = controller.cpu_seconds(), len(runs.at)

@@ -1,4 +1,4 @@
-"""From the end of a task to the Pod of the next one, on an idle cluster, as a watch sees both."""
+"""From the finish of a task to the Pod of the next one, on an idle cluster, as a watch delivers both."""
 
 from __future__ import annotations
 

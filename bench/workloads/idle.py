@@ -1,4 +1,4 @@
-"""Nothing happens, to thousands of Dags and finished runs: it should cost nothing."""
+"""Thousands of idle Dags and finished runs: they should cost nothing."""
 
 from __future__ import annotations
 

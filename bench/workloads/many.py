@@ -12,7 +12,7 @@ RUNS: dict[Size, int] = {"tiny": 20, "small": 300, "full": 1000}
 
 
 async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
-    """The ratio to the raw path, which makes no runs."""
+    """The ratio to the raw path, which creates no runs."""
     race = Race(bed, "many", dag("many", parallel(1)), runs=RUNS[size], pods=1)
     for _ in range(rounds):
         await race.round()

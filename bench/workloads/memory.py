@@ -1,4 +1,4 @@
-"""What the controller keeps in memory of thousands of Dags and Pods."""
+"""The controller's memory with thousands of Dags and Pods."""
 
 from __future__ import annotations
 

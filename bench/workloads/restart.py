@@ -1,4 +1,4 @@
-"""The leader is killed while thousands of task instances are active: how long until the next Pod is made."""
+"""The leader is killed while thousands of task instances are active: the time until the next Pod."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tradewind.kube.resources import PODS
 
 ACTIVE: dict[Size, int] = {"tiny": 20, "small": 2000, "full": 10_000}
 LEASE_SECONDS = 3
-"""A standby has to wait for the Lease of a killed leader to run out: this long, and 15 s by default. A container that
-starts again in its Pod has not."""
+"""The time for which a standby waits until the Lease of a killed leader expires; the default is 15 s. A container that
+restarts in its Pod does not wait."""
 LIMIT = 120.0
 
 

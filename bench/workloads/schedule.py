@@ -1,4 +1,4 @@
-"""Thousands of Dags with a cron each, many of them due in the same second."""
+"""Thousands of Dags with a cron expression each, many of them due in the same second."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tradewind.api import names
 from tradewind.cache.resources import DAGRUNS, DAGS
 
 COUNTS: dict[Size, tuple[int, int, int]] = {"tiny": (20, 5, 2), "small": (1000, 100, 20), "full": (5000, 500, 50)}
-"""(all Dags, those that are due together, those that are due together in the other minute)"""
+"""(all Dags, those due in the same second, those due in the same second of the other minute)"""
 LONGEST_LAG = 50.0
 
 
 async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
-    """Lags from the tick to the moment in which a watch sees the run."""
+    """Lags from the tick to the moment in which a watch delivers the run."""
     total, burst, few = COUNTS[size]
     raw = await _raw(bed, burst)
     namespace = await bed.namespace("schedule")
@@ -48,7 +48,7 @@ async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
     await controller.stop()
     many = [_lags(runs, "burst", burst, tick) for tick in ticks[1::2]]
     some = [_lags(runs, "few", few, tick) for tick in ticks[0::2]]
-    said = f"{burst} due, {total} Dags, {cpu / rounds:.2f} CPU s a round; a bare client makes the runs in {raw:.1f} s"
+    said = f"{burst} due, {total} Dags, {cpu / rounds:.2f} CPU s a round; a bare client creates the runs in {raw:.1f} s"
     return [
         Result("schedule-burst", "s from the tick to the last run", [max(lags) for lags in many], said),
         Result("schedule-lag", "ms, p99", [percentile(lags, 0.99) * 1000 for lags in some], f"{few} due"),
@@ -56,7 +56,7 @@ async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
 
 
 async def _raw(bed: Bed, count: int) -> float:
-    """Seconds that a bare client takes to make so many runs, with nobody there who cares for them."""
+    """Return the seconds in which a bare client creates so many runs, without a controller."""
     namespace = await bed.namespace("schedule-raw")
     await bed.settle()
     began = time.perf_counter()

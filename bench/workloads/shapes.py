@@ -1,4 +1,4 @@
-"""Dags with the shapes and task times of real workflows: how near the makespan comes to what is possible."""
+"""Dags with the shapes and task times of real workflows: the makespan beside its lower bound."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tradewind.kube.resources import PODS
 
 SLOTS = 16
 BOUND_SECONDS: dict[Size, float] = {"tiny": 3, "small": 20, "full": 40}
-"""Times are scaled so that max(critical path, work / slots) is this: what Kubernetes takes to bind and start a Pod,
-which does not scale, is then as small a part as it is of real workflows of minutes."""
+"""Times are scaled so that max(critical path, work / slots) is this: Kubernetes' own time to bind and start a Pod does
+not scale, and is then as small a part as in real workflows of minutes."""
 SHAPES = sorted((BENCH / "shapes").glob("*.json"))
 CHOSEN: dict[Size, list[Path]] = {"tiny": SHAPES[:1], "small": SHAPES, "full": SHAPES}
 
@@ -57,7 +57,7 @@ def _worst(name: str, unit: str, found: dict[str, list[float]]) -> Result:
 
 
 async def _played(bed: Bed, namespace: str, name: str, number: int, bound: float) -> tuple[float, dict[str, float]]:
-    """(the makespan, the time from the Pod to its end for each task) of a run, in seconds."""
+    """Return (makespan, time from the Pod to its finish for each task) of a run, in seconds."""
     label = f"{names.LABEL_RUN}={name}-{number}"
     async with (
         watching(bed.client, PODS, namespace, label_selector=label) as pods,
@@ -73,7 +73,7 @@ async def _played(bed: Bed, namespace: str, name: str, number: int, bound: float
 
 
 def _after(trace: dict[str, Any]) -> dict[str, list[str]]:
-    """What each task comes after."""
+    """Return the upstream tasks of each task."""
     return {f"t{task['i']}": [f"t{before}" for before in task["after"]] for task in trace["tasks"]}
 
 

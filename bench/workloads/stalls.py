@@ -1,7 +1,7 @@
-"""An ordinary Dag beside objects that are as much work as they can be, and a take-over with a long queue of wide runs.
+"""An ordinary Dag beside the most expensive objects, and a take-over with a long queue of wide runs.
 
-What is one user's is not to be felt by another: no object may hold the event loop for long, and the next task of the
-ordinary Dag starts as if nothing else was there.
+One user's objects must not slow another's: no object may block the event loop for long, and the next task of the
+ordinary Dag starts as if no other object existed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.resources import PODS
 
 SCALES: dict[Size, float] = {"tiny": 0.01, "small": 0.15, "full": 1.0}
-"""Of the runs of a long queue: an API server takes minutes for all of them."""
+"""Share of the runs of a long queue: an API server takes minutes for all of them."""
 LENGTH: dict[Size, int] = {"tiny": 5, "small": 25, "full": 50}
-"""Tasks of the chain beside each object: of 0.1 s each, and as long as what kwok takes for a Pod."""
+"""Tasks of the chain beside each object: of 0.1 s each, plus kwok's time for a Pod."""
 LIMIT = 120.0
 ORDINARY = "ordinary"
 FINISHED = f"metadata.name={ORDINARY},status.phase=Succeeded"
@@ -35,12 +35,12 @@ DELAY = "tradewind_event_loop_delay_seconds"
 
 
 async def run(bed: Bed, size: Size, rounds: int) -> list[Result]:
-    """The longest turn of the event loop, and the longest delay of the next task, beside each; then the take-over.
+    """The longest step of the event loop, and the longest delay of the next task, beside each; then the take-over.
     There is one round."""
     found: list[Result] = []
     for name in HOSTILE:
         stall, delay = await _beside(bed, name, size)
-        found.append(Result(f"stalls-{name}", "ms, at most, of the longest turn of the loop", [stall * 1000]))
+        found.append(Result(f"stalls-{name}", "ms, at most, of the longest step of the loop", [stall * 1000]))
         found.append(Result(f"stalls-delay-{name}", "s of the ordinary Dag's next task, the longest", [delay]))
     return [*found, *await _take_over(bed, size)]
 
@@ -64,7 +64,7 @@ async def _beside(bed: Bed, name: str, size: Size) -> tuple[float, float]:
         with contextlib.suppress(TookTooLong):
             await runs.number(1, "the ordinary Dag's run succeeds", LIMIT)
         await making
-        # What comes last has its turn too.
+        # The last one has its turn too.
         await asyncio.sleep(2)
     after = await _turns(controller)
     await controller.stop()
@@ -80,13 +80,13 @@ async def _make(bed: Bed, namespace: str, name: str, scale: float) -> None:
 
 
 async def _turns(controller: ControllerProcess) -> dict[float, float]:
-    """How many turns of the event loop were that long, by the upper bounds of the histogram."""
+    """Return the number of steps of the event loop by the upper bounds of the histogram."""
     counts = await controller.histogram(DELAY)
     return {bound: number - before for (_, before), (bound, number) in pairwise([(0.0, 0.0), *counts])}
 
 
 def _longest_delay(pods: Seen, length: int) -> float:
-    """From the end of a task to the Pod of the next one; LIMIT if that never came."""
+    """Return the time from the finish of a task to the Pod of the next one; LIMIT without one."""
     of_task = {labels[names.LABEL_TASK]: name for name, labels in pods.labels.items()}
     chained = [of_task.get(f"t{number}") for number in range(length)]
     if None in chained:
@@ -95,7 +95,7 @@ def _longest_delay(pods: Seen, length: int) -> float:
 
 
 async def _take_over(bed: Bed, size: Size) -> list[Result]:
-    """A controller starts, with the default Lease, where runs of a wide Dag wait."""
+    """A controller starts, with the default Lease, while runs of a wide Dag wait."""
     namespace = await bed.namespace("stall-takeover")
     made = [body for kind, body in wide_queue(SCALES[size]) if kind is DAGS]
     runs = [body for kind, body in wide_queue(SCALES[size]) if kind is DAGRUNS]
@@ -110,7 +110,7 @@ async def _take_over(bed: Bed, size: Size) -> list[Result]:
         peak = controller.peak_megabytes()
         leads = await controller.metric("tradewind_leader")
     await controller.stop()
-    said = f"{len(runs)} queued runs of 1,000 tasks, default Lease" + ("" if leads == 1 else "; it leads no more")
+    said = f"{len(runs)} queued runs of 1,000 tasks, default Lease" + ("" if leads == 1 else "; it lost the Lease")
     return [
         Result("takeover-wide", "s from the start of the process to the first Pod", [seconds], said),
         Result("takeover-wide-memory", "MB resident at most", [peak], said),
