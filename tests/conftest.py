@@ -34,6 +34,8 @@ settings.register_profile("thorough", parent=settings.get_profile("ci"), max_exa
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+pytest_plugins = ["tests.durations"]
+
 RERUNS = Path("build/reruns.txt")
 MOST_RERUNS = 2
 """A run of all tests in which more than these had to be run again has a fault that hides behind them."""

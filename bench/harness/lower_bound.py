@@ -57,7 +57,7 @@ def _heads(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]]) -> 
 def _tails(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Return the least time from the finish of each task to the finish of all."""
     tails = dict.fromkeys(seconds, 0.0)
-    for task in reversed(seconds):
+    for task in reversed(list(seconds)):
         for before in after[task]:
             tails[before] = max(tails[before], seconds[task] + tails[task])
     return tails

@@ -61,11 +61,11 @@ class Calls:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", **options} if options else None
         return plain(await self.client.request("DELETE", resource.path(self.namespace, name), body=body))
 
-    async def list(self, resource: Resource, **params: Any) -> Json:
-        return await self.client.request("GET", resource.path(self.namespace), params=params)
-
     async def names(self, resource: Resource, **params: Any) -> list[str]:
         return [item["metadata"]["name"] for item in (await self.list(resource, **params))["items"]]
+
+    async def list(self, resource: Resource, **params: Any) -> Json:
+        return await self.client.request("GET", resource.path(self.namespace), params=params)
 
     async def watch(self, resource: Resource, since: Json | str, **params: Any) -> Watching:
         """Watch from the version of an object or a list on, or from a version."""

@@ -122,8 +122,8 @@ async def test_what_a_pod_may_change(calls: Calls) -> None:
     for deadline in (90, 60):
         patched = await calls.patch(PODS, "a", {"spec": {"activeDeadlineSeconds": deadline}})
         assert patched["spec"]["activeDeadlineSeconds"] == deadline
-    for deadline in (61, 0, None):
-        assert (await refused(calls.patch(PODS, "a", {"spec": {"activeDeadlineSeconds": deadline}}))).is_invalid
+    for wrong in (61, 0, None):
+        assert (await refused(calls.patch(PODS, "a", {"spec": {"activeDeadlineSeconds": wrong}}))).is_invalid
     assert (await refused(calls.patch(PODS, "a", {"spec": {"restartPolicy": "Never"}}))).is_invalid
     containers = [{"name": "task", "image": "none", "args": ["other"]}]
     error = await refused(calls.patch(PODS, "a", {"spec": {"containers": containers}}))

@@ -117,7 +117,8 @@ async def test_selectors_that_are_not_understood(calls: Calls) -> None:
 async def test_a_collection_is_deleted_page_by_page(calls: Calls) -> None:
     for name, labels in (("a", {"x": "1"}), ("b", {"x": "1"}), ("c", {"x": "1"}), ("d", {"x": "2"})):
         await calls.create(CONFIGMAPS, name, metadata={"labels": labels})
-    path, params = CONFIGMAPS.path(calls.namespace), {"labelSelector": "x=1", "limit": 2}
+    path = CONFIGMAPS.path(calls.namespace)
+    params: dict[str, str | int] = {"labelSelector": "x=1", "limit": 2}
     first = await calls.client.request("DELETE", path, params=params, partial="list")
     assert [item["metadata"]["name"] for item in first["items"]] == ["a", "b"]
     assert await calls.names(CONFIGMAPS, labelSelector="x") == ["c", "d"]

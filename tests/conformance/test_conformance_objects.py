@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.calls import Calls, causes, config_map, dag_spec, pod_spec, refused, told, until, version
+from tests.conformance.calls import Calls, Json, causes, config_map, dag_spec, pod_spec, refused, told, until, version
 from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, EVENTS, LEASES, NAMESPACES, PODS
 from tradewind.kube.writes import MERGE_PATCH
@@ -141,7 +141,7 @@ async def test_a_write_that_changes_nothing(calls: Calls) -> None:
 
 
 async def test_merge_patches(calls: Calls) -> None:
-    data = {"metadata": {"labels": {"x": "1", "y": "2"}}, "data": {"a": "1", "b": "2"}}
+    data: Json = {"metadata": {"labels": {"x": "1", "y": "2"}}, "data": {"a": "1", "b": "2"}}
     await calls.create(CONFIGMAPS, "a", **data)
     patch = {"metadata": {"labels": {"x": None, "z": "3"}}, "data": {"a": None, "c": "3"}}
     patched = await calls.patch(CONFIGMAPS, "a", patch)
@@ -255,7 +255,7 @@ async def test_a_revision_does_not_change(calls: Calls) -> None:
 
 async def test_events(calls: Calls) -> None:
     about = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Dag", "name": "d", "namespace": calls.namespace}
-    event = {
+    event: Json = {
         "eventTime": "2026-01-31T06:00:00.123456Z",
         "type": "Normal",
         "reason": "Started",

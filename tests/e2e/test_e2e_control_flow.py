@@ -173,7 +173,7 @@ def test_explain_says_what_a_task_waits_for(stage: Stage) -> None:
 
     def explained(name: str) -> dict[str, str]:
         program = Path(sys.executable).with_name("tradewind")
-        words = [program, "explain", run, name, "-n", space.name, "-o", "json"]
+        words = [str(program), "explain", run, name, "-n", space.name, "-o", "json"]
         env = {**os.environ, "KUBECONFIG": str(space.kubectl.kubeconfig)}
         done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=True)
         return {reason["rule"]: reason["message"] for reason in json.loads(done.stdout)["reasons"]}

@@ -18,7 +18,7 @@ def tradewind(space: Space, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line in the namespace."""
     program = Path(sys.executable).with_name("tradewind")
     env = {**os.environ, "KUBECONFIG": str(space.kubectl.kubeconfig)}
-    command = [program, *words, "-n", space.name]
+    command = [str(program), *words, "-n", space.name]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
 
 

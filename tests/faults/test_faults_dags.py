@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import kubernetes
 import orjson
@@ -103,6 +104,6 @@ def test_a_larger_one_is_refused_by_the_api_server(new_kwok_space: NewSpace, fig
     space = new_kwok_space("too-large")
     with pytest.raises(kubernetes.client.ApiException) as refusal:
         space.witness.create(space.name, "dags", large_dag("too-large", length))
-    error = refusal.value
+    error: Any = refusal.value
     figure(f"a Dag of {length} bytes", (error.status, error.body[:300]))
     assert "too large" in str(error.body)

@@ -5,7 +5,7 @@ import json
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,9 @@ RESTRICTED = {
 }
 
 
-def pod(name: str, *command: str, container: dict[str, object] | None = None, **spec: object) -> str:
+def pod(name: str, *command: str, container: Mapping[str, object] | None = None, **spec: object) -> str:
     main = {"name": "main", "image": "busybox", "imagePullPolicy": "IfNotPresent", "command": list(command)}
-    body = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [main | (container or {})]}
+    body = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [{**main, **(container or {})}]}
     return yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": body | spec})
 
 
@@ -197,7 +197,8 @@ def webhook_configuration(cluster: Cluster, authority: Path) -> str:
 def port_forwarded(cluster: Cluster, target: str, port: int) -> str:
     """What a Pod's web server says through `kubectl port-forward`."""
     [local] = free_ports(1)
-    command = [tools.ensure("kubectl"), f"--kubeconfig={cluster.kubeconfig}", "port-forward", target, f"{local}:{port}"]
+    kubectl = [str(tools.ensure("kubectl")), f"--kubeconfig={cluster.kubeconfig}"]
+    command = [*kubectl, "port-forward", target, f"{local}:{port}"]
     forward = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         return eventually(lambda: fetch(f"http://127.0.0.1:{local}/"))

@@ -78,8 +78,8 @@ class World:
         plan = self.scheduler.plan(self.now)
         assert not plan.faults
         assert not (was_finished and (plan.starts or plan.waits)), "a Pod of a run that has finished"
-        for start in [*plan.starts, *plan.waits]:
-            self.under_way[start.key] = None
+        self.under_way |= dict.fromkeys(start.key for start in plan.starts)
+        self.under_way |= dict.fromkeys(wait.key for wait in plan.waits)
         self.check()
 
     def check(self) -> None:

@@ -149,7 +149,7 @@ class BackfillInvariants:
         """UID of the Backfill that a run belongs to, "" if that is gone."""
         uid = _backfill_of(run)
         there = [document["metadata"]["uid"] for document in self.world.server.all(BACKFILLS)]
-        return uid if uid in there else ""
+        return uid if uid is not None and uid in there else ""
 
     def check_end(self) -> None:
         for document in self.world.server.all(BACKFILLS):

@@ -50,7 +50,7 @@ class FailureLimitInvariant:
             document = (commit.new or commit.old).document  # type: ignore[union-attr]
             uid = next((owner["uid"] for owner in document["metadata"].get("ownerReferences") or ()), None)
             dag = self._dags.get(uid) if uid is not None else None
-            if dag is None:
+            if uid is None or dag is None:
                 return
             if commit.new is None or "request" in document["spec"]:
                 del self._dags[uid]

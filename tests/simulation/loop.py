@@ -41,7 +41,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now = now
         self._at_steps: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self.set_task_factory(_make_task)
+        self.set_task_factory(_make_task)  # type: ignore[arg-type]
 
     def time(self) -> float:
         return self._now

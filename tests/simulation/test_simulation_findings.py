@@ -57,11 +57,15 @@ def test_a_pod_whose_creation_was_not_answered_is_not_made_again_when_it_is_gone
     """The next try runs by then."""
 
     def story(world: World) -> None:
+        def delete() -> None:
+            (pod,) = world.kubelet.truths
+            world.kubelet.delete(pod, 0)
+
         def interfere(request: Request) -> str:
             if not is_write(request, "POST", "pods"):
                 return ""
             world.network.interfere = lambda request: ""
-            world.later(0.02, lambda: world.kubelet.delete(*world.kubelet.truths, 0))
+            world.later(0.02, delete)
             return "unanswered"
 
         world.network.interfere = interfere

@@ -330,7 +330,7 @@ def _dag_uid(run: Json) -> str | None:
 
 
 def _backfill_uid(run: Json) -> str:
-    return (run["metadata"].get("annotations") or {}).get(names.ANNOTATION_BACKFILL_UID, "")
+    return str((run["metadata"].get("annotations") or {}).get(names.ANNOTATION_BACKFILL_UID, ""))
 
 
 def _first_moment(spec: Json, metadata: Json) -> datetime:

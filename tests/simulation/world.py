@@ -199,7 +199,8 @@ class World:
     async def play(self) -> None:
         """All of it. Failed when an invariant does not hold."""
         play = self.loop.create_task(self._play())
-        await asyncio.wait([play, self.problem], return_when=asyncio.FIRST_COMPLETED)
+        waiting: list[asyncio.Future[Any]] = [play, self.problem]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if self.problem.done():
             play.cancel()
             raise Failed(self.problem.result())

@@ -1,7 +1,9 @@
 """The documents speak of what there is: their Dags are valid, and links, make targets, tests and modules exist."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +15,12 @@ DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "helm/tradewind/README.md", "localkube/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-VALIDATORS = {"Backfill": validate_backfill, "Dag": validate_dag, "DagRun": validate_dag_run, "Pool": validate_pool}
+VALIDATORS: dict[str, Callable[[Any], Any]] = {
+    "Backfill": validate_backfill,
+    "Dag": validate_dag,
+    "DagRun": validate_dag_run,
+    "Pool": validate_pool,
+}
 
 MAPPED = ["aio", "api/reasons", "api/validation", "cache", "controller", "engine", "kube"]
 """Packages whose docstring says what is in each of their files and folders."""

@@ -42,7 +42,8 @@ class Bench:
             records = found.get("status", {}).get("requests", ()) if "request" not in found["spec"] else ()
             return next((each for each in records if each["id"] == asked), None)
 
-        return await self.until(run, record, f"the request {kind} is dealt with")
+        dealt_with: Manifest = await self.until(run, record, f"the request {kind} is dealt with")
+        return dealt_with
 
     async def until(self, run: str, holds: Callable[[Manifest], Any], what: str) -> Any:
         """The first true value of `holds(run)`."""

@@ -116,7 +116,8 @@ async def test_lists_in_pages_and_misses_none(
     client: KubeClient, writer: Writer, namespace: str, witness: Any, watch: Callable[..., Watching]
 ) -> None:
     await create_many(writer, namespace, 1201)
-    async with CountingClient(client.connection) as counting:
+    counting = CountingClient(client.connection)
+    async with counting:
         w = watch(CONFIGMAPS, client=counting, namespace=namespace)
         await w.until(w.informer.synced.is_set)
         w.task.cancel()
@@ -192,7 +193,8 @@ async def test_a_pod_that_leaves_the_field_selection(
 async def test_a_cut_watch_goes_on_where_it_was(
     client: KubeClient, namespace: str, witness: Any, watch: Callable[..., Watching]
 ) -> None:
-    async with CountingClient(client.connection) as breaking:
+    breaking = CountingClient(client.connection)
+    async with breaking:
         w = watch(CONFIGMAPS, client=breaking, namespace=namespace, field_selector="metadata.name=a")
         await w.until(lambda: w.informer.watches)
         breaking.break_watch = True
@@ -210,7 +212,8 @@ async def test_too_old_a_version_relists_and_tells_what_was_missed(
 ) -> None:
     for name in ("stays", "changes", "goes"):
         witness.create_namespaced_config_map(namespace, {"metadata": {"name": name}, "data": {"n": "1"}})
-    async with CountingClient(client.connection) as breaking:
+    breaking = CountingClient(client.connection)
+    async with breaking:
         w = watch(CONFIGMAPS, client=breaking, namespace=namespace, field_selector="metadata.name!=kube-root-ca.crt")
         await w.next(3)
         await w.until(lambda: w.informer.watches)
@@ -256,7 +259,8 @@ async def test_a_snapshot_that_is_compacted_away_between_pages(
                 params = {**params, "continue": tokens[0]}
             return await super().request_bytes(method, path, params=params, **options)
 
-    async with Misdirecting(client.connection) as misdirecting:
+    misdirecting = Misdirecting(client.connection)
+    async with misdirecting:
         w = watch(CONFIGMAPS, client=misdirecting, namespace=namespace, page_limit=10)
         await w.until(w.informer.synced.is_set)
         w.task.cancel()

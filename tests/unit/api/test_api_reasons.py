@@ -84,9 +84,9 @@ def expressions(node: ast.AST) -> Iterator[ast.expr]:
             if any(re.search(r"reason$", name_of(each)) for each in values):
                 yield from values
         case ast.FunctionDef(name=name) if name.endswith("_reason"):
-            for each in ast.walk(node):
-                if isinstance(each, ast.Return) and each.value is not None:
-                    yield each.value
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Return) and inner.value is not None:
+                    yield inner.value
 
 
 def name_of(node: ast.expr) -> str:

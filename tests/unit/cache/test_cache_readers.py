@@ -32,7 +32,7 @@ class ReadOnly(MemoryClient):
         super().__init__(cluster.server, "reader")
         self.kinds = kinds or tuple(BY_PLURAL)
 
-    async def _exchange_in_memory(self, request: Any, timeout: float | None) -> Any:
+    async def _exchange_in_memory(self, request: Any, timeout: float) -> Any:
         if request.method != "GET" or request.path.rpartition("/")[2] not in self.kinds:
             raise ApiError(403, "Forbidden", f"cannot {request.method} {request.path}")
         return await super()._exchange_in_memory(request, timeout)

@@ -17,7 +17,8 @@ class Setup:
     server: str
 
     def __call__(self, *args: str, **env: str) -> Result:
-        return self.cli(*args, **{"KUBECONFIG": str(self.cli.folder / "kubeconfig"), **env})
+        env = {"KUBECONFIG": str(self.cli.folder / "kubeconfig"), **env}
+        return self.cli(*args, stdin=None, timeout=60, **env)
 
 
 def kubeconfig(path: Path, server: str, **user: Any) -> None:

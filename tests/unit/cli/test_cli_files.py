@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_read_hides_no_other(cli: Cli, dag_file: DagFile) 
     (cli.folder / "latin").write_bytes(b"a: \xff")
     (cli.folder / "bad").write_text("a: [")
     wrong = dag_file({**TASK, "dependsOn": ["x"]})
-    files = ["nope", "empty", "latin", "bad", "nul\x01", wrong]
+    files: list[str | Path] = ["nope", "empty", "latin", "bad", "nul\x01", wrong]
     for command in ("validate", "run"):
         result = cli(command, *files)
         assert result.code == 2

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 EXTRACT = {"name": "extract", "script": "true", "retries": {"limit": 2, "delay": "1m"}}
 LOAD = {"name": "load", "script": "true", "dependsOn": ["extract"]}
 POOL = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Pool", "metadata": {"name": "p"}, "spec": {"slots": 1}}
-WIDE = {"COLUMNS": "80"}
+WIDE: dict[str, Any] = {"COLUMNS": "80"}
 
 
 def outcomes(cli: Cli, text: str) -> Path:

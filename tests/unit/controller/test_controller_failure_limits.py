@@ -433,7 +433,7 @@ async def test_what_cannot_be_foreseen_does_not_keep_a_dag_from_being_suspended(
     leader = cluster.controller.leader
     assert leader is not None
     limits = leader.dags.failure_limits
-    patch, failed = limits._writer.patch, []
+    patch, failed = limits._writer.patch, list[Any]()
 
     async def fails(resource: Any, namespace: Any, name: str, body: Any, **options: Any) -> Any:
         if "suspend" in body.get("spec", ()) and not failed:

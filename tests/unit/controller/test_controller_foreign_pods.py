@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from tests.unit.controller.memory_cluster import MemoryCluster
+from tradewind.cache.listeners import Listener
 from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.kube.informer import Change, ChangeKind
 from tradewind.kube.objects import ObjectMeta
 
 pytestmark = pytest.mark.unit
+
+
+class Heard(Listener):
+    """Notes of which runs a Pod is heard."""
+
+    def __init__(self, uids: list[str]) -> None:
+        self.uids = uids
+
+    def pod_changed(self, run_uid: str, pod: PodObject, gone: bool) -> None:
+        self.uids.append(run_uid)
 
 
 def forged(uid: str, namespace: str, *, exit_code: int = 0) -> PodObject:
@@ -31,14 +40,17 @@ async def test_while_the_run_is_known(cluster: MemoryCluster, kind: ChangeKind) 
     cluster.stays.add("r")
     cluster.run("sales", "r")
     uid = cluster.get("dagruns", "r")["metadata"]["uid"]
-    seen: list[Any] = []
+    seen: list[str] = []
     known = cluster.controller.cluster
     await cluster.eventually(lambda: uid in known.pods, "its Pod is seen")
-    known._on_pod = lambda *facts: seen.append(facts)
+    stop = known.subscribe(Heard(seen))
     known._pod(Change(kind, forged(uid, "elsewhere")))
     assert not seen
     assert {pod.metadata.namespace for pod in known.pods[uid].values()} == {"ns"}
     assert not [report for report in known.reports(uid) if report.output]
+    known._pod(Change(kind, forged(uid, "ns")))
+    assert seen == [uid], "that one is of the run's namespace"
+    stop()
 
 
 @pytest.mark.parametrize("kind", [ChangeKind.ADDED, ChangeKind.DELETED])

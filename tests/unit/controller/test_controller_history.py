@@ -92,7 +92,7 @@ async def test_a_run_that_goes_while_a_new_leader_looks_how_it_ended_is_left_out
 
 async def test_runs_of_a_deleted_dag_do_not_count_for_one_that_has_its_name_since() -> None:
     """Garbage collection deletes them later, and nothing tells of that: they would take the places of its own."""
-    key, dags = ("ns", "sales"), {}
+    key, dags = ("ns", "sales"), dict[Any, Any]()
     spawned = []
     found = history(TwoDagsOfOneName(), "ns", dags=dags)
     found._spawn = lambda work, what, again: spawned.append(asyncio.create_task(work))  # type: ignore[assignment]
@@ -242,7 +242,7 @@ async def test_what_cannot_be_foreseen_does_not_end_it(cluster: MemoryCluster, m
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.05)
     cluster.dag("d", successfulRunsHistoryLimit=0)
     history = cluster.controller.leader.history  # type: ignore[union-attr]
-    delete, failed = history._delete, []
+    delete, failed = history._delete, list[Any]()
 
     async def fails(*arguments: Any) -> bool:
         if not failed:

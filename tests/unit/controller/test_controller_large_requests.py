@@ -24,7 +24,7 @@ TASKS = [
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
     """In which requests are worked out; each goes on once `release` is set."""
     found: list[threading.Thread] = []
-    apply_request = requests.apply_request
+    apply_request = requests.apply_request  # type: ignore[attr-defined]
 
     def noted(*args: Any, **facts: Any) -> Any:
         found.append(threading.current_thread())

@@ -201,7 +201,7 @@ def test_connections_of_task_defaults_and_none() -> None:
 
 def test_a_pod_template_does_not_take_connections_away() -> None:
     from_template = {"secretRef": {"name": "other"}}
-    template = {
+    template: dict[str, Any] = {
         "spec": {"containers": [{"name": "task", "envFrom": [from_template]}, {"name": "beside", "image": "x"}]}
     }
     pod = manifest({"connections": ["a"]}, podTemplate=template)

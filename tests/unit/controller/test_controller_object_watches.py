@@ -150,7 +150,7 @@ async def test_a_right_that_is_missing_is_told_to_all_and_one_that_comes_too(clu
             forbidden
             and request.method == "GET"
             and request.path.endswith("/configmaps")
-            and "labelSelector" not in str(request.query)
+            and "labelSelector" not in str(request.params)
         ):
             raise ApiError(403, "Forbidden", "no")
 

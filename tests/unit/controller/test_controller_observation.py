@@ -253,7 +253,7 @@ def test_success_before_the_deletion_is_success(more: str) -> None:
 
 def test_a_pod_that_was_deleted_when_it_had_ended_has_no_grace_period() -> None:
     """Cleaning up in the very second in which it ended: with a finalizer it is still there."""
-    at_once = {"deletionTimestamp": "2026-03-01T06:01:00Z", "deletionGracePeriodSeconds": 0}
+    at_once: dict[str, Any] = {"deletionTimestamp": "2026-03-01T06:01:00Z", "deletionGracePeriodSeconds": 0}
     assert seen(pod(terminated(0, "Completed", finished="06:01:00", phase="Succeeded"), **at_once)).deletion is None
     assert seen(pod(terminated(0, "Completed", finished="06:01:01", phase="Succeeded"), **at_once)).deletion
 

@@ -193,11 +193,11 @@ class BusyServer:
 async def test_deletions_and_the_status_of_dags_get_through_while_pods_are_made(at_once: int) -> None:
     server: Any = BusyServer(at_once)
     writer = Writer(server)
-    turns = Tries(part_of_term(writer=writer), no_report)._turns
+    queue = Tries(part_of_term(writer=writer), no_report)._queue
 
     async def make(number: int) -> None:
-        async with turns.take(("ns", "d", "r")) as turn:
-            await writer.create(PODS, "ns", {"metadata": {"name": f"p{number}"}}, delayed=turn.release)
+        async with queue.acquire(("ns", "d", "r")) as permit:
+            await writer.create(PODS, "ns", {"metadata": {"name": f"p{number}"}}, delayed=permit.release)
 
     making = [asyncio.create_task(make(number)) for number in range(2000)]
     await asyncio.sleep(0.5)
@@ -222,7 +222,7 @@ def test_pods_are_made_sixteen_at_a_time_while_nobody_objects() -> None:
     class Slots:
         slots = 32
 
-    turns = Tries(part_of_term(writer=Slots()), no_report)._turns
+    queue = Tries(part_of_term(writer=Slots()), no_report)._queue
     for slots, at_once in ((32, 16), (64, 16), (8, 4), (3, 1), (1, 1)):
         Slots.slots = slots
-        assert turns._at_once() == at_once
+        assert queue._limit() == at_once

@@ -185,7 +185,7 @@ async def test_what_cannot_be_foreseen_does_not_end_a_schedule(
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.05)
     leader = cluster.controller.leader
     assert leader is not None
-    make, failed = leader.dags._runs.create, []
+    make, failed = leader.dags._runs.create, list[Any]()
 
     async def fails(*arguments: Any, **options: Any) -> Any:
         if not failed:

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from tests.unit.controller.memory_cluster import MemoryCluster
+from tests.unit.kube.virtual_time import VirtualClock
 from tradewind.controller.runs import status_writer
 from tradewind.controller.runs.status_pace import (
     CLOSEST,
@@ -14,50 +15,39 @@ from tradewind.controller.runs.status_pace import (
     StatusPace,
     cost_of_write,
 )
-from tradewind.kube.clock import Clock
 
 pytestmark = pytest.mark.unit
 
 
-class Stopped(Clock):
-    """A clock that moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
 def test_the_first_write_need_not_wait_and_the_next_waits_for_what_it_took() -> None:
-    pace = StatusPace(Stopped())
+    pace = StatusPace(VirtualClock())
     assert pace.pause(0.05) == 0
     assert pace.pause(0.05) == pytest.approx(0.05 / SHARE)
 
 
 def test_many_runs_share_the_time() -> None:
-    pace = StatusPace(Stopped())
+    pace = StatusPace(VirtualClock())
     assert [round(pace.pause(0.02), 3) for _ in range(5)] == [0, 0.2, 0.4, 0.6, 0.8]
 
 
 def test_time_that_passes_is_time_to_write_in() -> None:
-    clock = Stopped()
+    clock = VirtualClock()
     pace = StatusPace(clock)
     pace.pause(0.2)
-    clock.seconds += 5
+    clock.time += 5
     assert pace.pause(0.2) == 0
 
 
 def test_of_many_no_two_write_in_the_same_moment() -> None:
     """Thousands that wake together would hold the event loop."""
-    pace = StatusPace(Stopped())
+    pace = StatusPace(VirtualClock())
     pauses = [pace.pause(0.02) for _ in range(5000)]
     assert min(after - before for before, after in pairwise(pauses)) > 0.9 * CLOSEST
     assert pauses[-1] < LONGEST_PAUSE + 5000 * CLOSEST
 
 
 def test_nobody_waits_for_ever() -> None:
-    pace = StatusPace(Stopped())
+    pace = StatusPace(VirtualClock())
     assert LONGEST_PAUSE <= max(pace.pause(60) for _ in range(1000)) <= LONGEST_PAUSE + 1000 * CLOSEST
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -242,7 +241,8 @@ async def test_a_run_that_cannot_be_loaded_leaves_no_slots_taken(
     bad = poison(monkeypatch, run_lifecycle, "advance", "r")
     await cluster.start()
     await cluster.eventually(lambda: len(bad) > 3, "it was tried often")
-    slots = cluster.controller.leader.scheduler.slots
+    leader: Any = cluster.controller.leader
+    slots = leader.scheduler.slots
     assert slots.active == 0
     bad.clear()
     await cluster.eventually(lambda: slots.active == 1, "its Pod holds its slot")
@@ -263,7 +263,8 @@ async def test_a_run_that_cannot_be_gone_on_with_is_loaded_anew(
     cluster.run("d", "good")
     await cluster.eventually(lambda: len(cluster.names("pods")) == 2, "both have a Pod")
     await cluster.wait_phase("bad", "Running")
-    first = next(record for record in cluster.controller.leader.runs.records.values() if record.key[1] == "bad")
+    leader: Any = cluster.controller.leader
+    first = next(record for record in leader.runs.records.values() if record.key[1] == "bad")
     failed = poison(monkeypatch, try_lifecycle, "report", "bad")
     whole = run_lifecycle.advance
 
@@ -397,7 +398,7 @@ async def test_nobody_waits_for_news_of_a_run_that_is_written(cluster: MemoryClu
 
 
 @pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of runs in the order in which they are loaded."""
     order: list[str] = []
     whole = RunLoader.schedule
@@ -437,8 +438,7 @@ async def test_many_queued_wide_runs_hold_the_loop_for_a_moment_only(cluster: Me
     for number in range(60):
         cluster.stays.add(f"r{number:02}")
         cluster.run("wide", f"r{number:02}", logicalDate=f"2026-01-01T00:00:{number:02}Z")
-    leads = cluster.controller.leader
-    assert leads is not None
+    leads: Any = cluster.controller.leader
     await cluster.eventually(lambda: len(leads.runs.records) == 60, "all are loaded")
     await cluster.kill()
     took: list[float] = []
@@ -454,7 +454,6 @@ async def test_many_queued_wide_runs_hold_the_loop_for_a_moment_only(cluster: Me
     beats = asyncio.create_task(beat())
     await cluster.start()
     leads = cluster.controller.leader
-    assert leads is not None
     await cluster.eventually(lambda: len(leads.runs.records) == 60, "all are loaded")
     beats.cancel()
     folded = [record.state.folded for record in leads.runs.records.values()]

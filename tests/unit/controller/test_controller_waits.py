@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -457,8 +458,9 @@ async def test_an_error_that_nobody_foresaw_fails_the_wait(
 
 
 async def test_a_step_of_the_loop_begins_so_many_waits(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    scheduler, begun = cluster.controller.leader.scheduler, list[int]()
-    plan = scheduler.plan
+    leader: Any = cluster.controller.leader
+    scheduler, begun = leader.scheduler, list[int]()
+    plan: Callable[[datetime], Plan] = scheduler.plan
 
     def noted(now: datetime) -> Plan:
         found = plan(now)

@@ -1,6 +1,7 @@
 """docs/scheduling.md tells the truth: its YAML is valid, its numbers are those of the code, its ticks come so."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -31,7 +32,8 @@ TICKS = re.findall(r"^\| `([^`]+)` \| (\S+) \| (\S+) \| ([^|]+) \|$", TEXT, re.M
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda manifest: manifest["metadata"]["name"])
 def test_the_yaml_is_valid(manifest: dict[str, Any]) -> None:
-    validate = {"Dag": validate_dag, "Pool": validate_pool}[manifest["kind"]]
+    validators: dict[str, Callable[[Any], Any]] = {"Dag": validate_dag, "Pool": validate_pool}
+    validate = validators[manifest["kind"]]
     found, problems = validate(manifest)
     assert found is not None
     assert problems == []

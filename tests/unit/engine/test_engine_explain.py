@@ -1,5 +1,7 @@
 """explain: whatever keeps a task is said, with the rule that does."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.engine.engine_world import World, task
@@ -48,16 +50,11 @@ def test_a_sensor_between_two_looks() -> None:
 
 def test_a_run_that_waits_and_one_that_is_suspended() -> None:
     world = World(task("a"), maxActiveRuns=1)
-    second = world.add(world.run.info.__class__(**{**_fields(world), "name": "r2", "uid": "r2"}))
+    second = world.add(replace(world.run.info, name="r2", uid="r2"))
     found = explain(second, second.node("a"), None)
     assert found[0].message == "the run is Queued: waiting for maxActiveRuns of the Dag (1)"
     second.suspended = True
     assert [reason.rule for reason in explain(second, second.node("a"), None)][:2] == ["maxActiveRuns", "suspend"]
-
-
-def _fields(world: World) -> dict[str, object]:
-    info = world.run.info
-    return {name: getattr(info, name) for name in info.__dataclass_fields__}
 
 
 def test_what_has_ended() -> None:

@@ -124,7 +124,7 @@ def test_numbers_by_index() -> None:
 
 def test_what_happens_to_a_map_happens_to_a_dict() -> None:
     order = random.Random(7)
-    numbers, expected = IndexMap(), {}
+    numbers, expected = IndexMap(), dict[int, int | None]()
     for _ in range(3000):
         number = order.choice([None, 0, 1, 2, 10])
         indexes = {order.randrange(12)} if order.random() < 0.7 else set(order.sample(range(12), order.randrange(9)))

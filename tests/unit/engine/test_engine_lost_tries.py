@@ -137,8 +137,8 @@ def test_a_task_may_say_that_it_has_done_its_work_then() -> None:
     world.running("a", started_at=START)
     world.succeed("a", '{"rows": 1}', deletion="EvictionByEvictionAPI")
     assert (world.phase(), world.entry("a")["output"]) == ("Succeeded", {"rows": 1})
-    settings = {"taskDefaults": {"successAfterDeletion": True}}
-    world = World(task("a"), task("b", "a", successAfterDeletion=False), **settings)
+    settings = {"successAfterDeletion": True}
+    world = World(task("a"), task("b", "a", successAfterDeletion=False), taskDefaults=settings)
     world.succeed("a", deletion="PodDeleted")
     world.succeed("b", deletion="PodDeleted")
     assert world.started() == ["a", "b", "b#2"]

@@ -59,7 +59,8 @@ def anyhow(world: World) -> None:
     what = random.Random(4)
     for index in in_any_order():
         name = f"each[{index}]"
-        for step in what.choices([world.lose, world.fail, world.succeed, world.skip, world.running], k=2):
+        steps: list[Callable[[str], Any]] = [world.lose, world.fail, world.succeed, world.skip, world.running]
+        for step in what.choices(steps, k=2):
             step(name)
 
 

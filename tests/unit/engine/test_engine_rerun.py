@@ -1,6 +1,7 @@
 """Rerun: what is cleared, what stays, and how the run goes on."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def grouped() -> World:
         (["first"], {"downstream": True}, ["first", "one", "two", "last", "many[0]", "many[1]", "many[2]"]),
     ],
 )
-def test_what_is_run_again(tasks: list[str], fields: dict[str, object], expected: list[str]) -> None:
+def test_what_is_run_again(tasks: list[str], fields: dict[str, Any], expected: list[str]) -> None:
     world = play(grouped())
     assert world.phase() == "Succeeded"
     decision = decide(world, "Rerun", *tasks, **fields)

@@ -285,7 +285,7 @@ def test_a_try_that_is_being_stopped_says_so() -> None:
 
 @pytest.mark.parametrize("of", ["task", "Dag"])
 def test_the_grace_period_is_that_of_the_pod(of: str) -> None:
-    template = {"podTemplate": {"spec": {"terminationGracePeriodSeconds": 90}}}
+    template: dict[str, Any] = {"podTemplate": {"spec": {"terminationGracePeriodSeconds": 90}}}
     world = World(task("a", timeout="5s", **(template if of == "task" else {})), **(template if of == "Dag" else {}))
     world.running("a", started_at=START)
     world.wait(seconds=5)

@@ -401,7 +401,7 @@ async def test_client_certificate(tmp_path: Path, inline: bool, monkeypatch: pyt
 
 
 def test_certificate_files_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    modes = []
+    modes: list[int] = []
     load = ssl.SSLContext.load_cert_chain
 
     def spy(self: ssl.SSLContext, certificate: str, key: str) -> None:

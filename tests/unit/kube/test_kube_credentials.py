@@ -63,7 +63,7 @@ async def serving(
 
 async def ask_together(client: KubeClient) -> list[Any]:
     requests = (client.request("POST", f"/api/{number}", body={}) for number in range(TOGETHER))
-    return await asyncio.gather(*requests, return_exceptions=True)
+    return list(await asyncio.gather(*requests, return_exceptions=True))
 
 
 def plugin(folder: Path) -> ExecCredentials:

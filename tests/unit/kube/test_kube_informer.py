@@ -33,7 +33,7 @@ class Watching:
 
     def __init__(self, client: KubeClient, clock: HastyClock, **options: Any) -> None:
         self.changes: list[Change[Any]] = []
-        options = {"namespace": "ns", "decode": Pod, "on_change": self.changes.append} | options
+        options = {"namespace": "ns", "decode": Pod, "on_change": self.changes.append, **options}
         self.informer: Informer[Any] = Informer(client, PODS, clock=clock, **options)
         self.task = asyncio.create_task(self.informer.run())
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tradewind.kube import persist
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
 from tradewind.kube.lease import NotLeader
@@ -42,7 +41,7 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
     def make(*outcomes: Exception | str | None) -> World:
         made = World(*outcomes)
-        monkeypatch.setattr(persist.asyncio, "sleep", made.pause)
+        monkeypatch.setattr("tradewind.kube.persist.asyncio.sleep", made.pause)
         return made
 
     return make
