@@ -1,0 +1,1 @@
+"""Tests of tradewind.engine.kinds: what each kind of task answers."""
