@@ -182,8 +182,8 @@ def test_the_webhook_sees_to_it_that_a_request_says_truly_who_asks(space: Space)
         done = space.kubectl.attempt("patch", "dagrun", run, "--type=merge", "-p", patch, *ann)
         return done.stdout + done.stderr
 
-    assert "spec.request.requestedBy: is 'bob', must be the user who asks: 'ann'" in asked(requestedBy="bob")
-    assert "spec.request.requestedBy: is not given, must be the user who asks: 'ann'" in asked()
+    assert "spec.request.requestedBy: is 'bob'; it must be the requesting user, 'ann'" in asked(requestedBy="bob")
+    assert "spec.request.requestedBy: is not set; it must be the requesting user, 'ann'" in asked()
     assert asked(requestedBy="ann").endswith("patched\n")
 
 

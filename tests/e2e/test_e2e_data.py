@@ -116,7 +116,7 @@ def test_a_missing_key_and_too_much_data(stage: Stage) -> None:
     space.wait_finished(run)
     messages = {name: entry.get("message", "") for name, entry in space.tasks(run).items()}
     assert "the ConfigMap 'settings' has no key 'regoin'; did you mean 'region'?" in messages["typo"]
-    assert "the ConfigMap 'huge' has more than" in messages["huge"]
+    assert "the data of ConfigMap 'huge' exceeds" in messages["huge"]
     assert space.log(space.pods_of(run, "fine")[0].metadata.name) == "d e\n"
 
 

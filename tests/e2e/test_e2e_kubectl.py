@@ -89,7 +89,9 @@ def refused(kubectl: Kubectl, *words: str, stdin: str = "") -> str:
 
 def test_the_spec_of_a_run_cannot_be_changed(space: Space) -> None:
     patch = ("patch", "dr", "monday", "--type=merge", "-p", '{"spec": {"dag": "other"}}')
-    assert "cannot be changed, but for suspend and request; make another run instead" in refused(space.kubectl, *patch)
+    assert "only suspend and request of a DagRun can be changed; create another run instead" in refused(
+        space.kubectl, *patch
+    )
 
 
 def test_an_unknown_field_is_refused_with_its_name(space: Space) -> None:

@@ -140,7 +140,7 @@ def test_a_run_is_asked_with_the_dag_as_it_is_now(stage: Stage) -> None:
 
     unknown = tradewind(space, "rerun", run, "mail")
     assert unknown.returncode == 2
-    assert "TASK: there is no task or group 'mail'" in unknown.stderr
+    assert "TASK: no task or group named 'mail'" in unknown.stderr
     assert requests(space, run) == []
     done = tradewind(space, "rerun", run, "--latest", "--wait")
 

@@ -89,7 +89,7 @@ def test_a_dag_that_is_too_large_to_work_with_says_so(
     kwok_controllers.launch_for(space.name).wait_leading()
     condition = space.wait_accepted("too-large", "False")
     assert condition["reason"] == "TooLarge"
-    assert "at most 921600 fit" in condition["message"]
+    assert "the limit is 921600" in condition["message"]
     waits = space.run("too-large")
     space.wait_accepted("largest")
     began = time.monotonic()

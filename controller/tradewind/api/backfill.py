@@ -40,7 +40,7 @@ class BackfillSpec(Model):
                             "(!has(dyn(self).params) || dyn(self).params == dyn(oldSelf).params)",
                         ]
                     ),
-                    "only suspend and maxActiveRuns of a Backfill can be changed; delete it and make another one",
+                    "only suspend and maxActiveRuns of a Backfill can be changed; create another Backfill instead",
                 ),
             ]
         }

@@ -26,7 +26,7 @@ def cron_expression(schedule: str) -> str:
     text = schedule.strip()
     if text.startswith("@"):
         if text not in PRESETS:
-            raise ValueError(f"{schedule!r} is not a preset; there are {', '.join((ONCE, CONTINUOUS, *PRESETS))}")
+            raise ValueError(f"{schedule!r} is not a preset; presets are {', '.join((ONCE, CONTINUOUS, *PRESETS))}")
         return PRESETS[text]
     # croniter reads `5-5` as every value.
     fields = [_SAME.sub(r"\1", field) for field in text.split()]
@@ -42,7 +42,7 @@ def cron_expression(schedule: str) -> str:
     except CroniterBadCronError as error:
         raise ValueError(f"{schedule!r} is not a cron expression: {_reason(error)}") from error
     except (CroniterError, ValueError, KeyError, OverflowError) as error:
-        raise ValueError(f"{schedule!r} never comes due: {_reason(error)}") from error
+        raise ValueError(f"{schedule!r} has no ticks: {_reason(error)}") from error
     return text
 
 

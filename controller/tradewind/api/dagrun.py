@@ -43,7 +43,7 @@ class DagRunSpec(Model):
             "x-kubernetes-validations": [
                 cel(
                     _UNCHANGED,
-                    "the spec of a DagRun cannot be changed, but for suspend and request; make another run instead",
+                    "only suspend and request of a DagRun can be changed; create another run instead",
                 ),
                 cel(
                     "!has(self.request) || !has(oldSelf.request) || self.request == oldSelf.request",

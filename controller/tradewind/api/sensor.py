@@ -98,7 +98,7 @@ class WaitFor(Model):
                 cel(
                     "[has(self.time), has(self.duration), has(self.dagRun), has(self.object)]"
                     ".filter(one, one).size() == 1",
-                    "waitFor has exactly one of time, duration, dagRun and object",
+                    "give exactly one of time, duration, dagRun and object",
                 ),
             ]
         }

@@ -32,10 +32,10 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= BUCKETS:
-            raise ValueError(f"--shards: there may be 1 to {BUCKETS} shards, not {self.count}")
+            raise ValueError(f"--shards must be 1 to {BUCKETS}, not {self.count}")
         if not 0 <= self.index < self.count:
-            which = f"0 to {self.count - 1}" if self.count > 1 else "0, unless --shards says that there are more"
-            raise ValueError(f"--shard: is {self.index}, must be {which}")
+            which = f"0 to {self.count - 1}" if self.count > 1 else "0 unless --shards is greater than 1"
+            raise ValueError(f"--shard must be {which}, not {self.index}")
 
     def __str__(self) -> str:
         return f"shard {self.index} of {self.count}"

@@ -177,7 +177,7 @@ class Task(TaskSettings):
                 cel(
                     "!has(self.waitFor) || !has(self.sensor) || !(has(self.sensor.mode) || has(self.sensor.interval)"
                     " || has(self.sensor.retryExitCode))",
-                    "waitFor makes no Pods: of sensor only timeout and softFail apply to it",
+                    "waitFor creates no Pods: of sensor only timeout and softFail apply",
                 ),
             ]
         }

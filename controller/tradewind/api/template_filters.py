@@ -1,7 +1,7 @@
-"""Filters of templates for dates and for text that other programs write or read.
+"""Template filters for dates, and for text formats of other programs.
 
-Dates are text, as all values of a run are: RFC 3339 with an offset, or YYYY-MM-DD. What a filter returns is one of the
-two again, so that filters can be chained: `logicalDate | add('-1d') | tz('Europe/Berlin') | date('%Y/%m/%d')`.
+Dates are text, like all values of a run: RFC 3339 with an offset, or YYYY-MM-DD. A filter returns one of the two, so
+that filters can be chained: `logicalDate | add('-1d') | tz('Europe/Berlin') | date('%Y/%m/%d')`.
 """
 
 import base64
@@ -16,8 +16,8 @@ from tradewind.api.cron import time_zone
 from tradewind.api.duration import parse_offset
 
 MAX_FORMAT = 256
-"""Characters of a format of `date`."""
-# Those of Python that mean the same on every platform; with a width, as in %9999999d, one would fill the memory.
+"""The maximum number of characters of a format of `date`."""
+# The directives of Python that mean the same on every platform. A width, as in %9999999d, would fill the memory.
 _DIRECTIVES = frozenset("YmdHMSfzjyUWVGuwaAbBIp%")
 _DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -27,12 +27,12 @@ _EXAMPLES = {"add": "add('-1d')", "tz": "tz('Europe/Berlin')"}
 
 
 def format_date(value: object, form: str = "%Y-%m-%d") -> str:
-    """`date`: a date in another form, with the directives of strftime. Raises ValueError."""
+    """`date`: format a date with the directives of strftime. Raises ValueError."""
     return _moment(value, "date").strftime(_checked_form(form))
 
 
 def add_offset(value: object, offset: str) -> str:
-    """`add`: a date some time earlier or later; a day has 24 hours. Raises ValueError."""
+    """`add`: move a date by an offset; a day has 24 hours. Raises ValueError."""
     step = _checked_offset(offset)
     try:
         moved = _moment(value, "add") + step
@@ -46,9 +46,9 @@ def add_offset(value: object, offset: str) -> str:
 
 
 def to_zone(value: object, zone: str) -> str:
-    """`tz`: the same moment in a time zone. Raises ValueError."""
+    """`tz`: convert a time to a time zone. Raises ValueError."""
     if _is_date(value):
-        raise ValueError(f"tz: {value!r} is a day without a time; use logicalDate, or another moment")
+        raise ValueError(f"tz: {value!r} is a day without a time; use logicalDate or another time")
     try:
         return _text(_moment(value, "tz").astimezone(time_zone(zone)))
     except OverflowError:
@@ -56,7 +56,7 @@ def to_zone(value: object, zone: str) -> str:
 
 
 def from_json(value: object) -> Any:
-    """`fromjson`: what JSON text stands for. Raises ValueError."""
+    """`fromjson`: parse JSON text. Raises ValueError."""
     try:
         return json.loads(str(value), parse_constant=_no_constant)
     except RecursionError:
@@ -66,12 +66,12 @@ def from_json(value: object) -> Any:
 
 
 def to_base64(value: object) -> str:
-    """`b64encode`: the UTF-8 of a text in base64."""
+    """`b64encode`: encode a text as UTF-8 in base64."""
     return base64.b64encode(str(value).encode()).decode()
 
 
 def from_base64(value: object) -> str:
-    """`b64decode`: the text that base64 stands for. Raises ValueError."""
+    """`b64decode`: decode a UTF-8 text from base64. Raises ValueError."""
     try:
         return base64.b64decode(str(value), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
@@ -79,7 +79,7 @@ def from_base64(value: object) -> str:
 
 
 def check_literals(expression: str) -> None:
-    """Raise ValueError for a format, an offset or a time zone that is written out in an expression and no good."""
+    """Raise ValueError for an invalid literal format, offset or time zone in an expression."""
     if bare := _BARE.search(expression):
         raise ValueError(f"{bare[1]} needs an argument, as in {_EXAMPLES[bare[1]]}")
     checks: dict[str, Callable[[str], object]] = {"date": _checked_form, "add": _checked_offset, "tz": time_zone}
@@ -97,13 +97,13 @@ def _checked_form(form: str) -> str:
     unknown = next((each for each in _DIRECTIVE.findall(form) if each not in _DIRECTIVES), None)
     if unknown is not None:
         known = " ".join(f"%{each}" for each in sorted(_DIRECTIVES))
-        raise ValueError(f"date: %{unknown} is unknown; there are {known}")
+        raise ValueError(f"date: %{unknown} is unknown; available: {known}")
     return form
 
 
 def _checked_offset(offset: str) -> timedelta:
     if not isinstance(offset, str):
-        raise ValueError(f"add: {offset!r} is not an offset, as '-1d' or '2h' is")
+        raise ValueError(f"add: {offset!r} is not an offset, such as '-1d' or '2h'")
     return parse_offset(offset)
 
 
@@ -121,7 +121,7 @@ def _moment(value: object, name: str) -> datetime:
     except ValueError:
         raise ValueError(f"{name}: {value!r} is not a date, such as 2026-01-31 or 2026-01-31T05:00:00Z") from None
     if moment.tzinfo is None:
-        raise ValueError(f"{name}: {value!r} has no offset, as Z or +01:00 is")
+        raise ValueError(f"{name}: {value!r} has no offset, such as Z or +01:00")
     return moment
 
 

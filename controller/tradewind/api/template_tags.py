@@ -88,7 +88,7 @@ def check_size(text: str) -> None:
             depth -= count
             loops -= kind == "for"
         if depth > MAX_BLOCKS:
-            raise TagError(f"more than {MAX_BLOCKS} blocks (if, elif, for) inside each other")
+            raise TagError(f"more than {MAX_BLOCKS} nested blocks (if, elif, for)")
 
 
 def _end_of_tag(text: str, kind: str, position: int) -> int:

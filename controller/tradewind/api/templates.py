@@ -26,7 +26,7 @@ FUEL = 20_000
 """The maximum number of steps of a template."""
 _SHORT_WORK = 1_500_000
 """Steps times bytes that a step may process: a few hundredths of a second."""
-_NO_FUEL = "engine ran out of fuel: too many steps, or too much in each; make it simpler, or the values smaller"
+_NO_FUEL = "ran out of fuel: too many steps or too large values; simplify the template, or use smaller values"
 _UNIQUE_WORK = 200_000
 """The maximum number of items that the filter `unique` processes in one rendering: it is the slowest filter per unit of
 fuel."""
@@ -72,19 +72,19 @@ TOP_LEVEL = {
     "dsNodash": "the same as YYYYMMDD",
     "tsNodash": "the same as YYYYMMDDTHHMMSS",
     "dataInterval": "start and end of the data interval, RFC 3339; startDs and endDs, its days in the Dag's time zone",
-    "prevLogicalDate": "the logical date of the run before, RFC 3339",
-    "prevDataIntervalStartSuccess": "start of the data interval of the last run that succeeded, RFC 3339",
-    "prevDataIntervalEndSuccess": "end of the data interval of the last run that succeeded, RFC 3339",
-    "prevStartDateSuccess": "when the last run that succeeded started, RFC 3339",
-    "prevEndDateSuccess": "when the last run that succeeded ended, RFC 3339",
+    "prevLogicalDate": "logical date of the previous run, RFC 3339",
+    "prevDataIntervalStartSuccess": "start of the data interval of the last successful run, RFC 3339",
+    "prevDataIntervalEndSuccess": "end of the data interval of the last successful run, RFC 3339",
+    "prevStartDateSuccess": "start time of the last successful run, RFC 3339",
+    "prevEndDateSuccess": "finish time of the last successful run, RFC 3339",
     "params": "the run's parameters",
     "run": "name and type of the run",
     "dag": "name of the Dag, and its namespace",
-    "task": "name and try of the task, index where it is mapped",
-    "tasks": "by name, the output of each task upstream",
-    "item": "what this instance of a mapped task is for",
-    "index": "which instance of a mapped task this is, from 0",
-    "vars": "by ConfigMap and key, the variables of the namespace",
+    "task": "name and try of the task, index if it is mapped",
+    "tasks": "the output of each upstream task, by name",
+    "item": "the item of this instance of a mapped task",
+    "index": "the index of this instance of a mapped task, from 0",
+    "vars": "the variables of the namespace, by ConfigMap and key",
 }
 """The values that a template may use; those that begin with prev are undefined if there is no such run."""
 
@@ -182,7 +182,7 @@ def _printed(value: object) -> object:
     A method of a dict is rejected: `params.keys` is one if there is no param named keys.
     """
     if callable(value):
-        raise ValueError(f"there is no {getattr(value, '__name__', value)!r} in it")
+        raise ValueError(f"no field named {getattr(value, '__name__', value)!r}")
     work = _work.get()
     work.printed += len(value) if isinstance(value, str) else len(str(value))
     if work.printed > MAX_RENDERED:
@@ -299,11 +299,11 @@ def render(text: str, values: Mapping[str, Any], fuel: int = FUEL) -> str:
     try:
         size = len(rendered.encode())
     except UnicodeEncodeError as error:
-        raise TemplateError("the rendered text has half of a character (a lone surrogate)") from error
+        raise TemplateError("the rendered text contains a lone surrogate, which is not valid Unicode") from error
     if size > MAX_RENDERED:
         raise TemplateError(f"the rendered text has more than {MAX_RENDERED} bytes")
     if "\0" in rendered:
-        raise TemplateError("the rendered text has a NUL character, which no program takes")
+        raise TemplateError("the rendered text contains a NUL character, which program arguments cannot contain")
     return rendered
 
 
@@ -343,7 +343,7 @@ def _check_now(text: str) -> None:
         check_size(text)
         _ENVIRONMENT.undeclared_variables_in_str(text)
     except UnicodeEncodeError as error:
-        raise TemplateError("has half of a character (a lone surrogate)") from error
+        raise TemplateError("contains a lone surrogate, which is not valid Unicode") from error
     except TagError as error:
         raise TemplateError(str(error)) from error
     except minijinja.TemplateError as error:
@@ -359,7 +359,7 @@ def _check_now(text: str) -> None:
         for name in _FILTER.findall(bare):
             if name not in _FILTERS:
                 known = ", ".join(sorted(_FILTERS - _ALIASES))
-                raise TemplateError(f"filter {name!r} is unknown; there are {known}")
+                raise TemplateError(f"filter {name!r} is unknown; filters: {known}")
         _check_calls(bare)
         try:
             check_literals(tag.expression)

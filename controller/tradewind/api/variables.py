@@ -105,9 +105,9 @@ def why_missing(config_maps: ConfigMaps, name: str, key: str, namespace: str | N
         return _how_to_make(name if _NAME.fullmatch(name) else name.replace("_", "-"), key, namespace)
     data = config_maps[found]
     if data is None:
-        return f"the ConfigMap {found!r} has more than {MAX_BYTES} bytes of data, too many for variables; split it"
+        return f"the data of ConfigMap {found!r} exceeds {MAX_BYTES} bytes, the limit for variables; split it"
     near = difflib.get_close_matches(key, data, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(data)[:10]) or 'none'}"
+    hint = f"did you mean {near[0]!r}?" if near else f"its keys: {', '.join(sorted(data)[:10]) or 'none'}"
     return f"the ConfigMap {found!r} has no key {key!r}; {hint}"
 
 
@@ -119,11 +119,11 @@ def _how_to_make(name: str, key: str, namespace: str | None) -> str:
         return f"{key!r} cannot be a key of a ConfigMap"
     label = f"the label {LABEL_VARIABLES}"
     if namespace is None:
-        return f'no ConfigMap {name!r} with {label}: "true" was given; give its file, or --var {name}.{key}=VALUE'
+        return f'no ConfigMap {name!r} with {label}: "true" was given; pass its file, or --var {name}.{key}=VALUE'
     return (
-        f"namespace {namespace!r} has no ConfigMap {name!r} with {label}=true. If there is none, "
-        f"`kubectl -n {namespace} create configmap {name} --from-literal={key}=VALUE` makes it; "
-        f"`kubectl -n {namespace} label configmap {name} {LABEL_VARIABLES}=true` lets templates read it"
+        f"namespace {namespace!r} has no ConfigMap {name!r} with {label}=true. Create it: "
+        f"`kubectl -n {namespace} create configmap {name} --from-literal={key}=VALUE`; allow templates to read it: "
+        f"`kubectl -n {namespace} label configmap {name} {LABEL_VARIABLES}=true`"
     )
 
 

@@ -115,7 +115,7 @@ def _check(document: Document, dag: DagSpec | None) -> list[Problem]:
         return [Problem("UnknownKind", "kind", f"{document.kind!r} is not a kind of {API_VERSION}: there are {kinds}")]
     if not document.kind or not version:
         missing = "kind" if not document.kind else "apiVersion"
-        return [Problem("MissingField", missing, f"must be given (a Dag has apiVersion: {API_VERSION} and kind: Dag)")]
+        return [Problem("MissingField", missing, f"is required (a Dag has apiVersion: {API_VERSION} and kind: Dag)")]
     return []
 
 

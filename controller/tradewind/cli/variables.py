@@ -99,7 +99,7 @@ def _problems(document: Document) -> Iterator[Problem]:
     if _label(document) is True:
         yield Problem("InvalidSpec", _LABEL, 'must be a string: write "true" in quotes')
     if not document.name:
-        yield Problem("MissingField", "metadata.name", "must be given: templates name the ConfigMap by it")
+        yield Problem("MissingField", "metadata.name", "is required: templates refer to the ConfigMap by it")
     if not isinstance(document.manifest.get("data") or {}, dict):
         yield Problem("InvalidSpec", "data", "must be an object with a string for each key")
         return

@@ -209,7 +209,7 @@ def test_who_asks_of_a_run_with_a_large_status(place: Place, resources: Witness)
     api = kubernetes.client.CustomObjectsApi(kubernetes.config.new_client_from_config(str(place.kubectl.kubeconfig)))
     api.patch_namespaced_custom_object_status("tradewind.dev", "v1alpha1", place.namespace, "dagruns", "one", status)
     forged = '{"spec": {"request": {"id": "1", "type": "Stop", "requestedBy": "alice"}}}'
-    assert "must be the user who asks: 'eve'" in place.attempt("patch", "dagrun", "one", "--type=merge", "-p", forged)
+    assert "must be the requesting user, 'eve'" in place.attempt("patch", "dagrun", "one", "--type=merge", "-p", forged)
     assert place.attempt("patch", "dagrun", "one", "--type=merge", "-p", forged.replace("alice", "eve")) == ""
 
 
@@ -219,7 +219,7 @@ def test_a_run_that_is_being_deleted_is_asked_truly(place: Place) -> None:
     assert place.attempt("patch", "dagrun", "one", "--type=merge", "-p", held) == ""
     assert place.attempt("delete", "dagrun", "one", "--wait=false") == ""
     forged = '{"spec": {"request": {"id": "1", "type": "Stop", "requestedBy": "alice"}}}'
-    assert "must be the user who asks" in place.attempt("patch", "dagrun", "one", "--type=merge", "-p", forged)
+    assert "must be the requesting user" in place.attempt("patch", "dagrun", "one", "--type=merge", "-p", forged)
 
 
 def test_what_gets_through_while_nobody_answers(place: Place, webhook: Webhook, request: pytest.FixtureRequest) -> None:

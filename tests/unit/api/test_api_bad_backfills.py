@@ -83,5 +83,5 @@ def test_the_tasks_that_forbid_reverse_may_get_it_by_default(field: str) -> None
     ]
     dag = DagSpec.model_validate({"schedule": "@daily", "taskDefaults": {field: True}, "tasks": tasks})
     [problem] = validate_backfill(manifest(reverse=True), dag)[1]
-    assert problem.message == "cannot be true: tasks wait for the run before theirs (a)"
+    assert problem.message == "cannot be true: tasks depend on the previous run (a)"
     assert validate_backfill(manifest(), dag)[1] == []

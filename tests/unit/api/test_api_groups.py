@@ -224,7 +224,7 @@ def test_a_cycle_is_told_in_names_that_the_user_wrote(found: DagSpec) -> None:
 
 def test_a_cycle_within_a_group_is_told_by_its_tasks() -> None:
     found = spec([group("g")], [task("a", "b", group="g"), task("b", "a", group="g")])
-    assert validate_dag_spec(found)[0].message == "tasks wait for each other in a cycle: a → b → a"
+    assert validate_dag_spec(found)[0].message == "tasks depend on each other in a cycle: a → b → a"
 
 
 def test_begin_and_end_are_told_apart_from_tasks() -> None:

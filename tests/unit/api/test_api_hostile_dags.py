@@ -114,32 +114,32 @@ def test_params_of_a_run_nested_without_end() -> None:
 
 
 HOSTILE_SCHEMAS = {
-    "refers to itself": ({"allOf": [{"$ref": "#"}]}, "may not refer to other schemas"),
-    "a file": ({"properties": {"x": {"$ref": "file:///etc/passwd"}}}, "may not refer to other schemas"),
-    "an address": ({"items": {"$dynamicRef": "http://10.0.0.1/x"}}, "may not refer to other schemas"),
+    "refers to itself": ({"allOf": [{"$ref": "#"}]}, "must not refer to other schemas"),
+    "a file": ({"properties": {"x": {"$ref": "file:///etc/passwd"}}}, "must not refer to other schemas"),
+    "an address": ({"items": {"$dynamicRef": "http://10.0.0.1/x"}}, "must not refer to other schemas"),
     "another dialect": ({"$schema": "http://json-schema.org/draft-07/schema#"}, "$schema: only"),
     "a schema of its own": (
         {"items": {"$schema": "https://json-schema.org/draft/2020-12/schema", "pattern": "(a+)+$"}},
-        "$schema is allowed at the top only",
+        "$schema is allowed only at the top level",
     ),
-    "looks again and again": ({"anyOf": [{"unevaluatedProperties": False}]}, "may not use unevaluatedProperties"),
+    "looks again and again": ({"anyOf": [{"unevaluatedProperties": False}]}, "must not use unevaluatedProperties"),
     "looks around": ({"pattern": "(?=a)b"}, "look-around"),
     "refers back": ({"patternProperties": {r"(a)\1": {}}}, "backreferences"),
-    "a huge pattern": ({"pattern": "(a{100}){100}b"}, "written out it has 10001 characters"),
-    "a long pattern": ({"pattern": "a?" * 600}, "written out it has 1200 characters"),
+    "a huge pattern": ({"pattern": "(a{100}){100}b"}, "10001 characters with repetitions expanded"),
+    "a long pattern": ({"pattern": "a?" * 600}, "1200 characters with repetitions expanded"),
     "classes without end": ({"pattern": r"\w{240}"}, "size limit"),
-    "more classes": ({"pattern": r"\w{900}"}, "cannot be checked"),
-    "classes of any case": ({"pattern": "(?i)" + "[\x01-\U0010ffff]" * 40}, "cannot be checked"),
+    "more classes": ({"pattern": r"\w{900}"}, "too expensive"),
+    "classes of any case": ({"pattern": "(?i)" + "[\x01-\U0010ffff]" * 40}, "too expensive"),
     "patterns for Python": ({"format": "regex", "pattern": "(?i)" + "[\x01-\uffff]" * 900}, "too large"),
-    "a large schema": ({"allOf": [{"minimum": i} for i in range(1000)]}, "at most 16384 are allowed"),
-    "many schemas": ({"allOf": [{} for _ in range(4000)]}, "cannot be checked"),
+    "a large schema": ({"allOf": [{"minimum": i} for i in range(1000)]}, "the limit is 16384"),
+    "many schemas": ({"allOf": [{} for _ in range(4000)]}, "too expensive"),
     "types of no type": ({"type": [[], {}] * 2000}, "is not one of"),
     "a default that costs": (
         {"allOf": [{"items": {"minimum": -i}} for i in range(200)], "default": [1] * 2000},
-        "cannot be checked",
+        "too expensive",
     ),
     "many patterns": ({"patternProperties": {f"x{i}": {} for i in range(21)}}, "more than 20 patterns"),
-    "large defaults": ({"default": "x" * 300_000}, "at most 262144 are allowed"),
+    "large defaults": ({"default": "x" * 300_000}, "the limit is 262144"),
 }
 
 
@@ -168,12 +168,12 @@ HOSTILE_VALUES = {
     "what cannot be sorted": ({"uniqueItems": True}, [None, *range(30_000)], None),
     "objects that do not": ({"uniqueItems": True}, [{"id": i % 4000} for i in range(5000)], "at 0 and 4000 are equal"),
     "wide alternatives": ({"anyOf": [{"items": {"type": "string"}}] * 50}, list(range(100)), "under any of"),
-    "wide alternatives of long": ({"anyOf": [{"items": {"type": "string"}}] * 99}, list(range(9000)), "too much work"),
+    "wide alternatives of long": ({"anyOf": [{"items": {"type": "string"}}] * 99}, list(range(9000)), "too expensive"),
     "long messages": (of_many(500, {"type": "string"}), list(range(30_000)), "is not of type"),
-    "long enums": ({"items": {"enum": [[0] * 100 + [i] for i in range(39)]}}, [[0] * 101] * 800, "too much work"),
+    "long enums": ({"items": {"enum": [[0] * 100 + [i] for i in range(39)]}}, [[0] * 101] * 800, "too expensive"),
     "no enum": ({"items": {"enum": [[0] * 100 + [i] for i in range(39)]}}, [[0] * 100 + [-1]] * 800, "is not one of"),
     "contains nothing": (of_many(300, {"contains": False}), [0] * 10_000, "does not contain"),
-    "a slow pattern": ({"pattern": r"(\w?){90}!"}, "a" * 200_000, "too much work"),
+    "a slow pattern": ({"pattern": r"(\w?){90}!"}, "a" * 200_000, "too expensive"),
     "long names": ({"patternProperties": {r"(\w?){150}!": {}}}, {"a" * 54 + str(i): 1 for i in range(4000)}, "too muc"),
     "many kinds of names": ({"patternProperties": {f"x{i}": {} for i in range(20)}}, dict.fromkeys("abc", 1), None),
     "tiny steps": ({"items": {"multipleOf": 1e-300}}, [1e308] * 20_000, "is not a multiple"),
@@ -261,7 +261,7 @@ def test_values_that_cannot_be_computed_with(value: Any) -> None:
 
 def test_params_of_a_run_that_are_too_large() -> None:
     [problem] = check_params({"p": {}}, {"p": "x" * 300_000})
-    assert "at most 262144 are allowed" in problem.message
+    assert "the limit is 262144" in problem.message
 
 
 def test_a_param_may_be_called_like_a_keyword() -> None:
@@ -291,7 +291,7 @@ def test_other_kinds_nested_without_end(validate: Any) -> None:
 
 def test_half_a_character() -> None:
     [problem] = problems(tasks=[noop("t", description="\ud800")])
-    assert "half of a character" in problem.message
+    assert "lone surrogate" in problem.message
 
 
 def test_a_start_before_all_time() -> None:

@@ -46,10 +46,10 @@ def test_a_field_of_a_newer_cluster_is_for_the_cluster_to_judge() -> None:
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ({"nodeSelecter": {}}, "t.spec.nodeSelecter: no such field of a Pod; did you mean nodeSelector?"),
+        ({"nodeSelecter": {}}, "t.spec.nodeSelecter: unknown field of a Pod; did you mean nodeSelector?"),
         ({"hostNetwork": "true"}, "t.spec.hostNetwork: must be true or false, not the string 'true'"),
         ({"volumes": {"name": "x"}}, "t.spec.volumes: must be a list of objects"),
-        ({"volumes": [{"emptyDir": {}}]}, "t.spec.volumes[0].name: must be given"),
+        ({"volumes": [{"emptyDir": {}}]}, "t.spec.volumes[0].name: is required"),
         ({"tolerations": [{"tolerationSeconds": "30"}]}, "t.spec.tolerations[0].tolerationSeconds: must be a whole"),
         ({"affinity": {"nodeAffinty": {}}}, "did you mean nodeAffinity?"),
         ({"priority": 2**63}, "t.spec.priority: must be a whole number"),

@@ -46,10 +46,10 @@ def test_good(request_: dict[str, Any]) -> None:
     ("request_", "field", "says"),
     [
         ({"type": "Mark"}, "state", "Succeeded, Failed or Skipped"),
-        ({"type": "Stop", "state": "Failed"}, "state", "Stop takes none"),
-        ({"state": "Failed"}, "state", "Rerun takes none"),
+        ({"type": "Stop", "state": "Failed"}, "state", "remove it for Stop"),
+        ({"state": "Failed"}, "state", "remove it for Rerun"),
         ({"tasks": ["exract"]}, "tasks", "did you mean 'extract'?"),
-        ({"tasks": ["exract[1]"]}, "tasks", "there is no task or group 'exract'"),
+        ({"tasks": ["exract[1]"]}, "tasks", "no task or group named 'exract'"),
         ({"tasks": ["extract[0]"]}, "tasks", "is not mapped"),
         ({"tasks": ["m[0]"]}, "tasks", "as in task[0]"),
     ],
@@ -68,13 +68,13 @@ def test_tasks_are_known_only_with_the_dag() -> None:
     ("request_", "says"),
     [
         ({"id": "", "type": "Rerun"}, "spec.request.id: must not be empty"),
-        ({"id": "x" * 64, "type": "Rerun"}, "spec.request.id: has 64 characters, at most 63 are allowed"),
-        ({"id": "1"}, "spec.request.type: must be given"),
+        ({"id": "x" * 64, "type": "Rerun"}, "spec.request.id: has 64 characters; the limit is 63"),
+        ({"id": "1"}, "spec.request.type: is required"),
         ({"id": "1", "type": "Clear"}, "'Clear' must be 'Rerun', 'Mark' or 'Stop'"),
         ({"id": "1", "type": "Rerun", "tasks": ["Load"]}, "load or load[3]"),
         ({"id": "1", "type": "Rerun", "tasks": ["load[x]"]}, "load or load[3]"),
         ({"id": "1", "type": "Rerun", "revision": "latest"}, "'latest' must be 'Same' or 'Latest'"),
-        ({"id": "1", "type": "Mark"}, "spec.request.state: Mark needs the state to set"),
+        ({"id": "1", "type": "Mark"}, "spec.request.state: is required for Mark"),
     ],
 )
 def test_a_run_with_a_bad_request(request_: dict[str, Any], says: str) -> None:
@@ -91,9 +91,9 @@ def test_a_run_with_a_bad_request(request_: dict[str, Any], says: str) -> None:
     ("given", "says"),
     [
         ("ann", None),
-        ("bob", "is 'bob', must be the user who asks: 'ann'"),
-        ("Backfill week", "is 'Backfill week', must be the user who asks: 'ann'"),
-        (None, "is not given, must be the user who asks: 'ann'"),
+        ("bob", "is 'bob'; it must be the requesting user, 'ann'"),
+        ("Backfill week", "is 'Backfill week'; it must be the requesting user, 'ann'"),
+        (None, "is not set; it must be the requesting user, 'ann'"),
     ],
 )
 def test_who_asks(given: str | None, says: str | None) -> None:

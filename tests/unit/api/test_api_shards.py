@@ -64,10 +64,10 @@ def test_shards_overlap_where_they_have_a_bucket_in_common() -> None:
 @pytest.mark.parametrize(
     ("index", "count", "says"),
     [
-        (0, 0, "--shards: there may be 1 to 64 shards, not 0"),
-        (0, 65, "--shards: there may be 1 to 64 shards, not 65"),
-        (2, 2, "--shard: is 2, must be 0 to 1"),
-        (-1, 3, "--shard: is -1, must be 0 to 2"),
+        (0, 0, "--shards must be 1 to 64, not 0"),
+        (0, 65, "--shards must be 1 to 64, not 65"),
+        (2, 2, "--shard must be 0 to 1, not 2"),
+        (-1, 3, "--shard must be 0 to 2, not -1"),
     ],
 )
 def test_a_shard_that_cannot_be(index: int, count: int, says: str) -> None:

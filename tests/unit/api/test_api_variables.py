@@ -50,7 +50,7 @@ def test_what_is_read(text: str, value: str) -> None:
             "{{ vars.settings.regoin }}",
             "`vars.settings.regoin` is undefined: .* has no key 'regoin'; did you mean 'reg",
         ),
-        ("{{ vars.settings.zzz }}", "the ConfigMap 'settings' has no key 'zzz'; it has a-b, a.b, keys"),
+        ("{{ vars.settings.zzz }}", "the ConfigMap 'settings' has no key 'zzz'; its keys: a-b, a.b, keys"),
         ("{{ vars.settings.items }}", "'settings' has no key 'items'"),
         ("{{ vars.settings._variables }}", "has no key '_variables'"),
         ("{{ vars.settings.__class__ }}", "has no key '__class__'"),
@@ -61,7 +61,7 @@ def test_what_is_read(text: str, value: str) -> None:
         ("{{ vars.my_absent.x }}", "kubectl -n ns create configmap my-absent --from-literal=x=VALUE"),
         ("{{ vars.my_absent.x }}", "kubectl -n ns label configmap my-absent tradewind.dev/variables=true"),
         ("{% for x in vars.absent.x | split(',') %}{% endfor %}", "namespace 'ns' has no ConfigMap 'absent'"),
-        ("{{ vars.huge.x }}", f"'huge' has more than {MAX_BYTES} bytes"),
+        ("{{ vars.huge.x }}", f"'huge' exceeds {MAX_BYTES} bytes"),
     ],
 )
 def test_what_is_not_there(text: str, says: str) -> None:
@@ -70,7 +70,7 @@ def test_what_is_not_there(text: str, says: str) -> None:
 
 
 def test_without_a_cluster_the_fix_is_another() -> None:
-    with pytest.raises(TemplateError, match=r"give its file, or --var absent\.x=VALUE"):
+    with pytest.raises(TemplateError, match=r"pass its file, or --var absent\.x=VALUE"):
         rendered("{{ vars.absent.x }}", namespace=None)
 
 

@@ -139,7 +139,7 @@ def test_bad_input_makes_nothing(tradewind: Setup) -> None:
         (["sale", *JANUARY], "there is no Dag 'sale'"),
         (["sales", "--from", "x", "--to", "2026-01-01"], "'x' is not a moment"),
         (["sales", "--from", "2026-01-02", "--to", "2026-01-01"], "--from: is after spec.to"),
-        (["sales", *JANUARY, "-p", "row=1"], "--param row: the Dag has no such param; it has rows"),
+        (["sales", *JANUARY, "-p", "row=1"], "--param row: the Dag has no such param; its params are rows"),
         (list(JANUARY), "name the Dag"),
     ):
         result = tradewind("backfill", "create", *options)

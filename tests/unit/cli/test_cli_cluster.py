@@ -87,7 +87,7 @@ def test_trigger_and_follow(tradewind: Setup, phase: str, code: int) -> None:
     ("options", "says"),
     [
         (["-p", "rows=many"], "--param rows: 'many' is not of type 'integer'"),
-        (["-p", "row=1"], "--param row: the Dag has no such param; it has rows"),
+        (["-p", "row=1"], "--param row: the Dag has no such param; its params are rows"),
         (["--logical-date", "x"], "'x' is not a moment"),
     ],
 )

@@ -187,7 +187,7 @@ def test_it_chooses_the_dag(cli: Cli, dag_file: DagFile) -> None:
     ("spec", "says"),
     [
         ({"dag": "nope"}, "the Dag 'nope' is not among the files"),
-        ({"dag": "test", "params": {"z": 1}}, "DagRun r1: spec.params.z: the Dag has no such param; it has x"),
+        ({"dag": "test", "params": {"z": 1}}, "DagRun r1: spec.params.z: the Dag has no such param; its params are x"),
         ({"dag": "test", "dataInterval": {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}, "start is"),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_read_hides_no_other(cli: Cli, dag_file: DagFile) 
             "bad:1:",
         ):
             assert text in said, said
-        assert ("there is no task 'x'" in said) is (command == "validate")
+        assert ("no task named 'x'" in said) is (command == "validate")
     found = json.loads(cli("validate", *files, "-o", "json").out)
     assert len(found["problems"]) == 6
 
@@ -119,7 +119,7 @@ def test_a_field_of_the_wrong_shape_hides_nothing(cli: Cli, dag_file: DagFile) -
     said = result.out.splitlines()
     assert result.code == 2
     for text in ("spec.tasks[a].retries: must be an object", "spec.tasks[a].script: 'nope' is unknown",
-                 "spec.tasks[b].dependsOn: there is no task 'zz'", "spec.tasks[c].forEach: must be an object",
+                 "spec.tasks[b].dependsOn: no task named 'zz'", "spec.tasks[c].forEach: must be an object",
                  "spec.schedule: 'often' has 1 field", "spec.maxActiveRuns: "):  # fmt: skip
         assert sum(text in line for line in said) == 1, (text, said)
     assert len(said) == 6
@@ -175,7 +175,7 @@ def test_snake_case_is_another_field(cli: Cli, dag_file: DagFile, command: str) 
         ("spec.max_active_runs", "maxActiveRuns"),
         ("DagRun r1: spec.logical_date", "logicalDate"),
     ):
-        assert sum(f"{wrong}: no such field; did you mean {meant}?" in line for line in said) == 1, said
+        assert sum(f"{wrong}: unknown field; did you mean {meant}?" in line for line in said) == 1, said
     assert len(said) == 4
 
 

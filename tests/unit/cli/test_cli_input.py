@@ -50,11 +50,11 @@ def test_params_take_the_type_that_is_asked_for(cli: Cli, dag_file: DagFile, giv
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ([], "--param rows: must be given: it has no default"),
+        ([], "--param rows: is required: it has no default"),
         (["-p", "rows=many"], "--param rows: 'many' is not of type 'integer'"),
         (["-p", "rows=0"], "--param rows: 0 is less than the minimum of 1"),
         (["-p", "rows=1", "-p", "region=asia"], "is not one of ['eu', 'us']"),
-        (["-p", "rows=1", "-p", "regoin=eu"], "--param regoin: the Dag has no such param; it has rows, region"),
+        (["-p", "rows=1", "-p", "regoin=eu"], "--param regoin: the Dag has no such param; its params are rows, region"),
         (["-p", "rows"], "--param 'rows' is not name=value"),
         (["-p", "rows=1", "-p", "rows=2"], "--param rows is given twice"),
         (["-p", "rows=1", "--logical-date", "yesterday"], "'yesterday' is not a moment: write 2026-01-31"),
@@ -89,7 +89,7 @@ def test_every_problem_is_listed_with_its_line(cli: Cli, dag_file: DagFile) -> N
         (line("schedule"), "spec.schedule: 'often' has 1 field"),
         (line("script"), "spec.tasks[a].script: 'nope' is unknown"),
         (line("tasks"), "a → b → a"),
-        (max(number for number, each in enumerate(lines, 1) if "dependsOn" in each), "there is no task 'x'"),
+        (max(number for number, each in enumerate(lines, 1) if "dependsOn" in each), "no task named 'x'"),
     ):
         assert any(f"test.yaml:{where}: Dag test: " in each and says in each for each in result.err.splitlines()), says
 
@@ -112,7 +112,7 @@ def test_a_missing_image_matters_on_the_cluster_only(cli: Cli, dag_file: DagFile
         ("just text", "is not an object"),
         ("apiVersion: tradewind.dev/v1alpha1\nkind: Daag", "'Daag' is not a kind of tradewind.dev/v1alpha1"),
         ("apiVersion: tradewind.dev/v1\nkind: Dag", "must be 'tradewind.dev/v1alpha1'"),
-        ("spec: {}", "kind: must be given"),
+        ("spec: {}", "kind: is required"),
         ("apiVersion: v1\nkind: ConfigMap", "nothing to check"),
         ("", "nothing to check"),
     ],

@@ -234,15 +234,15 @@ def test_a_request_that_is_taken_back(ask: Setup) -> None:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (["rerun", "r", "laod"], "TASK: there is no task or group 'laod'; did you mean 'load'?"),
-        (["rerun", "r", "mail"], "TASK: there is no task or group 'mail'"),
+        (["rerun", "r", "laod"], "TASK: no task or group named 'laod'; did you mean 'load'?"),
+        (["rerun", "r", "mail"], "TASK: no task or group named 'mail'"),
         (["mark", "r", "extract[0]", "--state", "failed"], "TASK: 'extract[0]': 'extract' is not mapped"),
         (["rerun", "r", "Load"], "TASK: 'Load' must be a task, a group, or one instance"),
         (["rerun", "x"], "there is no DagRun 'x' in the namespace 'default'"),
         (["mark", "r", "load"], "Missing option '--state'"),
         (["mark", "r", "load", "--state", "done"], "'done' is not one of"),
         (["mark", "r", "--state", "failed", "--downstream"], "need the name of a task"),
-        (["rerun", "r", "-m", "x" * 1025], "--message: has 1025 characters, at most 1024 are allowed"),
+        (["rerun", "r", "-m", "x" * 1025], "--message: has 1025 characters; the limit is 1024"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -260,7 +260,7 @@ def test_names_are_those_of_the_dag_as_the_run_runs_it(ask: Setup) -> None:
     ask.fake.remove("controllerrevisions", REVISION)
     result = ask("rerun", "r", "laod")
     assert (result.code, result.out) == (1, "")
-    assert result.err == "refused: there is no task or group 'laod'; did you mean 'load'?\n"
+    assert result.err == "refused: no task or group named 'laod'; did you mean 'load'?\n"
 
 
 def test_who_asks_may_be_unknown(ask: Setup) -> None:
@@ -290,7 +290,7 @@ def test_a_dry_run_with_the_dag_as_it_is_now(ask: Setup) -> None:
     assert [row[0] for row in rows(result)] == ["TASK", "report"]
     ask.fake.change("dags", "sales", spec={"tasks": TASKS[:2]})
     result = ask("rerun", "r", "report", "--latest", "--dry-run")
-    assert result.code == 2 and "there is no task or group 'report'" in result.err
+    assert result.code == 2 and "no task or group named 'report'" in result.err
 
 
 def test_a_dry_run_says_which_tries_it_would_end(ask: Setup) -> None:

@@ -54,7 +54,7 @@ def test_a_variable_that_nobody_gave(cli: Cli, dag_file: DagFile) -> None:
     assert (task.state, task.reason, task.try_) == ("Failed", "InvalidTemplate", 1)
     assert task.message == (
         "args[0]: `vars.settings.region` is undefined: no ConfigMap 'settings' with the label "
-        'tradewind.dev/variables: "true" was given; give its file, or --var settings.region=VALUE'
+        'tradewind.dev/variables: "true" was given; pass its file, or --var settings.region=VALUE'
     )
 
 
@@ -120,4 +120,4 @@ def test_uses_are_found_in_every_field(cli: Cli, dag_file: DagFile) -> None:
     found = cli("validate", file).out
     for field in ("spec.tasks[a].env[X]", "spec.tasks[b].script", "spec.taskDefaults.env[Z]"):
         assert f"{field}: there is no vars.settings." in found
-    assert "it has none" in found
+    assert "its keys: none" in found

@@ -104,9 +104,9 @@ def test_examples(cli: Cli) -> None:
     [
         ({"schedule": "0 6 * *"}, "spec.schedule: '0 6 * *' has 4 fields"),
         ({"schedule": {"every": "0s"}}, "spec.schedule.every: '0s' must be a number of whole seconds, at least 1s"),
-        ({"schedule": {"evry": "1h"}}, "spec.schedule.evry: no such field; did you mean every?"),
+        ({"schedule": {"evry": "1h"}}, "spec.schedule.evry: unknown field; did you mean every?"),
         ({"schedule": ["@daily"]}, "spec.schedule: must be a cron expression, a preset such as @daily, or an object"),
-        ({"schedules": ["@daily", "@dayly"]}, "spec.schedules[1]: '@dayly' is not a preset; there are @once"),
+        ({"schedules": ["@daily", "@dayly"]}, "spec.schedules[1]: '@dayly' is not a preset; presets are @once"),
         ({"schedule": "@daily", "schedules": ["@daily"]}, "spec.schedules: give either schedule or schedules"),
         ({"schedules": ["@continuous", "@daily"]}, "spec.schedules: @continuous starts each run when"),
         ({"schedule": "@daily", "timeZone": "Mars/Olympus"}, "spec.timeZone: 'Mars/Olympus' is not an IANA time zone"),

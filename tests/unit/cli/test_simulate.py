@@ -67,7 +67,7 @@ def test_pools(cli: Cli, dag_file: DagFile) -> None:
 def test_params_are_checked(cli: Cli, dag_file: DagFile) -> None:
     file = dag_file(EXTRACT, params={"rows": {"type": "integer"}})
     assert result(cli, "-f", file, "--param", "rows=5")["phase"] == "Succeeded"
-    for options, says in (([], "--param rows: must be given"), (["-p", "rows=x"], "--param rows: 'x' is not of type")):
+    for options, says in (([], "--param rows: is required"), (["-p", "rows=x"], "--param rows: 'x' is not of type")):
         done = cli("simulate", "-f", file, *options)
         assert done.code == 2
         assert says in done.err
@@ -208,5 +208,5 @@ def test_bad_options(cli: Cli, dag_file: DagFile, options: list[str], says: str)
 def test_a_bad_dag(cli: Cli, dag_file: DagFile) -> None:
     done = cli("simulate", "-f", dag_file(EXTRACT, LOAD | {"dependsOn": ["extarct"]}), "-o", "json")
     assert (done.code, done.out) == (2, "")
-    assert "test.yaml:" in done.err and "there is no task 'extarct'" in done.err
+    assert "test.yaml:" in done.err and "no task named 'extarct'" in done.err
     assert cli("simulate").code == 2

@@ -54,7 +54,7 @@ async def test_a_new_run(sales: MemoryCluster) -> None:
     assert await refusal(sales, run({}, params={"region": "eu"})) == ""
     assert "spec.params" in await refusal(sales, run(params={"region": "us"}))
     assert "did you mean 'load'?" in await refusal(sales, run({"tasks": ["laod"]}))
-    assert "is 'ann', must be the user who asks: 'bob'" in await refusal(sales, run({}), user="bob")
+    assert "is 'ann'; it must be the requesting user, 'bob'" in await refusal(sales, run({}), user="bob")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_a_new_run(sales: MemoryCluster) -> None:
         ({}, ""),
         ({"spec": {"slots": -2}}, "spec.slots"),
         ({"spec": {"slots": 1, "slot": 2}}, "spec.slot"),
-        ({"metadata": {"name": "x" * 64, "namespace": "ns"}}, "has 64 characters, at most 63"),
+        ({"metadata": {"name": "x" * 64, "namespace": "ns"}}, "has 64 characters; the limit is 63"),
     ],
 )
 async def test_a_pool(cluster: MemoryCluster, changes: Json, says: str) -> None:
@@ -88,7 +88,7 @@ async def test_the_label_of_another_namespaces_bucket_is_refused(sales: MemoryCl
 
     right = str(bucket_of("ns"))
     assert await refusal(sales, labelled(right)) == ""
-    says = f"metadata.labels[tradewind.dev/bucket]: is '3', must be '{right}' in this namespace: leave it away"
+    says = f"metadata.labels[tradewind.dev/bucket]: is '3' but must be '{right}' in this namespace: remove the label"
     assert says in await refusal(sales, labelled("3"))
     assert says in await refusal(sales, labelled("3"), run())
     assert await refusal(sales, labelled("3"), labelled("3")) == ""
@@ -97,11 +97,14 @@ async def test_the_label_of_another_namespaces_bucket_is_refused(sales: MemoryCl
 async def test_a_request_is_checked_when_it_is_made(sales: MemoryCluster) -> None:
     assert await refusal(sales, run({"tasks": ["load"]}), run()) == ""
     for request, says in (
-        ({"requestedBy": "bob"}, "DagRun 'r': spec.request.requestedBy: is 'bob', must be the user who asks: 'ann'"),
-        ({"requestedBy": None}, "is not given, must be the user who asks: 'ann'"),
-        ({"tasks": ["laod"]}, "there is no task or group 'laod'; did you mean 'load'?"),
+        (
+            {"requestedBy": "bob"},
+            "DagRun 'r': spec.request.requestedBy: is 'bob'; it must be the requesting user, 'ann'",
+        ),
+        ({"requestedBy": None}, "is not set; it must be the requesting user, 'ann'"),
+        ({"tasks": ["laod"]}, "no task or group named 'laod'; did you mean 'load'?"),
         ({"tasks": ["load[0]"]}, "is not mapped"),
-        ({"state": "Failed"}, "is for Mark, Rerun takes none"),
+        ({"state": "Failed"}, "applies only to Mark: remove it for Rerun"),
         ({"type": "Clear"}, "'Clear' must be"),
     ):
         assert says in await refusal(sales, run(request), run())
@@ -113,7 +116,7 @@ async def test_what_was_there_before_is_no_concern_of_who_changes_something_else
     assert await refusal(sales, run(), run(bad)) == ""
     params = {"region": "us"}
     assert await refusal(sales, run(params=params, suspend=True), run(params=params)) == ""
-    assert "must be the user who asks" in await refusal(sales, run(bad), run({"id": "2"}))
+    assert "must be the requesting user" in await refusal(sales, run(bad), run({"id": "2"}))
 
 
 async def test_names_are_judged_by_the_dag_that_the_run_goes_by(sales: MemoryCluster) -> None:

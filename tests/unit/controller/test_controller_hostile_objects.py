@@ -45,7 +45,7 @@ def objects(count: int) -> list[Json]:
 
 HOSTILE_PARAMS: dict[str, tuple[Json, Any, str | None]] = {
     "unique objects": ({"type": "array", "uniqueItems": True}, objects(9000), None),
-    "too much": ({"anyOf": [{"items": {"type": "string"}}] * 99}, list(range(9000)), "cannot be checked: that is too"),
+    "too much": ({"anyOf": [{"items": {"type": "string"}}] * 99}, list(range(9000)), "is too expensive to check"),
     "a slow pattern": ({"patternProperties": {r"(\w?){150}!": {}}}, {"a" * 54 + str(i): 1 for i in range(4000)}, "too"),
 }
 

@@ -104,11 +104,11 @@ def test_a_bad_value_is_refused(ran: list[Settings], name: str, text: str) -> No
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--shards", "0"), "--shards: there may be 1 to 64 shards, not 0"),
-        (("--shards", "65"), "--shards: there may be 1 to 64 shards, not 65"),
+        (("--shards", "0"), "--shards must be 1 to 64, not 0"),
+        (("--shards", "65"), "--shards must be 1 to 64, not 65"),
         (("--shards", "two"), "Invalid value for '--shards'"),
-        (("--shards", "2", "--shard", "2"), "--shard: is 2, must be 0 to 1"),
-        (("--shard", "1"), "--shard: is 1, must be 0, unless --shards says that there are more"),
+        (("--shards", "2", "--shard", "2"), "--shard must be 0 to 1, not 2"),
+        (("--shard", "1"), "--shard must be 0 unless --shards is greater than 1, not 1"),
     ],
 )
 def test_a_shard_that_cannot_be_is_refused(ran: list[Settings], arguments: tuple[str, ...], says: str) -> None:

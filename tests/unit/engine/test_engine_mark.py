@@ -198,8 +198,8 @@ def test_a_run_that_was_marked_can_run_again() -> None:
 def test_what_cannot_be_marked() -> None:
     world = chain()
     assert "Skipped is for tasks" in refused(world, "Mark", state="Skipped")
-    assert "there is no task or group 'nope'" in refused(world, "Mark", "nope", state="Failed")
-    assert "Mark needs the state" in refused(world, "Mark", "a")
+    assert "no task or group named 'nope'" in refused(world, "Mark", "nope", state="Failed")
+    assert "is required for Mark" in refused(world, "Mark", "a")
     play(world)
     assert "all selected tasks are Succeeded already" in refused(world, "Mark", "a", state="Succeeded")
     assert "the run is Succeeded already" in refused(world, "Mark", state="Succeeded")

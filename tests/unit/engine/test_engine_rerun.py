@@ -425,7 +425,7 @@ def test_only_what_is_new() -> None:
 @pytest.mark.parametrize(
     ("tasks", "fields", "message"),
     [
-        (["nope"], {}, "there is no task or group 'nope'"),
+        (["nope"], {}, "no task or group named 'nope'"),
         (["a[0]"], {}, "'a' is not mapped"),
         (["many[9]"], {}, "many[9]: 'many' has 2 instances, 0 to 1"),
         (["a"], {"onlyFailed": True}, "none of the selected tasks has failed"),

@@ -96,4 +96,4 @@ def test_a_run_that_has_ended() -> None:
 
 
 def test_it_takes_no_state() -> None:
-    assert "takes none" in refused(with_teardown(), "Stop", state="Failed")
+    assert "remove it for Stop" in refused(with_teardown(), "Stop", state="Failed")

@@ -170,14 +170,20 @@ def _unreadable(manifest: Mapping[str, Any], work: Work | None = None) -> Proble
         text = json.dumps(spec, default=str, ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
     except UnicodeEncodeError:
-        return Problem("InvalidSpec", "spec", "has half of a character (a lone surrogate, such as \\ud800)")
+        return Problem("InvalidSpec", "spec", "contains a lone surrogate (such as \\ud800), which is not valid Unicode")
     except ValueError:
-        return Problem("InvalidSpec", "spec", "has a number that JSON does not know (.nan or .inf), or one too long")
+        return Problem(
+            "InvalidSpec", "spec", "contains a number that JSON cannot represent (.nan, .inf, or too many digits)"
+        )
     if size > MAX_SPEC_BYTES:
-        message = f"has {size} bytes, at most {MAX_SPEC_BYTES} fit; move scripts into an image"
+        message = f"is {size} bytes; the limit is {MAX_SPEC_BYTES}: move scripts into an image"
         return Problem("TooLarge", "spec", message)
     if work is not None:
         work.spend(size)
     if "\\u0000" in text and (path := find_nul(spec)) is not None:
-        return Problem("InvalidSpec", path_of(("spec", *path), manifest), "has a NUL character, which no program takes")
+        return Problem(
+            "InvalidSpec",
+            path_of(("spec", *path), manifest),
+            "contains a NUL character, which program arguments cannot contain",
+        )
     return None

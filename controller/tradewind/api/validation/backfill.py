@@ -20,8 +20,8 @@ def check_span(spec: BackfillSpec, now: datetime | None) -> Iterator[Problem]:
         yield Problem("InvalidSpan", "spec.from", f"is after spec.to ({spec.to:%Y-%m-%dT%H:%M:%SZ})")
     if now is not None and spec.to > now + CLOCK_SKEW:
         message = (
-            f"{spec.to:%Y-%m-%dT%H:%M:%SZ} is in the future; it is {now:%Y-%m-%dT%H:%M:%SZ}, and the schedule itself "
-            "makes the runs that are to come"
+            f"{spec.to:%Y-%m-%dT%H:%M:%SZ} is in the future (now: {now:%Y-%m-%dT%H:%M:%SZ}); "
+            "the schedule creates future runs"
         )
         yield Problem("FutureDates", "spec.to", message)
 
@@ -29,15 +29,15 @@ def check_span(spec: BackfillSpec, now: datetime | None) -> Iterator[Problem]:
 def check_against_dag(spec: BackfillSpec, dag: DagSpec, work: Work | None = None) -> Iterator[Problem]:
     """Check the Backfill against its Dag."""
     if not dag.all_schedules:
-        message = f"the Dag {spec.dag!r} has no schedule, and so no ticks to make runs for; use a DagRun"
+        message = f"the Dag {spec.dag!r} has no schedule and therefore no ticks; create a DagRun instead"
         yield Problem("NoSchedule", "spec.dag", message)
     elif any(isinstance(each, str) and each.strip() == CONTINUOUS for each in dag.all_schedules):
-        message = f"the Dag {spec.dag!r} runs {CONTINUOUS}: its ticks follow from the ends of its runs"
+        message = f"the Dag {spec.dag!r} is scheduled {CONTINUOUS}: its ticks depend on when its runs finish"
         yield Problem("NoSchedule", "spec.dag", message)
     waiting = tasks_that_depend_on_past(dag)
     if spec.reverse and waiting:
         more = f" and {len(waiting) - 3} more" if len(waiting) > 3 else ""
-        message = f"cannot be true: tasks wait for the run before theirs ({', '.join(waiting[:3])}{more})"
+        message = f"cannot be true: tasks depend on the previous run ({', '.join(waiting[:3])}{more})"
         yield Problem("DependsOnPast", "spec.reverse", message)
     yield from check_params(dag.params or {}, spec.params or {}, work)
 

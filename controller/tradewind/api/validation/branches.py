@@ -19,22 +19,24 @@ def check_branches(spec: DagSpec, groups: Groups) -> list[Problem]:
         field = f"spec.tasks[{task.name}]"
         problems += _check_kind(task, field)
         if task.branch and task.name not in followed:
-            message = "no task or group comes right after it, so there is nothing to choose from: name it in dependsOn"
+            message = (
+                "no task or group depends on it, so there is nothing to choose from: list it in dependsOn of a task"
+            )
             problems.append(Problem("InvalidTask", f"{field}.branch", message))
     return problems
 
 
 def _check_kind(task: Task, field: str) -> Iterator[Problem]:
     if task.branch and task.short_circuit:
-        message = "the task has branch too: its output either chooses, or says whether to go on"
+        message = "the task also has branch: its output can serve only one of them"
         yield Problem("InvalidTask", f"{field}.shortCircuit", message)
         return
     for kind, has in (("branch", task.branch), ("shortCircuit", task.short_circuit)):
         if not has:
             continue
         if not task_kind(task).has_output:
-            message = "is decided by the task's output, and the task runs nothing: give it a command or a script"
+            message = "needs an output, but the task runs nothing: add a command or a script"
             yield Problem("InvalidTask", f"{field}.{kind}", message)
         elif task.for_each:
-            message = "a mapped task would decide once for each item: decide in a task without forEach"
+            message = "a mapped task would decide once for each item: use a task without forEach"
             yield Problem("InvalidTask", f"{field}.{kind}", message)

@@ -46,15 +46,15 @@ def _check_own_group(spec: DagSpec, groups: Groups) -> Iterator[Problem]:
         around = set(groups.enclosing(task.group))
         for dependency in own_dependencies(task):
             if dependency in around:
-                message = f"the task is in group {dependency!r} itself: name tasks of the group, or leave it away"
+                message = f"the task is in group {dependency!r}: list tasks of the group instead, or remove it"
                 yield Problem("Cycle", f"spec.tasks[{task.name}].dependsOn", message)
     for name, group in groups.named.items():
         around, inside = set(groups.enclosing(name)), {*groups.by_name[name].tasks, *groups.inside[name]}
         for dependency in own_dependencies(group):
             if dependency in around:
-                message = f"the group is {dependency!r}, or inside it: name what comes before"
+                message = f"the group is {dependency!r} or inside it: list upstream tasks and groups outside of it"
             elif dependency in inside:
-                message = f"{dependency!r} is in the group itself: only what is outside can come before it"
+                message = f"{dependency!r} is in the group: list only tasks and groups outside of it"
             else:
                 continue
             field = "dependsOn" if dependency in (group.depends_on or ()) else "forEach"
@@ -67,7 +67,7 @@ def _check_cycle(spec: DagSpec, groups: Groups) -> list[Problem]:
         return []
     cycle = readable_cycle(cycle, groups)
     what = "tasks and groups" if groups.named.keys() & set(cycle) else "tasks"
-    return [Problem("Cycle", "spec.tasks", f"{what} wait for each other in a cycle: {path_text(cycle)}")]
+    return [Problem("Cycle", "spec.tasks", f"{what} depend on each other in a cycle: {path_text(cycle)}")]
 
 
 def _check_size(spec: DagSpec, groups: Groups) -> list[Problem]:
@@ -80,7 +80,7 @@ def _check_size(spec: DagSpec, groups: Groups) -> list[Problem]:
     if edges <= MAX_EDGES:
         return []
     message = (
-        f"groups that depend on groups make {edges} dependencies between tasks, at most {MAX_EDGES} are possible; "
+        f"groups that depend on groups expand to {edges} dependencies between tasks; the limit is {MAX_EDGES}: "
         "put a task with noop: true between them"
     )
     return [Problem("TooLarge", "spec.groups", message)]

@@ -21,9 +21,9 @@ def _check_names(spec: DagSpec) -> Iterator[Problem]:
     for group in spec.groups or ():
         field = f"spec.groups[{group.name}]"
         if group.name in seen:
-            yield Problem("DuplicateGroup", field, "there is another group of this name")
+            yield Problem("DuplicateGroup", field, "another group has the same name: rename one of them")
         elif group.name in tasks:
-            message = "there is a task of this name too, and dependsOn could mean either: rename one of them"
+            message = "a task has the same name, so dependsOn is ambiguous: rename one of them"
             yield Problem("DuplicateGroup", field, message)
         seen.add(group.name)
 
@@ -37,36 +37,36 @@ def _check_places(spec: DagSpec, groups: Groups) -> Iterator[Problem]:
         if group is not None and group not in known:
             message = known.unknown(group)
             if group in tasks:
-                message = f"{group!r} is a task; a group is declared in spec.groups"
+                message = f"{group!r} is a task, not a group; declare groups in spec.groups"
             elif not known:
-                message = f"there is no group {group!r}: declare it in spec.groups"
+                message = f"no group named {group!r}: declare it in spec.groups"
             yield Problem("UnknownGroup", field, message)
     inside = {name: [group.group] if group.group in groups.named else [] for name, group in groups.named.items()}
     cycle = find_cycle({name: [str(outer) for outer in around] for name, around in inside.items()})
     if cycle:
-        message = f"groups are inside each other: {path_text(cycle)}"
+        message = f"groups enclose each other: {path_text(cycle)}"
         yield Problem("Cycle", "spec.groups", message)
         return
     deep = [name for name, group in groups.named.items() if group.group in groups.named and not groups.parent[name]]
     if deep:
-        message = f"is inside more than {MAX_NESTING - 1} groups: put it into one further out"
+        message = f"is nested in more than {MAX_NESTING - 1} groups: move it to an outer group"
         yield Problem("TooLarge", f"spec.groups[{deep[0]}].group", message)
     filled = {task.group for task in spec.tasks} | {group.group for group in groups.named.values()}
     for name in groups.named:
         if name not in filled:
-            message = f"has no tasks: write `group: {name}` on those that belong to it, or remove the group"
+            message = f"has no tasks: set `group: {name}` in its tasks, or remove the group"
             yield Problem("EmptyGroup", f"spec.groups[{name}]", message)
 
 
 def _check_mapped_once(spec: DagSpec, groups: Groups) -> Iterator[Problem]:
-    fix = "map over several sources in one place (a list in forEach), or leave one forEach away"
+    fix = "use one forEach with a list of sources, or remove one of the two"
     for task in spec.tasks:
         mapped = groups.mapped(task.group)
         if task.for_each and mapped:
-            message = f"the task is in group {mapped!r}, which has forEach itself: {fix}"
+            message = f"the task is in group {mapped!r}, which also has forEach: {fix}"
             yield Problem("InvalidMapping", f"spec.tasks[{task.name}].forEach", message)
     for name, group in groups.named.items():
         around = [outer for outer in groups.enclosing(name)[1:] if groups.named[outer].for_each]
         if group.for_each and around:
-            message = f"the group is inside {around[0]!r}, which has forEach itself: {fix}"
+            message = f"the group is in group {around[0]!r}, which also has forEach: {fix}"
             yield Problem("InvalidMapping", f"spec.groups[{name}].forEach", message)

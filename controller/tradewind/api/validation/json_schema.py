@@ -59,16 +59,16 @@ def unsupported_features(schema: Any, work: Work) -> Iterator[str]:
         work.spend(1)
         for keyword in _REFERENCES:
             if isinstance(here.get(keyword), str):
-                yield f"may not refer to other schemas ({keyword})"
+                yield f"must not refer to other schemas ({keyword})"
         for keyword in _REPEATED:
             if keyword in here:
-                yield f"may not use {keyword}: say additionalProperties, or items"
+                yield f"must not use {keyword}: use additionalProperties or items"
         dialect = here.get("$schema")
         if isinstance(dialect, str) and here is not schema:
             # jsonschema would continue there with its own validator, without counting work, and with Python's `re`.
-            yield "$schema is allowed at the top only"
+            yield "$schema is allowed only at the top level"
         elif isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
-            yield f"$schema: only {DIALECT} is known"
+            yield f"$schema: only {DIALECT} is supported"
         patterns = [here["pattern"]] if isinstance(here.get("pattern"), str) else []
         if isinstance(here.get("patternProperties"), Mapping):
             patterns += here["patternProperties"]
@@ -118,7 +118,7 @@ def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: 
             yield from validator.descend(instance[name], allowed, path=name)
     elif not allowed and extras:
         shown = ", ".join(map(repr, sorted(extras)[:10]))
-        yield ValidationError(f"has properties that are not declared: {shown}")
+        yield ValidationError(f"has undeclared properties: {shown}")
 
 
 def _unique_items(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
@@ -128,7 +128,7 @@ def _unique_items(validator: Any, wanted: Any, instance: Any, schema: Any) -> It
     for position, item in enumerate(instance):
         before = first.setdefault(_canonical(item, _work.get()), position)
         if before != position:
-            yield ValidationError(f"items must differ, and those at {before} and {position} are equal")
+            yield ValidationError(f"items must be unique: those at {before} and {position} are equal")
             return
 
 

@@ -10,8 +10,8 @@ _MOST_HINTS = 20
 class Known:
     """The names of one kind of object: `Known("task", ["extract"]).unknown("extrct")`."""
 
-    def __init__(self, what: str, names: Iterable[str]) -> None:
-        self._what = what
+    def __init__(self, kind: str, names: Iterable[str]) -> None:
+        self._kind = kind
         self._names = list(dict.fromkeys(names))
         self._set = frozenset(self._names)
         self._hints = _MOST_HINTS
@@ -32,4 +32,4 @@ class Known:
     def unknown(self, name: str) -> str:
         """Return the message for a name that does not exist, with the most similar one that does."""
         near = self.near(name)
-        return f"there is no {self._what} {name!r}" + (f"; did you mean {near!r}?" if near else "")
+        return f"no {self._kind} named {name!r}" + (f"; did you mean {near!r}?" if near else "")

@@ -51,7 +51,7 @@ def source_fields(for_each: ForEachSource | list[ForEachSource] | None) -> list[
 def _check(facts: _Facts, item: Task | TaskGroup, where: str) -> Iterator[Problem]:
     sources = source_list(item.for_each)
     if item.combine and len(sources) < 2:
-        message = "says how several sources go together: give forEach a list of them, or leave combine away"
+        message = "applies only to several sources: give forEach a list of sources, or remove combine"
         yield Problem("InvalidMapping", f"{where}.combine", message)
     yield from _check_source_names(sources, f"{where}.forEach")
     longest = facts.longest
@@ -59,7 +59,7 @@ def _check(facts: _Facts, item: Task | TaskGroup, where: str) -> Iterator[Proble
         yield from _check_source(facts, item, source, f"{where}.{field}")
     lengths = [len(source.items) for source in sources if source.items is not None]
     if len(lengths) > 1 and item.combine != "Zip" and max(lengths) <= longest < math.prod(lengths):
-        message = f"makes {math.prod(lengths)} instances, maxMapLength is {longest}; raise it, or use combine: Zip"
+        message = f"creates {math.prod(lengths)} instances; maxMapLength is {longest}: raise it, or use combine: Zip"
         yield Problem("InvalidMapping", f"{where}.forEach", message)
 
 
@@ -76,7 +76,7 @@ def _check_source_names(sources: list[ForEachSource], field: str) -> Iterator[Pr
 def _check_source(facts: _Facts, item: Task | TaskGroup, source: ForEachSource, field: str) -> Iterator[Problem]:
     kinds = [kind for kind in ("items", "param", "output") if getattr(source, kind) is not None]
     if len(kinds) != 1:
-        given = f"has {' and '.join(kinds)}" if kinds else "says nothing to map over"
+        given = f"has {' and '.join(kinds)}" if kinds else "has no source"
         yield Problem("InvalidMapping", field, f"{given}: give exactly one of items, param and output")
     elif source.items is not None:
         yield from _check_length(len(source.items), f"{field}.items", facts.longest)
@@ -88,13 +88,13 @@ def _check_source(facts: _Facts, item: Task | TaskGroup, source: ForEachSource, 
 
 def _check_length(length: int, field: str, longest: int) -> Iterator[Problem]:
     if length > longest:
-        message = f"has {length} values, maxMapLength is {longest}; raise it (up to 10000), or map over less"
+        message = f"has {length} values; maxMapLength is {longest}: raise it (up to 10000), or use fewer"
         yield Problem("InvalidMapping", field, message)
 
 
 def _check_param(facts: _Facts, name: str, field: str) -> Iterator[Problem]:
     if name not in facts.known_params:
-        message = f"{facts.known_params.unknown(name)}; params are declared in spec.params"
+        message = f"{facts.known_params.unknown(name)}; declare params in spec.params"
         yield Problem("InvalidMapping", field, message)
         return
     schema = facts.params[name] if isinstance(facts.params[name], Mapping) else {}
@@ -115,13 +115,13 @@ def _check_output(facts: _Facts, item: Task | TaskGroup, output: str, field: str
     if not _OUTPUT.fullmatch(output):
         message = f"{output!r} must be a task, or a task and a path in its output: extract or extract.stores"
     elif name in facts.groups:
-        message = f"{name!r} is a group and has no output: name one of its tasks"
+        message = f"{name!r} is a group and has no output: use one of its tasks"
     elif name not in facts.tasks:
         message = facts.known_tasks.unknown(name)
     elif facts.tasks[name] is item:
         message = "a task cannot be mapped over its own output"
     elif not task_kind(facts.tasks[name]).has_output:
-        message = f"{name!r} runs nothing and so has no output"
+        message = f"{name!r} runs nothing and has no output"
     else:
         return
     yield Problem("InvalidMapping", field, message)

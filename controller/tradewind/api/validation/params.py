@@ -30,7 +30,7 @@ def check_param_schemas(schemas: Mapping[str, Any], work: Work | None = None) ->
                 raise
             return [*problems, Problem("InvalidParams", field, _TOO_MUCH)]
     if not problems:
-        problems += _check_size("spec.params", with_defaults(schemas, {}), "the defaults have")
+        problems += _check_size("spec.params", with_defaults(schemas, {}), "the defaults are")
     return problems
 
 
@@ -40,12 +40,12 @@ def check_params(schemas: Mapping[str, Any], given: Mapping[str, Any], work: Wor
     work, limited = work or Work(MAX_WORK), work is not None
     if nested_deeper(given, MAX_DEPTH):
         return [Problem("InvalidParams", "spec.params", f"are nested deeper than {MAX_DEPTH} levels")]
-    if problems := _check_size("spec.params", given, "have"):
+    if problems := _check_size("spec.params", given, "are"):
         return problems
     for name, value in given.items():
         field = f"spec.params.{name}"
         if name not in schemas:
-            known = f"it has {', '.join(schemas)}" if schemas else "it has no params"
+            known = f"its params are {', '.join(schemas)}" if schemas else "it has none"
             problems.append(Problem("InvalidParams", field, f"the Dag has no such param; {known}"))
             continue
         try:
@@ -56,7 +56,7 @@ def check_params(schemas: Mapping[str, Any], given: Mapping[str, Any], work: Wor
             return [*problems, Problem("InvalidParams", field, _TOO_MUCH)]
     for name, schema in schemas.items():
         if name not in given and "default" not in schema:
-            problems.append(Problem("InvalidParams", f"spec.params.{name}", "must be given: it has no default"))
+            problems.append(Problem("InvalidParams", f"spec.params.{name}", "is required: it has no default"))
     return problems
 
 
@@ -68,19 +68,18 @@ def with_defaults(schemas: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
 
 def _check_schema(field: str, name: str, schema: Any, work: Work) -> list[Problem]:
     if not _IDENTIFIER.fullmatch(name):
-        return [Problem("InvalidParams", field, "a param's name has letters, digits and '_' only")]
+        return [Problem("InvalidParams", field, "the name must be letters, digits and '_', and not begin with a digit")]
     if not isinstance(schema, dict):
         message = f"must be a JSON Schema, for example {{type: string, default: {repr(schema)[:80]}}}"
         return [Problem("InvalidParams", field, message)]
     size = len(json.dumps({**schema, "default": None}, default=str).encode())
     if size > MAX_SCHEMA_BYTES:
-        allowed = f"at most {MAX_SCHEMA_BYTES} are allowed"
-        message = f"cannot be checked: its schema has {size} bytes without the default, {allowed}"
+        message = f"its schema is {size} bytes without the default; the limit is {MAX_SCHEMA_BYTES}"
         return [Problem("InvalidParams", field, message)]
     try:
         why = schema_error(schema, work)
     except RecursionError:
-        why = "is not a JSON Schema that can be checked: too deep"
+        why = "is not a supported JSON Schema: it is nested too deeply"
     if why:
         return [Problem("InvalidParams", field, why)]
     problems = [Problem("InvalidParams", field, message) for message in unsupported_features(schema, work)]
@@ -89,13 +88,13 @@ def _check_schema(field: str, name: str, schema: Any, work: Work) -> list[Proble
     return problems
 
 
-def _check_size(field: str, values: Any, have: str) -> list[Problem]:
+def _check_size(field: str, values: Any, are: str) -> list[Problem]:
     if nested_deeper(values, MAX_DEPTH):
-        return [Problem("InvalidParams", field, f"{have} more than {MAX_DEPTH} levels inside each other")]
+        return [Problem("InvalidParams", field, f"{are} nested deeper than {MAX_DEPTH} levels")]
     size = len(json.dumps(values, default=str).encode())
     if size <= MAX_PARAMS_BYTES:
         return []
-    return [Problem("InvalidParams", field, f"{have} {size} bytes, at most {MAX_PARAMS_BYTES} are allowed")]
+    return [Problem("InvalidParams", field, f"{are} {size} bytes; the limit is {MAX_PARAMS_BYTES}")]
 
 
 def _check_value(field: str, value: Any, schema: Any, work: Work) -> list[Problem]:
@@ -112,4 +111,4 @@ def _check_value(field: str, value: Any, schema: Any, work: Work) -> list[Proble
     return [Problem("InvalidParams", ".".join([field, *map(str, path)]), message) for path, message in errors]
 
 
-_TOO_MUCH = "cannot be checked: that is too much work by its schema; make the schema simpler, or the value smaller"
+_TOO_MUCH = "is too expensive to check: simplify the schema, or use a smaller value"

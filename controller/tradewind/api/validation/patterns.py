@@ -29,7 +29,8 @@ def pattern_error(pattern: str, work: Work) -> str | None:
     """Return why a pattern cannot be used, or None if it can. Raises TooMuchWork."""
     size, cost = _measure(pattern)
     if size > MAX_PATTERN:
-        return f"the pattern {pattern[:80]!r} is too large: written out it has {size} characters, {MAX_PATTERN} may be"
+        expanded = f"{size} characters with repetitions expanded; the limit is {MAX_PATTERN}"
+        return f"the pattern {pattern[:80]!r} is too large: {expanded}"
     _spend(work, cost)
     try:
         _matcher(pattern)

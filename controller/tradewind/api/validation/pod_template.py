@@ -34,7 +34,7 @@ def check_pod_template(template: Mapping[str, Any] | None, field: str) -> Iterat
     """Check the outer shape and known fields; the API server checks the rest when the Pod is created."""
     for key in template or {}:
         if key not in ("metadata", "spec"):
-            yield Problem("InvalidPodTemplate", f"{field}.{key}", "a Pod template has metadata and spec only")
+            yield Problem("InvalidPodTemplate", f"{field}.{key}", "a podTemplate has only metadata and spec")
     metadata = (template or {}).get("metadata", {})
     spec = (template or {}).get("spec", {})
     for key, part in (("metadata", metadata), ("spec", spec)):
@@ -50,9 +50,11 @@ def check_pod_template(template: Mapping[str, Any] | None, field: str) -> Iterat
             for name in values:
                 if str(name).startswith(PREFIX):
                     place = f"{field}.metadata.{key}"
-                    yield Problem("InvalidPodTemplate", place, f"{name!r}: names in {PREFIX} are Tradewind's own")
+                    yield Problem(
+                        "InvalidPodTemplate", place, f"{name!r}: names in {PREFIX} are reserved for Tradewind"
+                    )
     if spec.get("restartPolicy", "Never") != "Never":
-        message = "must be Never: what is tried again, and how often, is said by retries"
+        message = "must be Never: use retries of the task instead"
         yield Problem("InvalidPodTemplate", f"{field}.spec.restartPolicy", message)
     for key in ("containers", "initContainers", "volumes", "tolerations", "imagePullSecrets"):
         items = spec.get(key, [])
@@ -77,7 +79,7 @@ def _check_fields(value: Mapping[str, Any], kind: str, field: str) -> Iterator[P
             yield from _check(below, known[name], where)
         elif not name.startswith("$") and (near := close_name(name, list(known))):
             # The cluster may have newer fields than the ones known here, and rejects unknown fields itself.
-            yield Problem("InvalidPodTemplate", where, f"no such field of a Pod; did you mean {near}?")
+            yield Problem("InvalidPodTemplate", where, f"unknown field of a Pod; did you mean {near}?")
 
 
 def _check_keys(items: list[Any], key: str, field: str) -> Iterator[Problem]:
@@ -87,7 +89,7 @@ def _check_keys(items: list[Any], key: str, field: str) -> Iterator[Problem]:
             yield Problem(
                 "InvalidPodTemplate",
                 f"{field}[{name}].{key}",
-                f"must be given: each of the {field.rpartition('.')[2]} is known by it",
+                f"is required: it identifies the items of {field.rpartition('.')[2]}",
             )
 
 

@@ -11,10 +11,10 @@ def check_request(request: RunRequest, dag: DagSpec | None = None) -> list[Probl
     """Check `request`; its tasks are checked only if the Dag of the run's revision is given."""
     problems = []
     if request.type == "Mark" and request.state is None:
-        message = "Mark needs the state to set: Succeeded, Failed or Skipped"
+        message = "is required for Mark: Succeeded, Failed or Skipped"
         problems.append(Problem("InvalidRequest", "spec.request.state", message))
     if request.type != "Mark" and request.state is not None:
-        message = f"is for Mark, {request.type} takes none: leave it away"
+        message = f"applies only to Mark: remove it for {request.type}"
         problems.append(Problem("InvalidRequest", "spec.request.state", message))
     if dag is None:
         return problems
@@ -26,7 +26,7 @@ def check_request(request: RunRequest, dag: DagSpec | None = None) -> list[Probl
         if name not in known:
             message = known.unknown(name)
         elif index and name in groups.named:
-            message = f"{named!r}: a group has no instances to choose from: name a task of it, as in task[{index}"
+            message = f"{named!r}: a group has no instances: use a task of it, as in task[{index}"
         elif index and not (tasks[name].for_each or groups.mapped(tasks[name].group)):
             message = f"{named!r}: {name!r} is not mapped and has only one instance: write {name}"
         else:
@@ -40,6 +40,6 @@ def check_requester(request: RunRequest, user: str) -> list[Problem]:
     user = user[:MAX_USER]
     if request.requested_by == user:
         return []
-    given = "is not given" if request.requested_by is None else f"is {request.requested_by!r}"
-    message = f"{given}, must be the user who asks: {user!r}"
+    given = "is not set" if request.requested_by is None else f"is {request.requested_by!r}"
+    message = f"{given}; it must be the requesting user, {user!r}"
     return [Problem("InvalidRequest", "spec.request.requestedBy", message)]

@@ -49,7 +49,7 @@ def _hint(schedule: str) -> str:
         parse_duration(schedule)
     except ValueError:
         return ""
-    return f"; for that time between two runs write {{every: {schedule}}}"
+    return f"; for an interval write {{every: {schedule}}}"
 
 
 def _check_together(spec: DagSpec) -> list[Problem]:
@@ -58,6 +58,8 @@ def _check_together(spec: DagSpec) -> list[Problem]:
         return [Problem("InvalidSchedule", "spec.schedules", message)]
     texts = [each.strip() for each in spec.schedules or () if isinstance(each, str)]
     if CONTINUOUS in texts and len(spec.schedules or ()) > 1:
-        message = f"{CONTINUOUS} starts each run when the last has ended, and so takes no other schedule beside it"
+        message = (
+            f"{CONTINUOUS} starts each run when the previous one finishes, and cannot be combined with other schedules"
+        )
         return [Problem("InvalidSchedule", "spec.schedules", message)]
     return []

@@ -23,14 +23,16 @@ def _check(task: Task, tasks: dict[str, Task], known: Known, field: str) -> Iter
         return
     if task.setup:
         yield Problem(
-            "InvalidTask", f"{field}.teardown", "the task has setup: true too: it is either of them, not both"
+            "InvalidTask",
+            f"{field}.teardown",
+            "the task also has setup: true: a task is either a setup or a teardown, not both",
         )
     seen: set[str] = set()
     for name in task.teardown.setups:
         if name not in tasks:
             message = known.unknown(name)
         elif not tasks[name].setup:
-            message = f"{name!r} is not a setup: write `setup: true` on it, or leave it away here"
+            message = f"{name!r} is not a setup: set `setup: true` in it, or remove it here"
         elif name in seen:
             message = f"{name!r} is listed twice"
         else:

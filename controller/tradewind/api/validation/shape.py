@@ -23,7 +23,7 @@ not."""
 def parse(model: type[M], manifest: Mapping[str, Any]) -> tuple[M | None, list[Problem]]:
     """Return `manifest` as a `model`, or the problems that prevent it."""
     if not isinstance(manifest, Mapping):
-        return None, [Problem("InvalidSpec", "", f"is {kind_of(manifest)}, must be an object")]
+        return None, [Problem("InvalidSpec", "", f"must be an object, not {kind_of(manifest)}")]
     try:
         return model.model_validate(manifest), []
     except ValidationError as error:
@@ -42,7 +42,7 @@ def check_name(kind: str, manifest: Mapping[str, Any], longest: int) -> list[Pro
         message = f"{name!r} must be lower-case letters, digits and '-', and begin and end with a letter or digit"
         return [Problem("InvalidName", "metadata.name", message)]
     if len(name) > longest:
-        message = f"{name!r} has {len(name)} characters, at most {longest} fit into the names of its runs and Pods"
+        message = f"{name!r} has {len(name)} characters; the limit is {longest}, as runs and Pods are named after it"
         return [Problem("NameTooLong", "metadata.name", message)]
     return []
 
@@ -101,9 +101,9 @@ def _problem(model: type[BaseModel], detail: dict[str, Any], manifest: Any) -> P
     context = detail.get("ctx") or {}
     if kind == "extra_forbidden":
         names = _names_at(model, tuple(part if isinstance(part, str) else 0 for part in location[:-1]))
-        return Problem("UnknownField", field, "no such field" + did_you_mean(str(location[-1]), names))
+        return Problem("UnknownField", field, "unknown field" + did_you_mean(str(location[-1]), names))
     if kind == "missing":
-        return Problem("MissingField", field, "must be given")
+        return Problem("MissingField", field, "is required")
     if kind == "string_pattern_mismatch":
         want = _PATTERNS.get(str(context.get("pattern")), f"must match {context.get('pattern')}")
         return Problem("InvalidSpec", field, f"{given!r} {want}")
@@ -143,15 +143,15 @@ _WANTED = {
     "list_type": "a list",
     "dict_type": "an object",
     "model_type": "an object",
-    "datetime_type": "a moment, as in 2026-01-31T06:00:00Z",
-    "datetime_parsing": "a moment, as in 2026-01-31T06:00:00Z",
-    "datetime_from_date_parsing": "a moment, as in 2026-01-31T06:00:00Z",
+    "datetime_type": "a time, as in 2026-01-31T06:00:00Z",
+    "datetime_parsing": "a time, as in 2026-01-31T06:00:00Z",
+    "datetime_from_date_parsing": "a time, as in 2026-01-31T06:00:00Z",
 }
 _LIMITS = {
-    "too_short": "has {actual_length} items, and needs at least {min_length}",
-    "too_long": "has {size} items, at most {max_length} are allowed",
+    "too_short": "has {actual_length} items; the minimum is {min_length}",
+    "too_long": "has {size} items; the limit is {max_length}",
     "string_too_short": "must not be empty",
-    "string_too_long": "has {size} characters, at most {max_length} are allowed",
+    "string_too_long": "has {size} characters; the limit is {max_length}",
     "greater_than_equal": "{given} must be at least {ge}",
     "less_than_equal": "{given} must be at most {le}",
     "int_parsing_size": "{given} is too large a number",

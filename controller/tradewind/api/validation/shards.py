@@ -15,5 +15,5 @@ def check_bucket(metadata: Mapping[str, Any], before: Mapping[str, Any] | None =
     right = str(bucket_of(str(metadata.get("namespace", ""))))
     if given in (None, right) or given == ((before or {}).get("labels") or {}).get(LABEL_BUCKET):
         return []
-    message = f"is {given!r}, must be {right!r} in this namespace: leave it away"
+    message = f"is {given!r} but must be {right!r} in this namespace: remove the label"
     return [Problem("InvalidLabel", f"metadata.labels[{LABEL_BUCKET}]", message)]

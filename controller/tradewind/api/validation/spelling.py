@@ -47,7 +47,7 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
     near = near_name(name, names)
     if near:
         return f"; did you mean {near}?"
-    return f"; there are {', '.join(names)}" if names else ""
+    return f"; fields: {', '.join(names)}" if names else ""
 
 
 def near_name(name: str, names: Sequence[str]) -> str | None:

@@ -20,7 +20,7 @@ def check_tasks(spec: DagSpec) -> list[Problem]:
     for task in spec.tasks:
         field = f"spec.tasks[{task.name}]"
         if task.name in seen:
-            problems.append(Problem("DuplicateTask", field, "there is another task of this name"))
+            problems.append(Problem("DuplicateTask", field, "another task has the same name: rename one of them"))
         seen.add(task.name)
         problems += _check_kind(task, defaults, field)
         problems += _check_settings(task, field)
@@ -45,7 +45,7 @@ def _written(task: Task, name: str) -> str:
 def _check_past(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
     waits = task.wait_for_downstream if task.wait_for_downstream is not None else defaults.wait_for_downstream
     if waits and task.depends_on_past is False:
-        message = "waitForDownstream is true, and implies it: leave it away, or write waitForDownstream: false"
+        message = "waitForDownstream: true implies dependsOnPast: remove one of the two"
         yield Problem("InvalidTask", f"{field}.dependsOnPast", message)
 
 
@@ -57,7 +57,7 @@ def _check_settings(settings: TaskSettings, field: str) -> Iterator[Problem]:
     both = set(settings.skip_exit_codes or ()) & set(settings.fail_exit_codes or ())
     if both:
         listed = ", ".join(map(str, sorted(both)))
-        message = f"{listed} is in skipExitCodes too: an exit code means either a skip or a failure"
+        message = f"{listed} is also in skipExitCodes: remove it from one of them"
         yield Problem("InvalidTask", f"{field}.failExitCodes", message)
     names: set[str] = set()
     for variable in settings.env or ():
@@ -70,7 +70,7 @@ def _check_settings(settings: TaskSettings, field: str) -> Iterator[Problem]:
         if variable.value is not None and variable.value_from is not None:
             yield Problem("InvalidTask", place, "has both value and valueFrom")
         if variable.name.startswith("TRADEWIND_"):
-            yield Problem("InvalidTask", place, "names that begin with TRADEWIND_ are set by Tradewind")
+            yield Problem("InvalidTask", place, "names that begin with TRADEWIND_ are reserved for Tradewind")
     for position, source in enumerate(settings.env_from or ()):
         yield from check_pod_part(source, "V1EnvFromSource", f"{field}.envFrom[{position}]")
     yield from _check_resources(settings, field)

@@ -104,7 +104,7 @@ _AIRFLOW_VALUES = {
     "dag_run": "run.name, or params for its conf",
     "run_id": "run.name",
     "var": "vars.CONFIGMAP.KEY",
-    "conn": "the variables of the environment that connections set",
+    "conn": "the environment variables of connections",
     "prev_data_interval_start_success": "prevDataIntervalStartSuccess",
     "prev_data_interval_end_success": "prevDataIntervalEndSuccess",
     "prev_start_date_success": "prevStartDateSuccess",
@@ -126,17 +126,17 @@ def _check(text: str, field: str, scope: _Scope) -> Iterator[Problem]:
             if top in _AIRFLOW_VALUES:
                 hint = f"use {_AIRFLOW_VALUES[top]}"
             else:
-                hint = f"did you mean {near}?" if near else f"there are {', '.join(TOP_LEVEL)}"
+                hint = f"did you mean {near}?" if near else f"available values: {', '.join(TOP_LEVEL)}"
             yield Problem("InvalidTemplate", field, f"{top!r} is unknown; {hint}")
         elif top == "params" and rest and rest[0] not in scope.params:
             yield Problem("InvalidTemplate", field, f"the Dag has no param {rest[0]!r}")
         elif top == "tasks" and not scope.outputs:
-            message = "the items of a group are known before tasks have run: map over {output: <task>.<field>} instead"
+            message = "items cannot use outputs of tasks: map over {output: <task>.<field>} instead"
             yield Problem("InvalidTemplate", field, message)
         elif top == "tasks" and rest and scope.node is not None:
             yield from _check_task_reference(rest[0], field, scope, scope.node)
         elif top == "vars" and not scope.variables:
-            message = "vars may change during a run, and items may not: use it in args or env, or make it a param"
+            message = "vars can change during a run, but items cannot: use vars in args or env, or use a param"
             yield Problem("InvalidTemplate", field, message)
         elif top in ("item", "index") or (top == "task" and rest[:1] == ["index"]):
             yield from _check_item(name, rest, field, scope)
@@ -152,7 +152,7 @@ def _check_task_reference(name: str, field: str, scope: _Scope, node: str) -> It
 
 def _check_item(name: str, rest: list[str], field: str, scope: _Scope) -> Iterator[Problem]:
     if scope.mapped is False:
-        message = f"{name} is there only in a mapped task: give the task forEach, or put it in a group that has it"
+        message = f"{name} exists only in a mapped task: add forEach to the task or to its group"
         yield Problem("InvalidTemplate", field, message)
     elif name.startswith("item.") and scope.item_names and rest[0] not in scope.item_names:
         message = f"the item has no {rest[0]!r}; forEach names {', '.join(scope.item_names)}"

@@ -1,6 +1,6 @@
-"""What is wrong with a task of each kind: one validator per kind.
+"""Validation of tasks by kind, with one validator per kind.
 
-validator.py  what a validator consists of, and what several have in common
+validator.py  the type of validators, and shared checks
 pod.py        command, script, image
 sensor.py     sensor
 wait_for.py   waitFor
@@ -19,6 +19,6 @@ VALIDATORS: dict[str, Validator] = {
     "WaitFor": WAIT_FOR,
     "Noop": NOOP,
 }
-"""By the name in api/kinds."""
+"""Validators by the name of the kind in api/kinds."""
 
 __all__ = ["VALIDATORS", "Validator"]

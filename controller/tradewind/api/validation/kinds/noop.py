@@ -10,7 +10,7 @@ from tradewind.api.validation.problem import Problem
 def _check(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
     yield from check_podless(task, "noop", field)
     if task.sensor:
-        message = "a noop task looks for nothing: give the task a command or a script"
+        message = "a noop task runs nothing: remove sensor, or replace noop by a command or a script"
         yield Problem("InvalidTask", f"{field}.sensor", message)
 
 

@@ -8,15 +8,15 @@ from tradewind.api.validation.problem import Problem
 
 
 def check_pod(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
-    """Image, command, script and interpreter."""
+    """Check image, command, script and interpreter."""
     if not (task.image or defaults.image):
-        message = "has no image: name one here, in spec.taskDefaults.image, or write noop: true"
+        message = "has no image: set image here or in spec.taskDefaults, or set noop: true"
         yield Problem("MissingImage", field, message, cluster_only=True)
         if not (task.command or task.script):
-            message = "says nothing to run: give it a command, a script, waitFor or noop: true"
+            message = "has nothing to run: add a command, a script, waitFor or noop: true"
             yield Problem("InvalidTask", field, message)
     if task.interpreter and not task.script:
-        yield Problem("InvalidTask", f"{field}.interpreter", "is for a script, and the task has none")
+        yield Problem("InvalidTask", f"{field}.interpreter", "applies only to a script, and the task has none")
 
 
 POD = Validator(check_pod)

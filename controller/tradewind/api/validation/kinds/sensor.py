@@ -24,7 +24,7 @@ def _check(task: Task, defaults: TaskDefaults, field: str) -> Iterator[Problem]:
         ("failExitCodes", fail or ()),
     ):
         if sensor.retry_exit_code in codes:
-            message = f"{sensor.retry_exit_code} is in {name} too: it cannot mean both, choose another code"
+            message = f"{sensor.retry_exit_code} is also in {name}: choose another code"
             yield Problem("InvalidTask", f"{field}.sensor.retryExitCode", message)
 
 

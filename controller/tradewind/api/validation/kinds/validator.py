@@ -1,4 +1,4 @@
-"""What the validation of a kind of task consists of, and what several kinds have in common."""
+"""The type of validators of a kind of task, and shared checks."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,23 +14,25 @@ def _no_templates(task: Task) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """How a task of one kind is validated."""
+    """The validation of one kind of task."""
 
     check: Callable[[Task, TaskDefaults, str], Iterator[Problem]]
-    """check(task, taskDefaults, path of the task): what is wrong with the fields that say what it does."""
+    """check(task, taskDefaults, path of the task) yields the problems of the fields that define what the task does."""
     templates: Callable[[Task], Iterator[tuple[str, str]]] = _no_templates
-    """(path in the task, text) of each template in the field of the kind."""
+    """(path in the task, text) of each template in the fields of the kind."""
 
 
 def check_podless(task: Task, name: str, field: str) -> Iterator[Problem]:
-    """What a task may not say that makes no Pods; `name` is the field that makes it so."""
+    """Check for fields that a task without Pods must not have; `name` is the field that defines its kind."""
     for setting in ("args", "image"):
         if getattr(task, setting):
-            yield Problem("InvalidTask", f"{field}.{setting}", f"a {name} task runs nothing: remove it, or {name}")
+            yield Problem(
+                "InvalidTask", f"{field}.{setting}", f"a {name} task runs nothing: remove {setting} or {name}"
+            )
 
 
 def check_waiting(task: Task, name: str, field: str) -> Iterator[Problem]:
-    """What a task may not say that waits without Pods; `name` is the field that makes it so."""
+    """Check for fields that a task that waits without Pods must not have; `name` is the field that defines its kind."""
     yield from check_podless(task, name, field)
     sensor = task.sensor
     if sensor is None:
@@ -43,5 +45,5 @@ def check_waiting(task: Task, name: str, field: str) -> Iterator[Problem]:
         ("retryExitCode", sensor.retry_exit_code),
     ):
         if value is not None:
-            message = f"{name} makes no Pods: of sensor only timeout and softFail apply to it"
+            message = f"{name} creates no Pods: of sensor only timeout and softFail apply"
             yield Problem("InvalidTask", f"{field}.sensor.{setting}", message)

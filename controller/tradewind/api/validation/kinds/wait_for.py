@@ -40,7 +40,7 @@ def _check_wait_for(wait_for: WaitFor, field: str) -> Iterator[Problem]:
     }
     given = [kind for kind, value in kinds.items() if value is not None]
     if len(given) != 1:
-        has = f"has {' and '.join(given)}" if given else "says nothing to wait for"
+        has = f"has {' and '.join(given)}" if given else "has nothing to wait for"
         yield Problem("InvalidTask", field, f"{has}: give exactly one of time, duration, dagRun and object")
         return
     if wait_for.time is not None:
@@ -73,13 +73,13 @@ def _check_dag_run(wanted: WaitForDagRun, field: str) -> Iterator[Problem]:
     yield from check_duration(wanted.window, f"{field}.window")
     bad = [state for state in wanted.states or () if state not in _RUN_STATES]
     if bad and wanted.task is None:
-        message = f"a run does not end {bad[0]}: there are {' and '.join(_RUN_STATES)}, or name a task"
+        message = f"a run cannot finish as {bad[0]}: use {' or '.join(_RUN_STATES)}, or set task"
         yield Problem("InvalidTask", f"{field}.states", message)
 
 
 def _check_object(wanted: WaitForObject, field: str) -> Iterator[Problem]:
     if not _API_VERSION.fullmatch(wanted.api_version):
-        message = f"{wanted.api_version!r} must be group and version, as in batch/v1, or v1 for Pods and the like"
+        message = f"{wanted.api_version!r} must be group and version, as in batch/v1, or v1 for Pods"
         yield Problem("InvalidTask", f"{field}.apiVersion", message)
     if not _KIND.fullmatch(wanted.kind):
         message = f"{wanted.kind!r} must be a kind, as in Job or PersistentVolumeClaim"
