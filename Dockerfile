@@ -9,7 +9,7 @@ ARG PIP_INDEX_URL PIP_CERT
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 RUN python3 -m venv /opt/tradewind
-# The dependencies in a layer of their own, which a change of the code leaves alone.
+# The dependencies have a layer of their own, which stays cached when the code changes.
 COPY pyproject.toml constraints.txt ./
 RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > requirements.txt \
  && /opt/tradewind/bin/pip install --constraint constraints.txt --requirement requirements.txt

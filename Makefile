@@ -11,30 +11,30 @@ CLUSTER ?= tradewind
 PROFILE ?= real
 LOCALKUBE := $(BIN)/python -m localkube
 PYTEST := $(BIN)/python -m pytest
-# What is imported is compiled then; most never is. It has to be kept, or every process compiles all of it.
+# Modules are compiled when they are imported. The result must be stored, or every process compiles them again.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/pip install --no-compile --quiet --disable-pip-version-check
-# On a real cluster on a busy machine a time limit can be missed; a test that fails three times is broken. What failed
-# before is shown and counted (build/reruns.txt). Rendering a chart depends on no machine: those tests have one attempt.
+# On a real cluster on a busy machine a test may miss a time limit; one that fails three times is broken. Earlier
+# failures are shown and counted (build/reruns.txt). Rendering a chart does not depend on the machine: one attempt.
 RERUN := --reruns 2 --rerun-exclude-path tests/chart --rerun-show-tracebacks -rR
-# Tests on clusters mostly wait: two workers at a time, each with clusters of its own, unless there is one to use.
+# Tests on clusters mostly wait: two workers, each with clusters of its own, unless a cluster is given.
 CLUSTERS := $(RERUN) -n $(if $(TRADEWIND_TEST_KUBECONFIG),0,2) --dist loadfile --no-loadscope-reorder
 PROCESSORS := -n auto --dist worksteal
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z_-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Start here
 .PHONY: demo
 demo: $(VENV)/.demo ## Run a real pipeline on this machine, without a cluster (about a minute the first time)
 	$(BIN)/tradewind run examples/weather/dag.yaml
 	@echo; echo "The report: $(CURDIR)/.tradewind/volumes/weather-data/report/index.html"
-	@echo "Go on with: $(BIN)/tradewind run examples/hello.yaml"
-	@echo "or, to type only tradewind: source $(BIN)/activate && tradewind run examples/hello.yaml"
+	@echo "Next: $(BIN)/tradewind run examples/hello.yaml"
+	@echo "or, with tradewind on PATH: source $(BIN)/activate && tradewind run examples/hello.yaml"
 
 .PHONY: demo-cluster
-demo-cluster: $(VENV)/.dev build/tradewind.tar build/weather.tar ## The same on a real Kubernetes, installed by the chart (the first time builds Kubernetes: 10 to 15 min)
+demo-cluster: $(VENV)/.dev build/tradewind.tar build/weather.tar ## The same on a real Kubernetes, with the chart (the first time builds Kubernetes: 10 to 15 min)
 	$(LOCALKUBE) up --name $(CLUSTER)
 	$(LOCALKUBE) load-image --name $(CLUSTER) build/tradewind.tar
 	$(LOCALKUBE) load-image --name $(CLUSTER) build/weather.tar
@@ -47,13 +47,13 @@ demo-cluster: $(VENV)/.dev build/tradewind.tar build/weather.tar ## The same on 
 	$$kubectl get dags,dagruns,pods && set +x && \
 	volume=$$($$kubectl get pvc weather-data -o 'jsonpath={.spec.volumeName}') && \
 	echo "The report, on the volume of the Pods: $$($$kubectl get pv $$volume -o 'jsonpath={.spec.hostPath.path}')/report/index.html" && \
-	echo "The cluster goes on: export KUBECONFIG=$$KUBECONFIG PATH=$(CURDIR)/$(BIN):\$$PATH, then e.g. \`tradewind runs\`; \`make down\` ends it."
+	echo "The cluster keeps running: export KUBECONFIG=$$KUBECONFIG PATH=$(CURDIR)/$(BIN):\$$PATH, then e.g. \`tradewind runs\`; \`make down\` deletes it."
 
 ##@ Tests
 .PHONY: test
 test: lint ## Everything, real clusters included
 	@rm -f build/reruns.txt
-	@echo "tests without a cluster go on beside those with one: build/beside-*.log"
+	@echo "tests without a cluster run beside those with one: build/beside-*.log"
 	@$(MAKE) --no-print-directory --jobs 3 beside-unit beside-simulation test-with-clusters
 	@echo "all tests passed"
 
@@ -61,17 +61,17 @@ test: lint ## Everything, real clusters included
 test-with-clusters: tools
 	@$(PYTEST) -m "chart or integration or e2e or faults" $(CLUSTERS)
 
-# Beside those with clusters, which wait half of the time. What it prints is shown when it fails, else the last line.
+# Beside those with clusters, which wait half of the time. Their output is shown on failure, else the last line.
 BESIDE = > build/$@.log 2>&1 || { cat build/$@.log; exit 1; }; echo; sed -n 's/^=* \(.* in [0-9.]*s.*\)/$@: \1/p' build/$@.log
 
-# Some start processes and look at what the clock does to them; at most three are tried once more, and named.
+# Some start processes and measure time; at most three may be repeated once, and are named.
 ONE_MORE := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks -rR
 .PHONY: beside-unit
 beside-unit: $(VENV)/.dev
 	@mkdir -p build
 	@$(PYTEST) -m unit $(PROCESSORS) $(ONE_MORE) $(BESIDE)
 
-# These take all of a processor, but in virtual time: so only when nothing else wants it.
+# These use all of a processor, but in virtual time: so only when it is idle.
 .PHONY: beside-simulation
 beside-simulation: $(VENV)/.dev
 	@mkdir -p build
@@ -86,22 +86,22 @@ test-property: $(VENV)/.dev ## Random inputs and orders
 	$(PYTEST) -m property $(PROCESSORS)
 
 .PHONY: test-simulation
-test-simulation: $(VENV)/.dev ## The whole controller in virtual time under random faults; SEED=123 plays one and tells all
+test-simulation: $(VENV)/.dev ## The whole controller in virtual time under random faults; SEED=123 plays one in detail
 	$(if $(SEED),$(BIN)/python -m tests.simulation.play --seed $(SEED),$(PYTEST) -m simulation $(PROCESSORS))
 
 .PHONY: soak
-soak: $(VENV)/.dev ## The same for long: SEEDS=100000, from FIRST=0 on
+soak: $(VENV)/.dev ## The same with more seeds: SEEDS=100000, from FIRST=0 on
 	$(BIN)/python -m tests.simulation.play $(or $(SEEDS),100000) --first $(or $(FIRST),0)
 
 .PHONY: fuzz
-fuzz: $(VENV)/.dev ## Inputs made to break things: INPUTS=1000000, from FIRST=0 on, TARGETS="template dag"; about 10 min for a million
+fuzz: $(VENV)/.dev ## Inputs that try to break things: INPUTS=1000000, from FIRST=0 on, TARGETS="template dag"; about 10 min for a million
 	$(BIN)/python -m tests.fuzz.play $(TARGETS) --inputs $(or $(INPUTS),1000000) --first $(or $(FIRST),0)
 
-# What `make test` tries is the same each time; what this tries was never tried before, and what it prints repeats it.
+# `make test` uses the same inputs each time; this uses new ones, and prints the commands that repeat them.
 NEW = $(shell $(PYTHON) -c 'import random; print(random.randrange(10**6, 10**9))')
 .PHONY: nightly
 nightly: FIRST := $(NEW)
-nightly: $(VENV)/.dev ## Inputs and seeds that no run had before, for an hour or two; prints what repeats a failure
+nightly: $(VENV)/.dev ## New inputs and seeds, for an hour or two; prints the commands that repeat a failure
 	@echo "make soak FIRST=$(FIRST) SEEDS=$(or $(SEEDS),20000)"
 	$(BIN)/python -m tests.simulation.play $(or $(SEEDS),20000) --first $(FIRST)
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) -m property $(PROCESSORS) --hypothesis-seed $(FIRST)
@@ -118,11 +118,11 @@ test-integration: $(VENV)/.dev ## Against a real API server
 	$(PYTEST) -m integration $(CLUSTERS)
 
 .PHONY: test-e2e
-test-e2e: $(VENV)/.dev ## Real containers on a real node, and what happens when parts of a cluster fail
+test-e2e: $(VENV)/.dev ## Real containers on a real node, and faults of the cluster
 	$(PYTEST) -m "e2e or faults" $(CLUSTERS)
 
 .PHONY: test-faults
-test-faults: $(VENV)/.dev ## Only that, with more of it (KILLS=100 OUTAGES=10 BROKEN=5000 WIDE=10000 for a long look)
+test-faults: $(VENV)/.dev ## Only the faults (KILLS=100 OUTAGES=10 BROKEN=5000 WIDE=10000 for a long run)
 	$(PYTEST) -m faults $(CLUSTERS)
 
 .PHONY: lint
@@ -133,7 +133,7 @@ lint: $(VENV)/.dev check-generated ## Style, types, layers, generated files
 	$(BIN)/lint-imports
 
 .PHONY: check-generated
-check-generated: $(VENV)/.dev ## Fail when a generated file is not what `make generate` would write
+check-generated: $(VENV)/.dev ## Fail if a generated file is out of date
 	$(BIN)/python -m tradewind.api.crd --check crds helm/tradewind/files/crds
 	$(BIN)/python helm/values.py --check
 	$(BIN)/python examples/golden.py --check
@@ -149,7 +149,7 @@ bench: $(VENV)/.dev ## Measure on fake nodes, beside the raw path (WORKLOADS="fa
 
 ##@ Work
 .PHONY: generate
-generate: $(VENV)/.dev ## Write from their sources: CRDs, the chart's value schema, simulations of examples, references, drawings
+generate: $(VENV)/.dev ## Generate CRDs, the chart's value schema, simulations of examples, references, drawings
 	$(BIN)/python -m tradewind.api.crd crds helm/tradewind/files/crds
 	$(BIN)/python -m tradewind.api.pod_fields
 	$(BIN)/python helm/values.py
@@ -158,7 +158,7 @@ generate: $(VENV)/.dev ## Write from their sources: CRDs, the chart's value sche
 	$(BIN)/python docs/drawings.py
 
 .PHONY: picture
-picture: $(VENV)/.dev ## Take the picture of README: a run of an example in a terminal
+picture: $(VENV)/.dev ## Take the picture in README: a run of an example in a terminal
 	$(BIN)/python docs/picture.py
 
 .PHONY: format
@@ -193,14 +193,14 @@ up: $(VENV)/.dev ## Start it (CLUSTER=name PROFILE=real|kwok)
 	$(LOCALKUBE) up --name $(CLUSTER) --profile $(PROFILE)
 
 .PHONY: down
-down: $(VENV)/.dev ## Take it down; nothing stays
+down: $(VENV)/.dev ## Delete it
 	$(LOCALKUBE) down --name $(CLUSTER)
 
 .PHONY: status
-status: $(VENV)/.dev ## What runs
+status: $(VENV)/.dev ## Show its components
 	$(LOCALKUBE) status --name $(CLUSTER)
 
-##@ Set-up
+# Set-up
 $(VENV)/.base: pyproject.toml constraints.txt
 	@echo "installing Tradewind into $(VENV) (about 30 s the first time)"
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)

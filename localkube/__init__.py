@@ -1,6 +1,6 @@
 """A local Kubernetes cluster for development, tests and demos: `Cluster`, or `python -m localkube`.
 
-Where a Docker engine answers, `kind` makes the cluster; elsewhere Kubernetes is
+If a Docker engine answers, `kind` creates the cluster; otherwise Kubernetes is
 built from its Go modules and run as plain processes with containerd. Nothing
 needs a container registry. See README.md beside this file.
 """

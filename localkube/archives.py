@@ -1,8 +1,8 @@
 """Write container images as tar archives, without an engine or a registry.
 
 An archive has a `manifest.json`, a configuration with the digests of the
-layers, and the layers (tars themselves). Made deterministically: the same
-content gives the same bytes, thus the same image ID.
+layers, and the layers (tars themselves). The result is deterministic: the same
+content gives the same bytes, and so the same image ID.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """What an image says about how to run it."""
+    """The part of an image's configuration that is needed to run it."""
 
     entrypoint: Sequence[str] = ()
     command: Sequence[str] = ()
@@ -28,7 +28,7 @@ class ImageConfig:
 
 
 class Layer:
-    """A tar of files that is built in memory, for images that are small."""
+    """A tar of files, built in memory, for small images."""
 
     def __init__(self) -> None:
         self._buffer = io.BytesIO()
@@ -52,7 +52,7 @@ class Layer:
         self._tar.addfile(entry)
 
     def store(self, path: Path) -> None:
-        """End the tar and write it to a file."""
+        """Finish the tar and write it to a file."""
         self._tar.close()
         path.write_bytes(self._buffer.getvalue())
 

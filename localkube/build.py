@@ -1,8 +1,7 @@
-"""Build a Dockerfile where there is no Docker: with buildah, on the base images of this package.
+"""Build a Dockerfile without Docker: with buildah, on the base images of this package.
 
-The Dockerfile stays an ordinary one. What only this machine needs comes from
-outside: its certificate authorities and its pip settings are bound into the
-build, and do not get into the image.
+The Dockerfile is an ordinary one. This machine's certificate authorities and pip
+settings are bound into the build, and do not get into the image.
 """
 
 import os
@@ -20,8 +19,7 @@ _BUNDLE_IN_IMAGE = "/etc/ssl/certs/ca-certificates.crt"
 _PIP_PATH_SETTINGS = {"cert", "client-cert", "find-links", "constraint"}
 _BUILD_LIMIT_SECONDS = 1800.0
 _MOST_IMAGES = 120
-"""Results of single steps are kept for the next build until there are so many: 8, of 100 MB, for each change of the
-controller's code."""
+"""Number of step results to keep for the next build: a change of the controller's code adds 8, of 100 MB."""
 
 
 def build_project(dockerfile: Path, context: Path, tag: str, output: Path, progress: Progress) -> None:
@@ -41,8 +39,8 @@ def build_project(dockerfile: Path, context: Path, tag: str, output: Path, progr
 
 
 def _buildah() -> tuple[Path, list[str | Path]]:
-    """A store of our own, and how to call buildah on it: with overlay mounts if they work here; else each step copies
-    all files of the one before."""
+    """Return the buildah command on a separate store: with overlay mounts if they work here; else each step copies all
+    files of the previous one."""
     program = packages.program("buildah")
 
     def with_driver(driver: str) -> tuple[Path, list[str | Path]]:
@@ -80,14 +78,14 @@ def _export(buildah: list[str | Path], tag: str, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with files.appearing(output.absolute()) as temporary:
         run([*buildah, "push", "--quiet", tag, f"docker-archive:{temporary}:{tag}"], limit=300)
-    # Builds that were killed have left containers, which keep their images from being removed.
+    # Killed builds leave containers, which keep their images from being removed.
     run([*buildah, "rm", "--all"], limit=300)
     if len(run([*buildah, "images", "--all", "--quiet"], limit=60).splitlines()) > _MOST_IMAGES:
         run([*buildah, "rmi", "--prune"], limit=120)
 
 
 def _machine_files(work: Path) -> dict[str, str]:
-    """What of this machine a build sees, and where: certificate authorities and pip's settings."""
+    """Return this machine's files for a build, and their paths in it: certificate authorities and pip's settings."""
     found: dict[str, str] = {}
     bundle = os.environ.get("SSL_CERT_FILE") or _BUNDLE_IN_IMAGE
     if Path(bundle).exists():
@@ -109,7 +107,7 @@ def _machine_files(work: Path) -> dict[str, str]:
 
 
 def _pip_settings() -> dict[str, str]:
-    """This machine's pip settings, those from the environment winning."""
+    """Return this machine's pip settings; those from the environment take precedence."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     found: dict[str, str] = {}

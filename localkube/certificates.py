@@ -2,8 +2,8 @@
 
 Each component gets a client certificate under the user name that Kubernetes'
 built-in RBAC roles expect of it, so nothing runs with more rights than on a
-production cluster. Made for local clusters: keys lie unencrypted in the
-cluster's folder, readable by its owner only.
+production cluster. For local clusters only: keys are stored unencrypted in
+the cluster's folder, readable by its owner.
 """
 
 import datetime
@@ -35,7 +35,7 @@ class Authority:
     """Signs certificates into one folder, its own among them."""
 
     def __init__(self, folder: Path, file_name: str = "ca") -> None:
-        """Make a new authority, replacing one of this name in the folder."""
+        """Create a new authority, replacing one with the same name in the folder."""
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _subject(f"localkube-{file_name}", ())
@@ -79,7 +79,7 @@ class Authority:
 
 
 def service_account_keys(folder: Path) -> KeyPair:
-    """The key that signs service account tokens; its public half takes the certificate's place."""
+    """The key that signs service account tokens; its public key replaces the certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     pair = KeyPair(folder / "service-account.pub", folder / "service-account.key")

@@ -48,15 +48,15 @@ def main() -> None:
 @_profile
 @click.option("--nodes", default=1, show_default=True, help="Number of fake nodes (profile kwok).")
 def up(name: str, profile: str, nodes: int) -> None:
-    """Bring a cluster up, unless it is up already."""
+    """Start a cluster, unless it is running."""
     Cluster(name, profile=cast(Profile, profile), nodes=nodes).up()
 
 
 @main.command()
 @_name
-@click.option("--force", is_flag=True, help="Remove also what bears the name but belongs to no known cluster.")
+@click.option("--force", is_flag=True, help="Also remove objects with this name that belong to no known cluster.")
 def down(name: str, force: bool) -> None:
-    """Take a cluster down; its data, processes, network and mounts go with it."""
+    """Delete a cluster with its data, processes, network and mounts."""
     Cluster(name).down(force=force)
 
 
@@ -66,18 +66,18 @@ def kubeconfig(name: str) -> None:
     """Print the path of a cluster's kubeconfig: export KUBECONFIG=$(… kubeconfig)."""
     path = Cluster(name).kubeconfig
     if not path.exists():
-        raise LocalkubeError(f"there is no cluster {name!r}; `up` makes one")
+        raise LocalkubeError(f"no cluster named {name!r}; `up` creates it")
     click.echo(path)
 
 
 @main.command()
 @_name
 def status(name: str) -> None:
-    """Show a cluster's components, their health and its nodes; exit code 1 if something is wrong."""
+    """Show a cluster's components, their health and its nodes; exit with 1 if one is unhealthy."""
     cluster = Cluster(name)
     found = cluster.status()
     if not found:
-        raise LocalkubeError(f"there is no cluster {name!r} whose components localkube runs")
+        raise LocalkubeError(f"no cluster named {name!r} whose components localkube runs")
     for component in found:
         health = "healthy" if component.healthy else "UNHEALTHY" if component.pid else "NOT RUNNING"
         click.echo(f"{component.name:<24} {health:<12} {component.pid or '-':>8}  {component.log}")
@@ -102,7 +102,7 @@ def load_image(name: str, image: str) -> None:
 
 @main.command("build-images")
 def build_images() -> None:
-    """Make the base images (pause, busybox, python) and print where their archives are."""
+    """Create the base images (pause, busybox, python) and print the paths of their archives."""
     progress = Progress()
     for archive in [*images.small_images(progress), python_image.ensure(progress)]:
         click.echo(archive)
@@ -110,7 +110,7 @@ def build_images() -> None:
 
 @main.command("build-project")
 @click.option("--file", "dockerfile", type=_path, default="Dockerfile", show_default=True, help="The Dockerfile.")
-@click.option("--context", type=_path, default=".", show_default=True, help="The folder that is built.")
+@click.option("--context", type=_path, default=".", show_default=True, help="The build context.")
 @click.option("--tag", required=True, help="The image's name, e.g. tradewind:dev.")
 @click.option("--output", type=_path, required=True, help="The archive to write, for load-image.")
 def build(dockerfile: Path, context: Path, tag: str, output: Path) -> None:
@@ -124,7 +124,7 @@ def build(dockerfile: Path, context: Path, tag: str, output: Path) -> None:
 @main.command()
 @click.argument("name", type=click.Choice(tools.NAMES))
 def tool(name: str) -> None:
-    """Print the path of a tool (kubectl, helm, …), built first if need be."""
+    """Print the path of a tool (kubectl, helm, …), built first if necessary."""
     click.echo(tools.ensure(name))
 
 

@@ -37,7 +37,7 @@ class Client:
         return self._json("GET", path, None, limit)
 
     def create(self, path: str, body: Json, *, limit: float = 10.0) -> None:
-        """POST an object to a collection; one that exists already is left as it is."""
+        """POST an object to a collection; an existing one stays unchanged."""
         try:
             self._json("POST", path, body, limit)
         except ApiError as error:
@@ -49,7 +49,7 @@ class Client:
         self._json("DELETE", path, None, limit)
 
     def healthy(self, url_or_path: str, *, limit: float = 2.0) -> bool:
-        """Whether a health endpoint, of this server or another one, answers 200."""
+        """True if a health endpoint, of this server or another one, answers 200."""
         url = url_or_path if "://" in url_or_path else self._server + url_or_path
         try:
             self._open("GET", url, None, limit)

@@ -66,7 +66,7 @@ class Cluster:
 
     @property
     def audit_log(self) -> Path:
-        """What service accounts have asked of the API server, as audit events, one on each line."""
+        """The requests of service accounts to the API server, as audit events, one on each line."""
         return self._layout.audit_log
 
     @property
@@ -78,19 +78,19 @@ class Cluster:
         return f"http://127.0.0.1:{record.network.port('etcd')}"
 
     def up(self) -> None:
-        """Bring the cluster up, unless it is; what is left of a broken one is removed first."""
+        """Start the cluster, unless it is running; the remains of a broken one are removed first."""
         with files.locked(paths.lock_file(self.name), limit=_LOCK_LIMIT_SECONDS):
             if self._is_up():
                 self._progress.say(f"cluster {self.name} is up: KUBECONFIG={self.kubeconfig}")
                 return
             if self.folder.exists():
-                self._progress.say(f"removing what is left of a broken cluster {self.name}")
+                self._progress.say(f"removing the remains of a broken cluster {self.name}")
                 self._remove()
             by_kind = self.profile == "real" and kind.is_preferred()
             if self.profile == "real" and not by_kind and os.geteuid() != 0:
                 raise LocalkubeError(
-                    f"cluster {self.name}: profile real runs containers, which takes root where there is no Docker "
-                    "engine: run it as root, or start Docker, or take profile kwok (fake nodes, nothing is executed)"
+                    f"cluster {self.name}: profile real runs containers, which needs root without a Docker "
+                    "engine: run it as root, or start Docker, or use profile kwok (fake nodes, nothing is executed)"
                 )
             self._progress.say(f"starting cluster {self.name} (profile {self.profile}, a few seconds)")
             kernel.raise_limits(self._progress)
@@ -104,19 +104,19 @@ class Cluster:
     def down(self, *, force: bool = False) -> None:
         """Remove the cluster and all its data; nothing happens if there is none.
 
-        With `force` also what bears its name but has no folder in
+        With `force` also objects with its name but without a folder in
         `$LOCALKUBE_HOME`: that may be a cluster of another home.
         """
         with files.locked(paths.lock_file(self.name), limit=_LOCK_LIMIT_SECONDS):
             if self.folder.exists() or force:
                 self._remove()
-                self._progress.say(f"cluster {self.name} is gone")
+                self._progress.say(f"cluster {self.name} is deleted")
             else:
-                self._progress.say(f"there is no cluster {self.name}")
+                self._progress.say(f"no cluster named {self.name}")
             paths.lock_file(self.name).unlink(missing_ok=True)
 
     def status(self) -> list[ComponentStatus]:
-        """The components and how they are; empty if there is no cluster (or it is kind's)."""
+        """The components and their state; empty without a cluster (or if it is kind's)."""
         record = self._layout.read()
         if record is None or record.engine == "kind":
             return []
@@ -127,11 +127,11 @@ class Cluster:
         return self._native().nodes()
 
     def kill_component(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to a component; after SIGKILL it has ended when this returns."""
+        """Send a signal to a component; after SIGKILL, return once it has exited."""
         self._native().kill(name, number)
 
     def start_component(self, name: str) -> None:
-        """Start a component that was ended, and wait until it is healthy."""
+        """Start a component that was stopped, and wait until it is healthy."""
         self._native().start(name)
 
     def load_image(self, archive: Path) -> None:
@@ -142,19 +142,19 @@ class Cluster:
             images.load(archive, self._layout.containerd_socket)
 
     def ensure_python_image(self) -> None:
-        """Load the Python base image, made first if need be (about a minute, once)."""
+        """Load the Python base image, created first if necessary (about a minute, once)."""
         self.load_image(python_image.ensure(self._progress))
 
     def _native(self) -> NativeCluster:
         record = self._record()
         if record.engine == "kind":
-            raise LocalkubeError("components can be ended one by one only where localkube runs them itself")
+            raise LocalkubeError("single components can be stopped only if localkube runs them itself")
         return NativeCluster(self._layout, record, self._progress)
 
     def _record(self) -> Record:
         record = self._layout.read()
         if record is None:
-            raise LocalkubeError(f"there is no cluster {self.name!r}; `up` makes one")
+            raise LocalkubeError(f"no cluster named {self.name!r}; `up` creates it")
         return record
 
     def _is_up(self) -> bool:
@@ -169,7 +169,7 @@ class Cluster:
         if record.profile != self.profile:
             raise LocalkubeError(
                 f"cluster {self.name} is up with profile {record.profile}, not {self.profile}: "
-                "take it down first, or choose another name"
+                "delete it first, or choose another name"
             )
         native.await_api()
         if storage.recycle(native.client, self._layout.volumes):

@@ -1,4 +1,4 @@
-"""The components of a cluster: how each is started and how its health is asked."""
+"""The components of a cluster: their commands and health endpoints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def write_configuration(layout: Layout, profile: Profile, network: Network) -> N
 
 
 def command(component: str, layout: Layout, network: Network, progress: Progress) -> list[str | Path]:
-    """The words that start a component; builds its program if need be."""
+    """The command of a component; builds its program if necessary."""
     return _COMMANDS[component](layout, network, progress)
 
 
@@ -153,7 +153,7 @@ def _api_server(layout: Layout, network: Network, progress: Progress) -> list[st
         f"--proxy-client-cert-file={keys.front_client.certificate}",
         f"--proxy-client-key-file={keys.front_client.key}",
         "--authorization-mode=Node,RBAC",
-        # The second as on OpenShift: who sets an owner needs rights for that.
+        # The second as on OpenShift: setting an owner needs rights on it.
         "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
         f"--audit-policy-file={layout.config / 'audit-policy.yaml'}",
         f"--audit-log-path={layout.audit_log}",
@@ -247,7 +247,7 @@ def _kwok(layout: Layout, network: Network, progress: Progress) -> list[str | Pa
 
 
 def _serving(layout: Layout, component: str) -> list[str]:
-    """How a component that only serves health and metrics knows itself and who asks."""
+    """Certificate options of a component that serves only health and metrics."""
     kubeconfig, pair = layout.component_kubeconfig(component), layout.pki / f"{component}-server"
     return [
         f"--authentication-kubeconfig={kubeconfig}",

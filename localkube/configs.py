@@ -23,7 +23,7 @@ capabilities = ["pull", "resolve"]
 
 
 def audit_policy(layout: Layout) -> Path:
-    """What the API server notes of who asks for what: all that service accounts do, but for those of Kubernetes."""
+    """The audit policy: all requests of service accounts, except those of Kubernetes."""
     rules = [
         {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
         {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
@@ -77,7 +77,7 @@ def scheduler(layout: Layout) -> Path:
 
 def kubelet(layout: Layout, network: Network, *, serving: KeyPair, authority: Path, cgroup_root: str) -> Path:
     """Tuned for tests: quick status, many small Pods, no eviction, no garbage collection of images."""
-    # Nothing listens there, so a look-up fails at once instead of timing out.
+    # Nothing listens there, so a lookup fails at once instead of timing out.
     resolver = layout.config / "resolv.conf"
     files.write(resolver, f"nameserver {network.address}\n")
     return _component(

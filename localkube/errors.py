@@ -1,4 +1,4 @@
-"""The one exception that localkube raises for something a person can act on.
+"""The one exception of localkube for errors that a user can act on.
 
 The CLI prints its message without a traceback; everything else that escapes is
 a bug in localkube.
@@ -6,4 +6,4 @@ a bug in localkube.
 
 
 class LocalkubeError(Exception):
-    """What went wrong, where to look (a log file, its last lines) and what to do."""
+    """The message has the error, the place to look (a log file, its last lines) and the fix."""

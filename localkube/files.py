@@ -14,9 +14,9 @@ from localkube.errors import LocalkubeError
 
 @contextmanager
 def locked(path: Path, *, limit: float) -> Iterator[None]:
-    """Hold the exclusive lock of a file; the kernel frees it however this process ends.
+    """Hold the exclusive lock of a file; the kernel releases it however this process exits.
 
-    Whoever holds it may delete the file. Raises LocalkubeError if another
+    The holder may delete the file. Raises LocalkubeError if another
     process still holds it after `limit` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def locked(path: Path, *, limit: float) -> Iterator[None]:
 def appearing(target: Path) -> Iterator[Path]:
     """Give a temporary path beside `target`; rename it to `target` if the block succeeds.
 
-    The block makes a file or a folder at the path it is given.
+    The block creates a file or a folder at this path.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
@@ -48,14 +48,14 @@ def appearing(target: Path) -> Iterator[Path]:
 
 
 def write(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
-    """Write a whole file atomically, and make the folders above it."""
+    """Write a whole file atomically, and create the folders above it."""
     with appearing(path) as temporary:
         temporary.touch(mode=mode)
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def _try_lock(file: TextIO, path: Path) -> bool:
-    """Whether this is the lock now; a file deleted meanwhile by its last holder is not."""
+    """True if this file is still the lock; one that its last holder has deleted is not."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(file.fileno()), path.stat())

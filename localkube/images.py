@@ -1,8 +1,8 @@
-"""The images that a cluster starts with, made from Debian's packages instead of a registry.
+"""The images that a cluster starts with, created from Debian's packages instead of a registry.
 
-`pause` and `busybox` are made in a second and loaded by every `up`; the Python
-base takes a minute (see `python_base`) and is loaded by `up` once it was made.
-Each is an archive in the cache, keyed by what it is made of.
+`pause` and `busybox` take a second and are loaded by every `up`; the Python
+base takes a minute (see `python_base`) and is loaded by `up` once it exists.
+Each is an archive in the cache, keyed by its content.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ _ACCOUNTS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
 }
-# Raised when the recipes below change what they make of the same busybox.
+# Raise it when the recipes below change their result for the same busybox.
 _RECIPE = 3
 
 
 def small_images(progress: Progress) -> list[Path]:
-    """The archives of `pause` and `busybox`, made if they are not in the cache."""
+    """The archives of `pause` and `busybox`, created if they are not in the cache."""
     packages.ensure({"busybox-static": "busybox"}, progress)
     busybox = packages.program("busybox")
     key = hashlib.sha256(busybox.read_bytes() + bytes([_RECIPE])).hexdigest()[:12]
@@ -84,7 +84,7 @@ def _busybox_layer(busybox: Path) -> Layer:
 
 
 def runtime_answers(socket: Path) -> bool:
-    """Whether the containerd at `socket` answers."""
+    """True if the containerd at `socket` answers."""
     try:
         run([packages.program("ctr"), f"--address={socket}", "--timeout=2s", "version"], limit=5)
     except LocalkubeError:

@@ -7,12 +7,12 @@ from localkube.progress import Progress
 
 _INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 ENOUGH_INOTIFY_INSTANCES = 1024
-"""A cluster takes some twenty; where the limit is 128, as is common, a kubelet of the sixth one dies of "too many open
+"""A cluster takes some twenty; with the common limit of 128 the kubelet of the sixth one exits with "too many open
 files"."""
 
 
 def raise_limits(progress: Progress) -> None:
-    """Raise what is too low, until the machine starts anew; nothing happens where that is not allowed."""
+    """Raise limits that are too low, until the next boot; do nothing if that is not allowed."""
     with contextlib.suppress(OSError):
         now = int(_INOTIFY_INSTANCES.read_text())
         if now < ENOUGH_INOTIFY_INSTANCES:

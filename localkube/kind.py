@@ -1,7 +1,6 @@
-"""Clusters by `kind`, where a Docker engine is there to run them.
+"""Clusters by `kind`, if a Docker engine can run them.
 
-That is the better local cluster then: it is what other people's machines have,
-and images can be pulled.
+That is the better local cluster then: it is common elsewhere, and images can be pulled.
 """
 
 import os
@@ -18,7 +17,7 @@ _LIMIT_SECONDS = 600.0
 
 
 def is_preferred() -> bool:
-    """Whether `docker info` answers; `$LOCALKUBE_ENGINE` (native or kind) overrules it."""
+    """True if `docker info` answers; `$LOCALKUBE_ENGINE` (native or kind) overrules it."""
     chosen = os.environ.get("LOCALKUBE_ENGINE")
     if chosen:
         return chosen == "kind"
@@ -30,7 +29,7 @@ def is_preferred() -> bool:
 
 
 def create(layout: Layout, progress: Progress) -> None:
-    """Make a cluster and write its kubeconfig; raises LocalkubeError."""
+    """Create a cluster and write its kubeconfig; raises LocalkubeError."""
     layout.write(Record("real", "kind", Network(0, private=False)))
     program = tools.ensure("kind", progress)
     with progress.long_step(f"kind creates cluster {layout.name}", estimate="1 to 3 min"):
@@ -43,7 +42,7 @@ def create(layout: Layout, progress: Progress) -> None:
 
 
 def exists(name: str) -> bool:
-    """Whether kind knows a cluster of this name."""
+    """True if kind has a cluster with this name."""
     return name in run([tools.ensure("kind"), "get", "clusters"], limit=60).split()
 
 

@@ -1,4 +1,4 @@
-"""What lies where in a cluster's folder, and the record of the cluster that is kept there."""
+"""The files in a cluster's folder, and the record of the cluster among them."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ Engine = Literal["native", "kind"]
 
 @dataclass(frozen=True)
 class Record:
-    """What must be known to find a cluster's parts again; written before any of them is made."""
+    """The data to find a cluster's parts again; written before any of them is created."""
 
     profile: Profile
     engine: Engine
@@ -36,7 +36,7 @@ class Layout:
 
     @property
     def audit_log(self) -> Path:
-        """What service accounts have asked of the API server, an event on each line."""
+        """The requests of service accounts to the API server, an event on each line."""
         return self.folder / "audit.log"
 
     @property
@@ -70,7 +70,7 @@ class Layout:
         return self.folder / "logs" / f"{component}.log"
 
     def pid_file(self, component: str) -> Path:
-        """Where a component's process is recorded."""
+        """The record of a component's process."""
         return self.folder / "pids" / component
 
     def component_kubeconfig(self, component: str) -> Path:
@@ -91,15 +91,15 @@ class Layout:
 
     @property
     def complete(self) -> bool:
-        """Whether `up` once came to its end; a cluster without is a wreck."""
+        """True if `up` has completed; otherwise the cluster is broken."""
         return (self.folder / "complete").exists()
 
     def mark_complete(self) -> None:
-        """Note that `up` came to its end."""
+        """Record that `up` has completed."""
         (self.folder / "complete").touch()
 
     def delete(self) -> None:
-        """Delete the folder; nothing may be mounted in it any more."""
+        """Delete the folder; nothing may still be mounted in it."""
         if not self.folder.exists():
             return
         try:

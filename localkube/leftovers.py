@@ -1,9 +1,9 @@
-"""What a node leaves in the kernel: cgroups, the processes in them, and mounts.
+"""Remains of a node in the kernel: cgroups, the processes in them, and mounts.
 
 All of a cluster's processes (the components, containerd's shims, the Pods'
 containers) live below the cgroup `/localkube/NAME`, and all of its mounts
-below the cluster's folder; so both can be found and removed without anything
-being remembered, however the cluster ended.
+below the cluster's folder; so both can be found and removed without a
+record, however the cluster was stopped.
 """
 
 import contextlib
@@ -35,9 +35,9 @@ class CgroupTree:
         self.path = f"/{_PARENT}/{name}"
 
     def create(self) -> None:
-        """Make it in each hierarchy, with a leaf for the components.
+        """Create it in each hierarchy, with a leaf for the components.
 
-        On a machine that has both, runc uses v2's hierarchy beside v1's.
+        On a machine with both, runc uses v2's hierarchy beside v1's.
         """
         for hierarchy in _hierarchies():
             root = hierarchy.point / _PARENT
@@ -50,7 +50,7 @@ class CgroupTree:
 
     @property
     def components(self) -> Path:
-        """Where the components' processes live (of v1's hierarchies, only in `pids`)."""
+        """The cgroup of the components' processes (of v1's hierarchies, only in `pids`)."""
         return _tracking_hierarchy().point / self.path[1:] / "components"
 
     def processes(self) -> list[processes.Process]:
@@ -64,7 +64,7 @@ class CgroupTree:
         return [process for pid in sorted(pids) if (process := processes.identify(pid))]
 
     def remove(self, *, limit: float = 20.0) -> None:
-        """End all processes below it, then remove it from each hierarchy."""
+        """Kill all processes below it, then remove it from each hierarchy."""
         end = time.monotonic() + limit
         while members := self.processes():
             processes.kill_all(members, limit=limit)
@@ -122,7 +122,7 @@ def _tracking_hierarchy() -> _Mount:
 
 
 def _inherit_cpuset(folder: Path) -> None:
-    """A v1 cpuset takes no process before it has been given cpus and memory nodes."""
+    """A v1 cpuset accepts no process before it has cpus and memory nodes."""
     for name in ("cpuset.cpus", "cpuset.mems"):
         file, parent = folder / name, folder.parent / name
         if file.exists() and parent.exists() and not file.read_text().strip():

@@ -1,4 +1,4 @@
-"""A cluster of processes on this very machine: brought up, looked at, broken and taken down.
+"""A cluster of processes on this machine: start, inspect, break and delete it.
 
 Profile `real` runs a kubelet with containerd in a network namespace of its own;
 profile `kwok` runs no containers and needs no root.
@@ -32,14 +32,14 @@ from localkube.layout import Layout, Profile, Record, existing
 from localkube.progress import Progress
 
 _START_LIMIT_SECONDS = 90.0
-# Of 107 bytes; components put suffixes of their own to it.
+# Of 107 bytes; components append suffixes of their own.
 _LONGEST_SOCKET_PATH = 95
 _CONTAINER_LOG_LINKS = Path("/var/log/containers")
 
 
 @dataclass(frozen=True)
 class ComponentStatus:
-    """How one component is."""
+    """The state of a component."""
 
     name: str
     pid: int | None
@@ -48,7 +48,7 @@ class ComponentStatus:
 
 
 class NativeCluster:
-    """One cluster, of which the record has been written already."""
+    """One cluster, whose record exists already."""
 
     def __init__(self, layout: Layout, record: Record, progress: Progress) -> None:
         self._layout = layout
@@ -77,7 +77,7 @@ class NativeCluster:
 
     @property
     def client(self) -> Client:
-        """Talks to the API server as administrator."""
+        """A client of the API server as administrator."""
         keys = components.Credentials.at(self._layout.pki)
         return Client(self._network.server, keys.authority.certificate, keys.administrator)
 
@@ -100,7 +100,7 @@ class NativeCluster:
         self._await_healthy(name)
 
     def kill(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to one component, and wait for its end if that is SIGKILL."""
+        """Send a signal to one component, and wait for its exit if that is SIGKILL."""
         process = processes.read(self._layout.pid_file(name))
         if name not in components.NAMES[self._profile] or process is None:
             raise LocalkubeError(f"cluster {self._layout.name} has no component {name!r}")
@@ -109,7 +109,7 @@ class NativeCluster:
             processes.kill_all([process])
 
     def status(self) -> list[ComponentStatus]:
-        """All components, also those that do not run."""
+        """All components, running or not."""
         found = []
         for name in components.NAMES[self._profile]:
             process = processes.read(self._layout.pid_file(name))
@@ -119,7 +119,7 @@ class NativeCluster:
         return found
 
     def nodes(self) -> dict[str, bool]:
-        """The nodes' names, and whether each is Ready and takes Pods."""
+        """The nodes' names, and True for those that are Ready and accept Pods."""
         try:
             nodes = self.client.get("/api/v1/nodes")["items"]
         except ApiError:
@@ -127,7 +127,7 @@ class NativeCluster:
         return {node["metadata"]["name"]: _is_ready(node) for node in nodes}
 
     def running(self) -> bool:
-        """Whether all components' processes run, be they healthy or not."""
+        """True if all components' processes run, healthy or not."""
         recorded = [processes.read(self._layout.pid_file(name)) for name in components.NAMES[self._profile]]
         return all(process is not None and process.alive() for process in recorded)
 
@@ -218,10 +218,10 @@ class NativeCluster:
 
 
 def sweep(layout: Layout, record: Record | None) -> None:
-    """End all processes of a cluster and remove all that it left, however it ended.
+    """Kill all processes of a cluster and remove all of its remains, however it was stopped.
 
-    Works from the record and from names alone, so also for a half-made or
-    broken cluster; raises LocalkubeError if something cannot be removed.
+    Uses only the record and names, so it works for a half-created or
+    broken cluster too; raises LocalkubeError if something cannot be removed.
     """
     recorded = [processes.read(file) for file in (layout.folder / "pids").glob("*")]
     processes.kill_all(process for process in recorded if process is not None)
@@ -244,7 +244,7 @@ def _remove_shim_sockets(layout: Layout) -> None:
 
 
 def _remove_links(folder: Path, target: Path) -> None:
-    """The kubelet links each container's log in a folder whose name it does not let us choose."""
+    """The kubelet links each container's log in a folder with a fixed name."""
     for link in folder.glob("*.log") if folder.exists() else ():
         if link.is_symlink() and target in link.readlink().parents:
             link.unlink()
@@ -258,8 +258,8 @@ def _check_possible(layout: Layout) -> None:
         raise LocalkubeError(f"{socket} is too long a path for a socket: set $LOCALKUBE_HOME to a shorter one")
     if network.exists(name):
         raise LocalkubeError(
-            f"there is a network namespace {network.namespace(name)} of a cluster that is not known in "
-            f"{paths.home_folder()}; if nobody needs it, `python -m localkube down --force --name {name}` removes it"
+            f"there is a network namespace {network.namespace(name)} of a cluster without a folder in "
+            f"{paths.home_folder()}; if it is not needed, `python -m localkube down --force --name {name}` removes it"
         )
 
 

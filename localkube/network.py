@@ -31,11 +31,11 @@ class Network:
     number: int
     """Of a real cluster: everything is in 10.NUMBER.0.0/16. Of a fake one: its first port."""
     private: bool
-    """Whether it has a network namespace of its own."""
+    """True if it has a network namespace of its own."""
 
     @property
     def address(self) -> str:
-        """Where the components listen."""
+        """The address on which the components listen."""
         return f"10.{self.number}.0.2" if self.private else "127.0.0.1"
 
     @property
@@ -58,7 +58,7 @@ class Network:
 
     @property
     def whole(self) -> str:
-        """All that lies behind the cluster's end of the veth pair."""
+        """All addresses behind the cluster's end of the veth pair."""
         return f"10.{self.number}.0.0/16"
 
     @property
@@ -67,7 +67,7 @@ class Network:
         return f"localkube{self.number}"
 
     def port(self, component: str) -> int:
-        """The component's port: the usual one where it is private, else one of a free range."""
+        """The component's port: the usual one if it is private, else one of a free range."""
         usual = _USUAL_PORTS[component]
         return usual if self.private else self.number + list(_USUAL_PORTS).index(component)
 
@@ -119,7 +119,7 @@ def namespace(cluster: str) -> str:
 
 
 def enter(cluster: str) -> list[str | Path]:
-    """The words before a command that run it in the cluster's network.
+    """The prefix that runs a command in the cluster's network.
 
     Not `ip netns exec`, which also replaces /sys and so hides the cgroups.
     """
@@ -127,7 +127,7 @@ def enter(cluster: str) -> list[str | Path]:
 
 
 def create(cluster: str, network: Network) -> None:
-    """Make the namespace and the veth pair."""
+    """Create the namespace and the veth pair."""
     name, device = namespace(cluster), network.interface
     _ip("netns", "add", name)
     _ip("link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", name)
@@ -136,26 +136,26 @@ def create(cluster: str, network: Network) -> None:
     _ip("-n", name, "addr", "add", f"{network.address}/30", "dev", "eth0")
     for inner in ("lo", "eth0"):
         _ip("-n", name, "link", "set", inner, "up")
-    # What leads nowhere fails at once instead of timing out; a Service's address needs a
-    # route only so that kube-proxy's rules get to see the packet.
+    # Packets without a route fail at once instead of timing out; a Service's address needs a
+    # route only so that kube-proxy's rules see the packet.
     _ip("-n", name, "route", "add", "unreachable", "default")
     _ip("-n", name, "route", "add", network.service_cidr, "via", network.host_address)
     _ip("route", "add", network.whole, "via", network.address)
-    # Forward between Pods, and refuse each packet that leads nowhere, not one a second.
+    # Forward between Pods, and reject every packet without a route, not one a second.
     settings = "cd /proc/sys/net/ipv4 && echo 1 >ip_forward && echo 0 >icmp_ratelimit"
     run([*enter(cluster), "sh", "-c", settings], limit=_LIMIT_SECONDS)
 
 
 def exists(cluster: str) -> bool:
-    """Whether there is a namespace of this cluster's name."""
+    """True if a namespace with this cluster's name exists."""
     return Path("/run/netns", namespace(cluster)).exists()
 
 
 def remove(cluster: str, network: Network | None) -> None:
     """Remove both, with the routes and rules in them, as far as they exist.
 
-    Without `network` the machine's end of the pair goes when the kernel has
-    taken the namespace down, a moment later.
+    Without `network` the kernel removes the machine's end of the pair with the
+    namespace, a moment later.
     """
     if network is not None and Path("/sys/class/net", network.interface).exists():
         _ip("link", "delete", network.interface)

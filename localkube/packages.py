@@ -1,7 +1,7 @@
 """Install Debian packages that are missing, through the machine's own apt.
 
 Serialised by a lock, because several clusters may start at once; apt's own
-lock is waited for, because somebody else may be installing too.
+lock is waited for, because another user may be installing too.
 """
 
 import os
@@ -31,7 +31,7 @@ IMAGE_BUILD: Mapping[str, str] = {"buildah": "buildah"}
 
 
 def find_program(name: str) -> Path | None:
-    """A program's path, also where a plain user's PATH does not look."""
+    """A program's path, also in folders outside of a plain user's PATH."""
     found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *_SEARCHED]))
     return Path(found) if found else None
 
@@ -56,7 +56,7 @@ def ensure(wanted: Mapping[str, str], progress: Progress) -> None:
         if not missing:
             return
         if not find_program("apt-get"):
-            raise LocalkubeError(f"install these first (there is no apt-get to do it): {', '.join(missing)}")
+            raise LocalkubeError(f"install these first (apt-get is missing): {', '.join(missing)}")
         if os.geteuid() != 0:
             raise LocalkubeError(f"install these first (or run as root): apt-get install {' '.join(missing)}")
         with progress.long_step(f"installing {', '.join(missing)}", estimate="about 20 s, once"):

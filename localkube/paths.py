@@ -1,8 +1,8 @@
 """Where localkube keeps its files: a cache shared by all clusters, a folder per cluster.
 
-Both are outside the checkout. The cache holds what is slow to make and safe to
-delete (binaries, images); a cluster's folder holds everything of that cluster
-and goes away with it.
+Both are outside the checkout. The cache holds results of slow builds that are safe
+to delete (binaries, images); a cluster's folder holds everything of that cluster
+and is deleted with it.
 """
 
 import os
@@ -26,7 +26,7 @@ def home_folder() -> Path:
 
 
 def cluster_folder(name: str) -> Path:
-    """The folder of one cluster, made or not yet made.
+    """The folder of one cluster, whether or not it exists.
 
     Raises LocalkubeError if the name could not be a network namespace, a node
     name and a folder at once.
@@ -39,5 +39,5 @@ def cluster_folder(name: str) -> Path:
 
 
 def lock_file(name: str) -> Path:
-    """The file whose lock serialises all that happens to one cluster; outlives the cluster."""
+    """The file whose lock serialises all operations on one cluster; it outlives the cluster."""
     return home_folder() / f".{name}.lock"

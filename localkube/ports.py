@@ -5,12 +5,12 @@ import random
 import socket
 
 CHOICE = range(10_000, 20_000)
-"""Below the ports of clusters, and below those that a system gives to outgoing connections: one of them might have it
-before whoever is to listen there."""
+"""Below the ports of clusters, and below the system's range for outgoing connections, one of which might take the port
+first."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on just now."""
+    """Free ports of the loopback interface."""
     ports: list[int] = []
     with contextlib.ExitStack() as stack:
         for port in random.sample(CHOICE, len(CHOICE)):

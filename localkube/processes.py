@@ -1,4 +1,4 @@
-"""Start long-running processes that outlive this one, and end exactly those again.
+"""Start long-running processes that outlive this one, and stop exactly those again.
 
 A process is known by its pid AND its start time, recorded in a file by the
 process itself before it becomes the component: a recycled pid is never
@@ -45,7 +45,7 @@ class Process:
         return ticks == self.start_ticks and (state not in "ZX" or threads > 1)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless it has exited."""
         if self.alive():
             _kill(self.pid, number)
 
@@ -61,7 +61,7 @@ def start(
 ) -> Process:
     """Start a process in a session of its own, output appended to `log`.
 
-    Raises LocalkubeError if it ended before it could even record its pid.
+    Raises LocalkubeError if it exited before it recorded its pid.
     """
     pid_file.unlink(missing_ok=True)
     for folder in (pid_file.parent, log.parent):

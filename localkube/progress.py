@@ -1,6 +1,6 @@
-"""Progress lines: what is being done, how long it has taken, how long it may take.
+"""Progress lines: the step, its duration so far, its estimate.
 
-Written to stderr so that a command's stdout stays usable by scripts.
+Written to stderr so that scripts can use a command's stdout.
 """
 
 import sys
@@ -14,7 +14,7 @@ _HEARTBEAT_SECONDS = 30.0
 
 
 class Progress:
-    """Prints one line per step, each with the seconds since this object was made."""
+    """Prints one line per step, each with the seconds since this object was created."""
 
     def __init__(self, *, stream: TextIO | None = None, quiet: bool = False) -> None:
         self._stream = stream

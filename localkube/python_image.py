@@ -1,6 +1,6 @@
-"""A Python base image made from Debian's packages, for machines that cannot pull one.
+"""A Python base image from Debian's packages, for machines that cannot pull one.
 
-It takes the place of `python:X.Y-slim`, with X.Y being Debian's Python: `python`,
+It replaces `python:X.Y-slim`, with X.Y being Debian's Python: `python`,
 `python3` and `pip` are on PATH and pip may install into the system. Made with
 debootstrap from the mirror that this machine's apt uses; kept in the cache.
 """
@@ -33,12 +33,12 @@ _CONFIG = ImageConfig(
         "LANG": "C.UTF-8",
     },
 )
-# Raised when the recipe below changes what it makes.
+# Raise it when the recipe below changes its result.
 _RECIPE = 2
 
 
 def cached() -> list[Path]:
-    """The image's archive if it was made already, else nothing."""
+    """The image's archive if it exists, else nothing."""
     try:
         archive = _archive()
     except LocalkubeError:
@@ -47,7 +47,7 @@ def cached() -> list[Path]:
 
 
 def ensure(progress: Progress) -> Path:
-    """The image's archive, made first if need be; raises LocalkubeError."""
+    """The image's archive, created first if necessary; raises LocalkubeError."""
     archive = _archive()
     if archive.exists():
         return archive
@@ -96,7 +96,7 @@ def _archive() -> Path:
 
 
 def _suite() -> str:
-    """The release of the machine's own Debian, the only one its apt is sure to offer."""
+    """The release of the machine's own Debian, the only one that its apt surely has."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -107,7 +107,7 @@ def _suite() -> str:
 
 
 def _mirror() -> str:
-    """Where this machine's apt gets that release from."""
+    """The mirror of that release in this machine's apt."""
     command = ["apt-get", "indextargets", "--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)"]
     for line in run([*command, "Created-By: Packages"], limit=60).splitlines():
         suite, component, uri = line.split()

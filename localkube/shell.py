@@ -1,4 +1,4 @@
-"""Run a command to its end, with a time limit and an error that shows what it said."""
+"""Run a command with a time limit and an error that shows its output."""
 
 import subprocess
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """A default StorageClass whose claims are bound without any provisioner.
 
-Volumes are made beforehand: folders that any user may write to, each with a
-PersistentVolume. (The controller manager's own hostPath provisioner makes
+Volumes are created in advance: folders that any user may write to, each with a
+PersistentVolume. (The controller manager's own hostPath provisioner creates
 folders that only root can write to, which restricted Pods cannot use.)
 """
 
@@ -16,7 +16,7 @@ _VOLUMES = "/api/v1/persistentvolumes"
 
 
 def create(client: Client, folder: Path) -> None:
-    """Make the StorageClass and all volumes, data in `folder`."""
+    """Create the StorageClass and all volumes, data in `folder`."""
     client.create(
         "/apis/storage.k8s.io/v1/storageclasses",
         {
@@ -36,7 +36,7 @@ def create(client: Client, folder: Path) -> None:
 
 
 def recycle(client: Client, folder: Path) -> int:
-    """Empty the volumes whose claim is gone and offer them again; returns how many."""
+    """Empty the volumes whose claim was deleted and make them available again; return their number."""
     released = [
         volume["metadata"]["name"]
         for volume in client.get(_VOLUMES)["items"]

@@ -48,7 +48,7 @@ NAMES = (*KUBERNETES_PROGRAMS, *_GO_PROGRAMS)
 
 
 def ensure(name: str, progress: Progress | None = None) -> Path:
-    """The path of a program, built first if need be; safe to call from several processes.
+    """The path of a program, built first if necessary; safe to call from several processes.
 
     Raises LocalkubeError if the name is unknown, Go is missing or the build fails.
     """
@@ -116,7 +116,7 @@ def _build_kubernetes(folder: Path, link_flags: str) -> None:
 
 
 def _kubernetes_link_flags() -> str:
-    """Without a version in the binary every client would see v0.0.0."""
+    """Without this version in the binary every client would see v0.0.0."""
     package = "k8s.io/component-base/version"
     major, minor, _ = KUBERNETES_VERSION.split(".")
     facts = {"gitVersion": f"v{KUBERNETES_VERSION}", "gitMajor": major, "gitMinor": minor}

@@ -1,4 +1,4 @@
-"""Wait for something with a time limit, watching that its process does not die meanwhile."""
+"""Wait for a condition with a time limit, and fail early if its process exits."""
 
 import time
 from collections.abc import Callable
@@ -15,12 +15,12 @@ def until(condition: Callable[[], bool], what: str, *, limit: float, log: Path, 
     """Return when `condition()` holds.
 
     Raises LocalkubeError after `limit` seconds, or at once if `process` has
-    ended, with the last lines of `log`.
+    exited, with the last lines of `log`.
     """
     end = time.monotonic() + limit
     while not condition():
         if process is not None and not process.alive():
-            raise LocalkubeError(f"waiting for {what}: the process has ended{tail_of(log)}")
+            raise LocalkubeError(f"waiting for {what}: the process has exited{tail_of(log)}")
         if time.monotonic() > end:
-            raise LocalkubeError(f"waited {limit:.0f} s in vain for {what}{tail_of(log)}")
+            raise LocalkubeError(f"timed out after {limit:.0f} s waiting for {what}{tail_of(log)}")
         time.sleep(_INTERVAL_SECONDS)
