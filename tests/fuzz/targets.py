@@ -302,7 +302,7 @@ def _start(make: Maker, run: RunState, key: Any, now: datetime) -> None:
         code = make.random.choice([0, 0, 0, 1, 99, 255, 2**31])
         printed = make.text() if make.random.random() < 0.3 else _json(make)
         report = TryReport(key.task, key.number, TryEvent.ENDED, exit_code=code, output=printed[:5000], **said)
-    try_lifecycle.report(run, report, now)
+    try_lifecycle.apply_report(run, report, now)
 
 
 def _json(make: Maker) -> str:

@@ -106,7 +106,7 @@ class Controller:
             if not run.started_at and any(is_unrecorded(run, each.key) for each in reports):
                 run_lifecycle.begin(run, world.now)
             for each in reports:
-                try_lifecycle.report(run, each, world.now)
+                try_lifecycle.apply_report(run, each, world.now)
             require(not run.missing(each.key for each in reports), "a Pod of ours is missing")
             run_lifecycle.advance(run, world.now)
             self.scheduler.add_run(run)

@@ -35,7 +35,7 @@ def test_each_registry_has_each_kind(package: str) -> None:
 
 @each_kind
 def test_what_starts_a_kind_agrees_with_its_facts(kind: TaskKind) -> None:
-    alike = KINDS[kind.name].alike
+    alike = KINDS[kind.name].common_start
     finishes, needs_slots = isinstance(alike, Finish), isinstance(alike, NeedsSlots)
     assert (not finishes, needs_slots, alike is None) == (kind.has_tries, kind.makes_pods, kind.waits)
 

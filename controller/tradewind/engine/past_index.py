@@ -272,13 +272,13 @@ class PastIndex:
             state.moved.clear()
             for follower in _followers(member):
                 _recheck(follower, names, self.touched)
-        before = member.before if state.held else None
+        before = member.before if state.blocked else None
         self._follow(member, before if isinstance(before, PastRun) else None)
 
     def queued_before(self, state: RunState) -> RunState | None:
         """The previous run of this one, if it is still queued and tasks wait for it."""
         member = self._members.get((state.info.namespace, state.info.name))
-        before = member.before if member is not None and state.held else None
+        before = member.before if member is not None and state.blocked else None
         found = before.state if isinstance(before, _Member) else None
         return found if found is not None and found.phase is RunPhase.QUEUED else None
 
@@ -286,7 +286,7 @@ class PastIndex:
         """True if tasks of a running run wait for this one."""
         member = self._members.get((state.info.namespace, state.info.name))
         return member is not None and any(
-            follower.state is not None and follower.state.held and follower.before is member
+            follower.state is not None and follower.state.blocked and follower.before is member
             for follower in _followers(member)
         )
 
@@ -356,8 +356,8 @@ class PastIndex:
         previous = member.previous()
         if state.info.previous != previous:
             state.info = replace(state.info, previous=previous)
-        if state.held:
-            for position in state.held:
+        if state.blocked:
+            for position in state.blocked:
                 state.recheck(position)
             self.touched[state.info.uid] = None
 

@@ -177,7 +177,7 @@ class Scheduler:
         """Apply a report about a try of a run."""
         run = self.runs.get(uid)
         if run is not None:
-            try_lifecycle.report(run, report, now)
+            try_lifecycle.apply_report(run, report, now)
             self._dirty[uid] = None
 
     def active_runs(self, namespace: str, dag: str) -> int:

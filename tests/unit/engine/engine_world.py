@@ -152,7 +152,7 @@ class World:
         self.scheduler.slots.limits = dict(before.slots.limits)
         self.run = load(replace(self.run.info), self.dag, self.scheduler.slots, status=status)
         for report in reports:
-            try_lifecycle.report(self.run, report, self.now)
+            try_lifecycle.apply_report(self.run, report, self.now)
         self.scheduler.add_run(self.run)
         self.plan()
 

@@ -84,7 +84,7 @@ def test_a_failure_counts_more_than_a_skip_seen_at_the_same_time(outcomes: tuple
     world = World(task("a"), task("b"), task("c"), task("last", "a", "b", "c"))
     exits = {"succeed": 0, "fail": 1, "skip": 99}
     for name, outcome in zip("abc", outcomes, strict=True):
-        try_lifecycle.report(world.run, TryReport(name, 1, TryEvent.ENDED, exit_code=exits[outcome]), world.now)
+        try_lifecycle.apply_report(world.run, TryReport(name, 1, TryEvent.ENDED, exit_code=exits[outcome]), world.now)
     run_lifecycle.advance(world.run, world.now)
     expected = {"fail": "UpstreamFailed", "skip": "Skipped", "succeed": "Scheduled"}
     assert world.states()["last"] == expected[next(worst for worst in expected if worst in outcomes)]

@@ -61,7 +61,7 @@ def test_to_finish_twice_is_a_fault_that_is_told_and_changes_nothing() -> None:
     assert finished is not None
     finish(run, finished, FAILED, START)
     finish(run, node.whole, FAILED, START)
-    finish_resting(run, node, node.ended()[TaskState.SUCCEEDED], FAILED, START)
+    finish_resting(run, node, node.finished_indexes()[TaskState.SUCCEEDED], FAILED, START)
     world.scheduler.report("r1", _late("a"), world.now)
     plan = world.scheduler.plan(world.now)
     assert plan.faults == [

@@ -243,7 +243,7 @@ def test_it_ends_without_having_begun_whatever_the_past() -> None:
 def test_what_waits_ends_with_the_run() -> None:
     world = PastWorld(*CHAIN, history=(past_run("r0", day(0), a="Failed"),), runTimeout="1h")
     world.wait(hours=1)
-    assert (world.phase(), world.run.reason, world.run.held) == ("Failed", "RunTimeout", set())
+    assert (world.phase(), world.run.reason, world.run.blocked) == ("Failed", "RunTimeout", set())
     assert world.entry("a")["message"] == "the run ended: it took longer than runTimeout (1h)"
 
 
@@ -299,7 +299,7 @@ def test_an_active_run_that_vanishes() -> None:
     world.index.drop(("ns", "r2"))
     world.plan()
     assert world.waits(third) == "waiting for task 'a' of the previous run 'r2' (Failed)"
-    assert second.held == {0}, "it is of no more interest"
+    assert second.blocked == {0}, "it is of no more interest"
 
 
 def test_an_answer_that_is_out_of_date_is_asked_again() -> None:

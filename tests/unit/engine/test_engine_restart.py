@@ -311,7 +311,7 @@ def test_pods_of_a_time_when_the_task_was_not_mapped_say_nothing_of_it() -> None
         assert not known_tries.is_unrecorded(mapped, old.key)
         assert known_tries.is_obsolete(mapped, old.key)
         assert has_result(mapped, old.key)
-        try_lifecycle.report(mapped, old, world.now)
+        try_lifecycle.apply_report(mapped, old, world.now)
         assert not mapped.early
     assert known_tries.is_unrecorded(mapped, TryKey("a", 0, 1))
 

@@ -232,8 +232,8 @@ def test_status_stays_small_when_everything_fails_with_long_messages(tasks: int,
                 started_at=started,
                 finished_at=started,
             )
-            try_lifecycle.report(world.run, TryReport(name, number, TryEvent.CREATED), started)
-            try_lifecycle.report(world.run, ended, started)
+            try_lifecycle.apply_report(world.run, TryReport(name, number, TryEvent.CREATED), started)
+            try_lifecycle.apply_report(world.run, ended, started)
         run_lifecycle.advance(world.run, world.now + timedelta(seconds=1))
     assert world.phase() == "Failed"
     assert stored_size(world.status()) < MAX_STATUS

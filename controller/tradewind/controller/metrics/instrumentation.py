@@ -150,7 +150,7 @@ def _durations(node: TaskNode) -> list[tuple[TaskState, float]]:
     if not node.task.kind.has_tries:
         return []
     if node.count:
-        return node.took
+        return node.durations
     if whole.started_at is None or whole.finished_at is None:
         return []
     return [(whole.state, (whole.finished_at - whole.started_at).total_seconds())]

@@ -41,7 +41,7 @@ def catch_up(state: RunState, reports: Iterable[TryReport], now: datetime) -> No
             # A Pod exists whose try is not in the status: the run has started, but that was never written.
             run_lifecycle.begin(state, min(now, *(report.created_at or now for report in news)))
     for report in reports:
-        try_lifecycle.report(state, report, now)
+        try_lifecycle.apply_report(state, report, now)
     run_lifecycle.advance(state, now)
 
 

@@ -1,13 +1,13 @@
-"""What each kind of task decides: what starts a try, what its end means, what it waits for.
+"""The decisions of each kind of task: how a try starts, what the end of its Pod means, what it waits for.
 
-A kind reads a run and answers with a value, which transitions/ carry out.
+A kind reads a run and returns a value, which transitions/ apply.
 
 kind.py      the interface and its answers
 waiting.py   the base of kinds that wait without a Pod
 pod.py       command, script: each try is one Pod
-sensor.py    sensor: a Pod again and again
-wait_for.py  waitFor: a time or something in the cluster
-noop.py      noop: nothing
+sensor.py    sensor: a Pod for each poke
+wait_for.py  waitFor: a time, a run or an object in the cluster
+noop.py      noop: succeeds immediately
 """
 
 from tradewind.api.resolve import ResolvedTask
@@ -27,7 +27,7 @@ KINDS: dict[str, Kind] = {
 
 
 def kind_of(task: ResolvedTask) -> Kind:
-    """What decides for a task."""
+    """The kind of a task."""
     return KINDS[task.kind.name]
 
 

@@ -1,6 +1,6 @@
-"""What a kind of task answers, and how it answers: as values that transitions/ carry out.
+"""The interface of a kind of task, and the values that it returns, which transitions/ apply.
 
-The facts of a kind that need no run (whether it makes Pods, whether it waits) are in api/kinds.
+The facts about a kind that need no run (whether it creates Pods, whether it waits) are in api/kinds.
 """
 
 from abc import ABC
@@ -11,7 +11,7 @@ from typing import ClassVar
 from tradewind.api.resolve import ResolvedTask
 from tradewind.api.times import format_time
 from tradewind.engine.rules.outcome import Outcome
-from tradewind.engine.rules.time_limits import gave_up, given_up
+from tradewind.engine.rules.time_limits import sensor_timed_out, timeout_outcome
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import TryEvent, TryReport
@@ -19,7 +19,7 @@ from tradewind.engine.run.tries import TryEvent, TryReport
 
 @dataclass(frozen=True, slots=True)
 class NeedsSlots:
-    """The try needs slots, and then a Pod."""
+    """The try needs slots and then a Pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,74 +31,73 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
-    """The instance waits for a moment; None: for a report of whoever carries the wait out."""
+    """The instance waits for a moment; None: for a report of the caller, which watches the condition."""
 
     moment: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class LookAgain:
-    """The end of a Pod is not the end of the try: after a while there is another."""
+class PokeAgain:
+    """The try does not finish with this Pod: after a delay there is another poke."""
 
     after: timedelta
     keeps_slots: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """It is time for the next Pod of the same try."""
+class PokeNow:
+    """The next Pod of the same try is due."""
 
 
 NEEDS_SLOTS = NeedsSlots()
-LOOK = Look()
+POKE_NOW = PokeNow()
 
 
-class Kind(ABC):  # noqa: B024 - what a kind does not answer itself is answered here
-    """One kind of task. It reads a run and answers; it changes nothing.
+class Kind(ABC):  # noqa: B024 - the methods have defaults
+    """One kind of task. It reads a run and returns decisions; it changes nothing.
 
-    An instance that waits between two Pods looks again here, whatever its kind: it may have been a sensor until its run
-    took over a newer Dag.
+    The default methods handle an instance that waits between two pokes, for every kind: it may have been a sensor until
+    its run was rerun with a newer Dag.
     """
 
-    alike: ClassVar[NeedsSlots | Finish | None] = None
-    """What starts any instance, where that is the same for all of them: thousands of a mapped task start together then.
-    None: start() says it for each, as far as there is room in a plan."""
+    common_start: ClassVar[NeedsSlots | Finish | None] = None
+    """The start of any instance, if it is the same for all: then thousands of a mapped task start together. None if
+    start() decides for each, limited by the room of a plan."""
     always_succeeds: ClassVar[str | None] = None
-    """Why a simulation can script nothing else, in words for its author."""
+    """The message if a simulation scripts anything but success; None if it may."""
 
     def start(self, run: RunState, instance: TaskInstance, now: datetime) -> NeedsSlots | Finish | WaitUntil:
-        """What starts a try of an instance that waits for nothing else."""
-        if self.alike is None:
+        """The start of a try of a ready instance."""
+        if self.common_start is None:
             raise NotImplementedError(f"{type(self).__name__}.start")
-        return self.alike
+        return self.common_start
 
-    def on_end(self, instance: TaskInstance, report: TryReport) -> LookAgain | None:
-        """What the end of a Pod means, if it is not the end of the try."""
+    def on_pod_finished(self, instance: TaskInstance, report: TryReport) -> PokeAgain | None:
+        """PokeAgain if the try does not finish with this Pod."""
         return None
 
-    def found_after_all(self, instance: TaskInstance, report: TryReport) -> bool:
-        """Whether a poke that was taken for lost did find what it looked for: who leads now may have seen more of
-        it."""
+    def is_late_success(self, instance: TaskInstance, report: TryReport) -> bool:
+        """True if a poke that counted as lost has succeeded: a new leader may have its result."""
         succeeded = report.event is TryEvent.ENDED and report.exit_code == 0
         return instance.next_poke_at is not None and (report.number, report.poke) == instance.attempt and succeeded
 
-    def on_timer(self, instance: TaskInstance, now: datetime) -> Finish | Look | None:
-        """What the time means for an instance that waits; None: it waits on."""
-        why = gave_up(instance, now)
+    def on_timer(self, instance: TaskInstance, now: datetime) -> Finish | PokeNow | None:
+        """The decision about a waiting instance whose timer is due; None if it keeps waiting."""
+        why = sensor_timed_out(instance, now)
         if why is not None:
-            return Finish(given_up(instance, why))
+            return Finish(timeout_outcome(instance, why))
         due = instance.next_poke_at is not None and instance.next_poke_at <= now
-        return LOOK if due else None
+        return POKE_NOW if due else None
 
     def resume_at(self, run: RunState, instance: TaskInstance) -> datetime | None:
-        """The moment that an instance waits for which waited when status was written."""
+        """The moment that an instance restored from status waits for."""
         return instance.next_poke_at or instance.finished_at or run.started_at
 
     def soften(self, task: ResolvedTask, outcome: Outcome) -> Outcome:
-        """How the last try of an instance counts."""
+        """The outcome of an instance, given that of its last try."""
         return outcome
 
     def explain_wait(self, instance: TaskInstance) -> tuple[str, str]:
-        """(field, message): what an instance that waits is waiting for."""
+        """(field, message) about an instance that waits."""
         next_look = f" at {format_time(instance.next_poke_at)}" if instance.next_poke_at else ""
         return "sensor", f"it has looked {instance.pokes} times, and looks again{next_look}"

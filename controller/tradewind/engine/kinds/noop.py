@@ -1,4 +1,4 @@
-"""noop: tasks that do nothing, a point where edges meet."""
+"""noop: tasks that only join or split edges."""
 
 from tradewind.engine.kinds.kind import Finish, Kind
 from tradewind.engine.rules.outcome import Outcome
@@ -8,5 +8,5 @@ from tradewind.engine.run.states import TaskState
 class Noop(Kind):
     """Succeeds as soon as it starts."""
 
-    alike = Finish(Outcome(TaskState.SUCCEEDED))
+    common_start = Finish(Outcome(TaskState.SUCCEEDED))
     always_succeeds = "the task is a noop: it runs nothing, and always succeeds at once"

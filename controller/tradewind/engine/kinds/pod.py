@@ -1,9 +1,9 @@
-"""Tasks with a command, a script or their image's entrypoint: each try is one Pod."""
+"""Tasks with a command, a script or the entrypoint of their image: each try is one Pod."""
 
 from tradewind.engine.kinds.kind import NEEDS_SLOTS, Kind
 
 
 class Pod(Kind):
-    """Starts once it has slots; how its Pod ends is how the try ends."""
+    """A try starts once it has slots, and its Pod's result is its result."""
 
-    alike = NEEDS_SLOTS
+    common_start = NEEDS_SLOTS

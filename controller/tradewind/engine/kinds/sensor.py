@@ -1,21 +1,21 @@
-"""sensor: tasks that look again and again, each time with a Pod, until what they wait for has come."""
+"""sensor: tasks that poke again and again, each time with a Pod, until their condition is met."""
 
-from tradewind.engine.kinds.kind import NEEDS_SLOTS, Kind, LookAgain
+from tradewind.engine.kinds.kind import NEEDS_SLOTS, Kind, PokeAgain
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import TryEvent, TryReport
 
 
 class Sensor(Kind):
-    """A poke that found nothing is followed by another, until sensor.timeout."""
+    """An unsuccessful poke is followed by another one, until sensor.timeout."""
 
-    alike = NEEDS_SLOTS
+    common_start = NEEDS_SLOTS
 
-    def on_end(self, instance: TaskInstance, report: TryReport) -> LookAgain | None:
-        """Any exit code but 0 means "not yet", unless the task says otherwise."""
+    def on_pod_finished(self, instance: TaskInstance, report: TryReport) -> PokeAgain | None:
+        """Any exit code except 0 means "not yet", unless retryExitCode, skipExitCodes or failExitCodes are set."""
         sensor = instance.task.sensor
         if sensor is None or not _not_yet(instance, report):
             return None
-        return LookAgain(sensor.interval, keeps_slots=sensor.mode == "Poke")
+        return PokeAgain(sensor.interval, keeps_slots=sensor.mode == "Poke")
 
 
 def _not_yet(instance: TaskInstance, report: TryReport) -> bool:
@@ -24,7 +24,7 @@ def _not_yet(instance: TaskInstance, report: TryReport) -> bool:
         return False
     if report.event is TryEvent.LOST:
         return True
-    # A reason says more than an exit code: OOMKilled, StartError and the like are not answers.
+    # With a reason such as OOMKilled or StartError, the exit code is not an answer of the sensor.
     if report.event is not TryEvent.ENDED or report.exit_code in (0, None) or report.reason is not None:
         return False
     if report.exit_code in task.skip_exit_codes or report.exit_code in task.fail_exit_codes:

@@ -1,4 +1,4 @@
-"""waitFor: tasks that wait for a time or for something in the cluster."""
+"""waitFor: tasks that wait for a time, or for a run or an object in the cluster."""
 
 from datetime import UTC, datetime
 
@@ -15,10 +15,10 @@ from tradewind.engine.run.task_instance import TaskInstance
 
 
 class WaitFor(Waiting):
-    """Waits for what `waitFor` says."""
+    """Waits for the condition in `waitFor`."""
 
     def start(self, run: RunState, instance: TaskInstance, now: datetime) -> Finish | WaitUntil:
-        """Wait for the moment, if it waits for one; else for a report."""
+        """Wait for the moment in `waitFor`, or for a report if there is none."""
         try:
             return WaitUntil(_moment(run, instance))
         except (TemplateError, ValueError) as error:
@@ -26,7 +26,7 @@ class WaitFor(Waiting):
 
 
 def _moment(run: RunState, instance: TaskInstance) -> datetime | None:
-    """The moment that the task waits for, if it waits for a moment. Raises TemplateError, ValueError."""
+    """The moment that the task waits for, or None. Raises TemplateError, ValueError."""
     wait = instance.task.spec.wait_for
     if wait is not None and wait.duration is not None:
         return run.info.interval_end + parse_duration(wait.duration)
@@ -36,7 +36,7 @@ def _moment(run: RunState, instance: TaskInstance) -> datetime | None:
 
 
 def parse_moment(text: str) -> datetime:
-    """The moment that a template gave, in UTC. Raises ValueError with an example."""
+    """The moment in a rendered template, in UTC. Raises ValueError with an example."""
     try:
         moment = parse_time(text.strip())
     except ValueError:

@@ -1,7 +1,7 @@
 """The base of kinds that wait without a Pod. They hold no slots.
 
-Times are the engine's own business; all else is for whoever carries the wait out (run_info.Wait), and comes as a report
-that the try has ended.
+The engine itself waits for times. For other conditions it requests a wait (run_info.Wait), and the caller reports when
+the try has finished.
 """
 
 from dataclasses import replace
@@ -9,9 +9,9 @@ from datetime import datetime
 
 from tradewind.api.resolve import ResolvedTask
 from tradewind.api.times import format_time
-from tradewind.engine.kinds.kind import Finish, Kind, Look
+from tradewind.engine.kinds.kind import Finish, Kind, PokeNow
 from tradewind.engine.rules.outcome import Outcome
-from tradewind.engine.rules.time_limits import gave_up, given_up
+from tradewind.engine.rules.time_limits import sensor_timed_out, timeout_outcome
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.task_instance import TaskInstance
@@ -21,30 +21,30 @@ SUCCEEDED = Finish(Outcome(TaskState.SUCCEEDED))
 
 
 class Waiting(Kind):
-    """Succeeds when its moment has come, or when that is reported; `sensor` may say how long it waits."""
+    """Succeeds at its moment, or when a report says so; `sensor` may have the timeout."""
 
-    def found_after_all(self, instance: TaskInstance, report: TryReport) -> bool:
-        """It makes no Pods."""
+    def is_late_success(self, instance: TaskInstance, report: TryReport) -> bool:
+        """False: it creates no Pods."""
         return False
 
-    def on_timer(self, instance: TaskInstance, now: datetime) -> Finish | Look | None:
-        """Its moment has come, or its time is up."""
+    def on_timer(self, instance: TaskInstance, now: datetime) -> Finish | PokeNow | None:
+        """Success at its moment, or the outcome of its timeout."""
         if instance.next_poke_at is not None and instance.next_poke_at <= now:
             return SUCCEEDED
-        why = gave_up(instance, now)
-        return Finish(given_up(instance, why)) if why is not None else None
+        why = sensor_timed_out(instance, now)
+        return Finish(timeout_outcome(instance, why)) if why is not None else None
 
     def resume_at(self, run: RunState, instance: TaskInstance) -> datetime | None:
-        """As status has it."""
+        """The moment in status."""
         return instance.next_poke_at
 
     def soften(self, task: ResolvedTask, outcome: Outcome) -> Outcome:
-        """With softFail it is Skipped where it would fail."""
+        """With softFail a failure becomes Skipped."""
         soft = task.sensor is not None and task.sensor.soft_fail
         return replace(outcome, state=TaskState.SKIPPED) if soft and outcome.state is TaskState.FAILED else outcome
 
     def explain_wait(self, instance: TaskInstance) -> tuple[str, str]:
-        """Its moment, or what was reported last."""
+        """Its moment, or the last reported message."""
         if instance.next_poke_at is not None:
             return "sensor", f"it waits until {format_time(instance.next_poke_at)}"
         return "waitFor", instance.message or "what it waits for has not come"

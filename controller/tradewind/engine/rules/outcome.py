@@ -42,7 +42,7 @@ class Outcome:
         return ": ".join(part for part in (self.reason, cut(self.message or "", WHY_LIMIT)) if part)
 
 
-def as_it_counts(task: ResolvedTask, report: TryReport) -> TryReport:
+def lost_if_deleted(task: ResolvedTask, report: TryReport) -> TryReport:
     """The report, as Lost if the container exited with 0 after its Pod was deleted (drained node, preemption, kubectl
     delete). It may only have handled SIGTERM, without finishing its work. successAfterDeletion overrides this."""
     if report.deletion is None or report.exit_code != 0 or task.success_after_deletion:

@@ -1,4 +1,4 @@
-"""timeout, queuedTimeout and the timeout of sensors: when a try has had its time."""
+"""timeout, queuedTimeout and the timeout of sensors: when the time of a try is up."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,17 +13,17 @@ from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import HeldBy, StopReason, TryEvent, TryReport
 
 DEFAULT_GRACE_PERIOD = 30
-"""Seconds that Kubernetes gives a container to end."""
+"""Seconds that Kubernetes gives a container to terminate."""
 SENSOR_TIMEOUT = "SensorTimeout"
 _STOPPED_SINCE = "is being stopped since "
 _A_MOMENT = timedelta(seconds=2)
 
 
 def limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
-    """Why the current try has to end, if it has been queued or running for too long."""
+    """The reason for stopping the current try, if it has been queued or running for too long."""
     task = instance.task
     if instance.container_started_at:
-        if why := gave_up(instance, now):
+        if why := sensor_timed_out(instance, now):
             return why
         if task.timeout and instance.container_started_at + task.timeout <= now:
             return StopReason("Timeout", f"ran longer than timeout ({format_duration(task.timeout)})")
@@ -35,15 +35,15 @@ def limit_reached(instance: TaskInstance, now: datetime) -> StopReason | None:
 
 
 def deadline(instance: TaskInstance) -> datetime | None:
-    """When a task that waits gives up: counted from its first poke, over all tries."""
+    """When the sensor timeout of a task expires: counted from its first poke, over all tries."""
     sensor = instance.task.sensor
     if sensor is None or instance.first_poke_at is None:
         return None
     return instance.first_poke_at + sensor.timeout
 
 
-def gave_up(instance: TaskInstance, now: datetime) -> StopReason | None:
-    """Why a task has to stop waiting, if its time is over."""
+def sensor_timed_out(instance: TaskInstance, now: datetime) -> StopReason | None:
+    """The reason for stopping a sensor or wait, if its timeout has expired."""
     sensor, limit = instance.task.sensor, deadline(instance)
     if sensor is None or limit is None or now < limit:
         return None
@@ -51,31 +51,31 @@ def gave_up(instance: TaskInstance, now: datetime) -> StopReason | None:
     return StopReason(SENSOR_TIMEOUT, f"what it waits for did not come within the sensor's timeout ({timeout})")
 
 
-def given_up(instance: TaskInstance, why: StopReason) -> Outcome:
-    """How a task ends that gave up."""
+def timeout_outcome(instance: TaskInstance, why: StopReason) -> Outcome:
+    """The outcome of a sensor or wait whose timeout has expired."""
     soft = instance.task.sensor is not None and instance.task.sensor.soft_fail
     return Outcome(TaskState.SKIPPED if soft else TaskState.FAILED, why.reason, why.message, retry=False)
 
 
-def being_stopped(run: RunState, instance: TaskInstance, why: StopReason, now: datetime) -> str:
-    """What is said of a try that runs while it is being stopped."""
+def stopping_message(run: RunState, instance: TaskInstance, why: StopReason, now: datetime) -> str:
+    """The message of a running try that is being stopped."""
     known = instance.message or ""
     if instance.reason == why.reason and known.startswith(_STOPPED_SINCE):
-        return known  # by who led before
+        return known  # stopped before a restart
     grace = _grace_period(instance.task.pod_template) or _grace_period(run.dag.pod_template) or DEFAULT_GRACE_PERIOD
     return f"{_STOPPED_SINCE}{format_time(now)}, grace period {grace:g}s: {why.message}"
 
 
-def end_of_stopped(instance: TaskInstance) -> Outcome | None:
-    """How a try ends that was being stopped already when its run ended; None for any other."""
+def outcome_of_stopped(instance: TaskInstance) -> Outcome | None:
+    """The outcome of a try that was being stopped already when its run finished; None for any other."""
     why = instance.stop
     if why is None:
         return None
-    return given_up(instance, why) if why.reason == SENSOR_TIMEOUT else judge_stopped(why)
+    return timeout_outcome(instance, why) if why.reason == SENSOR_TIMEOUT else judge_stopped(why)
 
 
-def told_when_ended(instance: TaskInstance, why: StopReason, finished: datetime) -> StopReason:
-    """Why a try had to end, and how long it took to, where that was longer than a moment."""
+def with_stop_duration(instance: TaskInstance, why: StopReason, finished: datetime) -> StopReason:
+    """The reason for stopping a try, with the time that stopping took if that was long."""
     timeout, started = instance.task.timeout, instance.container_started_at
     if why.reason != "Timeout" or timeout is None or started is None:
         return why
@@ -91,10 +91,11 @@ def _grace_period(template: Mapping[str, Any]) -> float | None:
 
 
 def start_by(instance: TaskInstance) -> datetime | None:
-    """When queuedTimeout is over for a try whose container has not started; None while it does not count.
+    """When queuedTimeout expires for a try whose container has not started; None while it does not count.
 
-    One that a person has set counts from the moment that the Pod may be scheduled. By default a full cluster is
-    nobody's failure: only the time counts in which something of the Pod's own keeps it, its image or a missing volume.
+    A queuedTimeout that a user has set counts from the moment that the Pod may be scheduled. The default does not count
+    a full cluster as a failure: it counts only while a cause of the Pod's own, such as its image or a missing volume,
+    keeps it from starting.
     """
     if instance.queued_at is None or instance.held_by is HeldBy.GATES:
         return None
@@ -104,8 +105,8 @@ def start_by(instance: TaskInstance) -> datetime | None:
 
 
 def overdue(instance: TaskInstance, report: TryReport, now: datetime) -> StopReason | None:
-    """Why a try that was ended from outside had to end. A stop is not in status: after a restart, what ended after its
-    limit was stopped for that, and is not lost."""
+    """The time limit that explains why a try was stopped from outside, if there is one. Stops are not in status: after
+    a restart, a try that finished after its limit counts as stopped for that, not as lost."""
     if report.event is TryEvent.LOST or report.reason == "DeadlineExceeded":
         return limit_reached(instance, instance.finished_at or now)
     return None

@@ -41,7 +41,7 @@ class EarlyReports:
         """True if there is a report about that try."""
         return (key.number, key.poke) in self._by_instance.get((key.task, key.index), ())
 
-    def tells_of(self, task: str, index: int | None) -> bool:
+    def has_any(self, task: str, index: int | None) -> bool:
         """True if there is a report about any try of the instance; without an index, of any instance of the task."""
         return (task, index) in self._by_instance or (index is None and bool(self.indexes_of(task)))
 

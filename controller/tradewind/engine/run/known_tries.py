@@ -13,7 +13,7 @@ def instance_of(node: TaskNode, key: TryKey) -> TaskInstance | None:
     return node.peek(key.index) if node.mapped == (key.index is not None) else None
 
 
-def is_to_come(node: TaskNode, key: TryKey) -> bool:
+def may_come(node: TaskNode, key: TryKey) -> bool:
     """True if a try may belong to an instance that a mapped task does not have yet."""
     return node.awaits_items and key.index is not None and key.number > node.tries_before.get(key.index)
 
@@ -26,7 +26,7 @@ def is_unrecorded(run: RunState, key: TryKey) -> bool:
     node = run.nodes[position]
     known = instance_of(node, key)
     if known is None:
-        return is_to_come(node, key)
+        return may_come(node, key)
     return not known.finished and key.number > known.tries_before and (key.number, key.poke) > known.attempt
 
 
@@ -39,7 +39,7 @@ def is_obsolete(run: RunState, key: TryKey) -> bool:
     node = run.nodes[position]
     known = instance_of(node, key)
     if known is None:
-        return not is_to_come(node, key)
+        return not may_come(node, key)
     return known.finished or key.number <= known.tries_before or (key.number, key.poke) < known.attempt
 
 
@@ -51,7 +51,7 @@ def has_result(run: RunState, key: TryKey) -> bool:
     node = run.nodes[position]
     instance = instance_of(node, key)
     if instance is None:
-        return not is_to_come(node, key)
+        return not may_come(node, key)
     if key.number <= instance.tries_before:
         return True
     if instance.finished:

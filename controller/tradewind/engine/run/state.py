@@ -1,8 +1,8 @@
-"""One run in memory: its tasks, the slots they hold, its timers, and what it asks of others.
+"""One run in memory: its tasks, the slots they hold, its timers, and its requests to the caller.
 
-A RunState is rebuilt from the run's status and the reports on its tries at any time (after a restart, after a write
-conflict): it holds nothing that those do not say. Reports may come twice, late, or before the run knows that the try
-exists; none of it changes the result. What changes it by the rules is in transitions/.
+A RunState can be rebuilt from the run's status and the reports about its tries at any time (after a restart, after a
+write conflict): it has no other facts. Reports may arrive twice, late, or before the run has reached the try; the
+result is the same. The functions that change a run by the rules are in transitions/.
 """
 
 from collections import Counter
@@ -26,18 +26,18 @@ from tradewind.engine.run.timers import Room, Timers
 from tradewind.engine.run.tries import StopReason, TryKey
 
 RestoreTasks = Callable[["RunState", list[dict[str, Any]]], Iterator[None]]
-"""Takes over what status entries say of the tasks of a run, in pieces."""
+"""Restores the tasks of a run from status entries, in pieces."""
 
 
 class PastRuns(Protocol):
-    """The run before, as far as a task depends on it."""
+    """The previous run, as far as a task depends on it."""
 
     def why_not(self, task: ResolvedTask) -> str | None:
-        """Why the task cannot start yet, or None when nothing in the past keeps it."""
+        """The reason why the previous run blocks the task, or None if it does not."""
 
 
 class RunState:
-    """The tasks of one run and what they wait for."""
+    """One run and its tasks."""
 
     def __init__(
         self,
@@ -48,8 +48,8 @@ class RunState:
         graph: Graph | None = None,
         variables: Callable[[], Variables] = Variables,
     ) -> None:
-        """A run that nothing has happened to; status.restore.load() makes one from its status. `variables`: what the
-        ConfigMaps of the run's namespace say at the moment it is called."""
+        """A new run; status.restore.load() makes one from its status. `variables` returns the current values from the
+        ConfigMaps of the run's namespace."""
         self.info = info
         self.variables = variables
         self.dag = dag
@@ -61,31 +61,31 @@ class RunState:
         self.started_at: datetime | None = None
         self.finished_at: datetime | None = None
         self.past: PastRuns | None = None
-        """Earlier runs of the Dag, where a task depends on them."""
-        self.held: set[int] = set()
-        """Tasks that could begin but for an earlier run."""
+        """Previous runs of the Dag, if a task depends on them."""
+        self.blocked: set[int] = set()
+        """Tasks that only a previous run keeps from starting."""
         self.moved: set[int] | None = None
-        """Where a later run may wait for tasks of this one: those to which something has happened."""
+        """Tasks that have changed, if a later run may wait for tasks of this one; else None."""
         self.suspended = False
-        """While true no task starts."""
+        """True while no new tasks start."""
         self.requests: list[dict[str, Any]] = []
-        """What was asked of the run so far, and what became of it."""
+        """The record of requests about the run (status.requests)."""
         self.removed: list[dict[str, Any]] = []
-        """Status entries of tasks that were in the Dag when the run began, and are not any more."""
+        """Status entries of tasks that are not in the run's Dag any more."""
         self.active = 0
         """Task instances that hold slots."""
         self.changed = False
-        """Whether its status would say something new since `changed` was last cleared."""
+        """True if its status has changed since `changed` was last cleared."""
         self.total = self.unfinished = len(dag.tasks)
-        """Task instances, as far as is known, and those that have not ended."""
+        """The number of known task instances, and of those that have not finished."""
         self.outputs: dict[str, dict[str, Any]] = {}
-        """What templates see as `tasks`: by name (also with _ for -) the output of each task that has ended."""
+        """`tasks` in templates: the output of each finished task, by name (also with _ for -)."""
         self.output_bytes = 0
         self.group_sizes: dict[str, int] = {}
-        """Items of the mapped groups that know theirs."""
+        """The number of items of each mapped group whose items are known."""
         self.early, self.stuck = EarlyReports(), Stuck()
         self.dirty: dict[tuple[int, int | None], None] = {}
-        """Tasks, or instances of them, that are to be looked at: see recheck()."""
+        """Tasks, or instances of them, to re-evaluate: see recheck()."""
         self.timers, self.queue = Timers(), SlotQueue(self)
         self._stops: list[Stop] = []
         self._notes: list[Note] = []
@@ -93,23 +93,23 @@ class RunState:
         self._pokes: list[TaskInstance] = []
         self._faults: list[str] = []
         self.kept: list[dict[str, Any]] = []
-        """While the run is at rest: what status says of its tasks."""
+        """The status entries of its tasks, until the tasks are created."""
         self._restore_tasks: RestoreTasks | None = None
 
     def keep(self, entries: list[dict[str, Any]], restore_tasks: RestoreTasks) -> None:
-        """The status entries of its tasks, and the function that takes over what they say once the tasks are made."""
+        """Keep the status entries of its tasks, and the function that restores the tasks from them later."""
         self.kept, self._restore_tasks = entries, restore_tasks
 
     @cached_property
     def nodes(self) -> list[TaskNode]:
-        """Its tasks, made when they are first asked for: a run that only waits in the queue does without."""
+        """Its tasks, created on first use: a run that only waits in the queue does not need them."""
         for _ in self.unfold():
             pass
         nodes: list[TaskNode] = self.__dict__["nodes"]
         return nodes
 
     def unfold(self) -> Iterator[None]:
-        """Make its tasks, in pieces of some milliseconds."""
+        """Create its tasks, in pieces of a few milliseconds."""
         nodes = self.__dict__["nodes"] = new_nodes(self.dag.tasks, self.graph)
         kept, self.kept = self.kept, []
         if kept and self._restore_tasks is not None:
@@ -121,44 +121,44 @@ class RunState:
 
     @property
     def folded(self) -> bool:
-        """Whether its tasks have not been asked for yet."""
+        """True if its tasks have not been created yet."""
         return "nodes" not in self.__dict__
 
-    # What it waits for ------------------------------------------------------------------------------------------
+    # Waiting ----------------------------------------------------------------------------------------------------
 
     def wait(self, message: str) -> None:
-        """Say why the run stays in the queue."""
+        """Set the reason why the run stays in the queue."""
         if self.message != message:
             self.message = message
             self.changed = True
 
     def recheck(self, position: int, index: int | None = None) -> None:
-        """Something that a task (or one instance of it) waits for may have come."""
+        """Mark a task (or one instance of it) for re-evaluation: a condition that it waits for may be met now."""
         self.dirty[position, index] = None
 
     def missing(self, present: Iterable[TryKey]) -> list[TryKey]:
-        """Tries that status says are under way and that are not among `present`."""
+        """The active tries that are not among `present`."""
         if self.folded:
             return []
-        # Nor those whose Pod has still to be made: a sensor that keeps its slots is Running all the time.
+        # A sensor that keeps its slots is Running even while its next Pod is not created yet.
         known = {*present, *(instance.key for instance in self._pokes)}
         return [
             instance.key
             for node in self.nodes
             for instance in (node.live.values() if node.count else (node.whole,))
-            if instance.under_way and instance.key not in known
+            if instance.expects_pod and instance.key not in known
         ]
 
     # Slots ------------------------------------------------------------------------------------------------------
 
     def release(self) -> None:
-        """Give back every slot: the run is gone."""
+        """Give back all slots of a run that is removed."""
         for node in () if self.folded else self.nodes:
             for instance in (node.whole, *node.live.values()):
                 self.give_back(instance)
 
     def hold(self, instance: TaskInstance) -> None:
-        """The instance takes its slots."""
+        """Take the slots of an instance."""
         if not instance.holds_slots:
             instance.holds_slots = True
             self.active += 1
@@ -166,99 +166,99 @@ class RunState:
             self.slots.take(self.info, instance.task)
 
     def give_back(self, instance: TaskInstance) -> None:
-        """The instance's slots are free again."""
+        """Give back the slots of an instance."""
         if instance.holds_slots:
             instance.holds_slots = False
             self.active -= 1
             self.nodes[instance.position].active -= 1
             self.slots.give_back(self.info, instance.task)
 
-    # What is to be done by others -------------------------------------------------------------------------------
+    # Requests to the caller -------------------------------------------------------------------------------------
 
     def take_stops(self) -> list[Stop]:
-        """The tries to be stopped since the last call."""
+        """The tries to stop, since the last call."""
         stops, self._stops = self._stops, []
         return stops
 
     def take_notes(self) -> list[Note]:
-        """What happened since the last call that is worth telling."""
+        """The Events since the last call."""
         notes, self._notes = self._notes, []
         return notes
 
     def take_waits(self) -> list[Wait]:
-        """The tasks that have begun to wait for a report since the last call (or since the run was loaded)."""
+        """The tasks that started to wait for a report, since the last call (or since the run was loaded)."""
         waits, self._waits = self._waits, []
         return waits
 
     def take_pokes(self) -> list[TaskInstance]:
-        """The sensors that look again, with the slots they have kept."""
+        """The sensors that poke again with the slots that they kept, since the last call."""
         pokes, self._pokes = self._pokes, []
         return pokes
 
     def take_faults(self) -> list[str]:
-        """What has happened since the last call that never should: an error of the engine, which it did not follow."""
+        """The internal errors since the last call: transitions that the engine refused."""
         faults, self._faults = self._faults, []
         return faults
 
     def stop(self, instance: TaskInstance, why: StopReason) -> None:
-        """Ask for the end of the current try."""
+        """Request to stop the current try."""
         self._stops.append(Stop(self.info, instance.task, instance.key, why))
 
     def delegate(self, instance: TaskInstance) -> None:
-        """Ask for a report when what a task waits for has come."""
+        """Request a report once the condition that a task waits for is met."""
         self._waits.append(Wait(self.info, instance.task, instance.key))
 
     def poke(self, instance: TaskInstance) -> None:
-        """Ask for the next Pod of a sensor that kept its slots."""
+        """Request the next Pod of a sensor that kept its slots."""
         self._pokes.append(instance)
 
     def note(self, instance: TaskInstance | None, reason: str, message: str, cause: str | None = None) -> None:
-        """Note what happened; with a cause it is a warning."""
+        """Record an Event; with a cause it is a warning."""
         task = instance.name if instance else None
         self._notes.append(Note(self.info, task, reason, message, cause is not None, cause))
 
     def fault(self, message: str) -> None:
-        """Note an error of the engine, which it does not follow."""
+        """Record an internal error: a transition that the engine refuses."""
         self._faults.append(message)
 
-    # What has changed -------------------------------------------------------------------------------------------
+    # Changes ----------------------------------------------------------------------------------------------------
 
     def mark(self, instance: TaskInstance) -> None:
-        """The instance has changed."""
+        """Note that an instance has changed."""
         instance.touch()
         self.moves(self.nodes[instance.position])
 
     def moves(self, node: TaskNode) -> None:
-        """Something has happened to instances of the task."""
+        """Note that instances of a task have changed."""
         self.changed = True
         if self.moved is not None:
             self.moved.add(node.position)
 
-    def hold_back(self, node: TaskNode, why: str | None) -> None:
-        """An earlier run keeps the task from starting, or (None) does not."""
+    def set_blocked(self, node: TaskNode, why: str | None) -> None:
+        """Set the reason why a previous run keeps a task from starting; None if it does not."""
         if node.past != why:
             node.past = why
             self.changed = True
             if why is None:
-                self.held.discard(node.position)
+                self.blocked.discard(node.position)
             else:
-                self.held.add(node.position)
+                self.blocked.add(node.position)
 
     def publish_output(self, node: TaskNode) -> None:
-        """Let templates see the output of a task that has ended."""
-        there, output = node.output
-        entry = {"output": output} if there else {}
+        """Make the output of a finished task available to templates."""
+        has_output, output = node.output
+        entry = {"output": output} if has_output else {}
         self.outputs[node.task.name] = self.outputs[node.task.name.replace("-", "_")] = entry
 
     # Time -------------------------------------------------------------------------------------------------------
 
     @property
     def wake_at(self) -> datetime | None:
-        """When advance() has something to do even if nothing happens."""
+        """When the run must be advanced even if nothing happens."""
         return self.timers.next if self.phase is RunPhase.RUNNING else None
 
     def wait_for_retry(self, instance: TaskInstance, when: datetime) -> None:
-        """The next try of an instance is due then."""
+        """Set when the next try of an instance is due."""
         node = self.nodes[instance.position]
         if instance.index is None or not instance.task.kind.rests:
             self.timers.set(when, instance)
@@ -268,19 +268,19 @@ class RunState:
             self.timers.set_for_resting(when, node)
 
     def set_run_timer(self) -> None:
-        """Wake when the run, if it has started, has had its time."""
+        """Set the timer for runTimeout, if the run has started."""
         if self.started_at and self.dag.run_timeout:
             self.timers.set_for_run(self.started_at + self.dag.run_timeout)
 
     # The run ----------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[TaskInstance]:
-        """Every task instance, to look at."""
+        """Every task instance, read-only."""
         for node in self.nodes:
             yield from node
 
     def __getitem__(self, task: str) -> TaskInstance:
-        """A task that is not mapped (or not yet), by name."""
+        """The instance of a task without indexes, by name."""
         return self.node(task).whole
 
     def node(self, task: str) -> TaskNode:
@@ -288,12 +288,12 @@ class RunState:
         return self.nodes[self.graph.position[task]]
 
     def instance(self, task: str, index: int | None) -> TaskInstance | None:
-        """A task instance, to look at; None where there is none."""
+        """A task instance, read-only; None if it does not exist."""
         position = self.graph.position.get(task)
         return None if position is None else self.nodes[position].peek(index)
 
     def tally(self) -> Counter[TaskState]:
-        """How many task instances are in each state."""
+        """The number of task instances in each state."""
         if self.folded:
             known = Counter(TaskState(entry["state"]) for entry in self.kept)
             return known + Counter({TaskState.NONE: self.total - known.total()})
@@ -304,5 +304,5 @@ class RunState:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has ended."""
+        """True if the run has finished."""
         return self.phase in FINISHED_PHASES

@@ -52,7 +52,7 @@ class Stuck:
             timers.set(now + EVENT_AFTER, instance)
         entry.why = head(": ".join(part for part in (instance.reason, instance.message) if part), SHOWN)
 
-    def tell(self, instance: TaskInstance, now: datetime) -> str | None:
+    def take_event(self, instance: TaskInstance, now: datetime) -> str | None:
         """The message of the Event about an instance whose timer is due, once for each reason; None without one."""
         entry, reason = self._entries.get(_place(instance)), instance.reason
         if entry is None or not entry.waits or now < entry.since + EVENT_AFTER:

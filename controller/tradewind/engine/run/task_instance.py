@@ -1,4 +1,4 @@
-"""One task instance in one run: its state, its tries, and how both are written to status."""
+"""One task instance in one run: its state, its tries, and their status entry."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,11 +11,11 @@ from tradewind.engine.run.states import FINISHED_STATES, TaskState
 from tradewind.engine.run.tries import HeldBy, StopReason, TryKey, instance_name
 
 MAX_TRIES_KEPT = 10
-"""Earlier tries of a task in status; the ones before are only counted."""
+"""Earlier tries of a task in status; older ones are only counted."""
 TRIES_BUDGET = 2500
-"""Earlier tries that all tasks of a run may have together in status, of some 150 bytes each."""
+"""Earlier tries of all tasks of a run in status, of some 150 bytes each."""
 MESSAGE_KEPT = 1024
-"""Bytes of a message that are kept of an instance of a mapped task that has ended."""
+"""Bytes of the message of a resting instance of a mapped task."""
 
 
 @dataclass(slots=True)
@@ -30,14 +30,14 @@ class TaskInstance:
     number: int = 0
     lost: int = 0
     preempted: int = 0
-    """Those of `lost` that had to make way for a Pod of a higher priority."""
+    """The part of `lost` that was preempted by a Pod of a higher priority."""
     tries_before: int = 0
-    """Tries made before the task was last asked to run again: they do not count against its retries."""
+    """Tries before the last rerun of the task: they do not count against its retries."""
     pokes: int = 0
-    """Looks of a sensor so far, over all its tries."""
+    """Pokes of a sensor so far, over all its tries."""
     first_poke_at: datetime | None = None
     next_poke_at: datetime | None = None
-    """When a sensor looks again; None while it looks."""
+    """When the next poke of a sensor is due; None during a poke."""
     reason: str | None = None
     message: str | None = None
     exit_code: int | None = None
@@ -45,7 +45,7 @@ class TaskInstance:
     queued_at: datetime | None = None
     started_at: datetime | None = None
     container_started_at: datetime | None = None
-    """When the container that runs now started: for a sensor later than started_at, from its second poke on."""
+    """When the current container started; for a sensor, from its second poke on, later than started_at."""
     finished_at: datetime | None = None
     retry_at: datetime | None = None
     output: Any = None
@@ -54,15 +54,15 @@ class TaskInstance:
     tries_kept: int = MAX_TRIES_KEPT
     holds_slots: bool = False
     postponed: int = 0
-    """How often in a row the Pod of this try could not be made."""
+    """The number of times in a row that the Pod of this try could not be created."""
     postponed_since: datetime | None = None
     postponed_until: datetime | None = None
     held_by: HeldBy | None = None
-    """What keeps its Pod from starting; None also where that is something of its own."""
+    """The cause outside of its Pod that keeps the Pod from starting; None also for a cause of its own."""
     held_by_itself_since: datetime | None = None
-    """Since when something of its own keeps its Pod from starting."""
+    """The time since when a cause of its own keeps its Pod from starting."""
     stop: StopReason | None = None
-    """Set once the end of the current try was asked for."""
+    """Set once the controller stops the current try."""
     _entry: dict[str, Any] | None = None
 
     @property
@@ -77,37 +77,37 @@ class TaskInstance:
 
     @property
     def attempt(self) -> tuple[int, int]:
-        """Place of the current Pod among those of the instance."""
+        """(try, poke) of the current Pod."""
         return self.number, self.pokes
 
     @property
     def failures(self) -> int:
-        """Tries that count against the retries, this one included."""
+        """Tries that count against the retries, including this one."""
         return self.number - self.lost - self.tries_before
 
     @property
     def finished(self) -> bool:
-        """Whether the instance has ended for good."""
+        """True if the instance has finished."""
         return self.state in FINISHED_STATES
 
     @property
-    def under_way(self) -> bool:
-        """Whether there is, or should be, a Pod for the current try."""
+    def expects_pod(self) -> bool:
+        """True if there is, or should be, a Pod for the current try."""
         return self.state in (TaskState.QUEUED, TaskState.RUNNING) and self.next_poke_at is None
 
     @property
     def starting(self) -> bool:
-        """Whether slots were granted and its Pod is not yet known to exist."""
+        """True if it has slots and its Pod is not known to exist yet."""
         return self.state is TaskState.SCHEDULED and self.holds_slots
 
     @property
     def awaits_pod(self) -> bool:
-        """Whether its Pod is to be made, and nobody has said what became of that."""
+        """True if its Pod must be created and there is no report about that yet."""
         waits = self.postponed_until or self.next_poke_at or self.stop
         return self.holds_slots and self.queued_at is None and not waits
 
     def begin_try(self, now: datetime, last_try: str = "Failed") -> None:
-        """The next try is ready to start: keep what the last one left (`last_try`: how it ended), and begin anew."""
+        """Start the next try; the previous one is kept with its result (`last_try`)."""
         if self.number > self.tries_before:
             self._keep_try(last_try)
         self.number += 1
@@ -118,8 +118,8 @@ class TaskInstance:
         self.begin_attempt()
 
     def clear(self, why: StopReason, now: datetime) -> None:
-        """As if it had not begun; only its tries so far are kept, and the next one has the next number. `why` is how a
-        try that is under way ends."""
+        """Reset the instance to its initial state; its earlier tries are kept, and try numbers continue. `why` is the
+        result of an active try."""
         if self.number > self.tries_before:
             if not self.finished and self.state is not TaskState.UP_FOR_RETRY:
                 self.reason, self.message, self.finished_at = why.reason, why.message, now
@@ -136,7 +136,7 @@ class TaskInstance:
         self.touch()
 
     def begin_attempt(self) -> None:
-        """Another Pod is to be made: for the next try, or for the next poke of a sensor."""
+        """Prepare for the next Pod: of the next try, or of the next poke of a sensor."""
         self.stop = self.postponed_since = self.postponed_until = None
         self.queued_at = self.container_started_at = self.finished_at = self.retry_at = self.next_poke_at = None
         self.held_by = self.held_by_itself_since = None
@@ -146,11 +146,11 @@ class TaskInstance:
         self.touch()
 
     def touch(self) -> None:
-        """Forget the cached status entry: something in it has changed."""
+        """Drop the cached status entry."""
         self._entry = None
 
     def entry(self, message_limit: int, waiting_for: str | None) -> dict[str, Any]:
-        """The task's entry in DagRun.status.tasks. `waiting_for` is the message of one that waits for slots."""
+        """The task's entry in DagRun.status.tasks. `waiting_for` is its message while it waits for slots."""
         if self.state is TaskState.SCHEDULED and not self.holds_slots and self.message is None:
             return {**self._facts(message_limit), **({"message": waiting_for} if waiting_for else {})}
         if self._entry is None:
@@ -158,7 +158,7 @@ class TaskInstance:
         return self._entry
 
     def restore(self, entry: dict[str, Any]) -> None:
-        """Take over what a status entry says."""
+        """Restore the instance from a status entry."""
         self.state = TaskState(entry["state"])
         self.number = entry.get("try", 0)
         self.lost = entry.get("lost", 0)
@@ -209,7 +209,7 @@ class TaskInstance:
         return facts
 
     def _keep_try(self, state: str) -> None:
-        """The current try is one of the earlier ones."""
+        """Add the current try to the earlier ones."""
         self.tries.append(self._past_try(state))
         del self.tries[: -self.tries_kept]
 

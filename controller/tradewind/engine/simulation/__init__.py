@@ -1,8 +1,8 @@
-"""Runs of Dags in virtual time: the scheduler itself, with tries that go as a script says.
+"""Simulated runs of Dags in virtual time: the real scheduler, with scripted tries.
 
-outcomes.py          what a user writes about how tries go, checked
+outcomes.py          reads and checks the outcomes of tries that a user writes
 virtual_cluster.py   "runs" the tries that the scheduler starts
-simulation.py        the loop, and what came of it
+simulation.py        the loop and its results
 """
 
 from tradewind.engine.simulation.outcomes import OutcomeProblem, Outcomes, ScriptedTry, read_outcomes

@@ -1,13 +1,13 @@
-"""How the tries of a simulation go, as a user writes it:
+"""The outcomes of tries in a simulation, as a user writes them:
 
     extract: [Failed, Lost, Succeeded]
     load:
     - {exitCode: 3, duration: 2m}
     - {duration: 40s, output: {rows: 120}}
 
-By task, or `dag/task` where there are several Dags, or `task[index]` for one instance of a mapped task, a list with an
-entry for each try; for a sensor, for each time it looks. Tries beyond the list, and those of tasks that are not named,
-succeed after a second; a branch that is not told what to output follows every task right after it.
+The key is a task, `dag/task` with several Dags, or `task[index]` for one instance of a mapped task. The value is a list
+with an entry for each try, or for each poke of a sensor. Tries beyond the list, and those of tasks without a key,
+succeed after a second; a branch without an output follows all of its direct downstream tasks.
 """
 
 import difflib
@@ -31,7 +31,7 @@ _INDEXED = re.compile(r"(.*)\[(\d+)\]")
 
 @dataclass(frozen=True, slots=True)
 class ScriptedTry:
-    """How one try goes: it ends after `duration` with that exit code, or is lost. `output` is what it writes."""
+    """One try: it finishes after `duration` with `exit_code`, or is lost. `output` is the output it writes."""
 
     duration: timedelta = DEFAULT_DURATION
     exit_code: int = 0
@@ -41,14 +41,14 @@ class ScriptedTry:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """The tries that are scripted, by Dag, task and index (None: every instance that has no script of its own)."""
+    """The scripted tries by Dag, task and index (None: every instance without a script of its own)."""
 
     tries: Mapping[tuple[str, str, int | None], tuple[ScriptedTry, ...]] = field(default_factory=dict)
     decisions: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """What a branch outputs that is not told what."""
+    """The output of each branch without a scripted output."""
 
     def of(self, dag: str, key: TryKey) -> ScriptedTry:
-        """How a try goes, or one look of a sensor."""
+        """The script of a try, or of one poke of a sensor."""
         scripted = self.tries.get((dag, key.task, key.index)) or self.tries.get((dag, key.task, None), ())
         number = key.poke or key.number
         found = scripted[number - 1] if number <= len(scripted) else ScriptedTry()
@@ -57,7 +57,7 @@ class Outcomes:
         return found
 
     def says_output(self, dag: str, task: str) -> bool:
-        """Whether some try of the task has an output of the user's."""
+        """True if a try of the task has a scripted output."""
         return any(
             each.output is not None
             for (at, name, _), tries in self.tries.items()
@@ -68,7 +68,7 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeProblem:
-    """Something wrong: `path` leads to it (`("load", 0, "duration")`)."""
+    """A problem in the outcomes; `path` is its place (`("load", 0, "duration")`)."""
 
     path: tuple[str | int, ...]
     message: str
@@ -81,7 +81,7 @@ class _BadOutcomeError(Exception):
 
 
 def read_outcomes(data: Any, dags: Mapping[str, ResolvedDag]) -> tuple[Outcomes, list[OutcomeProblem]]:
-    """What `data` says about the tasks of these Dags, and everything that is wrong with it."""
+    """The outcomes in `data` for the tasks of these Dags, and all problems."""
     decisions = _decisions(dags)
     if data is None:
         return Outcomes(decisions=decisions), []
@@ -109,7 +109,7 @@ def read_outcomes(data: Any, dags: Mapping[str, ResolvedDag]) -> tuple[Outcomes,
 
 
 def _decisions(dags: Mapping[str, ResolvedDag]) -> dict[tuple[str, str], str]:
-    """For each branch an output that follows all that comes right after it."""
+    """For each branch an output that follows all of its direct downstream tasks."""
     return {
         (name, task.name): json.dumps([other.name for other in dag.tasks if task.name in other.depends_on])
         for name, dag in dags.items()
@@ -174,7 +174,7 @@ def _exit_code(code: Any) -> int:
 
 
 def _exit_code_of(state: str, task: ResolvedTask) -> int:
-    """An exit code that means `state` for this task: Failed is a failure that is retried."""
+    """An exit code that means `state` for this task; Failed means a failure that is retried."""
     if state == "Skipped":
         if not task.skip_exit_codes:
             raise _BadOutcomeError("the task has no skipExitCodes, so it cannot end as Skipped")

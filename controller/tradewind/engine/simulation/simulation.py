@@ -1,4 +1,4 @@
-"""The loop of a simulation: what the scheduler plans is done at once, and time jumps to when something happens next."""
+"""The loop of a simulation: plans of the scheduler are applied at once, and time jumps to the next event."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ NAMESPACE = "default"
 
 @dataclass(frozen=True, slots=True)
 class DagToRun:
-    """A Dag of which one run is simulated, beginning at its logical date."""
+    """A Dag with one simulated run that starts at its logical date."""
 
     name: str
     dag: ResolvedDag
@@ -34,14 +34,14 @@ class DagToRun:
     interval: tuple[datetime, datetime] | None = None
     """Start and end of the data interval; None: empty, at the logical date."""
     run: str = ""
-    """Name of the run, where a Dag has several."""
+    """Name of the run, if a Dag has several."""
     type: str = "Manual"
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedTry:
-    """One try of a task instance (`load`, `load[3]`), or one look of a sensor; `state` is Succeeded, Failed, Skipped,
-    Lost, or UpForReschedule where a sensor found nothing."""
+    """One try of a task instance (`load`, `load[3]`), or one poke of a sensor; `state` is Succeeded, Failed, Skipped,
+    Lost, or UpForReschedule for an unsuccessful poke."""
 
     task: str
     number: int
@@ -51,12 +51,12 @@ class SimulatedTry:
 
 
 class SimulatedRun:
-    """A run, how its tries went, and the order in which they started."""
+    """A run, its tries, and the order in which they started."""
 
     def __init__(self, state: RunState, started_at: datetime) -> None:
         self.state = state
         self.order: list[str] = []
-        """Names of task instances, each as often as it started: once for each try, and once for what has no Pod."""
+        """Names of task instances, once for each try, and once for an instance without Pods."""
         self.tries: list[SimulatedTry] = []
         self._started_at = self._last_event = started_at
         self._no_pods = [node for node in _topological(state) if not node.task.kind.makes_pods]
@@ -65,15 +65,15 @@ class SimulatedRun:
 
     @property
     def makespan(self) -> timedelta:
-        """From the start of the run to its end, or as far as it came."""
+        """From the start of the run to its finish, or to the last event if it does not finish."""
         return (self.state.finished_at or self._last_event) - (self.state.started_at or self._started_at)
 
     def started(self, name: str) -> None:
-        """A try of the task instance starts."""
+        """Record the start of a try of a task instance."""
         self.order.append(name)
 
-    def ended(self, report: TryReport, now: datetime) -> None:
-        """A try has ended, and the run was told."""
+    def record_finished(self, report: TryReport, now: datetime) -> None:
+        """Record a finished try, after its report was applied to the run."""
         self._last_event = now
         instance = self.state.instance(report.task, report.index)
         if instance is None or not instance.task.kind.makes_pods:
@@ -91,7 +91,7 @@ class SimulatedRun:
         self._times[instance.name] = first, finished
 
     def note_without_pods(self) -> None:
-        """Noops and waits start no try: take down those that began just now."""
+        """Record the noops and waits that have just started: they start no try."""
         for node in list(self._no_pods):
             if node.started_at is None:
                 continue
@@ -103,7 +103,7 @@ class SimulatedRun:
                 self._no_pods.remove(node)
 
     def to_dict(self) -> dict[str, Any]:
-        """What came of the run, JSON-ready, as `tradewind simulate -o json` prints it."""
+        """The result of the run, JSON-ready, as `tradewind simulate -o json` prints it."""
         seconds = round(self.makespan.total_seconds(), 3)
         return {
             "phase": self.state.phase.value,
@@ -118,7 +118,7 @@ class SimulatedRun:
         }
 
     def times(self, instance: TaskInstance) -> tuple[datetime | None, datetime | None]:
-        """When an instance started and ended; of one that never started, None and when it ended."""
+        """The start and finish times of an instance; the start time is None if it never started."""
         started, finished = self._times.get(instance.name, (None, None))
         return instance.started_at or started, instance.finished_at or finished
 
@@ -140,9 +140,10 @@ def simulate(
     pools: Mapping[str, int],
     variables: ConfigMaps | None = None,
 ) -> list[SimulatedRun]:
-    """All these runs on the same cluster, each beginning at its logical date.
+    """Simulate all these runs on the same cluster, each starting at its logical date.
 
-    It ends when every run has, or when nothing would ever happen again (a pool that does not exist, or has no slots).
+    The simulation stops when every run has finished, or when no event can follow (a pool does not exist or has no
+    slots).
     """
     scheduler, cluster = Scheduler(), VirtualCluster(outcomes)
     for pool, slots in pools.items():
@@ -152,24 +153,24 @@ def simulate(
         info = _run_info(each)
         state = RunState(info, each.dag, scheduler.slots, variables=partial(Variables, variables))
         runs[info.uid] = SimulatedRun(state, each.logical_date)
-    to_come = sorted(runs.values(), key=lambda run: run.state.info.logical_date)
-    now = to_come[0].state.info.logical_date if to_come else None
+    pending = sorted(runs.values(), key=lambda run: run.state.info.logical_date)
+    now = pending[0].state.info.logical_date if pending else None
     while now is not None:
-        while to_come and to_come[0].state.info.logical_date <= now:
-            scheduler.add_run(to_come.pop(0).state)
+        while pending and pending[0].state.info.logical_date <= now:
+            scheduler.add_run(pending.pop(0).state)
         later = _step(scheduler, cluster, runs, now)
-        begins = to_come[0].state.info.logical_date if to_come else None
-        now = min((moment for moment in (later, begins) if moment), default=None)
+        next_start = pending[0].state.info.logical_date if pending else None
+        now = min((moment for moment in (later, next_start) if moment), default=None)
     return list(runs.values())
 
 
 def _step(
     scheduler: Scheduler, cluster: VirtualCluster, runs: Mapping[str, SimulatedRun], now: datetime
 ) -> datetime | None:
-    """Do what is to be done now; when there will be more, or None when there never will."""
-    for uid, report in list(cluster.ended(now)):
+    """Apply one plan. Return the time of the next event, or None if there is none."""
+    for uid, report in list(cluster.take_finished(now)):
         scheduler.report(uid, report, now)
-        runs[uid].ended(report, now)
+        runs[uid].record_finished(report, now)
     plan = scheduler.plan(now)
     for run in runs.values():
         run.note_without_pods()
@@ -193,7 +194,7 @@ def _run_info(each: DagToRun) -> RunInfo:
     return RunInfo(
         namespace=NAMESPACE,
         name=each.run or f"{each.name}-simulated",
-        # Random backoff is drawn from it: the same Dag always gives the same simulation.
+        # The jitter of backoff depends on it: the same Dag always gives the same simulation.
         uid=f"simulation/{each.name}" + (f"/{each.run}" if each.run else ""),
         dag=each.name,
         type=each.type,

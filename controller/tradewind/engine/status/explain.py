@@ -1,4 +1,4 @@
-"""Why a task instance is where it is: each rule that keeps it, in the words that people read."""
+"""Why a task instance is in its state: the message of each rule that applies."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ MOST_NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`rule` is the field or state that says so; `waits` whether it is what keeps the task from going on now."""
+    """`rule` is the field or state; `waits` is true if it keeps the task from continuing."""
 
     rule: str
     waits: bool
     message: str
 
 
-def explain(run: RunState, node: TaskNode, index: int | None, told: str | None = None) -> list[Reason]:
-    """Everything that is to be said about a task (or one instance of it) in this run; `told` is its message in status,
-    which alone knows of what other runs take from it (slots above all)."""
-    return [*_of_run(run), *_of_task(run, node, index, told)]
+def explain(run: RunState, node: TaskNode, index: int | None, message: str | None = None) -> list[Reason]:
+    """All reasons that apply to a task (or one instance of it) in this run; `message` is its message in status, which
+    alone knows the limits that other runs use up, such as slots."""
+    return [*_of_run(run), *_of_task(run, node, index, message)]
 
 
 def _of_run(run: RunState) -> Iterator[Reason]:
@@ -40,27 +40,27 @@ def _of_run(run: RunState) -> Iterator[Reason]:
         yield Reason("suspend", True, "the run is suspended: what runs goes on, nothing else starts")
 
 
-def _of_task(run: RunState, node: TaskNode, index: int | None, told: str | None) -> Iterator[Reason]:
+def _of_task(run: RunState, node: TaskNode, index: int | None, message: str | None) -> Iterator[Reason]:
     instance = node.peek(index)
     if instance is None:
         tally = ", ".join(f"{count} {state.value}" for state, count in node.tally().items())
         yield Reason("forEach", not node.finished, f"mapped over {node.count} items: {tally}; name one as task[index]")
-        if node.ready and told:
-            yield Reason("slots", True, told)
+        if node.ready and message:
+            yield Reason("slots", True, message)
         return
     state = instance.state
     if state is TaskState.NONE:
         yield from _of_upstream(run, node, index)
         if node.task.depends_on_past:
-            yield Reason("dependsOnPast", bool(told), told or "the task in the run before must have succeeded")
+            yield Reason("dependsOnPast", bool(message), message or "the task in the run before must have succeeded")
         if node.awaits_items:
             yield Reason("forEach", True, "the items that it is mapped over are not known yet")
     elif state is TaskState.SCHEDULED:
         since = f" since {format_time(instance.scheduled_at)}" if instance.scheduled_at else ""
         if instance.reason:
-            yield Reason("pod", True, f"ready{since}, but its Pod cannot be made: {instance.reason}: {told}")
+            yield Reason("pod", True, f"ready{since}, but its Pod cannot be made: {instance.reason}: {message}")
         else:
-            yield Reason("slots", True, f"ready{since}: {told or 'it is about to start'}")
+            yield Reason("slots", True, f"ready{since}: {message or 'it is about to start'}")
     elif state is TaskState.UP_FOR_RETRY:
         due = f"try {instance.number + 1} is due at {format_time(instance.retry_at)}" if instance.retry_at else ""
         yield Reason("retries", True, f"{due}, since try {instance.number} failed: {_why(instance)}")
@@ -68,8 +68,8 @@ def _of_task(run: RunState, node: TaskNode, index: int | None, told: str | None)
         field, text = kind_of(node.task).explain_wait(instance)
         yield Reason(field, True, text)
     else:
-        under_way = state in (TaskState.QUEUED, TaskState.RUNNING)
-        text = f"try {instance.number} is {state.value}" if under_way else f"it is {state.value}"
+        has_started = state in (TaskState.QUEUED, TaskState.RUNNING)
+        text = f"try {instance.number} is {state.value}" if has_started else f"it is {state.value}"
         yield Reason("state", state is TaskState.QUEUED, text + (f": {_why(instance)}" if _why(instance) else ""))
 
 

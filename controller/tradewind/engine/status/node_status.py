@@ -1,7 +1,7 @@
 """A task's entry in DagRun.status.tasks, written and read.
 
-Of a mapped task it has ranges of indexes by state, and by all else that a restart has to know; and of some instances,
-those under way and those that ended badly, what people want to know.
+The entry of a mapped task has ranges of indexes by state and by the other facts that a restart needs, and the details
+of some instances: active and unsuccessful ones.
 """
 
 import math
@@ -23,14 +23,14 @@ Key = TypeVar("Key", TaskState, int)
 AT_ONCE = 500
 """Instances, or tasks, that are restored in one piece."""
 MAX_DUE = 200
-"""Different moments at which instances go on by themselves; more are rounded up until so many are left."""
-_FIRST_TOLD = {state: place for place, state in enumerate((TaskState.RUNNING, TaskState.QUEUED, TaskState.SCHEDULED))}
+"""Maximum distinct due times of instances; more are rounded up to fit."""
+_DETAIL_ORDER = {state: place for place, state in enumerate((TaskState.RUNNING, TaskState.QUEUED, TaskState.SCHEDULED))}
 _WORST_TRIES = 1
-"""Earlier tries of an instance that are told: thousands of instances have thousands."""
+"""Earlier tries in the entry of an instance: there may be thousands of instances."""
 
 
 def entry(node: TaskNode, message_limit: int, waiting_for: str | None) -> dict[str, Any]:
-    """The task in DagRun.status.tasks, JSON-ready. `waiting_for`: why its ready instances have no slots."""
+    """The task in DagRun.status.tasks, JSON-ready. `waiting_for` is the reason why ready instances have no slots."""
     if not node.count:
         found = node.whole.entry(message_limit, waiting_for)
         if node.removed:
@@ -53,7 +53,7 @@ def entry(node: TaskNode, message_limit: int, waiting_for: str | None) -> dict[s
     limit = max(80, message_limit // 4)
     details = {
         instance.index or 0: instance.entry(limit, None)
-        for instance in nsmallest(node.details_kept, node.live.values(), key=_told_before)
+        for instance in nsmallest(node.details_kept, node.live.values(), key=_detail_order)
     } | {index: _remembered(node, index) for index in node.remembered}
     if details:
         facts["instances"] = [_detail(details[index], limit) for index in sorted(details)]
@@ -63,13 +63,13 @@ def entry(node: TaskNode, message_limit: int, waiting_for: str | None) -> dict[s
 
 
 def _before_reexpanded(node: TaskNode) -> dict[str, Any]:
-    """What is to be known of the instances that there were."""
-    told = [_remembered(node, index) for index in sorted(node.remembered)]
+    """The facts about the instances before the task was reset to be expanded again."""
+    details = [_remembered(node, index) for index in sorted(node.remembered)]
     facts = {
         "indexes": {TaskState.REMOVED.value: str(node.removed)},
         "numbers": node.numbers.texts(),
         "rerunFrom": node.tries_before.texts(),
-        "instances": told,
+        "instances": details,
     }
     return {field: value for field, value in facts.items() if value}
 
@@ -81,18 +81,18 @@ def _message(node: TaskNode, waiting_for: str | None) -> str | None:
     return (waiting_for if node.ready else None) or node.past or node.message
 
 
-def _told_before(instance: TaskInstance) -> tuple[int, int]:
-    return _FIRST_TOLD.get(instance.state, len(_FIRST_TOLD)), instance.index or 0
+def _detail_order(instance: TaskInstance) -> tuple[int, int]:
+    return _DETAIL_ORDER.get(instance.state, len(_DETAIL_ORDER)), instance.index or 0
 
 
 def _remembered(node: TaskNode, index: int) -> dict[str, Any]:
-    """What was told of an instance that is at rest: anew, where it is in another state since."""
-    told = node.remembered[index]
+    """The entry of a resting instance: the remembered one, or a new one if its state has changed since."""
+    last = node.remembered[index]
     state = node.state_of(index)
     if state is None:
-        return {**told, "state": TaskState.REMOVED.value}
-    now = node.peek(index) if told["state"] != state.value else None
-    return told if now is None else now.entry(MESSAGE_KEPT, None)
+        return {**last, "state": TaskState.REMOVED.value}
+    now = node.peek(index) if last["state"] != state.value else None
+    return last if now is None else now.entry(MESSAGE_KEPT, None)
 
 
 def _detail(found: Mapping[str, Any], limit: int) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _detail(found: Mapping[str, Any], limit: int) -> dict[str, Any]:
 
 
 def _ranges(node: TaskNode) -> dict[str, Any]:
-    """Which instances are in which state, at which try, …, as ranges."""
+    """Ranges of indexes by state, by try number, and so on."""
     states: dict[TaskState, list[int]] = defaultdict(list)
     numbers: tuple[dict[int, list[int]], ...] = tuple(defaultdict(list) for _ in range(5))
     due: dict[int, list[int]] = defaultdict(list)
@@ -143,14 +143,14 @@ def _ranges(node: TaskNode) -> dict[str, Any]:
 
 
 def _together(resting: Iterable[tuple[Key, IndexSet]], live: Mapping[Key, list[int]]) -> dict[Key, str]:
-    """Ranges by state or number, of instances at rest and of those that are not."""
+    """Ranges by state or number, of resting and active instances together."""
     found = {key: str(indexes) for key, indexes in resting if indexes and key not in live}
     known = dict(resting)
     return found | {key: str(known.get(key, IndexSet()) | IndexSet(indexes)) for key, indexes in live.items()}
 
 
 def _due(due: Mapping[int, list[int]]) -> dict[str, str]:
-    """When instances go on by themselves, in whole seconds so that many share a line."""
+    """The due times of instances, in whole seconds so that many share a line."""
     step = 1 if len(due) <= MAX_DUE else math.ceil((max(due) - min(due)) / (MAX_DUE - 1))
     found: dict[int, list[int]] = defaultdict(list)
     for second, indexes in due.items():
@@ -162,7 +162,7 @@ def _due(due: Mapping[int, list[int]]) -> dict[str, str]:
 
 
 def restore(node: TaskNode, status: dict[str, Any]) -> Iterator[None]:
-    """Take over what an entry of a mapped task that has instances says, in pieces: there may be thousands that wait."""
+    """Restore a mapped task with instances from its entry, in pieces: thousands of them may be active."""
     node.scheduled_at = parse_time(status.get("scheduledAt"))
     node.started_at = parse_time(status.get("startedAt"))
     node.finished_at = parse_time(status.get("finishedAt"))
@@ -190,15 +190,15 @@ def restore(node: TaskNode, status: dict[str, Any]) -> Iterator[None]:
     for state, indexes in list(node.resting.items()):
         if state is TaskState.NONE or state in at_rest:
             continue
-        told = indexes if state is not TaskState.SCHEDULED else [*(indexes & IndexSet((*pokes, *details)))]
-        for number, index in enumerate(list(told), start=1):
+        active = indexes if state is not TaskState.SCHEDULED else [*(indexes & IndexSet((*pokes, *details)))]
+        for number, index in enumerate(list(active), start=1):
             _restore_live(node, index, details.get(index), pokes.get(index), due.get(index))
             if number % AT_ONCE == 0:
                 yield
 
 
 def _restore_due(node: TaskNode, status: dict[str, Any]) -> None:
-    """When resting instances are due: to the second, and those with an entry of their own exactly."""
+    """Restore when resting instances are due: to the second, or exactly for those with an entry of their own."""
     for text, ranges in status.get("dueAt", {}).items():
         moment = parse_time(text)
         if moment is not None:
@@ -207,16 +207,16 @@ def _restore_due(node: TaskNode, status: dict[str, Any]) -> None:
         moment = parse_time(entry.get("retryAt"))
         if moment is not None:
             node.due.set(index, moment)
-    told = IndexSet([index for indexes in node.due.moments.values() for index in indexes])
-    untold = node.resting.get(TaskState.UP_FOR_RETRY, IndexSet()) - told
-    if untold:
-        node.due.set_all(untold, node.started_at or datetime.fromtimestamp(0, UTC))
+    known = IndexSet([index for indexes in node.due.moments.values() for index in indexes])
+    without = node.resting.get(TaskState.UP_FOR_RETRY, IndexSet()) - known
+    if without:
+        node.due.set_all(without, node.started_at or datetime.fromtimestamp(0, UTC))
 
 
 def _restore_live(
     node: TaskNode, index: int, detail: dict[str, Any] | None, pokes: str | None, due: str | None
 ) -> None:
-    """An instance under way, as far as status tells of it."""
+    """Restore an active instance from the facts in status."""
     instance = node.get(index)
     if instance is None:
         return
@@ -236,7 +236,7 @@ def _restore_live(
 
 
 def restore_earlier(node: TaskNode, status: dict[str, Any]) -> None:
-    """Take over what an entry of a mapped task says of tries, and of instances that there are not any more."""
+    """Restore the try numbers of a mapped task from its entry, and its removed instances."""
     node.numbers, node.tries_before = IndexMap.parse(status.get("numbers")), IndexMap.parse(status.get("rerunFrom"))
     removed = IndexSet.parse(status.get("indexes", {}).get(TaskState.REMOVED.value, ""))
     node.removed = removed - IndexSet.range(node.count or 0)

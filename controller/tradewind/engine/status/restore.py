@@ -1,4 +1,4 @@
-"""A run as its status says it is."""
+"""Restoring a run from DagRun.status."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.status import node_status
 from tradewind.engine.status.run_status import SUSPENDED
 from tradewind.engine.transitions import waiting
-from tradewind.engine.transitions.counting import count_ended
+from tradewind.engine.transitions.counting import count_finished
 from tradewind.engine.transitions.expansion import set_count
 
 
@@ -32,8 +32,8 @@ def load(
     variables: Callable[[], Variables] = Variables,
     unfolded: bool = True,
 ) -> RunState:
-    """The run that a DagRun.status tells of; a new one where it has none yet. Unless it is to be `unfolded` at once,
-    nothing may be asked of the run before unfold() has come to its end."""
+    """The run of a DagRun.status; a new run if there is no status yet. If not `unfolded`, the caller must complete
+    unfold() before it uses the run."""
     run = RunState(info, dag, slots, graph=graph, variables=variables)
     if status and status.get("phase"):
         _restore(run, status)
@@ -44,17 +44,17 @@ def load(
 
 
 def unfold(run: RunState) -> Iterator[None]:
-    """Make the tasks of a run, unless it only waits in the queue, in pieces of some milliseconds."""
+    """Create the tasks of a run, unless it only waits in the queue, in pieces of a few milliseconds."""
     if not _is_at_rest(run):
         yield from run.unfold()
 
 
 def _restore(run: RunState, status: Mapping[str, Any]) -> None:
-    """Take over what DagRun.status says of the run; its tasks follow once they are asked for."""
+    """Restore the run from DagRun.status; its tasks are restored on first use."""
     run.phase = RunPhase(status["phase"])
     run.reason, run.message = status.get("reason"), status.get("message")
     if run.message == SUSPENDED or (run.message and run.phase is RunPhase.RUNNING and not run.reason):
-        # What keeps it from going on is found out anew.
+        # The reason for waiting is evaluated again.
         run.message, run.changed = None, True
     run.started_at = parse_time(status.get("startedAt"))
     run.finished_at = parse_time(status.get("finishedAt"))
@@ -63,23 +63,23 @@ def _restore(run: RunState, status: Mapping[str, Any]) -> None:
 
 
 def _is_at_rest(run: RunState) -> bool:
-    """Whether the run waits in the queue and its tasks need not be made for that: each has finished or not begun, and
-    is what its entry says."""
-    return run.phase is RunPhase.QUEUED and all(_is_as_told(run, entry) for entry in run.kept)
+    """True if the run waits in the queue and does not need its tasks for that: each of them has finished or not
+    started, and restoring it from its entry would change nothing."""
+    return run.phase is RunPhase.QUEUED and all(_is_settled(run, entry) for entry in run.kept)
 
 
-def _is_as_told(run: RunState, entry: Mapping[str, Any]) -> bool:
+def _is_settled(run: RunState, entry: Mapping[str, Any]) -> bool:
     finished = entry["state"] in FINISHED_STATES
     untouched = entry["state"] == TaskState.NONE and "message" not in entry
     return (finished or untouched) and "count" not in entry and entry["name"] in run.graph.position
 
 
 def _restore_tasks(run: RunState, kept: Iterable[dict[str, Any]]) -> Iterator[None]:
-    """Take over what DagRun.status says of the tasks, in pieces."""
+    """Restore the tasks from DagRun.status, in pieces."""
     try:
         yield from _restore_entries(run, kept)
     except Exception:
-        run.release()  # nobody else could any more
+        run.release()  # no caller has the run yet
         raise
 
 
@@ -90,7 +90,7 @@ def _restore_entries(run: RunState, kept: Iterable[dict[str, Any]]) -> Iterator[
         for name, entry in entries.items()
         if name not in run.graph.position and entry["state"] == TaskState.REMOVED.value
     ]
-    # All instances first, then what has ended: it is counted with what comes after it, by index or not.
+    # Create all instances before counting finished ones: downstream tasks count them by index or in total.
     for group, resolved in run.dag.groups.items():
         counts = [entries[name]["count"] for name in resolved.tasks if "count" in entries.get(name, {})]
         if counts and resolved.for_each is not None:
@@ -119,9 +119,9 @@ def _restore_node(run: RunState, node: TaskNode, entry: dict[str, Any]) -> Itera
         _restore_whole(run, node)
         return
     yield from node_status.restore(node, entry)
-    for state, indexes in node.ended().items():
+    for state, indexes in node.finished_indexes().items():
         run.unfinished -= len(indexes)
-        count_ended(run, node, state, indexes)
+        count_finished(run, node, state, indexes)
     run.output_bytes += sum(output_size(output, index) for index, output in node.outputs.items())
     if node.finished:
         run.publish_output(node)
@@ -141,7 +141,7 @@ def _restore_whole(run: RunState, node: TaskNode) -> None:
     node.finished_at = instance.finished_at
     if instance.finished:
         run.unfinished -= 1
-        count_ended(run, node, instance.state, None)
+        count_finished(run, node, instance.state, None)
         if instance.has_output:
             run.output_bytes += output_size(instance.output)
         run.publish_output(node)
@@ -150,7 +150,7 @@ def _restore_whole(run: RunState, node: TaskNode) -> None:
 
 
 def _resume(run: RunState, instance: TaskInstance) -> None:
-    """Go on with an instance that is under way."""
+    """Resume an active instance."""
     task = instance.task
     if instance.state is TaskState.SCHEDULED:
         run.queue.add(instance)

@@ -1,7 +1,7 @@
-"""How the instances right upstream have ended, counted for what comes after them.
+"""Counts of finished upstream instances, for the trigger rules of downstream tasks.
 
-Between two tasks of the same mapped group edges go from index to index. Counts by index are made when an instance is
-first asked about, from what upstream says, and kept up from then on: a restart has nothing to rebuild.
+Between two tasks of the same mapped group edges go from index to index. The counts of an index are computed from the
+upstream tasks on first use and updated from then on, so a restart does not rebuild them.
 """
 
 from tradewind.engine.run.graph import positions
@@ -13,12 +13,12 @@ from tradewind.engine.run.upstream import UpstreamCounts
 
 
 def counts_of(run: RunState, node: TaskNode, index: int | None) -> UpstreamCounts:
-    """How things upstream of an instance have ended."""
+    """The counts of the upstream instances of an instance."""
     if index is None or not node.paired_with:
         return node.upstream
     counts = node.paired.get(index)
     if counts is None:
-        counts = node.paired[index] = _none_yet(run, node)
+        counts = node.paired[index] = _initial_counts(run, node)
         for position in node.paired_with:
             other = run.nodes[position]
             state = other.state_of(index)
@@ -27,16 +27,16 @@ def counts_of(run: RunState, node: TaskNode, index: int | None) -> UpstreamCount
     return node.upstream.plus(counts)
 
 
-def alike(run: RunState, node: TaskNode, indexes: IndexSet) -> list[tuple[IndexSet, UpstreamCounts]]:
-    """The instances, put together where all upstream has ended alike for them."""
-    parts = [(indexes, node.upstream.plus(_none_yet(run, node)))]
+def by_counts(run: RunState, node: TaskNode, indexes: IndexSet) -> list[tuple[IndexSet, UpstreamCounts]]:
+    """The instances, grouped by the counts of their upstream instances."""
+    parts = [(indexes, node.upstream.plus(_initial_counts(run, node)))]
     for position in node.paired_with:
         other = run.nodes[position]
         split = []
         for part, counts in parts:
             left = part
-            for state, ended in other.ended().items():
-                common = left & ended
+            for state, finished in other.finished_indexes().items():
+                common = left & finished
                 if common:
                     more = counts.copy()
                     more.add(state, setup=other.task.setup)
@@ -49,8 +49,8 @@ def alike(run: RunState, node: TaskNode, indexes: IndexSet) -> list[tuple[IndexS
 
 
 def pair(run: RunState, node: TaskNode) -> None:
-    """The task has instances: from now on what is upstream in its mapped group counts by index, but for tasks that
-    ended before they had any."""
+    """Let upstream tasks in the same mapped group count by index, now that the task has instances; except tasks that
+    finished without instances."""
     node.paired_with = tuple(
         position for position in sorted(run.graph.paired[node.position]) if not run.nodes[position].whole.finished
     )
@@ -59,7 +59,7 @@ def pair(run: RunState, node: TaskNode) -> None:
 
 
 def count_more(run: RunState, node: TaskNode, more: int) -> None:
-    """There are `more` instances of a task than what comes after it has counted so far."""
+    """Add `more` instances of a task to the totals of its downstream tasks."""
     for position in run.graph.downstream[node.position]:
         if node.position not in run.graph.paired[position]:
             upstream = run.nodes[position].upstream
@@ -67,30 +67,30 @@ def count_more(run: RunState, node: TaskNode, more: int) -> None:
             upstream.setups += more * node.task.setup
 
 
-def count_ended(run: RunState, node: TaskNode, state: TaskState, ended: IndexSet | int | None) -> None:
-    """Count instances that have ended (None: the task, which has none) with all that comes right after them."""
-    setup, count = node.task.setup, len(ended) if isinstance(ended, IndexSet) else 1
+def count_finished(run: RunState, node: TaskNode, state: TaskState, finished: IndexSet | int | None) -> None:
+    """Count finished instances (None: a task without instances) for the direct downstream tasks."""
+    setup, count = node.task.setup, len(finished) if isinstance(finished, IndexSet) else 1
     for position in run.graph.downstream[node.position]:
         after = run.nodes[position]
-        if ended is None or node.position not in after.paired_with:
+        if finished is None or node.position not in after.paired_with:
             after.upstream.add(state, count, setup=setup)
             run.recheck(position)
-        elif isinstance(ended, IndexSet):
+        elif isinstance(finished, IndexSet):
             for index, counts in after.paired.items():
-                if index in ended:
+                if index in finished:
                     counts.add(state, setup=setup)
             run.recheck(position)
         else:
-            if ended in after.paired:
-                after.paired[ended].add(state, setup=setup)
-            run.recheck(position, ended)
+            if finished in after.paired:
+                after.paired[finished].add(state, setup=setup)
+            run.recheck(position, finished)
     if node.finished:
-        _tell_groups(run, node)
+        _recheck_groups(run, node)
 
 
-def _tell_groups(run: RunState, node: TaskNode) -> None:
-    """The items of groups that are mapped over the output of a task are known: to tasks, too, that do not come right
-    after it."""
+def _recheck_groups(run: RunState, node: TaskNode) -> None:
+    """Recheck the groups that are mapped over the output of a finished task: some of their tasks may not be direct
+    downstream tasks."""
     for group in run.dag.groups.values():
         sources = group.for_each.sources if group.for_each else ()
         if any(source.output_task == node.task.name for source in sources):
@@ -98,8 +98,8 @@ def _tell_groups(run: RunState, node: TaskNode) -> None:
                 run.recheck(run.graph.position[name])
 
 
-def look_behind(run: RunState, node: TaskNode, index: int | None) -> None:
-    """A short circuit has said something: look at all that comes after it, in the same mapped group by index."""
+def recheck_descendants(run: RunState, node: TaskNode, index: int | None) -> None:
+    """Recheck all downstream tasks of a finished short circuit; in the same mapped group only the same index."""
     for position in positions(run.graph.descendants[node.position]):
         other = run.nodes[position]
         group = node.task.mapped_group
@@ -107,6 +107,6 @@ def look_behind(run: RunState, node: TaskNode, index: int | None) -> None:
         run.recheck(position, index if together else None)
 
 
-def _none_yet(run: RunState, node: TaskNode) -> UpstreamCounts:
+def _initial_counts(run: RunState, node: TaskNode) -> UpstreamCounts:
     setups = sum(run.dag.tasks[position].setup for position in node.paired_with)
     return UpstreamCounts(len(node.paired_with), setups=setups)

@@ -1,4 +1,4 @@
-"""How task instances and the run finish, and what follows from that for the tasks downstream."""
+"""Finishing task instances and the run, with the consequences for downstream tasks."""
 
 from datetime import datetime
 
@@ -6,18 +6,18 @@ from tradewind.api.duration import format_duration
 from tradewind.engine.rules.moments import believable
 from tradewind.engine.rules.outcome import Outcome
 from tradewind.engine.rules.run_end import ENDING_REASONS
-from tradewind.engine.rules.time_limits import end_of_stopped
+from tradewind.engine.rules.time_limits import outcome_of_stopped
 from tradewind.engine.run.index_set import IndexSet
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase, TaskState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.task_node import TaskNode
 from tradewind.engine.run.tries import StopReason
-from tradewind.engine.transitions.counting import count_ended, look_behind
+from tradewind.engine.transitions.counting import count_finished, recheck_descendants
 
 
 def finish(run: RunState, instance: TaskInstance, outcome: Outcome, when: datetime) -> None:
-    """An instance has ended for good."""
+    """Finish an instance."""
     node = run.nodes[instance.position]
     if instance.finished or (node.count and instance.index is None):
         run.fault(f"{instance.name} is {instance.state}: it is not {outcome.state} now")
@@ -37,7 +37,7 @@ def finish(run: RunState, instance: TaskInstance, outcome: Outcome, when: dateti
         node.rest(instance)
     elif node.mapped:
         run.early.forget_from(node.task.name, 0)
-    _follow_end(run, node, instance.state, instance.index, when)
+    _propagate(run, node, instance.state, instance.index, when)
     if outcome.state is TaskState.FAILED and run.dag.fail_fast:
         _fail_fast(run, instance, when)
 
@@ -51,7 +51,7 @@ def finish_resting(
     *,
     before: TaskState = TaskState.NONE,
 ) -> None:
-    """Many instances that had not begun have ended alike."""
+    """Finish many resting instances with the same outcome."""
     if wrong := indexes - node.resting.get(before, IndexSet()):
         run.fault(f"{node.task.name}[{wrong}] is not {before}: it is not {outcome.state} now")
         if not (indexes := indexes - wrong):
@@ -61,23 +61,25 @@ def finish_resting(
     if before is TaskState.SCHEDULED:
         run.queue.discard_all(node)
     run.moves(node)
-    _follow_end(run, node, outcome.state, indexes, when)
+    _propagate(run, node, outcome.state, indexes, when)
 
 
-def _follow_end(run: RunState, node: TaskNode, state: TaskState, ended: IndexSet | int | None, when: datetime) -> None:
-    """Instances have ended: tell what comes after them."""
-    run.unfinished -= len(ended) if isinstance(ended, IndexSet) else 1
+def _propagate(
+    run: RunState, node: TaskNode, state: TaskState, finished: IndexSet | int | None, when: datetime
+) -> None:
+    """Update the run and the downstream tasks after instances have finished."""
+    run.unfinished -= len(finished) if isinstance(finished, IndexSet) else 1
     node.finished_at = believable(when, node.started_at, when)
     if node.finished:
         run.publish_output(node)
-        run.hold_back(node, None)
-    count_ended(run, node, state, ended)
+        run.set_blocked(node, None)
+    count_finished(run, node, state, finished)
     if node.task.short_circuit:
-        look_behind(run, node, ended if isinstance(ended, int) else None)
+        recheck_descendants(run, node, finished if isinstance(finished, int) else None)
 
 
 def fail(run: RunState, reason: str, message: str, now: datetime) -> None:
-    """End the run now: what has not finished is skipped, what is under way is stopped."""
+    """Fail the run now: skip unfinished tasks and stop active tries."""
     run.phase = RunPhase.FAILED
     skip_unfinished(run, reason, f"the run ended: {message}", now, teardowns=True)
     run.dirty.clear()
@@ -85,7 +87,7 @@ def fail(run: RunState, reason: str, message: str, now: datetime) -> None:
 
 
 def skip_unfinished(run: RunState, reason: str, message: str, now: datetime, *, teardowns: bool) -> None:
-    """Skip every instance that has not ended; stop those under way."""
+    """Skip every unfinished instance and stop active tries."""
     for node in run.nodes:
         if node.finished or (node.task.teardown and not teardowns):
             continue
@@ -96,11 +98,12 @@ def skip_unfinished(run: RunState, reason: str, message: str, now: datetime, *, 
         for instance in [one for one in (node.live.values() if node.count else (node.whole,)) if not one.finished]:
             if instance.holds_slots and instance.next_poke_at is None:
                 run.stop(instance, StopReason(reason, message))
-            finish(run, instance, end_of_stopped(instance) or skipped, now)
+            finish(run, instance, outcome_of_stopped(instance) or skipped, now)
 
 
 def _fail_fast(run: RunState, instance: TaskInstance, now: datetime) -> None:
-    """The first failure stops the run, but for its teardowns (whose own failures only count if they say so)."""
+    """Stop the run, except its teardowns, on the first failure. A teardown's failure counts only with
+    onFailureFailRun."""
     task = instance.task
     if run.finished or run.reason in ENDING_REASONS or (task.teardown and not task.on_failure_fail_run):
         return
@@ -109,7 +112,7 @@ def _fail_fast(run: RunState, instance: TaskInstance, now: datetime) -> None:
 
 
 def end_run(run: RunState, phase: RunPhase, reason: str, message: str | None, now: datetime) -> None:
-    """The run has finished."""
+    """Finish the run."""
     run.phase, run.reason, run.message = phase, reason, message
     run.finished_at = now = believable(now, run.started_at, now)
     run.changed = True

@@ -1,4 +1,4 @@
-"""The instances of mapped tasks, made when their items are known."""
+"""Creating the instances of mapped tasks once their items are known."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from tradewind.engine.transitions.endings import finish
 
 
 def make_items(run: RunState, node: TaskNode) -> tuple[list[Any], Outcome]:
-    """The items of a mapped task, and how it ends if there are none."""
+    """The items of a mapped task, and its outcome if there are none."""
     try:
         items = items_of(run, for_each_of(run, node.task), item_values(run, node.task))
     except ForEachError as error:
@@ -23,9 +23,9 @@ def make_items(run: RunState, node: TaskNode) -> tuple[list[Any], Outcome]:
 
 
 def expand(run: RunState, nodes: list[TaskNode], now: datetime) -> int:
-    """Make the instances of a task, or of all tasks of a mapped group; how many there are of each.
+    """Create the instances of a task, or of all tasks of a mapped group. Return the number of instances of each.
 
-    Where there are none, a task ends; those of a group each wait for what they come after before they do.
+    Without items a single task finishes; each task of a group first waits for its upstream tasks.
     """
     items, none = make_items(run, nodes[0])
     if not items and nodes[0].task.mapped_group is None:
@@ -43,7 +43,7 @@ def expand(run: RunState, nodes: list[TaskNode], now: datetime) -> int:
 
 
 def set_count(run: RunState, node: TaskNode, count: int) -> None:
-    """A mapped task has that many instances (one or more)."""
+    """Create `count` instances (one or more) of a mapped task."""
     node.expand(count)
     run.total += count - 1
     run.unfinished += count - 1

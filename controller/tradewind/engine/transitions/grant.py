@@ -1,4 +1,4 @@
-"""Slots for the task instances of a run that wait for nothing else."""
+"""Granting slots to the ready task instances of a run."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,11 @@ from tradewind.engine.run.task_instance import TaskInstance
 
 
 def grant(run: RunState, *, one: bool) -> Iterator[TaskInstance]:
-    """Give slots to the ready tasks of the highest priority (or to one instance), as far as limits allow; yields each
-    instance that got some. Between run.queue.begin() and end(), as often as there are slots.
+    """Grant slots to the ready tasks of the highest priority (or to one instance) up to the limits; yield each instance
+    that got its slots. Call it between run.queue.begin() and end(), as long as there are slots.
 
-    A task that waits for slots of a pool holds back those after it in the same pool, lest many narrow ones starve a
-    wide one; but not one that needs more than the pool has, or that has a limit of its own.
+    A task that waits for slots of a pool blocks later tasks in the same pool, so that many narrow tasks do not starve a
+    wide one. A task that needs more slots than the pool has, or that reached a limit of its own, does not.
     """
     queue = run.queue
     weight: int | None = None

@@ -1,4 +1,4 @@
-"""What happens to a run: it begins, is suspended, and follows up on what has changed or come due until it finishes."""
+"""The life of a run: it starts, is suspended, and processes changes and due timers until it finishes."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from tradewind.engine.transitions.endings import end_run, fail
 
 
 def begin(run: RunState, now: datetime) -> None:
-    """Leave the queue: tasks may start from now on. By nobody's clock that was before the run was made."""
+    """Start a queued run, not before its creation time by any clock: tasks may start from now on."""
     _ = run.nodes
     run.phase, run.message, run.reason = RunPhase.RUNNING, None, None
     run.started_at = max(now, run.info.created_at or now)
@@ -21,7 +21,7 @@ def begin(run: RunState, now: datetime) -> None:
 
 
 def suspend(run: RunState, suspended: bool) -> None:
-    """From now on no task starts, or tasks start again; what runs goes on."""
+    """Suspend or resume a run: while it is suspended no new tasks start, and running tasks continue."""
     if run.suspended == suspended:
         return
     run.suspended, run.changed = suspended, True
@@ -32,13 +32,13 @@ def suspend(run: RunState, suspended: bool) -> None:
 
 
 def advance(run: RunState, now: datetime) -> None:
-    """Follow up on everything that has changed or come due."""
+    """Process all changes and due timers."""
     if run.phase is not RunPhase.RUNNING:
         return
-    # What has happened comes before what is due now: a run whose last task ended is not too late any more.
-    _follow_up(run, now)
+    # Changes before timers: a run whose last task has finished does not exceed runTimeout.
+    _process_changes(run, now)
     _fire_timers(run, now)
-    _follow_up(run, now)
+    _process_changes(run, now)
     if run.finished:
         return
     if run.unfinished == 0 and _all_have_finished(run):
@@ -49,7 +49,7 @@ def advance(run: RunState, now: datetime) -> None:
 
 
 def _all_have_finished(run: RunState) -> bool:
-    """Whether the tasks say so too, each of them: a run that finished before they did could not be trusted."""
+    """True if each task has finished, as the counter says; a wrong counter must not finish the run."""
     left = sum(node.unfinished for node in run.nodes)
     if left:
         run.fault(f"{left} task instances were counted as finished that are not")
@@ -58,11 +58,11 @@ def _all_have_finished(run: RunState) -> bool:
 
 
 def _waiting(run: RunState) -> bool:
-    """Whether some time, or something outside of the run, will yet move a task."""
-    return bool(run.early or run.held) or run.timers.of_tasks
+    """True if a timer, or an event outside of the run, can still start a task."""
+    return bool(run.early or run.blocked) or run.timers.of_tasks
 
 
-def _follow_up(run: RunState, now: datetime) -> None:
+def _process_changes(run: RunState, now: datetime) -> None:
     while run.dirty:
         position, index = next(iter(run.dirty))
         del run.dirty[position, index]

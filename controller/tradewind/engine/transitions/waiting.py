@@ -3,10 +3,10 @@
 from datetime import datetime
 
 from tradewind.engine.kinds import kind_of
-from tradewind.engine.kinds.kind import Finish, Look, LookAgain, WaitUntil
+from tradewind.engine.kinds.kind import Finish, PokeAgain, PokeNow, WaitUntil
 from tradewind.engine.rules.moments import believable
 from tradewind.engine.rules.outcome import Outcome
-from tradewind.engine.rules.time_limits import deadline, gave_up, given_up
+from tradewind.engine.rules.time_limits import deadline, sensor_timed_out, timeout_outcome
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.task_instance import TaskInstance
@@ -15,7 +15,7 @@ from tradewind.engine.transitions.endings import finish
 
 
 def begin(run: RunState, instance: TaskInstance, answer: WaitUntil | Finish, now: datetime) -> None:
-    """A try without a Pod begins, as its kind says."""
+    """Start a try without a Pod, by the answer of its kind."""
     instance.state, instance.started_at = TaskState.UP_FOR_RESCHEDULE, now
     instance.first_poke_at = instance.first_poke_at or now
     if isinstance(answer, Finish):
@@ -30,7 +30,7 @@ def begin(run: RunState, instance: TaskInstance, answer: WaitUntil | Finish, now
 
 
 def resume(run: RunState, instance: TaskInstance) -> None:
-    """Go on waiting, after a restart."""
+    """Continue to wait after a restart."""
     instance.next_poke_at = kind_of(instance.task).resume_at(run, instance)
     _wait(run, instance)
 
@@ -42,32 +42,32 @@ def _wait(run: RunState, instance: TaskInstance) -> None:
 
 
 def set_timers(run: RunState, instance: TaskInstance) -> None:
-    """Wake when its moment has come, or when it is time to give up."""
+    """Set the timer for its next poke or its sensor timeout, whichever is earlier."""
     moments = [moment for moment in (instance.next_poke_at, deadline(instance)) if moment is not None]
     if moments:
         run.timers.set(min(moments), instance)
 
 
-def progress(run: RunState, instance: TaskInstance, told: TryReport) -> None:
-    """What it waits for has not come, and this is how far it is."""
-    if (instance.reason, instance.message) != (told.reason, told.message):
-        instance.reason, instance.message = told.reason, told.message
+def progress(run: RunState, instance: TaskInstance, report: TryReport) -> None:
+    """Update the reason and message of an instance that keeps waiting."""
+    if (instance.reason, instance.message) != (report.reason, report.message):
+        instance.reason, instance.message = report.reason, report.message
         run.mark(instance)
 
 
 def wake(run: RunState, instance: TaskInstance, now: datetime) -> None:
-    """A timer of an instance that waits is due."""
+    """Handle a due timer of a waiting instance."""
     match kind_of(instance.task).on_timer(instance, now):
         case Finish(outcome):
             finish(run, instance, outcome, now)
-        case Look():
-            look(run, instance, now)
+        case PokeNow():
+            next_poke(run, instance, now)
         case None:
             set_timers(run, instance)
 
 
-def look(run: RunState, instance: TaskInstance, now: datetime, *, known: bool = False) -> None:
-    """The next poke; `known` where its Pod has been made already."""
+def next_poke(run: RunState, instance: TaskInstance, now: datetime, *, known: bool = False) -> None:
+    """Start the next poke; `known` if its Pod exists already."""
     instance.begin_attempt()
     if instance.state is TaskState.UP_FOR_RESCHEDULE:
         instance.state, instance.scheduled_at, instance.message = TaskState.SCHEDULED, now, None
@@ -78,24 +78,26 @@ def look(run: RunState, instance: TaskInstance, now: datetime, *, known: bool = 
     run.mark(instance)
 
 
-def look_again_later(run: RunState, instance: TaskInstance, again: LookAgain, report: TryReport, now: datetime) -> None:
-    """The poke found nothing: wait for the next, with the slots or without them."""
+def wait_for_next_poke(
+    run: RunState, instance: TaskInstance, again: PokeAgain, report: TryReport, now: datetime
+) -> None:
+    """Wait for the next poke after an unsuccessful one, with or without the slots."""
     earliest = instance.queued_at or instance.scheduled_at
     started = report.started_at and believable(report.started_at, earliest, now)
-    ended = believable(report.finished_at, instance.container_started_at or started or earliest, now)
-    instance.first_poke_at = instance.first_poke_at or started or ended
+    finished = believable(report.finished_at, instance.container_started_at or started or earliest, now)
+    instance.first_poke_at = instance.first_poke_at or started or finished
     instance.started_at = instance.started_at or started
-    why = gave_up(instance, ended)
+    why = sensor_timed_out(instance, finished)
     if why is not None:
-        finish(run, instance, given_up(instance, why), ended)
+        finish(run, instance, timeout_outcome(instance, why), finished)
         return
     instance.exit_code, instance.container_started_at = report.exit_code, None
-    instance.next_poke_at = ended + again.after
+    instance.next_poke_at = finished + again.after
     instance.reason = None
     instance.message = f"poke {instance.pokes}: {report.message or 'not yet'}"
     run.queue.discard(instance)
     if again.keeps_slots:
-        # Also where the poke had ended before anybody saw it start.
+        # Also if the poke finished before it was seen to start.
         run.hold(instance)
         instance.state = TaskState.RUNNING
     else:

@@ -17,7 +17,7 @@ def test_it_succeeds_as_soon_as_it_starts() -> None:
     instance = world.run["n"]
     kind = kind_of(instance.task)
     assert instance.task.kind is NOOP
-    assert kind.start(world.run, instance, START) == kind.alike == Finish(Outcome(TaskState.SUCCEEDED))
+    assert kind.start(world.run, instance, START) == kind.common_start == Finish(Outcome(TaskState.SUCCEEDED))
 
 
 def test_there_is_nothing_to_script_in_a_simulation() -> None:

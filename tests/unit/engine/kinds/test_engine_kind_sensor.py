@@ -8,7 +8,7 @@ import pytest
 from tests.unit.engine.engine_world import START, World, task
 from tradewind.api.kinds import SENSOR
 from tradewind.engine.kinds import Kind, kind_of
-from tradewind.engine.kinds.kind import LOOK, NEEDS_SLOTS, Finish, LookAgain
+from tradewind.engine.kinds.kind import NEEDS_SLOTS, POKE_NOW, Finish, PokeAgain
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import StopReason, TryEvent, TryReport
@@ -35,8 +35,8 @@ def test_each_poke_needs_slots() -> None:
 @pytest.mark.parametrize(("mode", "keeps_slots"), [("Poke", True), ("Reschedule", False)])
 def test_an_exit_code_that_is_not_0_means_to_look_again(mode: str, keeps_slots: bool) -> None:
     _, kind, instance = sensor(sensor={"mode": mode})
-    assert kind.on_end(instance, ended(exit_code=1)) == LookAgain(timedelta(seconds=30), keeps_slots)
-    assert kind.on_end(instance, ended(TryEvent.LOST)) == LookAgain(timedelta(seconds=30), keeps_slots)
+    assert kind.on_pod_finished(instance, ended(exit_code=1)) == PokeAgain(timedelta(seconds=30), keeps_slots)
+    assert kind.on_pod_finished(instance, ended(TryEvent.LOST)) == PokeAgain(timedelta(seconds=30), keeps_slots)
 
 
 @pytest.mark.parametrize(
@@ -52,19 +52,19 @@ def test_an_exit_code_that_is_not_0_means_to_look_again(mode: str, keeps_slots: 
 )
 def test_other_ends_are_ends_of_the_try(report: TryReport) -> None:
     _, kind, instance = sensor(failExitCodes=[3])
-    assert kind.on_end(instance, report) is None
+    assert kind.on_pod_finished(instance, report) is None
 
 
 def test_with_a_retry_exit_code_only_that_one_means_not_yet() -> None:
     _, kind, instance = sensor(sensor={"retryExitCode": 7})
-    assert kind.on_end(instance, ended(exit_code=7)) is not None
-    assert kind.on_end(instance, ended(exit_code=1)) is None
+    assert kind.on_pod_finished(instance, ended(exit_code=7)) is not None
+    assert kind.on_pod_finished(instance, ended(exit_code=1)) is None
 
 
 def test_one_that_is_being_stopped_does_not_look_again() -> None:
     _, kind, instance = sensor()
     instance.stop = StopReason("Timeout", "")
-    assert kind.on_end(instance, ended(exit_code=1)) is None
+    assert kind.on_pod_finished(instance, ended(exit_code=1)) is None
 
 
 def test_it_gives_up_before_it_looks_again() -> None:
@@ -75,12 +75,12 @@ def test_it_gives_up_before_it_looks_again() -> None:
     assert isinstance(answer, Finish)
     assert (answer.outcome.state, answer.outcome.reason) == (TaskState.SKIPPED, "SensorTimeout")
     instance.first_poke_at = START + timedelta(minutes=5)
-    assert kind.on_timer(instance, START + timedelta(minutes=10)) is LOOK
+    assert kind.on_timer(instance, START + timedelta(minutes=10)) is POKE_NOW
 
 
 def test_a_poke_that_was_taken_for_lost_may_have_found_it() -> None:
     _, kind, instance = sensor()
-    assert not kind.found_after_all(instance, ended(exit_code=0)), "it has not been taken for lost"
+    assert not kind.is_late_success(instance, ended(exit_code=0)), "it has not been taken for lost"
     instance.next_poke_at = START
-    assert kind.found_after_all(instance, ended(exit_code=0))
-    assert not kind.found_after_all(instance, ended(exit_code=1))
+    assert kind.is_late_success(instance, ended(exit_code=0))
+    assert not kind.is_late_success(instance, ended(exit_code=1))

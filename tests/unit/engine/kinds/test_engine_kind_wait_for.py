@@ -36,7 +36,7 @@ def test_it_waits_for_a_moment_or_for_a_report(what: dict[str, Any], moment: Any
     world, kind, instance = waiting(what)
     assert instance.task.kind is WAIT_FOR
     assert kind.start(world.run, instance, START) == WaitUntil(moment)
-    assert kind.alike is None, "each instance of a mapped task waits for its own"
+    assert kind.common_start is None, "each instance of a mapped task waits for its own"
 
 
 def test_a_moment_that_is_none_fails_it() -> None:
@@ -75,7 +75,7 @@ def test_a_restart_goes_by_the_moment_in_status() -> None:
 
 def test_no_pod_of_it_can_have_been_lost() -> None:
     _, kind, instance = waiting({"duration": "1h"})
-    assert not kind.found_after_all(instance, TryReport("w", 1, TryEvent.ENDED, exit_code=0))
+    assert not kind.is_late_success(instance, TryReport("w", 1, TryEvent.ENDED, exit_code=0))
 
 
 def test_it_says_what_it_waits_for() -> None:
