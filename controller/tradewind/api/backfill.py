@@ -53,7 +53,7 @@ class BackfillSpec(Model):
     to: Timestamp
     """End of the span, inclusive. It cannot be in the future."""
     reprocess: Reprocess = "None"
-    """How to handle a tick that already has a run. None: leave the run alone. Failed: rerun it if it failed. Completed:
+    """Action for a tick that already has a run. None: leave the run alone. Failed: rerun it if it failed. Completed:
     rerun it if it finished, in any state. An unfinished run is always left alone."""
     max_active_runs: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_MAX_ACTIVE_RUNS
     """Maximum number of active runs of this Backfill. They do not count toward maxActiveRuns of the Dag."""

@@ -47,7 +47,7 @@ def cron_expression(schedule: str) -> str:
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """Return the IANA time zone. Raises ValueError if there is none of that name."""
+    """Return the IANA time zone. Raises ValueError if the name is unknown."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:

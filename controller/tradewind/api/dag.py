@@ -23,7 +23,8 @@ from tradewind.api.task_group import TaskGroup
 
 
 class DagSpec(Model):
-    """What the Dag does and when. Editing it never changes a run that has started: each run keeps its revision."""
+    """The tasks of the Dag and its schedule. Editing it never changes a run that has started: each run keeps its
+    revision."""
 
     description: Annotated[str, Field(max_length=1024)] | None = None
     """One line about the purpose of the Dag."""
@@ -80,10 +81,11 @@ class DagSpec(Model):
     failed_runs_history_limit: Annotated[int, Field(ge=0, le=100000)] | None = None
     """Number of failed runs to keep; older ones are deleted together with their Pods. Default: 25."""
     result_protection: Literal["None", "Finalizer"] | None = None
-    """How the result of a try is protected. None: a Pod that finished and was deleted while no controller watched is
+    """Protection of the result of a try. None: a Pod that finished and was deleted while no controller watched is
     recreated. Finalizer: each Pod is kept until its result is in the run's status. Default: None."""
     pod_retention: Duration | None = None
-    """How long the Pods (and their logs) of a finished run are kept, unless the run is deleted earlier. Default: 1d."""
+    """Time for which the Pods (and their logs) of a finished run are kept, unless the run is deleted earlier. Default:
+    1d."""
     params: Annotated[dict[str, Json], Field(max_length=128)] | None = None
     """Parameters of a run: a JSON Schema by name, with `default` for the value when none is given. A parameter without
     a default is required. A schema without its default is limited to 16 KiB and all values together to 256 KiB; a

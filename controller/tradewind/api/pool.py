@@ -17,7 +17,7 @@ class PoolSpec(Model):
     slots: Annotated[int, Field(ge=-1, le=1000000)]
     """Slots that queued and running tasks of the pool share; -1 for no limit, 0 to start no tasks."""
     description: Annotated[str, Field(max_length=1024)] | None = None
-    """What the pool protects."""
+    """The resource that the pool protects, in a line."""
 
 
 class PoolStatus(Model):
@@ -52,7 +52,7 @@ POOL_CRD = {
         ("Used", "integer", ".status.used", "Slots in use", 0),
         ("Waiting", "integer", ".status.waiting", "Tasks waiting for a slot", 0),
         ("Age", "date", ".metadata.creationTimestamp", "Time since creation", 0),
-        ("Description", "string", ".spec.description", "What the pool protects", 1),
+        ("Description", "string", ".spec.description", "The resource that the pool protects", 1),
     ],
     "selectable": [],
     "rules": [],

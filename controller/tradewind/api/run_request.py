@@ -79,6 +79,6 @@ class RequestStatus(Model):
     state: Literal["Applied", "Rejected"]
     """Whether the request was applied."""
     message: str | None = None
-    """What was done, or why the request was rejected."""
+    """Result of the request, or why it was rejected."""
     time: Timestamp | None = None
     """When the request was applied or rejected."""

@@ -90,7 +90,7 @@ class WaitForObject(Model):
 
 
 class WaitFor(Model):
-    """What to wait for: exactly one of time, duration, dagRun and object."""
+    """Condition to wait for: exactly one of time, duration, dagRun and object."""
 
     model_config = ConfigDict(
         json_schema_extra={

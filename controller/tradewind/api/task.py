@@ -61,7 +61,7 @@ class Resources(Model):
 
 
 class Retries(Model):
-    """How failed tries are retried."""
+    """Retries of failed tries."""
 
     limit: Annotated[int, Field(ge=0, le=1000)] | None = None
     """Maximum number of retries; a task has at most limit + 1 tries. Default: 0."""
@@ -73,8 +73,8 @@ class Retries(Model):
     max_delay: Duration | None = None
     """Maximum delay with backoff. Default, and at most: 24h."""
     on_lost: Annotated[int, Field(ge=0, le=1000)] | None = None
-    """How often a try that was lost through no fault of the task (evicted, preempted, its node lost, its Pod deleted)
-    is repeated without using up a retry. Default: 3."""
+    """Number of times that a try that was lost through no fault of the task (evicted, preempted, its node lost, its Pod
+    deleted) is repeated without using up a retry. Default: 3."""
 
 
 class Teardown(Model):
@@ -105,7 +105,7 @@ class TaskSettings(Model):
     resources: Resources | None = None
     """Resource requests and limits of the task's container."""
     retries: Retries | None = None
-    """How failed tries are retried. Default: no retries."""
+    """Retries of failed tries. Default: no retries."""
     timeout: Duration | None = None
     """Maximum duration of a try, counted from the start of its container. When it expires, the try is stopped, fails
     and is retried."""
@@ -129,7 +129,7 @@ class TaskSettings(Model):
     priority_weight: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
     """Tasks with a higher weight get slots first. Default: 1."""
     weight_rule: WeightRuleName | None = None
-    """How the weight of a task is computed. Downstream: its own weight plus those of all downstream tasks. Upstream:
+    """Method to compute the weight of a task. Downstream: its own weight plus those of all downstream tasks. Upstream:
     its own plus those of all upstream tasks. Absolute: only its own. Default: Downstream."""
     max_active_per_dag: Annotated[int, Field(ge=1, le=100000)] | None = None
     """Maximum number of queued and running instances of this task in all runs of the Dag. Default: no limit."""
@@ -220,7 +220,7 @@ class Task(TaskSettings):
     """Creates an instance of the task for each item: `{items: […]}`, `{param: name}`, `{output: task.field}`, or a list
     of them. Templates see `item` and `index`."""
     combine: Combine | None = None
-    """How several sources of forEach are combined. Product: every combination. Zip: position by position. Default:
+    """Combination of several sources of forEach. Product: every combination. Zip: position by position. Default:
     Product."""
     branch: bool | None = None
     """Whether the task's output chooses the direct downstream tasks or groups that run: a name or a list of names. The

@@ -36,5 +36,5 @@ class TaskGroup(Model):
     """Maps the whole group: each item gets an instance of every task, and an instance waits only for instances of the
     same item. `{items: […]}`, `{param: name}`, `{output: task.field}`, or a list of them."""
     combine: Combine | None = None
-    """How several sources of forEach are combined. Product: every combination. Zip: position by position. Default:
+    """Combination of several sources of forEach. Product: every combination. Zip: position by position. Default:
     Product."""

@@ -60,7 +60,7 @@ _CONSTANTS = re.compile(r"\[[\s'\d.,-]*\]")
 _IN = re.compile(r"\bin\b")
 _LISTS = frozenset({"fromjson", "items", "keys", "list", "reverse", "sort", "split", "unique", "values"})
 _AS_TEXT, _LIST_AS_TEXT = 2, 10
-"""How many characters one becomes when a list is rendered as text: one with a backslash, or a list of its own."""
+"""Number of characters that one becomes when a list is rendered as text: one with a backslash, or a list of its own."""
 _SMALL_GROWTH = 8
 """Growth up to this factor costs no more than other steps."""
 _SUBSCRIPT = re.compile(r"\b(tasks|params)\s*\[\s*(['\"])([^'\"]*)\2\s*\]")

@@ -5,16 +5,16 @@ from tradewind.api.reasons.section import Reason, Section
 WAITING = Section(
     "A task waits to start",
     "`status.tasks[].reason` of a task that is Scheduled or Queued, the message of its run, and the Event TaskWaiting. "
-    "`tradewind explain RUN TASK` says it in a sentence. A task that waits for slots has a message and no reason.",
+    "`tradewind explain RUN TASK` explains it in a sentence. A task that waits for slots has a message but no reason.",
     {
         "ApiUnavailable": Reason(
-            "The API server did not answer, or refused for a reason of its own. The controller retries.",
+            "The API server did not respond, or rejected the Pod for another reason. The controller retries.",
             "See the message; check the API server.",
         ),
         "EarlierTryRuns": Reason(
-            "The Pod of an earlier try of this task has not finished.", "Wait; if its node is gone, delete the Pod."
+            "The Pod of an earlier try of this task has not finished.", "Wait; if its node is lost, delete the Pod."
         ),
-        "NamespaceTerminating": Reason("The namespace is being deleted, or is gone."),
+        "NamespaceTerminating": Reason("The namespace is being deleted or does not exist."),
         "QuotaExceeded": Reason(
             "A ResourceQuota of the namespace is full. The task starts when there is room.",
             "Raise the quota, or use a Pool of its size.",
@@ -27,22 +27,22 @@ WAITING = Section(
 
 WAITING_FOR = Section(
     "A task waits for something (waitFor)",
-    "`status.tasks[].reason` of a task with `waitFor` that is Running or UpForReschedule; the last two fail it.",
+    "`status.tasks[].reason` of a task with `waitFor` that is Running or UpForReschedule; the last two fail the task.",
     {
-        "ConditionNotMet": Reason("The object's condition does not have the status yet."),
+        "ConditionNotMet": Reason("The condition of the object does not have the expected status yet."),
         "ObjectNotFound": Reason("The object does not exist yet.", "Check its kind, name and namespace."),
         "RunNotFound": Reason(
-            "The other Dag has no such run yet.", "Check `logicalDate`, `offset` and `window`; or trigger that run."
+            "The other Dag has no matching run yet.", "Check `logicalDate`, `offset` and `window`, or trigger that run."
         ),
-        "ValueNotMet": Reason("The object's field does not have the value yet."),
-        "WaitsForRun": Reason("The other Dag's run or task has not finished."),
+        "ValueNotMet": Reason("The field of the object does not have the expected value yet."),
+        "WaitsForRun": Reason("The run or task of the other Dag has not finished."),
         "NoSuchKind": Reason(
-            "The cluster has no such kind, or it has no namespace.",
+            "The cluster has no such kind, or the kind is not namespaced.",
             "Correct `apiVersion` and `kind`, or install its CRD.",
         ),
         "WaitedForEnded": Reason(
-            "The other Dag's run or task finished in a state that `states` does not list.",
-            "Rerun it; retries of this task then look again.",
+            "The run or task of the other Dag finished in a state that `states` does not list.",
+            "Rerun it; a retry of this task then checks again.",
         ),
     },
 )
@@ -52,16 +52,17 @@ SKIPPED = Section(
     "`status.tasks[].reason` of a task that is Skipped, UpstreamFailed or Removed. FailFast, RunTimeout, Stopped and "
     "Marked are in [runs](#runs).",
     {
-        "Cleared": Reason("The try was stopped because its task is to run again."),
+        "Cleared": Reason("The try was stopped because its task was rerun."),
         "NoItems": Reason(
-            "`forEach` has no items, or its source did not run.", "Nothing, if that can be; else see the source."
+            "`forEach` has no items, or its source did not run.",
+            "No action needed if that is expected; otherwise check the source.",
         ),
         "NotFollowed": Reason("A branch did not choose this task."),
-        "Removed": Reason("A run continues with a newer Dag, which has no such task."),
-        "ShortCircuit": Reason("A short circuit task upstream had the output false."),
+        "Removed": Reason("The run was rerun with a newer Dag that does not have the task."),
+        "ShortCircuit": Reason("An upstream short circuit task had the output false."),
         "SkipExitCode": Reason("The container finished with an exit code of `skipExitCodes`."),
         "TriggerRule": Reason(
-            "Its upstream tasks finished such that `triggerRule` cannot be met any more.",
+            "Its upstream tasks finished in states with which `triggerRule` cannot be met.",
             "See the upstream tasks that the message names.",
         ),
     },
@@ -85,21 +86,23 @@ FAILED = Section(
         ),
         "Forbidden": Reason(
             "The namespace does not allow the Pod, or the controller may not read what the task waits for.",
-            "See the message: Pod Security, a quota that demands limits, a ServiceAccount, `waitFor.resources`.",
+            "See the message: Pod Security, a quota that requires limits, a ServiceAccount, `waitFor.resources`.",
         ),
         "InitContainerFailed": Reason("An init container of `podTemplate` failed.", "See the message and its log."),
-        "InvalidBranch": Reason("A branch chose what is not right after it.", "Output a name that the message lists."),
+        "InvalidBranch": Reason(
+            "A branch chose a task that is not directly downstream.", "Output one of the names in the message."
+        ),
         "InvalidForEach": Reason(
-            "The value to map over is no list or object, is missing, or has more items than `maxMapLength`.",
-            "See the output of the source; raise `maxMapLength`.",
+            "The value to map over is missing, not a list or object, or has more items than `maxMapLength`.",
+            "Check the output of the source, or raise `maxMapLength`.",
         ),
         "InvalidOutput": Reason(
-            "The output is not JSON, is larger than 4096 bytes, or is not what a branch or short circuit outputs.",
-            "Correct what the task writes to TRADEWIND_OUTPUT; write large data to storage.",
+            "The output is not JSON, is larger than 4096 bytes, or is not valid for a branch or short circuit.",
+            "Correct the output that the task writes to TRADEWIND_OUTPUT; write large data to storage.",
         ),
-        "InvalidPod": Reason("The API server says that the Pod is invalid.", "Correct the task or `podTemplate`."),
+        "InvalidPod": Reason("The API server rejected the Pod as invalid.", "Correct the task or `podTemplate`."),
         "NotOnThisMachine": Reason(
-            "`tradewind run` cannot do what the task needs, such as waiting for a Kubernetes object.",
+            "`tradewind run` does not support the task, such as waiting for a Kubernetes object.",
             "Run the Dag on a cluster.",
         ),
         "OOMKilled": Reason("The container used more memory than its limit.", "Raise `resources.limits.memory`."),
@@ -107,15 +110,15 @@ FAILED = Section(
             "The outputs of all tasks of the run exceed 256 KiB together.", "Write large data to storage."
         ),
         "QueuedTimeout": Reason(
-            "The Pod did not start within `queuedTimeout`, and gave no reason.",
-            "See the Pod's Events; raise the limit.",
+            "The Pod did not start within `queuedTimeout`, without a reason.",
+            "See the Pod's Events, or raise the limit.",
         ),
         "SensorTimeout": Reason(
-            "What the sensor looks for did not come within its timeout.",
-            "Raise `sensor.timeout`, or see why it is late.",
+            "The condition of the sensor was not met within its timeout.",
+            "Raise `sensor.timeout`, or find out why it is late.",
         ),
         "StartError": Reason(
-            "The container could not be started: mostly its command does not exist in the image.",
+            "The container could not be started, usually because its command does not exist in the image.",
             "Correct `command`, `interpreter` or the image.",
         ),
         "ContainerCannotRun": Reason("The container could not be started.", "Correct `command` or the image."),

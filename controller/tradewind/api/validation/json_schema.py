@@ -22,7 +22,7 @@ from tradewind.api.validation.work import TooMuchWork, Work
 MAX_PATTERNS = 20
 """The maximum number of patterns of one param."""
 MAX_ERRORS = 20
-"""The maximum number of errors of one value; nobody reads more."""
+"""The maximum number of errors of one value; more are not useful."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _REPEATED = ("unevaluatedItems", "unevaluatedProperties")

@@ -27,7 +27,7 @@ MERGE_KEYS: dict[str, str] = {
 }
 """The key that identifies the items of a list when templates are merged, as in Kubernetes."""
 _MOST = 20
-"""The maximum number of problems of one template; nobody reads more."""
+"""The maximum number of problems of one template; more are not useful."""
 
 
 def check_pod_template(template: Mapping[str, Any] | None, field: str) -> Iterator[Problem]:
