@@ -196,7 +196,7 @@ def test_one_at_a_time(stage: Stage) -> None:
     space.eventually(lambda: status_of(space, "one").get("phase") == "Running", "the first begins")
     backfill(space, "two", "sales", "2026-01-02T00:00:00Z", "2026-01-02T00:00:00Z")
     status = wait_reason(space, "two", "AnotherBackfill")
-    assert (status["phase"], status["message"]) == ("Pending", "waits for Backfill one: a Dag has one at a time")
+    assert (status["phase"], status["message"]) == ("Pending", "waiting for Backfill one: a Dag runs one at a time")
     assert wait_ended(space, "two")["phase"] == "Succeeded"
     assert moment(status_of(space, "two")["startedAt"]) >= moment(status_of(space, "one")["finishedAt"])
 

@@ -51,7 +51,7 @@ def test_follow(tradewind: Setup, phase: str, code: int) -> None:
     failed = 1 if phase == "Failed" else 0
     tradewind.fake.steps = [
         {},
-        {"phase": "Pending", "message": "waits for Backfill one: a Dag has one at a time"},
+        {"phase": "Pending", "message": "waiting for Backfill one: a Dag runs one at a time"},
         {"phase": "Running", "done": "1/3", "active": 2, "failed": failed},
         {"phase": phase, "done": "3/3", "message": "that was it"},
     ]
@@ -62,7 +62,7 @@ def test_follow(tradewind: Setup, phase: str, code: int) -> None:
     more = ", 1 failed" if failed else ""
     assert shown == [
         "Pending",
-        "Pending waits for Backfill one: a Dag has one at a time",
+        "Pending waiting for Backfill one: a Dag runs one at a time",
         f"Running 1/3 done, 2 going on{more}",
     ]
 

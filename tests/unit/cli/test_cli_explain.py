@@ -68,7 +68,7 @@ def test_a_run_that_failed_is_explained_by_the_tasks_that_did(tradewind: Setup) 
 
 
 def test_a_run_without_a_dag_says_what_it_waits_for(tradewind: Setup) -> None:
-    message = "waits: there is no Dag 'nosuch' in namespace 'default'"
+    message = "waiting: no Dag named 'nosuch' in namespace 'default'"
     run(tradewind, "Queued", message=message)
     tradewind.fake.change("dagruns", "r", spec={"dag": "nosuch"}, status={"revision": None})
     assert tradewind("explain", "r").out == f"r: Queued: {message}\n"

@@ -152,7 +152,7 @@ def test_stop(ask: Setup) -> None:
 
 
 def test_a_run_whose_dag_is_gone(ask: Setup) -> None:
-    waits = {"phase": "Queued", "reason": "DagNotFound", "message": "waits: there is no Dag 'sales'"}
+    waits = {"phase": "Queued", "reason": "DagNotFound", "message": "waiting: no Dag named 'sales'"}
     ask.fake.put("dagruns", "r", spec={"dag": "sales"}, status=waits)
     ask.fake.remove("dags", "sales")
     ask.fake.remove("controllerrevisions", REVISION)

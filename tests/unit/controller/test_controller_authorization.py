@@ -73,7 +73,7 @@ async def test_who_may_not_is_told_so(status: dict[str, Any]) -> None:
 async def test_when_nobody_can_be_asked_it_is_refused() -> None:
     code, why = await refusal(Reviews(None)) or (0, "")
     assert code == 403
-    assert "cannot find out whether 'ann' may create Pods in 'ns'" in why
+    assert "cannot check whether user 'ann' may create Pods in namespace 'ns'" in why
 
 
 async def test_labels_can_be_changed_by_all_who_may_write_dags() -> None:

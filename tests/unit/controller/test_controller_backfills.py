@@ -168,7 +168,7 @@ async def test_a_run_that_cannot_be_made_is_tried_again(cluster: MemoryCluster) 
     backfill(cluster)
     said = await says(cluster, "exceeded quota")
     assert (said["phase"], said["reason"]) == ("Running", "CreateFailed")
-    assert said["message"] == "cannot make a run: 403 Forbidden: exceeded quota: runs"
+    assert said["message"] == "cannot create a run: 403 Forbidden: exceeded quota: runs"
     over = False
     assert counts(await ended(cluster)) == (8, 8, 0, 8, 0, 0)
 
@@ -191,8 +191,8 @@ async def test_the_next_one_begins_when_one_is_deleted(cluster: MemoryCluster) -
     await says(cluster, "1 run active", "one")
     backfill(cluster, "paused", suspend=True)
     backfill(cluster, "two")
-    await says(cluster, "paused before it began", "paused")
-    await says(cluster, "waits for Backfill one", "two")
+    await says(cluster, "paused before it started", "paused")
+    await says(cluster, "waiting for Backfill one", "two")
     cluster.delete("backfills", "one")
     cluster.patch("pools", "default", spec={"slots": 10})
     done = await ended(cluster, "two")

@@ -107,7 +107,7 @@ async def test_after_too_many_in_a_row(cluster: MemoryCluster) -> None:
     [note] = told(cluster)
     assert note == (
         "suspended after 2 failed runs in a row (the last: e); "
-        "`tradewind resume sales`, or spec.suspend: false, resumes it"
+        "to resume it, run `tradewind resume sales` or set spec.suspend to false"
     )
 
 
@@ -346,7 +346,7 @@ async def test_a_controller_that_may_not_suspend_says_so(
     await end(cluster, "b")
     await cluster.eventually(lambda: "cannot suspend Dag ns/sales" in caplog.text, "it is logged")
     [message] = [each["message"] for each in status(cluster)["conditions"] if each["type"] == "Scheduled"]
-    assert message.startswith("held back after 2 failed runs in a row")
+    assert message.startswith("about to be suspended after 2 failed runs in a row")
 
 
 async def test_a_limit_that_is_set_later_counts_from_then_on(cluster: MemoryCluster) -> None:

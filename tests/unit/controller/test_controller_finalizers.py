@@ -145,7 +145,7 @@ async def test_no_lease_or_one_without_a_duration_is_waited_for_as_long_as_ours(
 
 async def test_a_leader_that_does_not_stop_is_an_error(namespace: Namespace) -> None:
     renewing = asyncio.create_task(keep_renewing(namespace))
-    with pytest.raises(StillRunning, match="still renews the Lease default/lease"):
+    with pytest.raises(StillRunning, match="still renews Lease default/lease"):
         await stop(namespace)
     renewing.cancel()
 

@@ -130,7 +130,7 @@ async def test_a_run_goes_by_revisions_of_its_own_dag_only(cluster: MemoryCluste
     cluster.run("deploy", "again", revision=revision)
     await cluster.wait_phase("again", "Succeeded")
     await cluster.eventually(lambda: cluster.status("dagruns", "borrowed").get("reason") == "RevisionUnusable", "told")
-    assert "is not of Dag 'harmless'" in cluster.status("dagruns", "borrowed")["message"]
+    assert "belongs to another Dag than 'harmless'" in cluster.status("dagruns", "borrowed")["message"]
 
 
 async def test_the_spec_is_read_and_hashed_once_for_all_runs(

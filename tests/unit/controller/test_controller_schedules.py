@@ -39,7 +39,7 @@ async def test_a_dag_that_is_being_deleted_is_not_scheduled_and_gives_no_run_its
     cluster.patch("dags", "d", spec={"tasks": [{"name": "other", "image": "other", "args": ["x"]}]})
     cluster.run("d", "asked")
     await cluster.eventually(lambda: cluster.status("dagruns", "asked").get("reason") == "DagDeleting", "it waits")
-    assert cluster.status("dagruns", "asked")["message"] == "waits: Dag 'd' is being deleted"
+    assert cluster.status("dagruns", "asked")["message"] == "waiting: Dag 'd' is being deleted"
     await asyncio.sleep(1.5)
     assert set(cluster.names("dagruns")) == {*made, "asked"}
     assert images(cluster) <= {"busybox"}
@@ -140,7 +140,7 @@ async def test_it_asks_rarely_when_they_do_not_go(cluster: MemoryCluster, monkey
 
 @pytest.mark.parametrize(
     ("spec", "whose"),
-    [({"dag": "other", "type": "Scheduled"}, "of the Dag 'other'"), ({"dag": "d"}, "which a person made")],
+    [({"dag": "other", "type": "Scheduled"}, "of Dag 'other'"), ({"dag": "d"}, "which a user created")],
 )
 async def test_a_tick_whose_name_something_else_has_gets_no_run_and_that_is_told(
     cluster: MemoryCluster, spec: Json, whose: str
@@ -150,7 +150,7 @@ async def test_a_tick_whose_name_something_else_has_gets_no_run_and_that_is_told
     await cluster.eventually(lambda: condition(cluster), "it is seen")
     cluster.patch("dags", "d", spec={"suspend": False, "endDate": days_ago(1)})
     await cluster.eventually(lambda: condition(cluster)["reason"] == "NameTaken", "its condition")
-    message = f"the tick {days_ago(1)} gets no run: the DagRun '{name_of(1)}', {whose}, has its name"
+    message = f"no run for tick {days_ago(1)}: its name is taken by DagRun '{name_of(1)}' {whose}"
     assert (condition(cluster)["status"], condition(cluster)["message"]) == ("True", message)
     assert cluster.status("dags", "d")["lastScheduleTime"] == days_ago(1)
     told = lambda: [event["note"] for event in cluster.events("Dag", "d") if event["reason"] == "NameTaken"]  # noqa: E731

@@ -209,8 +209,8 @@ async def test_an_object_that_holds_the_loop_is_named_while_it_does_and_after(
     [(labels, value)] = stalls(watched)
     assert (labels, 0.8 < value < 5) == (slow, True)
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert re.match(r"the event loop has been held for 0\.\d s, and still is: DagRun ns/slow \(", warnings[0])
-    assert re.match(r"the event loop was held for \d\.\d s: DagRun ns/slow \(", warnings[1])
+    assert re.match(r"the event loop has been blocked for 0\.\d s, and still is, by DagRun ns/slow \(", warnings[0])
+    assert re.match(r"the event loop was blocked for \d\.\d s by DagRun ns/slow \(", warnings[1])
     count = watched.registry.get_sample_value
     assert count("tradewind_event_loop_delay_seconds_bucket", {"le": "0.5"}) != count(
         "tradewind_event_loop_delay_seconds_count"
@@ -224,7 +224,7 @@ async def test_where_nothing_is_marked_the_task_is_named(watched: Metrics, caplo
     with caplog.at_level(logging.INFO):
         await asyncio.create_task(work(), name="load ns/big")
         await asyncio.sleep(0.3)
-    [line, *_] = [record.getMessage() for record in caplog.records if "held for" in record.getMessage()]
+    [line, *_] = [record.getMessage() for record in caplog.records if "blocked for" in record.getMessage()]
     assert "load ns/big" in line
 
 

@@ -17,7 +17,7 @@ class StatusKeeper:
     def __init__(self, key: Key, uid: str, term: Term) -> None:
         self.fixed: dict[str, Any] = {}
         """The fields of status that do not change once the Backfill has started."""
-        self.accepted = ("Unknown", "Pending", "its Dag has not been looked at yet")
+        self.accepted = ("Unknown", "Pending", "the Dag is not checked yet")
         """Status, reason and message of the condition Accepted."""
         self._key, self._uid = key, uid
         self._client, self._writer, self._clock = term.client, term.writer, term.clock

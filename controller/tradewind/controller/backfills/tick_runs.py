@@ -157,11 +157,11 @@ class TickRuns:
         if run is None or self._will_be_deleted(run):
             # The name is free, or will be.
             self._finished.pop(name, None)
-            message = f"waits until DagRun {name!r}, which is being deleted, is gone"
+            message = f"waiting until DagRun {name!r} is deleted"
             raise Waits("OldRun", message if run else "", retry_after=WAIT_FOR_DELETION)
         phase = str((run.get("status") or {}).get("phase") or "Queued")
         if run["spec"].get("request") and phase in FINISHED_PHASES:
-            phase = "about to run again"
+            phase = "about to be rerun"
         other = run["spec"].get("dag")
         self._finished[name] = ExistingRun(phase, self._is_ours(run), other if other != dag else None)
 

@@ -81,12 +81,12 @@ class Worker:
 
     async def work(self) -> None:
         """Work until the Backfill is finished. Raises Gone."""
-        what, backoff = f"go on with Backfill {self.key[0]}/{self.key[1]}", Backoff(0.5, 30.0)
+        what, backoff = f"reconcile Backfill {self.key[0]}/{self.key[1]}", Backoff(0.5, 30.0)
         while True:
             try:
                 pause = await keep_trying(self._round, what, backoff)
             except Outdated:
-                log.info("Backfill %s/%s was changed by another controller: loading it anew", *self.key)
+                log.info("reloading Backfill %s/%s: another controller has changed its status", *self.key)
                 self._state = None
                 continue
             if pause is None:
@@ -168,11 +168,11 @@ class Worker:
 
     async def _start(self, spec: BackfillSpec, ticks: list[Tick], timetable: BackfillTimetable) -> None:
         if self._found().spec.get("suspend"):
-            message = "paused before it began; set spec.suspend to false to begin"
+            message = "paused before it started; set spec.suspend to false to start it"
             raise Waits("Paused", message, retry_after=RESYNC_EVERY, phase="Paused")
         other = self._take_turn(self, spec, False)
         if other is not None:
-            message = f"waits for Backfill {other}: a Dag has one at a time"
+            message = f"waiting for Backfill {other}: a Dag runs one at a time"
             raise Waits("AnotherBackfill", message, retry_after=RESYNC_EVERY)
         self._status.fixed = {
             "startedAt": format_time(self._clock.now()),
@@ -181,7 +181,8 @@ class Worker:
         state = BackfillState(spec, ticks)
         await self._write(state.status())
         self._state, self._is_ours = state, True
-        self._report("Normal", "Started", f"makes runs of {len(ticks)} ticks, at most {spec.max_active_runs} at once")
+        message = f"creating runs for {len(ticks)} ticks, at most {spec.max_active_runs} at a time"
+        self._report("Normal", "Started", message)
 
     async def _dry_run(self, spec: BackfillSpec, ticks: list[Tick], dag: DagEntry) -> None:
         await self._runs.list_finished(spec.dag, dag.uid)
@@ -205,14 +206,14 @@ class Worker:
         key = (self.key[0], name)
         found, entry = self._cluster.dags.get(key), self._find_dag(key)
         if found is not None and found.metadata.deletion_timestamp:
-            raise Waits("DagDeleting", f"waits: Dag {name!r} is being deleted", retry_after=RETRY_DAG)
+            raise Waits("DagDeleting", f"waiting: Dag {name!r} is being deleted", retry_after=RETRY_DAG)
         if found is None:
-            message = f"waits: there is no Dag {name!r} in namespace {key[0]!r}"
+            message = f"waiting: no Dag named {name!r} in namespace {key[0]!r}"
             raise Waits("DagNotFound", message, retry_after=RETRY_DAG)
         if entry is None or (entry.uid, entry.generation) != (found.metadata.uid, found.metadata.generation):
             raise Waits("DagNotSeen", "", retry_after=0.5)
         if entry.spec is None:
-            message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
+            message = f"waiting: Dag {name!r} is not accepted; see its condition Accepted"
             raise Waits("DagNotAccepted", message, retry_after=RETRY_DAG)
         return entry, found
 
@@ -244,7 +245,7 @@ class Worker:
             held = {"reason": waits.reason, "message": str(waits)}
         except ApiError as error:
             trouble = error
-            held = {"reason": "CreateFailed", "message": f"cannot make a run: {error}"}
+            held = {"reason": "CreateFailed", "message": f"cannot create a run: {error}"}
             self._report("Warning", held["reason"], held["message"])
         if state.finished:
             await self._finish(state.status())

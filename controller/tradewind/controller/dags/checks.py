@@ -81,7 +81,7 @@ def _check(dag: DagObject, work: Work | None) -> Checked:
     except TooMuchWork:
         raise
     except Exception as error:  # a bug in validation stops this Dag, not all of them
-        log.exception("cannot check Dag %s/%s", *_key(dag))
+        log.exception("cannot validate Dag %s/%s: it is not accepted", *_key(dag))
         valid, problems = None, [Problem("InternalError", "spec", f"cannot be checked: {type(error).__name__}")]
     usable = valid is not None and not problems
     return Checked(

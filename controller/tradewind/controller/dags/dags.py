@@ -336,7 +336,7 @@ class Dags:
                 gone = not await self._runs.is_active(entry.key[0], name)
             except KubeError as error:  # no keep_trying: the next reconcile of the Dag checks again
                 gone = False
-                log.warning("cannot look for DagRun %s/%s: %s", entry.key[0], name, error)
+                log.warning("cannot read DagRun %s/%s: %s; trying again later", entry.key[0], name, error)
             if gone:
                 entry.unseen.pop(name, None)
             elif name in entry.unseen:
@@ -362,8 +362,8 @@ class Dags:
         except SteppedDown:
             return
         except KubeError as error:  # no keep_trying: other ticks may be due by then, so the Dag is reconciled again
-            log.warning("cannot make a run of Dag %s/%s: %s", *entry.key, error)
-            note = f"cannot make its run: {error}"
+            log.warning("cannot create a run of Dag %s/%s: %s; retrying in %g s", *entry.key, error, pause)
+            note = f"cannot create a run: {error}"
             self._recorder.record(regarding("Dag", *entry.key, entry.uid), "Warning", "CreateFailed", note)
         if pause:
             await asyncio.sleep(pause)
@@ -390,7 +390,7 @@ class Dags:
             except NotWanted:
                 break
             except OldRun as old:
-                self._current(entry).trouble = Trouble("OldRun", f"waits until {old}", waits=True)
+                self._current(entry).trouble = Trouble("OldRun", str(old), waits=True)
                 return entry.backoff.next()
             entry.backoff.reset()
             for each in (entry, self._current(entry)):
@@ -468,5 +468,5 @@ class Dags:
                 return
             except KubeError as error:  # no keep_trying: this loop compares again after a failure and after a success
                 if not (isinstance(error, ApiError) and (error.is_conflict or error.is_not_found)):
-                    log.warning("cannot write the status of Dag %s/%s: %s", *entry.key, error)
+                    log.warning("cannot write the status of Dag %s/%s: %s; retrying", *entry.key, error)
             current.written_at, current.finished_since_write = asyncio.get_running_loop().time(), False

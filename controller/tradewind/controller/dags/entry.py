@@ -85,14 +85,14 @@ def scheduled(entry: Entry, too_many: str | None) -> dict[str, Any]:
     if too_many:
         return _condition("Scheduled", False, TOO_MANY_FAILED_RUNS, too_many, entry)
     if entry.timetable is None:
-        return _condition("Scheduled", False, "NoSchedule", "runs only when asked", entry)
+        return _condition("Scheduled", False, "NoSchedule", "no schedule: runs start only when triggered", entry)
     if spec.suspend:
         return _condition("Scheduled", False, SUSPENDED, "spec.suspend is true", entry)
     if entry.trouble is not None:
         return _condition("Scheduled", not entry.trouble.waits, entry.trouble.reason, entry.trouble.message, entry)
     if entry.next is None and not entry.creating and not entry.after_run:
-        return _condition("Scheduled", False, "Ended", "no tick is left", entry)
-    message = f"runs by its schedule: {schedule_text(spec.all_schedules)}"
+        return _condition("Scheduled", False, "Ended", "the schedule has no tick left", entry)
+    message = f"runs on its schedule: {schedule_text(spec.all_schedules)}"
     return _condition("Scheduled", True, "Scheduled", message, entry)
 
 

@@ -154,7 +154,7 @@ class FailureLimits:
     def _report(self, key: Key, state: _State) -> None:
         last = f" (the last: {state.last_failed})" if state.last_failed else ""
         note = f"{_summary(state)}{last}; {_how_to_resume(key)}"
-        log.info("Dag %s/%s is suspended: %s", *key, note, extra=logs.about(key[0], dag=key[1]))
+        log.warning("Dag %s/%s: %s", *key, note, extra=logs.about(key[0], dag=key[1]))
         about = regarding("Dag", *key, state.uid)
         self._recorder.record(about, "Warning", TOO_MANY_FAILED_RUNS, note, action="Suspend")
 
@@ -169,7 +169,7 @@ class FailureLimits:
             if isinstance(error, ApiError) and (error.is_conflict or error.is_not_found):
                 await asyncio.sleep(AFTER_CONFLICT)
             else:
-                log.warning("cannot suspend Dag %s/%s: %s", *key, error)
+                log.warning("cannot suspend Dag %s/%s: %s; retrying in %g s", *key, error, TRY_AGAIN)
                 await asyncio.sleep(TRY_AGAIN)
         self._request_done(key, state)
 
@@ -187,8 +187,8 @@ def limit_of(dag: DagObject) -> int:
 def _summary(state: _State) -> str:
     count = state.streak.count
     failed = f"{count} failed runs in a row" if count > 1 else "a failed run"
-    return f"{'suspended' if state.suspended else 'held back'} after {failed}"
+    return f"{'suspended' if state.suspended else 'about to be suspended'} after {failed}"
 
 
 def _how_to_resume(key: Key) -> str:
-    return f"`tradewind resume {key[1]}`, or spec.suspend: false, resumes it"
+    return f"to resume it, run `tradewind resume {key[1]}` or set spec.suspend to false"

@@ -123,7 +123,7 @@ class History:
             if scope is None or not error.is_forbidden:
                 raise
             # When a namespace is deleted, so are our rights in it; the runs of the others still count.
-            log.warning("cannot list the finished runs in namespace %s: %s", scope, error)
+            log.warning("cannot list the finished runs in namespace %s: %s; they are not pruned", scope, error)
             return []
         return [
             row

@@ -95,7 +95,7 @@ class Revisions:
         revision = self._recall(namespace, name) or await self._load(namespace, name)
         if revision.of != dag:
             # A user who may start runs of one Dag must not get another Dag's tasks run.
-            raise BadRevision(f"revision {name!r} is not of Dag {dag!r}")
+            raise BadRevision(f"revision {name!r} belongs to another Dag than {dag!r}")
         return revision
 
     async def _load(self, namespace: str, name: str) -> Revision:
@@ -103,7 +103,7 @@ class Revisions:
             stored = await self._client.get(CONTROLLERREVISIONS, namespace, name)
         except ApiError as error:
             if error.is_not_found:
-                raise BadRevision(f"there is no ControllerRevision {name!r}") from error
+                raise BadRevision(f"no ControllerRevision named {name!r}") from error
             raise
         data = stored.get("data")
         fields = data.get("spec") if isinstance(data, dict) else None
@@ -122,7 +122,7 @@ class Revisions:
         kept, problems = parse(_Kept, {"spec": fields})
         problems = problems or (validate_dag_spec(kept.spec, work) if kept else [])
         if kept is None or problems:
-            raise BadRevision(f"revision {name!r} cannot be run: {summary(problems)}")
+            raise BadRevision(f"revision {name!r} is not valid: {summary(problems)}")
         return Revision(name, of, kept.spec)
 
     def _recall(self, namespace: str, name: str) -> Revision | None:

@@ -67,16 +67,17 @@ class ScheduledRuns:
             found = await self._client.get(DAGRUNS, dag[0], name)
         except ApiError as error:
             if error.is_not_found:
-                raise OldRun(f"DagRun {name!r} is gone") from error
+                raise OldRun(f"waiting until DagRun {name!r} is deleted") from error
             raise
         owners = [owner["uid"] for owner in found["metadata"].get("ownerReferences") or () if owner["kind"] == "Dag"]
         if will_be_deleted(owners, dag_uid, deleting="deletionTimestamp" in found["metadata"]):
-            raise OldRun(f"DagRun {name!r}, of a Dag {found['spec'].get('dag')!r} that was deleted, is gone")
+            owner = found["spec"].get("dag")
+            raise OldRun(f"waiting until DagRun {name!r} of the deleted Dag {owner!r} is deleted, too")
         other, run_type = found["spec"].get("dag"), found["spec"].get("type", "Manual")
         if other == dag[1] and run_type != "Manual":
             return None
-        whose = f"of the Dag {other!r}" if other != dag[1] else "which a person made"
-        message = f"the tick {format_time(tick.logical_date)} gets no run: the DagRun {name!r}, {whose}, has its name"
+        whose = f"of Dag {other!r}" if other != dag[1] else "which a user created"
+        message = f"no run for tick {format_time(tick.logical_date)}: its name is taken by DagRun {name!r} {whose}"
         about = regarding("Dag", *dag, dag_uid)
         self._recorder.record(about, "Warning", "NameTaken", message, action="Schedule")
         return NameTaken(message)

@@ -67,12 +67,16 @@ class Mirror:
         for labels, number in list(self._writer.writes.items()):
             family.add_metric(labels, number)
         yield family
-        yield GaugeMetricFamily("tradewind_api_writes_queued", "Writes not yet answered", value=self._writer.queued)
+        yield GaugeMetricFamily(
+            "tradewind_api_writes_queued",
+            "Writes to the Kubernetes API without a response yet",
+            value=self._writer.queued,
+        )
 
     def _informers(self) -> Iterator[Metric]:
         objects = GaugeMetricFamily("tradewind_cached_objects", "Objects in the caches", labels=["resource"])
         events = CounterMetricFamily("tradewind_watch_events", "Events received by watches", labels=["resource"])
-        relists = CounterMetricFamily("tradewind_watch_lists", "Full lists of a kind", labels=["resource"])
+        relists = CounterMetricFamily("tradewind_watch_lists", "Full lists of a resource", labels=["resource"])
         totals: dict[str, list[int]] = {}
         for informer in self._cluster.informers:
             total = totals.setdefault(informer.resource.plural, [0, 0, 0])
@@ -85,7 +89,7 @@ class Mirror:
         yield from (objects, events, relists)
         refused = GaugeMetricFamily(
             "tradewind_watches_refused",
-            "1 for each kind that may not be listed or watched in a namespace; nothing is done there meanwhile",
+            "1 for each resource that may not be listed or watched in a namespace; no tasks start there meanwhile",
             labels=["resource", "namespace"],
         )
         for resource, namespace in sorted(
@@ -123,13 +127,13 @@ class Mirror:
         limits, used = dict(slots.limits), dict(slots.used)
         labels, by_pool = ["namespace", "dag", "state"], ["namespace", "pool"]
         return [
-            ("tradewind_dag_runs", "Runs, finished ones as far as history keeps them", labels, runs),
-            ("tradewind_task_instances", "Task instances of runs that have not finished", labels, tasks),
+            ("tradewind_dag_runs", "Runs by state; finished ones while the history limits keep them", labels, runs),
+            ("tradewind_task_instances", "Task instances of unfinished runs by state", labels, tasks),
             ("tradewind_pool_slots", "Slots of a pool, -1 for no limit", by_pool, limits),
-            ("tradewind_pool_used_slots", "Slots that tasks hold", by_pool, used),
-            ("tradewind_pool_waiting_tasks", "Ready tasks that wait for slots", by_pool, waiting),
-            ("tradewind_backfills", "Backfills", labels, backfills),
-            ("tradewind_dags", "Dags, by whether they are accepted", ["namespace", "state"], dags),
+            ("tradewind_pool_used_slots", "Slots of a pool that task instances hold", by_pool, used),
+            ("tradewind_pool_waiting_tasks", "Ready task instances that wait for slots of a pool", by_pool, waiting),
+            ("tradewind_backfills", "Backfills by state", labels, backfills),
+            ("tradewind_dags", "Dags by state: Accepted or Rejected", ["namespace", "state"], dags),
         ]
 
 

@@ -43,58 +43,65 @@ class Metrics:
         """True if the Dag exists: others have no series."""
         self._of_dag: dict[Key, set[tuple[Counter, str]]] = {}
         self._runs_finished = Counter(
-            "tradewind_dag_runs_finished", "Runs that have ended", [*dag, "state"], registry=registry
+            "tradewind_dag_runs_finished", "Finished runs", [*dag, "state"], registry=registry
         )
         self._tasks_finished = Counter(
-            "tradewind_task_instances_finished", "Task instances that have ended", [*dag, "state"], registry=registry
+            "tradewind_task_instances_finished", "Finished task instances", [*dag, "state"], registry=registry
         )
         self._tries_failed = Counter(
             "tradewind_tries_failed", "Tries that failed or were lost", [*dag, "reason"], registry=registry
         )
         self._run_seconds = Histogram(
             "tradewind_dag_run_duration_seconds",
-            "From a run's start to its end",
+            "Time from a run's start to its finish",
             state,
             buckets=_RUN_SECONDS,
             registry=registry,
         )
         self._task_seconds = Histogram(
             "tradewind_task_duration_seconds",
-            "From the start of a task's container to its end, last try",
+            "Time from the start of a task's container to its finish, last try",
             state,
             buckets=_TASK_SECONDS,
             registry=registry,
         )
         self._schedule_delay = Histogram(
             "tradewind_schedule_delay_seconds",
-            "From a tick of the schedule to the creation of its run",
+            "Time from a tick of the schedule to the creation of its run",
             ["namespace"],
             buckets=_DELAY_SECONDS,
             registry=registry,
         )
         self.loop_seconds = Histogram(
-            "tradewind_loop_seconds", "Time of one step of the loop", buckets=_LOOP_SECONDS, registry=registry
+            "tradewind_loop_seconds",
+            "Duration of one step of the leader's loop",
+            buckets=_LOOP_SECONDS,
+            registry=registry,
         )
         self.loop_delay = Histogram(
             "tradewind_event_loop_delay_seconds",
-            "How long the event loop takes to get to what is ready, measured ten times a second",
+            "Delay of ready callbacks of the event loop, measured ten times a second",
             buckets=_STALL_SECONDS,
             registry=registry,
         )
         self.stall = Gauge(
             "tradewind_event_loop_stall_seconds",
-            "The last time that something held the event loop for a second or more, and on which object it worked",
+            "How long the event loop was last blocked, if for a second or more, and by work on which object",
             ["kind", "namespace", "name"],
             registry=registry,
         )
-        self.loop_failures = Counter("tradewind_loop_failures", "Steps or tasks that failed", registry=registry)
+        self.loop_failures = Counter(
+            "tradewind_loop_failures",
+            "Steps of the leader's loop, and background tasks, that failed unexpectedly",
+            registry=registry,
+        )
         self.shard = Gauge(
             "tradewind_shard_info",
-            "1; which part of the namespaces is this controller's",
+            "Always 1; labels give this controller's shard",
             ["shard", "shards"],
             registry=registry,
         )
-        self.leader = Gauge("tradewind_leader", "1 while this replica leads", registry=registry)
+        self.leader = Gauge("tradewind_leader", "1 while this replica is the leader", registry=registry)
 
     def show_stall(self, what: working_on | None, seconds: float) -> None:
         """Show how long the event loop is, or was, held. One series at most, as the number of objects is unlimited."""

@@ -43,7 +43,9 @@ async def stop_controllers(client: KubeClient, namespace: str, deployment: str, 
         if left == [] or await observed.has_expired():
             return
         await asyncio.sleep(POLL)
-    raise StillRunning(f"a controller still renews the Lease {namespace}/{lease} after {STOP_WITHIN:g} s")
+    raise StillRunning(
+        f"a controller still renews Lease {namespace}/{lease} after {STOP_WITHIN:g} s; stop it, then try again"
+    )
 
 
 async def _scale_down(client: KubeClient, namespace: str, deployment: str) -> str | None:
@@ -141,9 +143,9 @@ async def _main(
             )
             click.echo("the controllers have stopped")
         released, skipped = await release(client, namespaces, skip_forbidden=skip_forbidden)
-        click.echo(f"Pods released: {released}")
+        click.echo(f"finalizer removed from {released} Pod{'' if released == 1 else 's'}")
         for namespace in skipped:
-            click.echo(f"passed over namespace {namespace}: forbidden, as when it has been deleted", err=True)
+            click.echo(f"skipped namespace {namespace}: listing its Pods is forbidden, as if it was deleted", err=True)
         if deployment:
             await delete_leases(client, own_namespace, lease)
 
@@ -151,18 +153,23 @@ async def _main(
 @click.command("release-finalizers")
 @click.option("--namespace", "-n", "namespaces", multiple=True, help="Only in this namespace; may be repeated.")
 @click.option("--namespaces", "listed", envvar="TRADEWIND_NAMESPACES", default="", help="The same, comma-separated.")
-@click.option("--skip-forbidden", is_flag=True, help="Pass over namespaces whose Pods we may not list.")
-@click.option("--deployment", envvar="TRADEWIND_DEPLOYMENT", default="", help="Stop the controllers of this first.")
-@click.option("--pod-namespace", envvar="TRADEWIND_POD_NAMESPACE", default="default", help="Namespace of that.")
+@click.option("--skip-forbidden", is_flag=True, help="Skip namespaces whose Pods may not be listed.")
+@click.option("--deployment", envvar="TRADEWIND_DEPLOYMENT", default="", help="Deployment to stop first.")
 @click.option(
-    "--lease-name", envvar="TRADEWIND_LEASE_NAME", default="tradewind-controller", help="Their Lease, to be deleted."
+    "--pod-namespace", envvar="TRADEWIND_POD_NAMESPACE", default="default", help="Namespace of the Deployment."
+)
+@click.option(
+    "--lease-name",
+    envvar="TRADEWIND_LEASE_NAME",
+    default="tradewind-controller",
+    help="Lease of the controllers, which is deleted.",
 )
 @click.option(
     "--shards",
     type=click.IntRange(1, BUCKETS),
     envvar="TRADEWIND_SHARDS",
     default=1,
-    help="How many controllers share the work; their Deployments have the number of the shard at the end.",
+    help="Number of controllers that share the work; the names of their Deployments end in the number of the shard.",
 )
 def release_command(
     namespaces: tuple[str, ...],
@@ -173,7 +180,7 @@ def release_command(
     lease_name: str,
     shards: int,
 ) -> None:
-    """Remove Tradewind's finalizer from all Pods, as the chart does when it is uninstalled."""
+    """Remove Tradewind's finalizer from all Pods. The chart runs this before an uninstall."""
     wanted = {*namespaces, *(name.strip() for name in listed.split(",") if name.strip())}
     try:
         asyncio.run(_main(tuple(sorted(wanted)), pod_namespace, deployment, lease_name, shards, skip_forbidden))

@@ -202,27 +202,32 @@ def _option(name: str, **settings: Any) -> Callable[[F], F]:
 @_option("--namespaces", default="", help="Namespaces to watch, comma-separated; empty: all.")
 @_option("--pod-namespace", default="default", help="Namespace of the Lease and the webhook's Secret.")
 @_option("--lease-name", default="tradewind-controller", help="Lease by which replicas agree on a leader.")
-@_option("--lease-duration", type=float, default=15.0, help="Seconds after which a silent leader is replaced.")
+@_option(
+    "--lease-duration",
+    type=float,
+    default=15.0,
+    help="Seconds after which a leader that does not renew its Lease is replaced.",
+)
 @_option("--parallelism", type=int, default=0, help="Task instances queued or running at once; 0: no limit.")
-@_option("--shards", type=int, default=1, help="How many controllers share the work, by namespace; up to 64.")
-@_option("--shard", type=int, default=0, help="Which of them this is, from 0.")
+@_option("--shards", type=int, default=1, help="Number of controllers that share the namespaces; up to 64.")
+@_option("--shard", type=int, default=0, help="Which of these controllers this is, from 0.")
 @_option("--check-crds", type=bool, default=True, help="Refuse to start on CRDs older than this controller needs.")
 @_option("--metrics-port", type=int, default=8080, help="Port of /metrics; 0: none.")
 @_option("--probe-port", type=int, default=8081, help="Port of /healthz and /readyz; 0: none.")
 @_option("--webhook-port", type=int, default=0, help="Port of the admission webhook; 0: none.")
 @_option("--webhook-secret", default="tradewind-webhook", help="Secret with the webhook's certificate.")
 @_option("--webhook-service", default="tradewind-webhook", help="Service that the API server calls.")
-@_option("--webhook-configuration", default="", help="ValidatingWebhookConfiguration that is given the CA.")
+@_option("--webhook-configuration", default="", help="ValidatingWebhookConfiguration to write the CA to.")
 @_option(
     "--webhook-certificates",
     type=click.Choice(["self", "provided"]),
     default="self",
-    help=f"Made by the controller, or found in {PROVIDED_CERTIFICATE}.",
+    help=f"Whether the controller creates the webhook's certificate, or reads it from {PROVIDED_CERTIFICATE}.",
 )
+@_option("--webhook-authorize", type=bool, default=True, help="Refuse Dags of users who may not create Pods.")
 @_option(
-    "--webhook-authorize", type=bool, default=True, help="Refuse Dags of those who may not create Pods themselves."
+    "--log-format", type=click.Choice(["text", "json"]), default="text", help="Text for people, or JSON for machines."
 )
-@_option("--log-format", type=click.Choice(["text", "json"]), default="text", help="For people or for machines.")
 @_option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False), default="info")
 def main_command(namespaces: str, **options: Any) -> None:
     """Run the controller: the scheduler of all Dags in the cluster."""
@@ -234,9 +239,9 @@ def main_command(namespaces: str, **options: Any) -> None:
         raise click.UsageError(str(error)) from error
     logs.configure(settings.log_format, settings.log_level)
     if not part.is_all:
-        log.info("%s: of the namespaces, those in the buckets %s", part, ", ".join(map(str, part.buckets)))
+        log.info("%s: namespaces in the buckets %s", part, ", ".join(map(str, part.buckets)))
     if not settings.scopes:
-        log.warning("none of the namespaces %s belongs to %s", ", ".join(named), part)
+        log.warning("none of the namespaces %s belongs to %s: nothing is scheduled", ", ".join(named), part)
     with contextlib.suppress(ImportError):
         import uvloop
 

@@ -77,7 +77,7 @@ class Watchdog:
                 if pause < TICK:
                     pause = TICK
                     held_by = _describe(*self._seen)
-                    log.warning("the event loop has been held for %.1f s, and still is: %s", waited, held_by)
+                    log.warning("the event loop has been blocked for %.1f s, and still is, by %s", waited, held_by)
 
     def _look(self) -> tuple[working_on | None, str] | None:
         """Return the loop's current object and place in the code; None if it runs no code of ours."""
@@ -91,15 +91,15 @@ class Watchdog:
         what = _describe(slowest or seen, where)
         if delay >= LONG_STALL:
             self._metrics.show_stall(slowest or seen, delay)
-            log.warning("the event loop was held for %.1f s: %s", delay, what)
+            log.warning("the event loop was blocked for %.1f s by %s", delay, what)
         elif now - self._reported_at >= REPORT_EVERY:
             self._reported_at = now
-            log.info("the event loop was held for %.0f ms: %s", delay * 1000, what)
+            log.info("the event loop was blocked for %.0f ms by %s", delay * 1000, what)
 
 
 def _describe(what: working_on | None, where: str) -> str:
     if what is None:
-        return where or "not known by what"
+        return where or "unknown work"
     return f"{what} ({where})" if where else str(what)
 
 

@@ -109,8 +109,9 @@ class RunLoader:
         except SteppedDown:
             return None
         except KubeError as error:  # no keep_trying: the queue retries, and loads other runs meanwhile
-            log.warning("cannot load DagRun %s/%s: %s", *key, error)
-            return self._retry_in(uid)
+            pause = self._retry_in(uid)
+            log.warning("cannot load DagRun %s/%s: %s; retrying in %.1f s", *key, error, pause)
+            return pause
         except Exception as error:  # a run that cannot be loaded must not stop the others
             await self._loading_failed(key, uid, error)
             return self._retry_in(uid)

@@ -78,7 +78,7 @@ class Record:
         """Reduce the detail after the status was too large for etcd; return False if nothing can be left out."""
         if self.detail is Detail.LEAST:
             return False
-        log.warning("the status of DagRun %s/%s is too large: less is written of it", *self.key)
+        log.warning("the status of DagRun %s/%s is too large for etcd: writing it with less detail", *self.key)
         self.detail = Detail.SHORT if self.detail is Detail.FULL else Detail.LEAST
         return True
 

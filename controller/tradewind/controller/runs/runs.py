@@ -197,7 +197,8 @@ class Runs:
         """Discard the state of a run and load it from `found`: another controller has written its status, or scheduling
         it failed."""
         key, uid = record.key, record.state.info.uid
-        log.info("loading DagRun %s/%s again%s", *key, "" if record.failed else ": another controller has changed it")
+        why = "scheduling it failed" if record.failed else "another controller has changed its status"
+        log.info("reloading DagRun %s/%s: %s", *key, why)
         self._table.remove(key, uid)
         if found.decoded_status().get("phase") in FINISHED_PHASES:
             self._table.note_finished(key, uid, version_of(found))

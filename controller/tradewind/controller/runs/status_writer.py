@@ -86,7 +86,8 @@ class StatusWriter:
                         while await self._write(record) is Written.NOT_YET:
                             pass
                 except KubeError as error:  # no keep_trying: there is no time for it
-                    log.warning("cannot write the status of DagRun %s/%s: %s", *record.key, error)
+                    message = "cannot write the status of DagRun %s/%s: %s; the next leader restores it from the Pods"
+                    log.warning(message, *record.key, error)
 
     async def _keep_written(self, record: Record) -> None:
         """Write the status until it is up to date or the run is dropped; `schedule` starts this again."""

@@ -44,8 +44,8 @@ class RunVersions:
         try:
             check_status(status)
         except UnusableStatus as error:
-            fix = "put right what was edited, or delete the run"
-            raise Waiting("StatusUnusable", f"waits: its status cannot be used: {error}; {fix}") from error
+            fix = "correct what was edited, or delete the run"
+            raise Waiting("StatusUnusable", f"waiting: the status is not usable: {error}; {fix}") from error
         pinned = _pinned(status)
         if not pinned:
             for pod in self._cluster.pods.get(found.metadata.uid, {}).values():
@@ -62,11 +62,11 @@ class RunVersions:
         """Return the revision of the current Dag. Raises Waiting."""
         dag = self._cluster.dags.get((namespace, name))
         if dag is None:
-            message = f"waits: there is no Dag {name!r} in namespace {namespace!r}"
+            message = f"waiting: no Dag named {name!r} in namespace {namespace!r}"
             raise Waiting("DagNotFound", message, (namespace, name))
         if dag.metadata.deletion_timestamp:
-            raise Waiting("DagDeleting", f"waits: Dag {name!r} is being deleted", (namespace, name))
-        message = f"waits: Dag {name!r} is not accepted; see its condition Accepted"
+            raise Waiting("DagDeleting", f"waiting: Dag {name!r} is being deleted", (namespace, name))
+        message = f"waiting: Dag {name!r} is not accepted; see its condition Accepted"
         # The whole Dag must be valid, as for its condition, not only the fields that runs depend on.
         if not (content := await self._accepted_hash(dag)):
             raise Waiting("DagNotAccepted", message, (namespace, name))

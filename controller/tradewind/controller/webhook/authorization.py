@@ -33,10 +33,10 @@ async def why_no_pods(client: ApiClient, namespace: str, user: UserInfo) -> str 
     try:
         answer = await client.request("POST", LOCALSUBJECTACCESSREVIEWS.path(namespace), body=review)
     except KubeError as error:
-        return f"cannot find out whether {user.get('username')!r} may create Pods in {namespace!r}: {error}"
+        return f"cannot check whether user {user.get('username')!r} may create Pods in namespace {namespace!r}: {error}"
     if answer.get("status", {}).get("allowed") is True:
         return None
     return (
-        f"user {user.get('username')!r} may not create Pods in namespace {namespace!r}, and so may not have a Dag do "
-        "it; ask for the right to create pods there"
+        f"user {user.get('username')!r} may not create Pods in namespace {namespace!r}, and so may not write Dags "
+        "there; ask for the right to create pods in it"
     )

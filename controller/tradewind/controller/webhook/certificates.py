@@ -46,7 +46,7 @@ def make_bundle(hosts: list[str], now: datetime, before: Bundle | None = None) -
         ca_key = serialization.load_pem_private_key(before.ca_key, None)
         ca = x509.load_pem_x509_certificate(before.ca)
         if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
-            raise ValueError("the CA's key is not one that this controller made")
+            raise ValueError("the CA's key is not an elliptic curve key; delete the Secret to have new ones created")
     else:
         ca_key = ec.generate_private_key(ec.SECP256R1())
         ca = _sign(_name("tradewind webhook CA"), None, ca_key, ca_key, now, CA_LIFE, [])
@@ -100,7 +100,7 @@ class CertificateKeeper:
             except ApiError as error:
                 if not (error.is_conflict or error.is_already_exists):
                     raise
-        raise RuntimeError(f"Secret {self._namespace}/{self._secret} keeps being changed by others")
+        raise RuntimeError(f"another client keeps changing Secret {self._namespace}/{self._secret}")
 
     async def _stored(self) -> dict[str, Any] | None:
         try:
@@ -125,7 +125,7 @@ class CertificateKeeper:
             await self._client.request("PUT", path, body={**body, "type": stored.get("type", "Opaque")})
         else:
             await self._client.request("POST", SECRETS.path(self._namespace), body=body)
-        log.info("made a certificate for %s", self._hosts[0])
+        log.info("created a certificate for %s in Secret %s/%s", self._hosts[0], self._namespace, self._secret)
         return bundle
 
     async def _inject(self, ca: bytes) -> None:
@@ -134,7 +134,8 @@ class CertificateKeeper:
             configuration = await self._client.request("GET", path)
         except ApiError as error:
             if error.is_not_found:
-                log.warning("there is no ValidatingWebhookConfiguration %s", self._configuration)
+                message = "no ValidatingWebhookConfiguration named %s: the webhook's CA cannot be written to it"
+                log.warning(message, self._configuration)
                 return
             raise
         wanted = base64.b64encode(ca).decode()

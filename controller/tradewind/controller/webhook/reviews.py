@@ -112,12 +112,12 @@ class ReviewServer:
             try:
                 envelope = msgspec.json.decode(body, type=_Envelope)
             except (msgspec.DecodeError, ValueError) as error:
-                raise web.HTTPBadRequest(text=f"no review: {error}") from error
+                raise web.HTTPBadRequest(text=f"not an AdmissionReview: {error}") from error
             del body
             review = envelope.request
             handler = self._handlers.get(review.resource.get("resource", ""))
             if handler is None:
-                raise web.HTTPNotFound(text=f"nothing is known of {review.resource}")
+                raise web.HTTPNotFound(text=f"this webhook does not review {review.resource}")
             verdict: dict[str, Any] = {"uid": review.uid, "allowed": True}
             if refused := await _refusal(handler, review):
                 verdict = {"uid": review.uid, "allowed": False, "status": refused}
@@ -131,8 +131,10 @@ async def _refusal(handler: Handler, review: Review) -> dict[str, Any] | None:
     except Refused as error:
         return {"message": str(error), "code": error.code}
     except Exception as error:  # after a bug the object is refused, since it was not validated
-        log.exception("cannot review %s %s/%s", review.object.kind, review.object.namespace, review.object.name)
-        return {"message": f"the webhook of Tradewind failed: {type(error).__name__}", "code": 500}
+        found = review.object
+        log.exception("cannot review %s %s/%s: it is refused", found.kind, found.namespace, found.name)
+        message = f"Tradewind's webhook failed: {type(error).__name__}; see the log of the controller"
+        return {"message": message, "code": 500}
     return None
 
 

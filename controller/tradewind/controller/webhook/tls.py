@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 PROVIDED_CERTIFICATE = Path("/etc/tradewind/webhook")
 READ_EVERY = 60.0
 """Seconds between reads of a provided certificate."""
+_RETRY_AFTER = 60.0
 _FIRST_CHECK = 30.0
 """Seconds until the first check: soon, in case an upgrade replaced the configuration that has the CA."""
 
@@ -77,8 +78,8 @@ async def _keep_fresh(refresh: Callable[[], Awaitable[None]], first: float, paus
         try:
             await refresh()
         except (KubeError, RuntimeError, OSError) as error:
-            log.warning("cannot refresh the webhook's certificate: %s", error)
-            wait = 60.0
+            wait = _RETRY_AFTER
+            log.warning("cannot refresh the webhook's certificate: %s; retrying in %g s", error, wait)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
