@@ -36,7 +36,7 @@ def served(answer: Callable[[Request], Response], tls: ssl.SSLContext | None = N
             self.end_headers()
             self.wfile.write(response.body)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815 - the base class's names
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - the base class's names
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: the output is the tests'."""

@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import logging
 import re
+import threading
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 
 import pytest
-from aiohttp import web
 
+from tests.apiserver import ApiServer, Request, Response
+from tests.apiserver.http import served
+from tests.apiserver.kinds import LEASES
 from tradewind.controller.metrics.instrumentation import Metrics
 from tradewind.controller.process import watchdog as watchdog_module
 from tradewind.controller.process.side_thread import ElectionThread, SideThread, ThreadEnded
@@ -29,43 +33,31 @@ LEASE = 1.5
 
 
 class LeaseServer:
-    """An API server with one Lease, on a thread of its own."""
+    """An API server on threads of its own, which notes when the Lease is written."""
 
     def __init__(self) -> None:
-        self.lease: dict[str, Any] = {}
+        self.api = ApiServer(now=lambda: datetime.now(UTC), new_uid=lambda: str(uuid.uuid4()))
         self.renewals: list[float] = []
         self.url = ""
+        self._lock = threading.Lock()
 
     @property
     def holder(self) -> str | None:
-        return (self.lease.get("spec") or {}).get("holderIdentity")
+        lease = self.api.find(LEASES, "default", "lease") or {}
+        return (lease.get("spec") or {}).get("holderIdentity")
 
-    async def serve(self) -> None:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        if request.method == "GET" and not self.lease:
-            return web.json_response({"kind": "Status", "code": 404, "reason": "NotFound"}, status=404)
-        if request.method != "GET":
-            body = await request.json()
-            self.renewals.append(time.monotonic())
-            body["metadata"]["resourceVersion"] = str(len(self.renewals))
-            self.lease = body
-        return web.json_response(self.lease)
+    def answer(self, request: Request) -> Response:
+        with self._lock:
+            if request.method != "GET":
+                self.renewals.append(time.monotonic())
+            return self.api.handle(request)
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[LeaseServer]:
-    server, thread = LeaseServer(), SideThread()
-    thread.start()
-    await thread.call(server.serve())
-    yield server
-    await thread.stop()
+def server() -> Iterator[LeaseServer]:
+    server = LeaseServer()
+    with served(server.answer) as server.url:
+        yield server
 
 
 class Working:
@@ -80,7 +72,7 @@ class Working:
         self.unfit: str | None = None
         self.election = LeaderElection(
             self.client,
-            namespace="ns",
+            namespace="default",
             name="lease",
             identity="we",
             on_started=lambda: self.host.tell(lambda: self.heard.append("started")),

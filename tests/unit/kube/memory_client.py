@@ -57,7 +57,7 @@ class ScriptedClient(_NoStreams):
 
 
 class LeaseClient(_NoStreams):
-    """One API server's leases, with optimistic locking; `broken` is raised instead of an answer."""
+    """One API server's leases, checked by tests/conformance; `broken` is raised instead of an answer."""
 
     def __init__(self, leases: dict[str, dict[str, Any]]) -> None:
         self.leases = leases
@@ -80,7 +80,7 @@ class LeaseClient(_NoStreams):
                 if self.fail_lists_after == 0:
                     raise ApiError(403, "Forbidden", "leases is forbidden")
                 self.fail_lists_after -= 1
-            return {"items": [_copy(lease) for lease in self.leases.values()]}
+            return {"items": [_copy(lease) for _, lease in sorted(self.leases.items())]}
         if method == "GET":
             if path not in self.leases:
                 raise ApiError(404, "NotFound")

@@ -65,7 +65,7 @@ class SteppedClient(LeaseClient):
         answer: dict[str, Any] | KubeError
         try:
             if method == "GET" and path == LEASES:
-                answer = {"items": [dict(lease) for lease in self.leases.values()]}
+                answer = {"items": [dict(lease) for _, lease in sorted(self.leases.items())]}
             elif method == "GET":
                 answer = dict(self.leases[path]) if path in self.leases else ApiError(404, "NotFound")
             else:
