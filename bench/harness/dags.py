@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tradewind.api import API_VERSION, names
-from tradewind.cache.resources import owner_reference
+from tradewind.api.ownership import owner_reference
 
 Manifest = dict[str, Any]
 MOST = 10_000

@@ -34,6 +34,7 @@ connections.py       connections
 json_path.py         simple JSON paths
 pod_fields.py        the fields that a podTemplate may have
 shards.py            the shard that handles a namespace
+ownership.py         owner references and labels of what belongs to a Dag or a DagRun
 names.py             labels, annotations and other names that programs rely on
 reasons/             every reason of conditions, tasks and Events: its meaning and the fix
 crd.py               the CRDs

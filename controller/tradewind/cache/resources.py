@@ -234,8 +234,3 @@ def backfill_of(
     found = backfills.get((namespace, labels.get(names.LABEL_BACKFILL, "")))
     ours = found is not None and found.metadata.uid == annotations.get(names.ANNOTATION_BACKFILL_UID)
     return found if ours else None
-
-
-def owner_reference(kind: str, name: str, uid: str) -> dict[str, Any]:
-    """Makes the object go when its owner does."""
-    return {"apiVersion": API_VERSION, "kind": kind, "name": name, "uid": uid, "controller": True}

@@ -6,16 +6,15 @@ from typing import Any
 from tradewind.api import API_VERSION
 from tradewind.api.dag import DagSpec
 from tradewind.api.dagrun import DagRunSpec
-from tradewind.api.names import LABEL_BACKFILL
 from tradewind.api.resolve import resolve
 from tradewind.api.times import parse_time
-from tradewind.api.validation import validate_dag, with_defaults
+from tradewind.api.validation import validate_dag
 from tradewind.api.validation.shape import parse
 from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.errors import CliError
 from tradewind.engine.requests import Version
 from tradewind.engine.run.graph import Graph
-from tradewind.engine.run.run_info import RunInfo
+from tradewind.engine.status.run_facts import pinned_revision, run_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,7 @@ class RunDag:
 def dag_of_run(cluster: Cluster, run: dict[str, Any]) -> RunDag:
     """The Dag that a run is pinned to; for one that has not begun, the Dag as it is now."""
     status = run.get("status") or {}
-    begun = status.get("startedAt") or any(each["state"] == "Applied" for each in status.get("requests") or ())
-    revision = (begun and status.get("revision")) or run["spec"].get("revision")
+    revision = pinned_revision(status) or run["spec"].get("revision")
     kept = cluster.revision(revision) if revision else None
     if kept is not None:
         return RunDag(_accepted(run["spec"]["dag"], kept), kept, revision)
@@ -55,22 +53,21 @@ def version_of(run: dict[str, Any], dag: RunDag) -> Version:
     spec, problems = parse(DagRunSpec, {name: value for name, value in run["spec"].items() if name != "request"})
     if spec is None:
         raise CliError(f"DagRun {metadata['name']!r} cannot be read: {problems[0].message}")
-    logical = spec.logical_date or parse_time(status.get("logicalDate") or metadata.get("creationTimestamp"))
-    if logical is None:
+    created_at = parse_time(metadata.get("creationTimestamp") or status.get("logicalDate"))
+    if created_at is None:
         raise CliError(f"DagRun {metadata['name']!r} has no date")
-    interval = run["spec"].get("dataInterval") or status.get("dataInterval") or {}
-    info = RunInfo(
-        namespace=metadata.get("namespace", ""),
-        name=metadata["name"],
-        uid=metadata.get("uid", ""),
-        dag=spec.dag,
-        type=spec.type,
-        logical_date=logical,
-        interval_start=parse_time(interval.get("start")) or logical,
-        interval_end=parse_time(interval.get("end")) or logical,
-        params=with_defaults(dag.spec.params or {}, spec.params or {}),
+    info = run_info(
+        metadata.get("namespace", ""),
+        metadata["name"],
+        metadata.get("uid", ""),
+        created_at,
+        spec,
+        status,
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+        param_schemas=dag.spec.params,
         revision=dag.revision,
-        backfill=(metadata.get("labels") or {}).get(LABEL_BACKFILL),
+        infer_interval=lambda logical: (logical, logical),
     )
     resolved = resolve(dag.spec)
     return Version(info, resolved, Graph.of(resolved.tasks))

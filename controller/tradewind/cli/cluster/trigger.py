@@ -5,8 +5,7 @@ from typing import Any
 import click
 
 from tradewind.api import API_VERSION
-from tradewind.api.names import LABEL_BUCKET, LABEL_DAG
-from tradewind.api.shards import bucket_of
+from tradewind.api.ownership import metadata_of_run
 from tradewind.api.times import format_time
 from tradewind.api.validation.params import check_params
 from tradewind.cli.cluster import completions, progress
@@ -49,7 +48,8 @@ def trigger(
     """
     found = cluster.get("Dag", dag)
     spec = _run_spec(found, params, logical_date, data_interval)
-    metadata = {"generateName": f"{dag}-", **_belonging_to(found, cluster.namespace)}
+    # What the controller would otherwise add, by one more write.
+    metadata = {"generateName": f"{dag}-", **metadata_of_run(cluster.namespace, dag, found["metadata"]["uid"])}
     manifest = {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": metadata, "spec": spec}
     run = cluster.create("DagRun", manifest)
     name = run["metadata"]["name"]
@@ -62,14 +62,6 @@ def trigger(
         print_data(run, output)
     if (wait or follow) and run["status"]["phase"] != "Succeeded":
         context.exit(EXIT_FAILED)
-
-
-def _belonging_to(dag: dict[str, Any], namespace: str) -> dict[str, Any]:
-    """What the controller would otherwise add to a run, by one more write."""
-    name, uid = dag["metadata"]["name"], dag["metadata"]["uid"]
-    owner = {"apiVersion": API_VERSION, "kind": "Dag", "name": name, "uid": uid, "controller": True}
-    labels = {LABEL_DAG: name, LABEL_BUCKET: str(bucket_of(namespace))}
-    return {"labels": labels, "ownerReferences": [owner]}
 
 
 def _run_spec(

@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 from tradewind import logs
 from tradewind.aio.off_loop import off_loop
-from tradewind.api import API_VERSION, names
+from tradewind.api import API_VERSION
 from tradewind.api.backfill import UNFINISHED_PHASES, BackfillSpec, BackfillTimetable
 from tradewind.api.dag import DagSpec
+from tradewind.api.ownership import adoption
 from tradewind.api.times import format_time, parse_time
 from tradewind.api.validation import summary, validate_backfill
-from tradewind.cache.resources import BackfillObject, DagObject, owner_reference
+from tradewind.cache.resources import BackfillObject, DagObject
 from tradewind.controller.backfills.interruptions import Gone, Outdated, Refused, Waits
 from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
@@ -219,11 +220,9 @@ class Worker:
 
     async def _claim(self, metadata: dict[str, Any], dag: DagEntry) -> None:
         """Make the Dag the owner of the Backfill, so that it is deleted with the Dag, as runs are."""
-        name, owned = dag.key[1], bool(metadata.get("ownerReferences"))
-        if owned and metadata.get("labels", {}).get(names.LABEL_DAG) == name:
-            return
-        owners = {} if owned else {"ownerReferences": [owner_reference("Dag", name, dag.uid)]}
-        await self._status.patch_metadata({"labels": {names.LABEL_DAG: name}, **owners})
+        labels, owned = metadata.get("labels") or {}, bool(metadata.get("ownerReferences"))
+        if patch := adoption(labels, owned=owned, dag=dag.key[1], dag_uid=dag.uid):
+            await self._status.patch_metadata(patch)
 
     # Runs ---------------------------------------------------------------------------------------------------------
 

@@ -15,12 +15,13 @@ from tradewind.aio.off_loop import off_loop
 from tradewind.api import API_VERSION, names
 from tradewind.api.dag import DagSpec
 from tradewind.api.model import Model
+from tradewind.api.ownership import owner_reference
 from tradewind.api.resolve import ResolvedDag, resolve
 from tradewind.api.revision import run_fields
 from tradewind.api.validation import summary, validate_dag_spec
 from tradewind.api.validation.shape import parse
 from tradewind.api.validation.work import Work
-from tradewind.cache.resources import DagObject, owner_reference
+from tradewind.cache.resources import DagObject
 from tradewind.engine.run.graph import Graph
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError

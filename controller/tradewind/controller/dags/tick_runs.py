@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tradewind.api import API_VERSION, names
-from tradewind.api.shards import bucket_of
+from tradewind.api.ownership import metadata_of_run
 from tradewind.api.times import format_time
-from tradewind.cache.resources import owner_reference
 from tradewind.engine.timetables import Tick
 
 
@@ -29,10 +28,11 @@ def manifest(
         "logicalDate": date,
         "dataInterval": {"start": format_time(tick.interval_start), "end": date},
     }
+    made = metadata_of_run(namespace, dag, dag_uid)
     metadata: dict[str, Any] = {
         "name": names.run_name(dag, tick.logical_date),
-        "labels": {names.LABEL_DAG: dag, names.LABEL_BUCKET: str(bucket_of(namespace)), **(labels or {})},
-        "ownerReferences": [owner_reference("Dag", dag, dag_uid)],
+        "labels": {**made["labels"], **(labels or {})},
+        "ownerReferences": made["ownerReferences"],
     }
     if annotations:
         metadata["annotations"] = dict(annotations)

@@ -5,9 +5,9 @@ from typing import Any
 
 from tradewind.api import names
 from tradewind.api.connections import connection_prefix
+from tradewind.api.ownership import owner_reference
 from tradewind.api.resolve import ResolvedDag, ResolvedTask
 from tradewind.api.shards import bucket_of
-from tradewind.cache.resources import owner_reference
 from tradewind.controller.pods.strategic_merge import strategic_merge
 from tradewind.engine.rules.rendering import RenderedTask, facts_of_try
 from tradewind.engine.run.run_info import RunInfo

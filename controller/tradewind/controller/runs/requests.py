@@ -22,10 +22,8 @@ import msgspec
 
 from tradewind import logs
 from tradewind.aio.off_loop import off_loop
-from tradewind.api.conditions import with_times
 from tradewind.api.dagrun import DagRunSpec, DagRunStatus
 from tradewind.api.run_request import RunRequest
-from tradewind.api.times import format_time
 from tradewind.api.validation import summary
 from tradewind.api.validation.params import check_params
 from tradewind.api.validation.shape import parse
@@ -35,14 +33,13 @@ from tradewind.controller.dags.revisions import Revision
 from tradewind.controller.runs.events import RunEvents
 from tradewind.controller.runs.record import Record
 from tradewind.controller.runs.runs import Runs
-from tradewind.controller.runs.versions import RunVersions, Waiting, parse_spec
+from tradewind.controller.runs.versions import WAITS_FOR_DAG, RunVersions, Waiting, parse_spec
 from tradewind.controller.term import Term, regarding
-from tradewind.engine.requests import Decision, Version, apply_request, is_known, refuse
+from tradewind.engine.requests import Decision, Version, apply_request, is_known, refuse, stop_before_start
 from tradewind.engine.requests.audit import with_record
-from tradewind.engine.requests.stop import STOPPED
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.states import FINISHED_PHASES, RunPhase
-from tradewind.engine.status.run_status import end_conditions, run_status
+from tradewind.engine.status.run_status import run_status
 from tradewind.engine.status.size import shorter, smallest
 from tradewind.kube.backoff import Backoff
 from tradewind.kube.clock import whole_second
@@ -277,20 +274,12 @@ class Requests:
 
     async def _not_loaded(self, asked: Asked) -> None:
         """The run is about to be loaded, or waits for its Dag: then it can only be stopped. Raises Waiting."""
-        waits = asked.status.get("reason") in ("DagNotFound", "DagDeleting", "DagNotAccepted", "RevisionUnusable")
-        if not waits:
+        if asked.status.get("reason") not in WAITS_FOR_DAG:
             return
         if asked.request.type != "Stop" or asked.broken:
             raise Waiting("NotLoaded", str(asked.status.get("message")))
         now = whole_second(self._clock.now())
-        by = f" by {asked.request.requested_by}" if asked.request.requested_by else ""
-        message = f"stopped{by}" + (f": {asked.request.message}" if asked.request.message else "")
-        ended = {"phase": RunPhase.FAILED.value, "reason": STOPPED, "message": message, "finishedAt": format_time(now)}
-        record = with_record(asked.status.get("requests", ()), asked.request, applied=True, message="stopped", now=now)
-        conditions = with_times(end_conditions(RunPhase.FAILED, STOPPED, message), [], now)
-        # It has not begun, and nobody knows its tasks now: it tells of none.
-        kept = {name: value for name, value in asked.status.items() if name != "done"}
-        outcome = Outcome({**kept, **ended, "conditions": conditions, "requests": record}, True, "stopped")
+        outcome = Outcome(stop_before_start(asked.request, asked.status, now), True, "stopped")
         version = await self._write(asked, _with_generation(asked, outcome))
         if version is None:
             return

@@ -6,17 +6,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from tradewind import logs
-from tradewind.api import names
-from tradewind.api.conditions import with_times
-from tradewind.api.times import format_time
+from tradewind.api.ownership import adoption
 from tradewind.api.validation import Problem, summary
 from tradewind.cache.ended_runs import ended_run
-from tradewind.cache.resources import DAGRUNS, DagRunObject, owner_reference
+from tradewind.cache.resources import DAGRUNS, DagRunObject
 from tradewind.controller.runs.events import RunEvents
 from tradewind.controller.runs.versions import Waiting
 from tradewind.controller.term import Term, regarding
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.status.run_status import INTERNAL_ERROR, end_conditions
+from tradewind.engine.status.run_status import INTERNAL_ERROR, failed_before_start
 from tradewind.kube.clock import whole_second
 from tradewind.kube.errors import ApiError
 from tradewind.kube.objects import Key
@@ -41,20 +39,15 @@ class UnscheduledRuns:
     async def claim(self, key: Key, found: DagRunObject, dag_name: str) -> None:
         """A run that a person made gets the label and the owner that the schedule's runs are born with."""
         dag = self._cluster.dags.get((key[0], dag_name))
-        metadata = found.metadata
-        owned = any(owner.kind == "Dag" for owner in metadata.owner_references)
-        if dag is None or (owned and metadata.labels.get(names.LABEL_DAG) == dag_name):
+        if dag is None:
             return
-        owners = [] if owned else [owner_reference("Dag", dag_name, dag.metadata.uid)]
-        body = {
-            "metadata": {
-                "uid": metadata.uid,
-                # Of what was read: the status that came with it is written later, in place of this very version.
-                "resourceVersion": metadata.resource_version,
-                "labels": {names.LABEL_DAG: dag_name},
-                **({"ownerReferences": owners} if owners and not metadata.owner_references else {}),
-            }
-        }
+        metadata = found.metadata
+        owned = bool(metadata.owner_references)
+        patch = adoption(metadata.labels, owned=owned, dag=dag_name, dag_uid=dag.metadata.uid)
+        if not patch:
+            return
+        # In place of the version that was read: the status that came with it is written later, in place of this one.
+        body = {"metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version, **patch}}
         try:
             answer = await self._writer.patch(DAGRUNS, key[0], key[1], body)
         except ApiError as error:
@@ -80,15 +73,8 @@ class UnscheduledRuns:
         """The run can never start: it ends as Failed, and counts as a run that has."""
         ended_at = whole_second(self._clock.now())
         reason, message = problems[0].reason, summary(problems)
-        body = {
-            "phase": "Failed",
-            "reason": reason,
-            "message": message,
-            "finishedAt": format_time(ended_at),
-            "conditions": with_times(end_conditions(RunPhase.FAILED, reason, message), [], ended_at),
-        }
         async with self._in_turn((key[0], found.dag)):
-            version = await self._patch_status(key, found, body)
+            version = await self._patch_status(key, found, failed_before_start(reason, message, ended_at))
         if version is not None:
             log.info("DagRun %s/%s is refused: %s", *key, message, extra=logs.about(key[0], dag=found.dag, run=key[1]))
             self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)

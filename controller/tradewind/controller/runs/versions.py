@@ -8,7 +8,6 @@ from tradewind.api import names
 from tradewind.api.backfill import BackfillTimetable
 from tradewind.api.dagrun import DagRunSpec
 from tradewind.api.times import parse_time
-from tradewind.api.validation.params import with_defaults
 from tradewind.api.validation.problem import Problem
 from tradewind.api.validation.shape import parse
 from tradewind.cache.caches import Caches
@@ -17,8 +16,16 @@ from tradewind.controller.dags.revisions import BadRevision, Revision, Revisions
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.schedule.data_interval import inferred_interval
 from tradewind.engine.status.check import UnusableStatus, check_status
+from tradewind.engine.status.run_facts import pinned_revision, run_info
 from tradewind.engine.timetables import Timetable, joined_timetable
 from tradewind.kube.objects import Key
+
+DAG_NOT_FOUND = "DagNotFound"
+DAG_DELETING = "DagDeleting"
+DAG_NOT_ACCEPTED = "DagNotAccepted"
+REVISION_UNUSABLE = "RevisionUnusable"
+WAITS_FOR_DAG = frozenset({DAG_NOT_FOUND, DAG_DELETING, DAG_NOT_ACCEPTED, REVISION_UNUSABLE})
+"""Reasons of a run that is not loaded because it has no usable Dag."""
 
 
 class Waiting(Exception):  # noqa: N818 - not an error: the run waits
@@ -46,7 +53,7 @@ class RunVersions:
         except UnusableStatus as error:
             fix = "correct what was edited, or delete the run"
             raise Waiting("StatusUnusable", f"waiting: the status is not usable: {error}; {fix}") from error
-        pinned = _pinned(status)
+        pinned = pinned_revision(status)
         if not pinned:
             for pod in self._cluster.pods.get(found.metadata.uid, {}).values():
                 pinned = pod.metadata.annotations.get(names.ANNOTATION_REVISION) or pinned
@@ -56,61 +63,44 @@ class RunVersions:
         try:
             return await self._revisions.get(found.metadata.namespace, pinned, spec.dag)
         except BadRevision as error:
-            raise Waiting("RevisionUnusable", str(error)) from error
+            raise Waiting(REVISION_UNUSABLE, str(error)) from error
 
     async def latest(self, namespace: str, name: str) -> Revision:
         """Return the revision of the current Dag. Raises Waiting."""
         dag = self._cluster.dags.get((namespace, name))
         if dag is None:
             message = f"waiting: no Dag named {name!r} in namespace {namespace!r}"
-            raise Waiting("DagNotFound", message, (namespace, name))
+            raise Waiting(DAG_NOT_FOUND, message, (namespace, name))
         if dag.metadata.deletion_timestamp:
-            raise Waiting("DagDeleting", f"waiting: Dag {name!r} is being deleted", (namespace, name))
+            raise Waiting(DAG_DELETING, f"waiting: Dag {name!r} is being deleted", (namespace, name))
         message = f"waiting: Dag {name!r} is not accepted; see its condition Accepted"
         # The whole Dag must be valid, as for its condition, not only the fields that runs depend on.
         if not (content := await self._accepted_hash(dag)):
-            raise Waiting("DagNotAccepted", message, (namespace, name))
+            raise Waiting(DAG_NOT_ACCEPTED, message, (namespace, name))
         try:
             return await self._revisions.keep(dag, content)
         except BadRevision as error:
-            raise Waiting("DagNotAccepted", message, (namespace, name)) from error
+            raise Waiting(DAG_NOT_ACCEPTED, message, (namespace, name)) from error
 
     def info(
         self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any], revision: Revision, now: datetime
     ) -> RunInfo:
         """Return the facts about a run that do not change while it uses this revision."""
         metadata = found.metadata
-        created = parse_time(metadata.creation_timestamp) or now
-        logical = spec.logical_date or created
-        start, end = self._interval(metadata.namespace, spec, status, logical)
-        return RunInfo(
-            namespace=metadata.namespace,
-            name=metadata.name,
-            uid=metadata.uid,
-            dag=spec.dag,
-            type=spec.type,
-            logical_date=logical,
-            interval_start=start,
-            interval_end=end,
-            params=with_defaults(revision.spec.params or {}, spec.params or {}),
+        dag = self._cluster.dags.get((metadata.namespace, spec.dag))
+        return run_info(
+            metadata.namespace,
+            metadata.name,
+            metadata.uid,
+            parse_time(metadata.creation_timestamp) or now,
+            spec,
+            status,
+            labels=metadata.labels,
+            annotations=metadata.annotations,
+            param_schemas=revision.spec.params,
             revision=revision.name,
-            created_at=created,
-            backfill=metadata.labels.get(names.LABEL_BACKFILL),
-            backfill_uid=metadata.annotations.get(names.ANNOTATION_BACKFILL_UID),
+            infer_interval=lambda logical: inferred_interval(_timetable(dag), logical),
         )
-
-    def _interval(
-        self, namespace: str, spec: DagRunSpec, status: Mapping[str, Any], logical: datetime
-    ) -> tuple[datetime, datetime]:
-        """Return the interval in spec, else the one in status, else infer it from the Dag's schedule. Once inferred it
-        is kept in status, since the schedule may change."""
-        if spec.data_interval:
-            return spec.data_interval.start, spec.data_interval.end
-        kept = status.get("dataInterval") or {}
-        start, end = parse_time(kept.get("start")), parse_time(kept.get("end"))
-        if start and end:
-            return start, end
-        return inferred_interval(_timetable(self._cluster.dags.get((namespace, spec.dag))), logical)
 
 
 def parse_spec(found: DagRunObject) -> tuple[DagRunSpec | None, list[Problem]]:
@@ -138,10 +128,3 @@ def _timetable(dag: DagObject | None) -> Timetable | None:
         return joined_timetable(found.schedules, found.time_zone, found.start, created_at) if found else None
     except ValueError:
         return None
-
-
-def _pinned(status: Mapping[str, Any]) -> str | None:
-    """Return the revision in status if the run has started, even if a rerun is waiting to start."""
-    rerun = any(request["state"] == "Applied" for request in status.get("requests") or ())
-    revision: str | None = status.get("revision") if rerun or status.get("startedAt") else None
-    return revision

@@ -35,10 +35,11 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.tries import TryKey
 from tradewind.engine.status.restore import load
-from tradewind.engine.status.run_status import run_status
+from tradewind.engine.status.run_status import failed_before_start, run_status
 from tradewind.engine.status.size import is_smallest
+from tradewind.engine.transitions.endings import end_run
 
-__all__ = ["Change", "Decision", "Refused", "Version", "apply_request", "is_known", "refuse"]
+__all__ = ["Change", "Decision", "Refused", "Version", "apply_request", "is_known", "refuse", "stop_before_start"]
 
 MOST_NAMED = 10
 
@@ -99,6 +100,14 @@ def refuse(request: RunRequest, status: Mapping[str, Any], version: Version, why
     return Decision(False, why, {**status, "requests": record}, version)
 
 
+def stop_before_start(request: RunRequest, status: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The status after a Stop of a run that waits for its Dag: it has not started, and its tasks are not known."""
+    message = f"stopped{_by(request)}"
+    record = with_record(status.get("requests", ()), request, applied=True, message="stopped", now=now)
+    kept = {name: value for name, value in status.items() if name != "done"}
+    return {**kept, **failed_before_start(stop.STOPPED, message, now), "requests": record}
+
+
 def _apply(
     request: RunRequest, status: Mapping[str, Any], current: Version, version: Version, made: TriesMade, now: datetime
 ) -> Decision:
@@ -113,22 +122,21 @@ def _apply(
         rerun.check(run, request)
         if newer:
             run = _load(version, for_latest(run, status, version.dag, now))
-    by = f" by {request.requested_by}" if request.requested_by else ""
-    because = f": {request.message}" if request.message else ""
+    by = _by(request)
     again: Choice = {}
     if request.type == "Rerun":
         choice = rerun.choose(run, request)
         reexpanded = select.reexpanded(run, choice, always=newer)
         changes = _changes(run, choice)
         message = f"tasks to rerun: {_names(run, choice)}" if choice else "tasks to run: those new in the Dag"
-        stops = rerun.rerun(run, choice, reexpanded, made, f"rerun requested{by}{because}", now)
+        stops = rerun.rerun(run, choice, reexpanded, made, f"rerun requested{by}", now)
     elif request.type == "Stop":
         choice = stop.choose(run)
         changes = _changes(run, choice)
         message = f"stopped; skipped: {_names(run, choice)}" if choice else "stopped"
-        stops = stop.stop(run, f"stopped{by}{because}", now)
+        stops = stop.stop(run, f"stopped{by}", now)
     else:
-        state, why = TaskState(request.state or ""), f"marked {request.state}{by}{because}"
+        state, why = TaskState(request.state or ""), f"marked {request.state}{by}"
         if mark.targets_run(request):
             choice = mark.choose_in_run(run, state)
             changes, names = _changes(run, choice), ", ".join(filter(None, ["the run", _names(run, choice)]))
@@ -143,6 +151,11 @@ def _apply(
     return Decision(True, message, _settled(run, version, now), version, tuple(stops), changes)
 
 
+def _by(request: RunRequest) -> str:
+    by = f" by {request.requested_by}" if request.requested_by else ""
+    return by + (f": {request.message}" if request.message else "")
+
+
 def _load(version: Version, status: Mapping[str, Any]) -> RunState:
     return load(version.info, version.dag, Slots(), status=status, graph=version.graph)
 
@@ -152,7 +165,7 @@ def _settled(run: RunState, version: Version, now: datetime) -> dict[str, Any]:
     settled = _load(version, run_status(run))
     if mark.decided_by_tasks(settled) and settled.unfinished == 0:
         end = run_end(settled, now)
-        settled.phase, settled.reason, settled.message = end.phase, end.reason, end.message
+        end_run(settled, end.phase, end.reason, end.message, settled.finished_at or end.when)
     return run_status(settled)
 
 

@@ -8,12 +8,12 @@ from tradewind.engine.requests.change import TriesMade, active_tries, clear, set
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.rerun import CLEARED, requeue
 from tradewind.engine.requests.select import Choice
-from tradewind.engine.rules.moments import believable
 from tradewind.engine.rules.run_end import ENDING_REASONS
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase, TaskState
 from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.tries import StopReason, TryKey
+from tradewind.engine.transitions.endings import end_run
 
 MARKED = "Marked"
 """Reason of a task, or of a run, whose state a user set."""
@@ -99,8 +99,7 @@ def mark_run(run: RunState, choice: Choice, state: TaskState, made: TriesMade, w
     if _teardowns_run(run) and any(node.task.teardown and not node.finished for node in run.nodes):
         run.reason, run.message = (MARKED, why) if state is TaskState.FAILED else (None, None)
     else:
-        run.phase, run.reason, run.message = RunPhase(state.value), MARKED, why
-        run.finished_at = run.finished_at or believable(now, run.started_at, now)
+        end_run(run, RunPhase(state.value), MARKED, why, run.finished_at or now)
     return stops
 
 

@@ -5,11 +5,10 @@ from datetime import datetime
 from tradewind.engine.requests import select
 from tradewind.engine.requests.refusal import Refused
 from tradewind.engine.requests.select import Choice
-from tradewind.engine.rules.moments import believable
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.run.tries import TryKey
-from tradewind.engine.transitions.endings import skip_unfinished
+from tradewind.engine.transitions.endings import end_run, skip_unfinished
 
 STOPPED = "Stopped"
 """Reason of a stopped run, and of the tasks that the stop skipped."""
@@ -35,7 +34,7 @@ def stop(run: RunState, why: str, now: datetime) -> list[TryKey]:
     stops = [each.key for each in run.take_stops()]
     run.reason, run.message = STOPPED, why
     if at_once or not run.unfinished:
-        run.phase, run.finished_at = RunPhase.FAILED, believable(now, run.started_at, now)
+        end_run(run, RunPhase.FAILED, STOPPED, why, now)
     return stops
 
 

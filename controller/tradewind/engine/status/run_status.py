@@ -1,5 +1,6 @@
 """DagRun.status: a run as JSON."""
 
+from datetime import datetime
 from typing import Any
 
 from tradewind.api.duration import format_duration
@@ -24,6 +25,14 @@ def end_conditions(phase: str, reason: str, message: str) -> list[dict[str, Any]
         {"type": "Complete", "status": "True" if phase == RunPhase.SUCCEEDED else "False", **facts},
         {"type": "Failed", "status": "True" if phase == RunPhase.FAILED else "False", **facts},
     ]
+
+
+def failed_before_start(reason: str, message: str, now: datetime) -> dict[str, Any]:
+    """The fields of the status of a run that finishes as Failed though it never started."""
+    moment = format_time(now)
+    conditions = [{**each, "lastTransitionTime": moment} for each in end_conditions(RunPhase.FAILED, reason, message)]
+    ended = {"phase": RunPhase.FAILED.value, "reason": reason, "message": message, "finishedAt": moment}
+    return {**ended, "conditions": conditions}
 
 
 def message_limit(tasks: int) -> int:
