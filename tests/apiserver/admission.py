@@ -1,4 +1,4 @@
-"""What is asked before a write is stored: namespaces that end, quotas, and whatever a test adds as a webhook."""
+"""The checks before a write is stored: namespaces that terminate, quotas, and any webhook that a test adds."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _check_quotas(server: ApiServer, attributes: Attributes) -> None:
 
 
 def _used(server: ApiServer, namespace: str, kind: Kind, resource: str) -> int | None:
-    """How many objects of a kind count against a resource of a quota; None if none of that kind ever does."""
+    """Return how many objects of a kind count against a resource of a quota; None if none of that kind ever does."""
     if resource == f"count/{kind.qualified}":
         return len(server.all(kind, namespace))
     if resource == "pods" and kind is PODS:

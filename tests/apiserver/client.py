@@ -102,7 +102,7 @@ class MemoryClient(KubeClient):
 
 
 def time_bookmarks(watch: Watch, server: ApiServer) -> None:
-    """Let the watch tell how far the history is once in a while, and end when its time is over."""
+    """Send a bookmark of the watch once in a while, and close it after its timeout."""
     loop = asyncio.get_running_loop()
 
     def bookmark() -> None:

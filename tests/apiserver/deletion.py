@@ -1,4 +1,4 @@
-"""What a request to delete does: at once, after a grace period, or once the last finalizer is gone.
+"""Deletion: at once, after a grace period, or once the last finalizer is gone.
 
 The rules are those of apiserver's registry (rest.BeforeDelete and Store.Delete).
 """

@@ -1,4 +1,4 @@
-"""What an API server tells of the kinds it has, by API group and version."""
+"""The kinds that an API server lists, by API group and version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the controller manager does for us: objects go when their owners have gone, namespaces when they are empty."""
+"""The part of the controller manager that we use: it deletes objects without owners, and empty namespaces."""
 
 from __future__ import annotations
 

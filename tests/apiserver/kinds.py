@@ -56,7 +56,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a URL path leads to."""
+    """The target of a URL path."""
 
     kind: Kind
     namespace: str
@@ -129,7 +129,7 @@ BACKFILLS, DAGS, DAGRUNS, POOLS = (ALL[GROUP, VERSION, plural] for plural in ("b
 
 @lru_cache(maxsize=65536)
 def place_of(path: str) -> Place | None:
-    """What a path leads to; None where there is nothing."""
+    """Return the target of a path; None if there is none."""
     words = [unquote(word) for word in path.strip("/").split("/")]
     if words[0] == "api" and len(words) > 2:
         group, version, rest = "", words[1], words[2:]

@@ -1,4 +1,4 @@
-"""What every object has: names, labels, owners, finalizers; checked and kept as the API server does."""
+"""The metadata of every object: names, labels, owners, finalizers; checked and kept as by the API server."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]")
 
 OWN = ("uid", "creationTimestamp", "resourceVersion", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
-"""What only the server writes."""
+"""Fields that only the server writes."""
 
 
 def problems_of(kind: Kind, metadata: Json) -> list[Problem]:
-    """What is wrong with an object's metadata."""
+    """Return the problems of an object's metadata."""
     problems = []
     name = metadata.get("name", "")
     if not _is_name(kind, name):
@@ -51,7 +51,7 @@ def problems_of(kind: Kind, metadata: Json) -> list[Problem]:
 
 
 def problems_of_change(new: Json, old: Json) -> list[Problem]:
-    """What an update may not change."""
+    """Fields that an update may not change."""
     problems = [
         Problem(f"metadata.{field}", f'Invalid value: "{new[field]}": field is immutable')
         for field in ("uid", "deletionTimestamp")

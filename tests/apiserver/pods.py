@@ -20,7 +20,7 @@ _NO_CHANGE = (
 
 
 def made(document: Json) -> Json:
-    """A new Pod: nobody runs it yet."""
+    """A new Pod: it has no node yet."""
     spec = document.get("spec")
     spec = spec if isinstance(spec, dict) else {}
     defaults = {"restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "schedulerName": "default-scheduler"}
@@ -99,7 +99,7 @@ def _change_problems(new: Json, old: Json) -> list[Problem]:
 
 
 def _fixed(spec: Json) -> Json:
-    """What may never change."""
+    """Fields that may never change."""
     fixed = {name: value for name, value in spec.items() if name not in _MAY_CHANGE}
     for name in ("containers", "initContainers"):
         if name in fixed:

@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a bug
-    """A `Status` of failure. `retry_after` is the header of that name, in seconds."""
+    """A `Status` of failure. `retry_after` is the header Retry-After, in seconds."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 LARGEST_REQUEST = 3 * 1024 * 1024
 LARGEST_OBJECT = int(1.5 * 1024 * 1024)
-"""What etcd takes."""
+"""The size limit of etcd."""
 
 
 @dataclass(slots=True, kw_only=True)

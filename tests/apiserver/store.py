@@ -1,4 +1,4 @@
-"""What etcd and the watch cache are to the API server: objects by key, one revision for each change, a history.
+"""The part of etcd and the watch cache: objects by key, one revision for each change, a history.
 
 Stored documents are never changed: a change stores another document.
 """
@@ -152,8 +152,8 @@ class Store:
 
     def _commit(self, shelf: _Shelf, commit: Commit) -> None:
         shelf.history.append(commit)
-        for told in self.on_commit:
-            told(commit)
+        for callback in self.on_commit:
+            callback(commit)
 
     def _shelf(self, kind: Kind) -> _Shelf:
         shelf = self._shelves.get(kind)

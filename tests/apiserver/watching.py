@@ -23,10 +23,10 @@ class Watch:
     def __init__(self, place: Place, matches: Matches, *, bookmarks: bool, timeout: float | None) -> None:
         self.place, self.timeout = place, timeout
         self.bookmarks = bookmarks
-        """Whether the client wants to be told how far the history is."""
+        """True if the client wants bookmarks."""
         self.lines: deque[bytes] = deque()
         self.ended = False
-        """Nothing will come after `lines`."""
+        """No line follows after `lines`."""
         self.on_line: Callable[[], None] = lambda: None
         self.on_close: Callable[[], object] = lambda: None
         self._matches = matches

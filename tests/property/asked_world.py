@@ -21,7 +21,7 @@ Instance = tuple[str, str, int | None]
 
 
 class AskedWorld(World):
-    """Requests are carried out by a controller that dies as soon as it has written the status."""
+    """Requests are applied by a controller that dies as soon as it has written the status."""
 
     def __post_init__(self) -> None:
         self.cleared: dict[Instance, int] = {}
@@ -29,7 +29,7 @@ class AskedWorld(World):
         super().__post_init__()
 
     def ask(self, name: str, request: RunRequest) -> Decision | None:
-        """Carry out a request; None if it was dealt with before."""
+        """Apply a request; None if it was answered before."""
         self.write()
         run = self.runs[name]
         if is_known(run_status(run), request.id):
@@ -56,7 +56,7 @@ class AskedWorld(World):
         super().start(start)
 
     def truth(self, run: str, name: str, index: int | None) -> bool:
-        """What somebody said of a task is true, whatever its Pods say."""
+        """A state that a user marked stays, whatever the Pods say."""
         instance = self.runs[run].instance(name, index)
         return (instance is not None and instance.reason == "Marked") or super().truth(run, name, index)
 
@@ -74,7 +74,7 @@ class AskedWorld(World):
             self.cleared[key] = instance.tries_before
 
     def _end_pods(self, name: str, run: RunState) -> None:
-        """The Pods of tries that nobody waits for are deleted; their last words may still come."""
+        """The Pods of tries that no run expects are deleted; their last events may still arrive."""
         for (of, key), pod in self.pods.items():
             if of == name and not pod.over and is_obsolete(run, key):
                 pod.event = TryEvent.LOST

@@ -1,4 +1,4 @@
-"""What the rules say, worked out anew each time from the state of every single instance: slow, and in one place."""
+"""The rules, evaluated from scratch each time from the state of every single instance: slow, and in one place."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Reference:
         return group is not None and group == self.tasks[other].mapped_group
 
     def counts(self, run: RunState, name: str, index: int | None) -> UpstreamCounts:
-        """How those have ended."""
+        """Return the states in which those finished."""
         upstream = self.upstream(run, name, index)
         found = UpstreamCounts(len(upstream))
         for other, at in upstream:
@@ -61,7 +61,7 @@ class Reference:
         return found
 
     def verdict(self, run: RunState, name: str, index: int | None) -> Verdict:
-        """What the rule of an instance says now."""
+        """Return the present verdict of an instance's rule."""
         return evaluate(self.tasks[name].trigger_rule, self.counts(run, name, index))
 
     def stopped(self, run: RunState, name: str, index: int | None) -> bool:
@@ -74,8 +74,8 @@ class Reference:
                 return True
         return False
 
-    def may_have_ended(self, run: RunState, instance: TaskInstance) -> bool:
-        """Whether an instance may have ended as it did, whatever came first."""
+    def may_have_finished(self, run: RunState, instance: TaskInstance) -> bool:
+        """True if an instance may have finished in its state, in any order of events."""
         name, index, case = instance.task.name, instance.index, self.cases[instance.task.name]
         if instance.number or (case.noop and instance.state is TaskState.SUCCEEDED):
             output = instance.output if instance.has_output else None
@@ -96,7 +96,7 @@ class Reference:
         return False
 
     def end_without_items(self, run: RunState, case: Case) -> TaskState | None:
-        """How a mapped task ends that has no items."""
+        """Return the state of a mapped task without items."""
         _, over = self.mapping(case)
         source = run.node(over.partition(".")[0]) if over else None
         if source is not None and not source.count:
@@ -108,14 +108,14 @@ class Reference:
         return TaskState.FAILED if items is None else TaskState.SKIPPED if not items else None
 
     def mapping(self, case: Case) -> tuple[int | None, str]:
-        """How many items a task or its group is mapped over, or which output."""
+        """Return the number of items that a task or its group is mapped over, or the output with them."""
         if case.items is not None or case.over:
             return case.items, case.over
         mapped = self.tasks[case.name].mapped_group
         return next(((group.items, group.over) for group in self.scenario.groups if group.name == mapped), (None, ""))
 
     def items(self, run: RunState, case: Case) -> list[object] | None:
-        """What a mapped task is about; None where that cannot be told."""
+        """Return the items of a mapped task; None if they are unknown."""
         items, over = self.mapping(case)
         if items is not None:
             return list(range(items))

@@ -23,21 +23,21 @@ NOT_YET = 7
 """Exit code with which a sensor says so."""
 
 
-class _Told:
+class _Described:
     """Shows only what is not as usual."""
 
     def __repr__(self) -> str:
         default = type(self)(self.name)  # type: ignore[attr-defined,call-arg]
-        told = [
+        shown = [
             f"{f.name}={getattr(self, f.name)!r}"
             for f in fields(self)  # type: ignore[arg-type]
             if getattr(self, f.name) != getattr(default, f.name)
         ]
-        return f"{type(self).__name__}({', '.join([repr(self.name), *told])})"  # type: ignore[attr-defined]
+        return f"{type(self).__name__}({', '.join([repr(self.name), *shown])})"  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, repr=False)
-class Case(_Told):
+class Case(_Described):
     """One task. `outcomes` are those of the tries of its instances, by index (again from the first where there are
     more instances); tries beyond them succeed. It is mapped over `items` numbers, or `over` an output."""
 
@@ -59,7 +59,7 @@ class Case(_Told):
     """Length of the list in its output."""
     sensor: str = ""
     looks: int = 0
-    """How often a sensor looks in vain."""
+    """Number of pokes that find nothing."""
     stops: bool = False
     """Whether it is a short circuit: `output` says stop."""
 
@@ -68,7 +68,7 @@ class Case(_Told):
         return outcomes[number - 1] if number <= len(outcomes) else "succeed"
 
     def result(self, index: int | None, number: int, poke: int) -> tuple[str, Any]:
-        """What becomes of a Pod, and what it writes."""
+        """The result of a Pod, and its output."""
         outcome = self.outcome(index, number)
         if self.sensor and poke <= self.looks:
             return "not yet", None
@@ -97,7 +97,7 @@ class Case(_Told):
         return task | for_each(self.items, self.over)
 
     def end(self, index: int | None) -> tuple[str, int, Any]:
-        """How an instance ends once it may start: (state, tries, output)."""
+        """Return how an instance finishes once it may start: (state, tries, output)."""
         if self.noop:
             return "Succeeded", 0, None
         failures = lost = number = 0
@@ -122,7 +122,7 @@ class Case(_Told):
 
 
 @dataclass(frozen=True, repr=False)
-class Group(_Told):
+class Group(_Described):
     """A group of tasks, mapped or not."""
 
     name: str

@@ -1,6 +1,6 @@
 """A cluster in memory that runs the engine's Pods, and a controller on it that may die at any moment.
 
-What the cluster knows is the truth: the controller hears of it late, twice and in any order.
+The cluster has the truth: the controller learns of it late, twice and in any order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PodKey = tuple[str, TryKey]
 """(run, try)"""
 
 _ANSWERS = (TryEvent.POSTPONED, TryEvent.REFUSED)
-"""What only the answer to a request to make a Pod says, and says once."""
+"""Events that only the answer to the creation of a Pod has, once."""
 _PROGRESS = [
     TaskState.NONE,
     TaskState.SCHEDULED,
@@ -68,7 +68,7 @@ class Pod:
     def result(self) -> tuple[str, Any]:
         return self.case.result(self.key.index, self.key.number, self.key.poke)
 
-    def go_on(self) -> None:
+    def advance(self) -> None:
         if self.event is TryEvent.CREATED:
             self.event = TryEvent.RUNNING
         else:
@@ -127,7 +127,7 @@ class Controller:
 
 @dataclass
 class World:
-    """The cluster, the controller, and the messages under way between them."""
+    """The cluster, the controller, and the messages in flight between them."""
 
     scenario: Scenario
     now: Any = START
@@ -138,7 +138,7 @@ class World:
     """DagRun.status as last written."""
     log: list[str] = field(default_factory=list)
     twin: Controller | None = None
-    """A controller that came later and hears the same: it must do the same."""
+    """A controller that starts later and receives the same messages: it must do the same."""
 
     def __post_init__(self) -> None:
         self.reference = Reference(self.scenario)
@@ -160,7 +160,7 @@ class World:
     def take_over(self) -> None:
         """A controller that knows nothing but the stored status and the Pods."""
         # What Pods say may still come, though the new controller has read it; answers go to who asked.
-        self.mail = [(run, told) for run, told in self.mail if told.event not in _ANSWERS]
+        self.mail = [(run, sent) for run, sent in self.mail if sent.event not in _ANSWERS]
         self.seen: dict[tuple[str, str], tuple[tuple[int, int], TaskState]] = {}
         self.started: set[PodKey] = set()
         self.controller = Controller(self)
@@ -208,24 +208,24 @@ class World:
         self._check_may_start(run, key)
         case = self.cases[key.task]
         if (name, key) in self.pods:
-            told = self.pods[name, key].report()
+            sent = self.pods[name, key].report()
         elif self.postponed.get((name, key), 0) < case.postponed:
             self.postponed[name, key] = self.postponed.get((name, key), 0) + 1
             self.started.discard((name, key))
-            told = report(key, TryEvent.POSTPONED, reason="QuotaExceeded")
+            sent = report(key, TryEvent.POSTPONED, reason="QuotaExceeded")
         elif case.result(key.index, key.number, key.poke)[0] == "refuse":
-            told = report(key, TryEvent.REFUSED, reason="InvalidPod", retry=False)
+            sent = report(key, TryEvent.REFUSED, reason="InvalidPod", retry=False)
         else:
             self.pods[name, key] = Pod(case, key)
-            told = self.pods[name, key].report()
-        self.mail.append((name, told))
+            sent = self.pods[name, key].report()
+        self.mail.append((name, sent))
 
     def _check_may_start(self, run: RunState, key: TryKey) -> None:
         """By its rule, by every single instance before it, and by their Pods."""
         first = key.number == 1 and key.poke <= 1
         if first:
             verdict = self.reference.verdict(run, key.task, key.index)
-            # What has ended since it was ready does not matter any more: it may only have waited for slots.
+            # Tasks that finished after it was ready do not matter any more: it may only have waited for slots.
             waits = self.reference.tasks[key.task].trigger_rule in ("AllSuccess", "AllDone", "NoneFailed")
             require(not waits or isinstance(verdict, Run), f"{key} was started, but its rule says {verdict}")
         for name, index in self.reference.upstream(run, key.task, key.index):
@@ -253,7 +253,7 @@ class World:
             yield "deliver", index
         for key, pod in self.pods.items():
             if not pod.over:
-                yield "go on", key
+                yield "advance", key
         if not self.mail and all(pod.over for pod in self.pods.values()) and self.wake_at is not None:
             yield "wait", None
 
@@ -261,15 +261,15 @@ class World:
         self.log.append(f"{what} {which}" if which is not None else what)
         match what:
             case "deliver":
-                run, told = self.mail.pop(which)
-                self.tell(run, told)
+                run, sent = self.mail.pop(which)
+                self.tell(run, sent)
             case "repeat":
-                run, told = self.mail[which]
-                if told.event not in _ANSWERS:
-                    self.tell(run, told)
-            case "go on":
+                run, sent = self.mail[which]
+                if sent.event not in _ANSWERS:
+                    self.tell(run, sent)
+            case "advance":
                 pod = self.pods[which]
-                pod.go_on()
+                pod.advance()
                 self.mail.append((which[0], pod.report()))
             case "wait":
                 self.now = max(self.wake_at or self.now, self.now) + timedelta(milliseconds=1)
@@ -282,10 +282,10 @@ class World:
             case "die":
                 self.take_over()
 
-    def tell(self, run: str, told: TryReport) -> None:
-        self.scheduler.report(run, told, self.now)
+    def tell(self, run: str, sent: TryReport) -> None:
+        self.scheduler.report(run, sent, self.now)
         if self.twin is not None:
-            self.twin.scheduler.report(run, told, self.now)
+            self.twin.scheduler.report(run, sent, self.now)
         self.plan()
 
     def write(self) -> None:
@@ -297,7 +297,7 @@ class World:
             ended = {entry["name"]: ends(entry) for entry in after["tasks"]}
             for entry in before.get("tasks", ()):
                 for state, indexes in ends(entry).items():
-                    require(indexes <= ended[entry["name"]].get(state, set()), f"{entry['name']} had ended {state}")
+                    require(indexes <= ended[entry["name"]].get(state, set()), f"{entry['name']} was {state}")
             self.stored[name] = json.loads(json.dumps(after))
 
     # What must always hold ----------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ class World:
         self.seen[run, instance.name] = now
         change = f"{run}/{instance.name}: from {before[1]} (try {before[0]}) to {now[1]} (try {now[0]})"
         if before[1] in FINISHED_STATES:
-            # Of an instance that has ended it is not known any more how often it looked.
+            # For a finished instance the number of pokes is no longer known.
             require((before[0][0], before[1]) == (now[0][0], now[1]), change)
         elif now[1] not in FINISHED_STATES:
             later = (before[0], _PROGRESS.index(before[1])) <= (now[0], _PROGRESS.index(now[1]))
@@ -342,7 +342,7 @@ def done(status: dict[str, Any]) -> int:
 
 
 def ends(entry: dict[str, Any]) -> dict[str, set[int]]:
-    """The instances in an entry of status that have ended, by how; 0 stands for a task that has none."""
+    """Return the finished instances in an entry of status, by state; 0 stands for a task without any."""
     if "indexes" not in entry:
         return {entry["state"]: {0}} if entry["state"] in FINISHED_STATES else {}
     # Of a mapped task that is to run again, the instances are away until the list they are made of is known.

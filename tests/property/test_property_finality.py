@@ -57,11 +57,11 @@ def dags(draw: st.DrawFn) -> ResolvedDag:
 
 
 class World:
-    """One run; whatever is under way may end at any time, as long as the run lasts."""
+    """One run; every try in flight may finish at any time, as long as the run lasts."""
 
     def __init__(self, dag: ResolvedDag) -> None:
         self.dag, self.now = dag, START
-        self.under_way: dict[TryKey, None] = {}
+        self.active: dict[TryKey, None] = {}
         self.ended: dict[str, TaskState] = {}
         self.load({})
 
@@ -78,8 +78,8 @@ class World:
         plan = self.scheduler.plan(self.now)
         assert not plan.faults
         assert not (was_finished and (plan.starts or plan.waits)), "a Pod of a run that has finished"
-        self.under_way |= dict.fromkeys(start.key for start in plan.starts)
-        self.under_way |= dict.fromkeys(wait.key for wait in plan.waits)
+        self.active |= dict.fromkeys(start.key for start in plan.starts)
+        self.active |= dict.fromkeys(wait.key for wait in plan.waits)
         self.check()
 
     def check(self) -> None:
@@ -113,12 +113,12 @@ def test_what_has_finished_stays_as_it_is(dag: ResolvedDag, seed: int) -> None:
     # Hypothesis would try small numbers above all, and so the same few things again and again.
     world, rng = World(dag), random.Random(seed)
     for step, number in enumerate(rng.randrange(10_000) for _ in range(STEPS)):
-        keys, what = list(world.under_way), number % 10
+        keys, what = list(world.active), number % 10
         if what < 5 and keys:
             event = (TryEvent.CREATED, TryEvent.RUNNING, TryEvent.ENDED, TryEvent.ENDED, TryEvent.LOST)[what]
             key = keys[number // 10 % len(keys)]
             if event in (TryEvent.ENDED, TryEvent.LOST):
-                del world.under_way[key]
+                del world.active[key]
             world.tell(key, event, number // 100 % 2 if event is TryEvent.ENDED else None)
         elif what == 5:
             world.mark(

@@ -1,5 +1,5 @@
-"""No task with dependsOnPast starts before the run before has come far enough, whatever comes, ends, goes, is run again
-or loaded anew in between; and in the end all runs end."""
+"""No task with dependsOnPast starts before the previous run allows it, whatever happens to runs in between (created,
+finished, deleted, rerun, reloaded); and in the end all runs finish."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def dag(downstream: bool, limit: int) -> Any:
 
 @dataclass
 class Cluster:
-    """What the API server has, and a controller that is told of it."""
+    """The API server's state, and a controller that receives its changes."""
 
     downstream: bool
     limit: int
@@ -119,7 +119,7 @@ class Cluster:
         self.writes = works
 
     def do_reload(self, number: int) -> None:
-        """Its status could not be written for a conflict: it is loaded anew."""
+        """Its status could not be written because of a conflict: it is loaded again."""
         self.finish_writing()
         state = self.loaded.pop(number, None)
         if state is not None:
@@ -129,7 +129,7 @@ class Cluster:
             self.do_load(number)
 
     def do_again(self, number: int) -> None:
-        """A run that has ended is run again."""
+        """A finished run is rerun."""
         if self.ended.pop(number, None) is not None:
             self.stored[number] = {}
             self.index.note(ActiveRun.of(self.info(number)))

@@ -60,13 +60,13 @@ def ask_twice(world: AskedWorld, asked: Asked) -> None:
 
 
 def usual(case: Case) -> Case:
-    """The same task with the usual trigger rule: what comes after a failure then depends on nothing else."""
+    """The same task with the usual trigger rule: downstream tasks of a failure then depend on nothing else."""
     return replace(case, rule="AllSuccess", stops=False)
 
 
 def clean(case: Case) -> Case:
     """The same task if no try failed."""
-    # A sensor whose look is lost looks again, and then sees that what it waits for has come.
+    # A sensor whose poke is lost pokes again, and then its condition is met.
     ends = GOOD if not case.sensor else (*GOOD, "lose")
     last = [next((outcome for outcome in outcomes if outcome in ends), "lose") for outcomes in case.outcomes]
     return replace(case, outcomes=tuple((outcome,) if outcome != "lose" else () for outcome in last))

@@ -49,13 +49,13 @@ def play(scenario: Scenario, numbers: list[int], *, disturbances: list[str], for
 
 
 def check_end(world: World) -> None:
-    """All runs have ended, each instance in a way that the reference evaluation allows, and no slot is held."""
+    """All runs have finished, each instance in a state that the reference evaluation allows, and no slot is held."""
     reference = world.reference
     for name, run in world.runs.items():
         assert run.finished, f"{name} has not ended: {[(i.name, i.state.value) for i in run if not i.finished]}"
         for instance in run:
-            told = (instance.name, instance.state, instance.number, instance.reason, instance.output)
-            assert reference.may_have_ended(run, instance), told
+            summary = (instance.name, instance.state, instance.number, instance.reason, instance.output)
+            assert reference.may_have_finished(run, instance), summary
         bad = any(i.state in ("Failed", "UpstreamFailed") for leaf in reference.leaves for i in run.node(leaf))
         assert run.phase.value == ("Failed" if bad else "Succeeded")
         assert run.unfinished == 0
@@ -66,7 +66,7 @@ def check_end(world: World) -> None:
 
 
 def ends(world: World) -> dict[str, dict[str, Any]]:
-    """How each task of each run ended: a state where it is the same for all its instances, else a list."""
+    """Return how each task of each run finished: a state if all its instances have the same, else a list."""
     return {
         name: {
             node.task.name: states.pop() if len(states := {i.state for i in node}) == 1 else [i.state for i in node]

@@ -24,7 +24,7 @@ def ask(world: World, rng: random.Random) -> None:
 def random_request(rng: random.Random, run: Json) -> Json:
     """A request that may make sense or not."""
     kind = rng.choice(["Rerun", "Rerun", "Rerun", "Rerun", "Mark", "Mark", "Stop"])
-    request: Json = {"type": kind, "requestedBy": "somebody"}
+    request: Json = {"type": kind, "requestedBy": "user"}
     if kind == "Stop":
         return request
     known = [entry["name"] for entry in (run.get("status") or {}).get("tasks") or ()]
@@ -41,14 +41,14 @@ def random_request(rng: random.Random, run: Json) -> Json:
 
 
 def suspend(world: World, rng: random.Random) -> None:
-    """Some runs are suspended, some are to go on."""
+    """Some runs are suspended, some are resumed."""
     for run in world.server.all(DAGRUNS, "ns"):
         if rng.random() < 0.7:
             suspended = rng.random() < 0.6
             world.request("PATCH", DAGRUNS, "ns", run["metadata"]["name"], {"spec": {"suspend": suspended}})
 
 
-def let_go_on(world: World) -> None:
+def resume_runs(world: World) -> None:
     """No run is suspended any more."""
     for run in world.server.all(DAGRUNS, "ns"):
         if run["spec"].get("suspend"):

@@ -25,7 +25,7 @@ _NEVER_ANOTHER = ("startedAt", "timetable", "total", "finishedAt")
 
 
 def backfill(world: World, rng: random.Random) -> None:
-    """Somebody backfills a Dag, or changes or deletes a Backfill that there is."""
+    """A user backfills a Dag, or changes or deletes an existing Backfill."""
     there = world.server.all(BACKFILLS, "ns")
     if there and rng.random() < 0.5:
         name = rng.choice(there)["metadata"]["name"]
@@ -60,7 +60,7 @@ def backfill(world: World, rng: random.Random) -> None:
     world.request("POST", BACKFILLS, "ns", None, body | {"metadata": {"name": f"b{rng.randrange(1000)}"}})
 
 
-def let_backfills_go_on(world: World) -> None:
+def resume_backfills(world: World) -> None:
     """No Backfill is suspended any more."""
     for document in world.server.all(BACKFILLS, "ns"):
         if document["spec"].get("suspend"):
@@ -71,7 +71,7 @@ def let_backfills_go_on(world: World) -> None:
 
 
 class BackfillInvariants:
-    """Told of every commit, as the other invariants are."""
+    """Called with every commit, like the other invariants."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -119,7 +119,7 @@ class BackfillInvariants:
             return
         what = f"status of Backfill {name} from {before} to {after}"
         if before.get("phase") in FINISHED and after.get("phase") != before["phase"]:
-            self.world.fail(f"{what}: it had ended")
+            self.world.fail(f"{what}: it was finished")
         for field in _NEVER_LESS:
             if after.get(field, 0) < before.get(field, 0):
                 self.world.fail(f"{what}: {field} is less")
@@ -159,7 +159,7 @@ class BackfillInvariants:
                 self.world.fail(f"Backfill {name} is deleted and does not go")
             if status.get("startedAt") and status.get("phase") in FINISHED:
                 if status["created"] + status["skipped"] != status["total"]:
-                    self.world.fail(f"Backfill {name} has ended and not dealt with all ticks: {status}")
+                    self.world.fail(f"Backfill {name} has finished without all of its ticks: {status}")
                 if len(made) != status["created"]:
                     self.world.fail(f"Backfill {name} made {', '.join(made) or 'nothing'} and says {status}")
             elif made:
@@ -173,6 +173,6 @@ def _backfill_of(run: Json) -> str | None:
 
 
 def _was_asked(run: Json) -> bool:
-    """Whether somebody else than a Backfill asked something of a run."""
+    """True if a client other than a Backfill made a request on a run."""
     requests = [*((run.get("status") or {}).get("requests") or ()), run["spec"].get("request") or {"id": "backfill-"}]
     return any(not request["id"].startswith("backfill-") for request in requests)

@@ -16,7 +16,7 @@ RULES = ["AllDone", "OneSuccess", "NoneFailed", "AllFailed", "OneFailed", "NoneF
 
 @dataclass
 class Scenario:
-    """What is in the cluster when the simulation begins."""
+    """The objects in the cluster when the simulation begins."""
 
     dags: dict[str, Json]
     """Specs by name."""
@@ -107,7 +107,7 @@ def random_sensor(rng: random.Random) -> Json:
 
 
 def random_script(seed: str, try_id: TryId, document: Json) -> Script:
-    """How a try goes: the same in every play of the seed, whatever else happens."""
+    """The result of a try: the same in every play of the seed, whatever else happens."""
     run = document["metadata"]["labels"]["tradewind.dev/run"]
     rng = random.Random(f"{seed}/{run}/{try_id.task}/{try_id.index}/{try_id.number}/{try_id.poke}")
     has_timeout = document["spec"].get("activeDeadlineSeconds") is not None

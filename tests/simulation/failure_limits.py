@@ -31,10 +31,10 @@ class _Dag:
 
 
 class FailureLimitInvariant:
-    """Told of every commit: once so many runs have failed in a row, the schedule makes no other.
+    """Called with every commit: after so many failed runs in a row, the schedule creates no other.
 
-    Nothing is claimed of a Dag that somebody has changed since, or one of whose runs was deleted or asked to run again:
-    it depends on what the controller had heard of by then.
+    A Dag that a user has changed since, or one of whose runs was deleted or rerun, is not checked: the result depends
+    on the events that the controller had received by then.
     """
 
     def __init__(self, world: World) -> None:

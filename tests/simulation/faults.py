@@ -1,4 +1,4 @@
-"""What goes wrong in a simulation: drawn from the seed before it begins, and printed when it fails."""
+"""The faults of a simulation: drawn from the seed before it begins, and printed when it fails."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def random_faults(rng: random.Random, seconds: float) -> list[Fault]:
     times = sorted(rng.random() * seconds for _ in range(number))
     faults = [Fault(round(at, 2), rng.choice(kinds), rng.randrange(1_000_000)) for at in times]
     if rng.random() < 0.2:
-        # In time for the others to strike while it is under way.
+        # In time for the others to strike while it is in flight.
         faults.insert(0, Fault(0.5, "backfill", rng.randrange(1_000_000)))
     return faults
 
 
 def refusals(rng: random.Random, seconds: float) -> list[Fault]:
-    """What the API server refuses in between."""
+    """Refusals of the API server in between."""
     number, kinds = rng.choice([0, 0, 0, 1, 2, 4]), sorted(REFUSALS)
     times = sorted(rng.random() * seconds for _ in range(number))
     return [Fault(round(at, 2), rng.choice(kinds), rng.randrange(1_000_000)) for at in times]
@@ -118,7 +118,7 @@ def _stall(world: World, rng: random.Random) -> None:
 
 
 def _gone(world: World, rng: random.Random) -> None:
-    """Watches break, and the history that they would go on from is gone: 410."""
+    """Watches break, and the history from which they would resume is compacted: 410."""
     name = rng.choice([*(replica.name for replica in world.replicas), ""])
     world.network.down.update(replica.name for replica in world.replicas if name in ("", replica.name))
     _cut_of(world, name)
@@ -170,11 +170,11 @@ def _clock(world: World, rng: random.Random) -> None:
 
 
 def _lease(world: World, rng: random.Random) -> None:
-    """Somebody deletes the Lease, or writes another holder into it."""
+    """A user deletes the Lease, or writes another holder into it."""
     if rng.random() < 0.5:
         world.request("DELETE", LEASES, "default", "tradewind-controller")
     else:
-        spec = {"holderIdentity": "somebody", "renewTime": "2026-01-01T00:00:00.000000Z"}
+        spec = {"holderIdentity": "user", "renewTime": "2026-01-01T00:00:00.000000Z"}
         world.request("PATCH", LEASES, "default", "tradewind-controller", {"spec": spec})
 
 
@@ -199,10 +199,10 @@ def _pod(world: World, rng: random.Random) -> None:
 
 
 def _finished_pods(world: World, rng: random.Random) -> None:
-    """Somebody cleans up Pods, those that have just ended among them."""
+    """A user deletes Pods, some of which have just finished."""
     for pod in world.server.all(PODS, "ns"):
         if pod["status"].get("phase") in ("Succeeded", "Failed") and rng.random() < 0.7:
-            world.log(f"somebody deletes {pod['metadata']['name']}")
+            world.log(f"a user deletes {pod['metadata']['name']}")
             world.request("DELETE", PODS, "ns", pod["metadata"]["name"])
 
 
@@ -248,7 +248,7 @@ def _break_dag(world: World, rng: random.Random) -> None:
         world.later(10.0, world.request, "PATCH", DAGS, "ns", name, {"spec": {"tasks": good}})
 
 
-def mend_dags(world: World) -> None:
+def repair_dags(world: World) -> None:
     """No Dag is broken any more, not even one that was broken when it was copied and then made again."""
     for dag in world.server.all(DAGS, "ns"):
         name = dag["metadata"]["name"]
@@ -325,7 +325,7 @@ def _node_clock(world: World, rng: random.Random) -> None:
 
 
 def _too_large(world: World, rng: random.Random) -> None:
-    """What etcd takes of a DagRun is as little as if it were full of params and messages."""
+    """etcd's limit for a DagRun is as low as if it were full of params and messages."""
     largest = rng.choice([900, 1400, 2000, 3000])
     world.log(f"a DagRun may have {largest} bytes")
     world.server.largest[DAGRUNS] = largest

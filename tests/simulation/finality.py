@@ -21,12 +21,11 @@ ENDS = ("Succeeded", "Failed", "Skipped", "UpstreamFailed", "Removed")
 BY_ITS_TASKS = ("Succeeded", "TaskFailed")
 """Reasons of a run that finished when its last task had."""
 TIMES = ("scheduledAt", "queuedAt", "startedAt", "finishedAt")
-LEFT_AWAY = "the state of its tasks is left out"
+OMITTED = "the state of its tasks is left out"
 
 
 def add_waits(scenario: Scenario, rng: random.Random) -> None:
-    """Let some Dags wait for a moment, or for a run, for a short time only; something comes after it, and goes on for
-    longer than that."""
+    """Let some Dags wait for a moment, or for a run, for a short time only; a longer task is downstream of it."""
     for spec in scenario.dags.values():
         for task in spec["tasks"]:
             if "waitFor" in task and rng.random() < 0.5:
@@ -47,18 +46,18 @@ def _short(rng: random.Random) -> Json:
 
 def tells_little(status: Json) -> bool:
     """Whether status says nothing of the tasks: it would not have fitted."""
-    return status.get("reason") == "StatusTooLarge" or LEFT_AWAY in status.get("message", "")
+    return status.get("reason") == "StatusTooLarge" or OMITTED in status.get("message", "")
 
 
 def was_to_go(truth: Truth) -> bool:
-    """Whether a Pod that succeeded may as well have ended since it was to go, by one of the clocks there are."""
+    """True if a Pod that succeeded may have finished after its deletion began, by one of the clocks."""
     if truth.exit_code != 0 or truth.asked_to_go is None or truth.finished is None or truth.said_finished is None:
         return False
     return truth.clock_was_set or max(truth.finished, truth.said_finished) >= truth.asked_to_go.replace(microsecond=0)
 
 
 class FinalityInvariant:
-    """Told of every commit."""
+    """Called with every commit."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -85,10 +84,10 @@ class FinalityInvariant:
         ended = status.get("phase") in FINISHED and status.get("reason") in BY_ITS_TASKS
         # A request that another leader had sent may arrive at any time.
         if ended and not status.get("requests") and not tells_little(status) and len(self.world.leaders) == 1:
-            self.world.fail(f"{document['metadata']['name']} is made, but its run has ended")
+            self.world.fail(f"{document['metadata']['name']} is created, but its run has finished")
 
     def check_end(self) -> None:
-        """Exit code 0 of a container that was told to end, as far as anybody could know, is no success."""
+        """Exit code 0 of a container whose deletion had begun, by any clock, is no success."""
         for truth in self.world.kubelet.truths.values():
             run = self.world.invariants.runs.get(truth.id.run_uid, {})
             status: Json = run.get("status") or {}
@@ -101,7 +100,7 @@ class FinalityInvariant:
             said = instances_of(entries[0]).get(truth.id.index, {}) if entries else {}
             attempt = said.get("try"), str(said.get("pokes", ""))
             if said.get("state") == "Succeeded" and attempt == (truth.id.number, truth.id.poke):
-                self.world.fail(f"{truth.id} was told to end and ended with 0, and yet it succeeded: {said}")
+                self.world.fail(f"{truth.id} was being deleted and exited with 0, and yet it succeeded: {said}")
 
     def _run_changed(self, name: str, status: Json) -> None:
         if tells_little(status):
@@ -115,10 +114,10 @@ class FinalityInvariant:
         spec = self.world.revisions.get(status.get("revision", ""))
         if "done" not in status or spec is None:
             return
-        told = {entry["name"]: entry for entry in tasks}
+        entries = {entry["name"]: entry for entry in tasks}
         done, total = 0, 0
         for task in spec["tasks"]:
-            entry = told.get(task["name"], {})
+            entry = entries.get(task["name"], {})
             each = list(instances_of(entry).values()) if "count" in entry else [entry]
             total += len(each)
             done += sum(one.get("state") in ENDS for one in each)
@@ -128,8 +127,8 @@ class FinalityInvariant:
             self.world.fail(f"status of {name}: {status['phase']}, but {total - done} instances have not finished")
 
     def _check_times(self, what: str, facts: Json, fields: tuple[str, ...]) -> None:
-        told = [facts[field] for field in fields if field in facts]
-        if told != sorted(told):
+        moments = [facts[field] for field in fields if field in facts]
+        if moments != sorted(moments):
             self.world.fail(f"{what}: {', '.join(f'{field} {facts.get(field)}' for field in fields)}")
-        if any("." in moment for moment in told):
-            self.world.fail(f"{what}: parts of a second, which nobody knows: {told}")
+        if any("." in moment for moment in moments):
+            self.world.fail(f"{what}: parts of a second, which no component knows: {moments}")

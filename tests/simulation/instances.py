@@ -1,4 +1,4 @@
-"""What status says of each instance of a task, whether it is mapped (then in ranges of indexes) or not."""
+"""The status of each instance of a task, mapped (then in ranges of indexes) or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 def instances_of(entry: Json) -> dict[str, Json]:
     """By index, "" where there is none: what an entry of its own would say of `state`, `try`, `lost`, `pokes`
-    and `triesBefore`; of those that there were before their task was mapped anew only the last."""
+    and `triesBefore`; of those from before their task was mapped again only the last."""
     before = _by_index(entry.get("rerunFrom"))
     if "count" not in entry:
         gone = {index: {"name": entry["name"], "state": "None", "triesBefore": int(before[index])} for index in before}

@@ -1,4 +1,4 @@
-"""What must hold after every step, and what must hold in the end; told of Kubernetes objects and of the truth only."""
+"""Invariants after every step and in the end; they see only Kubernetes objects and the truth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ENDS = ("Succeeded", "Failed", "Skipped", "UpstreamFailed", "Removed")
 _ORDER = {"None": 0, "Scheduled": 1, "Queued": 2, "Running": 3, "UpForRetry": 4, "UpForReschedule": 4}
 _ORDER |= dict.fromkeys(_ENDS, 5)
 _BY_REQUEST = ("Stopped", "Marked", "Cleared")
-"""Reasons of what ended because somebody asked for it."""
+"""Reasons of tasks that finished because of a request."""
 LARGEST_STATUS = 1_000_000
 UNLIMITED = 1_000_000
 STOPPED_WITHIN = 70.0
@@ -44,7 +44,7 @@ WRITTEN_WITHIN = 20.0
 
 
 class Invariants:
-    """Told of every commit; `world.fail(…)` when something does not hold."""
+    """Called with every commit; calls `world.fail(…)` on a violation."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -54,15 +54,15 @@ class Invariants:
         self.runs: dict[str, Json] = {}
         """Every run there ever was, by UID, as it was last."""
         self._contested: dict[str, None] = {}
-        """UIDs of Pods made while two replicas led: somebody had deleted the Lease."""
+        """UIDs of Pods created while two replicas were leader: a user had deleted the Lease."""
         self._limits: dict[str, list[tuple[float, int]]] = {}
         """Limits by name, with the times at which they were set."""
         self._asked_to_end: dict[str, None] = {}
-        """UIDs of Pods of which somebody has asked for the end."""
+        """UIDs of Pods whose stop was requested."""
         self._said_by: dict[tuple[str, str, str, int], Life] = {}
-        """Who wrote how a try ended: (UID of the run, task, index, number), of those that status tells of."""
-        self._told_little: dict[str, None] = {}
-        """UIDs of runs whose status has not told of their tasks, once."""
+        """The writer of a try's result: (UID of the run, task, index, number), of tries in status."""
+        self._without_tasks: dict[str, None] = {}
+        """UIDs of runs whose status was written without their tasks, once."""
         self._cut_short: dict[str, float] = {}
         """When a run was last ended whatever its tasks were at, by its UID. The first requests to end its Pods may have
         failed."""
@@ -116,7 +116,7 @@ class Invariants:
 
     def _pod_starts(self, truth: Truth) -> None:
         other = self.started.setdefault(truth.id, truth)
-        if other is not truth and not self._is_unknowable(other) and truth.id.run_uid not in self._told_little:
+        if other is not truth and not self._is_unknowable(other) and truth.id.run_uid not in self._without_tasks:
             self.world.fail(f"two Pods ran for {truth.id}: {other.uid} and {truth.uid}")
         for earlier in self.started.values():
             same = _same_instance(earlier.id, truth.id)
@@ -137,9 +137,9 @@ class Invariants:
                 continue
             if earlier.id.number <= self._entry(truth.id).get("triesBefore", 0):
                 continue  # it was asked to run again
-            if truth.id.run_uid in self._told_little:
+            if truth.id.run_uid in self._without_tasks:
                 continue
-            if earlier.ended_by == "itself" and earlier.told and earlier.exit_code == 0 and not was_to_go(earlier):
+            if earlier.ended_by == "itself" and earlier.reported and earlier.exit_code == 0 and not was_to_go(earlier):
                 self._lost(earlier, f"{earlier.id} succeeded, and yet {truth.id} runs")
 
     def _lost(self, truth: Truth, what: str) -> None:
@@ -161,22 +161,22 @@ class Invariants:
         return life.seen if life is not None and not life.ended else {}
 
     def _entry(self, try_id: TryId) -> Json:
-        """What the status of a run says of a task instance, {} if nothing."""
+        """Return a task instance in the status of a run; {} if it is not there."""
         entries: list[Json] = (self.runs.get(try_id.run_uid, {}).get("status") or {}).get("tasks") or []
         found = next((instances_of(entry) for entry in entries if entry["name"] == try_id.task), {})
         return found.get(try_id.index, {})
 
-    def _nobody_waits(self, try_id: TryId) -> bool:
+    def _is_unexpected(self, try_id: TryId) -> bool:
         """Whether the task of a try was run again since, or marked, or its run stopped."""
         entry = self._entry(try_id)
-        # Of instances of mapped tasks no reason is told.
+        # Instances of mapped tasks have no reason.
         asked = bool(try_id.index and (self.runs[try_id.run_uid].get("status") or {}).get("requests"))
         over = try_id.number <= entry.get("triesBefore", 0)
         return over or (entry.get("state") in _ENDS and (asked or entry.get("reason") in _BY_REQUEST))
 
     def _pod_made(self, document: Json) -> None:
         try_id = TryId.of(document["metadata"])
-        if try_id is None or self._nobody_waits(try_id):
+        if try_id is None or self._is_unexpected(try_id):
             return
         namespace = document["metadata"]["namespace"]
         leaders = [each for each in self.world.replicas if each.leads and each.part.owns(namespace)]
@@ -187,7 +187,7 @@ class Invariants:
             self._contested[_uid(document)] = None
             return
         if self.world.loop.time() < self.world.little_fits_until + WRITTEN_WITHIN:
-            # A run of which etcd takes no status at all has ended and holds nothing, and nobody can write that until
+            # A run whose status etcd never takes has finished and holds nothing, and no client can write that until
             # some time after.
             return
         if int(try_id.poke or 1) > 1 and self.world.task_of(document).get("sensor", {}).get("mode") != "Reschedule":
@@ -203,7 +203,7 @@ class Invariants:
         of_dag = [pod for pod in active if pod["metadata"]["labels"][names.LABEL_DAG] == dag]
         runs = {_run_uid(pod): _uid(pod) for pod in [*of_dag, document] if not self._is_of_backfill(pod)}
         begun = (self.runs.get(try_id.run_uid, {}).get("status") or {}).get("startedAt")
-        # One that has begun goes on, however low the limit is set meanwhile.
+        # A running one continues, however low the limit is set meanwhile.
         if not begun and not self._is_of_backfill(document):
             self._check_limit("maxActiveRuns", self._limit(f"runs {dag}"), document, dict.fromkeys(runs.values(), 1))
         pool, _ = self.world.pool_of(document)
@@ -224,7 +224,7 @@ class Invariants:
             self._excesses.popleft()()
 
     def _confirm_excess(self, when: str, limit: int, newest: str, slots: dict[str, int], since: float) -> None:
-        """Who frees slots by ending a run or a try asks for the end of its Pod at the same time: those do not count."""
+        """A step that frees slots by finishing a run or a try stops its Pod at the same time: those do not count."""
         counted = {uid: number for uid, number in slots.items() if uid == newest or not self._was_stopped(uid, since)}
         if sum(counted.values()) > limit:
             self.world.fail(f"{when}: {', '.join(self.world.kubelet.truths[uid].name for uid in counted)}")
@@ -237,14 +237,14 @@ class Invariants:
         return "deletionTimestamp" in run["metadata"] or self._cut_short.get(truth.id.run_uid, -1.0) >= since
 
     def _counts(self, pod: Json) -> bool:
-        """Whether a Pod takes slots: not one that has ended, or is to end, or whose run is over."""
+        """True if a Pod takes slots: not a finished or stopped one, nor one of a finished run."""
         if pod["status"].get("phase") in FINISHED or _is_to_end(pod["metadata"]):
             return False
         statuses = pod["status"].get("containerStatuses") or ()
         if any("terminated" in status["state"] for status in statuses if status["name"] == names.TASK_CONTAINER):
             return False
         try_id = TryId.of(pod["metadata"])
-        if try_id is not None and self._nobody_waits(try_id):
+        if try_id is not None and self._is_unexpected(try_id):
             return False
         run = self.world.server.find(DAGRUNS, pod["metadata"]["namespace"], pod["metadata"]["labels"][names.LABEL_RUN])
         alive = (
@@ -265,11 +265,11 @@ class Invariants:
         # Of a status that does not fit only the last request is left.
         known = [] if tells_little(before) or tells_little(status) else before.get("requests") or []
         if self._requests_changed(what, known, status.get("requests") or []):
-            self._only_go_on(what, before, status)
+            self._only_advances(what, before, status)
             return
         old, new = before.get("phase"), status.get("phase")
         if tells_little(status):
-            self._told_little[metadata["uid"]] = None
+            self._without_tasks[metadata["uid"]] = None
         if new in FINISHED and status.get("reason") in ("RunTimeout", "StatusTooLarge"):
             self._cut_short[metadata["uid"]] = self.world.loop.time()
             self._timed_out.setdefault(metadata["uid"], []).append(status["finishedAt"])
@@ -295,7 +295,7 @@ class Invariants:
                     self._said_by.setdefault((run_uid, name, index, past["number"]), writer)
 
     def _requests_changed(self, what: str, old: list[Json], new: list[Json]) -> bool:
-        """Whether a request was carried out; each is on record once, and stays there."""
+        """Check that a request was applied; each is on record once, and stays there."""
         ids = [record["id"] for record in new]
         if len(set(ids)) < len(ids):
             self.world.fail(f"{what}: a request is on record twice: {ids}")
@@ -303,10 +303,10 @@ class Invariants:
             self.world.fail(f"{what}: the record of requests was {old}, is {new}")
         return any(record["state"] == "Applied" for record in new[len(old) :])
 
-    def _only_go_on(self, what: str, before: Json, status: Json) -> None:
+    def _only_advances(self, what: str, before: Json, status: Json) -> None:
         """A request may change anything, but no number of a try is given out twice while its Pod may be there."""
         if before.get("revision") != status.get("revision") or tells_little(status):
-            return  # of a task that is mapped otherwise now nothing is told; its Pods tell
+            return  # a task that is mapped differently now has no history in status; its Pods have
         tasks = {entry["name"]: entry for entry in status.get("tasks") or ()}
         for entry in before.get("tasks") or ():
             after = instances_of(tasks[entry["name"]]) if entry["name"] in tasks else {}
@@ -314,7 +314,7 @@ class Invariants:
                 now = after.get(index, {})
                 last = max(now.get("try", 0), now.get("triesBefore", 0))
                 if max(old.get("try", 0), old.get("triesBefore", 0)) > last:
-                    self.world.fail(f"{what}: task {old['name']} from {_told(old)} to {now}: tries are forgotten")
+                    self.world.fail(f"{what}: task {old['name']} from {_summary(old)} to {now}: tries are forgotten")
 
     def _task_changed(self, what: str, old: Json, new: Json | None) -> None:
         if new is None:
@@ -323,23 +323,23 @@ class Invariants:
         before, after = instances_of(old), instances_of(new)
         for index in before if before.keys() <= after.keys() else ():
             self._instance_changed(what, before[index], after[index])
-        if not before.keys() <= after.keys() and (_told(old) != "None try 0" or "count" in old):
-            self.world.fail(f"{what}: task {old['name']} from {_told(old)} to {_told(new)}: other instances")
+        if not before.keys() <= after.keys() and (_summary(old) != "None try 0" or "count" in old):
+            self.world.fail(f"{what}: task {old['name']} from {_summary(old)} to {_summary(new)}: other instances")
 
     def _instance_changed(self, what: str, old: Json, new: Json) -> None:
         then, now = (old.get("try", 0), old.get("lost", 0)), (new.get("try", 0), new.get("lost", 0))
         same_attempt = now[0] == then[0] and new.get("pokes", 0) == old.get("pokes", 0)
-        told = f"{what}: task {old['name']} from {_told(old)} to {_told(new)}"
+        summary = f"{what}: task {old['name']} from {_summary(old)} to {_summary(new)}"
         if now[0] < then[0] or now[1] < then[1]:
-            self.world.fail(f"{told}: tries are forgotten")
+            self.world.fail(f"{summary}: tries are forgotten")
         elif old["state"] in _ENDS and (old["state"], old.get("exitCode")) != (new["state"], new.get("exitCode")):
-            self.world.fail(f"{told}: it had ended")
+            self.world.fail(f"{summary}: it was finished")
         elif same_attempt and _goes_back(old["state"], new["state"]):
-            self.world.fail(f"{told}: backwards")
+            self.world.fail(f"{summary}: backwards")
         known = {past["number"]: past for past in new.get("tries") or ()}
         for past in old.get("tries") or ():
             if past["number"] in known and known[past["number"]] != past:
-                self.world.fail(f"{told}: try {past['number']} was {past}, is {known[past['number']]}")
+                self.world.fail(f"{summary}: try {past['number']} was {past}, is {known[past['number']]}")
 
     # The end ------------------------------------------------------------------------------------------------------
 
@@ -365,7 +365,7 @@ class Invariants:
             if run_uid not in runs:
                 self.world.fail(f"Pod {metadata['name']} is left of a run that is gone")
             if pod["status"].get("phase") not in FINISHED:
-                self.world.fail(f"Pod {metadata['name']} still is {pod['status'].get('phase')}, its run has ended")
+                self.world.fail(f"Pod {metadata['name']} still is {pod['status'].get('phase')}, its run has finished")
             if names.FINALIZER_RESULT in (metadata.get("finalizers") or ()):
                 self.world.fail(f"Pod {metadata['name']} still has the finalizer")
         for kind in (DAGS, DAGRUNS, PODS):
@@ -388,7 +388,7 @@ class Invariants:
             runs = [run for run in self.world.server.all(DAGRUNS) if run["spec"]["dag"] == name]
             # Those of each Backfill count apart, while it is there; its failed ones have no limit, nor have those of
             # ticks that would be made again: by catchup, or since the Dag is suspended, or loses its schedule, before
-            # its status tells of them.
+            # its status has them.
             again = spec.get("catchup") or spec.get("suspend") or not (spec.get("schedule") or spec.get("schedules"))
             ahead = status.get("lastScheduleTime", "") if again else "9999"
             counts = Counter(
@@ -414,11 +414,11 @@ class Invariants:
     def _check_results(self, run: Json) -> None:
         """Status says of each try what its Pod said."""
         status, uid = run["status"], run["metadata"]["uid"]
-        if uid in self._told_little:
+        if uid in self._without_tasks:
             return
         entries = {entry["name"]: entry for entry in status.get("tasks") or ()}
         for truth in self.started.values():
-            if truth.id.run_uid != uid or not truth.told or truth.ended_by != "itself" or was_to_go(truth):
+            if truth.id.run_uid != uid or not truth.reported or truth.ended_by != "itself" or was_to_go(truth):
                 continue
             if truth.id.poke and truth.exit_code != 0:
                 continue  # not yet, most often
@@ -426,7 +426,7 @@ class Invariants:
             what = f"{run['metadata']['name']}: {truth.id} ended by itself with {truth.exit_code}"
             if entry is None or entry.get("try", 0) < truth.id.number:
                 if status.get("reason") != "RunTimeout" and not status.get("requests"):
-                    self._lost(truth, f"{what}, status says {_told(entry) if entry else 'nothing'}")
+                    self._lost(truth, f"{what}, status says {_summary(entry) if entry else 'nothing'}")
                 continue
             if entry["try"] == truth.id.number and entry.get("triesBefore", 0) < truth.id.number:
                 said = entry
@@ -440,14 +440,14 @@ class Invariants:
             if timed_out or reason in _BY_REQUEST or self._ended_with_run(uid, said):
                 continue
             if "exitCode" not in said and truth.id.index:
-                # Of a mapped task it is told only how its instances ended, not why.
+                # Of a mapped task, status has only how its instances finished, not why.
                 right = (said["state"] == "Succeeded") == (truth.exit_code == 0)
                 if not right and status.get("reason") != "RunTimeout" and "requests" not in status:
-                    self._lost(truth, f"{what}, status says {_told(said)}")
+                    self._lost(truth, f"{what}, status says {_summary(said)}")
             elif said.get("exitCode") != truth.exit_code:
-                self._lost(truth, f"{what}, status says {_told(said)}")
+                self._lost(truth, f"{what}, status says {_summary(said)}")
             elif truth.exit_code == 0 and said["state"] != "Succeeded":
-                self.world.fail(f"{what}, status says {_told(said)}")
+                self.world.fail(f"{what}, status says {_summary(said)}")
 
     def _ended_with_run(self, run_uid: str, said: Json) -> bool:
         """Whether a try was being stopped, for a reason of its own, when its run took too long: its end is not waited
@@ -473,13 +473,13 @@ def _uid(document: Json) -> str:
 
 
 def _goes_back(old: str, new: str) -> bool:
-    """Within one try; a Pod that cannot be made after all, or has to be looked after anew, is Scheduled again."""
+    """Within one try; a Pod that cannot be created after all, or has to be looked up again, is Scheduled again."""
     if new == "Scheduled":
         return old in ("Running", "UpForRetry", *_ENDS)
     return _ORDER[new] < _ORDER[old]
 
 
-def _told(entry: Json) -> str:
+def _summary(entry: Json) -> str:
     facts = [entry["state"], f"try {entry.get('try', entry.get('number', 0))}"]
     facts += [f"{name} {entry[name]}" for name in ("lost", "reason", "exitCode") if name in entry]
     return " ".join(facts)

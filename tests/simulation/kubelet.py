@@ -25,7 +25,7 @@ KILLED, TERMINATED = 137, 143
 
 @dataclass(frozen=True)
 class TryId:
-    """What tells a try from all others, as the labels of its Pod say."""
+    """Identity of a try, from the labels of its Pod."""
 
     run_uid: str
     task: str
@@ -59,7 +59,7 @@ class TryId:
 
 @dataclass(frozen=True)
 class Script:
-    """How the container of a try goes if nobody interferes."""
+    """The course of a try's container without interference."""
 
     start_after: float = 1.0
     duration: float | None = 1.0
@@ -69,7 +69,7 @@ class Script:
     waits: str = ""
     """Why it never starts: ImagePullBackOff and the like."""
     polite: bool = True
-    """Whether it ends as soon as it is told to; if not it is killed after its grace period."""
+    """True if it exits on SIGTERM; if not it is killed after its grace period."""
     polite_code: int = TERMINATED
     """Exit code with which it does: 143, or 0 of a program that heeds SIGTERM."""
 
@@ -95,7 +95,7 @@ class Truth:
     """Whether the clock of its node was set during its life, so that what it tells means nothing."""
     said_finished: datetime | None = None
     """When it ended, by the clock of its node."""
-    told: bool = False
+    reported: bool = False
     """Whether its end was written into its status."""
     vanished: bool = False
 
@@ -109,7 +109,7 @@ class _Pod:
     finished: str | None = None
     """As its node tells it."""
     sidecar_runs: bool = False
-    """Whether a container beside the task's goes on until it is told to end."""
+    """True if a container beside the task's keeps running until it gets SIGTERM."""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
 
@@ -129,7 +129,7 @@ class Kubelet:
         """Every Pod that there ever was, by UID."""
         self.on_start: list[Callable[[Truth], None]] = []
         self.skew = timedelta(0)
-        """How far the clock of the node is ahead: see set_clock()."""
+        """Return the offset of the node's clock: see set_clock()."""
         self.script_of = script_of
         self._server, self._delay, self._now, self._log = server, delay, now, log
         self._loop = asyncio.get_running_loop()
@@ -161,7 +161,7 @@ class Kubelet:
         self._log(f"{pod.truth.name} is evicted")
 
     def lose_node(self, uid: str) -> None:
-        """The Pod goes with its node: nobody ever says how its container ended."""
+        """The Pod is deleted with its node: its container's exit is never reported."""
         pod = self._pods[uid]
         self._log(f"the node of {pod.truth.name} is lost")
         if not pod.truth.ended_by:
@@ -171,10 +171,10 @@ class Kubelet:
         self._delete(pod, 0)
 
     def delete(self, uid: str, grace: int | None = None) -> None:
-        """Somebody deletes the Pod."""
+        """A user deletes the Pod."""
         pod = self._pods.get(uid)
         if pod is not None:
-            self._log(f"somebody deletes {pod.truth.name}, grace {grace}")
+            self._log(f"a user deletes {pod.truth.name}, grace {grace}")
             self._delete(pod, grace)
 
     # The life of a Pod --------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class Kubelet:
             if deletion and deletion != old["metadata"].get("deletionTimestamp"):
                 truth = self._pods[uid].truth
                 truth.asked_to_go = truth.asked_to_go or self._now()
-                self._later(uid, self._delay(), self._told_to_end)
+                self._later(uid, self._delay(), self._terminate)
             deadline = new["spec"].get("activeDeadlineSeconds")
             if deadline != old["spec"].get("activeDeadlineSeconds"):
                 self._watch_deadline(uid, deadline)
@@ -225,7 +225,7 @@ class Kubelet:
             return
         why = pod.truth.script.waits or "ContainerCreating"
         waiting = {"waiting": {"reason": why, "message": f"it says {why}"}}
-        started = self._told(self._now())
+        started = self._seen_time(self._now())
         if self._status(pod, {"phase": "Pending", "startTime": started, "containerStatuses": [_container(waiting)]}):
             pod.placed = self._now().replace(microsecond=0)
             self._watch_deadline(uid, document["spec"].get("activeDeadlineSeconds"))
@@ -239,9 +239,9 @@ class Kubelet:
         if truth.ended_by or document is None or "deletionTimestamp" in document["metadata"]:
             return
         truth.started_at = self._loop.time()
-        for told in self.on_start:
-            told(truth)
-        now = self._told(self._now())
+        for callback in self.on_start:
+            callback(truth)
+        now = self._seen_time(self._now())
         self._status(pod, {"phase": "Running", "containerStatuses": [_container({"running": {"startedAt": now}})]})
         pod.started = now
         if truth.script.duration is not None:
@@ -261,7 +261,7 @@ class Kubelet:
             return
         truth.ended_by = by
         truth.exit_code = exit_code if truth.started_at is not None else None
-        pod.finished = self._told(self._now())
+        pod.finished = self._seen_time(self._now())
         truth.finished, truth.said_finished = self._now(), datetime.fromisoformat(pod.finished)
         phase = phase or ("Succeeded" if exit_code == 0 else "Failed")
         self._later(uid, self._delay(), self._tell, phase, extra)
@@ -281,7 +281,7 @@ class Kubelet:
             status["containerStatuses"] = [_container({"terminated": terminated}), *self._sidecar(pod)]
             if pod.sidecar_runs:
                 status["phase"] = "Running"
-        truth.told = self._status(pod, status)
+        truth.reported = self._status(pod, status)
         document = self._server.find(PODS, pod.namespace, truth.name)
         if document is not None and "deletionTimestamp" in document["metadata"]:
             self._later(uid, self._delay(), self._clean_up)
@@ -293,12 +293,12 @@ class Kubelet:
         state = {"running": {"startedAt": now}} if pod.sidecar_runs else {"terminated": {"exitCode": TERMINATED}}
         return [_container(state, name) for name in others if name != names.TASK_CONTAINER]
 
-    def _told_to_end(self, uid: str) -> None:
+    def _terminate(self, uid: str) -> None:
         """Deletion was asked for."""
         pod = self._pods[uid]
         truth = pod.truth
         document = self._server.find(PODS, pod.namespace, truth.name)
-        if document is None or truth.told or (truth.started_at is None and not truth.ended_by):
+        if document is None or truth.reported or (truth.started_at is None and not truth.ended_by):
             self._later(uid, self._delay(), self._clean_up)
         elif not truth.ended_by:
             grace = document["metadata"]["deletionGracePeriodSeconds"]
@@ -309,7 +309,7 @@ class Kubelet:
         """Nothing of it is left on the node. A Pod that did not start ends as Failed all the same."""
         pod = self._pods[uid]
         document = self._server.find(PODS, pod.namespace, pod.truth.name)
-        if not pod.truth.told and document is not None and document["spec"].get("nodeName"):
+        if not pod.truth.reported and document is not None and document["spec"].get("nodeName"):
             self._status(pod, {"phase": "Failed"})
         self._delete(pod, 0)
 
@@ -344,7 +344,7 @@ class Kubelet:
             for timer in pod.timers:
                 timer.cancel()
 
-    def _told(self, moment: datetime) -> str:
+    def _seen_time(self, moment: datetime) -> str:
         """A moment by the clock of the node."""
         return self._server.timestamp(moment + self.skew)
 

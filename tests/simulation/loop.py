@@ -51,7 +51,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         heapq.heappush(self._at_steps, (step, next(self._order), act))
 
     def thaw(self, owner: Owner) -> None:
-        """Let a frozen process go on: what it has missed comes first."""
+        """Resume a frozen process: events that it has missed come first."""
         owner.frozen = False
         self._ready.extendleft(reversed(owner.held))  # type: ignore[attr-defined]
         owner.held.clear()

@@ -1,6 +1,6 @@
 """The network between a replica and the API server, with everything that can go wrong on it.
 
-A request is a packet that travels on its own: its sender may time out, be frozen or die while it is under way. A watch
+A request is a packet that travels on its own: its sender may time out, be frozen or die while it is in flight. A watch
 is a stream whose lines arrive in order, but late, in pieces, or not at all.
 """
 
@@ -25,7 +25,7 @@ LATENCY = 0.001
 
 @dataclass
 class Trouble:
-    """How much goes wrong: probabilities for one request (or line of a watch), delays in seconds at most."""
+    """Faults of the network: probabilities for one request (or line of a watch), delays in seconds at most."""
 
     lost_before: float = 0.0
     """The connection breaks before the server has the request."""
@@ -57,7 +57,7 @@ class Network:
         self.server, self.rng, self.log = server, rng, log
         self.trouble = QUIET
         self.interfere: Callable[[Request], str] = lambda request: ""
-        """What a test does to a request: `lost` before it arrives, `unanswered` though it was served, or `429`."""
+        """A test's action on a request: `lost` before it arrives, `unanswered` though it was served, or `429`."""
         self.refusals: list[Callable[[Request], Response | None]] = []
         """Each is asked of each request: its answer, if it has one, or what it raises is that of the server."""
         self.down: set[str] = set()
@@ -87,7 +87,7 @@ class Network:
 
 
 class SimulatedClient(MemoryClient):
-    """A replica's client. `on_seen(document)` is told of every object that the replica gets to see."""
+    """A replica's client. `on_seen(document)` is called with every object that the replica receives."""
 
     def __init__(self, network: Network, name: str, on_seen: Callable[[Any], None]) -> None:
         super().__init__(network.server, name)
@@ -95,10 +95,10 @@ class SimulatedClient(MemoryClient):
         self.dead = False
         """Its process was killed: nothing is sent or received any more."""
         self.streams: dict[_Stream, None] = {}
-        self._under_way: dict[asyncio.Future[Response], None] = {}
+        self._in_flight: dict[asyncio.Future[Response], None] = {}
 
     def kill(self) -> None:
-        """Drop all connections; of the requests under way some have left the machine."""
+        """Drop all connections; some requests in flight have left the machine."""
         self.dead = True
         for stream in list(self.streams):
             stream.cut()
@@ -270,7 +270,7 @@ class _Stream:
             await self._news.wait()
 
     def cut(self) -> None:
-        """Break the connection; what is under way is lost."""
+        """Break the connection; data in flight is lost."""
         self._broken = True
         self._watch.on_line = lambda: None
         self._watch.end()

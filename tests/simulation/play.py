@@ -16,7 +16,7 @@ from functools import cache
 from tests.simulation.world import Failed, play_seed
 
 CHUNK = 50
-TOLD_EVERY = 1000
+REPORT_EVERY = 1000
 
 
 @cache
@@ -26,7 +26,7 @@ def _freeze_modules() -> None:
 
 
 def failures(seeds: range) -> list[str]:
-    """What went wrong in which of these seeds."""
+    """Return the failures of these seeds."""
     _freeze_modules()
     found = []
     for seed in seeds:
@@ -69,7 +69,7 @@ def main() -> int:
             rate = done / (time.monotonic() - began)
             if sys.stderr.isatty():
                 print(f"\r{done} of {arguments.seeds}, {rate:.0f} a second ", end="", file=sys.stderr)
-            elif done % TOLD_EVERY == 0:
+            elif done % REPORT_EVERY == 0:
                 print(f"{done} of {arguments.seeds}, {rate:.0f} a second", file=sys.stderr, flush=True)
     print(f"{failed} of {arguments.seeds} seeds failed; {rate:.1f} seeds a second on {os.cpu_count()} processors")
     return 1 if failed else 0

@@ -1,6 +1,6 @@
-"""What an API server refuses for a while: who one is (401), what one may see (403), or the certificate it shows.
+"""Refusals of an API server for a while: authentication (401), authorization (403), or its certificate.
 
-Drawn apart from all else, so that the other faults of a seed stay what they were.
+Drawn separately, so that the other faults of a seed stay what they were.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def random_namespaces(rng: random.Random) -> tuple[str, ...]:
 
 
 def forbid_gone(request: Request) -> Response | None:
-    """Nobody may see anything of the namespace that is gone."""
+    """All requests about a deleted namespace are forbidden."""
     return (
         _refused(403, "Forbidden", f"{request.path} is forbidden") if f"/namespaces/{GONE}/" in request.path else None
     )
@@ -41,7 +41,7 @@ def unauthorized(world: World, rng: random.Random) -> None:
 
 
 def forbidden(world: World, rng: random.Random) -> None:
-    """A role lacks a kind, and who watches it is told at once or later."""
+    """A role lacks a kind, and its watches are closed at once or later."""
     plural = rng.choice(SEEN)
 
     def refuse(request: Request) -> Response | None:
@@ -56,7 +56,7 @@ def forbidden(world: World, rng: random.Random) -> None:
 
 
 def certificate(world: World, rng: random.Random) -> None:
-    """A certificate was replaced that a process, or all of them, do not trust yet. What is open goes on."""
+    """A certificate was replaced by one that a process, or all of them, do not trust yet. Open connections stay."""
     name = rng.choice([*(replica.name for replica in world.replicas), ""])
 
     def refuse(request: Request) -> Response | None:

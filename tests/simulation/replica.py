@@ -36,7 +36,7 @@ class ReplicaClock:
 
 
 class Life(Owner):
-    """One process of a replica, from its start to its end. `seen` are the results of Pods that it has been told of."""
+    """One process of a replica, from its start to its exit. `seen` are the results of Pods that it has received."""
 
     def __init__(self, replica: Replica, number: int) -> None:
         super().__init__(f"{replica.name}-{number}")
@@ -117,7 +117,7 @@ class Replica:
         life = self.life
         if life is None or life.frozen or not life.tasks:
             return
-        self._log(f"{life.name} is told to stop")
+        self._log(f"{life.name} gets SIGTERM")
         next(iter(life.tasks)).cancel()
         if restart_after is not None:
             self._later(restart_after + 20, self.start)
@@ -133,7 +133,7 @@ class Replica:
 
     def _thaw(self, life: Life) -> None:
         if life.frozen:
-            self._log(f"{life.name} goes on")
+            self._log(f"{life.name} resumes")
             self._loop.thaw(life)
 
     async def _run(self, life: Life) -> None:
@@ -149,7 +149,7 @@ class Replica:
         life.ended = True
         life.client.kill()
         error = None if task.cancelled() else task.exception()
-        self._log(f"{life.name} has ended: {error!r}")
+        self._log(f"{life.name} exited: {error!r}")
         if error is not None:
             self.failures.append(f"{life.name}: {error!r}")
             self._reap(life)

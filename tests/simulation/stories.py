@@ -1,4 +1,4 @@
-"""What tests of single faults tell: a Dag, how its Pods go, and what happens to it when."""
+"""The language of tests of single faults: a Dag, the course of its Pods, and timed events."""
 
 from __future__ import annotations
 

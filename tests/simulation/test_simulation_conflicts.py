@@ -1,4 +1,4 @@
-"""Somebody else writes to a run, or its news come late: what was written last counts, and what is over stays over."""
+"""Another client writes to a run, or its events come late: the last write counts, and finished stays finished."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 SLOW, FAST = Script(start_after=0.2, duration=20.0), Script(start_after=0.2, duration=6.0)
 
 
-def told_elsewhere(world: World, change: Callable[[Json], None], run: str = "run0") -> None:
+def written_elsewhere(world: World, change: Callable[[Json], None], run: str = "run0") -> None:
     """Another controller writes the status of a run."""
     status = orjson.loads(orjson.dumps(status_of(world, run)))
     change(status)
@@ -49,11 +49,11 @@ def after(world: World, name: str) -> float:
 
 def test_a_status_that_another_one_wrote_is_not_written_over() -> None:
     def story(world: World) -> None:
-        world.later(5.0, told_elsewhere, world, a_succeeded)
+        world.later(5.0, written_elsewhere, world, a_succeeded)
 
     scripts = {"a": SLOW, "c": FAST}
     world = play(story, task("a"), task("b", "a"), task("c"), scripts=scripts, parallelism=2)
-    assert after(world, "b") < 15, "it goes on by what the other one wrote"
+    assert after(world, "b") < 15, "it continues from the other client's write"
 
 
 def test_nor_when_the_watch_does_not_show_it() -> None:
@@ -67,7 +67,7 @@ def test_nor_when_the_watch_does_not_show_it() -> None:
             return ""
 
         world.later(4.0, stall, world, "", "dagruns", 30.0)
-        world.later(5.0, told_elsewhere, world, a_succeeded)
+        world.later(5.0, written_elsewhere, world, a_succeeded)
         world.network.interfere = note
 
     scripts = {"a": SLOW, "c": FAST}
@@ -87,7 +87,7 @@ def test_what_a_run_holds_is_not_free_while_it_is_read_anew() -> None:
 
         def annoy() -> None:
             world.network.interfere = interfere
-            told_elsewhere(world, lambda status: status["tasks"][0].update(message="seen"))
+            written_elsewhere(world, lambda status: status["tasks"][0].update(message="seen"))
 
         world.later(5.0, annoy)
 
@@ -96,7 +96,7 @@ def test_what_a_run_holds_is_not_free_while_it_is_read_anew() -> None:
 
 
 def delete_pod(world: World, name: str) -> None:
-    """Somebody deletes the Pod of a task."""
+    """A user deletes the Pod of a task."""
     [uid] = [uid for uid, truth in world.kubelet.truths.items() if truth.id.task == name]
     world.kubelet.delete(uid, 0)
 
@@ -105,7 +105,7 @@ def test_a_run_that_another_one_ended_is_not_brought_back_by_old_news() -> None:
     def story(world: World) -> None:
         world.later(0.1, stall, world, "", "dagruns", 9.0)
         world.later(4.0, stall, world, "", "dagruns", 30.0)
-        world.later(5.0, told_elsewhere, world, ended)
+        world.later(5.0, written_elsewhere, world, ended)
         world.later(6.0, delete_pod, world, "c")
 
     scripts = {"a": Script(start_after=0.2, duration=0.8, exit_code=1), "c": SLOW}
@@ -165,7 +165,7 @@ def test_a_pod_that_is_stopped_and_never_seen_has_ended() -> None:
 def test_a_pod_that_is_there_and_never_seen_has_ended_when_it_is_gone() -> None:
     def story(world: World) -> None:
         world.later(0.005, stall, world, "", "pods", 40.0)
-        world.later(3.0, told_elsewhere, world, lambda status: status["tasks"][0].update(message="seen"))
+        world.later(3.0, written_elsewhere, world, lambda status: status["tasks"][0].update(message="seen"))
         world.later(9.0, lambda: world.kubelet.delete(world.kubelet.running()[0], 0))
         world.later(14.0, unseen, world)
 

@@ -1,4 +1,4 @@
-"""What random faults have found, one by one. The invariants hold in each of these stories too."""
+"""Bugs that random faults have found, one by one. The invariants hold in each of these stories too."""
 
 from __future__ import annotations
 
@@ -189,8 +189,8 @@ def test_a_run_that_ends_while_others_are_pruned_is_pruned_too() -> None:
     assert world.server.all(DAGRUNS) == []
 
 
-def when_run0_has_ended(world: World, act: Callable[[], None]) -> None:
-    """Do something at the very moment at which the status of a run says that it has ended."""
+def when_run0_finishes(world: World, act: Callable[[], None]) -> None:
+    """Do something at the very moment at which the status of a run is finished."""
 
     def seen(commit: Commit) -> None:
         status = commit.new.document.get("status", {}) if commit.kind is DAGRUNS and commit.new else {}
@@ -213,7 +213,7 @@ def test_a_pod_is_let_go_though_its_run_could_not_be_read_at_first() -> None:
             leader(world).kill()
             world.network.interfere = interfere
 
-        when_run0_has_ended(world, die)
+        when_run0_finishes(world, die)
 
     play(story, task("a"), resultProtection="Finalizer")
 
@@ -235,7 +235,7 @@ def test_pods_go_when_their_time_is_over_though_that_failed_at_first(dies: bool)
 
         world.server.admission.append(refuse)
         if dies:
-            when_run0_has_ended(world, die)
+            when_run0_finishes(world, die)
 
     world = play(story, task("a"), podRetention="5s")
     assert world.server.all(PODS) == []
@@ -258,7 +258,7 @@ def test_a_dag_that_comes_while_its_run_says_that_it_waits() -> None:
 
 
 def test_a_run_that_has_ended_is_not_brought_back_by_old_news() -> None:
-    """Its Pod was denied, for good; when the watch still tells of the time before, it would be allowed."""
+    """Its Pod was denied, for good; while the watch still has the earlier state, it would be allowed."""
 
     def story(world: World) -> None:
         world.server.admission.append(deny)
@@ -336,7 +336,7 @@ def test_a_new_leader_whose_watches_hang_keeps_to_the_limits() -> None:
 
 
 def test_a_new_leader_whose_watches_hang_starts_nothing_of_a_dag_that_is_gone() -> None:
-    """The revision that it would make goes with the Dag that it has not heard of: no later leader could go on."""
+    """The revision that it would create is deleted with the Dag: no later leader could continue."""
 
     def story(world: World) -> None:
         def strike() -> None:
@@ -355,7 +355,7 @@ def test_a_new_leader_whose_watches_hang_starts_nothing_of_a_dag_that_is_gone() 
 
 
 def test_a_new_leader_reads_what_another_one_wrote_only_once() -> None:
-    """Its cache is older than the status: it is told so by a conflict, and then goes by what it was answered."""
+    """Its cache is older than the status: a conflict shows that, and then it uses the answer."""
     conflicts: list[str] = []
 
     def story(world: World) -> None:
@@ -420,7 +420,7 @@ def test_runs_go_when_the_watch_tells_late_that_their_backfill_has_ended() -> No
 
 
 def test_a_run_of_a_dag_that_was_made_again_outlives_its_controller() -> None:
-    """What was kept of the Dag before, the same in all but its UID, is deleted with that."""
+    """The revision of the earlier Dag, the same in all but its UID, is deleted with that Dag."""
     spec: dict[str, Any] = {"tasks": [task("a")]}
 
     def story(world: World) -> None:
@@ -439,7 +439,7 @@ def test_a_run_of_a_dag_that_was_made_again_outlives_its_controller() -> None:
 
 
 def lose_the_answer_to_a_failure(world: World) -> None:
-    """The watch tells that a run has ended before the answer to the write does that says how."""
+    """The watch delivers the finish of a run before the answer to its status write arrives."""
 
     def interfere(request: Request) -> str:
         if not (is_write(request, "PATCH", "dagruns") and b'"phase":"Failed"' in (request.body or b"")):
@@ -464,7 +464,7 @@ def test_no_scheduled_run_starts_while_it_is_not_known_that_too_many_have_failed
 
 
 def test_no_scheduled_run_starts_while_a_new_leader_ends_a_run_before_it_has_looked_at_the_dag() -> None:
-    """While nobody led it has timed out, and a Pod has ended whose result is to be written down."""
+    """While there was no leader it timed out, and a Pod finished whose result is to be recorded."""
 
     def story(world: World) -> None:
         lose_the_answer_to_a_failure(world)

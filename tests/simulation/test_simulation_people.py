@@ -1,4 +1,4 @@
-"""People of the simulation put things right in the end, and nobody is blamed for what clocks of theirs do."""
+"""Users of the simulation repair things in the end, and no one is blamed for the effects of their clocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.simulation
 
 
 def test_a_dag_that_was_made_again_as_it_was_when_it_was_broken_is_mended() -> None:
-    """A finalizer holds it for so long that what mends a broken Dag comes before it is made again."""
+    """A finalizer holds it for so long that the repair of a broken Dag comes before it is recreated."""
     faults = [Fault(10.0, "break dag", 1), Fault(16.0, "held dag", 841531), Fault(40.0, "new run", 1)]
     scenario = Scenario({"d": {"tasks": [task("a")]}}, [])
     world = simulate("broken", lambda loop: World("broken", loop, scenario=scenario, faults=faults))
@@ -30,7 +30,7 @@ def set_clocks(world: World, seconds: int) -> None:
 
 
 def test_a_task_and_its_run_may_be_out_of_time_at_once() -> None:
-    """The clocks are set while a Pod is about to start: it is told to end, and its run does not wait for that."""
+    """The clocks are set while a Pod is about to start: it is stopped, and its run does not wait for that."""
 
     def story(world: World) -> None:
         world.later(0.1, set_clocks, world, 90)

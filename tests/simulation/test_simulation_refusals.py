@@ -1,4 +1,4 @@
-"""What the API server refuses, and allows again."""
+"""Refusals of the API server, which end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def refuse_pods(request: Request) -> Response | None:
 
 
 def test_a_new_leader_asks_for_what_was_refused_lately_before_it_judges_anything() -> None:
-    """Who led before saw no more Pods; then the server was away for longer than runTimeout."""
+    """The earlier leader saw no more Pods; then the server was away for longer than runTimeout."""
 
     def story(world: World) -> None:
         world.later(2.0, refuse, world)

@@ -26,7 +26,7 @@ CASES = 200
 CHUNK = 10
 POOLS = {"narrow": 1, "wide": 3}
 PATIENT: Json = {"end_within": 1e6, "settings": {"lease_duration": 3600.0}}
-"""Nobody dies here: a Lease that is renewed seldom saves most of the time."""
+"""No process dies here: a Lease that is renewed seldom saves most of the time."""
 
 
 def random_case(rng: random.Random) -> tuple[Json, dict[str, list[Json]]]:
@@ -62,7 +62,7 @@ def random_outcome(rng: random.Random) -> Json:
 
 
 def foretold(spec: Json, outcomes: dict[str, list[Json]], folder: Path) -> Json:
-    """What `tradewind simulate` says."""
+    """Return the output of `tradewind simulate`."""
     manifest = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Dag", "metadata": {"name": "d"}, "spec": spec}
     (folder / "dag.yaml").write_text(yaml.safe_dump(manifest))
     (folder / "outcomes.yaml").write_text(yaml.safe_dump(outcomes))
@@ -70,8 +70,8 @@ def foretold(spec: Json, outcomes: dict[str, list[Json]], folder: Path) -> Json:
     files = ["-f", str(folder / "dag.yaml"), "--outcomes", str(folder / "outcomes.yaml")]
     result = CliRunner().invoke(cli, ["simulate", *files, *pools, "-o", "json"])
     assert result.exit_code == 0, result.output
-    told: Json = json.loads(result.stdout)
-    return told
+    output: Json = json.loads(result.stdout)
+    return output
 
 
 def happened(seed: str, spec: Json, outcomes: dict[str, list[Json]]) -> Json:
@@ -96,7 +96,7 @@ def happened(seed: str, spec: Json, outcomes: dict[str, list[Json]]) -> Json:
 
 
 def differences(number: int, folder: Path) -> str:
-    """How the two differ, or nothing."""
+    """Return how the two differ, or nothing."""
     spec, outcomes = random_case(random.Random(f"same {number}"))
     expected, status = foretold(spec, outcomes, folder), happened(f"same {number}", spec, outcomes)
     entries = {entry["name"]: entry for entry in status["tasks"]}

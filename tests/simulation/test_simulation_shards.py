@@ -1,5 +1,5 @@
-"""The number of shards changes while runs go on and controllers die: all invariants hold, and that
-controllers of different numbers never lead the same namespace.
+"""The number of shards changes while runs are running and controllers die: all invariants hold, and
+controllers of different numbers are never leaders of the same namespace.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Change:
                     world.later(moment + self.chance.random() * 4, replica.start)
             self._work(world, index, moment)
             for _ in range(self.chance.randrange(3)):
-                # Somebody dies at any await, and is there again.
+                # A process dies at any await, and restarts.
                 victim = self.chance.choice(group)
                 steps = self.chance.randrange(1000 + 5000 * index, 8000 + 5000 * index)
                 world.strike_at_any_await(steps, lambda replica=victim: self._strike(replica))

@@ -28,7 +28,7 @@ HOLD = "example.dev/hold"
 LAST_FAULT = 40.0
 """Seconds: what is late by then has to be made up for before the end."""
 RECENTLY = 60.0
-"""Seconds for which what somebody has changed may still be followed as it was."""
+"""Seconds for which an earlier state of a changed object may still be used."""
 REACTS_WITHIN = 10.0
 """Seconds after which no request of a replica arrives that it sent before it knew better."""
 SINCE_CALM = timedelta(seconds=33)
@@ -70,7 +70,7 @@ def _replace(world: World, rng: random.Random) -> None:
 
 
 def _held_dag(world: World, rng: random.Random) -> None:
-    """A Dag is deleted, and a finalizer of somebody else's keeps it for a while; it is edited meanwhile."""
+    """A Dag is deleted, and another client's finalizer keeps it for a while; it is edited meanwhile."""
     dags = world.server.all(DAGS, "ns")
     if not dags:
         return
@@ -86,7 +86,7 @@ def _held_dag(world: World, rng: random.Random) -> None:
 
 
 def _held_run(world: World, rng: random.Random) -> None:
-    """A run is held by a finalizer of somebody else's, and perhaps deleted; it goes later."""
+    """A run is held by another client's finalizer, and perhaps deleted; it is removed later."""
     runs = world.server.all(DAGRUNS, "ns")
     if not runs:
         return
@@ -99,7 +99,7 @@ def _held_run(world: World, rng: random.Random) -> None:
 
 
 def _label_runs(world: World, rng: random.Random) -> None:
-    """`kubectl label`, or a controller of somebody else's that does: mostly old runs."""
+    """`kubectl label`, or another client that does the same: mostly old runs."""
     for run in world.server.all(DAGRUNS, "ns"):
         ended = (run.get("status") or {}).get("phase") in FINISHED
         if rng.random() < (0.6 if ended else 0.2):
@@ -108,7 +108,7 @@ def _label_runs(world: World, rng: random.Random) -> None:
 
 
 def _plan(world: World, rng: random.Random) -> None:
-    """Somebody changes when a Dag runs, or how many runs are kept."""
+    """A user changes the schedule of a Dag, or its history limits."""
     dags = world.server.all(DAGS, "ns")
     if not dags:
         return
@@ -146,27 +146,27 @@ TICK_FAULTS = {
 
 @dataclass
 class _Dag:
-    """What there was of one Dag, by its UID."""
+    """The state of one Dag, by its UID."""
 
     made: dict[str, Json] = field(default_factory=dict)
     """Its runs by name, each as it was made last."""
     planned_at: float = 0.0
-    """When somebody last changed when it runs."""
+    """When a user last changed its schedule."""
     limits_until: dict[str, list[tuple[float, int]]] = field(default_factory=lambda: {phase: [] for phase in FINISHED})
     """History limits by phase, with the times at which they were set."""
     suspended: bool = False
 
 
 class TickInvariants:
-    """Told of every commit, as the other invariants are."""
+    """Called with every commit, like the other invariants."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self._dags: dict[str, _Dag] = {}
         self._deleted_by_people: dict[str, None] = {}
-        """UIDs of runs of which somebody has asked for the deletion."""
+        """UIDs of runs whose deletion a user has requested."""
         self._taken: dict[str, None] = {}
-        """Names of runs that people have made, or that were there while their Dag was made anew."""
+        """Names of runs that users have created, or that existed while their Dag was recreated."""
         self._reopened: dict[str, tuple[float, Json]] = {}
         """When a rerun last took up a finished run, and how that had finished, by its UID."""
         world.server.store.on_commit.append(self._seen)
@@ -227,7 +227,7 @@ class TickInvariants:
 
     def check_calm(self) -> None:
         """With nothing going wrong for a while: schedules have kept up. A list that hung just before that is given up
-        so late that nobody may lead yet; what is missing then is found at the end."""
+        so late that there may be no leader yet; missing runs are found at the end."""
         if not any(replica.leads for replica in self.world.replicas):
             return
         for dag in self.world.server.all(DAGS):
@@ -261,7 +261,7 @@ class TickInvariants:
                 continue
             last = datetime.fromisoformat(status["lastScheduleTime"])
             if known.planned_at > self._made_at(metadata):
-                continue  # which ticks there were before nobody can tell any more
+                continue  # the earlier ticks are unknown by now
             first = _first_moment(spec, metadata)
             expected = _ticks(spec, metadata, first, last) if spec.get("catchup") else [last]
             for tick in expected:
@@ -277,7 +277,7 @@ class TickInvariants:
 
     def _run_deleted(self, run: Json) -> None:
         uid, metadata, status = _dag_uid(run), run["metadata"], run.get("status") or {}
-        if self._client() in ("somebody", ""):
+        if self._client() in ("user", ""):
             self._deleted_by_people[metadata["uid"]] = None
             return
         if self._life() is None or uid is None or status.get("phase") not in FINISHED:
@@ -289,7 +289,7 @@ class TickInvariants:
         if run["spec"].get("type") == "Scheduled":
             last = (dag.get("status") or {}).get("lastScheduleTime")
             if last is None or run["spec"]["logicalDate"] > last:
-                self.world.fail(f"{what}, and the status of its Dag does not tell of its tick: it tells of {last}")
+                self.world.fail(f"{what}, and the status of its Dag does not have its tick: it has {last}")
         backfill = self._backfill(run)
         if backfill and status["phase"] == "Failed":
             self.world.fail(f"{what}, a failed run of a Backfill that is there")

@@ -19,11 +19,11 @@ import orjson
 
 from tests.apiserver import ApiServer, Commit, ControllerManager, Kind, Request
 from tests.apiserver.kinds import CONTROLLERREVISIONS, DAGRUNS, DAGS, NAMESPACES, POOLS, RESOURCEQUOTAS
-from tests.simulation.asking import let_go_on
-from tests.simulation.backfills import let_backfills_go_on
+from tests.simulation.asking import resume_runs
+from tests.simulation.backfills import resume_backfills
 from tests.simulation.dags import Scenario, random_scenario, random_script
 from tests.simulation.failure_limits import limit_failures
-from tests.simulation.faults import Fault, later_faults, mend_dags, random_faults, refusals, strike
+from tests.simulation.faults import Fault, later_faults, random_faults, refusals, repair_dags, strike
 from tests.simulation.finality import add_waits
 from tests.simulation.invariants import Invariants
 from tests.simulation.kubelet import Kubelet, Script, TryId
@@ -44,7 +44,7 @@ FAULTS_FOR = 60.0
 END_WITHIN = 7200.0
 """Seconds after the last fault within which every run has to end."""
 SETTLE = 75.0
-"""Seconds after the last run has ended until all has to be cleaned up; a Pod that does not end by its deadline is
+"""Seconds after the last run has finished until all has to be cleaned up; a Pod that does not stop by its deadline is
 deleted 30 s after its grace period."""
 NAMESPACE = "ns"
 
@@ -70,18 +70,18 @@ class World:
         settings: Json | None = None,
         story: Callable[[World], None] | None = None,
     ) -> None:
-        """`faults` come by themselves; a `story` is told of the world when it begins, to arrange what it wants."""
+        """`faults` are injected automatically; a `story` is called with the world at its start."""
         self.seed, self.loop, self.scenario, self.faults = seed, loop, scenario, faults
-        # What a clock that is wrong has written is waited for until it comes true.
+        # Times that a wrong clock has written are waited for.
         self.end_within = end_within + 3600 * sum(fault.kind == "clock" for fault in faults)
         self.trace, self._story = trace, story
         self.calm = False
         """Whether nothing goes wrong any more."""
         self.busy_until = 0.0
-        """When a story has told all: then the end is waited for."""
+        """When a story has run: then the end is waited for."""
         self.problem: asyncio.Future[str] = loop.create_future()
         self.last_writer: dict[str, Life] = {}
-        """Who last wrote the status of a run, by the run's UID."""
+        """The last writer of a run's status, by the run's UID."""
         self.revisions: dict[str, Json] = {}
         """Specs that runs are pinned to, by the name of the revision."""
         uids = random.Random(f"{seed}/uids")
@@ -173,10 +173,10 @@ class World:
             path=path,
             body=None if body is None else orjson.dumps(body),
             content_type="application/merge-patch+json" if method == "PATCH" else None,
-            client="somebody",
+            client="user",
         )
         status = self.server.handle(request).status
-        self.log(f"somebody {method} {kind.plural} {name or body} → {status}")
+        self.log(f"a user {method} {kind.plural} {name or body} → {status}")
         return status
 
     def make_dag(self, name: str, spec: Json, namespace: str = NAMESPACE) -> None:
@@ -242,8 +242,7 @@ class World:
         self.later(PUT_RIGHT_AFTER, self._put_right)
 
     def _put_right(self) -> None:
-        """What people have to see to: sound Dags, pools that are there and wide enough, replicas that run; no new
-        runs."""
+        """Repairs by users: valid Dags, existing pools of sufficient size, running replicas; no new runs."""
         self.invariants.ticks.check_calm()
         for name, slots in self.scenario.pools.items():
             self.make_pool(name, slots)
@@ -251,9 +250,9 @@ class World:
         for dag in self.server.all(DAGS, NAMESPACE):
             if dag["spec"].get("schedule"):
                 self.request("PATCH", DAGS, NAMESPACE, dag["metadata"]["name"], {"spec": {"suspend": True}})
-        mend_dags(self)
-        let_go_on(self)
-        let_backfills_go_on(self)
+        repair_dags(self)
+        resume_runs(self)
+        resume_backfills(self)
         for replica in self.replicas:
             replica.failures.clear()
             replica.start()
