@@ -51,7 +51,7 @@ async def test_a_run_of_which_nothing_fits_ends_and_others_have_its_place(cluste
     cluster.run("sales", "two")
     status = await cluster.wait_phase("one", "Failed")
     assert (status["reason"], status["tasks"]) == ("StatusTooLarge", [])
-    assert "split its Dag" in status["message"]
+    assert "split the Dag" in status["message"]
     await cluster.wait_phase("two", "Succeeded")
     await cluster.eventually(lambda: cluster.events("DagRun", "one"), "an Event says so")
     assert any(event["reason"] == "Failed" for event in cluster.events("DagRun", "one"))
