@@ -161,7 +161,7 @@ def test_bad_outcomes(cli: Cli, dag_file: DagFile) -> None:
     assert (done.code, done.out) == (2, "")
     for line, says in (
         (3, "extract[1].state: 'Broken' is not one of Succeeded, Failed, Skipped, Lost"),
-        (5, "lod: there is no task 'lod'; did you mean load?"),
+        (5, "lod: no task named 'lod'; did you mean load?"),
         (6, "load[0].duration: 'soon' is not a duration"),
     ):
         assert f"{script}:{line}: {says}" in done.err

@@ -37,7 +37,7 @@ def test_a_task_that_failed_and_is_tried_again() -> None:
     world = World(task("a", retries={"limit": 1, "delay": "30s"}))
     world.fail("a", message="no such host")
     assert reasons(world, "a") == [
-        ("retries", True, "try 2 is due at 2026-03-01T12:00:30Z, since try 1 failed: Error: no such host")
+        ("retries", True, "try 2 is due at 2026-03-01T12:00:30Z; try 1 failed: Error: no such host")
     ]
 
 
@@ -45,7 +45,7 @@ def test_a_sensor_between_two_looks() -> None:
     world = World(task("a", sensor={"mode": "Reschedule", "interval": "1m"}))
     world.running("a", started_at=world.now)
     world.fail("a")
-    assert reasons(world, "a") == [("sensor", True, "it has looked 1 times, and looks again at 2026-03-01T12:01:00Z")]
+    assert reasons(world, "a") == [("sensor", True, "poked 1 times; next poke at 2026-03-01T12:01:00Z")]
 
 
 def test_a_run_that_waits_and_one_that_is_suspended() -> None:
@@ -84,6 +84,6 @@ def test_a_pod_that_cannot_be_made_is_no_matter_of_slots() -> None:
         (
             "pod",
             True,
-            "ready since 2026-03-01T12:00:00Z, but its Pod cannot be made: Forbidden: serviceaccount not found",
+            "ready since 2026-03-01T12:00:00Z, but its Pod cannot be created: Forbidden: serviceaccount not found",
         )
     ]

@@ -80,7 +80,7 @@ def test_a_run_does_not_finish_before_each_of_its_tasks_has() -> None:
     world.run.unfinished = 0
     world.scheduler.report("r1", _late("a"), world.now)
     plan = world.scheduler.plan(world.now + timedelta(seconds=1))
-    assert plan.faults == ["DagRun ns/r1: 1 task instances were counted as finished that are not"]
+    assert plan.faults == ["DagRun ns/r1: 1 task instances are counted as finished but are not"]
     assert (world.phase(), world.status()["done"]) == ("Running", "1/2")
     world.succeed("b")
     assert world.phase() == "Succeeded"

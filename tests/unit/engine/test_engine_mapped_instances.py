@@ -156,7 +156,7 @@ def test_fail_fast() -> None:
     assert world.counted("each") == {"Succeeded": 1, "Failed": 1, "Skipped": 3}
     assert world.stops == [("each[2]", 1, "FailFast"), ("each[3]", 1, "FailFast")]
     assert (world.phase(), world.run.reason) == ("Failed", "FailFast")
-    assert world.run.message == "each[1] failed, and failFast stops the run"
+    assert world.run.message == "each[1] failed: failFast stops the run"
     assert world.scheduler.slots.active == 0
 
 

@@ -109,7 +109,7 @@ def test_all_outputs_of_a_run_have_a_budget(restart: bool) -> None:
     world.succeed(f"t{fitting}", "1")
     entry = world.entry(f"t{fitting}")
     assert (entry["state"], entry["reason"]) == ("Failed", "OutputTooLarge")
-    assert "262144 bytes together" in entry["message"]
+    assert "exceed 262144 bytes" in entry["message"]
 
 
 def test_white_space_does_not_count_against_the_budget() -> None:

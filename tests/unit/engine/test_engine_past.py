@@ -244,7 +244,7 @@ def test_what_waits_ends_with_the_run() -> None:
     world = PastWorld(*CHAIN, history=(past_run("r0", day(0), a="Failed"),), runTimeout="1h")
     world.wait(hours=1)
     assert (world.phase(), world.run.reason, world.run.blocked) == ("Failed", "RunTimeout", set())
-    assert world.entry("a")["message"] == "the run ended: it took longer than runTimeout (1h)"
+    assert world.entry("a")["message"] == "the run finished: ran longer than runTimeout (1h)"
 
 
 # Changes ------------------------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_the_timeout_counts_from_the_first_poke(mode: str, soft: bool, end: Task
     # The deadline came between two pokes, not at the end of the next.
     assert (world.state("s"), world.run["s"].number) == (end, 1), "no retry"
     assert world.entry("s")["reason"] == "SensorTimeout"
-    assert "did not come within the sensor's timeout (10m)" in world.entry("s")["message"]
+    assert "was not met within the sensor's timeout (10m)" in world.entry("s")["message"]
     assert pokes(world) == [1, 2, 3]
     assert world.run["s"].finished_at == START + 3 * MINUTE + 10 * MINUTE or world.run["s"].finished_at == world.now
 

@@ -80,7 +80,7 @@ def test_fail_fast_stops_all_but_teardowns() -> None:
     world.restart()
     world.succeed("down")
     assert (world.phase(), world.run.reason) == ("Failed", "FailFast")
-    assert world.run.message == "bad failed, and failFast stops the run"
+    assert world.run.message == "bad failed: failFast stops the run"
 
 
 def test_fail_fast_waits_for_the_last_try() -> None:

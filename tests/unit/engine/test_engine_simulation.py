@@ -166,8 +166,8 @@ def test_months_of_backoff_are_always_the_same() -> None:
     ("script", "path", "says"),
     [
         ([], (), "must be an object"),
-        ({"lod": []}, ("lod",), "there is no task 'lod'; did you mean load?"),
-        ({"e/load": []}, ("e/load",), "there is no Dag 'e'"),
+        ({"lod": []}, ("lod",), "no task named 'lod'; did you mean load?"),
+        ({"e/load": []}, ("e/load",), "no Dag named 'e'"),
         ({"load[0]": []}, ("load[0]",), "not mapped"),
         ({"load": "Failed"}, ("load",), "must be a list"),
         ({"load": ["Broken"]}, ("load", 0), "'Broken' is not one of Succeeded, Failed, Skipped, Lost"),

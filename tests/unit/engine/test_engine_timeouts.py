@@ -210,7 +210,7 @@ def test_a_run_that_takes_too_long_fails_and_its_rest_is_skipped() -> None:
     assert world.last.wake_at == START + timedelta(minutes=10)
     world.wait(minutes=10)
     assert (world.phase(), world.run.reason) == ("Failed", "RunTimeout")
-    assert world.run.message == "it took longer than runTimeout (10m)"
+    assert world.run.message == "ran longer than runTimeout (10m)"
     assert world.states() == dict.fromkeys("abc", "Skipped")
     assert world.stops == [("a", 1, "RunTimeout")], "only what has a Pod"
     assert world.entry("c")["reason"] == "RunTimeout"
@@ -269,7 +269,7 @@ def test_a_try_that_is_being_stopped_says_so() -> None:
     world.running("a", started_at=START)
     world.wait(seconds=5)
     entry = world.entry("a")
-    why = "is being stopped since 2026-03-01T12:00:05Z, grace period 30s: ran longer than timeout (5s)"
+    why = "stopping since 2026-03-01T12:00:05Z, grace period 30s: ran longer than timeout (5s)"
     assert (entry["state"], entry["reason"], entry["message"]) == ("Running", "Timeout", why)
     assert [reason.message for reason in explain(world.run, world.run.node("a"), None)] == [
         f"try 1 is Running: Timeout: {why}"
@@ -280,7 +280,7 @@ def test_a_try_that_is_being_stopped_says_so() -> None:
     world.wait(seconds=20)
     world.fail("a", 137)
     entry = world.entry("a")
-    assert (entry["reason"], entry["message"]) == ("Timeout", "ran longer than timeout (5s), and took 30s to end")
+    assert (entry["reason"], entry["message"]) == ("Timeout", "ran longer than timeout (5s); stopping took 30s")
 
 
 @pytest.mark.parametrize("of", ["task", "Dag"])

@@ -100,4 +100,4 @@ class Kind(ABC):  # noqa: B024 - the methods have defaults
     def explain_wait(self, instance: TaskInstance) -> tuple[str, str]:
         """(field, message) about an instance that waits."""
         next_look = f" at {format_time(instance.next_poke_at)}" if instance.next_poke_at else ""
-        return "sensor", f"it has looked {instance.pokes} times, and looks again{next_look}"
+        return "sensor", f"poked {instance.pokes} times; next poke{next_look}"

@@ -9,4 +9,4 @@ class Noop(Kind):
     """Succeeds as soon as it starts."""
 
     common_start = Finish(Outcome(TaskState.SUCCEEDED))
-    always_succeeds = "the task is a noop: it runs nothing, and always succeeds at once"
+    always_succeeds = "the task is a noop: it runs nothing and always succeeds immediately"

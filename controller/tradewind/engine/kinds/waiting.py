@@ -46,5 +46,5 @@ class Waiting(Kind):
     def explain_wait(self, instance: TaskInstance) -> tuple[str, str]:
         """Its moment, or the last reported message."""
         if instance.next_poke_at is not None:
-            return "sensor", f"it waits until {format_time(instance.next_poke_at)}"
-        return "waitFor", instance.message or "what it waits for has not come"
+            return "sensor", f"waiting until {format_time(instance.next_poke_at)}"
+        return "waitFor", instance.message or "the condition is not met yet"

@@ -15,7 +15,7 @@ from tradewind.engine.run.tries import HeldBy, StopReason, TryEvent, TryReport
 DEFAULT_GRACE_PERIOD = 30
 """Seconds that Kubernetes gives a container to terminate."""
 SENSOR_TIMEOUT = "SensorTimeout"
-_STOPPED_SINCE = "is being stopped since "
+_STOPPED_SINCE = "stopping since "
 _A_MOMENT = timedelta(seconds=2)
 
 
@@ -48,7 +48,7 @@ def sensor_timed_out(instance: TaskInstance, now: datetime) -> StopReason | None
     if sensor is None or limit is None or now < limit:
         return None
     timeout = format_duration(sensor.timeout)
-    return StopReason(SENSOR_TIMEOUT, f"what it waits for did not come within the sensor's timeout ({timeout})")
+    return StopReason(SENSOR_TIMEOUT, f"the condition was not met within the sensor's timeout ({timeout})")
 
 
 def timeout_outcome(instance: TaskInstance, why: StopReason) -> Outcome:
@@ -82,7 +82,7 @@ def with_stop_duration(instance: TaskInstance, why: StopReason, finished: dateti
     took = finished - (started + timeout)
     if took <= _A_MOMENT:
         return why
-    return StopReason(why.reason, f"{why.message}, and took {format_duration(took)} to end")
+    return StopReason(why.reason, f"{why.message}; stopping took {format_duration(took)}")
 
 
 def _grace_period(template: Mapping[str, Any]) -> float | None:

@@ -122,14 +122,14 @@ def _tasks_named(key: str, dags: Mapping[str, ResolvedDag]) -> tuple[list[tuple[
     """The tasks that `task` or `dag/task` stands for, and the index in `task[index]`."""
     dag_name, slash, name = key.rpartition("/")
     if slash and dag_name not in dags:
-        raise _BadOutcomeError(f"there is no Dag {dag_name!r}{_near(dag_name, list(dags))}")
+        raise _BadOutcomeError(f"no Dag named {dag_name!r}{_near(dag_name, list(dags))}")
     searched = {dag_name: dags[dag_name]} if slash else dags
     indexed = _INDEXED.fullmatch(name)
     plain = indexed.group(1) if indexed else name
     found = [(dag, task) for dag, resolved in searched.items() for task in resolved.tasks if task.name == plain]
     if not found:
         known = [task.name for resolved in searched.values() for task in resolved.tasks]
-        raise _BadOutcomeError(f"there is no task {plain!r}{_near(plain, known)}")
+        raise _BadOutcomeError(f"no task named {plain!r}{_near(plain, known)}")
     if indexed is None:
         return found, None
     if any(task.for_each is None and task.mapped_group is None for _, task in found):
@@ -177,7 +177,7 @@ def _exit_code_of(state: str, task: ResolvedTask) -> int:
     """An exit code that means `state` for this task; Failed means a failure that is retried."""
     if state == "Skipped":
         if not task.skip_exit_codes:
-            raise _BadOutcomeError("the task has no skipExitCodes, so it cannot end as Skipped")
+            raise _BadOutcomeError("the task has no skipExitCodes, so it cannot be Skipped")
         return min(task.skip_exit_codes)
     if state == "Failed":
         taken = task.skip_exit_codes | task.fail_exit_codes

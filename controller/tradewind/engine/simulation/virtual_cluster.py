@@ -50,7 +50,7 @@ class VirtualCluster:
             started_at=now,
             finished_at=finishes,
             exit_code=None if script.lost else script.exit_code,
-            message="lost, as the outcomes say" if script.lost else None,
+            message="lost, as scripted" if script.lost else None,
             output=script.output,
         )
         self._finish_with((run.uid, key), report, finishes)

@@ -33,11 +33,11 @@ def explain(run: RunState, node: TaskNode, index: int | None, message: str | Non
 
 def _of_run(run: RunState) -> Iterator[Reason]:
     if run.phase is RunPhase.QUEUED:
-        yield Reason("maxActiveRuns", True, f"the run is Queued: {run.message or 'it has not been looked at yet'}")
+        yield Reason("maxActiveRuns", True, f"the run is Queued: {run.message or 'it has not been processed yet'}")
     elif run.finished or run.reason in ENDING_REASONS:
         yield Reason("run", False, f"the run is {run.phase.value}" + (f": {run.message}" if run.message else ""))
     if run.suspended:
-        yield Reason("suspend", True, "the run is suspended: what runs goes on, nothing else starts")
+        yield Reason("suspend", True, "the run is suspended: no new tasks start; running tasks continue")
 
 
 def _of_task(run: RunState, node: TaskNode, index: int | None, message: str | None) -> Iterator[Reason]:
@@ -52,18 +52,18 @@ def _of_task(run: RunState, node: TaskNode, index: int | None, message: str | No
     if state is TaskState.NONE:
         yield from _of_upstream(run, node, index)
         if node.task.depends_on_past:
-            yield Reason("dependsOnPast", bool(message), message or "the task in the run before must have succeeded")
+            yield Reason("dependsOnPast", bool(message), message or "the task must have succeeded in the previous run")
         if node.awaits_items:
-            yield Reason("forEach", True, "the items that it is mapped over are not known yet")
+            yield Reason("forEach", True, "the items of forEach are not known yet")
     elif state is TaskState.SCHEDULED:
         since = f" since {format_time(instance.scheduled_at)}" if instance.scheduled_at else ""
         if instance.reason:
-            yield Reason("pod", True, f"ready{since}, but its Pod cannot be made: {instance.reason}: {message}")
+            yield Reason("pod", True, f"ready{since}, but its Pod cannot be created: {instance.reason}: {message}")
         else:
-            yield Reason("slots", True, f"ready{since}: {message or 'it is about to start'}")
+            yield Reason("slots", True, f"ready{since}: {message or 'about to start'}")
     elif state is TaskState.UP_FOR_RETRY:
-        due = f"try {instance.number + 1} is due at {format_time(instance.retry_at)}" if instance.retry_at else ""
-        yield Reason("retries", True, f"{due}, since try {instance.number} failed: {_why(instance)}")
+        due = f"try {instance.number + 1} is due at {format_time(instance.retry_at)}; " if instance.retry_at else ""
+        yield Reason("retries", True, f"{due}try {instance.number} failed: {_why(instance)}")
     elif instance.next_poke_at is not None or state is TaskState.UP_FOR_RESCHEDULE:
         field, text = kind_of(node.task).explain_wait(instance)
         yield Reason(field, True, text)
@@ -81,7 +81,7 @@ def _of_upstream(run: RunState, node: TaskNode, index: int | None) -> Iterator[R
     before = [run.nodes[position] for position in run.graph.upstream[node.position]]
     unfinished = [other for other in before if not other.finished]
     for other in unfinished[:MOST_NAMED] if waits else ():
-        done = f" ({other.count - other.unfinished} of {other.count} ended)" if other.count else ""
+        done = f" ({other.count - other.unfinished} of {other.count} finished)" if other.count else ""
         yield Reason("dependsOn", True, f"{other.task.name} is {other.state.value}{done}")
     if waits and len(unfinished) > MOST_NAMED:
         yield Reason("dependsOn", True, f"and {len(unfinished) - MOST_NAMED} more")

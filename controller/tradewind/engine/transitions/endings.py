@@ -81,7 +81,7 @@ def _propagate(
 def fail(run: RunState, reason: str, message: str, now: datetime) -> None:
     """Fail the run now: skip unfinished tasks and stop active tries."""
     run.phase = RunPhase.FAILED
-    skip_unfinished(run, reason, f"the run ended: {message}", now, teardowns=True)
+    skip_unfinished(run, reason, f"the run finished: {message}", now, teardowns=True)
     run.dirty.clear()
     end_run(run, RunPhase.FAILED, reason, message, now)
 
@@ -107,8 +107,8 @@ def _fail_fast(run: RunState, instance: TaskInstance, now: datetime) -> None:
     task = instance.task
     if run.finished or run.reason in ENDING_REASONS or (task.teardown and not task.on_failure_fail_run):
         return
-    run.reason, run.message = "FailFast", f"{instance.name} failed, and failFast stops the run"
-    skip_unfinished(run, "FailFast", f"the run is ending: {run.message}", now, teardowns=False)
+    run.reason, run.message = "FailFast", f"{instance.name} failed: failFast stops the run"
+    skip_unfinished(run, "FailFast", f"the run is finishing: {run.message}", now, teardowns=False)
 
 
 def end_run(run: RunState, phase: RunPhase, reason: str, message: str | None, now: datetime) -> None:

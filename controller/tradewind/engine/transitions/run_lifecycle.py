@@ -45,14 +45,14 @@ def advance(run: RunState, now: datetime) -> None:
         end = run_end(run, now)
         end_run(run, end.phase, end.reason, end.message, end.when)
     elif not (run.active or run.queue or run.suspended or _waiting(run)):
-        fail(run, "Deadlock", "no task can ever start any more", now)
+        fail(run, "Deadlock", "no unfinished task can ever start", now)
 
 
 def _all_have_finished(run: RunState) -> bool:
     """True if each task has finished, as the counter says; a wrong counter must not finish the run."""
     left = sum(node.unfinished for node in run.nodes)
     if left:
-        run.fault(f"{left} task instances were counted as finished that are not")
+        run.fault(f"{left} task instances are counted as finished but are not")
         run.unfinished = left
     return not left
 
@@ -75,7 +75,7 @@ def _fire_timers(run: RunState, now: datetime) -> None:
             _fire(run, timer, now)
         elif run.dag.run_timeout and run.unfinished:
             limit = format_duration(run.dag.run_timeout)
-            fail(run, "RunTimeout", f"it took longer than runTimeout ({limit})", now)
+            fail(run, "RunTimeout", f"ran longer than runTimeout ({limit})", now)
             return
 
 

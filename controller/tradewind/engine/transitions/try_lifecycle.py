@@ -138,7 +138,7 @@ def _supersede(
     run.queue.discard(instance)
     run.give_back(instance)
     instance.exit_code, instance.finished_at, instance.stop = None, now, None
-    message = message or f"its Pod is gone, and try {instance.number + 1} was made"
+    message = message or f"its Pod was deleted, and try {instance.number + 1} was created"
     outcome = Outcome(TaskState.FAILED, reason or "PodVanished", message, lost=True)
     if _retries_after_loss(instance, outcome):
         _retry_lost(run, instance, outcome, now)
@@ -248,7 +248,7 @@ def _finish_try(run: RunState, instance: TaskInstance, report: TryReport, now: d
     is_final = outcome.state is TaskState.SKIPPED or not outcome.retry
     if is_final and run.early and run.early.later_try_than(instance.key):
         # It was stopped, which is not in status: its exit code does not count.
-        message = f"was asked to end, with exit code {report.exit_code}, and try {instance.number + 1} was made"
+        message = f"stopped with exit code {report.exit_code}, and try {instance.number + 1} was created"
         outcome = judge(task, report, StopReason("Timeout", message))
     if stopped is not None and stopped.reason == SENSOR_TIMEOUT and outcome.state is TaskState.FAILED:
         outcome = timeout_outcome(instance, stopped)
@@ -303,7 +303,7 @@ def _within_budget(run: RunState, instance: TaskInstance, outcome: Outcome) -> O
         return outcome
     size = output_size(outcome.output, instance.index)
     if run.output_bytes + size > OUTPUT_BUDGET:
-        message = f"the outputs of all tasks of a run may have {OUTPUT_BUDGET} bytes together; use storage"
+        message = f"the outputs of the run's tasks exceed {OUTPUT_BUDGET} bytes; write larger data to storage"
         return Outcome(TaskState.FAILED, "OutputTooLarge", message, retry=False)
     run.output_bytes += size
     return outcome
