@@ -265,7 +265,7 @@ async def test_a_run_that_cannot_be_gone_on_with_is_loaded_anew(
     await cluster.wait_phase("bad", "Running")
     leader: Any = cluster.controller.leader
     first = next(record for record in leader.runs.records.values() if record.key[1] == "bad")
-    failed = poison(monkeypatch, try_lifecycle, "report", "bad")
+    failed = poison(monkeypatch, try_lifecycle, "apply_report", "bad")
     whole = run_lifecycle.advance
 
     def advance(state: RunState, now: Any) -> Any:

@@ -55,7 +55,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Watch the condition of a waitFor task and report its try as Ended with exit code 0 once the condition is met;
+    """Watch the condition of a task that waits and report its try as Ended with exit code 0 once the condition is met;
     before that a Created report has the reason in its message."""
 
     run: RunInfo
