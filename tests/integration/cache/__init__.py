@@ -1,0 +1,1 @@
+"""tradewind.cache on a real API server."""

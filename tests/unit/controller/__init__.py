@@ -1,1 +1,1 @@
-"""Tests of tradewind.controller and tradewind.cache."""
+"""Tests of tradewind.controller."""
