@@ -39,7 +39,7 @@ class Background:
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[None]] = set()
         self._failing: dict[str, Backoff] = {}
-        self._over = False
+        self._cancelled = False
 
     def spawn(
         self, work: Coroutine[Any, Any, None], name: str, again: Callable[[], object] | None = None
@@ -48,7 +48,7 @@ class Background:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._done(done, name, again))
-        if self._over:
+        if self._cancelled:
             task.cancel()
         return task
 
@@ -63,7 +63,7 @@ class Background:
 
     def cancel(self) -> None:
         """Cancel all tasks at the end of the term; later ones are cancelled at once."""
-        self._over = True
+        self._cancelled = True
         for task in list(self._tasks):
             task.cancel()
 

@@ -1,12 +1,12 @@
-"""Caches of the cluster: informers of our kinds and of our Pods, with the look-ups over them.
+"""Caches of the cluster: informers of our kinds and of our Pods, with indexes over them.
 
 caches.py          informers of all kinds, and indexes
-listeners.py       those who follow the caches
+listeners.py       subscribers to changes of the caches
 scopes.py          one namespace, or all of them, with its watches
 watches.py         the watches of one kind in one scope
-object_watches.py  watches of single objects, shared by all who need them
-resources.py       our kinds, and the fields that informers keep of them
+object_watches.py  shared watches of single objects
+resources.py       our kinds, and the fields that informers cache
 observation.py     a Pod's state as a report on a try
-runtime_errors.py  messages of container runtimes in plain words
+runtime_errors.py  short messages of container runtimes
 ended_runs.py      finished runs, which are not watched
 """

@@ -1,8 +1,8 @@
-"""Caches of some namespaces, of a shard or of the whole cluster: informers of our kinds and of our Pods, with look-ups.
+"""Caches of some namespaces, of a shard or of the whole cluster: informers of our kinds and of our Pods, with indexes.
 
-Any process may have its own, whether it leads or not: they get, list and watch, and need no other right. So a standby
-acts on warm caches, and a reader that never leads knows as much as the leader. The caches also keep what Pods said that
-have been deleted since, for as long as their run has not finished.
+Any process may have its own, whether it is the leader or not: they only need permission to get, list and watch. So a
+standby starts with warm caches, and a reader knows as much as the leader. The caches also keep the results of deleted
+Pods until their run has finished.
 
     async with Caches.open(client, ["team-a"]) as caches:
         await caches.wait_synced()
@@ -54,17 +54,17 @@ N = TypeVar("N")
 V = TypeVar("V")
 
 Observed = dict[str, tuple[PodObject, TryReport | None]]
-"""Pods by name, and what they were found to say."""
+"""Pods by name, with the report on their try."""
 
 EVERY_KIND = (DAGS, DAGRUNS, POOLS, BACKFILLS, PODS, CONFIGMAPS)
 ACTIVE_RUNS = "status.phase!=Succeeded,status.phase!=Failed"
 WITH_REQUEST = "spec.request.id!="
 OF_VARIABLES = f"{names.LABEL_VARIABLES}=true"
-ASK_WITHIN = 2.0
-"""Seconds; whoever wants to know is itself waited for."""
-OVER_KEPT = 10_000
+READ_TIMEOUT = 2.0
+"""Timeout in seconds of a read that blocks other work."""
+FINISHED_KEPT = 10_000
 UNCLAIMED_KEPT = 2000
-"""Results of Pods that have gone and whose run is not known; most of these runs are over."""
+"""The maximum number of results of deleted Pods of unknown runs; most of these runs have finished."""
 
 
 class Caches:
@@ -79,14 +79,14 @@ class Caches:
         kinds: Collection[Resource] = EVERY_KIND,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """Of what is in the scopes, only what belongs to `part` is kept. A process that may not list one of the kinds
-        leaves it out of `kinds`: a scope counts once all of those are listed."""
+        """Only objects of `part` are kept. A process without permission to list a kind omits it from `kinds`: a scope
+        opens once all of those are listed."""
         self.part, self._client = part, client
         self.dags: dict[Key, DagObject] = {}
         self.runs: dict[Key, DagRunObject] = {}
-        """DagRuns that have not finished."""
+        """Unfinished DagRuns."""
         self.requested: dict[Key, DagRunObject] = {}
-        """DagRuns that something is asked of, ended or not."""
+        """DagRuns with a request, finished or not."""
         self._runs_of: dict[Key, dict[str, DagRunObject]] = {}
         self.pools: dict[Key, PoolObject] = {}
         self.backfills: dict[Key, BackfillObject] = {}
@@ -94,16 +94,16 @@ class Caches:
         """Pods by UID of their run, then by name."""
         self._config_maps: dict[str, dict[str, dict[str, str] | None]] = {}
         """Data of ConfigMaps of variables, by namespace and name."""
-        self._gone: dict[str, dict[TryKey, TryReport]] = {}
+        self._deleted: dict[str, dict[TryKey, TryReport]] = {}
         self._unclaimed: deque[tuple[str, TryKey]] = deque()
-        """Those in `_gone` whose run was not known when they went, the oldest first."""
+        """Results in `_deleted` whose run was unknown when their Pod was deleted, the oldest first."""
         self._active: dict[str, str] = {}
-        """Namespaces of the runs that have not finished, by UID. A Pod in another says nothing of a run: whoever may
-        create Pods there could otherwise say how its tries went."""
-        self._gone_in: dict[str, str] = {}
-        """The namespaces of the Pods in `_gone` whose run was not known, by UID of the run."""
-        self._over: dict[str, str] = {}
-        """Namespaces of runs that were active and are not any more, by UID, the oldest first."""
+        """Namespaces of the unfinished runs, by UID. Pods in other namespaces are ignored: otherwise anyone who may
+        create Pods there could report results of the run's tries."""
+        self._deleted_in: dict[str, str] = {}
+        """The namespaces of the Pods in `_deleted` whose run was unknown, by UID of the run."""
+        self._finished: dict[str, str] = {}
+        """Namespaces of runs that are no longer active, by UID, the oldest first."""
         self._listeners = Listeners()
         self.scopes: list[Scope] = []
         for namespace in scopes:
@@ -118,7 +118,7 @@ class Caches:
         self.informers = [informer for scope in self.scopes for informer in scope.informers]
 
     def _selections(self) -> list[tuple[Resource, type[Any], Handler, dict[str, Any]]]:
-        """What is watched, in the order in which it counts when a scope opens."""
+        """Return what to watch, in the order in which it is applied when a scope opens."""
         return [
             (PODS, PodObject, self._pod, {"labels": names.LABEL_RUN, "labelled": True}),
             (DAGS, DagObject, self._dag, {}),
@@ -139,7 +139,7 @@ class Caches:
         part: Shard = ONLY_SHARD,
         kinds: Collection[Resource] = EVERY_KIND,
     ) -> AsyncIterator[Self]:
-        """Caches that fill themselves and are kept up to date until the end of the block."""
+        """Create caches and keep them up to date until the end of the block."""
         caches = cls(client, scopes, part=part, kinds=kinds)
         running = asyncio.create_task(caches.run(), name="caches")
         try:
@@ -150,12 +150,12 @@ class Caches:
                 await running
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call it with each change from now on, until the returned function is called."""
+        """Notify `listener` of each change, until the returned function is called."""
         return self._listeners.add(listener)
 
     @contextlib.asynccontextmanager
     async def changes(self) -> AsyncIterator[Changes]:
-        """What changes from now on, for a reader that may be slow."""
+        """Collect changes from now on, for a reader that may be slow."""
         changes = Changes()
         unsubscribe = self.subscribe(changes)
         try:
@@ -173,12 +173,12 @@ class Caches:
 
     @property
     def synced(self) -> bool:
-        """Whether all is known that can be known, and that is something."""
+        """True if at least one scope is open, and all others are open or inaccessible."""
         known = [scope.open.is_set() for scope in self.scopes]
-        return (any(known) or not known) and all(scope.open.is_set() or scope.shut_out for scope in self.scopes)
+        return (any(known) or not known) and all(scope.open.is_set() or scope.inaccessible for scope in self.scopes)
 
     async def wait_synced(self) -> None:
-        """Return once all is known that can be known, and that is something."""
+        """Return once at least one scope is open, and all others are open or inaccessible."""
         for scope in self.scopes:
             await scope.settled()
         opening = [asyncio.ensure_future(scope.open.wait()) for scope in self.scopes]
@@ -190,7 +190,7 @@ class Caches:
                 each.cancel()
 
     def unlisted(self) -> list[str]:
-        """What is still to be listed, for people."""
+        """Return the kinds that are not listed yet, for people."""
         waiting = [informer for informer in self.informers if not informer.synced.is_set()]
         named = dict.fromkeys(
             f"{informer.resource.plural} in namespace {informer.namespace}"
@@ -202,18 +202,18 @@ class Caches:
         return [*named, *self.refused()]
 
     def refused(self) -> list[str]:
-        """What we are not let see, and why, for people."""
+        """Return the kinds that cannot be listed, with the reasons, for people."""
         return list(dict.fromkeys(line for scope in self.scopes for line in scope.missing()))
 
     async def catch_up(self) -> None:
-        """Return once what decides about starts is known as it is now, whatever the watches have not brought yet.
-        KubeError if the server cannot be asked."""
+        """Return once the kinds that scheduling depends on are as new as the server is now. Raises KubeError if the
+        server cannot be reached."""
         known = [informer for scope in self.scopes if scope.open.is_set() for informer in scope.informers]
         await asyncio.gather(*(_catch_up(each) for each in known if each.resource in (PODS, DAGRUNS, DAGS, POOLS)))
 
-    def close_unseen(self) -> bool:
-        """Forget what is known of scopes of which something may not be seen any more, until it can be seen again:
-        whoever begins to lead would act on the past. Returns whether there were any."""
+    def close_inaccessible(self) -> bool:
+        """Close scopes with a kind that can no longer be listed, and drop their objects, until it can be listed again:
+        a new leader would act on stale state. Return True if there were any."""
         closed = [
             scope
             for scope in self.scopes
@@ -225,72 +225,73 @@ class Caches:
         return bool(closed)
 
     def _forget(self, namespace: str | None) -> None:
-        """What Pods said that have gone stays: it comes no second time."""
+        """Drop the objects of a scope. Results of deleted Pods are kept, because they are not delivered again."""
 
-        def concerned(other: str) -> bool:
+        def in_scope(other: str) -> bool:
             return namespace is None or other == namespace
 
         stores: tuple[dict[Key, Any], ...] = (
             *(self.dags, self.runs, self.requested, self._runs_of, self.pools, self.backfills),
         )
         for store in stores:
-            for key in [key for key in store if concerned(key[0])]:
+            for key in [key for key in store if in_scope(key[0])]:
                 del store[key]
-        for other in [other for other in self._config_maps if concerned(other)]:
+        for other in [other for other in self._config_maps if in_scope(other)]:
             del self._config_maps[other]
         for uid, where in list(self._active.items()):
-            if concerned(where):
+            if in_scope(where):
                 del self._active[uid]
-                if uid in self._gone:
-                    self._gone_in[uid] = where
-                    self._unclaimed += [(uid, identity) for identity in self._gone[uid]]
+                if uid in self._deleted:
+                    self._deleted_in[uid] = where
+                    self._unclaimed += [(uid, identity) for identity in self._deleted[uid]]
         for uid, pods in list(self.pods.items()):
-            left = {name: pod for name, pod in pods.items() if not concerned(pod.metadata.namespace)}
+            left = {name: pod for name, pod in pods.items() if not in_scope(pod.metadata.namespace)}
             if left:
                 self.pods[uid] = left
             else:
                 del self.pods[uid]
 
     async def find_dag(self, key: Key) -> DagObject | None:
-        """A Dag, another shard's too. None if there is none, or if the server does not say soon."""
+        """Return a Dag, also one of another shard. None if it does not exist, or if the server does not respond in
+        time."""
         if self.part.owns(key[0]):
             return self.dags.get(key)
         try:
-            found = await self._client.request_bytes("GET", DAGS.path(*key), timeout=ASK_WITHIN)
+            found = await self._client.request_bytes("GET", DAGS.path(*key), timeout=READ_TIMEOUT)
             return msgspec.json.decode(found, type=DagObject)
         except (KubeError, ValueError):
             return None
 
     def reports(self, run_uid: str, observed: Observed | None = None) -> list[TryReport]:
-        """What is known of each try of a run, from its Pods and from those that are gone. The later tries first: that
-        there is one tells how to take what is known of those before."""
+        """Return the reports on the tries of a run, from its Pods and from deleted ones. Later tries come first: their
+        existence affects how the reports on earlier ones are interpreted."""
 
         def said(pod: PodObject) -> TryReport | None:
             known = observed.get(pod.metadata.name) if observed else None
             return known[1] if known is not None and known[0] is pod else observe(pod, gone=False)
 
         seen = (said(pod) for pod in self.pods.get(run_uid, {}).values())
-        known = [*self._gone.get(run_uid, {}).values(), *(report for report in seen if report is not None)]
+        known = [*self._deleted.get(run_uid, {}).values(), *(report for report in seen if report is not None)]
         return sorted(known, key=lambda report: (report.number, report.poke), reverse=True)
 
     def pod(self, run_uid: str, name: str) -> PodObject | None:
-        """One Pod of a run."""
+        """Return a Pod of a run."""
         return self.pods.get(run_uid, {}).get(name)
 
     def variables(self, namespace: str) -> Variables:
-        """What templates may read of the ConfigMaps of a namespace, as they are now."""
+        """Return the current variables of a namespace, for templates."""
         return Variables(self._config_maps.get(namespace), namespace)
 
     def runs_of(self, dag: Key) -> Mapping[str, DagRunObject]:
-        """The DagRuns of a Dag that have not finished, by name."""
+        """Return the unfinished DagRuns of a Dag, by name."""
         return self._runs_of.get(dag, {})
 
     def is_active(self, run_uid: str) -> bool:
-        """Whether a DagRun has not finished, as far as we have heard."""
+        """True if a DagRun is unfinished, according to the caches."""
         return run_uid in self._active
 
-    def backfill_is_gone(self, run: DagRunObject) -> bool:
-        """Whether a run names a Backfill that is not there any more, or is about to go."""
+    def backfill_is_deleted(self, run: DagRunObject) -> bool:
+        """True if the Backfill of a run was deleted, or is being deleted."""
         metadata = run.metadata
         if names.LABEL_BACKFILL not in metadata.labels or names.ANNOTATION_BACKFILL_UID not in metadata.annotations:
             return False
@@ -298,19 +299,19 @@ class Caches:
         return found is None or found.metadata.deletion_timestamp is not None
 
     def _scope_opens(self) -> None:
-        self._listeners.tell(lambda listener: listener.scope_opens())
+        self._listeners.notify(lambda listener: listener.scope_opens())
 
     def _changed(self, scope: Scope, resource: Resource, handle: Handler, change: Change[Any]) -> None:
         if scope.counts(resource.plural, change):
             handle(change)
         elif resource is PODS and change.kind is ChangeKind.DELETED and (uid := run_uid_of(change.object)) is not None:
-            # It comes no second time.
-            self._remember_gone(uid, change.object)
+            # The event is not delivered again.
+            self._keep_deleted(uid, change.object)
 
     def _dag(self, change: Change[DagObject]) -> None:
         _update(self.dags, change)
         key = _key(change)
-        self._listeners.tell(lambda listener: listener.dag_changed(key))
+        self._listeners.notify(lambda listener: listener.dag_changed(key))
 
     def _run(self, change: Change[DagRunObject]) -> None:
         _update(self.runs, change)
@@ -318,29 +319,29 @@ class Caches:
         uid, dag = run.metadata.uid, (key[0], run.dag)
         if change.kind is ChangeKind.DELETED:
             _discard(self._runs_of, dag, key[1])
-            # Finished or deleted: what its deleted Pods said is of no more use.
+            # Finished or deleted: the results of its deleted Pods are no longer needed.
             self._active.pop(uid, None)
-            self._gone.pop(uid, None)
-            self._over[uid] = key[0]
-            if len(self._over) > OVER_KEPT:
-                del self._over[next(iter(self._over))]
+            self._deleted.pop(uid, None)
+            self._finished[uid] = key[0]
+            if len(self._finished) > FINISHED_KEPT:
+                del self._finished[next(iter(self._finished))]
         else:
             if uid not in self._active:
                 self._drop_foreign_pods(uid, key[0])
             self._active[uid] = key[0]
-            self._over.pop(uid, None)
+            self._finished.pop(uid, None)
             self._runs_of.setdefault(dag, {})[key[1]] = run
-        self._listeners.tell(lambda listener: listener.run_changed(key, change))
+        self._listeners.notify(lambda listener: listener.run_changed(key, change))
 
     def _request(self, change: Change[DagRunObject]) -> None:
         _update(self.requested, change)
         key, dag = _key(change), change.object.dag
-        self._listeners.tell(lambda listener: listener.request_changed(key, dag))
+        self._listeners.notify(lambda listener: listener.request_changed(key, dag))
 
     def _pool(self, change: Change[PoolObject]) -> None:
         _update(self.pools, change)
         key = _key(change)
-        self._listeners.tell(lambda listener: listener.pool_changed(key))
+        self._listeners.notify(lambda listener: listener.pool_changed(key))
 
     def _config_map(self, change: Change[ConfigMapObject]) -> None:
         namespace, name = _key(change)
@@ -352,12 +353,12 @@ class Caches:
     def _backfill(self, change: Change[BackfillObject]) -> None:
         _update(self.backfills, change)
         key, dag = _key(change), str(change.object.spec.get("dag"))
-        self._listeners.tell(lambda listener: listener.backfill_changed(key, dag))
+        self._listeners.notify(lambda listener: listener.backfill_changed(key, dag))
 
     def _pod(self, change: Change[PodObject]) -> None:
         pod = change.object
         uid, namespace = run_uid_of(pod), pod.metadata.namespace
-        if uid is None or namespace != self._active.get(uid, self._over.get(uid, namespace)):
+        if uid is None or namespace != self._active.get(uid, self._finished.get(uid, namespace)):
             return
         gone = change.kind is ChangeKind.DELETED
         if gone:
@@ -367,50 +368,50 @@ class Caches:
                 del pods[pod.metadata.name]
                 if not pods:
                     del self.pods[uid]
-            self._remember_gone(uid, pod)
+            self._keep_deleted(uid, pod)
         else:
             self.pods.setdefault(uid, {})[pod.metadata.name] = pod
-        self._listeners.tell(lambda listener: listener.pod_changed(uid, pod, gone))
+        self._listeners.notify(lambda listener: listener.pod_changed(uid, pod, gone))
 
     def _drop_foreign_pods(self, uid: str, namespace: str) -> None:
-        """Forget Pods that claim to be of a run that is now known to be in another namespace."""
+        """Drop Pods that claim to belong to a run in another namespace."""
         pods = self.pods.pop(uid, {})
         own = {name: pod for name, pod in pods.items() if pod.metadata.namespace == namespace}
         if own:
             self.pods[uid] = own
-        if self._gone_in.pop(uid, namespace) != namespace:
-            self._gone.pop(uid, None)
+        if self._deleted_in.pop(uid, namespace) != namespace:
+            self._deleted.pop(uid, None)
 
     def keep_result(self, pod: PodObject) -> None:
-        """A Pod that has ended was read other than by watch. That may never show it: what it says is kept for whoever
-        leads this process's next term."""
+        """Keep the result of a finished Pod that was read without the watch, which may never deliver it, for the next
+        term of this process."""
         uid = run_uid_of(pod)
         if uid is not None:
-            self._remember_gone(uid, pod)
+            self._keep_deleted(uid, pod)
 
-    def _remember_gone(self, uid: str, pod: PodObject) -> None:
+    def _keep_deleted(self, uid: str, pod: PodObject) -> None:
         identity, report = try_of(pod), observe(pod, gone=True)
-        if identity is None or report is None or uid in self._over:
+        if identity is None or report is None or uid in self._finished:
             return
         namespace = pod.metadata.namespace
-        if uid not in self._active and self._gone_in.setdefault(uid, namespace) != namespace:
+        if uid not in self._active and self._deleted_in.setdefault(uid, namespace) != namespace:
             return
-        gone = self._gone.setdefault(uid, {})
+        gone = self._deleted.setdefault(uid, {})
         if report.event is not TryEvent.LOST or identity not in gone:
-            gone[identity] = report  # how it ended says more than that it is missing
+            gone[identity] = report  # a result has precedence over a lost Pod
         if uid not in self._active:
-            # Its run has long been over, or the watch of runs lags behind that of Pods and is about to bring it.
+            # Its run finished long ago, or the watch of runs lags behind that of Pods.
             self._unclaimed.append((uid, identity))
             if len(self._unclaimed) > UNCLAIMED_KEPT:
                 oldest, of = self._unclaimed.popleft()
                 if oldest not in self._active:
-                    _discard(self._gone, oldest, of)
-                    if oldest not in self._gone:
-                        self._gone_in.pop(oldest, None)
+                    _discard(self._deleted, oldest, of)
+                    if oldest not in self._deleted:
+                        self._deleted_in.pop(oldest, None)
 
 
 async def _catch_up(informer: Informer[Any]) -> None:
-    """What was refused lately may be allowed again, long before the informer tries next."""
+    """Catch up, also with a kind that was forbidden and may be allowed again before the informer retries."""
     try:
         await informer.catch_up()
     except ApiError as error:
@@ -424,7 +425,7 @@ def _key(change: Change[Any]) -> Key:
 
 
 def _discard(stores: dict[K, dict[N, V]], key: K, name: N) -> None:
-    """Take something out of one of several stores, and the store if it was the last."""
+    """Remove an entry of a nested dict, and the inner dict if it is empty."""
     store = stores.get(key)
     if store is not None:
         store.pop(name, None)

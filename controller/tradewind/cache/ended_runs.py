@@ -1,4 +1,4 @@
-"""Runs that have ended are not watched: what is asked of them is read when it is asked."""
+"""Finished runs are not watched: they are read on demand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class EndedRow:
-    """A run that has ended, without its tasks."""
+class FinishedRow:
+    """A finished run without its tasks."""
 
     name: str
     uid: str
@@ -29,7 +29,7 @@ class EndedRow:
 
 
 def ended_run(found: DagRunObject, phase: RunPhase, finished_at: datetime, version: int, *, started: bool) -> EndedRun:
-    """A run that has just ended, with `version` as its resourceVersion."""
+    """Return a run that has just finished; `version` is its resourceVersion."""
     metadata = found.metadata
     return EndedRun(
         metadata.namespace,
@@ -46,18 +46,18 @@ def ended_run(found: DagRunObject, phase: RunPhase, finished_at: datetime, versi
     )
 
 
-async def list_ended(client: KubeClient, dag: Key) -> list[EndedRow]:
-    """The runs of a Dag that began and have ended, by logical date. Raises KubeError.
+async def list_finished_runs(client: KubeClient, dag: Key) -> list[FinishedRow]:
+    """List the finished runs of a Dag that had started, by logical date. Raises KubeError.
 
-    Printer columns are asked for, since the status of a run may have a megabyte.
+    It requests printer columns, because the status of a run may be as large as a megabyte.
     """
     found = await client.list(DAGRUNS, dag[0], field_selector=f"spec.dag={dag[1]}", partial="table")
     rows = [_row(each) for each in found]
     return sorted((row for row in rows if row is not None), key=lambda row: row.place)
 
 
-async def read_ended(client: KubeClient, row: EndedRow, namespace: str) -> PastRun | None:
-    """A run with its tasks; None where it is gone or does not count as ended any more. Raises KubeError."""
+async def read_finished_run(client: KubeClient, row: FinishedRow, namespace: str) -> PastRun | None:
+    """Read a finished run with its tasks; None if it was deleted or is no longer finished. Raises KubeError."""
     try:
         found = await client.get(DAGRUNS, namespace, row.name)
     except ApiError as error:
@@ -69,7 +69,7 @@ async def read_ended(client: KubeClient, row: EndedRow, namespace: str) -> PastR
 
 
 def past_run(found: Mapping[str, Any]) -> PastRun | None:
-    """A DagRun as later runs see it; None for one that has not ended, or ended because it was refused."""
+    """Return a DagRun as later runs see it; None if it is not finished, or was rejected before it started."""
     row = _row(found)
     if row is None:
         return None
@@ -88,7 +88,7 @@ def past_run(found: Mapping[str, Any]) -> PastRun | None:
 
 
 def place_of_object(run: DagRunObject) -> RunPlace | None:
-    """Where a run that has not ended stands among those of its Dag; None if its logical date cannot be read."""
+    """Return the position of an unfinished run among those of its Dag; None if its logical date cannot be parsed."""
     made = parse_time(run.metadata.creation_timestamp) or _EPOCH
     text = run.spec.get("logicalDate")
     try:
@@ -99,19 +99,20 @@ def place_of_object(run: DagRunObject) -> RunPlace | None:
 
 
 def place_in_queue(run: DagRunObject) -> datetime:
-    """What it is loaded by among others: its logical date as far as that can be read."""
+    """Return the key by which a run is loaded among others: its logical date, or its creation time if that cannot be
+    parsed."""
     place = place_of_object(run)
     return place[0] if place is not None else parse_time(run.metadata.creation_timestamp) or _EPOCH
 
 
-def _row(found: Mapping[str, Any]) -> EndedRow | None:
-    """A row of a table, or a whole object."""
+def _row(found: Mapping[str, Any]) -> FinishedRow | None:
+    """Convert a row of a table, or a whole object."""
     cells, status = found.get("cells") or {}, found.get("status") or {}
     phase, logical = cells.get("Phase") or status.get("phase"), cells.get("Logical Date") or status.get("logicalDate")
     if phase not in FINISHED_PHASES or not logical:
-        return None  # a run that was refused has no logical date
+        return None  # a rejected run has no logical date
     metadata, date = found["metadata"], parse_time(logical)
     if date is None:
         return None
     made = parse_time(metadata.get("creationTimestamp")) or _EPOCH
-    return EndedRow(metadata["name"], metadata["uid"], (date, made, metadata["name"]), RunPhase(phase))
+    return FinishedRow(metadata["name"], metadata["uid"], (date, made, metadata["name"]), RunPhase(phase))

@@ -1,8 +1,9 @@
-"""Those who follow the caches. Each may come and go at any time, and none holds up another, nor a watch.
+"""Subscribers to changes of the caches. They can be added and removed at any time, and block neither each other nor a
+watch.
 
-A Listener is called at once and in order, on the event loop, when a cache has changed: it has to return soon. A reader
-that may be slow iterates over Changes: an object that changes again before it is taken is there once, so a slow reader
-has at most as much to take as there are objects.
+A Listener is called synchronously and in order, on the event loop, after a cache has changed: it must return quickly. A
+slow reader iterates over Changes: an object that changes repeatedly before it is read occurs once, so that the queue
+never has more entries than there are objects.
 """
 
 import asyncio
@@ -16,11 +17,11 @@ from tradewind.kube.resources import PODS, Resource
 
 
 class Listener:
-    """Override what you follow. The new state is in the caches already; what is not there any more is deleted, or no
-    longer selected."""
+    """Override the methods of interest. The caches already have the new state; an object that is no longer in them was
+    deleted, or is no longer selected."""
 
     def scope_opens(self) -> None:
-        """A scope is about to count that has been closed: see `scopes`."""
+        """A scope is about to open: see `scopes`."""
 
     def dag_changed(self, key: Key) -> None:
         """A Dag was created, changed or deleted."""
@@ -29,7 +30,7 @@ class Listener:
         """A DagRun was created, changed, finished or deleted."""
 
     def request_changed(self, key: Key, dag: str) -> None:
-        """A DagRun of that Dag has another request, or none any more."""
+        """A DagRun of that Dag has another request, or no request."""
 
     def pod_changed(self, run_uid: str, pod: PodObject, gone: bool) -> None:
         """A Pod of a run was created, changed or deleted."""
@@ -42,13 +43,13 @@ class Listener:
 
 
 class Listeners:
-    """All listeners of some caches."""
+    """All listeners of the caches."""
 
     def __init__(self) -> None:
         self._listeners: dict[object, Listener] = {}
 
     def add(self, listener: Listener) -> Callable[[], None]:
-        """Call it from now on, until the returned function is called."""
+        """Add a listener, until the returned function is called."""
         token = object()
         self._listeners[token] = listener
 
@@ -57,8 +58,8 @@ class Listeners:
 
         return remove
 
-    def tell(self, call: Callable[[Listener], None]) -> None:
-        """Call each. An error of one does not keep the change from the others; it is raised after them."""
+    def notify(self, call: Callable[[Listener], None]) -> None:
+        """Notify each listener. Errors are raised after all of them have been called."""
         errors = []
         for token, listener in list(self._listeners.items()):
             if token in self._listeners:
@@ -71,35 +72,35 @@ class Listeners:
 
 
 class Changed(NamedTuple):
-    """An object to look up again."""
+    """A changed object, to look up in the caches."""
 
     resource: Resource
     key: Key
-    """Namespace and name; of Pods, namespace and UID of their run, by which they are looked up."""
+    """Namespace and name; for Pods, the namespace and the UID of their run, by which the caches index them."""
 
 
 class Changes(Listener):
-    """What changed since it was taken, the oldest first."""
+    """The changes that were not read yet, the oldest first."""
 
     def __init__(self) -> None:
         self._waiting: dict[Changed, None] = {}
-        self._news = asyncio.Event()
+        self._has_changes = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     async def __aiter__(self) -> AsyncIterator[Changed]:
         while True:
-            await self._news.wait()
+            await self._has_changes.wait()
             while self._waiting:
                 changed = next(iter(self._waiting))
                 del self._waiting[changed]
                 yield changed
-            self._news.clear()
+            self._has_changes.clear()
 
     def _add(self, resource: Resource, key: Key) -> None:
         self._waiting[Changed(resource, key)] = None
-        self._news.set()
+        self._has_changes.set()
 
     def dag_changed(self, key: Key) -> None:
         self._add(DAGS, key)

@@ -1,8 +1,8 @@
-"""Watches of objects, each shared by all who want to hear of it, and ended with the last of them.
+"""Shared watches of single objects, which end with their last subscriber.
 
-A few objects of a kind in a namespace have a watch each, which brings nothing else. Where more are wanted, one watch of
-the whole kind there serves them all, and what nobody wants is passed over. Of both together only so many are open at
-the same time, whoever asks for them: beyond that they take turns, each of which begins with a list.
+A few objects of a kind in a namespace have a watch each, which delivers nothing else. For more objects, one watch of
+the whole kind in the namespace serves them all, and other objects are ignored. The total number of open watches is
+limited: beyond it watches take turns, and each turn starts with a list.
 """
 
 import asyncio
@@ -21,25 +21,25 @@ from tradewind.kube.resources import Resource
 
 Json = dict[str, Any]
 Place = tuple[Resource, str, str | None]
-"""(resource, namespace, name; None for all of the kind)"""
+"""(resource, namespace, name); the name is None for all objects of the kind."""
 
 ALONE = 4
-"""Objects of a kind in a namespace that have a watch each."""
+"""The number of objects of a kind in a namespace that have a watch each."""
 OPEN = 100
-"""Watches that are open at the same time."""
+"""The maximum number of open watches."""
 TURN = 10.0
-"""Seconds for which a watch stays open though others wait for their turn."""
+"""Seconds that a watch stays open while others wait for their turn."""
 GATHER = 0.5
-"""Seconds in which objects that are wanted are gathered before a kind is listed for them."""
+"""Seconds in which requested objects are collected before their kind is listed."""
 PAGE = 50
-"""Objects in a page of a list: of a whole kind there may be many, and large ones."""
-TOLD_AT_ONCE = 200
-"""Listeners that are told in one go that there is no such object."""
+"""The number of objects in a page of a list: a whole kind may have many large objects."""
+NOTIFY_BATCH = 200
+"""The number of listeners that are notified of a missing object in one batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of an object: `found` None if there is none; `error` while it cannot be read."""
+    """The cached state of an object: `found` is None if it does not exist; `error` is set while it cannot be read."""
 
     found: Json | None = None
     error: KubeError | MalformedStream | None = None
@@ -47,13 +47,13 @@ class Seen:
 
 @dataclass(slots=True, eq=False)
 class _Object:
-    """One object that somebody wants to hear of."""
+    """One object with subscribers."""
 
     seen: Seen | None = None
-    """None until the first answer."""
+    """None until the first response."""
     listeners: dict[object, Callable[[Seen], None]] = field(default_factory=dict)
 
-    def tell(self, seen: Seen) -> None:
+    def notify(self, seen: Seen) -> None:
         self.seen = seen
         for listener in list(self.listeners.values()):
             listener(seen)
@@ -65,24 +65,24 @@ class _Watch:
 
     place: Place
     objects: dict[str, _Object] = field(default_factory=dict)
-    """Those that are wanted of it, by name."""
+    """The objects with subscribers, by name."""
     task: asyncio.Task[None] | None = None
     since: float = 0.0
-    news: int = 0
-    """How often it was opened or interrupted."""
+    health_changes: int = 0
+    """Number of times it was opened or interrupted."""
     limit: asyncio.Timeout | None = None
     """Ends its turn; None while it waits for one."""
 
     def end_by(self, moment: float) -> None:
-        """Its turn ends then, if not before."""
+        """End its turn at `moment`, or earlier."""
         if self.limit is not None:
             before = self.limit.when()
-            with contextlib.suppress(RuntimeError):  # it is about to end anyway
+            with contextlib.suppress(RuntimeError):  # it is already ending
                 self.limit.reschedule(moment if before is None else min(before, moment))
 
 
 class ObjectWatches:
-    """Whoever subscribes is told what is known of an object, and each time that changes."""
+    """Notifies subscribers of the cached state of an object, and of its changes."""
 
     def __init__(self, client: KubeClient, *, spawn: Spawn, clock: Clock, alone: int = ALONE) -> None:
         self._client, self._spawn, self._clock, self._alone = client, spawn, clock, alone
@@ -90,16 +90,16 @@ class ObjectWatches:
         self._slots = asyncio.Semaphore(OPEN)
         self._waiting = 0
         self._open: dict[_Watch, None] = {}
-        """Those that have their turn, the one that has had it for the longest first."""
+        """The open watches, in the order in which they were opened."""
 
     def __len__(self) -> int:
-        """How many objects somebody wants to hear of."""
+        """The number of objects with subscribers."""
         return sum(len(watch.objects) for watch in self._watches.values())
 
     def subscribe(
-        self, resource: Resource, namespace: str, name: str, tell: Callable[[Seen], None]
+        self, resource: Resource, namespace: str, name: str, notify: Callable[[Seen], None]
     ) -> Callable[[], None]:
-        """Hear of an object (at once, where it is known) until the returned function is called."""
+        """Notify of an object (at once, if it is cached) until the returned function is called."""
         watch = self._watch_for(resource, namespace, name)
         wanted = watch.objects.get(name)
         if wanted is None:
@@ -108,9 +108,9 @@ class ObjectWatches:
                 watch.task = self._spawn(self._run(watch), f"watch {resource.plural} in {namespace}")
             watch.end_by(max(asyncio.get_running_loop().time() + GATHER, watch.since + 4 * GATHER))
         token = object()
-        wanted.listeners[token] = tell
+        wanted.listeners[token] = notify
         if wanted.seen is not None:
-            tell(wanted.seen)
+            notify(wanted.seen)
 
         def unsubscribe() -> None:
             wanted.listeners.pop(token, None)
@@ -133,7 +133,7 @@ class ObjectWatches:
         return found
 
     async def _run(self, watch: _Watch) -> None:
-        """Take turns with the others for as long as it is wanted."""
+        """Run the watch in turns with others until it is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             if self._slots.locked():
@@ -154,7 +154,7 @@ class ObjectWatches:
                 self._slots.release()
 
     def _make_room(self, now: float) -> None:
-        """One waits: another's turn ends soon."""
+        """End the turn of another watch soon, because one is waiting."""
         for other in self._open:
             if other.limit is not None and other.limit.when() is None:
                 other.end_by(max(now, other.since + TURN))
@@ -163,16 +163,16 @@ class ObjectWatches:
     def _informer(self, watch: _Watch) -> Informer[Json]:
         resource, namespace, name = watch.place
         names = frozenset(watch.objects)
-        """What is wanted later has a list of its own, with a new informer."""
+        """Later subscriptions need a new informer, with a list of its own."""
 
         def changed(change: Change[Json]) -> None:
             wanted = watch.objects.get(change.object["metadata"]["name"])
             if wanted is not None:
-                wanted.tell(Seen(None if change.kind is ChangeKind.DELETED else change.object))
+                wanted.notify(Seen(None if change.kind is ChangeKind.DELETED else change.object))
 
         def health(error: KubeError | MalformedStream | None) -> None:
-            watch.news += 1
-            self._spawn(self._tell_all(watch, informer, names, error), f"tell of {resource.plural} {namespace}")
+            watch.health_changes += 1
+            self._spawn(self._notify_all(watch, informer, names, error), f"notify of {resource.plural} {namespace}")
 
         informer = Informer(
             self._client,
@@ -180,7 +180,7 @@ class ObjectWatches:
             namespace=namespace,
             field_selector="" if name is None else f"metadata.name={name}",
             keep=lambda key: key[1] in names,
-            decode=_as_it_is,
+            decode=_unchanged,
             page_limit=PAGE,
             on_change=changed,
             on_health=health,
@@ -188,38 +188,38 @@ class ObjectWatches:
         )
         return informer
 
-    async def _tell_all(
+    async def _notify_all(
         self,
         watch: _Watch,
         informer: Informer[Json],
         names: frozenset[str],
         error: KubeError | MalformedStream | None,
     ) -> None:
-        """A watch is open, so that what was not listed is not there; or it was interrupted."""
+        """Notify of objects that a list did not have, once a watch is open, or of an interruption."""
         namespace = watch.place[1]
-        told, news_before = 0, watch.news
+        notified, health_before = 0, watch.health_changes
         for name in sorted(names):
             wanted = watch.objects.get(name)
             if wanted is None:
                 continue
             seen, found = wanted.seen, informer.store.get((namespace, name))
             if error is not None:
-                news = seen is None or _lasts(error)
+                changed = seen is None or _is_permanent(error)
             else:
-                news = seen is None or seen.error is not None or (found is None and seen.found is not None)
-            if news:
-                wanted.tell(Seen(found, error))
-                told += 1
-                if told % TOLD_AT_ONCE == 0:
+                changed = seen is None or seen.error is not None or (found is None and seen.found is not None)
+            if changed:
+                wanted.notify(Seen(found, error))
+                notified += 1
+                if notified % NOTIFY_BATCH == 0:
                     await asyncio.sleep(0)
-                    if watch.news != news_before:
+                    if watch.health_changes != health_before:
                         return
 
 
-def _lasts(error: KubeError | MalformedStream) -> bool:
-    """Whether it is more than an interruption: a right that is missing, or a kind that is gone."""
+def _is_permanent(error: KubeError | MalformedStream) -> bool:
+    """True if the error is permanent: missing permission, or a deleted kind."""
     return isinstance(error, ApiError) and not (error.is_transient or error.is_gone)
 
 
-def _as_it_is(found: Json) -> Json:
+def _unchanged(found: Json) -> Json:
     return found

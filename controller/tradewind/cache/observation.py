@@ -1,7 +1,7 @@
-"""What the state of a Pod says about the try it runs.
+"""Derives a report on a try from the state of its Pod.
 
-The hard part is telling a task's own failure from a try that was lost to its surroundings (evicted, preempted, node
-gone, Pod deleted): only the first uses up a try.
+The hard part is to distinguish a failure of the task from a lost try (evicted, preempted, node lost, Pod deleted): only
+a failure uses up a retry.
 """
 
 import re
@@ -13,8 +13,8 @@ from tradewind.cache.resources import ContainerStatus, PodCondition, PodObject, 
 from tradewind.cache.runtime_errors import in_short
 from tradewind.engine.run.tries import HeldBy, TryEvent, TryKey, TryReport
 
-# Reasons in status.reason of a Pod that failed through no fault of its containers: the kubelet or a controller ended
-# or refused it. (kubelet: eviction, admission, node shutdown; scheduler: preemption; podgc: node gone)
+# Values of status.reason of a Pod that failed through no fault of its containers: the kubelet or a controller
+# terminated or rejected it. (kubelet: eviction, admission, node shutdown; scheduler: preemption; podgc: node deleted)
 _LOST_REASONS = frozenset(
     [
         "Evicted",
@@ -36,21 +36,21 @@ _LOST_REASONS = frozenset(
 )
 _NOT_STARTED = frozenset({"", "ContainerCreating", "PodInitializing"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a container started that never did, as the kubelet puts it."""
+"""The start time that the kubelet reports for a container that never started."""
 _KILLED = frozenset({137, 143})
 _UNKNOWN = "ContainerStatusUnknown"
-"""Reason of a container that the kubelet no longer found when its Pod was ended."""
+"""Reason of a container that the kubelet could not find when its Pod was terminated."""
 POD_DELETED = "PodDeleted"
-"""Reason of a try whose Pod somebody deleted."""
+"""Reason of a try whose Pod was deleted by a user or another program."""
 _NO_SUCH_CLAIM = re.compile(r'persistentvolumeclaim "[^"]*" not found')
-"""In the message of the scheduler."""
+"""Part of a message of the scheduler."""
 _START_CANCELLED = "context canceled"
-"""In the message of a StartError: who asked for the container, the kubelet, went away while it was being made. What had
-begun to run by then was ended."""
+"""Part of the message of a StartError: the kubelet exited while it created the container, whose process was then
+stopped."""
 
 
 def try_of(pod: PodObject) -> TryKey | None:
-    """The try of a Pod of ours; None when its labels do not say."""
+    """Return the try of a Pod; None if its labels do not identify one."""
     labels = pod.metadata.labels
     task, number = labels.get(names.LABEL_TASK), labels.get(names.LABEL_TRY, "")
     index, poke = labels.get(names.LABEL_INDEX), labels.get(names.LABEL_POKE, "0")
@@ -60,23 +60,23 @@ def try_of(pod: PodObject) -> TryKey | None:
 
 
 def run_uid_of(pod: PodObject) -> str | None:
-    """UID of the DagRun that owns the Pod."""
+    """Return the UID of the DagRun that owns the Pod."""
     for owner in pod.metadata.owner_references:
         if owner.kind == "DagRun" and owner.controller:
             return owner.uid
     return None
 
 
-def is_over(pod: PodObject) -> bool:
-    """Whether the Pod's state is final for its try."""
+def is_finished(pod: PodObject) -> bool:
+    """True if the Pod's state is final for its try."""
     report = observe(pod, gone=False)
     return report is not None and report.event in (TryEvent.ENDED, TryEvent.LOST)
 
 
 def has_stopped(pod: PodObject) -> bool:
-    """Whether no container of the Pod runs any more, be it the task's or one beside it.
+    """True if no container of the Pod is running, including sidecars.
 
-    The phase alone does not tell: the kubelet says Running for some time after the last container has ended.
+    The phase alone is not sufficient: the kubelet reports Running for some time after the last container terminated.
     """
     containers = pod.status.container_statuses
     all_ended = bool(containers) and all(container.state.terminated is not None for container in containers)
@@ -84,7 +84,8 @@ def has_stopped(pod: PodObject) -> bool:
 
 
 def observe(pod: PodObject, *, gone: bool) -> TryReport | None:
-    """The report that a Pod's state makes; `gone` when it has been deleted and this was its last state."""
+    """Return the report on the try from a Pod's state; `gone` is true if the Pod was deleted and this is its last
+    state."""
     identity = try_of(pod)
     if identity is None:
         return None
@@ -131,7 +132,7 @@ def _task_container(pod: PodObject) -> ContainerStatus | None:
 def _ended(pod: PodObject, identity: TryKey, ended: Terminated) -> TryReport:
     success = ended.exit_code == 0 and not (pod.status.phase == "Failed" and pod.status.reason in _LOST_REASONS)
     deadline = _exceeded(pod, ended)
-    lost = _asked_for(pod) if deadline else None
+    lost = _stop_reason(pod) if deadline else None
     if not (success or lost):
         lost = _lost_reason(pod, ended)
     reason: str | None
@@ -144,7 +145,7 @@ def _ended(pod: PodObject, identity: TryKey, ended: Terminated) -> TryReport:
     deletion = None
     if success and pod.status.reason != "DeadlineExceeded" and _ended_by_deletion(pod, ended):
         deletion = _disruption(pod) or POD_DELETED
-    # Of a container that the kubelet no longer finds it makes up the exit code.
+    # The kubelet invents the exit code of a container that it cannot find.
     unknown = ended.reason == _UNKNOWN
     return _report(
         identity,
@@ -161,34 +162,34 @@ def _ended(pod: PodObject, identity: TryKey, ended: Terminated) -> TryReport:
 
 
 def _exceeded(pod: PodObject, ended: Terminated) -> bool:
-    """Whether a container ended since its Pod had to: by its own deadline, or by one that we gave it."""
+    """True if a container terminated because of a deadline: the Pod's own, or one that we set to stop it."""
     asked = pod.metadata.annotations.get(names.ANNOTATION_ENDED)
     if asked == names.ENDED_FOR_SIDECARS or (asked is None and _ended_in_time(pod, ended)):
         return False
-    # The kubelet may tell that the container was killed before it tells why.
+    # The kubelet may report that the container was killed before it reports the reason.
     return pod.status.reason == "DeadlineExceeded" or (asked is not None and ended.exit_code != 0)
 
 
 def _ended_in_time(pod: PodObject, ended: Terminated) -> bool:
-    """Whether a container ended before the deadline of its Pod: what exceeded that is beside it, and no controller was
-    there to end it."""
+    """True if a container terminated before the deadline of its Pod: then a sidecar exceeded it, while no controller
+    was running to stop it."""
     started, seconds = pod.status.start_time, pod.spec.active_deadline_seconds
     if started is None or seconds is None or ended.finished_at is None:
         return False
     return ended.finished_at < started + timedelta(seconds=seconds)
 
 
-def _asked_for(pod: PodObject) -> str | None:
-    """Why we have ended a Pod, where that says nothing of how its task went; None for a limit of the task itself."""
+def _stop_reason(pod: PodObject) -> str | None:
+    """Return why we stopped a Pod, if that implies nothing about its task; None for a time limit of the task."""
     asked = pod.metadata.annotations.get(names.ANNOTATION_ENDED)
     return None if asked in (None, "Timeout", "SensorTimeout") else asked
 
 
 def _lost_reason(pod: PodObject, ended: Terminated) -> str | None:
-    """Why a container that did not succeed is not to blame, or None when it is."""
+    """Return why a failed container is not at fault, or None if it is."""
     if pod.status.reason in _LOST_REASONS:
         return pod.status.reason
-    # Who took the Pod away, before what became of its container.
+    # The cause of a disruption takes precedence over its effects on the container.
     disruption = _disruption(pod)
     if disruption is not None:
         return disruption
@@ -202,7 +203,7 @@ def _lost_reason(pod: PodObject, ended: Terminated) -> str | None:
 
 
 def _disruption(pod: PodObject) -> str | None:
-    """Why Kubernetes itself takes the Pod away (preemption, eviction, a lost node), if it does."""
+    """Return why Kubernetes deletes the Pod (preemption, eviction, a lost node), if it does."""
     return next((condition.reason or "Disrupted" for condition in _disruptions(pod)), None)
 
 
@@ -212,32 +213,33 @@ def _disruptions(pod: PodObject) -> list[PodCondition]:
 
 
 def _ended_by_deletion(pod: PodObject, ended: Terminated) -> bool:
-    """Whether the container ended because its Pod was being deleted, rather than before that."""
+    """True if the container terminated because its Pod was being deleted, not before that."""
     deletion, grace = pod.metadata.deletion_timestamp, pod.metadata.deletion_grace_period_seconds or 0
     if deletion is None:
         return False
     asked, finished = deletion - timedelta(seconds=grace), _true_time(pod, ended.finished_at)
     if finished is None or finished > asked:
         return True
-    # Both times have whole seconds. Within the same one a container that failed was killed if its exit code says so;
-    # one that succeeded ended politely, unless the Pod had ended: then it is deleted without a grace period.
+    # Both times are in whole seconds. Within the same second, a failed container was killed if its exit code says so; a
+    # successful one terminated gracefully, unless the Pod had finished and was therefore deleted without a grace
+    # period.
     return finished == asked and (grace > 0 if ended.exit_code == 0 else ended.exit_code in _KILLED)
 
 
-def _true_time(pod: PodObject, told: datetime | None) -> datetime | None:
-    """A moment that the kubelet tells, by the clock of the API server as far as that is known: a Pod is not seen by its
-    node before it was created, so by so much at least is the clock of the node behind."""
-    if told is None or told == _EPOCH:
+def _true_time(pod: PodObject, reported: datetime | None) -> datetime | None:
+    """Adjust a time from the kubelet to the clock of the API server, as far as possible: a node cannot see a Pod before
+    it was created, so the node's clock is behind by at least that difference."""
+    if reported is None or reported == _EPOCH:
         return None
     created, seen = pod.metadata.creation_timestamp, pod.status.start_time
-    return told + (created - seen) if created and seen and seen < created else told
+    return reported + (created - seen) if created and seen and seen < created else reported
 
 
 def _failed_without_container(pod: PodObject, identity: TryKey) -> TryReport:
-    """The Pod failed before its task ran, or its container's state was never reported."""
+    """Report on a Pod that failed before its task ran, or whose container state was never reported."""
     reason, message = pod.status.reason or "PodFailed", pod.status.message or None
     if reason == "DeadlineExceeded":
-        if asked := _asked_for(pod):
+        if asked := _stop_reason(pod):
             return _report(identity, TryEvent.LOST, reason=asked, message=message)
         return _report(identity, TryEvent.ENDED, reason=reason, message=message)
     for container in pod.status.init_container_statuses:
@@ -257,7 +259,7 @@ def _message(pod: PodObject, ended: Terminated) -> str | None:
     if ended.reason == _UNKNOWN:
         text = next((each.message for each in _disruptions(pod) if each.message), text)
         if pod.metadata.deletion_timestamp is not None and not _disruption(pod):
-            text = "its Pod was deleted, and how its container ended is not known"
+            text = "its Pod was deleted; the exit code of its container is unknown"
     if pod.status.message and pod.status.reason and names.ANNOTATION_ENDED not in pod.metadata.annotations:
         text = f"{pod.status.message} {text}".strip()
     if ended.reason == "OOMKilled":
@@ -266,8 +268,8 @@ def _message(pod: PodObject, ended: Terminated) -> str | None:
 
 
 def _held(pod: PodObject) -> tuple[HeldBy | None, datetime | None]:
-    """Whose affair it is that the Pod has not started, and since when its own: once it has a node, or where the volume
-    that it asks for is not there."""
+    """Return what delays the start of the Pod, and since when the Pod's own spec delays it: once it has a node, or if
+    its volume claim does not exist."""
     for condition in pod.status.conditions:
         if condition.type == "PodScheduled":
             if condition.status == "True":
@@ -280,7 +282,7 @@ def _held(pod: PodObject) -> tuple[HeldBy | None, datetime | None]:
 
 
 def _why_waiting(pod: PodObject, container: ContainerStatus | None) -> tuple[str | None, str | None]:
-    """The Pod's own reason for not having started, or (None, None) while all goes its way."""
+    """Return the Pod's own reason for not having started, or (None, None) if there is none."""
     waiting = container.state.waiting if container else None
     if waiting is not None and waiting.reason not in _NOT_STARTED:
         return waiting.reason, in_short(waiting.message) or None

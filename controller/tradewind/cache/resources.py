@@ -1,4 +1,4 @@
-"""Our kinds, and narrow shapes of what the informers keep."""
+"""Our kinds, and narrow structs of the objects that informers cache."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,7 +18,7 @@ BACKFILLS = Resource(GROUP, VERSION, "backfills")
 
 
 class DagFacts(msgspec.Struct, rename="camel", frozen=True):
-    """What is asked of a spec again and again; nothing has to be valid."""
+    """Fields of a spec that are read often; they may be invalid."""
 
     suspend: Any = None
     max_active_runs: Any = None
@@ -27,7 +27,7 @@ class DagFacts(msgspec.Struct, rename="camel", frozen=True):
 
 
 class DagSchedule(msgspec.Struct, rename="camel", frozen=True):
-    """When the Dag runs by itself; nothing has to be valid."""
+    """The schedule of a Dag; its fields may be invalid."""
 
     schedule: Any = None
     schedules: Any = None
@@ -36,15 +36,15 @@ class DagSchedule(msgspec.Struct, rename="camel", frozen=True):
 
 
 class DagObject(KubeObject, rename="camel"):
-    """A Dag. Its spec is kept as it came, which takes a fifth of the memory, and is parsed where it is needed."""
+    """A Dag. Its spec is kept as JSON, which takes a fifth of the memory, and is parsed on demand."""
 
     raw_spec: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"{}"), name="spec")
     status: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.raw_spec = self.raw_spec.copy()  # else it keeps all of the list that it came with
+        self.raw_spec = self.raw_spec.copy()  # otherwise it keeps the whole list response in memory
         if not isinstance(self.spec, dict):
-            raise ValueError("spec is no object")
+            raise ValueError("spec is not an object")
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -58,11 +58,11 @@ class DagObject(KubeObject, rename="camel"):
 
     @property
     def schedule(self) -> DagSchedule:
-        """The schedule, without the tasks: there may be a megabyte of them."""
+        """The schedule, without the tasks, which may take a megabyte."""
         return msgspec.json.decode(self.raw_spec, type=DagSchedule)
 
     def manifest(self) -> dict[str, Any]:
-        """As a person writes it, for validation."""
+        """Return the manifest as a person writes it, for validation."""
         metadata = {"name": self.metadata.name, "namespace": self.metadata.namespace}
         return {"apiVersion": API_VERSION, "kind": "Dag", "metadata": metadata, "spec": self.spec}
 
@@ -72,40 +72,40 @@ class _Phase(msgspec.Struct):
 
 
 class DagRunObject(KubeObject, rename="camel"):
-    """A DagRun. Its status is parsed only when the run is loaded: events about our own writes cost little."""
+    """A DagRun. Its status is parsed only when the run is loaded, so that events of our own writes are cheap."""
 
     spec: dict[str, Any] = msgspec.field(default_factory=dict)
     status: msgspec.Raw = msgspec.Raw(b"{}")
 
     def __post_init__(self) -> None:
-        self.status = self.status.copy()  # else it keeps all of the list that it came with
+        self.status = self.status.copy()  # otherwise it keeps the whole list response in memory
 
     @property
     def dag(self) -> str:
-        """Name of its Dag, whatever is wrong with the rest of its spec."""
+        """Name of its Dag, even if the rest of its spec is invalid."""
         return str(self.spec.get("dag", ""))
 
     @property
     def suspend(self) -> bool:
-        """Whether nothing more of it may start: it is suspended, or being deleted."""
+        """True if no new tasks may start: it is suspended, or being deleted."""
         return self.spec.get("suspend") is True or self.metadata.deletion_timestamp is not None
 
     @property
     def phase(self) -> str:
-        """Its phase; the rest of its status is passed over."""
+        """Its phase, without parsing the rest of its status."""
         try:
             return msgspec.json.decode(self.status, type=_Phase).phase if bytes(self.status) else ""
         except msgspec.ValidationError:
             return ""
 
     def decoded_status(self) -> dict[str, Any]:
-        """The status as a dict."""
+        """Return the status as a dict."""
         decoded = msgspec.json.decode(self.status) if bytes(self.status) else {}
         return decoded if isinstance(decoded, dict) else {}
 
 
 class BackfillObject(KubeObject, rename="camel"):
-    """A Backfill; spec and status are read where they are needed."""
+    """A Backfill; spec and status are parsed on demand."""
 
     spec: dict[str, Any] = msgspec.field(default_factory=dict)
     status: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -123,7 +123,7 @@ class PoolObject(KubeObject):
 
 
 class _Identity(msgspec.Struct, rename="camel"):
-    """No annotations: `kubectl apply` keeps a copy of the whole object there."""
+    """Metadata without annotations: `kubectl apply` keeps a copy of the whole object there."""
 
     name: str
     namespace: str = ""
@@ -132,19 +132,19 @@ class _Identity(msgspec.Struct, rename="camel"):
 
 
 class ConfigMapObject(msgspec.Struct, rename="camel"):
-    """A ConfigMap of variables; `data` is None where there is too much of it."""
+    """A ConfigMap of variables; `data` is None if it is too large."""
 
     metadata: _Identity
     data: dict[str, str] | None = {}
 
     def __post_init__(self) -> None:
-        data = self.data or {}  # null is as good as none
+        data = self.data or {}  # null means no data
         size = sum(len(key.encode()) + len(value.encode()) for key, value in data.items())
         self.data = data if size <= MAX_BYTES else None
 
 
 class PodMeta(msgspec.Struct, rename="camel"):
-    """The metadata of a Pod that we read."""
+    """The metadata of a Pod that we use."""
 
     name: str
     namespace: str = ""
@@ -169,7 +169,7 @@ class _Running(msgspec.Struct, rename="camel"):
 
 
 class Terminated(msgspec.Struct, rename="camel"):
-    """How a container ended."""
+    """The final state of a container."""
 
     exit_code: int = 0
     reason: str = ""
@@ -202,7 +202,7 @@ class PodCondition(msgspec.Struct, rename="camel"):
 
 
 class PodStatus(msgspec.Struct, rename="camel"):
-    """The part of a Pod's status that tells how its task is doing."""
+    """The part of a Pod's status that describes the progress of its task."""
 
     phase: str = ""
     reason: str = ""
@@ -220,7 +220,7 @@ class _PodSpec(msgspec.Struct, rename="camel"):
 
 
 class PodObject(msgspec.Struct, rename="camel"):
-    """A Pod of ours."""
+    """A Pod of a try."""
 
     metadata: PodMeta
     spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
@@ -230,7 +230,7 @@ class PodObject(msgspec.Struct, rename="camel"):
 def backfill_of(
     backfills: Mapping[Key, BackfillObject], namespace: str, labels: Mapping[str, str], annotations: Mapping[str, str]
 ) -> BackfillObject | None:
-    """The Backfill that made a run with these labels and annotations, or had it run again, while that is there."""
+    """Return the Backfill that created or reran a run with these labels and annotations, if it still exists."""
     found = backfills.get((namespace, labels.get(names.LABEL_BACKFILL, "")))
     ours = found is not None and found.metadata.uid == annotations.get(names.ANNOTATION_BACKFILL_UID)
     return found if ours else None

@@ -1,4 +1,4 @@
-"""What container runtimes say when a container cannot be started, without all that they say before it."""
+"""Shortens the messages of container runtimes for containers that cannot start."""
 
 import re
 
@@ -12,7 +12,7 @@ _UNKNOWN = ": unknown"
 
 
 def in_short(message: str) -> str:
-    """`exec: "pyton3": executable file not found in $PATH`, of the 200 characters of which it is the end."""
+    """Return the essential end of a message, such as `exec: "pyton3": executable file not found in $PATH`."""
     while found := _WRAPPERS.match(message):
         message = message[found.end() :]
     return message.removesuffix(_UNKNOWN)

@@ -1,8 +1,8 @@
-"""A namespace, or all of them, with everything that is watched there: nothing of it counts before all of it is known.
+"""A namespace, or all of them, with all its watches: its objects are used only once all kinds are listed.
 
-Whoever sees runs without their Pods would make them twice. So a scope is closed until each of its kinds was listed. One
-that may not be listed (a right is missing, or the namespace is gone and the rights in it went with it) shuts out its
-namespace and no other. It is tried again from time to time; when it can be listed after all the scope opens.
+Runs without their Pods would be started twice, so a scope is closed until each of its kinds is listed. If a kind cannot
+be listed (permission is missing, or the namespace was deleted together with its roles), the scope stays closed, without
+effect on others. The list is retried, and the scope opens when it succeeds.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from tradewind.kube.objects import Key
 Handler = Callable[[Change[Any]], None]
 
 SLICE = 0.005
-"""Seconds for which a scope that opens holds the event loop."""
+"""The maximum number of seconds that an opening scope blocks the event loop."""
 
 
 class Scope:
-    """`apply` a change by the handler of its kind as soon as the scope is open; until then it is in the store only."""
+    """Passes changes to the handler of their kind while the scope is open; before that they are only stored."""
 
     def __init__(self, namespace: str | None, on_opening: Callable[[], None]) -> None:
-        """`on_opening` is called just before what is known counts."""
+        """`on_opening` is called just before the scope opens."""
         self.namespace = namespace
         self.open = asyncio.Event()
         self.watches: list[tuple[Informer[Any], Handler]] = []
@@ -31,32 +31,32 @@ class Scope:
         self._opening = False
         self._closed = asyncio.Event()
         self._changed: set[tuple[str, Key]] = set()
-        """What has changed while the scope was opening, by plural."""
+        """Objects that changed while the scope was opening, by plural."""
 
     @property
     def informers(self) -> list[Informer[Any]]:
-        """All that is watched."""
+        """The informers of all kinds."""
         return [informer for informer, _ in self.watches]
 
     @property
     def listed(self) -> bool:
-        """Whether each kind has been listed."""
+        """True if every kind is listed."""
         return all(informer.synced.is_set() for informer in self.informers)
 
     @property
-    def shut_out(self) -> bool:
-        """Whether some kind cannot be listed, and it is known of all others whether they can."""
+    def inaccessible(self) -> bool:
+        """True if a kind cannot be listed, and all other kinds have been listed or rejected."""
         return not self.listed and all(informer.answered.is_set() for informer in self.informers)
 
     def counts(self, plural: str, change: Change[Any]) -> bool:
-        """Whether a change is to be dealt with at once."""
+        """True if a change must be handled at once."""
         if self._opening:
             metadata = change.object.metadata
             self._changed.add((plural, (metadata.namespace, metadata.name)))
         return self._opening or self.open.is_set()
 
     async def run(self) -> None:
-        """Open as soon as everything is listed, and again each time that it was closed."""
+        """Open once everything is listed, and again each time after it was closed."""
         while True:
             for informer in self.informers:
                 await informer.synced.wait()
@@ -65,7 +65,7 @@ class Scope:
             self._closed.clear()
 
     def close(self) -> None:
-        """Begin anew: some kind was listed once and may not be seen any more."""
+        """Close the scope: a kind can no longer be listed."""
         self.open.clear()
         for informer in self.informers:
             if informer.refused is not None:
@@ -88,14 +88,14 @@ class Scope:
         self.open.set()
 
     async def settled(self) -> None:
-        """Return once it is open, or shut out for now."""
+        """Return once the scope is open or currently inaccessible."""
         for informer in self.informers:
             await informer.answered.wait()
         if self.listed:
             await self.open.wait()
 
     def missing(self) -> list[str]:
-        """What cannot be seen here and why, for people."""
+        """Return the kinds that cannot be listed, with the reasons, for people."""
         where = f" in namespace {self.namespace}" if self.namespace else ""
         return [
             f"{informer.resource.plural}{where}: {informer.refused.message or informer.refused}"

@@ -1,9 +1,9 @@
-"""The watches of one kind in one scope: one, or two where several controllers share the work.
+"""The watches of one kind in one scope: one, or two if several shards share the work.
 
-Whoever makes a Pod or a DagRun labels it with the bucket of its namespace, so that the server can sort out what is
-another shard's. Those that people make have no such label: a second watch brings them to every shard. The label only
-keeps traffic away. Whose an object is, the name of its namespace decides; so a wrong label hides an object, but never
-gives it two owners.
+Pods and DagRuns that a controller creates are labelled with the bucket of their namespace, so that the server can
+filter out those of other shards. Objects that people create have no such label: a second watch delivers them to every
+shard. The label only reduces traffic. The name of the namespace decides which shard owns an object, so a wrong label
+hides an object, but never gives it two owners.
 """
 
 import logging
@@ -34,8 +34,8 @@ def watches(
     labelled: bool = False,
     clock: Clock,
 ) -> list[Informer[Any]]:
-    """Informers that together bring what belongs to `part` of a scope (a namespace, or None for all). `labelled` kinds
-    may carry the label."""
+    """Return informers that together deliver the objects of `part` in a scope (a namespace, or None for all).
+    `labelled` kinds may have the label."""
     split = labelled and scope is None and not part.is_all
     informers: list[Informer[Any]] = []
     on_each = _Several(informers, on_change) if split else on_change
@@ -58,17 +58,17 @@ def watches(
 
 
 def _mine(part: Shard, plural: str, *, warn: bool) -> Callable[[Key], bool]:
-    """Whether an object is of that part. `warn`: those that are not were sent for a label that is wrong."""
-    told: set[str] = set()
+    """Return a filter for the objects of that part. `warn`: other objects were delivered because of a wrong label."""
+    warned: set[str] = set()
 
     def keep(key: Key) -> bool:
         namespace, name = key
         if part.owns(namespace):
             return True
-        if warn and namespace not in told:
-            told.add(namespace)
+        if warn and namespace not in warned:
+            warned.add(namespace)
             log.warning(
-                "%s %s/%s and perhaps others there are overlooked: their label %s is wrong, it must be %d or absent",
+                "ignoring %s %s/%s and possibly others of its namespace: their label %s must be %d or absent",
                 *(plural, namespace, name, LABEL_BUCKET, bucket_of(namespace)),
             )
         return False
@@ -77,9 +77,9 @@ def _mine(part: Shard, plural: str, *, warn: bool) -> Callable[[Key], bool]:
 
 
 class _Several:
-    """Passes on the changes that several watches of a kind bring, each of which sees another part of it.
+    """Merges the changes of several watches of a kind, which select different objects.
 
-    An object whose label changes leaves one for the other, in any order: it is gone once it is in none.
+    An object whose label changes moves between watches, in any order: it is deleted only if it is in none of them.
     """
 
     def __init__(self, informers: list[Informer[Any]], on_change: Callable[[Change[Any]], None]) -> None:

@@ -141,7 +141,7 @@ class Leader(Listener):
         try:
             await self._cluster.wait_synced()
             await self._catch_up()
-            while self._cluster.close_unseen():
+            while self._cluster.close_inaccessible():
                 await self._cluster.wait_synced()
                 await self._catch_up()
             await self._take_over()

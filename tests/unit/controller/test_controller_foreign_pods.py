@@ -62,4 +62,4 @@ async def test_before_the_run_is_known(cluster: MemoryCluster, kind: ChangeKind)
     known._run(Change(ChangeKind.ADDED, DagRunObject(metadata=metadata, spec={"dag": "sales"})))
     assert {pod.metadata.namespace for pod in known.pods.get("u", {}).values()} <= {"ns"}
     assert len(known.reports("u")) == (1 if kind is ChangeKind.ADDED else 0)
-    assert "u" not in known._gone_in
+    assert "u" not in known._deleted_in

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.controller.kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
-from tradewind.cache.observation import has_stopped, is_over, observe, run_uid_of, try_of
+from tradewind.cache.observation import has_stopped, is_finished, observe, run_uid_of, try_of
 from tradewind.cache.resources import PodObject
 from tradewind.engine.run.tries import HeldBy, TryEvent, TryKey, TryReport
 
@@ -19,7 +19,7 @@ def seen(found: PodObject, *, gone: bool = False) -> TryReport:
     report = observe(found, gone=gone)
     assert report is not None
     assert (report.task, report.number) == ("extract", 1)
-    assert is_over(found) or report.event not in (TryEvent.ENDED, TryEvent.LOST) or gone
+    assert is_finished(found) or report.event not in (TryEvent.ENDED, TryEvent.LOST) or gone
     return report
 
 
@@ -222,7 +222,7 @@ def test_a_pod_that_somebody_deleted_and_whose_container_the_kubelet_lost() -> N
         found = pod(terminated(137, "ContainerStatusUnknown", message=made_up, finished=finished), **DELETED)
         report = seen(found)
         assert (report.event, report.reason, report.exit_code) == (TryEvent.LOST, "PodDeleted", None)
-        assert report.message == "its Pod was deleted, and how its container ended is not known"
+        assert report.message == "its Pod was deleted; the exit code of its container is unknown"
 
 
 # Exit code 0 of a Pod that was to go --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.unit.controller.memory_cluster import MemoryCluster
-from tradewind.cache.observation import is_over
+from tradewind.cache.observation import is_finished
 from tradewind.controller.process import controller as controller_module
 
 pytestmark = pytest.mark.unit
@@ -42,7 +42,8 @@ async def test_what_is_known_is_written_before(monkeypatch: pytest.MonkeyPatch) 
     cluster.run("sales", "r")
     known = cluster.controller.cluster.pods
     await cluster.eventually(
-        lambda: any(is_over(pod) for pods in known.values() for pod in pods.values()), "its Pod is known to have ended"
+        lambda: any(is_finished(pod) for pods in known.values() for pod in pods.values()),
+        "its Pod has finished",
     )
     await asyncio.sleep(0.02)
     await cluster.stop()

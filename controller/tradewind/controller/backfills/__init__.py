@@ -160,7 +160,7 @@ class Backfills:
 
     def _is_orphan(self, run: DagRunObject) -> bool:
         """True if a Backfill that is deleted now created the run, and the run has not started."""
-        if run.spec.get("type") != "Backfill" or not self._cluster.backfill_is_gone(run):
+        if run.spec.get("type") != "Backfill" or not self._cluster.backfill_is_deleted(run):
             return False
         state = self._scheduler.runs.get(run.metadata.uid)
         if state is not None and (state.phase is not RunPhase.QUEUED or state.started_at):

@@ -16,7 +16,7 @@ from tradewind.aio.fair_queue import FairQueue, Path, Permit
 from tradewind.api import names
 from tradewind.api.templates import TemplateError
 from tradewind.api.variables import MissingVariableError
-from tradewind.cache.observation import is_over, observe, run_uid_of, try_of
+from tradewind.cache.observation import is_finished, observe, run_uid_of, try_of
 from tradewind.cache.resources import PodObject
 from tradewind.controller.pods.ends import SUPERSEDED, PodEnds, sidecars_run
 from tradewind.controller.pods.manifest import pod_manifest, pod_name
@@ -226,7 +226,7 @@ class Tries:
         for name in self._earlier(run, key):
             pod = self._cluster.pod(run.info.uid, name)
             if pod is not None:
-                if not is_over(pod):
+                if not is_finished(pod):
                     return name
             elif (run.info.uid, name) in self._unseen:
                 try:
@@ -266,7 +266,7 @@ class Tries:
         info = stop.run
         what = f"stop Pod {info.namespace}/{pod_name(info, stop.key)}"
         found = await keep_trying(partial(self._find_try, info, stop.key), what, STOP_AGAIN)
-        if found is None or is_over(found):
+        if found is None or is_finished(found):
             # It is too late. What it says is worth more than that its time was up, by a cache that lags behind.
             await self._settle(info, stop.key, found)
             return
@@ -294,7 +294,7 @@ class Tries:
     async def _runs_unseen(self, info: RunInfo, key: TryKey) -> bool:
         """Report a try as it is now; return true unless it has ended. Raises KubeError."""
         found = await self._find_try(info, key)
-        if found is None or is_over(found):
+        if found is None or is_finished(found):
             await self._settle(info, key, found)
             return False
         self._report_pod(info.uid, found)
@@ -308,7 +308,7 @@ class Tries:
             if error.is_not_found:
                 return None
             raise
-        if is_over(found):
+        if is_finished(found):
             self._cluster.keep_result(found)
         return found
 
@@ -404,7 +404,7 @@ class Tries:
 def _is_stray(run: RunState, pod: PodObject) -> bool:
     """Whether a Pod goes on though nobody waits for its try any more: its task was run again, or marked."""
     identity = try_of(pod)
-    if identity is None or pod.metadata.deletion_timestamp is not None or is_over(pod):
+    if identity is None or pod.metadata.deletion_timestamp is not None or is_finished(pod):
         return False
     return known_tries.is_obsolete(run, identity)
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from tradewind.cache.ended_runs import EndedRow, list_ended, past_run, place_of_object, read_ended
+from tradewind.cache.ended_runs import FinishedRow, list_finished_runs, past_run, place_of_object, read_finished_run
 from tradewind.cache.object_watches import ObjectWatches, Seen
 from tradewind.cache.resources import DAGRUNS, DagRunObject
 from tradewind.controller.term import Term
@@ -123,12 +123,12 @@ class Past:
         """Read until the result is up to date: runs may finish, be rerun or be deleted meanwhile."""
         await self._note_all(run.dag)
         while (question := self._index.open_question(run)) is not None:
-            before = [row for row in await list_ended(self._client, run.dag) if row.place[0] < run.place[0]]
+            before = [row for row in await list_finished_runs(self._client, run.dag) if row.place[0] < run.place[0]]
             last = before[-1] if before else None
             success = next((row for row in reversed(before) if row.phase == "Succeeded"), None)
             read: dict[str, PastRun | None] = {}
             for row in {row.name: row for row in (last, success) if row is not None}.values():
-                read[row.name] = await read_ended(self._client, row, run.key[0])
+                read[row.name] = await read_finished_run(self._client, row, run.key[0])
             if None not in read.values():
                 self._index.answer(run, question, _of(read, last), _of(read, success))
 
@@ -155,5 +155,5 @@ class Past:
         self._followed[run.uid] = self._objects.subscribe(DAGRUNS, run.namespace, past.name, on_change)
 
 
-def _of(read: dict[str, PastRun | None], row: EndedRow | None) -> PastRun | None:
+def _of(read: dict[str, PastRun | None], row: FinishedRow | None) -> PastRun | None:
     return read[row.name] if row is not None else None

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from tradewind.api import names
-from tradewind.cache.observation import is_over
+from tradewind.cache.observation import is_finished
 from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.controller.dags.revisions import Revision
 from tradewind.controller.pods.tries import Tries
@@ -159,7 +159,7 @@ class Runs:
         record = self.records.get(run_uid)
         if record is None:
             return
-        if names.FINALIZER_RESULT in pod.metadata.finalizers and is_over(pod):
+        if names.FINALIZER_RESULT in pod.metadata.finalizers and is_finished(pod):
             record.finished_pods.add(pod.metadata.name)
             record.state.changed = True
             self._status.schedule(record.state)

@@ -12,7 +12,7 @@ from functools import partial
 from tradewind.api.duration import parse_duration, parse_offset
 from tradewind.api.sensor import WaitForDagRun
 from tradewind.api.times import format_time
-from tradewind.cache.ended_runs import EndedRow, list_ended, place_of_object, read_ended
+from tradewind.cache.ended_runs import FinishedRow, list_finished_runs, place_of_object, read_finished_run
 from tradewind.cache.resources import DagRunObject
 from tradewind.controller.kinds.waiter import CannotWait, Waiter
 from tradewind.controller.term import Term
@@ -151,13 +151,13 @@ class DagRunWaits:
             raise
 
     async def _read_batch(self, dag: Key, batch: list[_Wanted]) -> None:
-        rows = await list_ended(self._client, dag)
+        rows = await list_finished_runs(self._client, dag)
         states: dict[str, Mapping[str, TaskState] | None] = {}
         for wanted in batch:
             found: dict[str, _Candidate] = {}
             for row in reversed([row for row in rows if wanted.fits(row.place[0])]):
                 if wanted.task is not None and row.uid not in states:
-                    past = await read_ended(self._client, row, dag[0])
+                    past = await read_finished_run(self._client, row, dag[0])
                     states[row.uid] = past.states if past is not None else None
                 if wanted.task is None or states[row.uid] is not None:
                     found[row.uid] = _ended(wanted, row, states.get(row.uid) or {})
@@ -250,7 +250,7 @@ def _scheduled(wanted: _Wanted, run: RunState) -> _Candidate:
     return _Candidate(run.info.uid, place, state in FINISHED_STATES, shown)
 
 
-def _ended(wanted: _Wanted, row: EndedRow, states: Mapping[str, TaskState]) -> _Candidate:
+def _ended(wanted: _Wanted, row: FinishedRow, states: Mapping[str, TaskState]) -> _Candidate:
     if wanted.task is None:
         return _Candidate(row.uid, row.place, True, row.phase.value)
     state = states.get(wanted.task)
