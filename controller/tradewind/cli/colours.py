@@ -1,4 +1,4 @@
-"""Colours, where there is somebody to see them: on a terminal, and not against NO_COLOR or TERM=dumb."""
+"""Colours, used on a terminal unless NO_COLOR or TERM=dumb is set."""
 
 import os
 import sys
@@ -21,15 +21,15 @@ PHASES = {
     "Applied": "green",
     "Rejected": "red",
 }
-"""The colour of each state of a task or a request, and each phase of a run or Backfill."""
+"""The colour of each state of a task or request, and of each phase of a run or Backfill."""
 
 
 def wanted(*, err: bool = False) -> bool:
-    """Whether stdout (or stderr) gets colours."""
+    """True if stdout (or stderr) gets colours."""
     stream = sys.stderr if err else sys.stdout
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, colour: str | None, *, err: bool = False) -> str:
-    """`text` in that colour, where colours are wanted."""
+    """Return `text` in that colour if colours are enabled."""
     return click.style(text, fg=colour) if colour and wanted(err=err) else text

@@ -1,4 +1,4 @@
-"""`tradewind completion`: the script that makes a shell complete commands and options."""
+"""`tradewind completion`: the script with which a shell completes commands and options."""
 
 import click
 from click.shell_completion import get_completion_class

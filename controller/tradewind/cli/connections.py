@@ -1,6 +1,6 @@
-"""Connections of a local run: from a file, from Secrets among the files, or from the environment.
+"""Connections of a local run: from a file, from Secrets in the files, or from the environment.
 
-Values of Secrets are in no message here, and in no `repr`.
+Messages and `repr` never contain values of Secrets.
 """
 
 import base64
@@ -20,12 +20,12 @@ from tradewind.cli.inputs import Finding
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """What is known of connections, by name. One that is not known may be in the environment, as it is."""
+    """The variables of connections, by name. A connection that is not here may be in the environment."""
 
     given: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     def variables(self, names: Iterable[str]) -> dict[str, str]:
-        """The environment variables of these connections, but for those that come from the environment."""
+        """Return the environment variables of these connections, without those that the environment already has."""
         return {
             f"{connection_prefix(name)}{key}": value
             for name in names
@@ -33,7 +33,7 @@ class Connections:
         }
 
     def missing(self, document: Document, dag: ResolvedDag, environment: Iterable[str]) -> Iterator[Finding]:
-        """Connections that tasks of a Dag need and that are nowhere. `environment`: names of variables."""
+        """A finding for each missing connection of a Dag. `environment` are the names of its variables."""
         present = tuple(environment)
         used = [(task.name, name) for task in dag.tasks if task.command or task.script for name in task.connections]
         for task, name in used:
@@ -49,7 +49,7 @@ class Connections:
 
 
 def read_connections(file: str | None, secrets: Mapping[str, Mapping[str, str]]) -> Connections:
-    """Those of a file and, where it does not have them, `secrets`. Raises CliError for what cannot be used."""
+    """Return the connections in a file and, after those, in `secrets`. Raises CliError for invalid ones."""
     given = dict(secrets)
     if file is not None:
         documents, unreadable = read_documents([file])
@@ -61,7 +61,7 @@ def read_connections(file: str | None, secrets: Mapping[str, Mapping[str, str]])
 
 
 def secret_data(document: Document) -> dict[str, str]:
-    """What is in a Secret, decoded. Raises CliError, without any value in it, for one that Kubernetes would refuse."""
+    """Return the decoded data of a Secret. Raises CliError, which contains no value, for an invalid Secret."""
     return _secret(document, document.manifest)
 
 
@@ -75,7 +75,7 @@ def _in_document(document: Document) -> dict[str, dict[str, str]]:
     if document.kind == "Secret":
         return {_name(document, manifest): _secret(document, manifest)}
     if document.kind and "apiVersion" in manifest:
-        return {}  # some other object
+        return {}  # an object of another kind
     return {str(name): _entries(document, str(name), entries, str | int) for name, entries in manifest.items()}
 
 
@@ -95,7 +95,7 @@ def _secret(document: Document, secret: Mapping[str, Any]) -> dict[str, str]:
         except ValueError:
             where = f"{document.file}:{document.line_of(f'data.{key}')}: Secret {name}: data.{key}"
             raise CliError(f"{where}: is not base64; plain text goes into stringData") from None
-        decoded[key] = content.decode(errors="surrogateescape")  # what is no text reaches the process as it is
+        decoded[key] = content.decode(errors="surrogateescape")  # binary data reaches the process unchanged
     return decoded | _entries(document, "stringData", secret.get("stringData") or {})
 
 

@@ -1,4 +1,4 @@
-"""The Dags that `run`, `next` and `simulate` are asked about, read from files and checked."""
+"""The Dags of `run`, `next` and `simulate`, read from files and validated."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from tradewind.cli.variables import GivenVariables, check_variables, read_variab
 
 @dataclass(frozen=True, slots=True)
 class DagFiles:
-    """The Dags by name, in the order of the files, and what came with them."""
+    """The Dags by name, in the order of the files, and the other objects in the files."""
 
     dags: dict[str, Dag]
     pools: list[Pool]
@@ -26,13 +26,13 @@ class DagFiles:
     runs: list[DagRun] = field(default_factory=list)
     """The DagRuns of these Dags."""
     documents: dict[str, Document] = field(default_factory=dict)
-    """Of each Dag, by its name."""
+    """The document of each Dag, by name."""
     others: list[Document] = field(default_factory=list)
-    """All that are no Dags."""
+    """All documents that are not Dags."""
 
 
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Files as arguments or by `-f`, as one likes, and `-R`. The command gets `files` and `recursive`."""
+    """Files as arguments or with `-f`, and `-R`. The command gets `files` and `recursive`."""
 
     @functools.wraps(command)
     def with_files(*args: Any, files: tuple[str, ...], filenames: tuple[str, ...], **options: Any) -> Any:
@@ -65,9 +65,9 @@ def dag_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def read_dag_files(
     files: Sequence[str], dag_name: str | None, variables: Sequence[str] = (), *, recursive: bool = False
 ) -> DagFiles:
-    """Read and check them; what only a cluster needs (an image) may be missing. `variables` are those of `--var`.
+    """Read and validate the files. Fields that only a cluster needs (an image) may be missing.
 
-    Raises CliError that lists everything wrong, with file and line.
+    `variables` are the values of `--var`. Raises CliError that lists all problems, with file and line.
     """
     documents, unreadable = read_documents(files, recursive=recursive)
     if unreadable:
@@ -102,7 +102,7 @@ def read_dag_files(
 
 
 def _is_about(document: Document, dag_name: str | None) -> bool:
-    """Whether it matters where only that Dag is asked about: runs of others do not."""
+    """False for a DagRun or Backfill of another Dag than the chosen one."""
     if dag_name is None or document.kind not in ("DagRun", "Backfill"):
         return True
     spec = document.manifest.get("spec")

@@ -1,7 +1,7 @@
-"""YAML files as the API server would read them, with the line of every field.
+"""YAML files as the API server reads them, with the line of every field.
 
-Differs from plain PyYAML where Kubernetes does: a date, `12:30` and `1_000` stay strings, and a key that is
-given twice is an error instead of a silent choice.
+Differs from plain PyYAML where Kubernetes does: a date, `12:30` and `1_000` stay strings, and a duplicate key is an
+error.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ import click
 import yaml
 
 MAX_BYTES = 64 * 1024 * 1024
-"""In one file: a device may have no end."""
+"""Limit of a file: a device may be endless."""
 MAX_VALUES = 1_000_000
-"""In one document, aliases written out: a few lines can stand for billions."""
+"""Limit of a document with its aliases expanded: a few lines can expand to billions of values."""
 _SUFFIXES = (".yaml", ".yml", ".json")
 _PART = re.compile(r"\[([^\]]*)\]|([^.\[]+)")
 
@@ -34,19 +34,19 @@ class Document:
 
     @property
     def kind(self) -> str:
-        """Its kind, or an empty string when it has none."""
+        """Its kind; empty if it has none."""
         kind = self.manifest.get("kind") if isinstance(self.manifest, dict) else None
         return kind if isinstance(kind, str) else ""
 
     @property
     def name(self) -> str:
-        """Its name, or an empty string when it has none."""
+        """Its name; empty if it has none."""
         metadata = self.manifest.get("metadata") if isinstance(self.manifest, dict) else None
         name = metadata.get("name") if isinstance(metadata, dict) else None
         return name if isinstance(name, str) else ""
 
     def line_of(self, field: str) -> int:
-        """The line of `spec.tasks[extract].image`, or of the nearest field around it that exists."""
+        """Return the line of `spec.tasks[extract].image`, or of its nearest parent that exists."""
         node = self.root
         line = node.start_mark.line
         for match in _PART.finditer(field):
@@ -60,7 +60,10 @@ class Document:
 
 
 def read_documents(paths: Sequence[str], *, recursive: bool = False) -> tuple[list[Document], list[str]]:
-    """All documents of the files (`-` is stdin, a folder stands for its YAML files), and what could not be read."""
+    """Return all documents of the files, and an error for each file that cannot be read.
+
+    `-` is stdin; a folder means its YAML files.
+    """
     documents: list[Document] = []
     unreadable: list[str] = []
     for file, text in _texts(paths, recursive):
@@ -78,7 +81,7 @@ def read_documents(paths: Sequence[str], *, recursive: bool = False) -> tuple[li
 
 
 class _UnreadableError(Exception):
-    """A file that is not there or has no text; the message says which and why."""
+    """A file that does not exist or is not text; the message says which and why."""
 
 
 def _texts(paths: Sequence[str], recursive: bool) -> Iterator[tuple[str, str | _UnreadableError]]:
@@ -96,7 +99,7 @@ def _texts(paths: Sequence[str], recursive: bool) -> Iterator[tuple[str, str | _
 
 
 def _files(path: str, recursive: bool, *, others: set[str]) -> list[str]:
-    """The file, or the YAML files of the folder; `others` are given besides."""
+    """Return the file, or the YAML files of the folder. `others` are all paths given."""
     if path == "-" or not Path(path).is_dir():
         return [path]
     files = sorted(str(entry) for entry in _entries(Path(path), recursive) if entry.suffix in _SUFFIXES)
@@ -121,7 +124,7 @@ def _entries(folder: Path, recursive: bool) -> Iterator[Path]:
 
 
 def _has_yaml(folder: Path) -> bool:
-    """Whether it is a folder with a YAML file in it; one that is hidden is nobody's."""
+    """True for a folder that contains a YAML file and is not hidden."""
     if folder.name.startswith(".") or not folder.is_dir():
         return False
     with contextlib.suppress(OSError):
@@ -133,7 +136,7 @@ def _text(file: str) -> str:
     if file != "-":
         with Path(file).open("rb") as stream:
             return _decoded(stream)
-    # What is no text in this locale may be text all the same.
+    # Read bytes: UTF-8 may not be valid in this locale.
     given = getattr(sys.stdin, "buffer", None)
     return _decoded(given) if given is not None else sys.stdin.read() if sys.stdin else ""
 
@@ -171,10 +174,10 @@ def _parse(file: str, text: str) -> Iterator[Document]:
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values there are in it when every alias is written out."""
+    """Return the number of values in a node with its aliases expanded."""
     if id(node) in known:
         return known[id(node)]
-    known[id(node)] = MAX_VALUES + 1  # for an alias of something that it is itself in
+    known[id(node)] = MAX_VALUES + 1  # for an alias of a node that contains it
     below = [each for pair in node.value for each in pair] if isinstance(node, yaml.MappingNode) else node.value
     known[id(node)] = 1 if isinstance(node, yaml.ScalarNode) else 1 + sum(_size(each, known) for each in below)
     return known[id(node)]
@@ -194,7 +197,7 @@ def _explain(file: str, error: yaml.YAMLError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes' own parser reads it."""
+    """Reads YAML as Kubernetes' parser does."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
@@ -238,7 +241,7 @@ def _value(node: yaml.Node, key: str) -> tuple[yaml.Node, yaml.Node] | None:
 
 
 def _item(node: yaml.Node, name: str) -> tuple[yaml.Node, yaml.Node] | None:
-    """The item of a list by its name or by its position."""
+    """Return the item of a list with this name, or at this position."""
     if not isinstance(node, yaml.SequenceNode):
         return None
     for item in node.value:

@@ -1,4 +1,4 @@
-"""How the command line fails: one clear line on stderr, never a traceback, and exit code 2 for bad input."""
+"""Errors of the command line: one clear line on stderr, never a traceback, and exit code 2 for bad input."""
 
 from typing import IO, Any
 
@@ -9,13 +9,13 @@ from tradewind.cli.colours import paint
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_SIGNAL = 128
-"""And the number of the signal that stopped it, as a shell says it."""
+"""Plus the number of the signal that stopped the command, as a shell reports it."""
 NEXT_LINE = "\n       "
-"""Between the lines of a message, so that they stand under the first."""
+"""Separates the lines of a message, and indents them under the first."""
 
 
 class CliError(click.ClickException):
-    """Bad input, or a cluster that cannot be used: says what, where and how to put it right."""
+    """Bad input, or a cluster that cannot be used. The message names the problem, the place and the fix."""
 
     exit_code = EXIT_BAD_INPUT
 

@@ -19,25 +19,25 @@ from tradewind.engine.simulation import SimulatedRun, SimulatedTry
 from tradewind.engine.status.run_status import run_status
 
 PLAIN_WIDTH = 100
-"""Columns where nothing tells how wide a line may be."""
+"""Width of the chart if the width of the terminal is not known."""
 NARROWEST_BAR = 10
 LONGEST_NAME = 30
 MOST_REASONS = 20
 MOST_INSTANCES = 10
-"""Instances of a mapped task that have a line each; of more there is one line for all, and one for some that failed."""
+"""A mapped task with more instances has one line for all, and one for each of some that failed."""
 MARKS = {"Succeeded": "█", "Failed": "▒", "Lost": "?", "Skipped": "-", "UpForReschedule": "░"}
 NOOP = "|"
 WAITING = "·"
 
 
 def print_gantt(run: SimulatedRun, title: str) -> None:
-    """The chart of a run, how it ended, and why tasks did not succeed. `title` tells which run it is."""
+    """Print the chart of a run, its result, and why tasks did not succeed. `title` names the run."""
     console = Console(no_color=not colours.wanted(), highlight=False)
     known = console.is_terminal or "COLUMNS" in os.environ
     for line in _chart(run, console.width if known else PLAIN_WIDTH):
         line.rstrip()
         if console.is_terminal:
-            # Folded lines are no chart.
+            # Wrapped lines would break the chart.
             line.truncate(console.width)
         console.print(line, soft_wrap=True)
     for text in [_end(run, title), *_reasons(run)]:
@@ -129,7 +129,7 @@ class _Scale:
         self._seconds = makespan.total_seconds() or 1.0
 
     def bar(self, instance: TaskInstance, tries: Sequence[SimulatedTry]) -> str:
-        """The line of one task: each try at least one column wide, and dots while it waits for the next."""
+        """Return the bar of a task: each try is at least one column wide, with dots between tries."""
         columns = [" "] * self._width
         if not instance.task.kind.has_tries and instance.started_at:
             columns[self._column(instance.started_at)] = NOOP
@@ -145,7 +145,7 @@ class _Scale:
         return "".join(columns).rstrip()
 
     def bar_of_many(self, tries: Sequence[SimulatedTry]) -> str:
-        """The line of many instances: where any of them ran, and when tries failed or were lost."""
+        """Return the bar of many instances: when any of them ran, and when tries failed or were lost."""
         columns = [" "] * self._width
         bad = []
         for each in tries:
@@ -179,10 +179,10 @@ def _reasons(run: SimulatedRun) -> list[Text]:
     lines = []
     for instance in run.state:
         entry = entries.get(instance.task.name, {})
-        waits_for = entry.get("message") if not instance.finished else None
-        told = [text for text in (instance.reason, instance.message or waits_for) if text]
-        if told and instance.state is not TaskState.SUCCEEDED:
-            lines.append(f"  {instance.name}: {': '.join(told)}")
+        waiting = entry.get("message") if not instance.finished else None
+        texts = [text for text in (instance.reason, instance.message or waiting) if text]
+        if texts and instance.state is not TaskState.SUCCEEDED:
+            lines.append(f"  {instance.name}: {': '.join(texts)}")
     more = len(lines) - MOST_REASONS
     if more > 0:
         lines[MOST_REASONS:] = [f"  and {more} more; -o json has all"]

@@ -1,5 +1,5 @@
-"""The runs that `run` and `simulate` are to make: what the options say comes first, then a DagRun among the files, then
-what the controller would take."""
+"""The runs that `run` and `simulate` create. Options take precedence over a DagRun in the files, and that over the
+controller's defaults."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,26 +24,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class GivenRun:
-    """A run to make."""
+    """A run to create."""
 
     dag: str
     logical_date: datetime
     interval: tuple[datetime, datetime]
     """Start and end of its data interval."""
     given: Mapping[str, Any] = field(default_factory=dict)
-    """Its params, as given."""
+    """Its params, without defaults."""
     params: Mapping[str, Any] = field(default_factory=dict)
-    """With the defaults of the Dag."""
+    """Its params, with the defaults of the Dag."""
     name: str = ""
-    """As the DagRun says; empty where there is none, or it leaves the name to the cluster."""
+    """Name of the DagRun; empty without a DagRun, or if it has a generateName."""
     type: Literal["Manual", "Scheduled", "Backfill"] = "Manual"
     label: str = ""
-    """What tells it from the other runs of a command: the name of the DagRun, or of the Dag where there is none."""
+    """Unique among the runs of a command: the name of the DagRun, or of the Dag if there is no DagRun."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line says of every run."""
+    """Options that apply to every run."""
 
     params: Sequence[str] = ()
     logical_date: str | None = None
@@ -60,18 +60,20 @@ def data_interval_option(command: F) -> F:
     )(command)
 
 
-def runs_to_make(inputs: DagFiles, options: RunOptions, default: datetime) -> list[GivenRun]:
-    """The DagRuns among the files, and a run of each Dag that has none there. `default` is the logical date of what
-    does not say its own. Raises CliError that lists everything wrong with params."""
+def runs_to_create(inputs: DagFiles, options: RunOptions, default: datetime) -> list[GivenRun]:
+    """Return the DagRuns in the files, and one run of each Dag without a DagRun.
+
+    `default` is the logical date of runs that set none. Raises CliError that lists all invalid params.
+    """
     wanted: list[tuple[str, DagRun | None]] = []
     for dag in inputs.dags:
-        asked = [run for run in inputs.runs if run.spec.dag == dag]
-        wanted += [(dag, run) for run in asked] or [(dag, None)]
+        dag_runs = [run for run in inputs.runs if run.spec.dag == dag]
+        wanted += [(dag, run) for run in dag_runs] or [(dag, None)]
     _check_zones(inputs.dags, options)
     _check_names(inputs.dags, options.params)
     runs, problems = [], []
-    for dag, asked_run in wanted:
-        run, wrong = _run(inputs.dags[dag], asked_run, options, default, alone=len(inputs.dags) == 1)
+    for dag, dag_run in wanted:
+        run, wrong = _run(inputs.dags[dag], dag_run, options, default, alone=len(inputs.dags) == 1)
         runs.append(run)
         of_dag = f" of Dag {dag}" if len(inputs.dags) > 1 else ""
         problems += [text.replace("%", of_dag, 1) for text in wrong]
@@ -81,8 +83,8 @@ def runs_to_make(inputs: DagFiles, options: RunOptions, default: datetime) -> li
     return runs
 
 
-def say_what_is_ignored(inputs: DagFiles) -> None:
-    """Tell of what DagRuns ask for and only a cluster has."""
+def report_ignored_fields(inputs: DagFiles) -> None:
+    """Print a note for each field of a DagRun that only a cluster supports."""
     for run in inputs.runs:
         for name, value in (
             ("revision", run.spec.revision),
@@ -95,15 +97,15 @@ def say_what_is_ignored(inputs: DagFiles) -> None:
 
 
 def _run(
-    dag: Dag, asked: DagRun | None, options: RunOptions, default: datetime, *, alone: bool
+    dag: Dag, dag_run: DagRun | None, options: RunOptions, default: datetime, *, alone: bool
 ) -> tuple[GivenRun, list[str]]:
-    """A run, and what is wrong with its params; `%` stands for which Dag is meant."""
-    spec, zone = asked.spec if asked else None, zone_of(dag.spec)
+    """Return a run, and the problems of its params; `%` in them is the place for the name of the Dag."""
+    spec, zone = dag_run.spec if dag_run else None, zone_of(dag.spec)
     schemas = dag.spec.params or {}
     texts = [text for text in options.params if alone or _name(text) in schemas]
     given = {**((spec.params if spec else None) or {}), **parse_params(texts, schemas)}
     named = {_name(text) for text in texts}
-    source = f"DagRun {asked.metadata.name}: spec.params." if asked else "--param "
+    source = f"DagRun {dag_run.metadata.name}: spec.params." if dag_run else "--param "
     wrong = []
     for problem in check_params(schemas, given):
         name = problem.field.removeprefix("spec.params.")
@@ -118,13 +120,13 @@ def _run(
     run = GivenRun(
         dag=dag.metadata.name,
         logical_date=logical,
-        # What `every` counts from is not known: a Dag without startDate is taken to be made for this run.
+        # `every` counts from startDate; a Dag without one counts from the logical date of this run.
         interval=interval or inferred_interval(timetable_of(dag.spec, logical), logical),
         given=given,
         params={} if wrong else with_defaults(schemas, given),
-        name=asked.metadata.name if asked else "",
+        name=dag_run.metadata.name if dag_run else "",
         type=spec.type if spec else "Manual",
-        label=asked.metadata.name or run_name(dag.metadata.name, logical) if asked else dag.metadata.name,
+        label=dag_run.metadata.name or run_name(dag.metadata.name, logical) if dag_run else dag.metadata.name,
     )
     return run, wrong
 
@@ -145,7 +147,7 @@ def _check_zones(dags: Mapping[str, Dag], options: RunOptions) -> None:
 
 
 def _check_names(dags: Mapping[str, Dag], texts: Sequence[str]) -> None:
-    """Of several Dags each takes the params that it has."""
+    """With several Dags, each takes the params that it declares; at least one must declare each."""
     if len(dags) > 1:
         for text in texts:
             if not any(_name(text) in (dag.spec.params or {}) for dag in dags.values()):

@@ -1,4 +1,4 @@
-"""What the user gave on the command line, checked: documents, params, moments."""
+"""Validation of user input: documents, params, times."""
 
 import difflib
 import json
@@ -28,9 +28,9 @@ _CHECKS: dict[str, Callable[[dict[str, Any], DagSpec | None], list[Problem]]] = 
 
 _TASK_FIELD = re.compile(r"spec\.tasks\[([^\]]*)\]\.(\w+)")
 _SPEC_FIELD = re.compile(r"spec\.(\w+)")
-_LEANED_ON = frozenset({"tasks", "groups", "params", "taskDefaults", "podTemplate"})
-"""Fields of a spec without which others would look wrong."""
-_SAYS_WHAT_IT_IS = frozenset(
+_NEEDED_BY_OTHERS = frozenset({"tasks", "groups", "params", "taskDefaults", "podTemplate"})
+"""Fields of a spec that others refer to: without them the others would look invalid."""
+_SETS_KIND_OF_TASK = frozenset(
     {
         *FIELDS,
         "args",
@@ -42,14 +42,14 @@ _SAYS_WHAT_IT_IS = frozenset(
         "branch",
     }
 )
-"""Fields of a task without which the rest of it would look wrong."""
-_ALIKE = 0.8
-"""From which on the name of an API group is taken for ours, misspelt."""
+"""Fields that decide the kind of a task: without them the rest of it would look invalid."""
+_SIMILAR = 0.8
+"""Ratio from which the name of an API group counts as a misspelling of ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem, and the document it is in."""
+    """A problem, and the document it is in."""
 
     document: Document
     problem: Problem
@@ -61,8 +61,10 @@ class Finding:
 
 
 def check_documents(documents: Sequence[Document], *, on_cluster: bool = True) -> list[Finding]:
-    """Everything wrong with the documents of our own kinds; others are none of our business. On a cluster params are
-    those of the DagRun alone, so they must fit the Dag, where that is among the documents."""
+    """Return all problems of the documents of our own kinds.
+
+    On a cluster a DagRun has all params of the run, so they must be valid for its Dag if that is in the documents.
+    """
     findings = []
     seen: dict[tuple[str, str, str], Document] = {}
     dags = _dags(documents) if on_cluster else {}
@@ -83,7 +85,7 @@ def check_documents(documents: Sequence[Document], *, on_cluster: bool = True) -
 
 
 def _dags(documents: Iterable[Document]) -> dict[str, DagSpec]:
-    """Those that can be read, by name; of several with the same name none."""
+    """Return the specs of valid Dags by name, without Dags that share a name."""
     found: dict[str, DagSpec | None] = {}
     for document in documents:
         if document.kind == "Dag" and is_ours(document):
@@ -93,14 +95,14 @@ def _dags(documents: Iterable[Document]) -> dict[str, DagSpec]:
 
 
 def is_ours(document: Document) -> bool:
-    """Whether it is of one of our kinds, or means to be: other projects have Pools and Backfills too."""
+    """True if the document is of one of our kinds, or was meant to be: other projects have Pools and Backfills too."""
     if document.kind not in _CHECKS:
         return False
     version = document.manifest.get("apiVersion")
     group = version.partition("/")[0] if isinstance(version, str) else ""
     if not group or group == GROUP or document.kind in ("Dag", "DagRun"):
         return True
-    return difflib.SequenceMatcher(None, group, GROUP).ratio() > _ALIKE
+    return difflib.SequenceMatcher(None, group, GROUP).ratio() > _SIMILAR
 
 
 def _check(document: Document, dag: DagSpec | None) -> list[Problem]:
@@ -125,7 +127,7 @@ def _check_dag(manifest: dict[str, Any]) -> list[Problem]:
 
 
 def _hidden_by(problems: Sequence[Problem], manifest: dict[str, Any]) -> list[Problem]:
-    """What else is wrong with a Dag that cannot be read for the shape of some fields: looked for without these."""
+    """Return further problems of a Dag that cannot be parsed, found by omitting the fields that have a wrong shape."""
     spec = manifest.get("spec")
     tasks = spec.get("tasks") if isinstance(spec, dict) else None
     if not isinstance(spec, dict) or not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
@@ -137,8 +139,8 @@ def _hidden_by(problems: Sequence[Problem], manifest: dict[str, Any]) -> list[Pr
         of_task, of_spec = _TASK_FIELD.match(problem.field), _SPEC_FIELD.match(problem.field)
         if of_task and of_task[2] != "name" and of_task[1] in places:
             places[of_task[1]].pop(of_task[2], None)
-            broken.append(f"spec.tasks[{of_task[1]}]" + ("." if of_task[2] in _SAYS_WHAT_IT_IS else f".{of_task[2]}"))
-        elif of_spec and of_spec[1] not in _LEANED_ON:
+            broken.append(f"spec.tasks[{of_task[1]}]" + ("." if of_task[2] in _SETS_KIND_OF_TASK else f".{of_task[2]}"))
+        elif of_spec and of_spec[1] not in _NEEDED_BY_OTHERS:
             left["spec"].pop(of_spec[1], None)
             broken.append(problem.field)
         elif not problem.field.startswith(("apiVersion", "metadata.")):
@@ -148,9 +150,10 @@ def _hidden_by(problems: Sequence[Problem], manifest: dict[str, Any]) -> list[Pr
 
 
 def parse_params(given: Sequence[str], schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """`("rows=5", "region=eu")` by name, each with the type that its schema asks for.
+    """Parse `("rows=5", "region=eu")` into values by name, each of the type in its schema.
 
-    Values are JSON, but a param of type string takes the text as it is. Raises CliError for what is not `name=value`.
+    Values are JSON, but a param of type string takes the text as it is. Raises CliError for text that is not
+    `name=value`.
     """
     params: dict[str, Any] = {}
     for text in given:
@@ -197,7 +200,7 @@ def _type(value: Any) -> str:
 
 
 def zone_of(dag: DagSpec | Mapping[str, Any]) -> ZoneInfo:
-    """The time zone of a Dag's spec: that of moments without an offset, wherever they are given."""
+    """Return the time zone of a Dag's spec, which is that of all times without an offset."""
     name = dag.get("timeZone") if isinstance(dag, Mapping) else dag.time_zone
     try:
         return time_zone(name or "UTC")
@@ -206,8 +209,10 @@ def zone_of(dag: DagSpec | Mapping[str, Any]) -> ZoneInfo:
 
 
 def parse_moment(text: str, zone: tzinfo) -> datetime:
-    """A moment in time, in UTC, from `2026-01-31` or RFC 3339; without an offset in `zone`, which is that of the Dag.
-    Raises CliError for what is none."""
+    """Parse `2026-01-31` or an RFC 3339 time, and return it in UTC; without an offset it is in `zone`, the Dag's.
+
+    Raises CliError if the text is not a time.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -221,7 +226,7 @@ def parse_moment(text: str, zone: tzinfo) -> datetime:
 
 
 def parse_interval(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
-    """Start and end, from `2026-01-30/2026-01-31`. Raises CliError for what is none."""
+    """Return start and end of `2026-01-30/2026-01-31`. Raises CliError if the text is not an interval."""
     first, slash, last = text.partition("/")
     if not slash:
         raise CliError(f"--data-interval {text!r} is not START/END, as in 2026-01-30/2026-01-31")

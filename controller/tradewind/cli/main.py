@@ -1,4 +1,4 @@
-"""Entry point of `tradewind` and `kubectl tradewind`: the list of commands, loaded when they are used."""
+"""Entry point of `tradewind` and `kubectl tradewind`: the list of commands, each imported on first use."""
 
 import difflib
 import importlib
@@ -61,7 +61,7 @@ OTHER_NAMES = {
     "suspend": "pause",
     "unpause": "resume",
 }
-"""What kubectl, airflow and argo call a command."""
+"""The names that kubectl, airflow and argo use for a command."""
 
 EXAMPLES = """\b
 Examples:
@@ -74,7 +74,7 @@ Examples:
 
 
 class LazyGroup(click.Group):
-    """Commands by name, each imported when it is called; the help text needs none of them."""
+    """Commands by name. A command is imported when it is called; the list of commands imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for section in SECTIONS.values() for name in section]
@@ -132,13 +132,13 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line of this process and exit."""
-    streams.settle()
+    streams.wrap_standard_streams()
     is_plugin = PurePath(sys.argv[0]).name.startswith("kubectl-")
     sys.exit(_run("kubectl tradewind" if is_plugin else "tradewind"))
 
 
 def _run(name: str) -> int:
-    """Run it; the exit code. Whatever stops it, what it has printed is written out."""
+    """Run the command line and return its exit code. Flushes the output however the command exits."""
     code = 0
     try:
         found = cli.main(prog_name=name, complete_var="_TRADEWIND_COMPLETE", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""`tradewind next`: the coming runs of a schedule, worked out without a cluster."""
+"""`tradewind next`: the next runs of a schedule, computed without a cluster."""
 
 from datetime import UTC, datetime
 from itertools import islice

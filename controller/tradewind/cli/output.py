@@ -1,4 +1,4 @@
-"""How commands print data: a table for people, JSON or YAML for programs."""
+"""Prints data: a table for people, JSON or YAML for programs."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ _CONTROL = frozenset(map(chr, [*range(9), *range(11, 32), *range(127, 160)]))
 
 
 def output_option(*formats: Format) -> Callable[[F], F]:
-    """The `-o` option, with the formats that the command can print; the first is the default."""
+    """The `-o` option with these formats; the first is the default."""
     return click.option(
         "-o",
         "--output",
@@ -28,12 +28,12 @@ def output_option(*formats: Format) -> Callable[[F], F]:
 
 
 def printable(text: str) -> str:
-    """What a task or another user wrote, without the control characters that a terminal would obey."""
+    """Escape control characters in text from a task or another user, so that a terminal does not interpret them."""
     return "".join(f"\\x{ord(each):02x}" if each in _CONTROL else each for each in text)
 
 
 def print_data(data: Any, output: Format) -> None:
-    """`data` as JSON or YAML on stdout."""
+    """Print `data` to stdout as JSON or YAML."""
     if output == "json":
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
@@ -43,14 +43,14 @@ def print_data(data: Any, output: Format) -> None:
 
 
 def local_time(moment: datetime, zone: tzinfo) -> str:
-    """As a clock on the wall there says it: `Sun 2026-03-08 06:00:00`."""
+    """Return the local time in `zone`, as in `Sun 2026-03-08 06:00:00`."""
     return f"{moment.astimezone(zone):%a %Y-%m-%d %H:%M:%S}"
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows under their headings, as kubectl prints them: one line each, states in colour.
+    """Print rows under their headings, as kubectl does: one line each, states in colour.
 
-    On a terminal the last column is cut where the line ends; a pipe gets it whole.
+    On a terminal the last column is truncated at the end of the line; a pipe gets all of it.
     """
     rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[position]) for row in [columns, *rows]) for position in range(len(columns))]

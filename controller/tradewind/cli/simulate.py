@@ -1,4 +1,4 @@
-"""`tradewind simulate`: read the files, let the engine play the runs in virtual time, and print what came of it."""
+"""`tradewind simulate`: read the files, simulate the runs with the engine in virtual time, and print the result."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from tradewind.cli.dag_files import DagFiles, dag_file_options, read_dag_files
 from tradewind.cli.documents import read_documents
 from tradewind.cli.errors import NEXT_LINE, CliError
 from tradewind.cli.gantt import print_gantt
-from tradewind.cli.given_runs import RunOptions, data_interval_option, runs_to_make, say_what_is_ignored
+from tradewind.cli.given_runs import RunOptions, data_interval_option, report_ignored_fields, runs_to_create
 from tradewind.cli.output import Format, output_option, print_data
 from tradewind.cli.variables import variables_option
 from tradewind.engine.run.states import TaskState
@@ -70,8 +70,8 @@ def simulate(
     """
     inputs = read_dag_files(files, dag_name, variables, recursive=recursive)
     resolved = {name: resolve(dag.spec) for name, dag in inputs.dags.items()}
-    wanted = runs_to_make(inputs, RunOptions(params, logical_date, data_interval), START)
-    say_what_is_ignored(inputs)
+    wanted = runs_to_create(inputs, RunOptions(params, logical_date, data_interval), START)
+    report_ignored_fields(inputs)
     outcomes = _outcomes(outcomes_file, resolved)
     try:
         runs = simulate_runs(
@@ -99,7 +99,7 @@ def simulate(
 
 
 def _assumed(run: SimulatedRun, outcomes: Outcomes) -> Iterator[str]:
-    """What was taken for granted, and would have to be in some output on a cluster."""
+    """Notes on outputs that the outcomes do not give and that a cluster would need."""
     for node in run.state.nodes:
         task, name = node.task, f"{run.state.info.dag}/{node.task.name}"
         if (
@@ -120,7 +120,7 @@ def _assumed(run: SimulatedRun, outcomes: Outcomes) -> Iterator[str]:
 
 
 def _outcomes(file: str | None, dags: Mapping[str, ResolvedDag]) -> Outcomes:
-    """The outcomes in a file. Raises CliError that lists everything wrong, with file and line."""
+    """Return the outcomes in a file. Raises CliError that lists all problems, with file and line."""
     if file is None:
         return read_outcomes(None, dags)[0]
     documents, unreadable = read_documents([file])
@@ -161,7 +161,7 @@ def _place(path: Sequence[str | int]) -> str:
 
 
 def _pools(inputs: DagFiles, texts: Sequence[str]) -> dict[str, int]:
-    """Slots by pool. Raises CliError for an option that is not `name=slots`."""
+    """Return slots by pool. Raises CliError for an option that is not `name=slots`."""
     slots = {pool.metadata.name: pool.spec.slots for pool in inputs.pools}
     given: dict[str, int] = {}
     for text in texts:

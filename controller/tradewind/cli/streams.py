@@ -1,7 +1,7 @@
-"""Standard streams as they may be: on a full disk, closed, read by nobody, or in an encoding with few characters.
+"""Standard streams that may be closed, on a full disk, without a reader, or in an encoding with few characters.
 
-None of that ends in a traceback. What cannot be written is said once, in one line; what nobody reads ends the command
-without a word, as it ends every program of a pipeline.
+None of that causes a traceback. A stream that cannot be written is reported once, in one line. A pipe without a reader
+makes the command exit silently, as it does for every program in a pipeline.
 """
 
 import contextlib
@@ -15,20 +15,20 @@ from tradewind.cli.errors import CliError
 
 
 class OutputError(CliError):
-    """Stdout cannot be written any more; what is written to it from now on is lost."""
+    """Stdout cannot be written any more; further output is lost."""
 
 
-class NobodyReadsError(OutputError):
-    """As OutputError, because who was to read it has ended: no failure of ours, and nothing to say."""
+class ReaderExitedError(OutputError):
+    """Stdout is a pipe whose reader exited: not a failure of the command, so nothing is reported."""
 
-    exit_code = 141  # what a shell says of a program that was ended by SIGPIPE
+    exit_code = 141  # the exit code that a shell reports after SIGPIPE
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Nothing."""
+        """Print nothing."""
 
 
 class _Stream(io.TextIOWrapper):
-    """A standard stream that goes to nowhere once it cannot be written."""
+    """A standard stream that is redirected to /dev/null once it cannot be written."""
 
     def write(self, text: str) -> int:
         try:
@@ -44,45 +44,45 @@ class _Stream(io.TextIOWrapper):
             self._lose(error)
 
     def _lose(self, error: OSError) -> None:
-        """What is buffered is written to nowhere, or else each later flush would fail again, the last one too."""
+        """Redirect to /dev/null, since buffered text would make every later flush fail, including that at exit."""
         with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
         self.lost(error)
 
     def lost(self, error: OSError) -> None:
-        """Called once, when it cannot be written any more."""
+        """Called once, when the stream cannot be written any more."""
 
 
 class _Output(_Stream):
     def lost(self, error: OSError) -> None:
         if error.errno == errno.EPIPE:
-            raise NobodyReadsError("nobody reads the output any more") from error
+            raise ReaderExitedError("the reader of the output exited") from error
         raise OutputError(f"cannot write to stdout: {(error.strerror or str(error)).lower()}") from error
 
 
-def settle() -> None:
-    """Make stdin, stdout and stderr of this process such streams."""
+def wrap_standard_streams() -> None:
+    """Replace stdin, stdout and stderr of this process by such streams."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is this number
     sys.stdin = sys.stdin or open(0)  # noqa: SIM115 - it stays open
     sys.stdout = _wrapped(_Output, sys.stdout, 1)
     sys.stderr = _wrapped(_Stream, sys.stderr, 2)
 
 
 def flush() -> None:
-    """Write what is left. Raises OutputError."""
+    """Flush stdout and stderr. Raises OutputError."""
     sys.stdout.flush()
     sys.stderr.flush()
 
 
 def _wrapped(kind: type[_Stream], stream: Any, number: int) -> Any:
     buffer = getattr(stream, "buffer", None) or open(number, "wb")  # noqa: SIM115 - it stays open
-    # An ASCII locale says nothing of the terminal; in any other what it lacks becomes a question mark.
+    # An ASCII locale is usually just unset, so use UTF-8. In other encodings, missing characters become question marks.
     encoding = getattr(stream, "encoding", None) or "utf-8"
     if encoding.lower().replace("-", "") in ("ascii", "usascii", "ansix3.41968", "646"):
         encoding = "utf-8"

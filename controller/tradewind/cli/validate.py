@@ -1,4 +1,4 @@
-"""`tradewind validate`: everything that is wrong with Dag files, before a cluster sees them."""
+"""`tradewind validate`: all problems of Dag files, without a cluster."""
 
 from dataclasses import asdict, dataclass
 

@@ -1,4 +1,4 @@
-"""Variables of commands that need no cluster: ConfigMaps among the files given, and `--var configmap.key=value`."""
+"""Variables of commands that need no cluster: ConfigMaps in the files, and `--var configmap.key=value`."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from tradewind.cli.inputs import Finding
 
 F = TypeVar("F", bound=Callable[..., Any])
 GivenVariables = dict[str, dict[str, str]]
-"""Data by name of the ConfigMap."""
+"""The data of each ConfigMap, by its name."""
 _LABEL = f"metadata.labels.{LABEL_VARIABLES}"
 _NOT_TEMPLATES = {"name", "description", "image", "podTemplate"}
 
@@ -31,7 +31,7 @@ def variables_option(command: F) -> F:
 
 
 def read_variables(documents: Iterable[Document], texts: Sequence[str]) -> tuple[GivenVariables, list[Finding]]:
-    """The variables in labelled ConfigMaps and in options, and what is wrong with those ConfigMaps.
+    """Return the variables in labelled ConfigMaps and in options, and the problems of those ConfigMaps.
 
     Raises CliError for an option that is not `configmap.key=value`.
     """
@@ -59,9 +59,9 @@ def read_variables(documents: Iterable[Document], texts: Sequence[str]) -> tuple
 
 
 def check_variables(documents: Sequence[Document], given: GivenVariables) -> list[Finding]:
-    """Variables that Dags use and that the ConfigMaps among `documents` do not have.
+    """Return a finding for each variable that a Dag uses and its ConfigMap in `documents` lacks.
 
-    A ConfigMap that is not there at all may be in the cluster. An undefined variable with a default is fine.
+    A ConfigMap that is not in `documents` may be on the cluster. An undefined variable with a default is fine.
     """
     unlabelled = {each.name: each for each in documents if each.kind == "ConfigMap" and _label(each) is None}
     findings = []
@@ -88,7 +88,7 @@ def check_variables(documents: Sequence[Document], given: GivenVariables) -> lis
 
 
 def _label(document: Document) -> object:
-    """The value of the label; None where a ConfigMap is not said to have variables."""
+    """Return the value of the label; None if it does not mark the ConfigMap as variables."""
     metadata = document.manifest.get("metadata")
     labels = metadata.get("labels") if isinstance(metadata, dict) else None
     value = labels.get(LABEL_VARIABLES) if isinstance(labels, dict) else None
@@ -116,7 +116,7 @@ def _data(document: Document) -> dict[Any, Any]:
 
 
 def _templates(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every text of the tasks that could be a template, with the field it is in."""
+    """Each string of the tasks that may be a template, with its field."""
     for name in ("taskDefaults", "groups", "tasks"):
         yield from _texts(spec.get(name), f"spec.{name}")
 

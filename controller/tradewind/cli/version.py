@@ -1,4 +1,4 @@
-"""`tradewind version`: the version of this program and of the API it speaks."""
+"""`tradewind version`: the version of this program and of its API."""
 
 import platform
 from importlib.metadata import version as version_of

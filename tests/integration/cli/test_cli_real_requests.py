@@ -14,7 +14,7 @@ import yaml
 
 from tests.cluster import Manifest, Witness, eventually
 from tradewind.cli.cluster.client import Cluster
-from tradewind.cli.cluster.requests import ask
+from tradewind.cli.cluster.requests import send_request
 from tradewind.cli.errors import CliError
 
 DAG: Manifest = {"tasks": [{"name": "load", "image": "busybox:1.36"}]}
@@ -140,11 +140,11 @@ def test_one_request_at_a_time(place: Place) -> None:
     late = asker("stop", "r")
     assert late.returncode == 2 and pending in late.stderr
     with pytest.raises(CliError, match="another request") as refused:
-        ask(cluster, before, {"id": "2", "type": "Stop"})
+        send_request(cluster, before, {"id": "2", "type": "Stop"})
     assert pending in str(refused.value)
     assert place.run()["spec"]["request"]["type"] == "Mark"
     place.answer("Applied", "done")
-    assert ask(cluster, before, {"id": "2", "type": "Stop"})["spec"]["request"] == {"id": "2", "type": "Stop"}
+    assert send_request(cluster, before, {"id": "2", "type": "Stop"})["spec"]["request"] == {"id": "2", "type": "Stop"}
 
 
 def test_another_run_of_that_name_is_let_alone(place: Place) -> None:
@@ -154,7 +154,7 @@ def test_another_run_of_that_name_is_let_alone(place: Place) -> None:
     api = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "DagRun", "metadata": {"name": "r"}}
     place.witness.create(place.namespace, "dagruns", {**api, "spec": {"dag": "sales"}})
     with pytest.raises(CliError, match="was deleted meanwhile"):
-        ask(cluster, before, {"id": "1", "type": "Stop"})
+        send_request(cluster, before, {"id": "1", "type": "Stop"})
     assert "request" not in place.run()["spec"]
 
 

@@ -139,7 +139,7 @@ def test_of_sidecars_and_init_containers(tradewind: Setup) -> None:
         ),
         (
             pod(state=INITIALIZING, phase="Failed", init={"terminated": {"exitCode": 3, "reason": "Error"}}),
-            "has not started (init container 'fetch' ended with exit code 3: see -c fetch)",
+            "has not started (init container 'fetch' exited with code 3: see -c fetch)",
         ),
         (
             pod(state=None, phase="Failed", reason="Evicted", message="The node was low on resource: memory."),

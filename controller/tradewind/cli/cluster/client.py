@@ -1,4 +1,4 @@
-"""A cluster, as these commands see it: a few calls, and every failure as one clear line."""
+"""Calls to the API server, with every failure as one clear line."""
 
 import json
 import subprocess
@@ -21,24 +21,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 30
 _MANAGED = {"fieldManager": "tradewind"}
-"""Whose fields those are that a command writes, for `kubectl get --show-managed-fields`."""
+"""The field manager of all writes, shown by `kubectl get --show-managed-fields`."""
 
 
 class NotFoundError(CliError):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class ConflictError(CliError):
-    """The object was changed by somebody else, or is not the one that was meant."""
+    """The object was changed by another client, or recreated."""
 
 
 class Cluster:
-    """One namespace of the cluster that the kubeconfig names. Every method raises CliError when it fails."""
+    """One namespace of the cluster in the kubeconfig. Every method raises CliError on failure."""
 
     def __init__(
         self, kubeconfig: str | None, context: str | None, namespace: str | None, *, seconds: float = _READ_SECONDS
     ) -> None:
-        """`seconds` is how long an answer may take."""
+        """`seconds` is the timeout of a request."""
         config = load_config(kubeconfig, context)
         self.context = config.current_context
         self.namespace = namespace or config.namespace
@@ -48,11 +48,11 @@ class Cluster:
             self._api.session.proxies = {"http": config.cluster["proxy-url"], "https": config.cluster["proxy-url"]}
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
-        """One object of ours."""
+        """Return an object of one of our kinds."""
         return self._object("get", kind, name, url=f"{_plural(kind)}/{name}")
 
     def list_all(self, kind: str, *, everywhere: bool = False, fields: str | None = None) -> list[dict[str, Any]]:
-        """All of a kind in the namespace, or in all namespaces."""
+        """Return all objects of a kind in the namespace, or in all namespaces."""
         parameters = {"fieldSelector": fields} if fields else {}
         found = self._object("get", kind, "", url=_plural(kind), everywhere=everywhere, params=parameters)
         if not found["items"] and not everywhere:
@@ -61,13 +61,13 @@ class Cluster:
         return items
 
     def names(self, kind: str) -> list[str]:
-        """The names of all of a kind in the namespace."""
+        """Return the names of all objects of a kind in the namespace."""
         only_metadata = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
         found = self._object("get", kind, "", url=_plural(kind), headers=only_metadata)
         return [item["metadata"]["name"] for item in found["items"]]
 
     def revision(self, name: str) -> dict[str, Any] | None:
-        """The Dag as a ControllerRevision keeps it; None where it is gone or may not be read."""
+        """Return the Dag in a ControllerRevision; None if it does not exist or is forbidden."""
         with self._explained("ControllerRevision", name):
             response = self._api.get(url=f"controllerrevisions/{name}", version="apps/v1", namespace=self.namespace)
             if response.status_code in (requests.codes.not_found, requests.codes.forbidden):
@@ -76,11 +76,11 @@ class Cluster:
             return data if isinstance(data, dict) else None
 
     def create(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Make an object; the server's version of it is returned."""
+        """Create an object, and return it."""
         return self._object("post", kind, "", url=_plural(kind), json=manifest, params=_MANAGED)
 
     def patch(self, kind: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
-        """Change an object by a merge patch."""
+        """Apply a merge patch to an object, and return it."""
         headers = {"Content-Type": "application/merge-patch+json"}
         url, data = f"{_plural(kind)}/{name}", json.dumps(patch)
         return self._object("patch", kind, name, url=url, data=data, headers=headers, params=_MANAGED)
@@ -90,7 +90,7 @@ class Cluster:
         self._object("delete", kind, name, url=f"{_plural(kind)}/{name}")
 
     def user(self) -> str | None:
-        """Who the cluster takes us for; None where it does not say."""
+        """Return the name of the current user; None if the API server does not provide it."""
         version = "authentication.k8s.io/v1"
         body = {"apiVersion": version, "kind": "SelfSubjectReview"}
         with self._explained("SelfSubjectReview", ""):
@@ -101,7 +101,7 @@ class Cluster:
             return str(found) if found else None
 
     def pods(self, selector: str) -> list[dict[str, Any]]:
-        """The Pods with these labels."""
+        """Return the Pods that match a label selector."""
         with self._explained("Pod", ""):
             response = self._api.get(url="pods", namespace=self.namespace, params={"labelSelector": selector})
             return list(self._json(response)["items"])
@@ -109,8 +109,10 @@ class Cluster:
     def log(
         self, pod: str, container: str, *, follow: bool = False, since: int | None = None, tail: int | None = None
     ) -> Iterator[bytes]:
-        """The log of a container, in pieces: of the last `since` seconds, the last `tail` lines. A container that has
-        not started is a CliError."""
+        """Yield the log of a container, in pieces: the last `since` seconds, at most the last `tail` lines.
+
+        Raises CliError if the container has not started.
+        """
         timeout = (_CONNECT_SECONDS, None if follow else _READ_SECONDS)
         parameters = {"container": container, "follow": "true" if follow else "false"}
         limits = {"sinceSeconds": since, "tailLines": tail}
@@ -158,7 +160,7 @@ class Cluster:
         raise CliError(f"the cluster of the context {self.context!r} does not know {kind}s: is Tradewind installed?")
 
     def _check_namespace(self) -> None:
-        """Say so when the namespace itself is what is missing; who may not ask is not told."""
+        """Raise CliError if the namespace does not exist. Does nothing if the user may not read namespaces."""
         response = self._api.get(url=f"namespaces/{self.namespace}")
         if response.status_code == requests.codes.not_found:
             raise CliError(f"there is no namespace {self.namespace!r}")
@@ -178,7 +180,7 @@ class Cluster:
             ) from error
         except requests.exceptions.RequestException as error:
             raise CliError(f"the request for {kind} {name} failed: {error}") from error
-        # pykube raises NotImplementedError for plugins of an API version, or with an answer, that it does not know.
+        # pykube raises NotImplementedError for credential plugins with an unsupported API version or output.
         except (subprocess.CalledProcessError, NotImplementedError, FileNotFoundError) as error:
             raise CliError(f"cannot get credentials for the context {self.context!r}: {error}") from error
         except KubernetesError as error:
@@ -186,7 +188,7 @@ class Cluster:
 
 
 def cluster_options(command: F) -> F:
-    """The options that every cluster command takes; the command gets a `Cluster` as its argument `cluster`."""
+    """The options of every cluster command. The command gets a `Cluster` as its argument `cluster`."""
 
     @lazy_cluster_options
     @wraps(command)
@@ -197,7 +199,7 @@ def cluster_options(command: F) -> F:
 
 
 def lazy_cluster_options(command: F) -> F:
-    """The same for a command that may do without a cluster: its argument `connect` gives one."""
+    """The same options for a command that may not need a cluster: its argument `connect` returns one."""
 
     @click.option("-n", "--namespace", metavar="NAME", help="Namespace. Default: the one of the context.")
     @click.option("--context", "context_name", metavar="NAME", help="Context of the kubeconfig.")
@@ -216,7 +218,7 @@ def _plural(kind: str) -> str:
 
 
 def _message_of(response: requests.Response) -> str:
-    """What the API server says is wrong."""
+    """Return the error message of the API server."""
     try:
         message = response.json()["message"]
     except (ValueError, KeyError, TypeError):
@@ -232,7 +234,7 @@ def _reason_of(response: requests.Response) -> str:
 
 
 def _root(error: BaseException) -> str:
-    """The innermost reason: `Connection refused` and not the layers around it."""
+    """Return the innermost reason: `Connection refused` without the layers around it."""
     while error.__context__ is not None or (error.args and isinstance(error.args[0], BaseException)):
         error = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error.__context__  # type: ignore[assignment]
     return getattr(error, "strerror", None) or str(error)

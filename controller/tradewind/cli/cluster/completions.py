@@ -1,4 +1,4 @@
-"""What the shell offers where a name is to be typed: Dags, runs, tasks and Backfills that are on the cluster."""
+"""Shell completion of names: the Dags, runs, tasks and Backfills on the cluster."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.errors import CliError
 
 _SECONDS = 3
-"""Somebody waits at the keyboard: what does not come within this time is not offered."""
+"""Timeout of completion: the user is waiting at the prompt."""
 
 
 def dags(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -35,7 +35,7 @@ def dags_and_runs(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 
 def tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of the tasks of the run that was named before, those left out that were named already."""
+    """Names of the tasks of the run in the argument before, without those already given."""
     run, before = ctx.params.get("run"), ctx.params.get(param.name or "") or ()
     if not run:
         return []
@@ -54,7 +54,7 @@ def _cluster(ctx: click.Context) -> Cluster:
 
 
 def _names(ctx: click.Context, kind: str) -> list[str]:
-    """Nothing where the cluster does not say: it is no time for an error."""
+    """Return the names; none on an error, which would disturb the prompt."""
     try:
         return _cluster(ctx).names(kind)
     except CliError:

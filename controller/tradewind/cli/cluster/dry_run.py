@@ -1,4 +1,4 @@
-"""What a request on a run would change, by the engine that would carry it out: --dry-run."""
+"""--dry-run of a request: the changes that the controller would make, computed by the same engine."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,10 +17,12 @@ from tradewind.engine.requests import Change, Decision, Version, apply_request, 
 from tradewind.engine.run.index_set import IndexSet
 
 
-def preview(run: dict[str, Any], request: RunRequest, dag: RunDag, now: RunDag | None, output: Format) -> bool:
-    """Print what a request would change; whether it would be carried out. `now` is the Dag as it is now, where the
-    request asks for that."""
-    decision = _decide(run, request, dag, now)
+def preview(run: dict[str, Any], request: RunRequest, dag: RunDag, latest: RunDag | None, output: Format) -> bool:
+    """Print the changes of a request, and return True if the controller would apply it.
+
+    `latest` is the current Dag if the request is for revision Latest.
+    """
+    decision = _decide(run, request, dag, latest)
     rows = _rows(decision.changes)
     if output != "table":
         print_data(_data(run, decision), output)
@@ -35,28 +37,28 @@ def preview(run: dict[str, Any], request: RunRequest, dag: RunDag, now: RunDag |
     return decision.applied
 
 
-def _decide(run: dict[str, Any], request: RunRequest, dag: RunDag, now: RunDag | None) -> Decision:
-    """As the controller decides."""
-    status, at, current = run.get("status") or {}, datetime.now(UTC), version_of(run, dag)
-    latest = _latest(run, dag, now) if now else None
-    problems = check_params((now or dag).spec.params or {}, run["spec"].get("params") or {})
+def _decide(run: dict[str, Any], request: RunRequest, dag: RunDag, latest: RunDag | None) -> Decision:
+    """Decide on a request as the controller does."""
+    status, now, current = run.get("status") or {}, datetime.now(UTC), version_of(run, dag)
+    other = _other_version(run, dag, latest) if latest else None
+    problems = check_params((latest or dag).spec.params or {}, run["spec"].get("params") or {})
     if request.type == "Rerun" and problems:
-        return refuse(request, status, current, summary(problems), at)
-    return apply_request(request, status, current, latest, now=at)
+        return refuse(request, status, current, summary(problems), now)
+    return apply_request(request, status, current, other, now=now)
 
 
-def _latest(run: dict[str, Any], dag: RunDag, now: RunDag) -> Version | None:
-    """The run with the Dag as it is now; None if it has that already."""
+def _other_version(run: dict[str, Any], dag: RunDag, latest: RunDag) -> Version | None:
+    """Return the run with the current Dag; None if the run already uses it."""
     from tradewind.api.revision import content_hash
 
-    name = revision_name(run["spec"]["dag"], content_hash(now.manifest["metadata"]["uid"], now.manifest["spec"]))
+    name = revision_name(run["spec"]["dag"], content_hash(latest.manifest["metadata"]["uid"], latest.manifest["spec"]))
     if dag.revision in (None, name):
         return None
-    return version_of(run, RunDag(now.spec, now.manifest, name))
+    return version_of(run, RunDag(latest.spec, latest.manifest, name))
 
 
 def _rows(changes: Sequence[Change]) -> list[list[str]]:
-    """What is changed, as it is now: instances of a task in the same state and try share a row."""
+    """Return a row for each task that would change; instances in the same state and try share a row."""
     groups: dict[tuple[str, bool, str, int], IndexSet] = {}
     for change in changes:
         key = (change.task, change.index is not None, change.state.value, change.number)

@@ -1,4 +1,4 @@
-"""`tradewind explain RUN [TASK]`: why a run, or a task of it, does not go on, or how it ended."""
+"""`tradewind explain RUN [TASK]`: why a run, or a task of it, waits or failed."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ from tradewind.engine.status.explain import Reason, explain
 from tradewind.engine.status.restore import load
 
 _MOST_TASKS = 20
-_NOT_BEGUN = "-"
+_NOT_STARTED = "-"
 _INSTANCE = re.compile(r"(.+?)(?:\[(\d+)\])?")
 
 
@@ -48,10 +48,10 @@ def _explain_run(cluster: Cluster, found: dict[str, Any], output: Format) -> Non
     except CliError:
         if not message:
             raise
-        rows = []  # its Dag is not there, or not accepted; message says so
+        rows = []  # the Dag does not exist or is not accepted; the message says so
     if output != "table":
-        told = {"run": name, "phase": phase, "reason": status.get("reason"), "message": message}
-        print_data(told | {"tasks": [dict(zip(("task", "state", "why"), row, strict=True)) for row in rows]}, output)
+        data = {"run": name, "phase": phase, "reason": status.get("reason"), "message": message}
+        print_data(data | {"tasks": [dict(zip(("task", "state", "why"), row, strict=True)) for row in rows]}, output)
         return
     click.echo(f"{name}: {phase or 'Pending'}" + (f": {printable(message)}" if message else ""))
     if rows:
@@ -61,17 +61,19 @@ def _explain_run(cluster: Cluster, found: dict[str, Any], output: Format) -> Non
 
 
 def _rows(state: RunState, entries: list[dict[str, Any]]) -> list[list[str]]:
-    """`[task, state, why]` of each task that has not finished; of a run that has, of each that failed."""
-    told = {entry["name"]: entry.get("message") for entry in entries}
+    """Return `[task, state, why]` of each unfinished task; in a finished run, of each failed task."""
+    messages = {entry["name"]: entry.get("message") for entry in entries}
     rows = []
     for node in state.nodes:
         if (node.state is not TaskState.FAILED) if state.finished else node.finished:
             continue
-        reasons = explain(state, node, None, told.get(node.task.name))
+        reasons = explain(state, node, None, messages.get(node.task.name))
         why = next((each for each in reasons if each.waits), reasons[-1])
-        rows.append([node.task.name, node.state.value if node.state is not TaskState.NONE else _NOT_BEGUN, why.message])
-    # Those that have begun keep back the others.
-    return sorted(rows, key=lambda row: row[1] == _NOT_BEGUN)
+        rows.append(
+            [node.task.name, node.state.value if node.state is not TaskState.NONE else _NOT_STARTED, why.message]
+        )
+    # Tasks that have started come first, since the others wait for them.
+    return sorted(rows, key=lambda row: row[1] == _NOT_STARTED)
 
 
 def _explain_task(cluster: Cluster, found: dict[str, Any], task: str, output: Format) -> None:
@@ -84,8 +86,8 @@ def _explain_task(cluster: Cluster, found: dict[str, Any], task: str, output: Fo
     if index is not None and node.peek(index) is None:
         size = f"{node.count} instances (0 to {node.count - 1})" if node.count else "no instances"
         raise CliError(f"task {name!r} of run {run!r} has {size}")
-    told = next((entry.get("message") for entry in _entries(found) if entry["name"] == name), None)
-    reasons = explain(state, node, index, told)
+    message = next((entry.get("message") for entry in _entries(found) if entry["name"] == name), None)
+    reasons = explain(state, node, index, message)
     now = node.state_of(index) or node.state
     if output != "table":
         print_data({"run": run, "task": task, "state": now.value, "reasons": [_data(each) for each in reasons]}, output)
@@ -104,7 +106,7 @@ def _data(reason: Reason) -> dict[str, Any]:
 
 
 def _state(cluster: Cluster, found: dict[str, Any]) -> RunState:
-    """The run as the controller has it, made from its status and the Dag that it is pinned to."""
+    """Return the run as the controller loads it, from its status and the Dag that it is pinned to."""
     version = version_of(found, dag_of_run(cluster, found))
     state = load(version.info, version.dag, Slots(), status=found.get("status") or {}, graph=version.graph)
     state.suspended = bool(found["spec"].get("suspend"))

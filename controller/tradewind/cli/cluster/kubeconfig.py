@@ -1,7 +1,7 @@
-"""The user's kubeconfig in the form that pykube takes: one document, paths made absolute, token files read.
+"""The user's kubeconfig in the form that pykube takes: one document, with absolute paths and the tokens of token files.
 
-As kubectl: `--kubeconfig`, else the files of $KUBECONFIG (merged, the first to say it wins), else the service account
-of the Pod this runs in, else ~/.kube/config.
+As in kubectl: `--kubeconfig`, else the files of $KUBECONFIG (merged, the first one wins), else the service account of
+the Pod, else ~/.kube/config.
 """
 
 import os
@@ -19,7 +19,7 @@ _FILE_FIELDS = ("certificate-authority", "client-certificate", "client-key", "to
 
 
 def load_config(kubeconfig: str | None, context: str | None) -> "pykube.KubeConfig":
-    """The configuration of one context. Raises CliError that says what is missing."""
+    """Return the configuration of one context. Raises CliError if a part of it is missing."""
     explicit = kubeconfig or os.environ.get("KUBECONFIG")
     if not explicit and "KUBERNETES_SERVICE_HOST" in os.environ:
         try:
@@ -41,7 +41,7 @@ def load_config(kubeconfig: str | None, context: str | None) -> "pykube.KubeConf
         raise CliError(f"the kubeconfig has no context {chosen!r}; it has {', '.join(names) or 'none'}")
     try:
         config = pykube.KubeConfig(document, current_context=chosen)
-        # Properties that read files and look names up: better now than in the middle of a request.
+        # These properties read files and look up names: fail now, not during a request.
         _ = config.cluster, config.user
     except KeyError as error:
         raise CliError(
@@ -82,7 +82,7 @@ def _entries(document: dict[str, Any], section: str) -> Iterator[dict[str, Any]]
 
 
 def _prepare(entry: dict[str, Any], folder: Path) -> None:
-    """Make an entry of a kubeconfig independent of its file, and of what pykube does not know."""
+    """Make paths of an entry absolute, and replace fields that pykube does not support."""
     for field in _FILE_FIELDS:
         if entry.get(field):
             entry[field] = str(folder / entry[field])

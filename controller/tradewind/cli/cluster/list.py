@@ -39,7 +39,7 @@ def list_dags(cluster: Cluster, all_namespaces: bool, output: Format) -> None:
 
 
 def _is_overdue(dag: dict[str, Any]) -> bool:
-    """Whether a run should have been made by now; with runs under way it may wait for them."""
+    """True if the next run is late and no active run can be the cause."""
     status = dag.get("status") or {}
     due = progress.moment(status.get("nextScheduleTime"))
     waits = dag["spec"].get("suspend") or status.get("activeRuns")

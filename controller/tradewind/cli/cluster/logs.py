@@ -1,4 +1,4 @@
-"""`tradewind logs`: what a run, or a try of one of its tasks, printed, from its Pods."""
+"""`tradewind logs`: the logs of a run, or of a try of one task, from its Pods."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ from tradewind.api.duration import parse_duration
 from tradewind.api.names import LABEL_INDEX, LABEL_RUN, LABEL_TASK, LABEL_TRY, TASK_CONTAINER
 from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.client import Cluster, cluster_options
-from tradewind.cli.cluster.pod_logs import attempt, check_container, could_not_start, has_log, is_over, why_not
+from tradewind.cli.cluster.pod_logs import attempt, check_container, has_log, is_finished, start_error, waiting_reason
 from tradewind.cli.cluster.run_logs import follow_all, print_all
 from tradewind.cli.errors import CliError
 from tradewind.engine.run.index_set import IndexSet
@@ -78,15 +78,18 @@ def _print_one(
     for piece in cluster.log(pod["metadata"]["name"], container, follow=follow, since=since, tail=tail):
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
-    if told := could_not_start(pod, container):
-        raise CliError(f"{task!r} could not start: {told}")
+    if text := start_error(pod, container):
+        raise CliError(f"{task!r} could not start: {text}")
 
 
 def _started_pod(
     cluster: Cluster, run: str, task: str, number: int | None, container: str, *, wait: bool
 ) -> dict[str, Any]:
-    """The Pod once its container has a log. Raises CliError where it has none, or with `wait` never will."""
-    told = ""
+    """Return the Pod of a try when its container has a log.
+
+    Raises CliError if it has no log; with `wait`, only if it never will.
+    """
+    shown = ""
     while True:
         pod = _find(cluster, run, task, number)
         if pod is None:
@@ -96,20 +99,23 @@ def _started_pod(
             check_container(pod, container)
             if has_log(pod, container):
                 return pod
-            why = f"the Pod {pod['metadata']['name']} has not started{'' if is_over(pod) else ' yet'}{why_not(pod)}"
-            if is_over(pod):
+            finished, name = is_finished(pod), pod["metadata"]["name"]
+            why = f"the Pod {name} has not started{'' if finished else ' yet'}{waiting_reason(pod)}"
+            if finished:
                 raise CliError(why)
         if not wait:
             raise CliError(f"{why}: wait for it with -f")
-        if why != told:
-            told = why
+        if why != shown:
+            shown = why
             click.echo(f"waiting: {why}", err=True)
         time.sleep(_POLL_SECONDS)
 
 
 def _find(cluster: Cluster, run: str, task: str, number: int | None) -> dict[str, Any] | None:
-    """The Pod of the last try (and the last look, of a sensor), or of try `number`. Raises CliError for a mapped task
-    without an index, where there is not just one."""
+    """Return the Pod of the last try (and, for a sensor, of the last poke), or of try `number`.
+
+    Raises CliError for a mapped task without an index, unless there is only one instance.
+    """
     name, index = _instance(task)
     selector = f"{LABEL_RUN}={run},{LABEL_TASK}={name}"
     if index is not None:
@@ -127,20 +133,20 @@ def _find(cluster: Cluster, run: str, task: str, number: int | None) -> dict[str
 
 
 def _instance(task: str) -> tuple[str, int | None]:
-    """`("load", 3)` of `load[3]`."""
+    """Return `("load", 3)` for `load[3]`."""
     match = _INSTANCE.fullmatch(task)
     return (match[1], int(match[2])) if match else (task, None)
 
 
 def _check(cluster: Cluster, run: str, task: str, number: int | None, *, waiting: bool) -> None:
-    """There is no Pod: raise CliError unless one may still come."""
+    """Raise CliError if a task without a Pod will not get one."""
     name, index = _instance(task)
     found = cluster.get("DagRun", run)
     status = found.get("status") or {}
     entries = {entry["name"]: entry for entry in status.get("tasks") or ()}
     entry = entries.get(name)
-    over = status.get("phase") in ("Succeeded", "Failed")
-    if entry is None and over:
+    run_finished = status.get("phase") in ("Succeeded", "Failed")
+    if entry is None and run_finished:
         raise CliError(f"the run {run!r} has no task {name!r}; it has {', '.join(entries)}")
     if entry is None and not waiting:
         raise CliError(f"the run {run!r} has not come to a task {name!r} yet; so far it has {', '.join(entries)}")
@@ -150,33 +156,33 @@ def _check(cluster: Cluster, run: str, task: str, number: int | None, *, waiting
         entry = _entry_of(entry, index, run)
     if entry.get("count"):
         return
-    ended = over or entry["state"] in ("Succeeded", "Failed", "Skipped", "UpstreamFailed", "Removed")
-    if ended and not entry.get("try"):
+    finished = run_finished or entry["state"] in ("Succeeded", "Failed", "Skipped", "UpstreamFailed", "Removed")
+    if finished and not entry.get("try"):
         raise CliError(
             f"the task {task!r} did not run: {entry['state']}, {entry.get('message', 'for no known reason')}"
         )
-    if ended or (number is not None and number < entry.get("try", 0)):
-        raise CliError(_gone(task, number, _try_of(entry, number)))
+    if finished or (number is not None and number < entry.get("try", 0)):
+        raise CliError(_no_log(task, number, _try_of(entry, number)))
 
 
 def _try_of(entry: Mapping[str, Any], number: int | None) -> Mapping[str, Any]:
-    """What status says of one try; nothing where it says nothing."""
+    """Return the status of a try; empty if status does not list it."""
     if number is None or number == entry.get("try"):
         return entry
     return next((each for each in entry.get("tries") or () if each["number"] == number), {})
 
 
-def _gone(task: str, number: int | None, told: Mapping[str, Any]) -> str:
-    """Why there is no Pod any more, or never was one, of a try that has ended."""
-    words = [told[field] for field in ("state", "reason", "message") if told.get(field)]
+def _no_log(task: str, number: int | None, entry: Mapping[str, Any]) -> str:
+    """Return why a finished try has no Pod: it was deleted, or never created."""
+    words = [entry[field] for field in ("state", "reason", "message") if entry.get(field)]
     why = ": ".join(dict.fromkeys(words))
-    if told and not told.get("startedAt") and told.get("state") != "Succeeded":
+    if entry and not entry.get("startedAt") and entry.get("state") != "Succeeded":
         return f"{task!r} has no log{_of(number)}, since it never started: {why}"
     return f"the Pod of {task!r}{_of(number)} is gone, and its log with it" + (f"; its status is {why}" if why else "")
 
 
 def _entry_of(entry: Mapping[str, Any], index: int, run: str) -> dict[str, Any]:
-    """What status says of one instance of a mapped task."""
+    """Return the status of one instance of a mapped task."""
     name, count = entry["name"], entry.get("count")
     if not count and not entry.get("try") and entry["state"] in ("Skipped", "UpstreamFailed", "Failed"):
         return dict(entry)
@@ -184,9 +190,9 @@ def _entry_of(entry: Mapping[str, Any], index: int, run: str) -> dict[str, Any]:
         raise CliError(f"the task {name!r} of the run {run!r} is not mapped, so it has no index")
     if index >= count:
         raise CliError(f"the task {name!r} of the run {run!r} has {count} instances: 0 to {count - 1}")
-    told = next((each for each in entry.get("instances") or () if each["index"] == index), None)
-    if told is not None:
-        return dict(told)
+    instance = next((each for each in entry.get("instances") or () if each["index"] == index), None)
+    if instance is not None:
+        return dict(instance)
     ranges = entry.get("indexes") or {}
     state = next((state for state, indexes in ranges.items() if index in IndexSet.parse(indexes)), "None")
     skipped = {"message": entry["message"]} if entry.get("reason") and entry.get("message") else {}

@@ -42,7 +42,7 @@ def mark(
     What runs of them ends. What did not run because they failed gets its turn then. Exits 0 when it was done, 1 when it
     was refused, 2 when it cannot be asked for.
     """
-    asked = {
+    fields = {
         "type": "Mark",
         "tasks": list(dict.fromkeys(tasks)),
         "state": state,
@@ -53,5 +53,5 @@ def mark(
     }
     if not tasks and (upstream or downstream):
         raise CliError("--upstream and --downstream need the name of a task")
-    _, found = send(context, cluster, run, asked, dry_run=dry_run, no_wait=no_wait, output=output)
+    _, found = send(context, cluster, run, fields, dry_run=dry_run, no_wait=no_wait, output=output)
     print_run(found, output)

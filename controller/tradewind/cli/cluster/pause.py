@@ -4,7 +4,7 @@ import click
 
 from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.client import Cluster, cluster_options
-from tradewind.cli.cluster.suspend import has_finished, kind_of, set_suspend
+from tradewind.cli.cluster.suspend import is_finished, kind_of, set_suspend
 
 
 @click.command()
@@ -19,7 +19,7 @@ def pause(cluster: Cluster, target: str) -> None:
     found = set_suspend(cluster, kind, name, "pause", suspend=True)
     if kind == "Dag":
         click.echo(f"{name} is paused")
-    elif has_finished(found):
+    elif is_finished(found):
         click.echo(f"{name} has ended: when it is run again, it is paused")
     else:
         click.echo(f"{name} is paused: what runs of it goes on, nothing else starts")

@@ -1,4 +1,4 @@
-"""What a Pod says of its containers: whether one has a log, and why not."""
+"""The containers of a Pod: which of them have a log, and why not."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,26 +8,26 @@ from tradewind.cache.runtime_errors import in_short
 from tradewind.cli.errors import CliError
 from tradewind.engine.run.tries import instance_name
 
-_OVER = ("Succeeded", "Failed")
+_FINISHED = ("Succeeded", "Failed")
 _NEVER_STARTED = ("StartError", "ContainerCannotRun")
 _EMPTY_REASONS = ("PodInitializing", "ContainerCreating")
 
 
 def instance_of(pod: Mapping[str, Any]) -> str:
-    """The task instance of a Pod: `load` or `load[3]`."""
+    """Return the task instance of a Pod: `load` or `load[3]`."""
     labels = pod["metadata"]["labels"]
     index = labels.get(LABEL_INDEX)
     return instance_name(labels[LABEL_TASK], None if index is None else int(index))
 
 
 def attempt(pod: Mapping[str, Any]) -> tuple[int, int]:
-    """Try and, of a sensor, which look: the higher is the later."""
+    """Return the number of the try and, for a sensor, of the poke: the higher, the later."""
     labels = pod["metadata"]["labels"]
     return int(labels.get(LABEL_TRY, 0)), int(labels.get(LABEL_POKE, 0))
 
 
 def check_container(pod: Mapping[str, Any], container: str) -> None:
-    """Raise CliError where a Pod has no container of that name."""
+    """Raise CliError if the Pod has no container with this name."""
     spec = pod.get("spec") or {}
     own = [each["name"] for each in spec.get("containers") or ()]
     init = [each["name"] for each in spec.get("initContainers") or ()]
@@ -37,7 +37,7 @@ def check_container(pod: Mapping[str, Any], container: str) -> None:
 
 
 def has_container(pod: Mapping[str, Any], container: str) -> bool:
-    """Whether a Pod has a container of that name."""
+    """True if the Pod has a container with this name."""
     spec = pod.get("spec") or {}
     return any(
         each["name"] == container for field in ("containers", "initContainers") for each in spec.get(field) or ()
@@ -45,8 +45,8 @@ def has_container(pod: Mapping[str, Any], container: str) -> bool:
 
 
 def has_log(pod: Mapping[str, Any], container: str) -> bool:
-    """Whether the container has started. The Pod's phase says it late: the kubelet may tell of a container that has
-    ended while that is still Pending."""
+    """True if the container has started. The Pod's phase is not enough: it may still be Pending when a container has
+    already exited."""
     for each in _statuses(pod):
         if each["name"] == container:
             return any(
@@ -57,28 +57,29 @@ def has_log(pod: Mapping[str, Any], container: str) -> bool:
     return False
 
 
-def is_over(pod: Mapping[str, Any]) -> bool:
-    """Whether a Pod has finished, so that nothing of it starts any more."""
-    return (pod.get("status") or {}).get("phase") in _OVER
+def is_finished(pod: Mapping[str, Any]) -> bool:
+    """True if the Pod has finished, so that no more containers start."""
+    return (pod.get("status") or {}).get("phase") in _FINISHED
 
 
-def could_not_start(pod: Mapping[str, Any], container: str) -> str | None:
-    """Why the container's program never ran, where it was tried, in the runtime's words."""
+def start_error(pod: Mapping[str, Any], container: str) -> str | None:
+    """Return the container runtime's error if the container could not start."""
     for each in _statuses(pod):
-        ended = (each.get("state") or {}).get("terminated") or {}
-        if each["name"] == container and ended.get("reason") in _NEVER_STARTED:
-            return in_short(str(ended.get("message") or ended["reason"]).strip())
+        terminated = (each.get("state") or {}).get("terminated") or {}
+        if each["name"] == container and terminated.get("reason") in _NEVER_STARTED:
+            return in_short(str(terminated.get("message") or terminated["reason"]).strip())
     return None
 
 
-def why_not(pod: Mapping[str, Any]) -> str:
-    """Why a Pod's containers do not start, as the kubelet or the scheduler puts it, in parentheses; empty where nobody
-    says."""
+def waiting_reason(pod: Mapping[str, Any]) -> str:
+    """Return why a Pod's containers do not start, in parentheses, from the kubelet or the scheduler; empty if neither
+    gives a reason."""
     for each in _statuses(pod):
         state = each.get("state") or {}
-        ended = state.get("terminated") or {}
-        if each["init"] and ended.get("exitCode"):
-            return f" (init container {each['name']!r} ended with exit code {ended['exitCode']}: see -c {each['name']})"
+        terminated = state.get("terminated") or {}
+        if each["init"] and terminated.get("exitCode"):
+            name, code = each["name"], terminated["exitCode"]
+            return f" (init container {name!r} exited with code {code}: see -c {name})"
         waiting = state.get("waiting") or {}
         if waiting.get("reason") and waiting["reason"] not in _EMPTY_REASONS:
             return f" ({waiting['reason']}{_detail(waiting)})"
@@ -92,7 +93,7 @@ def why_not(pod: Mapping[str, Any]) -> str:
 
 
 def started(pod: Mapping[str, Any], container: str) -> str:
-    """When the container started, to sort by: what starts later comes later."""
+    """Return the start time of the container, as a sort key."""
     for each in _statuses(pod):
         state = each.get("state") or {}
         found = (state.get("running") or state.get("terminated") or {}).get("startedAt")
@@ -101,12 +102,12 @@ def started(pod: Mapping[str, Any], container: str) -> str:
     return str(pod["metadata"].get("creationTimestamp") or "")
 
 
-def _detail(said: Mapping[str, Any]) -> str:
-    return f": {said['message']}" if said.get("message") else ""
+def _detail(status: Mapping[str, Any]) -> str:
+    return f": {status['message']}" if status.get("message") else ""
 
 
 def _statuses(pod: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The statuses of all containers, `init` telling of what kind it is; those that run first come first."""
+    """Yield the statuses of all containers, init containers first, with `init` set on those."""
     status = pod.get("status") or {}
     for field in ("initContainerStatuses", "containerStatuses"):
         for each in status.get(field) or ():

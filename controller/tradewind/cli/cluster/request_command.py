@@ -12,7 +12,7 @@ from tradewind.api.validation.shape import parse
 from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.cluster.dry_run import preview
-from tradewind.cli.cluster.requests import answer_to, ask, in_words
+from tradewind.cli.cluster.requests import as_command, send_request, wait_for_result
 from tradewind.cli.cluster.run_revision import RunDag, dag_now, dag_of_run
 from tradewind.cli.colours import paint
 from tradewind.cli.errors import EXIT_FAILED, CliError
@@ -23,7 +23,7 @@ _OPTIONS = {"state": "--state", "message": "--message"}
 
 
 def task_options(command: F) -> F:
-    """The argument and options that say which tasks are meant."""
+    """The argument and options that select tasks."""
     for decorate in (
         click.option("--downstream", is_flag=True, help="Also the tasks after those named."),
         click.option("--upstream", is_flag=True, help="Also the tasks before those named."),
@@ -37,7 +37,7 @@ def task_options(command: F) -> F:
 
 
 def request_options(command: F) -> F:
-    """The options that all requests have."""
+    """The options of every request."""
     for decorate in (
         click.option("--no-wait", is_flag=True, help="Do not wait for the answer of the controller."),
         click.option("--dry-run", is_flag=True, help="Ask for nothing: show what would be changed."),
@@ -51,32 +51,34 @@ def send(
     context: click.Context,
     cluster: Cluster,
     name: str,
-    asked: dict[str, Any],
+    fields: dict[str, Any],
     *,
     dry_run: bool,
     no_wait: bool,
     output: Format,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Ask, and say what became of it: the run before and after. Exits 1 if it was refused; a dry run exits in any
-    case."""
+    """Send a request and report its result. Returns the run before and after.
+
+    Exits 1 if the request is rejected; a dry run always exits.
+    """
     before = cluster.get("DagRun", name)
-    request = {"id": str(uuid.uuid4())} | {field: value for field, value in asked.items() if value}
+    request = {"id": str(uuid.uuid4())} | {field: value for field, value in fields.items() if value}
     user = None if dry_run else cluster.user()
     if user:
         request["requestedBy"] = user[:MAX_USER]
-    dag = now = None
+    dag = latest = None
     if dry_run or "tasks" in request:
-        # A run can be stopped though its Dag is gone.
+        # Stopping a run needs no Dag: it may be deleted.
         dag = dag_of_run(cluster, before)
-        now = dag_now(cluster, before) if request.get("revision") == "Latest" else None
-    parsed = _check(request, now or dag)
+        latest = dag_now(cluster, before) if request.get("revision") == "Latest" else None
+    parsed = _check(request, latest or dag)
     if dry_run and dag is not None:
-        context.exit(0 if preview(before, parsed, dag, now, output) else EXIT_FAILED)
-    run = ask(cluster, before, request)
+        context.exit(0 if preview(before, parsed, dag, latest, output) else EXIT_FAILED)
+    run = send_request(cluster, before, request)
     if no_wait:
-        click.echo(f"{name}: asked for, not waited for: {in_words(request)}", err=output != "table")
+        click.echo(f"{name}: asked for, not waited for: {as_command(request)}", err=output != "table")
         return before, run
-    run, record = answer_to(cluster, name, request["id"])
+    run, record = wait_for_result(cluster, name, request["id"])
     if record["state"] != "Applied":
         click.echo(f"{paint('refused:', 'red', err=True)} {record.get('message', '')}", err=True)
         print_run(run, output)
@@ -86,10 +88,10 @@ def send(
 
 
 def _check(request: dict[str, Any], dag: RunDag | None) -> RunRequest:
-    """The request. Raises CliError with all that is wrong, before anything is written."""
+    """Return the parsed request. Raises CliError that lists all problems, before anything is written."""
     parsed, problems = parse(RunRequest, request)
     if parsed is not None:
-        # Of a Dag that only stands in for another one, names say nothing: the controller knows.
+        # If the revision of the run cannot be read, names of tasks are left to the controller.
         problems = check_request(parsed, dag.spec if dag and dag.exact else None)
     if parsed is None or problems:
         raise CliError("\n       ".join(map(_in_options, problems)))

@@ -1,5 +1,4 @@
-"""What is asked of a run, in words, and the way from asking to the answer: the request is written into the run, and the
-controller's answer is read from its record."""
+"""Requests to a run (rerun, mark, stop): written to its spec, with the result in its status."""
 
 import shlex
 import textwrap
@@ -13,8 +12,8 @@ from tradewind.cli.cluster.client import Cluster, ConflictError
 from tradewind.cli.errors import EXIT_FAILED, CliError
 
 _POLL_SECONDS = 0.5
-_PATIENCE_SECONDS = 10.0
-"""After so long without an answer it is said that one is waited for."""
+_NOTICE_SECONDS = 10.0
+"""Time without a result after which the command reports that it is waiting."""
 _ATTEMPTS = 5
 _MOST_TASKS = 5
 _MOST_TEXT = 40
@@ -22,13 +21,13 @@ _NO_REQUEST = '{"spec":{"request":null}}'
 _FLAGS = {"onlyFailed": "--only-failed", "upstream": "--upstream", "downstream": "--downstream"}
 
 
-def in_words(request: Mapping[str, Any]) -> str:
-    """A request, or the record of one, as the command that asks for it: `rerun load --downstream`."""
+def as_command(request: Mapping[str, Any]) -> str:
+    """Return a request, or the record of one, as its command: `rerun load --downstream`."""
     tasks = [str(task) for task in request.get("tasks") or ()]
     words = [str(request["type"]).lower(), *tasks[:_MOST_TASKS]]
     if len(tasks) > _MOST_TASKS:
         words.append(f"(and {len(tasks) - _MOST_TASKS} more)")
-    # In the record, `state` and `message` are about what became of it.
+    # In a record, `state` and `message` are those of the result.
     recorded = request.get("state") in ("Applied", "Rejected")
     state = request.get("requestedState") if recorded else request.get("state")
     if state:
@@ -43,16 +42,18 @@ def in_words(request: Mapping[str, Any]) -> str:
 
 
 def record_row(record: Mapping[str, Any]) -> list[str]:
-    """`[request, by, time, result, message]` of an entry of DagRun.status.requests."""
+    """Return `[request, by, time, result, message]` of an entry of DagRun.status.requests."""
     by, when = str(record.get("requestedBy") or "-"), str(record.get("time") or "-")
-    return [in_words(record), by, when, str(record["state"]), str(record.get("message") or "")]
+    return [as_command(record), by, when, str(record["state"]), str(record.get("message") or "")]
 
 
-def ask(cluster: Cluster, run: Mapping[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-    """Write a request into a run, and return the run as it is then. Raises CliError where another request is pending,
-    and where the run was deleted meanwhile."""
+def send_request(cluster: Cluster, run: Mapping[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    """Write a request to a run, and return the updated run.
+
+    Raises CliError if another request is pending or the run was deleted meanwhile.
+    """
     name, uid = run["metadata"]["name"], run["metadata"]["uid"]
-    # The name may be another run's by now; and that one request is pending at a time sees the API server to.
+    # The UID makes the patch fail if the run was recreated. The API server rejects a second pending request.
     body = {"metadata": {"uid": uid}, "spec": {"request": request}}
     for attempt in range(_ATTEMPTS):
         _check_pending(cluster, run)
@@ -63,17 +64,19 @@ def ask(cluster: Cluster, run: Mapping[str, Any], request: dict[str, Any]) -> di
             if run["metadata"]["uid"] != uid:
                 raise CliError(f"the run {name!r} was deleted meanwhile, and another one made of that name") from error
             if (run["spec"].get("request") or {}).get("id") == request["id"] or _record(run, request["id"]):
-                return dict(run)  # it was written, though we were not told
+                return dict(run)  # the patch succeeded, only its response was lost
             _check_pending(cluster, run)
             if not isinstance(error, ConflictError) or attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError("not reached")
 
 
-def answer_to(cluster: Cluster, name: str, request_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Wait until a request was dealt with: (the run, the record of the request). Raises CliError where it was taken
-    back before that."""
-    since, told = time.monotonic(), False
+def wait_for_result(cluster: Cluster, name: str, request_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Wait for the result of a request, and return (run, record of the request).
+
+    Raises CliError if the request was withdrawn.
+    """
+    since, noticed = time.monotonic(), False
     try:
         while True:
             run = cluster.get("DagRun", name)
@@ -82,8 +85,8 @@ def answer_to(cluster: Cluster, name: str, request_id: str) -> tuple[dict[str, A
                 return run, record
             if (run["spec"].get("request") or {}).get("id") != request_id:
                 raise CliError(f"the request was taken back before it was carried out: see {_status(cluster, name)}")
-            if not told and time.monotonic() - since > _PATIENCE_SECONDS:
-                told = True
+            if not noticed and time.monotonic() - since > _NOTICE_SECONDS:
+                noticed = True
                 click.echo(f"not answered yet, waiting: {_why(run)}", err=True)
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
@@ -92,7 +95,7 @@ def answer_to(cluster: Cluster, name: str, request_id: str) -> tuple[dict[str, A
 
 
 def _record(run: Mapping[str, Any], request_id: str) -> dict[str, Any] | None:
-    """What became of a request, once something has."""
+    """Return the record of a request; None while the request is pending."""
     records = (run.get("status") or {}).get("requests") or ()
     return next((record for record in records if record["id"] == request_id), None)
 
@@ -101,15 +104,15 @@ def _check_pending(cluster: Cluster, run: Mapping[str, Any]) -> None:
     pending = run["spec"].get("request")
     if pending:
         name = run["metadata"]["name"]
-        take_back = f"kubectl patch dr {name} -n {cluster.namespace} --type=merge -p '{_NO_REQUEST}'"
+        withdraw = f"kubectl patch dr {name} -n {cluster.namespace} --type=merge -p '{_NO_REQUEST}'"
         raise CliError(
-            f"another request of the run {name!r} is pending: {in_words(pending)}"
-            f"{_by(pending)}. Ask again once it is carried out, or take it back:\n       {take_back}"
+            f"another request of the run {name!r} is pending: {as_command(pending)}"
+            f"{_by(pending)}. Ask again once it is carried out, or take it back:\n       {withdraw}"
         )
 
 
 def _why(run: Mapping[str, Any]) -> str:
-    """Why an answer may take its time: the run waits for something, or no controller runs."""
+    """Return why there may be no result yet: the run waits for something, or no controller is running."""
     message = str((run.get("status") or {}).get("message") or "")
     return f"the run {message}" if message.startswith("waits") else "does the controller run?"
 

@@ -41,7 +41,7 @@ def rerun(
     kept, and each may be tried as often as before. Exits 0 when it was done or, with --wait or --follow, when the run
     succeeded then; 1 when it was refused, or the run failed; 2 when it cannot be asked for.
     """
-    asked = {
+    fields = {
         "type": "Rerun",
         "tasks": list(dict.fromkeys(tasks)),
         "onlyFailed": only_failed,
@@ -52,7 +52,7 @@ def rerun(
     }
     if no_wait and (wait or follow):
         raise CliError("--no-wait does not go with --wait or --follow")
-    before, found = send(context, cluster, run, asked, dry_run=dry_run, no_wait=no_wait, output=output)
+    before, found = send(context, cluster, run, fields, dry_run=dry_run, no_wait=no_wait, output=output)
     if wait or follow:
         found = progress.follow(cluster, run, quiet=not follow, since=before)
         click.echo(progress.summary(found), err=output != "table")

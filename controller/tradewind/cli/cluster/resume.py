@@ -4,7 +4,7 @@ import click
 
 from tradewind.cli.cluster import completions
 from tradewind.cli.cluster.client import Cluster, cluster_options
-from tradewind.cli.cluster.suspend import has_finished, kind_of, set_suspend
+from tradewind.cli.cluster.suspend import is_finished, kind_of, set_suspend
 
 
 @click.command()
@@ -16,13 +16,13 @@ def resume(cluster: Cluster, target: str) -> None:
     The `catchup` of a Dag decides about the runs that were missed.
     """
     kind, name = kind_of(target)
-    # Taken out, not set to false: as if nobody had ever paused it.
+    # Remove the field instead of setting it to false, so that the object is as before the pause.
     found = set_suspend(cluster, kind, name, "resume", suspend=None)
     if kind == "Dag" and (found["spec"].get("schedule") or found["spec"].get("schedules")):
         click.echo(f"{name} runs by its schedule again")
     elif kind == "Dag":
         click.echo(f"{name} is not paused any more; it has no schedule, so it runs when it is triggered")
-    elif has_finished(found):
+    elif is_finished(found):
         click.echo(f"{name} is not paused any more; it has ended")
     else:
         click.echo(f"{name} goes on")

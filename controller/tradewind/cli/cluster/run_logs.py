@@ -1,4 +1,4 @@
-"""The logs of all tasks of a run, each line with the name of its task before it."""
+"""The logs of all tasks of a run, with each line prefixed by the name of its task."""
 
 import errno
 import sys
@@ -13,29 +13,31 @@ from tradewind.api.names import LABEL_RUN, LABEL_TRY
 from tradewind.cli.cluster.client import Cluster
 from tradewind.cli.cluster.pod_logs import (
     attempt,
-    could_not_start,
     has_container,
     has_log,
     instance_of,
+    start_error,
     started,
-    why_not,
+    waiting_reason,
 )
 from tradewind.cli.errors import CliError
 
 _POLL_SECONDS = 1.0
 _POLL_SHARE = 5
-"""A look at all Pods of a wide run takes its time: it is taken at most every so many times as long."""
-_AT_ONCE = 50
-"""Logs that are followed at the same time."""
-_LONGEST_LINE = 1 << 16
-_MOST_TOLD = 10
+"""Ratio of pause to duration of a list of Pods, which takes long for a run with many tasks."""
+_MAX_FOLLOWED = 50
+"""Limit of logs that are followed at once."""
+_MAX_LINE = 1 << 16
+_MAX_MISSING = 10
 
 
 def print_all(
     cluster: Cluster, run: str, container: str, *, number: int | None, since: int | None, tail: int | None
 ) -> None:
-    """The log of the last try of each task (or of try `number`), in the order in which they started. Raises CliError
-    where there is none at all."""
+    """Print the log of the last try of each task (or of try `number`), in the order in which they started.
+
+    Raises CliError if there are no logs.
+    """
     last: dict[str, dict[str, Any]] = {}
     for pod in _pods(cluster, run, number):
         known = last.setdefault(instance_of(pod), pod)
@@ -45,7 +47,7 @@ def print_all(
         if not has_container(pod, container):
             continue
         if not has_log(pod, container):
-            missing.append(f"{instance_of(pod)}: has not started{why_not(pod)}")
+            missing.append(f"{instance_of(pod)}: has not started{waiting_reason(pod)}")
             continue
         found += 1
         try:
@@ -55,9 +57,9 @@ def print_all(
         except CliError as error:
             missing.append(f"{instance_of(pod)}: {error}")
         else:
-            if told := could_not_start(pod, container):
-                missing.append(f"{instance_of(pod)}: could not start: {told}")
-    _tell(missing)
+            if error_text := start_error(pod, container):
+                missing.append(f"{instance_of(pod)}: could not start: {error_text}")
+    _report_missing(missing)
     if not found and not missing:
         cluster.get("DagRun", run)
         of = f" of try {number}" if number is not None else ""
@@ -68,7 +70,7 @@ def print_all(
 
 
 def follow_all(cluster: Cluster, run: str, container: str, *, since: int | None, tail: int | None) -> None:
-    """The logs of all tries as they come, until the run ends."""
+    """Print the logs of all tries as they arrive, until the run finishes."""
     lock, threads, seen = threading.Lock(), list[threading.Thread](), set[str]()
     broken = threading.Event()
 
@@ -78,8 +80,8 @@ def follow_all(cluster: Cluster, run: str, container: str, *, since: int | None,
         try:
             pieces = cluster.log(pod["metadata"]["name"], container, follow=True, since=since, tail=tail)
             _Lines(f"[{name}] ", lock).copy(pieces)
-            if told := could_not_start(pod, container):
-                raise CliError(f"could not start: {told}")
+            if error_text := start_error(pod, container):
+                raise CliError(f"could not start: {error_text}")
         except CliError as error:
             with lock:
                 click.echo(f"[{name}] {error}", err=True)
@@ -88,18 +90,18 @@ def follow_all(cluster: Cluster, run: str, container: str, *, since: int | None,
 
     while True:
         began = time.monotonic()
-        over = (cluster.get("DagRun", run).get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        finished = (cluster.get("DagRun", run).get("status") or {}).get("phase") in ("Succeeded", "Failed")
         threads = [thread for thread in threads if thread.is_alive()]
         new = [
             pod
             for pod in sorted(_pods(cluster, run, None), key=lambda pod: started(pod, container))
             if pod["metadata"]["uid"] not in seen and has_log(pod, container)
         ]
-        for pod in new[: max(0, _AT_ONCE - len(threads))]:
+        for pod in new[: max(0, _MAX_FOLLOWED - len(threads))]:
             seen.add(pod["metadata"]["uid"])
             threads.append(threading.Thread(target=copy, args=(pod,), daemon=True))
             threads[-1].start()
-        if over and not new and not threads:
+        if finished and not new and not threads:
             return
         pause = max(_POLL_SECONDS, _POLL_SHARE * (time.monotonic() - began))
         if broken.wait(pause):
@@ -110,24 +112,24 @@ def _pods(cluster: Cluster, run: str, number: int | None) -> list[dict[str, Any]
     return cluster.pods(f"{LABEL_RUN}={run}" + (f",{LABEL_TRY}={number}" if number is not None else ""))
 
 
-def _tell(missing: list[str]) -> None:
-    for line in missing[:_MOST_TOLD]:
+def _report_missing(missing: list[str]) -> None:
+    for line in missing[:_MAX_MISSING]:
         click.echo(f"no log of {line}", err=True)
-    if len(missing) > _MOST_TOLD:
-        click.echo(f"and {len(missing) - _MOST_TOLD} more", err=True)
+    if len(missing) > _MAX_MISSING:
+        click.echo(f"and {len(missing) - _MAX_MISSING} more", err=True)
 
 
 class _Lines:
-    """Writes what comes in pieces as whole lines, with a name before each."""
+    """Writes a stream of pieces as whole lines, with a name before each."""
 
     def __init__(self, name: str, lock: threading.Lock) -> None:
         self._name, self._lock, self._rest = name.encode(), lock, b""
 
     def copy(self, pieces: Iterable[bytes]) -> None:
-        """Everything, to stdout; a last line without an end gets one."""
+        """Copy all pieces to stdout, and end the last line if needed."""
         for piece in pieces:
             *lines, self._rest = (self._rest + piece).split(b"\n")
-            if len(self._rest) > _LONGEST_LINE:
+            if len(self._rest) > _MAX_LINE:
                 lines, self._rest = [*lines, self._rest], b""
             self._write(lines)
         self._write([self._rest] if self._rest else [])

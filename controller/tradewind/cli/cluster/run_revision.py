@@ -1,4 +1,4 @@
-"""The Dag of a run, and the facts of the run that go with it, as the controller has them."""
+"""The Dag that a run uses, and the run with that Dag in the form that the engine takes."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,36 +19,36 @@ from tradewind.engine.status.run_facts import pinned_revision, run_info
 
 @dataclass(frozen=True, slots=True)
 class RunDag:
-    """A Dag as a run may run it."""
+    """A Dag, or the revision of it that a run uses."""
 
     spec: DagSpec
     manifest: dict[str, Any]
-    """Where it was read from: a Dag, or what a ControllerRevision keeps of one."""
+    """The object it was read from: a Dag, or the data of a ControllerRevision."""
     revision: str | None = None
-    """Name of that ControllerRevision; None: it is the Dag as it is now."""
+    """Name of the ControllerRevision; None for the current Dag."""
     exact: bool = True
-    """Whether it is the one that was asked for: where that is gone or may not be read, the Dag of now stands in."""
+    """False if the revision of the run is deleted or forbidden, and this is the current Dag instead."""
 
 
 def dag_of_run(cluster: Cluster, run: dict[str, Any]) -> RunDag:
-    """The Dag that a run is pinned to; for one that has not begun, the Dag as it is now."""
+    """Return the Dag that a run is pinned to; the current Dag if the run has not started."""
     status = run.get("status") or {}
     revision = pinned_revision(status) or run["spec"].get("revision")
-    kept = cluster.revision(revision) if revision else None
-    if kept is not None:
-        return RunDag(_accepted(run["spec"]["dag"], kept), kept, revision)
+    data = cluster.revision(revision) if revision else None
+    if data is not None:
+        return RunDag(_accepted(run["spec"]["dag"], data), data, revision)
     return replace(dag_now(cluster, run), exact=not revision)
 
 
 def dag_now(cluster: Cluster, run: dict[str, Any]) -> RunDag:
-    """The Dag of a run as it is now."""
+    """Return the current Dag of a run."""
     name = run["spec"]["dag"]
     found = cluster.get("Dag", name)
     return RunDag(_accepted(name, found), found)
 
 
 def version_of(run: dict[str, Any], dag: RunDag) -> Version:
-    """The run with that Dag, as the engine takes it."""
+    """Return the run with that Dag, in the form that the engine takes."""
     metadata, status = run["metadata"], run.get("status") or {}
     spec, problems = parse(DagRunSpec, {name: value for name, value in run["spec"].items() if name != "request"})
     if spec is None:

@@ -17,7 +17,7 @@ from tradewind.cli.output import Format, output_option, print_data, print_table
 def runs(cluster: Cluster, dag: str | None, all_namespaces: bool, output: Format) -> None:
     """List the runs of a Dag, or of all Dags; newest first."""
     if dag is not None and not all_namespaces:
-        cluster.get("Dag", dag)  # so that a wrong name is told from a Dag without runs
+        cluster.get("Dag", dag)  # fails for a wrong name, which would otherwise look like a Dag without runs
     found = cluster.list_all("DagRun", everywhere=all_namespaces, fields=f"spec.dag={dag}" if dag else None)
     found.sort(key=lambda run: str(run["metadata"].get("creationTimestamp")), reverse=True)
     if output != "table":

@@ -6,7 +6,7 @@ import click
 
 from tradewind.cli.cluster import completions, progress
 from tradewind.cli.cluster.client import Cluster, NotFoundError, cluster_options
-from tradewind.cli.cluster.requests import in_words, record_row
+from tradewind.cli.cluster.requests import as_command, record_row
 from tradewind.cli.errors import CliError
 from tradewind.cli.output import Format, output_option, print_data, print_table
 
@@ -33,7 +33,7 @@ def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
     paused = found["spec"].get("suspend")
     facts = {
         "paused": f"no task starts before `tradewind resume dagrun/{run}`" if paused else None,
-        "asked for": f"{in_words(pending)} (not answered yet)" if pending else None,
+        "asked for": f"{as_command(pending)} (not answered yet)" if pending else None,
         "logical date": state.get("logicalDate"),
         "params": json.dumps(state["params"], ensure_ascii=False) if state.get("params") else None,
         "started": state.get("startedAt"),
@@ -58,13 +58,13 @@ def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
 
 
 def _newest_run(cluster: Cluster, dag: str) -> str:
-    """What to ask for instead, where a Dag was named in place of a run."""
+    """Return a hint for the user who gave the name of a Dag instead of a run."""
     try:
         cluster.get("Dag", dag)
-        made = cluster.list_all("DagRun", fields=f"spec.dag={dag}")
+        runs = cluster.list_all("DagRun", fields=f"spec.dag={dag}")
     except CliError:
         return ""
-    newest = max(made, key=lambda run: str(run["metadata"].get("creationTimestamp")), default=None)
+    newest = max(runs, key=lambda run: str(run["metadata"].get("creationTimestamp")), default=None)
     if newest is None:
         return f", but a Dag, which has no runs yet: tradewind trigger {dag}"
     return f", but a Dag; its newest run: tradewind status {newest['metadata']['name']}"

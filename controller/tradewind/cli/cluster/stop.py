@@ -33,8 +33,8 @@ def stop(
     """
     if no_wait and wait:
         raise CliError("--no-wait does not go with --wait")
-    asked = {"type": "Stop", "message": message}
-    _, found = send(context, cluster, run, asked, dry_run=dry_run, no_wait=no_wait, output=output)
+    fields = {"type": "Stop", "message": message}
+    _, found = send(context, cluster, run, fields, dry_run=dry_run, no_wait=no_wait, output=output)
     if wait:
         found = progress.follow(cluster, run, quiet=True)
         click.echo(progress.summary(found), err=output != "table")

@@ -10,12 +10,12 @@ _RUNS = ("dagrun", "dagruns", "dr", "run", "runs")
 _FINISHED = ("Succeeded", "Failed")
 
 
-def has_finished(run: dict[str, Any]) -> bool:
+def is_finished(run: dict[str, Any]) -> bool:
     return (run.get("status") or {}).get("phase") in _FINISHED
 
 
 def kind_of(target: str) -> tuple[str, str]:
-    """`("DagRun", "r")` of `dagrun/r`, as `kubectl get -o name` writes it too."""
+    """Return `("DagRun", "r")` for `dagrun/r`; also accepts the names of `kubectl get -o name`."""
     written, slash, name = target.rpartition("/")
     kind = written.lower().removesuffix(".tradewind.dev")
     if not slash or kind in _DAGS:

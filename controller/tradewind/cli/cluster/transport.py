@@ -1,7 +1,7 @@
-"""How the commands reach a cluster: TLS and credentials of the kubeconfig.
+"""Connects to a cluster with the TLS settings and credentials of the kubeconfig.
 
-pykube-ng would write certificates and keys into files in the temp folder, for all to read, under names that others can
-foretell, and leave them there. Here they stay in memory.
+pykube-ng would write certificates and keys to world-readable files with predictable names in the temp folder, and leave
+them there. Here they stay in memory.
 """
 
 import json
@@ -42,7 +42,7 @@ class Transport(KubernetesHTTPAdapter):  # type: ignore[misc]
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """requests asks here by what a connection is found or made."""
+        """Return the key and settings of the connection for a request."""
         host, _ = super().build_connection_pool_key_attributes(request, True)
         settings: dict[str, Any] = {"ssl_context": self._tls}
         if not self._verify:
@@ -53,10 +53,10 @@ class Transport(KubernetesHTTPAdapter):  # type: ignore[misc]
         return host, settings
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing is left to set: the context has it."""
+        """Do nothing: the TLS context has all settings."""
 
     def _setup_request_certificates(self, config: Any, request: Any, kwargs: Any) -> None:
-        """As before."""
+        """Do nothing: the TLS context has the certificates."""
 
     def _setup_request_auth(self, config: Any, request: Any, kwargs: Any) -> Callable[..., Any] | None:
         plugin = config.user.get("exec")
@@ -64,13 +64,13 @@ class Transport(KubernetesHTTPAdapter):  # type: ignore[misc]
             retry: Callable[..., Any] | None = super()._setup_request_auth(config, request, kwargs)
             return retry
         if self._from_plugin is None:
-            self._from_plugin = self._ask(plugin)
+            self._from_plugin = self._run_plugin(plugin)
         if self._from_plugin:
             request.headers["Authorization"] = self._from_plugin
         return None
 
-    def _ask(self, plugin: dict[str, Any]) -> str:
-        """What a credential plugin says: a token, as a header; a certificate is loaded."""
+    def _run_plugin(self, plugin: dict[str, Any]) -> str:
+        """Run a credential plugin: load its certificate, and return the header with its token."""
         about = {"apiVersion": plugin.get("apiVersion"), "kind": "ExecCredential", "spec": {"interactive": False}}
         environment = dict(os.environ) | {"KUBERNETES_EXEC_INFO": json.dumps(about)}
         environment |= {str(each["name"]): str(each["value"]) for each in plugin.get("env") or ()}

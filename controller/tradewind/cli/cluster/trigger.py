@@ -1,4 +1,4 @@
-"""`tradewind trigger`: make a DagRun, and stay with it if wanted."""
+"""`tradewind trigger`: create a DagRun, and optionally follow it."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def trigger(
     """
     found = cluster.get("Dag", dag)
     spec = _run_spec(found, params, logical_date, data_interval)
-    # What the controller would otherwise add, by one more write.
+    # With its labels and owner the run needs no further write of the controller.
     metadata = {"generateName": f"{dag}-", **metadata_of_run(cluster.namespace, dag, found["metadata"]["uid"])}
     manifest = {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": metadata, "spec": spec}
     run = cluster.create("DagRun", manifest)
@@ -67,7 +67,7 @@ def trigger(
 def _run_spec(
     dag: dict[str, Any], texts: tuple[str, ...], logical_date: str | None, data_interval: str | None
 ) -> dict[str, Any]:
-    """The spec of the new DagRun. Raises CliError for a Dag that cannot run and for params that it does not take."""
+    """Return the spec of the new DagRun. Raises CliError for a Dag that is not accepted and for invalid params."""
     name = dag["metadata"]["name"]
     for condition in (dag.get("status") or {}).get("conditions") or ():
         if condition["type"] == "Accepted" and condition["status"] == "False":

@@ -25,7 +25,7 @@ from tradewind.cli.connections import Connections, read_connections
 from tradewind.cli.dag_files import DagFiles, dag_file_options, read_dag_files
 from tradewind.cli.documents import Document
 from tradewind.cli.errors import EXIT_FAILED, EXIT_SIGNAL, NEXT_LINE, CliError
-from tradewind.cli.given_runs import GivenRun, RunOptions, data_interval_option, runs_to_make, say_what_is_ignored
+from tradewind.cli.given_runs import GivenRun, RunOptions, data_interval_option, report_ignored_fields, runs_to_create
 from tradewind.cli.local import locks
 from tradewind.cli.local.display import display_for
 from tradewind.cli.local.environment import Environment, Sources
@@ -136,7 +136,7 @@ def run(
     """
     inputs = _choose(read_dag_files(files, dag_name, variables, recursive=recursive))
     now = datetime.now(UTC).replace(microsecond=0)
-    wanted = runs_to_make(inputs, RunOptions(params, logical_date, data_interval), now)
+    wanted = runs_to_create(inputs, RunOptions(params, logical_date, data_interval), now)
     sources = Sources.of(inputs.others)
     machine = _Machine(
         inputs=inputs,
@@ -150,7 +150,7 @@ def run(
         retry_delay=_duration(retry_delay),
     )
     _check_connections(machine)
-    say_what_is_ignored(inputs)
+    report_ignored_fields(inputs)
     _end_killed(folder)
     screen = Screen(sys.stderr if output != "table" else sys.stdout)
     made: dict[str, LocalRun] = {}

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from tradewind.cli.local.folder import open_plain
-from tradewind.cli.streams import NobodyReadsError, OutputError
+from tradewind.cli.streams import OutputError, ReaderExitedError
 
 _CHUNK = 1024 * 1024
 _QUOTE = b"\n  \xe2\x94\x82 "
@@ -69,7 +69,7 @@ class Screen(io.TextIOBase):
     @property
     def exit_code(self) -> int:
         """0, or what is to be said of an output that is not whole; that nobody wanted it is no failure."""
-        return 0 if self._lost is None or isinstance(self._lost, NobodyReadsError) else self._lost.exit_code
+        return 0 if self._lost is None or isinstance(self._lost, ReaderExitedError) else self._lost.exit_code
 
     def finish(self) -> None:
         """Write what is left, as long as it takes."""

@@ -1,4 +1,4 @@
-"""`tradewind backfill`: runs of a Dag for a span of time that has passed."""
+"""`tradewind backfill`: the group of its commands."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`tradewind backfill create`: make a Backfill, or list what it would do."""
+"""`tradewind backfill create`: create a Backfill, or list the runs it would create."""
 
 import itertools
 import re
@@ -38,7 +38,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DAY = timedelta(days=1)
 _JUST_AFTER = timedelta(microseconds=1)
 _GENERATED = "-x7k2p"
-"""As long as what the API server adds to a generateName."""
+"""As long as the suffix that the API server adds to a generateName."""
 _OPTIONS = {"spec.dag": "DAG", "spec.from": "--from", "spec.to": "--to", "spec.reverse": "--reverse"}
 
 
@@ -90,14 +90,14 @@ def create(
     if files:
         if not dry_run:
             raise CliError("-f is for --dry-run: the runs are those of the Dag that is on the cluster")
-        dag, dag_spec, made_at = _dag_of_files(files, dag, start)
+        dag, dag_spec, created_at = _dag_of_files(files, dag, start)
         runs: list[dict[str, Any]] = []
         cluster = None
     else:
         if dag is None:
             raise CliError("name the Dag: tradewind backfill create DAG --from TIME --to TIME")
         cluster = connect()
-        dag_spec, made_at = _dag_on(cluster, dag)
+        dag_spec, created_at = _dag_on(cluster, dag)
         runs = cluster.list_all("DagRun", fields=f"spec.dag={dag}") if dry_run else []
     manifest = {
         "apiVersion": API_VERSION,
@@ -106,26 +106,26 @@ def create(
         "spec": _spec(dag, dag_spec, start, end, params)
         | {"reprocess": reprocess, "maxActiveRuns": max_active_runs, "reverse": reverse},
     }
-    spec, ticks = _check(manifest, dag_spec, made_at)
-    _tell_of_the_last_day(dag_spec, made_at, spec, end)
+    spec, ticks = _check(manifest, dag_spec, created_at)
+    _note_last_day(dag_spec, created_at, spec, end)
     if cluster is None or dry_run:
         _print_outline(dag, outline(dag, spec, ticks, _existing(runs).get), zone_of(dag_spec), output)
         return
-    made = cluster.create("Backfill", manifest)
-    name = str(made["metadata"]["name"])
+    created = cluster.create("Backfill", manifest)
+    name = str(created["metadata"]["name"])
     if output == "table":
         click.echo(name)
     if wait or follow:
-        made = follow_backfill(cluster, name, quiet=not follow)
-        click.echo(summary(made), err=output != "table")
+        created = follow_backfill(cluster, name, quiet=not follow)
+        click.echo(summary(created), err=output != "table")
     if output != "table":
-        print_data(made, output)
-    if (wait or follow) and made["status"]["phase"] != "Succeeded":
+        print_data(created, output)
+    if (wait or follow) and created["status"]["phase"] != "Succeeded":
         context.exit(EXIT_FAILED)
 
 
 def _dag_of_files(files: Sequence[str], name: str | None, start: str) -> tuple[str, DagSpec, datetime]:
-    """The Dag in files, taken to be made at --from, since `every` counts from there."""
+    """Return the Dag in the files. Its creation time is --from, since `every` counts from there."""
     dags = read_dag_files(files, name).dags
     if len(dags) > 1:
         raise CliError(f"there are several Dags in {', '.join(files)}: name one of {', '.join(dags)}")
@@ -134,7 +134,7 @@ def _dag_of_files(files: Sequence[str], name: str | None, start: str) -> tuple[s
 
 
 def _dag_on(cluster: Cluster, name: str) -> tuple[DagSpec, datetime]:
-    """The Dag on the cluster, and when it was made. Raises CliError for one that cannot run."""
+    """Return the Dag on the cluster and its creation time. Raises CliError if it is not accepted."""
     found = cluster.get("Dag", name)
     for condition in (found.get("status") or {}).get("conditions") or ():
         if condition["type"] == "Accepted" and condition["status"] == "False":
@@ -156,14 +156,14 @@ def _spec(dag: str, dag_spec: DagSpec, start: str, end: str, params: Sequence[st
     return spec | ({"params": given} if given else {})
 
 
-def _check(manifest: dict[str, Any], dag: DagSpec, made_at: datetime) -> tuple[BackfillSpec, list[Tick]]:
-    """The Backfill and its ticks. Raises CliError with all that is wrong, in terms of the options."""
+def _check(manifest: dict[str, Any], dag: DagSpec, created_at: datetime) -> tuple[BackfillSpec, list[Tick]]:
+    """Return the Backfill and its ticks. Raises CliError that lists all problems, in terms of the options."""
     backfill, problems = validate_backfill(manifest, dag, now=datetime.now(UTC))
     ticks: list[Tick] = []
     if backfill is not None and not problems:
-        kept = pinned(dag, made_at)
-        ticks = list(ticks_in(unpinned(kept), backfill.spec))
-        problems = check_ticks(ticks, backfill.spec, kept)
+        pinned_dag = pinned(dag, created_at)
+        ticks = list(ticks_in(unpinned(pinned_dag), backfill.spec))
+        problems = check_ticks(ticks, backfill.spec, pinned_dag)
     if backfill is None or problems:
         raise CliError("\n       ".join(map(_in_options, problems)))
     return backfill.spec, ticks
@@ -197,7 +197,7 @@ def _print_outline(dag: str, steps: Sequence[Step], zone: tzinfo, output: Format
 
 
 def _span(steps: Sequence[Step], zone: tzinfo) -> str:
-    """How many ticks there are, and on which days."""
+    """Return the number of ticks, and their days."""
     days = sorted({step.tick.logical_date.astimezone(zone).date() for step in steps})
     ticks = f"{len(steps)} tick{'' if len(steps) == 1 else 's'}"
     if len(days) == 1:
@@ -205,13 +205,13 @@ def _span(steps: Sequence[Step], zone: tzinfo) -> str:
     return f"{ticks} on {len(days)} days, from {days[0]} to {days[-1]}"
 
 
-def _tell_of_the_last_day(dag: DagSpec, made_at: datetime, spec: BackfillSpec, end: str) -> None:
-    """A date is its midnight: whoever means the day by it is to know that its ticks are left out."""
+def _note_last_day(dag: DagSpec, created_at: datetime, spec: BackfillSpec, end: str) -> None:
+    """Print a note if --to is a date, which means its midnight, and the ticks of that day are excluded."""
     if not _DATE.fullmatch(end) or spec.to + _DAY > datetime.now(UTC):
         return
     rest = spec.model_copy(update={"from_": spec.to + _JUST_AFTER, "to": spec.to + _DAY})
-    left_out = list(itertools.islice(ticks_in(unpinned(pinned(dag, made_at)), rest), 2))
-    if left_out and left_out[0].logical_date < spec.to + _DAY:
+    excluded = list(itertools.islice(ticks_in(unpinned(pinned(dag, created_at)), rest), 2))
+    if excluded and excluded[0].logical_date < spec.to + _DAY:
         following = date.fromisoformat(end) + _DAY
         click.echo(
             f"note: --to {end} is that day's midnight, its ticks are left out; with --to {following} they are in",

@@ -16,8 +16,8 @@ _POLL_SECONDS = 0.5
 
 
 def follow_backfill(cluster: Cluster, name: str, *, quiet: bool = False) -> dict[str, Any]:
-    """Wait for the end of a Backfill, and say what changes on the way. The finished Backfill is returned."""
-    said = ""
+    """Wait until a Backfill finishes, print its progress, and return the finished Backfill."""
+    shown = ""
     try:
         while True:
             found = cluster.get("Backfill", name)
@@ -25,9 +25,9 @@ def follow_backfill(cluster: Cluster, name: str, *, quiet: bool = False) -> dict
             if state.get("phase") in ("Succeeded", "Failed"):
                 return found
             text = _progress(state)
-            if not quiet and text != said:
+            if not quiet and text != shown:
                 click.echo(f"{datetime.now():%H:%M:%S}  {text}", err=True)
-            said = text
+            shown = text
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         hint = f"see `tradewind backfill status {name} -n {cluster.namespace}`"
@@ -36,7 +36,7 @@ def follow_backfill(cluster: Cluster, name: str, *, quiet: bool = False) -> dict
 
 
 def summary(backfill: Mapping[str, Any]) -> str:
-    """How far a Backfill is, or how it ended, in a line."""
+    """Return the progress or the result of a Backfill, in one line."""
     state = backfill.get("status") or {}
     phase = str(state.get("phase") or "Pending")
     message = f": {printable(state['message'])}" if state.get("message") else ""
@@ -45,8 +45,8 @@ def summary(backfill: Mapping[str, Any]) -> str:
 
 def _progress(state: Mapping[str, Any]) -> str:
     phase = str(state.get("phase") or "Pending")
-    shown = paint(f"{phase:8}", PHASES.get(phase), err=True)
+    painted = paint(f"{phase:8}", PHASES.get(phase), err=True)
     if "done" not in state:
-        return f"{shown}  {printable(state.get('message') or '')}".rstrip()
+        return f"{painted}  {printable(state.get('message') or '')}".rstrip()
     failed = f", {state['failed']} failed" if state.get("failed") else ""
-    return f"{shown}  {state['done']} done, {state.get('active', 0)} going on{failed}"
+    return f"{painted}  {state['done']} done, {state.get('active', 0)} going on{failed}"
