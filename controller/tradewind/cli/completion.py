@@ -11,7 +11,7 @@ _VARIABLE = "_TRADEWIND_COMPLETE"
 
 @click.command(
     epilog="""\b
-Load it for good:
+Load it in every new shell:
   bash   tradewind completion bash > ~/.local/share/bash-completion/completions/tradewind
   zsh    tradewind completion zsh > "${fpath[1]}/_tradewind"
   fish   tradewind completion fish > ~/.config/fish/completions/tradewind.fish

@@ -41,9 +41,8 @@ class Connections:
             if name in self.given or any(variable.startswith(prefix) for variable in present):
                 continue
             message = (
-                f"task {task!r} needs the connection {name!r}, which is not on this machine: set its variables "
-                f"({prefix}…) in your environment, or name a file with --connections that has `{name}: {{KEY: value}}` "
-                f"or a Secret {name!r}"
+                f"task {task!r} needs connection {name!r}, which is not defined: set its variables ({prefix}…) in the "
+                f"environment, or use --connections with a file that has `{name}: {{KEY: value}}` or a Secret {name!r}"
             )
             yield Finding(document, Problem("MissingConnection", f"spec.tasks[{task}].connections", message))
 
@@ -105,5 +104,5 @@ def _entries(document: Document, name: str, entries: Any, kinds: UnionType | typ
     for key, value in entries.items():
         if isinstance(value, bool) or not isinstance(value, kinds):
             where = f"{document.file}:{document.line_of(f'{name}.{key}')}: {name}.{key}"
-            raise CliError(f"{where}: must be text: put the value in quotes")
+            raise CliError(f"{where}: must be a string: put the value in quotes")
     return {str(key): str(value) for key, value in entries.items()}

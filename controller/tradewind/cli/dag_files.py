@@ -38,7 +38,7 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_files(*args: Any, files: tuple[str, ...], filenames: tuple[str, ...], **options: Any) -> Any:
         if not files and not filenames:
             raise click.UsageError(
-                "Missing argument 'FILE...': a YAML file, a folder of them, or - for standard input."
+                "Missing argument 'FILE...': a YAML file, a folder of YAML files, or - for standard input."
             )
         return command(*args, files=(*files, *filenames), **options)
 
@@ -50,15 +50,15 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         type=click.Path(),
         metavar="FILE",
-        help="The same as FILE: a YAML file, a folder of them, or - for standard input; may be repeated.",
+        help="Same as FILE: a YAML file, a folder of YAML files, or - for standard input. Can be repeated.",
     )
-    recursive = click.option("-R", "--recursive", is_flag=True, help="Read the folders in a folder, too.")
+    recursive = click.option("-R", "--recursive", is_flag=True, help="Read subfolders, too.")
     return argument(option(recursive(with_files)))
 
 
 def dag_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Files and `--dag`, for commands that need no cluster."""
-    name = click.option("--dag", "dag_name", metavar="NAME", help="Only this Dag, where the files have several.")
+    name = click.option("--dag", "dag_name", metavar="NAME", help="Use only this Dag, if the files have several.")
     return file_options(name(command))
 
 
@@ -83,12 +83,12 @@ def read_dag_files(
     if findings:
         raise CliError(NEXT_LINE.join(map(str, findings)))
     if not dags:
-        raise CliError(f"there is no Dag {f'{dag_name!r} ' if dag_name else ''}in {', '.join(files)}")
+        raise CliError(f"no Dag {f'named {dag_name!r} ' if dag_name else ''}in {', '.join(files)}")
     found: dict[str, Document] = {}
     for document in dags:
         if document.name in found:
             where = f"{document.file}:{document.line_of('metadata.name')}"
-            raise CliError(f"{where}: there are two Dags {document.name!r}, in different namespaces")
+            raise CliError(f"{where}: two Dags are named {document.name!r}, in different namespaces")
         found[document.name] = document
     ours = [document for document in others if is_ours(document)]
     return DagFiles(
@@ -114,5 +114,5 @@ def _runs(documents: Sequence[Document], dags: dict[str, Document]) -> list[DagR
     for document, run in zip(documents, runs, strict=True):
         if run.spec.dag not in dags:
             where = f"{document.file}:{document.line_of('spec.dag')}"
-            raise CliError(f"{where}: DagRun {document.name}: the Dag {run.spec.dag!r} is not among the files")
+            raise CliError(f"{where}: DagRun {document.name}: Dag {run.spec.dag!r} is not in the files")
     return runs

@@ -106,11 +106,11 @@ def _files(path: str, recursive: bool, *, others: set[str]) -> list[str]:
     folders = [] if recursive else sorted(Path(path).iterdir())
     below = [entry for entry in folders if str(entry) not in others and _has_yaml(entry)]
     if not files:
-        more = f"; -R reads the folders in it too, as {below[0]}" if below else ""
-        raise _UnreadableError(f"the folder {path} has no YAML file{more}")
+        more = f"; use -R to read its subfolders, such as {below[0]}" if below else ""
+        raise _UnreadableError(f"the folder {path} contains no YAML files{more}")
     if below:
         named = ", ".join(map(str, below[:3])) + (" …" if len(below) > 3 else "")
-        click.echo(f"note: skipped the folders in {path} ({named}): -R reads them too", err=True)
+        click.echo(f"note: skipped subfolders of {path} ({named}); use -R to read them", err=True)
     return files
 
 
@@ -144,7 +144,7 @@ def _text(file: str) -> str:
 def _decoded(stream: BinaryIO) -> str:
     content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise ValueError(f"it has more than {MAX_BYTES // 1024**2} MiB")
+        raise ValueError(f"it is larger than {MAX_BYTES // 1024**2} MiB")
     return content.decode()
 
 
@@ -153,7 +153,7 @@ def _unreadable(file: str, error: Exception) -> _UnreadableError:
         return error
     name = "<stdin>" if file == "-" else file
     if isinstance(error, UnicodeDecodeError):
-        return _UnreadableError(f"{name} is not a text file in UTF-8")
+        return _UnreadableError(f"{name} is not a UTF-8 text file")
     why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
     return _UnreadableError(f"cannot read {name}: {why}")
 
@@ -164,7 +164,7 @@ def _parse(file: str, text: str) -> Iterator[Document]:
         while loader.check_node():
             node = loader.get_node()
             if node is not None and _size(node, {}) > MAX_VALUES:
-                message = f"aliases make more than {MAX_VALUES} values of it"
+                message = f"its aliases expand to more than {MAX_VALUES} values"
                 raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
             manifest = loader.construct_document(node) if node is not None else None
             if node is not None and manifest is not None:
@@ -191,7 +191,7 @@ def _explain(file: str, error: yaml.YAMLError) -> str:
     problem = getattr(error, "problem", None) or str(error)
     context = getattr(error, "context", None)
     if found := _RESERVED.search(problem):
-        context, problem = None, f'text that begins with {found[1]} is quoted in YAML, as in "@daily"'
+        context, problem = None, f'text that begins with {found[1]} must be quoted in YAML, as in "@daily"'
     where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
     return f"{where}: {f'{context}: ' if context else ''}{problem}"
 
@@ -205,7 +205,7 @@ class _Loader(yaml.SafeLoader):
             key = key_node.value
             if isinstance(key, str) and key_node.tag != "tag:yaml.org,2002:merge":
                 if key in seen:
-                    message = f"the key {key!r} is given twice"
+                    message = f"duplicate key {key!r}"
                     raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
                 seen.add(key)
         return super().construct_mapping(node, deep)

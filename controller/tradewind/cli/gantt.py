@@ -168,7 +168,7 @@ class _Scale:
 def _end(run: SimulatedRun, title: str) -> Text:
     state, took = run.state, format_duration(run.makespan)
     if not state.finished:
-        return Text(f"{title}: still {state.phase.value} after {took}, and nothing more would happen")
+        return Text(f"{title}: still {state.phase.value} after {took}; the run would never finish")
     text = Text(f"{title}: {state.phase.value} after {took}")
     text.stylize(colours.PHASES[state.phase.value], len(title) + 2)
     return text
@@ -185,5 +185,5 @@ def _reasons(run: SimulatedRun) -> list[Text]:
             lines.append(f"  {instance.name}: {': '.join(texts)}")
     more = len(lines) - MOST_REASONS
     if more > 0:
-        lines[MOST_REASONS:] = [f"  and {more} more; -o json has all"]
+        lines[MOST_REASONS:] = [f"  and {more} more; see -o json"]
     return [Text(line) for line in lines]

@@ -55,8 +55,8 @@ def data_interval_option(command: F) -> F:
     return click.option(
         "--data-interval",
         metavar="START/END",
-        help="The span of data the run is about, as 2026-01-30/2026-01-31. Default: that of its tick, else of the last "
-        "tick before it.",
+        help="Time span of the data that the run processes, e.g. 2026-01-30/2026-01-31. Default: the interval of its "
+        "tick, or of the last tick before it.",
     )(command)
 
 
@@ -92,7 +92,7 @@ def report_ignored_fields(inputs: DagFiles) -> None:
             ("request", run.spec.request),
         ):
             if value:
-                why = "the run goes by the Dag in the files" if name == "revision" else "it is for a cluster"
+                why = "the run uses the Dag in the files" if name == "revision" else "it needs a cluster"
                 click.echo(f"note: spec.{name} of DagRun {run.metadata.name} is ignored: {why}", err=True)
 
 
@@ -141,8 +141,8 @@ def _check_zones(dags: Mapping[str, Dag], options: RunOptions) -> None:
         parse = parse_moment if option == "--logical-date" else parse_interval
         if text and len({parse(text, zone) for zone in zones.values()}) > 1:
             raise CliError(
-                f"{option} {text}: the Dags have several time zones ({', '.join(zones)}): choose one Dag with --dag, "
-                "or give an offset, as in 2026-01-31T06:00:00Z"
+                f"{option} {text}: the Dags have different time zones ({', '.join(zones)}): select one Dag with --dag, "
+                "or add an offset, as in 2026-01-31T06:00:00Z"
             )
 
 
@@ -151,14 +151,14 @@ def _check_names(dags: Mapping[str, Dag], texts: Sequence[str]) -> None:
     if len(dags) > 1:
         for text in texts:
             if not any(_name(text) in (dag.spec.params or {}) for dag in dags.values()):
-                raise CliError(f"--param {_name(text)}: no Dag has such a param")
+                raise CliError(f"--param {_name(text)}: no Dag has this param")
 
 
 def _check_labels(runs: Sequence[GivenRun]) -> None:
     labels = [run.label for run in runs]
     for label in labels:
         if labels.count(label) > 1:
-            raise CliError(f"there are two runs called {label!r}: give the DagRuns other names")
+            raise CliError(f"two runs are named {label!r}: give the DagRuns different names")
 
 
 def _name(text: str) -> str:

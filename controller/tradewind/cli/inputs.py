@@ -114,7 +114,9 @@ def _check(document: Document, dag: DagSpec | None) -> list[Problem]:
     version = str(manifest.get("apiVersion", ""))
     if version == API_VERSION:
         kinds = ", ".join(_CHECKS)
-        return [Problem("UnknownKind", "kind", f"{document.kind!r} is not a kind of {API_VERSION}: there are {kinds}")]
+        return [
+            Problem("UnknownKind", "kind", f"{document.kind!r} is not a kind of {API_VERSION}; its kinds are {kinds}")
+        ]
     if not document.kind or not version:
         missing = "kind" if not document.kind else "apiVersion"
         return [Problem("MissingField", missing, f"is required (a Dag has apiVersion: {API_VERSION} and kind: Dag)")]
@@ -163,7 +165,7 @@ def parse_params(given: Sequence[str], schemas: Mapping[str, Any]) -> dict[str, 
         if name in params:
             raise CliError(f"--param {name} is given twice")
         if not value.isprintable() and any("\ud800" <= each <= "\udfff" for each in value):
-            raise CliError(f"--param {name}: its value is not text in UTF-8")
+            raise CliError(f"--param {name}: its value is not valid UTF-8")
         params[name] = _typed(value, schemas.get(name))
     return params
 
@@ -216,13 +218,13 @@ def parse_moment(text: str, zone: tzinfo) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise CliError(f"{text!r} is not a moment: write 2026-01-31 or 2026-01-31T06:00:00Z") from error
+        raise CliError(f"{text!r} is not a time: write 2026-01-31 or 2026-01-31T06:00:00Z") from error
     try:
         found = (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment).astimezone(UTC)
         found.astimezone(zone)
         return found
     except OverflowError as error:
-        raise CliError(f"{text!r} is too far from now for a calendar") from error
+        raise CliError(f"{text!r} is out of range: years are 1 to 9999") from error
 
 
 def parse_interval(text: str, zone: tzinfo) -> tuple[datetime, datetime]:

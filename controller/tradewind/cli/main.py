@@ -14,30 +14,30 @@ from tradewind.cli.errors import EXIT_SIGNAL, CliError
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "On this machine": {
-        "run": ("tradewind.cli.local.command:run", "Run a Dag here, its tasks as local processes."),
-        "validate": ("tradewind.cli.validate:validate", "Check Dag files and list everything that is wrong."),
-        "simulate": ("tradewind.cli.simulate:simulate", "Play a run of a Dag in virtual time."),
-        "next": ("tradewind.cli.next:next_runs", "Show when a Dag will run next."),
+        "run": ("tradewind.cli.local.command:run", "Run a Dag on this machine, with tasks as local processes."),
+        "validate": ("tradewind.cli.validate:validate", "Check Dag files and list all problems."),
+        "simulate": ("tradewind.cli.simulate:simulate", "Simulate a run of a Dag in virtual time."),
+        "next": ("tradewind.cli.next:next_runs", "Show the next scheduled runs of a Dag."),
     },
     "On the cluster": {
         "list": ("tradewind.cli.cluster.list:list_dags", "List the Dags."),
         "trigger": ("tradewind.cli.cluster.trigger:trigger", "Start a run of a Dag now."),
         "runs": ("tradewind.cli.cluster.runs:runs", "List the runs, newest first."),
         "status": ("tradewind.cli.cluster.status:status", "Show a run and each of its tasks."),
-        "explain": ("tradewind.cli.cluster.explain:explain_command", "Say why a task of a run does not run."),
-        "logs": ("tradewind.cli.cluster.logs:logs", "Print the log of a task of a run."),
+        "explain": ("tradewind.cli.cluster.explain:explain_command", "Explain why a run or a task waits or failed."),
+        "logs": ("tradewind.cli.cluster.logs:logs", "Print the logs of a run, or of one task."),
         "rerun": ("tradewind.cli.cluster.rerun:rerun", "Run tasks of a run again."),
         "mark": ("tradewind.cli.cluster.mark:mark", "Set the state of tasks, or of a run."),
-        "stop": ("tradewind.cli.cluster.stop:stop", "End a run, and skip what has not begun."),
-        "backfill": ("tradewind.cli.cluster.backfill.backfill:backfill", "Make runs of a Dag for a span of the past."),
-        "pause": ("tradewind.cli.cluster.pause:pause", "Hold back the schedule of a Dag, or one run."),
-        "resume": ("tradewind.cli.cluster.resume:resume", "Let a paused Dag, or a paused run, go on."),
+        "stop": ("tradewind.cli.cluster.stop:stop", "Stop a run: delete its Pods, skip the remaining tasks."),
+        "backfill": ("tradewind.cli.cluster.backfill.backfill:backfill", "Run a Dag for a time span in the past."),
+        "pause": ("tradewind.cli.cluster.pause:pause", "Pause the schedule of a Dag, or one run."),
+        "resume": ("tradewind.cli.cluster.resume:resume", "Resume a paused Dag, or a paused run."),
     },
     "In the cluster (used by the chart)": {
         "controller": ("tradewind.controller.process.process:main_command", "Run the controller."),
         "release-finalizers": (
             "tradewind.controller.process.finalizers:release_command",
-            "Let go of Pods and runs before the controller is uninstalled.",
+            "Remove Tradewind's finalizers before an uninstall.",
         ),
     },
     "About tradewind": {
@@ -66,9 +66,9 @@ OTHER_NAMES = {
 EXAMPLES = """\b
 Examples:
   tradewind run examples/hello.yaml            run a Dag on this machine
-  tradewind validate dags/                     check every Dag file of a folder
+  tradewind validate dags/                     check all Dag files in a folder
   tradewind trigger daily-sales --follow       run a Dag on the cluster and watch it
-  tradewind logs daily-sales-x7k2p extract     read a task's log
+  tradewind logs daily-sales-x7k2p extract     print a task's log
   tradewind rerun daily-sales-x7k2p extract    run a task again
 """
 
@@ -121,7 +121,7 @@ def _load(name: str, place: str) -> click.Command:
 
 @click.group(
     cls=LazyGroup,
-    help="Workflows as Kubernetes resources: run Dags here, or steer them on a cluster.",
+    help="Workflows as Kubernetes resources: run Dags on this machine, or manage them on a cluster.",
     epilog=EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -23,7 +23,7 @@ def output_option(*formats: Format) -> Callable[[F], F]:
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
-        help="How to print the result.",
+        help="Output format.",
     )
 
 

@@ -30,17 +30,17 @@ _NO_OUTPUT = re.compile(r"'([^']+)' has no output to take items from")
     "outcomes_file",
     type=click.Path(),
     metavar="FILE",
-    help="How tries go; without it all succeed after 1s.",
+    help="Results of tries. Default: each try succeeds after 1s.",
 )
-@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
+@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param. Can be repeated.")
 @variables_option
 @click.option(
     "--logical-date",
     metavar="TIME",
-    help="The moment the run is for, and at which it starts. Default: 2026-01-01T00:00:00Z.",
+    help="Logical date of the run, which is also when it starts. Default: 2026-01-01T00:00:00Z.",
 )
 @data_interval_option
-@click.option("--pool", "pools", multiple=True, metavar="NAME=SLOTS", help="Slots of a pool; may be repeated.")
+@click.option("--pool", "pools", multiple=True, metavar="NAME=SLOTS", help="Slots of a pool. Can be repeated.")
 @output_option("table", "json", "yaml")
 def simulate(
     files: tuple[str, ...],
@@ -54,19 +54,19 @@ def simulate(
     pools: tuple[str, ...],
     output: Format,
 ) -> None:
-    """Play a run of a Dag in virtual time: what runs when, what is retried, what is skipped.
+    """Simulate a run of a Dag in virtual time: when tasks run, which are retried, which are skipped.
 
-    The scheduler is that of the cluster; nothing is executed, templates are filled in only where they decide what
-    happens (forEach, waitFor), and months pass in milliseconds. Outcomes are a YAML file with a list for each task, an
-    entry for each try: Succeeded, Failed, Skipped or Lost, or an object such as {exitCode: 3, duration: 2m} or
-    {duration: 40s, output: {rows: 7}}. Tries beyond the list succeed after 1s. Pools among the files count, those of
-    --pool before them.
+    The scheduler is the one of the cluster. No task is executed, templates are rendered only where they affect
+    scheduling (forEach, waitFor), and months pass in milliseconds. The outcomes file is YAML with a list for each task
+    and an entry for each try: Succeeded, Failed, Skipped or Lost, or an object such as {exitCode: 3, duration: 2m} or
+    {duration: 40s, output: {rows: 7}}. Tries beyond the list succeed after 1s. Pools in the files apply; --pool
+    overrides them.
 
-    A DagRun among the files says params, logical date and data interval of a run; TIME without an offset is in the zone
-    of the Dag. With several Dags or DagRuns each run begins at its logical date, all on the same pools; JSON and YAML
-    then have an object with the result of each under the name of its DagRun, or of its Dag where it has none.
+    A DagRun in the files sets params, logical date and data interval of a run. TIME without an offset is in the time
+    zone of the Dag. With several Dags or DagRuns each run starts at its logical date, and all share the pools; JSON and
+    YAML output is then an object with each result under the name of its DagRun, or of its Dag if there is no DagRun.
 
-    Exits 0 when the simulation ran, however the run ended, and 2 when something in the files or options is wrong.
+    Exits 0 if the simulation ran, whatever the state of the run, and 2 if a file or option is invalid.
     """
     inputs = read_dag_files(files, dag_name, variables, recursive=recursive)
     resolved = {name: resolve(dag.spec) for name, dag in inputs.dags.items()}
@@ -87,7 +87,7 @@ def simulate(
         )
     except OverflowError as error:
         latest = max(each.logical_date for each in wanted)
-        raise CliError(f"the run would go on beyond the end of the calendar: it starts at {latest:%Y-%m-%d}") from error
+        raise CliError(f"the run starts at {latest:%Y-%m-%d} and would not finish before the year 10000") from error
     for text in dict.fromkeys(text for run in runs for text in _assumed(run, outcomes)):
         click.echo(f"note: {text}", err=True)
     if output == "table":
@@ -108,13 +108,13 @@ def _assumed(run: SimulatedRun, outcomes: Outcomes) -> Iterator[str]:
             and not outcomes.says_output(run.state.info.dag, task.name)
         ):
             yield (
-                f"the branch {name} follows all that comes after it, since it has no output; on a cluster it would "
-                f"fail. Give it one with --outcomes, as in {{{task.name}: [{{output: NAME}}]}}"
+                f"branch {name} has no output, so all its downstream tasks run; on a cluster it would fail. "
+                f"Set its output with --outcomes, as in {{{task.name}: [{{output: NAME}}]}}"
             )
         missing = _NO_OUTPUT.search(node.whole.message or "")
         if node.whole.reason == "InvalidForEach" and missing is not None:
             yield (
-                f"{name} is mapped over the output of {missing[1]}, which no outcome gives: give it one with "
+                f"{name} is mapped over the output of {missing[1]}, which has none: set it with "
                 f"--outcomes, as in {{{missing[1]}: [{{output: [1, 2]}}]}}"
             )
 
@@ -129,7 +129,7 @@ def _outcomes(file: str | None, dags: Mapping[str, ResolvedDag]) -> Outcomes:
     if not documents:
         return read_outcomes(None, dags)[0]
     if len(documents) > 1:
-        raise CliError(f"{file} has {len(documents)} documents; outcomes are one")
+        raise CliError(f"{file} has {len(documents)} documents; an outcomes file has one")
     document = documents[0]
     outcomes, problems = read_outcomes(document.manifest, dags)
     if problems:

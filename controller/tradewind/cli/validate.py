@@ -32,12 +32,11 @@ class _Row:
 def validate(
     context: click.Context, files: tuple[str, ...], recursive: bool, variables: tuple[str, ...], output: Format
 ) -> None:
-    """Check Dag files and list everything that is wrong.
+    """Check Dag files and list all problems.
 
-    FILE is a YAML file, a folder of them, or - for standard input. A DagRun or Backfill must fit its Dag, where that is
-    among the files. Dags, DagRuns, Pools and Backfills are checked as
-    the cluster checks them; of ConfigMaps only those with variables count; other kinds are passed over. Exits 2 when
-    anything is wrong.
+    FILE is a YAML file, a folder of YAML files, or - for standard input. Dags, DagRuns, Pools and Backfills are checked
+    as the cluster checks them. A DagRun or Backfill must be valid for its Dag if that is in the files. ConfigMaps are
+    checked if they are labelled as variables; other kinds are ignored. Exits 2 if there are problems.
     """
     documents, unreadable = read_documents(files, recursive=recursive)
     given, findings = read_variables(documents, variables)

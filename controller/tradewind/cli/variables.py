@@ -26,7 +26,7 @@ def variables_option(command: F) -> F:
         "variables",
         multiple=True,
         metavar="CONFIGMAP.KEY=VALUE",
-        help="Value of {{ vars.CONFIGMAP.KEY }}, before that of a ConfigMap among the files; may be repeated.",
+        help="Value of {{ vars.CONFIGMAP.KEY }}; overrides ConfigMaps in the files. Can be repeated.",
     )(command)
 
 
@@ -107,7 +107,7 @@ def _problems(document: Document) -> Iterator[Problem]:
         if not isinstance(value, str):
             yield Problem("InvalidSpec", f"data.{key}", "must be a string: put the value in quotes")
     if sum(len(f"{key}{value}".encode()) for key, value in _data(document).items()) > MAX_BYTES:
-        yield Problem("InvalidSpec", "data", f"has more than {MAX_BYTES} bytes, too many for variables; split it")
+        yield Problem("InvalidSpec", "data", f"is larger than {MAX_BYTES} bytes, the limit for variables; split it")
 
 
 def _data(document: Document) -> dict[Any, Any]:

@@ -12,7 +12,7 @@ from tradewind.cli.output import Format, output_option, print_data
 @click.command()
 @output_option("table", "json", "yaml")
 def version(output: Format) -> None:
-    """Print the version of tradewind, and of the API its Dags are written in."""
+    """Print the version of tradewind and of its API."""
     facts = {"version": version_of("tradewind"), "apiVersion": API_VERSION, "python": platform.python_version()}
     if output != "table":
         print_data(facts, output)

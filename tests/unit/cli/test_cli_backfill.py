@@ -63,7 +63,7 @@ def test_follow(tradewind: Setup, phase: str, code: int) -> None:
     assert shown == [
         "Pending",
         "Pending waiting for Backfill one: a Dag runs one at a time",
-        f"Running 1/3 done, 2 going on{more}",
+        f"Running 1/3 finished, 2 active{more}",
     ]
 
 
@@ -116,9 +116,9 @@ def test_a_dry_run_without_a_cluster(cli: Cli, dag_file: DagFile) -> None:
     dates = [tick["logicalDate"] for tick in yaml.safe_load(result.out)["ticks"]]
     assert dates == [f"2026-01-0{day}:00:00Z" for day in ("3T00", "2T12", "2T00", "1T12", "1T00")]
     without = cli(*create)
-    assert without.code == 2 and "-f is for --dry-run" in without.err
+    assert without.code == 2 and "-f needs --dry-run" in without.err
     other = cli(*create, "nix", "--dry-run")
-    assert other.code == 2 and "there is no Dag 'nix'" in other.err
+    assert other.code == 2 and "no Dag named 'nix'" in other.err
 
 
 @pytest.mark.parametrize("case", bad_backfills("admission", "ticks"), ids=lambda case: case["name"])
@@ -136,8 +136,8 @@ def test_what_cannot_be_done(cli: Cli, case: dict[str, Any]) -> None:
 
 def test_bad_input_makes_nothing(tradewind: Setup) -> None:
     for options, says in (
-        (["sale", *JANUARY], "there is no Dag 'sale'"),
-        (["sales", "--from", "x", "--to", "2026-01-01"], "'x' is not a moment"),
+        (["sale", *JANUARY], "no Dag named 'sale'"),
+        (["sales", "--from", "x", "--to", "2026-01-01"], "'x' is not a time"),
         (["sales", "--from", "2026-01-02", "--to", "2026-01-01"], "--from: is after spec.to"),
         (["sales", *JANUARY, "-p", "row=1"], "--param row: the Dag has no such param; its params are rows"),
         (list(JANUARY), "name the Dag"),
@@ -146,7 +146,7 @@ def test_bad_input_makes_nothing(tradewind: Setup) -> None:
         assert result.code == 2 and says in result.err
     refused = condition("Accepted", "False", "Cycle", "a → b → a")
     tradewind.fake.change("dags", "sales", status={"conditions": [refused]})
-    assert "the Dag 'sales' cannot run: a → b → a" in tradewind("backfill", "create", "sales", *JANUARY).err
+    assert "Dag 'sales' is not accepted: a → b → a" in tradewind("backfill", "create", "sales", *JANUARY).err
     assert tradewind.fake.names("backfills") == []
 
 
@@ -158,7 +158,7 @@ def test_list_status_pause_resume_delete(tradewind: Setup) -> None:
     assert header.split() == ["BACKFILL", "DAG", "FROM", "TO", "PHASE", "DONE", "FAILED", "AGE", "MESSAGE"]
     assert row.split()[:2] == ["january", "sales"]
     assert row.split()[4:7] == ["Running", "3/31", "1"]
-    assert tradewind("backfill", "list", "other").err == "there are no Backfills of other\n"
+    assert tradewind("backfill", "list", "other").err == "no Backfills of other found\n"
     assert json.loads(tradewind("backfill", "list", "-o", "json").out)[0]["metadata"]["name"] == "january"
     shown = tradewind("backfill", "status", "january").out.splitlines()
     assert shown[0] == "january (Dag sales): Running: 2 go on"
@@ -167,10 +167,10 @@ def test_list_status_pause_resume_delete(tradewind: Setup) -> None:
     assert tradewind.fake.get("backfills", "january")["spec"]["suspend"] is True
     assert tradewind("backfill", "resume", "january").code == 0
     assert tradewind.fake.get("backfills", "january")["spec"]["suspend"] is False
-    assert "go on" in tradewind("backfill", "delete", "january").out
+    assert "continue" in tradewind("backfill", "delete", "january").out
     assert tradewind.fake.names("backfills") == []
     gone = tradewind("backfill", "delete", "january")
-    assert (gone.code, gone.err) == (2, "error: there is no Backfill 'january' in the namespace 'default'\n")
+    assert (gone.code, gone.err) == (2, "error: no Backfill named 'january' in namespace 'default'\n")
 
 
 def test_validate_reads_backfills(cli: Cli) -> None:
@@ -196,7 +196,7 @@ def test_whoever_means_a_whole_day_by_a_date_is_told(
     file = dag_file({"name": "a", "noop": True}, schedule=schedule)
     result = cli("backfill", "create", "-f", file, "--from", "2026-01-01", "--to", end, "--dry-run")
     assert result.code == 0, result.err
-    note = "note: --to 2026-01-03 is that day's midnight, its ticks are left out; with --to 2026-01-04 they are in"
+    note = "note: --to 2026-01-03 is midnight, so ticks later on that day are excluded; --to 2026-01-04 includes them"
     assert (note in result.err) == told
     last = "2026-01-02" if schedule.startswith("0 6") else "2026-01-03"
     assert f"days, from 2026-01-01 to {last}: would create" in result.err

@@ -89,9 +89,9 @@ def test_a_missing_one_ends_it_before_anything_runs(cli: Cli, dag_file: DagFile)
     )
     result = cli("run", file, MY_DBX="no", MY_API_TOKEN="yes")
     assert result.code == 2
-    assert result.err.count("needs the connection") == 1
-    assert "spec.tasks[show].connections: task 'show' needs the connection 'my-db', which is not on this" in result.err
-    assert "set its variables (MY_DB_…) in your environment, or name a file with --connections" in result.err
+    assert result.err.count("needs connection") == 1
+    assert "spec.tasks[show].connections: task 'show' needs connection 'my-db', which is not defined" in result.err
+    assert "set its variables (MY_DB_…) in the environment, or use --connections with a file" in result.err
     assert not (cli.folder / "ran").exists()
     assert not (cli.folder / ".tradewind").exists()
 
@@ -102,10 +102,13 @@ def test_a_missing_one_ends_it_before_anything_runs(cli: Cli, dag_file: DagFile)
         (secret(data={"PASSWORD": "hunter2!"}), "Secret my-db: data.PASSWORD: is not base64; plain text goes into"),
         (secret(data={"PASSWORD": "hünter2"}), "data.PASSWORD: is not base64"),
         (secret(data={"PASSWORD": "aHVudGVy!"}), "data.PASSWORD: is not base64"),
-        (secret(stringData={"PASSWORD": 1234567}), "connections.yaml:6: stringData.PASSWORD: must be text: put the"),
+        (
+            secret(stringData={"PASSWORD": 1234567}),
+            "connections.yaml:6: stringData.PASSWORD: must be a string: put the",
+        ),
         (secret(data=["hunter2"]), "data: must be an object"),
-        ({"my-db": {"PASSWORD": ["hunter2"]}}, "connections.yaml:2: my-db.PASSWORD: must be text"),
-        ({"my-db": {"PASSWORD": None}}, "my-db.PASSWORD: must be text"),
+        ({"my-db": {"PASSWORD": ["hunter2"]}}, "connections.yaml:2: my-db.PASSWORD: must be a string"),
+        ({"my-db": {"PASSWORD": None}}, "my-db.PASSWORD: must be a string"),
         ({"my-db": "hunter2"}, "connections.yaml:1: my-db: must be an object, as in {KEY: value}"),
         (["hunter2"], "connections are Secrets, or {name: {KEY: value}}"),
         ({**secret(), "metadata": {}}, "the Secret needs a metadata.name"),

@@ -27,7 +27,7 @@ def test_example(cli: Cli, example: Path) -> None:
 def test_all_examples_are_valid(cli: Cli) -> None:
     result = cli("validate", EXAMPLES, EXAMPLES / "weather", EXAMPLES / "wait-for")
     assert result.code == 0
-    assert result.err == f"note: skipped the folders in {EXAMPLES} ({EXAMPLES}/golden): -R reads them too\n"
+    assert result.err == f"note: skipped subfolders of {EXAMPLES} ({EXAMPLES}/golden); use -R to read them\n"
     # Those of weather and wait-for, the Pool of pool.yaml and the Backfill of backfill.yaml.
     assert result.out.count("ok  ") == len(FILES) + 5
 

@@ -53,7 +53,7 @@ def test_of_a_wide_run_those_come_first_that_have_begun(tradewind: Setup) -> Non
     add_run(tradewind.fake, "r", "sales", {"tasks": tasks}, running | {"startedAt": format_time(WHEN)}, made=WHEN)
     lines = tradewind("explain", "r").out.splitlines()
     assert [line.split()[0] for line in lines[2:5]] == ["gate", "last", "t0"]
-    assert lines[-1] == "and 22 more tasks: see -o json"
+    assert lines[-1] == "and 22 more tasks; see -o json"
     assert len(lines) == 23
 
 
@@ -76,14 +76,14 @@ def test_a_run_without_a_dag_says_what_it_waits_for(tradewind: Setup) -> None:
 
 def test_a_run_that_nobody_has_seen(tradewind: Setup) -> None:
     run(tradewind, None)
-    assert tradewind("explain", "r").out.splitlines()[0] == "r: Pending: no controller has seen it yet"
+    assert tradewind("explain", "r").out.splitlines()[0] == "r: Pending: not reconciled yet; is the controller running?"
 
 
 def test_a_run_that_nobody_takes_up_is_said_to_be_so(tradewind: Setup) -> None:
     tradewind.fake.steps = [{}] * 14 + [{"phase": "Succeeded"}]
     for option in ("--follow", "--wait"):
         result = tradewind("trigger", "sales", option)
-        assert result.err.count("no controller has seen the run yet, waiting: does one run?") == 1, option
+        assert result.err.count("waiting: the run has no status yet; is the controller running?") == 1, option
         tradewind.fake.steps = [{}] * 14 + [{"phase": "Succeeded"}]
 
 
@@ -105,16 +105,16 @@ def test_a_dag_of_which_no_run_was_made_in_time(
     tradewind.fake.change("dags", "sales", spec={"suspend": suspend}, status=status)
     result = tradewind("list")
     assert result.out.splitlines()[1].split()[2] == state
-    said = "the time in NEXT of sales has passed without a run: does the controller run?\n"
+    said = "the next run of sales is overdue; is the controller running?\n"
     assert result.err == (said if state == "overdue" else "")
 
 
 def test_the_status_of_a_dag_names_its_newest_run(tradewind: Setup) -> None:
     says = tradewind("status", "sales").err
-    assert "there is no DagRun 'sales' in the namespace 'default', but a Dag, which has no runs yet" in says
+    assert "no DagRun named 'sales' in namespace 'default'; 'sales' is a Dag without runs" in says
     for name, day in (("one", 1), ("three", 3), ("two", 2)):
         add_run(tradewind.fake, name, "sales", {"tasks": TASKS}, {}, made=WHEN + timedelta(days=day))
     result = tradewind("status", "sales")
     assert (result.code, result.out) == (2, "")
-    assert result.err.endswith("but a Dag; its newest run: tradewind status three\n")
-    assert tradewind("status", "sale").err == "error: there is no DagRun 'sale' in the namespace 'default'\n"
+    assert result.err.endswith("is a Dag; its newest run: tradewind status three\n")
+    assert tradewind("status", "sale").err == "error: no DagRun named 'sale' in namespace 'default'\n"

@@ -39,12 +39,15 @@ def test_folders_in_folders(cli: Cli, dag_file: DagFile) -> None:
     (cli.folder / "dags/sub/around").symlink_to("..")
     result = cli("validate", "dags")
     assert (result.code, result.out) == (0, "ok  dags/top.yaml: Dag top\n")
-    assert result.err == "note: skipped the folders in dags (dags/sub): -R reads them too\n"
+    assert result.err == "note: skipped subfolders of dags (dags/sub); use -R to read them\n"
     result = cli("validate", "-R", "dags")
     assert result.err == ""
     assert [line.split()[-1] for line in result.out.splitlines()] == ["deep", "sub", "top"]
     (cli.folder / "dags/top.yaml").unlink()
-    assert "the folder dags has no YAML file; -R reads the folders in it too, as dags/sub" in cli("next", "dags").err
+    assert (
+        "the folder dags contains no YAML files; use -R to read its subfolders, such as dags/sub"
+        in cli("next", "dags").err
+    )
 
 
 def test_all_examples(cli: Cli) -> None:
@@ -65,7 +68,7 @@ def test_a_file_that_cannot_be_read_hides_no_other(cli: Cli, dag_file: DagFile) 
         said = result.out + result.err
         for text in (
             "cannot read nope: no such file",
-            "folder empty has no YAML",
+            "folder empty contains no YAML",
             "latin is not a text file",
             "bad:1:",
         ):
@@ -101,8 +104,8 @@ def test_what_a_simulation_takes_for_granted(cli: Cli, dag_file: DagFile) -> Non
     file = dag_file(*tasks)
     result = cli("simulate", file)
     assert result.code == 0
-    assert "note: the branch test/pick follows all that comes after it" in result.err
-    assert "note: test/each is mapped over the output of left, which no outcome gives" in result.err
+    assert "note: branch test/pick has no output, so all its downstream tasks run" in result.err
+    assert "note: test/each is mapped over the output of left, which has none" in result.err
     (cli.folder / "o").write_text("pick: [{output: left}]\nleft: [{output: [1, 2]}]\n")
     assert cli("simulate", file, "--outcomes", "o").err == ""
 
@@ -182,7 +185,7 @@ def test_snake_case_is_another_field(cli: Cli, dag_file: DagFile, command: str) 
 def test_text_that_yaml_reserves(cli: Cli) -> None:
     (cli.folder / "dag.yaml").write_text("spec:\n  schedule: @daily\n")
     assert cli("validate", "dag.yaml").out == (
-        'error  dag.yaml:2:13: text that begins with @ is quoted in YAML, as in "@daily"\n'
+        'error  dag.yaml:2:13: text that begins with @ must be quoted in YAML, as in "@daily"\n'
     )
 
 

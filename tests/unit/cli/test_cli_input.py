@@ -57,9 +57,9 @@ def test_params_take_the_type_that_is_asked_for(cli: Cli, dag_file: DagFile, giv
         (["-p", "rows=1", "-p", "regoin=eu"], "--param regoin: the Dag has no such param; its params are rows, region"),
         (["-p", "rows"], "--param 'rows' is not name=value"),
         (["-p", "rows=1", "-p", "rows=2"], "--param rows is given twice"),
-        (["-p", "rows=1", "--logical-date", "yesterday"], "'yesterday' is not a moment: write 2026-01-31"),
+        (["-p", "rows=1", "--logical-date", "yesterday"], "'yesterday' is not a time: write 2026-01-31"),
         (["-p", "rows=1", "--max-parallel", "0"], "--max-parallel"),
-        (["-p", "rows=1", "--dag", "other"], "there is no Dag 'other'"),
+        (["-p", "rows=1", "--dag", "other"], "no Dag named 'other'"),
         (["-p", "rows=1", "--folder", "/proc/x"], "cannot write to --folder /proc/x"),
         (["--nonsense"], "No such option"),
     ],
@@ -106,7 +106,7 @@ def test_a_missing_image_matters_on_the_cluster_only(cli: Cli, dag_file: DagFile
     ("text", "says"),
     [
         ("a: [1\nb: 2", ":2:2: "),
-        ("a: 1\na: 2", "<stdin>:2:1: the key 'a' is given twice"),
+        ("a: 1\na: 2", "<stdin>:2:1: duplicate key 'a'"),
         ("\tx: 1", "<stdin>:1:1: "),
         ("a: !!python/object:os.system {}", "<stdin>:1:4: could not determine a constructor"),
         ("just text", "is not an object"),
@@ -174,7 +174,7 @@ def test_help_loads_nothing_slow() -> None:
         "from tradewind.cli.main import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert "Run a Dag here" in done.stdout and "trigger" in done.stdout
+    assert "Run a Dag on this machine" in done.stdout and "trigger" in done.stdout
     loaded = set(done.stderr.split())
     assert not loaded & {"aiohttp", "croniter", "jsonschema", "kopf", "kubernetes", "minijinja", "pydantic", "pykube"}
 

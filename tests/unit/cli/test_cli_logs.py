@@ -106,10 +106,10 @@ def test_of_an_instance(tradewind: Setup) -> None:
     assert tradewind("logs", "r", "load[3]", "--try", "1").out == "the log of r-load-3-1\n"
     assert tradewind("logs", "r", "load[4]").out == "the log of r-load-4-1-10\n"
     for name, says in (
-        ("load", "'load' is mapped: name one of its instances, as in load[3]; there are Pods of 3-4"),
-        ("load[20]", "the task 'load' of the run 'r' has 20 instances: 0 to 19"),
-        ("load[11]", "the Pod of 'load[11]' is gone, and its log with it"),
-        ("extract[0]", "the task 'extract' of the run 'r' is not mapped, so it has no index"),
+        ("load", "task 'load' is mapped: choose an instance, as in load[3]; there are Pods of 3-4"),
+        ("load[20]", "task 'load' of run 'r' has 20 instances: 0 to 19"),
+        ("load[11]", "the Pod of task 'load[11]' was deleted, and its log with it"),
+        ("extract[0]", "task 'extract' of run 'r' is not mapped: omit the index"),
     ):
         assert says in refused(tradewind, "r", name)
 
@@ -122,20 +122,22 @@ def test_of_sidecars_and_init_containers(tradewind: Setup) -> None:
     assert tradewind("logs", "r", "extract", "-c", "fetch").out == "fetched\n"
     assert tradewind("logs", "r", "-c", "fetch").out == "[extract] fetched\n"
     says = refused(tradewind, "r", "extract", "-c", "prox")
-    assert says == "'extract' has no container 'prox'; it has task, proxy, and before them fetch"
+    assert (
+        says == "task 'extract' has no container 'prox'; its containers are task, proxy; its init containers are fetch"
+    )
 
 
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        (pod(state=PULLING, phase="Pending"), "not started yet (ImagePullBackOff: no such image): wait for it with -f"),
+        (pod(state=PULLING, phase="Pending"), "not started yet (ImagePullBackOff: no such image); wait for it with -f"),
         (
             pod(state=INITIALIZING, phase="Pending", init=PULLING),
-            "not started yet (ImagePullBackOff: no such image): wait for it with -f",
+            "not started yet (ImagePullBackOff: no such image); wait for it with -f",
         ),
         (
             pod(state=None, phase="Pending", conditions=[{"status": "False", "message": "0/1 nodes are available"}]),
-            "not started yet (0/1 nodes are available): wait for it with -f",
+            "not started yet (0/1 nodes are available); wait for it with -f",
         ),
         (
             pod(state=INITIALIZING, phase="Failed", init={"terminated": {"exitCode": 3, "reason": "Error"}}),
@@ -163,7 +165,7 @@ def test_a_program_that_is_not_in_the_image(tradewind: Setup) -> None:
     put(tradewind, pod(state={"terminated": {"exitCode": 128, "reason": "StartError", "message": said}}))
     tradewind.fake.logs["r-extract-1", "task"] = ""
     run(tradewind, "Failed", entry("Failed"))
-    assert refused(tradewind, "r", "extract") == f"'extract' could not start: {message}"
+    assert refused(tradewind, "r", "extract") == f"task 'extract' could not start: {message}"
     assert f"could not start: {message}" in tradewind("logs", "r").err
     assert f"could not start: {message}" in tradewind("logs", "r", "-f").err
 
@@ -173,17 +175,17 @@ def test_a_program_that_is_not_in_the_image(tradewind: Setup) -> None:
     [
         (
             entry("Failed", startedAt="2026-01-31T06:00:00Z", reason="Error", message="oh no"),
-            "the Pod of 'extract' is gone, and its log with it; its status is Failed: Error: oh no",
+            "the Pod of task 'extract' was deleted, and its log with it; status: Failed: Error: oh no",
         ),
         (
             entry("Failed", reason="InvalidTemplate", message="`ket` is undefined"),
-            "'extract' has no log, since it never started: Failed: InvalidTemplate: `ket` is undefined",
+            "task 'extract' has no log, since it never started: Failed: InvalidTemplate: `ket` is undefined",
         ),
         (
             {"name": "extract", "state": "UpstreamFailed", "message": "load failed"},
-            "the task 'extract' did not run: UpstreamFailed, load failed",
+            "task 'extract' did not run: UpstreamFailed: load failed",
         ),
-        (entry("Succeeded"), "the Pod of 'extract' is gone, and its log with it; its status is Succeeded"),
+        (entry("Succeeded"), "the Pod of task 'extract' was deleted, and its log with it; status: Succeeded"),
     ],
 )
 def test_what_is_said_without_a_pod(tradewind: Setup, told: Json, says: str) -> None:
@@ -196,14 +198,14 @@ def test_an_earlier_try_without_a_pod(tradewind: Setup) -> None:
     run(tradewind, "Running", entry("Running", startedAt="2026-01-31T07:00:00Z", tries=earlier) | {"try": 2})
     put(tradewind, pod(number=2))
     says = refused(tradewind, "r", "extract", "--try", "1")
-    assert says == "the Pod of 'extract' of try 1 is gone, and its log with it; its status is Failed: OOMKilled"
+    assert says == "the Pod of task 'extract' of try 1 was deleted, and its log with it; status: Failed: OOMKilled"
 
 
 def test_names_that_are_not_there(tradewind: Setup) -> None:
     run(tradewind, "Failed", entry("Failed"))
-    assert "has no task 'load'; it has extract" in refused(tradewind, "r", "load")
+    assert "has no task 'load'; its tasks are extract" in refused(tradewind, "r", "load")
     for words in (("x", "extract"), ("x",), ("x", "-f")):
-        assert "there is no DagRun 'x'" in refused(tradewind, *words)
+        assert "no DagRun named 'x'" in refused(tradewind, *words)
     assert "has no Pods" in refused(tradewind, "r")
     assert "has no Pods of try 7" in refused(tradewind, "r", "--try", "7")
 
@@ -255,7 +257,7 @@ def test_a_run_is_followed_to_its_end_with_each_try(tradewind: Setup) -> None:
         "[report] the log of r-report-1",
     ]
     assert (result.code, result.err) == (0, "")
-    assert "leave out --try" in tradewind("logs", "r", "-f", "--try", "1").err
+    assert "omit --try" in tradewind("logs", "r", "-f", "--try", "1").err
 
 
 def test_waiting_says_for_what(tradewind: Setup) -> None:
@@ -269,7 +271,7 @@ def test_waiting_says_for_what(tradewind: Setup) -> None:
     tradewind.fake.when_listed = start
     result = tradewind("logs", "r", "extract", "-f")
     assert result.out == "the log of r-extract-1\n"
-    assert "waiting: the Pod r-extract-1 has not started yet (ImagePullBackOff: no such image)\n" in result.err
+    assert "waiting: Pod r-extract-1 has not started yet (ImagePullBackOff: no such image)\n" in result.err
 
 
 def test_long_lines_are_written_as_they_come(tradewind: Setup) -> None:

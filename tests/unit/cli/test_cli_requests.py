@@ -158,13 +158,13 @@ def test_a_run_whose_dag_is_gone(ask: Setup) -> None:
     ask.fake.remove("controllerrevisions", REVISION)
     assert ask("stop", "r").code == 0
     named = ask("rerun", "r", "load")
-    assert (named.code, named.err) == (2, "error: there is no Dag 'sales' in the namespace 'default'\n")
+    assert (named.code, named.err) == (2, "error: no Dag named 'sales' in namespace 'default'\n")
 
 
 def test_what_the_controller_refuses(ask: Setup) -> None:
     result = ask("stop", "r")
     assert (result.code, result.out) == (1, "")
-    assert result.err == "refused: the run has finished already: Failed\n"
+    assert result.err == "rejected: the run has finished already: Failed\n"
     told = ask("mark", "r", "extract", "--state", "succeeded", "-o", "json")
     assert told.code == 1 and "nothing to mark" in told.err
     assert json.loads(told.out)["status"]["requests"][-1]["state"] == "Rejected"
@@ -173,15 +173,15 @@ def test_what_the_controller_refuses(ask: Setup) -> None:
 def test_without_waiting(ask: Setup) -> None:
     ask.fake.controller = lambda run: None
     result = ask("rerun", "r", "load", "--no-wait")
-    assert (result.code, result.out) == (0, "r: asked for, not waited for: rerun load\n")
+    assert (result.code, result.out) == (0, "r: requested: rerun load\n")
     pending = ask("stop", "r")
     assert (pending.code, pending.out) == (2, "")
-    assert "another request of the run 'r' is pending: rerun load, asked for by ann." in pending.err
+    assert "run 'r' has a pending request: rerun load, requested by ann." in pending.err
     assert """kubectl patch dr r -n default --type=merge -p '{"spec":{"request":null}}'""" in pending.err
     assert len(written(ask)) == 1
-    assert "asked for     rerun load (not answered yet)" in ask("status", "r").out
+    assert "request       rerun load (pending)" in ask("status", "r").out
     both = ask("rerun", "r", "--no-wait", "--follow")
-    assert both.code == 2 and "--no-wait does not go with" in both.err
+    assert both.code == 2 and "--no-wait cannot be combined with" in both.err
 
 
 def test_somebody_else_was_faster(ask: Setup) -> None:
@@ -193,7 +193,7 @@ def test_somebody_else_was_faster(ask: Setup) -> None:
     ask.fake.controller = comes_between
     result = ask("rerun", "r")
     assert result.code == 2
-    assert "another request of the run 'r' is pending: stop." in result.err
+    assert "run 'r' has a pending request: stop." in result.err
 
 
 def test_conflicts_are_tried_again(ask: Setup) -> None:
@@ -218,7 +218,7 @@ def test_another_run_of_that_name(ask: Setup) -> None:
     ask.fake.controller = made_anew
     result = ask("rerun", "r")
     assert result.code == 2
-    assert "the run 'r' was deleted meanwhile" in result.err
+    assert "run 'r' was deleted and recreated meanwhile" in result.err
 
 
 def test_a_request_that_is_taken_back(ask: Setup) -> None:
@@ -228,7 +228,7 @@ def test_a_request_that_is_taken_back(ask: Setup) -> None:
     ask.fake.controller = take_back
     result = ask("rerun", "r")
     assert result.code == 2
-    assert "taken back before it was carried out: see `tradewind status r -n default`" in result.err
+    assert "withdrawn before it was applied; see `tradewind status r -n default`" in result.err
 
 
 @pytest.mark.parametrize(
@@ -238,10 +238,10 @@ def test_a_request_that_is_taken_back(ask: Setup) -> None:
         (["rerun", "r", "mail"], "TASK: no task or group named 'mail'"),
         (["mark", "r", "extract[0]", "--state", "failed"], "TASK: 'extract[0]': 'extract' is not mapped"),
         (["rerun", "r", "Load"], "TASK: 'Load' must be a task, a group, or one instance"),
-        (["rerun", "x"], "there is no DagRun 'x' in the namespace 'default'"),
+        (["rerun", "x"], "no DagRun named 'x' in namespace 'default'"),
         (["mark", "r", "load"], "Missing option '--state'"),
         (["mark", "r", "load", "--state", "done"], "'done' is not one of"),
-        (["mark", "r", "--state", "failed", "--downstream"], "need the name of a task"),
+        (["mark", "r", "--state", "failed", "--downstream"], "need a TASK"),
         (["rerun", "r", "-m", "x" * 1025], "--message: has 1025 characters; the limit is 1024"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
@@ -260,7 +260,7 @@ def test_names_are_those_of_the_dag_as_the_run_runs_it(ask: Setup) -> None:
     ask.fake.remove("controllerrevisions", REVISION)
     result = ask("rerun", "r", "laod")
     assert (result.code, result.out) == (1, "")
-    assert result.err == "refused: no task or group named 'laod'; did you mean 'load'?\n"
+    assert result.err == "rejected: no task or group named 'laod'; did you mean 'load'?\n"
 
 
 def test_who_asks_may_be_unknown(ask: Setup) -> None:
@@ -280,7 +280,7 @@ def test_dry_run(ask: Setup) -> None:
     assert told["changes"][-1] == {"task": "report", "state": "UpstreamFailed", "try": 0}
     refused = ask("stop", "r", "--dry-run")
     assert (refused.code, refused.out) == (1, "")
-    assert refused.err == "would be refused: the run has finished already: Failed\n"
+    assert refused.err == "would be rejected: the run has finished already: Failed\n"
     assert written(ask) == []
 
 
@@ -298,7 +298,7 @@ def test_a_dry_run_says_which_tries_it_would_end(ask: Setup) -> None:
     change(ask, phase="Running", finishedAt=None, reason=None, tasks=[extract])
     result = ask("stop", "r", "--dry-run")
     assert result.code == 0
-    assert result.err == "dry run: stopped; skipped: extract, load, report; would end 1 try that is under way\n"
+    assert result.err == "dry run: stopped; skipped: extract, load, report; would stop 1 running try\n"
     assert rows(result)[1] == ["extract", "Running", "1"]
 
 
@@ -317,7 +317,7 @@ def test_rerun_and_follow(ask: Setup, phase: str, code: int) -> None:
     ask.fake.controller = goes_on
     result = ask("rerun", "r", "load", "report", "--follow")
     assert result.code == code, result.err
-    assert result.out.splitlines() == ["r: tasks to rerun: load, report", f"{phase} in 5s, 7/7 tasks done"]
+    assert result.out.splitlines() == ["r: tasks to rerun: load, report", f"{phase} in 5s, 7/7 tasks finished"]
     # What extract did before is no news.
     told = [line.split()[1:3] for line in result.err.splitlines()]
     assert ["report", "Running"] in told and ["report", phase] in told
@@ -329,10 +329,10 @@ def test_status_shows_what_was_asked(ask: Setup) -> None:
     ask("stop", "r")
     ask.fake.change("dagruns", "r", spec={"suspend": True})
     shown = ask("status", "r").out
-    assert "paused        no task starts before `tradewind resume dagrun/r`" in shown
-    table = shown.partition("ASKED FOR")[2].splitlines()
+    assert "paused        no new tasks start until `tradewind resume dagrun/r`" in shown
+    table = shown.partition("REQUEST ")[2].splitlines()
     assert [" ".join(line.split()) for line in table] == [
-        "BY WHEN RESULT MESSAGE",
+        "BY TIME RESULT MESSAGE",
         "rerun load[3] --downstream -m 'late data' ann 2026-01-31T06:00:00Z Applied tasks to rerun: load[3], report",
         "stop ann 2026-01-31T06:00:00Z Applied stopped; skipped: load[3], report",
     ]
@@ -342,27 +342,27 @@ def test_status_shows_what_was_asked(ask: Setup) -> None:
 def test_many_requests_and_long_ones(ask: Setup) -> None:
     asked = {"id": "1", "type": "Rerun", "tasks": [f"t{i}" for i in range(50)], "requestMessage": "word " * 100}
     change(ask, requests=[{**asked, "state": "Applied", "message": f"done {i}"} for i in range(12)])
-    lines = ask("status", "r").out.partition("ASKED FOR")[2].splitlines()[1:]
+    lines = ask("status", "r").out.partition("REQUEST ")[2].splitlines()[1:]
     assert [line.rpartition("   ")[2] for line in lines[:-1]] == [f"done {i}" for i in range(2, 12)]
     assert lines[0].startswith("rerun t0 t1 t2 t3 t4 (and 45 more) -m 'word word word word word word word …'   -")
-    assert lines[-1] == "and 2 more before: see -o yaml"
+    assert lines[-1] == "and 2 earlier requests; see -o yaml"
 
 
 def test_pause_and_resume_of_a_run(ask: Setup) -> None:
-    assert ask("pause", "dagrun/r").out == "r has ended: when it is run again, it is paused\n"
+    assert ask("pause", "dagrun/r").out == "r is paused; it has finished, so this applies when it is rerun\n"
     assert run(ask)["spec"]["suspend"] is True
-    assert ask("resume", "dagrun/r").out == "r is not paused any more; it has ended\n"
+    assert ask("resume", "dagrun/r").out == "r is resumed; it has finished\n"
     change(ask, phase="Running")
     for kind in ("dr", "dagruns", "dagrun.tradewind.dev"):
-        assert ask("pause", f"{kind}/r").out == "r is paused: what runs of it goes on, nothing else starts\n"
-    assert ask("resume", "run/r").out == "r goes on\n"
+        assert ask("pause", f"{kind}/r").out == "r is paused: no new tasks start; running tasks continue\n"
+    assert ask("resume", "run/r").out == "r is resumed\n"
     assert "suspend" not in run(ask)["spec"]
     assert ask("pause", "dag/sales").out == "sales is paused\n"
     for target, says in (
-        ("r", "there is no Dag 'r' in the namespace 'default', but a run: tradewind pause dagrun/r"),
-        ("x", "there is no Dag 'x' in the namespace 'default'\n"),
-        ("pod/x", "'pod/x' is neither a Dag nor a run: write DAG, or dagrun/RUN"),
-        ("dr/x", "there is no DagRun 'x'"),
+        ("r", "no Dag named 'r' in namespace 'default'; 'r' is a run: tradewind pause dagrun/r"),
+        ("x", "no Dag named 'x' in namespace 'default'\n"),
+        ("pod/x", "'pod/x' is neither a Dag nor a run: use DAG or dagrun/RUN"),
+        ("dr/x", "no DagRun named 'x'"),
     ):
         result = ask("pause", target)
         assert (result.code, result.out) == (2, "")

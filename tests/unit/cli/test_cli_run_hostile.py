@@ -133,11 +133,11 @@ def test_names_that_lead_out_of_the_folder(cli: Cli, dag_file: DagFile) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("-p", b"x=\xff", "--param x: its value is not text in UTF-8"),
-        ("--logical-date", b"0001-01-01T00:00Z", "is too far from now for a calendar"),
-        ("--logical-date", b"9999-12-31T23:59", "is too far from now for a calendar"),
-        ("--dag", b"\xff", "there is no Dag"),
-        ("--connections", b"/dev/zero", "cannot read /dev/zero: it has more than 64 MiB"),
+        ("-p", b"x=\xff", "--param x: its value is not valid UTF-8"),
+        ("--logical-date", b"0001-01-01T00:00Z", "is out of range: years are 1 to 9999"),
+        ("--logical-date", b"9999-12-31T23:59", "is out of range: years are 1 to 9999"),
+        ("--dag", b"\xff", "no Dag named"),
+        ("--connections", b"/dev/zero", "cannot read /dev/zero: it is larger than 64 MiB"),
         ("--retry-delay", b"99999999h", "is longer than ten years"),
     ],
 )

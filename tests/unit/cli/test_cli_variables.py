@@ -88,7 +88,7 @@ def test_options_that_are_wrong(cli: Cli, dag: Path, command: list[str], options
         (config_map("settings", {"region": "eu"}, "yes"), 'it needs the label tradewind.dev/variables: "true"'),
         (config_map("settings", {"region": "eu"}, True), 'must be a string: write "true" in quotes'),
         (config_map("settings", {"region": 5}), "data.region: must be a string: put the value in quotes"),
-        (config_map("settings", {"region": "x" * 200_000}), "data: has more than 131072 bytes"),
+        (config_map("settings", {"region": "x" * 200_000}), "data: is larger than 131072 bytes"),
         ({**config_map("settings", {}), "data": ["region"]}, "data: must be an object"),
     ],
 )

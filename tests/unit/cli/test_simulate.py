@@ -86,7 +86,7 @@ def test_several_dags(cli: Cli, dag_file: DagFile) -> None:
         "second: Succeeded after 14s",
     ]
     done = cli("simulate", *files, "-p", "m=2")
-    assert done.code == 2 and "--param m: no Dag has such a param" in done.err
+    assert done.code == 2 and "--param m: no Dag has this param" in done.err
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
@@ -144,14 +144,14 @@ def test_the_first_20_reasons(cli: Cli, dag_file: DagFile, number: int) -> None:
     script = outcomes(cli, "".join(f"{task['name']}: [Failed]\n" for task in tasks))
     lines = cli("simulate", dag_file(*tasks, maxActiveTasks=50), "--outcomes", script).out.splitlines()
     reasons = lines[lines.index(next(line for line in lines if line.startswith("test: Failed"))) + 1 :]
-    more = [] if number == 20 else [f"  and {number - 20} more; -o json has all"]
+    more = [] if number == 20 else [f"  and {number - 20} more; see -o json"]
     assert reasons == [f"  t{each}: Error: exit code 1" for each in range(20)] + more
 
 
 def test_what_would_wait_forever(cli: Cli, dag_file: DagFile) -> None:
     done = cli("simulate", "-f", dag_file(EXTRACT, LOAD | {"pool": "nix"}))
     assert done.code == 0
-    assert "test: still Running after 1s, and nothing more would happen" in done.out
+    assert "test: still Running after 1s; the run would never finish" in done.out
     assert "load: waiting for pool 'nix', which does not exist" in done.out
 
 
@@ -192,11 +192,11 @@ def test_outcomes_may_be_empty(cli: Cli, dag_file: DagFile) -> None:
         (["--pool", "p=many"], "is not name=slots"),
         (["--pool", "p=-2"], "is not name=slots"),
         (["--pool", "p=1", "--pool", "p=2"], "--pool p is given twice"),
-        (["--logical-date", "soon"], "'soon' is not a moment"),
+        (["--logical-date", "soon"], "'soon' is not a time"),
         (["--outcomes", "nix"], "cannot read nix"),
-        (["--dag", "other"], "there is no Dag 'other'"),
+        (["--dag", "other"], "no Dag named 'other'"),
         (["--param", "x=1"], "--param x: the Dag has no such param"),
-        (["--logical-date", "9999-12-31T23:59:59Z"], "beyond the end of the calendar"),
+        (["--logical-date", "9999-12-31T23:59:59Z"], "would not finish before the year 10000"),
     ],
 )
 def test_bad_options(cli: Cli, dag_file: DagFile, options: list[str], says: str) -> None:

@@ -141,11 +141,10 @@ class Cluster:
         message = _message_of(response)
         if response.status_code == requests.codes.unauthorized:
             raise CliError(
-                f"the cluster does not accept the credentials of the context {self.context!r}: they may have expired; "
-                "log in again"
+                f"the cluster rejected the credentials of context {self.context!r}: they may have expired; log in again"
             )
         if response.status_code == requests.codes.forbidden and " is forbidden: User " in message:
-            raise CliError(f"you may not do that: {message}")
+            raise CliError(f"permission denied: {message}")
         if response.status_code == requests.codes.conflict and _reason_of(response) == "Conflict":
             raise ConflictError(message)
         raise CliError(message)
@@ -154,16 +153,16 @@ class Cluster:
         message = _message_of(response)
         if name and f'"{name}" not found' in message:
             self._check_namespace()
-            raise NotFoundError(f"there is no {kind} {name!r} in the namespace {self.namespace!r}")
+            raise NotFoundError(f"no {kind} named {name!r} in namespace {self.namespace!r}")
         if message.startswith("namespaces "):
-            raise CliError(f"there is no namespace {self.namespace!r}")
-        raise CliError(f"the cluster of the context {self.context!r} does not know {kind}s: is Tradewind installed?")
+            raise CliError(f"namespace {self.namespace!r} does not exist")
+        raise CliError(f"the cluster of context {self.context!r} has no resource {kind}: is Tradewind installed?")
 
     def _check_namespace(self) -> None:
         """Raise CliError if the namespace does not exist. Does nothing if the user may not read namespaces."""
         response = self._api.get(url=f"namespaces/{self.namespace}")
         if response.status_code == requests.codes.not_found:
-            raise CliError(f"there is no namespace {self.namespace!r}")
+            raise CliError(f"namespace {self.namespace!r} does not exist")
 
     @contextmanager
     def _explained(self, kind: str, name: str) -> Iterator[None]:
@@ -173,7 +172,7 @@ class Cluster:
         except requests.exceptions.SSLError as error:
             raise CliError(f"the certificate of the cluster at {server} is not trusted: {_root(error)}") from error
         except requests.exceptions.Timeout as error:
-            raise CliError(f"the cluster at {server} (context {self.context!r}) does not answer in time") from error
+            raise CliError(f"the cluster at {server} (context {self.context!r}) did not respond in time") from error
         except requests.exceptions.ConnectionError as error:
             raise CliError(
                 f"cannot reach the cluster at {server} (context {self.context!r}): {_root(error)}"
@@ -182,7 +181,7 @@ class Cluster:
             raise CliError(f"the request for {kind} {name} failed: {error}") from error
         # pykube raises NotImplementedError for credential plugins with an unsupported API version or output.
         except (subprocess.CalledProcessError, NotImplementedError, FileNotFoundError) as error:
-            raise CliError(f"cannot get credentials for the context {self.context!r}: {error}") from error
+            raise CliError(f"cannot get credentials for context {self.context!r}: {error}") from error
         except KubernetesError as error:
             raise CliError(str(error)) from error
 
@@ -201,9 +200,16 @@ def cluster_options(command: F) -> F:
 def lazy_cluster_options(command: F) -> F:
     """The same options for a command that may not need a cluster: its argument `connect` returns one."""
 
-    @click.option("-n", "--namespace", metavar="NAME", help="Namespace. Default: the one of the context.")
-    @click.option("--context", "context_name", metavar="NAME", help="Context of the kubeconfig.")
-    @click.option("--kubeconfig", type=click.Path(dir_okay=False), metavar="FILE", help="Default: $KUBECONFIG.")
+    @click.option("-n", "--namespace", metavar="NAME", help="Namespace. Default: the context's namespace.")
+    @click.option(
+        "--context", "context_name", metavar="NAME", help="Context in the kubeconfig. Default: the current context."
+    )
+    @click.option(
+        "--kubeconfig",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="The kubeconfig. Default: $KUBECONFIG, or ~/.kube/config.",
+    )
     @wraps(command)
     def with_connect(
         *args: Any, namespace: str | None, context_name: str | None, kubeconfig: str | None, **rest: Any

@@ -30,10 +30,10 @@ def preview(run: dict[str, Any], request: RunRequest, dag: RunDag, latest: RunDa
         print_table(["TASK", "STATE", "TRY"], rows)
     if decision.applied:
         count = len(decision.stops)
-        ends = f"; would end {count} {'try that is' if count == 1 else 'tries that are'} under way" if count else ""
-        click.echo(f"dry run: {decision.message}{ends}", err=True)
+        stops = f"; would stop {count} running {'try' if count == 1 else 'tries'}" if count else ""
+        click.echo(f"dry run: {decision.message}{stops}", err=True)
     else:
-        click.echo(f"{paint('would be refused:', 'red', err=True)} {decision.message}", err=True)
+        click.echo(f"{paint('would be rejected:', 'red', err=True)} {decision.message}", err=True)
     return decision.applied
 
 

@@ -27,10 +27,10 @@ _INSTANCE = re.compile(r"(.+?)(?:\[(\d+)\])?")
 @cluster_options
 @output_option("table", "json", "yaml")
 def explain_command(cluster: Cluster, run: str, task: str | None, output: Format) -> None:
-    """Say why a task of a run has not started, what it waits for, or how it ended.
+    """Explain why a task of a run has not started, what it waits for, or why it failed.
 
-    TASK is the name of a task, or `task[3]` for one instance of a mapped one. Without TASK: what the run waits for, or
-    what made it fail.
+    TASK is the name of a task, or `task[3]` for one instance of a mapped task. Without TASK: what the run waits for, or
+    why it failed.
     """
     found = cluster.get("DagRun", run)
     if task is None:
@@ -42,7 +42,7 @@ def explain_command(cluster: Cluster, run: str, task: str | None, output: Format
 def _explain_run(cluster: Cluster, found: dict[str, Any], output: Format) -> None:
     status = found.get("status") or {}
     name, phase = found["metadata"]["name"], status.get("phase")
-    message = status.get("message") if phase else "no controller has seen it yet"
+    message = status.get("message") if phase else "not reconciled yet; is the controller running?"
     try:
         rows = _rows(_state(cluster, found), _entries(found))
     except CliError:
@@ -57,7 +57,7 @@ def _explain_run(cluster: Cluster, found: dict[str, Any], output: Format) -> Non
     if rows:
         print_table(["TASK", "STATE", "WHY"], rows[:_MOST_TASKS])
     if len(rows) > _MOST_TASKS:
-        click.echo(f"and {len(rows) - _MOST_TASKS} more tasks: see -o json")
+        click.echo(f"and {len(rows) - _MOST_TASKS} more tasks; see -o json")
 
 
 def _rows(state: RunState, entries: list[dict[str, Any]]) -> list[list[str]]:
@@ -81,7 +81,7 @@ def _explain_task(cluster: Cluster, found: dict[str, Any], task: str, output: Fo
     match = _INSTANCE.fullmatch(task)
     name, number = (match[1], match[2]) if match else (task, None)
     if name not in state.graph.position:
-        raise CliError(f"run {run!r} has no task {name!r}; it has {', '.join(state.graph.names)}")
+        raise CliError(f"run {run!r} has no task {name!r}; its tasks are {', '.join(state.graph.names)}")
     node, index = state.node(name), None if number is None else int(number)
     if index is not None and node.peek(index) is None:
         size = f"{node.count} instances (0 to {node.count - 1})" if node.count else "no instances"

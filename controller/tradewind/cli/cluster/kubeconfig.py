@@ -31,7 +31,7 @@ def load_config(kubeconfig: str | None, context: str | None) -> "pykube.KubeConf
     found = [path for path in paths if path.is_file()]
     if not found:
         listed = ", ".join(map(str, paths))
-        raise CliError(f"no kubeconfig: there is no file {listed}; set KUBECONFIG or give --kubeconfig")
+        raise CliError(f"no kubeconfig found at {listed}; set KUBECONFIG or use --kubeconfig")
     document = _merged(found)
     chosen = context or document.get("current-context")
     if not chosen:
@@ -45,7 +45,7 @@ def load_config(kubeconfig: str | None, context: str | None) -> "pykube.KubeConf
         _ = config.cluster, config.user
     except KeyError as error:
         raise CliError(
-            f"the context {chosen!r} of the kubeconfig names a cluster that is not there: {error}"
+            f"context {chosen!r} of the kubeconfig refers to a cluster or user that it does not define: {error}"
         ) from error
     except PyKubeError as error:
         raise CliError(f"the kubeconfig cannot be used: {error}") from error

@@ -14,7 +14,7 @@ _MOST_NAMED = 5
 
 
 @click.command("list")
-@click.option("-A", "--all-namespaces", is_flag=True, help="The Dags of all namespaces.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="List the Dags of all namespaces.")
 @cluster_options
 @output_option("table", "json", "yaml")
 def list_dags(cluster: Cluster, all_namespaces: bool, output: Format) -> None:
@@ -23,8 +23,8 @@ def list_dags(cluster: Cluster, all_namespaces: bool, output: Format) -> None:
     if output != "table":
         print_data(dags, output)
     elif not dags:
-        where = "in any namespace" if all_namespaces else f"in the namespace {cluster.namespace!r}"
-        click.echo(f"there are no Dags {where}", err=True)
+        where = "in any namespace" if all_namespaces else f"in namespace {cluster.namespace!r}"
+        click.echo(f"no Dags found {where}", err=True)
     else:
         columns = ["DAG", "SCHEDULE", "STATE", "ACTIVE", "LAST", "NEXT", "OWNER"]
         rows = [_row(dag) for dag in dags]
@@ -35,7 +35,7 @@ def list_dags(cluster: Cluster, all_namespaces: bool, output: Format) -> None:
         overdue = [dag["metadata"]["name"] for dag in dags if _is_overdue(dag)]
         if overdue:
             shown = ", ".join(overdue[:_MOST_NAMED]) + (" and others" if len(overdue) > _MOST_NAMED else "")
-            click.echo(f"the time in NEXT of {shown} has passed without a run: does the controller run?", err=True)
+            click.echo(f"the next run of {shown} is overdue; is the controller running?", err=True)
 
 
 def _is_overdue(dag: dict[str, Any]) -> bool:
@@ -53,9 +53,9 @@ def _row(dag: dict[str, Any]) -> list[str]:
     if spec.get("suspend") and any(each["reason"] == "TooManyFailedRuns" for each in status.get("conditions") or ()):
         state = "paused (TooManyFailedRuns)"
     if accepted is None:
-        state = "not seen yet"
+        state = "not reconciled yet"
     elif accepted["status"] != "True":
-        state = f"refused ({accepted['reason']})"
+        state = f"not accepted ({accepted['reason']})"
     elif _is_overdue(dag):
         state = "overdue"
     return [

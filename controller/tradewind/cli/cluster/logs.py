@@ -33,10 +33,16 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.command()
 @click.argument("run", shell_complete=completions.runs)
 @click.argument("task", required=False, shell_complete=completions.tasks)
-@click.option("--try", "number", type=click.IntRange(1), metavar="N", help="Which try. Default: the last.")
-@click.option("-c", "--container", metavar="NAME", default=TASK_CONTAINER, help="A sidecar or an init container.")
-@click.option("-f", "--follow", is_flag=True, help="Wait for the task to start, and go on until it ends.")
-@click.option("--since", metavar="DURATION", callback=_seconds, help="Only what was printed within, as in 5m.")
+@click.option("--try", "number", type=click.IntRange(1), metavar="N", help="Number of the try. Default: the last.")
+@click.option(
+    "-c",
+    "--container",
+    metavar="NAME",
+    default=TASK_CONTAINER,
+    help="Name of a sidecar or init container. Default: the task's container.",
+)
+@click.option("-f", "--follow", is_flag=True, help="Wait until the task starts, and print its log until it finishes.")
+@click.option("--since", metavar="DURATION", callback=_seconds, help="Only lines newer than this, e.g. 5m.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines of each log.")
 @cluster_options
 def logs(
@@ -49,14 +55,14 @@ def logs(
     since: int | None,
     tail: int | None,
 ) -> None:
-    """Print the log of a task of a run, or of all its tasks.
+    """Print the logs of a run, or of one task.
 
-    TASK is the name of a task, or `task[3]` for one instance of a mapped one. Without TASK every line begins with the
-    name of its task: the last try of each, or with -f all that comes until the run ends.
+    TASK is the name of a task, or `task[3]` for one instance of a mapped task. Without TASK, print the logs of all
+    tasks, each line with the name of its task: the last try of each or, with -f, all tries until the run finishes.
     """
     if task is None and follow:
         if number is not None:
-            raise click.UsageError("-f without a task follows all tries: leave out --try, or name a task")
+            raise click.UsageError("-f without TASK follows all tries: omit --try, or give a TASK")
         follow_all(cluster, run, container, since=since, tail=tail)
     elif task is None:
         print_all(cluster, run, container, number=number, since=since, tail=tail)
@@ -79,7 +85,7 @@ def _print_one(
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
     if text := start_error(pod, container):
-        raise CliError(f"{task!r} could not start: {text}")
+        raise CliError(f"task {task!r} could not start: {text}")
 
 
 def _started_pod(
@@ -94,17 +100,17 @@ def _started_pod(
         pod = _find(cluster, run, task, number)
         if pod is None:
             _check(cluster, run, task, number, waiting=wait)
-            why = f"the task {task!r} of the run {run!r} has no Pod{_of(number)} yet"
+            why = f"task {task!r} of run {run!r} has no Pod{_of(number)} yet"
         else:
             check_container(pod, container)
             if has_log(pod, container):
                 return pod
             finished, name = is_finished(pod), pod["metadata"]["name"]
-            why = f"the Pod {name} has not started{'' if finished else ' yet'}{waiting_reason(pod)}"
+            why = f"Pod {name} has not started{'' if finished else ' yet'}{waiting_reason(pod)}"
             if finished:
                 raise CliError(why)
         if not wait:
-            raise CliError(f"{why}: wait for it with -f")
+            raise CliError(f"{why}; wait for it with -f")
         if why != shown:
             shown = why
             click.echo(f"waiting: {why}", err=True)
@@ -126,7 +132,7 @@ def _find(cluster: Cluster, run: str, task: str, number: int | None) -> dict[str
     indexes = IndexSet(int(found) for pod in pods if (found := pod["metadata"]["labels"].get(LABEL_INDEX)) is not None)
     if index is None and len(indexes) > 1:
         raise CliError(
-            f"{task!r} is mapped: name one of its instances, as in {name}[{indexes.first}]; "
+            f"task {task!r} is mapped: choose an instance, as in {name}[{indexes.first}]; "
             f"there are Pods of {str(indexes).replace(',', ', ')}"
         )
     return max(pods, key=attempt, default=None)
@@ -147,9 +153,9 @@ def _check(cluster: Cluster, run: str, task: str, number: int | None, *, waiting
     entry = entries.get(name)
     run_finished = status.get("phase") in ("Succeeded", "Failed")
     if entry is None and run_finished:
-        raise CliError(f"the run {run!r} has no task {name!r}; it has {', '.join(entries)}")
+        raise CliError(f"run {run!r} has no task {name!r}; its tasks are {', '.join(entries)}")
     if entry is None and not waiting:
-        raise CliError(f"the run {run!r} has not come to a task {name!r} yet; so far it has {', '.join(entries)}")
+        raise CliError(f"run {run!r} has no task {name!r} yet; its tasks so far are {', '.join(entries)}")
     if entry is None:
         return
     if index is not None:
@@ -158,9 +164,7 @@ def _check(cluster: Cluster, run: str, task: str, number: int | None, *, waiting
         return
     finished = run_finished or entry["state"] in ("Succeeded", "Failed", "Skipped", "UpstreamFailed", "Removed")
     if finished and not entry.get("try"):
-        raise CliError(
-            f"the task {task!r} did not run: {entry['state']}, {entry.get('message', 'for no known reason')}"
-        )
+        raise CliError(f"task {task!r} did not run: {entry['state']}: {entry.get('message', 'no reason is recorded')}")
     if finished or (number is not None and number < entry.get("try", 0)):
         raise CliError(_no_log(task, number, _try_of(entry, number)))
 
@@ -177,8 +181,9 @@ def _no_log(task: str, number: int | None, entry: Mapping[str, Any]) -> str:
     words = [entry[field] for field in ("state", "reason", "message") if entry.get(field)]
     why = ": ".join(dict.fromkeys(words))
     if entry and not entry.get("startedAt") and entry.get("state") != "Succeeded":
-        return f"{task!r} has no log{_of(number)}, since it never started: {why}"
-    return f"the Pod of {task!r}{_of(number)} is gone, and its log with it" + (f"; its status is {why}" if why else "")
+        return f"task {task!r} has no log{_of(number)}, since it never started: {why}"
+    status = f"; status: {why}" if why else ""
+    return f"the Pod of task {task!r}{_of(number)} was deleted, and its log with it{status}"
 
 
 def _entry_of(entry: Mapping[str, Any], index: int, run: str) -> dict[str, Any]:
@@ -187,9 +192,9 @@ def _entry_of(entry: Mapping[str, Any], index: int, run: str) -> dict[str, Any]:
     if not count and not entry.get("try") and entry["state"] in ("Skipped", "UpstreamFailed", "Failed"):
         return dict(entry)
     if not count:
-        raise CliError(f"the task {name!r} of the run {run!r} is not mapped, so it has no index")
+        raise CliError(f"task {name!r} of run {run!r} is not mapped: omit the index")
     if index >= count:
-        raise CliError(f"the task {name!r} of the run {run!r} has {count} instances: 0 to {count - 1}")
+        raise CliError(f"task {name!r} of run {run!r} has {count} instances: 0 to {count - 1}")
     instance = next((each for each in entry.get("instances") or () if each["index"] == index), None)
     if instance is not None:
         return dict(instance)

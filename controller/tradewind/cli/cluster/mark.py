@@ -36,11 +36,11 @@ def mark(
     no_wait: bool,
     output: Format,
 ) -> None:
-    """Set the state of tasks, or of a run as a whole.
+    """Set the state of tasks, or of a whole run.
 
-    TASK is a task, a group, or `task[3]` for one instance of a mapped one; without any, the run as a whole is meant.
-    What runs of them ends. What did not run because they failed gets its turn then. Exits 0 when it was done, 1 when it
-    was refused, 2 when it cannot be asked for.
+    TASK is a task, a group, or `task[3]` for one instance of a mapped task. Without TASK, set the state of the run.
+    Running tries of these tasks are stopped. Tasks that did not run because these tasks failed can then run. Exits 0 if
+    the request was applied, 1 if it was rejected, 2 if it is invalid.
     """
     fields = {
         "type": "Mark",
@@ -52,6 +52,6 @@ def mark(
         "message": message,
     }
     if not tasks and (upstream or downstream):
-        raise CliError("--upstream and --downstream need the name of a task")
+        raise CliError("--upstream and --downstream need a TASK")
     _, found = send(context, cluster, run, fields, dry_run=dry_run, no_wait=no_wait, output=output)
     print_run(found, output)

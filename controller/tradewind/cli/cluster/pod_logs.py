@@ -32,8 +32,10 @@ def check_container(pod: Mapping[str, Any], container: str) -> None:
     own = [each["name"] for each in spec.get("containers") or ()]
     init = [each["name"] for each in spec.get("initContainers") or ()]
     if own and container not in (*own, *init):
-        also = f", and before them {', '.join(init)}" if init else ""
-        raise CliError(f"{instance_of(pod)!r} has no container {container!r}; it has {', '.join(own)}{also}")
+        also = f"; its init containers are {', '.join(init)}" if init else ""
+        raise CliError(
+            f"task {instance_of(pod)!r} has no container {container!r}; its containers are {', '.join(own)}{also}"
+        )
 
 
 def has_container(pod: Mapping[str, Any], container: str) -> bool:

@@ -20,7 +20,7 @@ _NOTICE_SECONDS = 5.0
 _QUIET = ("None", "Scheduled", "Queued")
 _WORTH_A_ROW = ("Failed", "UpForRetry")
 _MOST_INSTANCES = 10
-_STATE_NAMES = {"None": "not begun"}
+_STATE_NAMES = {"None": "not started"}
 
 
 def task_rows(task: Mapping[str, Any]) -> list[list[str]]:
@@ -55,7 +55,7 @@ def task_row(task: Mapping[str, Any]) -> list[str]:
 
 
 def _counted(task: Mapping[str, Any]) -> str:
-    """`20 instances: 17 Succeeded, 2 Running, 1 not begun`."""
+    """`20 instances: 17 Succeeded, 2 Running, 1 not started`."""
     states = ", ".join(f"{number} {_STATE_NAMES.get(state, state)}" for state, number in tally(task).items())
     return f"{task['count']} instances: {states}"
 
@@ -91,10 +91,10 @@ def follow(
                 return run
             if not status.get("phase") and not noticed and time.monotonic() - began > _NOTICE_SECONDS:
                 noticed = True
-                click.echo("no controller has seen the run yet, waiting: does one run?", err=True)
+                click.echo("waiting: the run has no status yet; is the controller running?", err=True)
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
-        click.echo(f"\nthe run goes on; see `tradewind status {name} -n {cluster.namespace}`", err=True)
+        click.echo(f"\nthe run continues; see `tradewind status {name} -n {cluster.namespace}`", err=True)
         raise click.exceptions.Exit(EXIT_FAILED) from None
 
 
@@ -104,7 +104,7 @@ def summary(run: Mapping[str, Any]) -> str:
     phase = str(status.get("phase") or "Pending")
     message = f": {printable(status['message'])}" if status.get("message") else ""
     took = f" in {status['duration']}" if status.get("duration") else ""
-    done = f", {status['done']} tasks done" if status.get("done") else ""
+    done = f", {status['done']} tasks finished" if status.get("done") else ""
     return f"{paint(phase, PHASES.get(phase))}{took}{done}{message}"
 
 

@@ -25,10 +25,12 @@ _OPTIONS = {"state": "--state", "message": "--message"}
 def task_options(command: F) -> F:
     """The argument and options that select tasks."""
     for decorate in (
-        click.option("--downstream", is_flag=True, help="Also the tasks after those named."),
-        click.option("--upstream", is_flag=True, help="Also the tasks before those named."),
+        click.option("--downstream", is_flag=True, help="Also select tasks downstream of those named."),
+        click.option("--upstream", is_flag=True, help="Also select tasks upstream of those named."),
         click.option(
-            "--only-failed", is_flag=True, help="Of these only what failed, or did not run because others failed."
+            "--only-failed",
+            is_flag=True,
+            help="Of these, only tasks that failed, or did not run because others failed.",
         ),
         click.argument("tasks", nargs=-1, metavar="[TASK]...", shell_complete=completions.tasks),
     ):
@@ -39,9 +41,9 @@ def task_options(command: F) -> F:
 def request_options(command: F) -> F:
     """The options of every request."""
     for decorate in (
-        click.option("--no-wait", is_flag=True, help="Do not wait for the answer of the controller."),
-        click.option("--dry-run", is_flag=True, help="Ask for nothing: show what would be changed."),
-        click.option("-m", "--message", metavar="TEXT", help="Why, for those who read the record."),
+        click.option("--no-wait", is_flag=True, help="Do not wait for the result."),
+        click.option("--dry-run", is_flag=True, help="Change nothing; show what would change."),
+        click.option("-m", "--message", metavar="TEXT", help="The reason, which is recorded with the request."),
     ):
         command = decorate(command)
     return command
@@ -76,11 +78,11 @@ def send(
         context.exit(0 if preview(before, parsed, dag, latest, output) else EXIT_FAILED)
     run = send_request(cluster, before, request)
     if no_wait:
-        click.echo(f"{name}: asked for, not waited for: {as_command(request)}", err=output != "table")
+        click.echo(f"{name}: requested: {as_command(request)}", err=output != "table")
         return before, run
     run, record = wait_for_result(cluster, name, request["id"])
     if record["state"] != "Applied":
-        click.echo(f"{paint('refused:', 'red', err=True)} {record.get('message', '')}", err=True)
+        click.echo(f"{paint('rejected:', 'red', err=True)} {record.get('message', '')}", err=True)
         print_run(run, output)
         context.exit(EXIT_FAILED)
     click.echo(f"{name}: {record.get('message', '')}", err=output != "table")

@@ -62,7 +62,7 @@ def send_request(cluster: Cluster, run: Mapping[str, Any], request: dict[str, An
         except CliError as error:
             run = cluster.get("DagRun", name)
             if run["metadata"]["uid"] != uid:
-                raise CliError(f"the run {name!r} was deleted meanwhile, and another one made of that name") from error
+                raise CliError(f"run {name!r} was deleted and recreated meanwhile") from error
             if (run["spec"].get("request") or {}).get("id") == request["id"] or _record(run, request["id"]):
                 return dict(run)  # the patch succeeded, only its response was lost
             _check_pending(cluster, run)
@@ -84,10 +84,10 @@ def wait_for_result(cluster: Cluster, name: str, request_id: str) -> tuple[dict[
             if record is not None:
                 return run, record
             if (run["spec"].get("request") or {}).get("id") != request_id:
-                raise CliError(f"the request was taken back before it was carried out: see {_status(cluster, name)}")
+                raise CliError(f"the request was withdrawn before it was applied; see {_status(cluster, name)}")
             if not noticed and time.monotonic() - since > _NOTICE_SECONDS:
                 noticed = True
-                click.echo(f"not answered yet, waiting: {_why(run)}", err=True)
+                click.echo(f"waiting for the controller: {_why(run)}", err=True)
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         click.echo(f"\nthe request is pending; see {_status(cluster, name)}", err=True)
@@ -106,19 +106,19 @@ def _check_pending(cluster: Cluster, run: Mapping[str, Any]) -> None:
         name = run["metadata"]["name"]
         withdraw = f"kubectl patch dr {name} -n {cluster.namespace} --type=merge -p '{_NO_REQUEST}'"
         raise CliError(
-            f"another request of the run {name!r} is pending: {as_command(pending)}"
-            f"{_by(pending)}. Ask again once it is carried out, or take it back:\n       {withdraw}"
+            f"run {name!r} has a pending request: {as_command(pending)}"
+            f"{_by(pending)}. Try again when it is applied, or withdraw it:\n       {withdraw}"
         )
 
 
 def _why(run: Mapping[str, Any]) -> str:
     """Return why there may be no result yet: the run waits for something, or no controller is running."""
     message = str((run.get("status") or {}).get("message") or "")
-    return f"the run {message}" if message.startswith("waits") else "does the controller run?"
+    return message if message.startswith("wait") else "is it running?"
 
 
 def _by(request: Mapping[str, Any]) -> str:
-    return f", asked for by {request['requestedBy']}" if request.get("requestedBy") else ""
+    return f", requested by {request['requestedBy']}" if request.get("requestedBy") else ""
 
 
 def _status(cluster: Cluster, name: str) -> str:

@@ -12,10 +12,10 @@ from tradewind.cli.output import Format, output_option
 @click.command()
 @click.argument("run", shell_complete=completions.runs)
 @task_options
-@click.option("--latest", is_flag=True, help="With the Dag as it is now, not as it was when the run began.")
+@click.option("--latest", is_flag=True, help="Use the current Dag instead of the one that the run started with.")
 @request_options
-@click.option("--wait", is_flag=True, help="Wait for the end of the run; exit 1 if it failed.")
-@click.option("-f", "--follow", is_flag=True, help="Wait, and show what happens on the way.")
+@click.option("--wait", is_flag=True, help="Wait until the run finishes; exit 1 if it failed.")
+@click.option("-f", "--follow", is_flag=True, help="Like --wait, and print the progress.")
 @cluster_options
 @output_option("table", "json", "yaml")
 @click.pass_context
@@ -35,11 +35,11 @@ def rerun(
     follow: bool,
     output: Format,
 ) -> None:
-    """Run tasks of a run again, whether or not it has ended.
+    """Run tasks of a run again, before or after the run finishes.
 
-    TASK is a task, a group, or `task[3]` for one instance of a mapped one. Default: all tasks. Their tries so far are
-    kept, and each may be tried as often as before. Exits 0 when it was done or, with --wait or --follow, when the run
-    succeeded then; 1 when it was refused, or the run failed; 2 when it cannot be asked for.
+    TASK is a task, a group, or `task[3]` for one instance of a mapped task. Default: all tasks. Earlier tries are kept,
+    and each task gets its full number of retries again. Exits 0 if the request was applied or, with --wait or --follow,
+    if the run then succeeded; 1 if it was rejected, or the run failed; 2 if it is invalid.
     """
     fields = {
         "type": "Rerun",
@@ -51,7 +51,7 @@ def rerun(
         "message": message,
     }
     if no_wait and (wait or follow):
-        raise CliError("--no-wait does not go with --wait or --follow")
+        raise CliError("--no-wait cannot be combined with --wait or --follow")
     before, found = send(context, cluster, run, fields, dry_run=dry_run, no_wait=no_wait, output=output)
     if wait or follow:
         found = progress.follow(cluster, run, quiet=not follow, since=before)

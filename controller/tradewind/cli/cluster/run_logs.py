@@ -64,7 +64,7 @@ def print_all(
         cluster.get("DagRun", run)
         of = f" of try {number}" if number is not None else ""
         raise CliError(
-            f"the run {run!r} has no Pods{of} with a container {container!r}: see `tradewind status {run}`, "
+            f"run {run!r} has no Pods{of} with a container {container!r}; see `tradewind status {run}`, "
             "or wait for them with -f"
         )
 
@@ -105,7 +105,7 @@ def follow_all(cluster: Cluster, run: str, container: str, *, since: int | None,
             return
         pause = max(_POLL_SECONDS, _POLL_SHARE * (time.monotonic() - began))
         if broken.wait(pause):
-            raise BrokenPipeError(errno.EPIPE, "nobody reads the output")
+            raise BrokenPipeError(errno.EPIPE, "the reader of the output exited")
 
 
 def _pods(cluster: Cluster, run: str, number: int | None) -> list[dict[str, Any]]:

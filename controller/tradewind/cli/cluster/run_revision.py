@@ -78,5 +78,5 @@ def _accepted(name: str, manifest: dict[str, Any]) -> DagSpec:
         {"apiVersion": API_VERSION, "kind": "Dag", "metadata": {"name": name}, "spec": manifest.get("spec")}
     )
     if dag is None:
-        raise CliError(f"Dag {name!r} is not accepted: `tradewind list` says why")
+        raise CliError(f"Dag {name!r} is not accepted; see `kubectl describe dag {name}`")
     return dag.spec

@@ -11,11 +11,11 @@ from tradewind.cli.output import Format, output_option, print_data, print_table
 
 @click.command()
 @click.argument("dag", required=False, shell_complete=completions.dags)
-@click.option("-A", "--all-namespaces", is_flag=True, help="The runs of all namespaces.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="List the runs of all namespaces.")
 @cluster_options
 @output_option("table", "json", "yaml")
 def runs(cluster: Cluster, dag: str | None, all_namespaces: bool, output: Format) -> None:
-    """List the runs of a Dag, or of all Dags; newest first."""
+    """List the runs of a Dag, or of all Dags, newest first."""
     if dag is not None and not all_namespaces:
         cluster.get("Dag", dag)  # fails for a wrong name, which would otherwise look like a Dag without runs
     found = cluster.list_all("DagRun", everywhere=all_namespaces, fields=f"spec.dag={dag}" if dag else None)
@@ -23,7 +23,7 @@ def runs(cluster: Cluster, dag: str | None, all_namespaces: bool, output: Format
     if output != "table":
         print_data(found, output)
     elif not found:
-        click.echo(f"there are no runs{f' of {dag}' if dag else ''}", err=True)
+        click.echo(f"no runs{f' of {dag}' if dag else ''} found", err=True)
     else:
         columns = ["RUN", "DAG", "PHASE", "DONE", "LOGICAL DATE", "DURATION", "AGE", "MESSAGE"]
         rows = [_row(run) for run in found]

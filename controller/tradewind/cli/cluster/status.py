@@ -15,7 +15,7 @@ _MOST_REQUESTS = 10
 
 @click.command()
 @click.argument("run", shell_complete=completions.runs)
-@click.option("-f", "--follow", is_flag=True, help="Stay until the run has ended, and show what happens.")
+@click.option("-f", "--follow", is_flag=True, help="Wait until the run finishes, and print the progress.")
 @cluster_options
 @output_option("table", "json", "yaml")
 def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
@@ -32,8 +32,8 @@ def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
     pending = found["spec"].get("request")
     paused = found["spec"].get("suspend")
     facts = {
-        "paused": f"no task starts before `tradewind resume dagrun/{run}`" if paused else None,
-        "asked for": f"{as_command(pending)} (not answered yet)" if pending else None,
+        "paused": f"no new tasks start until `tradewind resume dagrun/{run}`" if paused else None,
+        "request": f"{as_command(pending)} (pending)" if pending else None,
         "logical date": state.get("logicalDate"),
         "params": json.dumps(state["params"], ensure_ascii=False) if state.get("params") else None,
         "started": state.get("startedAt"),
@@ -52,9 +52,9 @@ def status(cluster: Cluster, run: str, follow: bool, output: Format) -> None:
     if requests:
         click.echo()
         latest = [record_row(each) for each in requests[-_MOST_REQUESTS:]]
-        print_table(["ASKED FOR", "BY", "WHEN", "RESULT", "MESSAGE"], latest)
+        print_table(["REQUEST", "BY", "TIME", "RESULT", "MESSAGE"], latest)
     if len(requests) > _MOST_REQUESTS:
-        click.echo(f"and {len(requests) - _MOST_REQUESTS} more before: see -o yaml")
+        click.echo(f"and {len(requests) - _MOST_REQUESTS} earlier requests; see -o yaml")
 
 
 def _newest_run(cluster: Cluster, dag: str) -> str:
@@ -66,5 +66,5 @@ def _newest_run(cluster: Cluster, dag: str) -> str:
         return ""
     newest = max(runs, key=lambda run: str(run["metadata"].get("creationTimestamp")), default=None)
     if newest is None:
-        return f", but a Dag, which has no runs yet: tradewind trigger {dag}"
-    return f", but a Dag; its newest run: tradewind status {newest['metadata']['name']}"
+        return f"; {dag!r} is a Dag without runs: tradewind trigger {dag}"
+    return f"; {dag!r} is a Dag; its newest run: tradewind status {newest['metadata']['name']}"

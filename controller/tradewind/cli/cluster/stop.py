@@ -12,7 +12,7 @@ from tradewind.cli.output import Format, output_option
 @click.command()
 @click.argument("run", shell_complete=completions.runs)
 @request_options
-@click.option("--wait", is_flag=True, help="Wait for the end of the run: its teardowns still run.")
+@click.option("--wait", is_flag=True, help="Wait until the run finishes, which is after its teardowns.")
 @cluster_options
 @output_option("table", "json", "yaml")
 @click.pass_context
@@ -26,13 +26,13 @@ def stop(
     wait: bool,
     output: Format,
 ) -> None:
-    """End a run: its Pods are deleted, what has not begun is skipped.
+    """Stop a run: its Pods are deleted, and tasks that have not started are skipped.
 
-    Teardowns of what was set up still run; asked a second time, they end too. Exits 0 when it was done, 1 when it was
-    refused, 2 when it cannot be asked for.
+    Teardowns of setups that ran still run; a second stop stops them too. Exits 0 if the request was applied, 1 if it
+    was rejected, 2 if it is invalid.
     """
     if no_wait and wait:
-        raise CliError("--no-wait does not go with --wait")
+        raise CliError("--no-wait cannot be combined with --wait")
     fields = {"type": "Stop", "message": message}
     _, found = send(context, cluster, run, fields, dry_run=dry_run, no_wait=no_wait, output=output)
     if wait:

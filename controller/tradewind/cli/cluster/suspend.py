@@ -22,7 +22,7 @@ def kind_of(target: str) -> tuple[str, str]:
         return "Dag", name
     if kind in _RUNS and name:
         return "DagRun", name
-    raise CliError(f"{target!r} is neither a Dag nor a run: write DAG, or dagrun/RUN")
+    raise CliError(f"{target!r} is neither a Dag nor a run: use DAG or dagrun/RUN")
 
 
 def set_suspend(cluster: Cluster, kind: str, name: str, verb: str, *, suspend: bool | None) -> dict[str, Any]:
@@ -35,4 +35,4 @@ def set_suspend(cluster: Cluster, kind: str, name: str, verb: str, *, suspend: b
             cluster.get("DagRun", name)
         except CliError:
             raise error from None
-        raise CliError(f"{error.message}, but a run: tradewind {verb} dagrun/{name}") from None
+        raise CliError(f"{error.message}; {name!r} is a run: tradewind {verb} dagrun/{name}") from None

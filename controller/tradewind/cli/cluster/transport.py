@@ -86,7 +86,7 @@ class Transport(KubernetesHTTPAdapter):  # type: ignore[misc]
             return f"Bearer {status['token']}"
         if certificate and key:
             return ""
-        raise CliError(f"the credential plugin {plugin['command']} gives neither a token nor a certificate")
+        raise CliError(f"the credential plugin {plugin['command']} returned neither a token nor a certificate")
 
 
 def _content(section: Any, field: str) -> bytes | None:

@@ -18,15 +18,15 @@ from tradewind.cli.output import Format, output_option, print_data
 
 @click.command()
 @click.argument("dag", shell_complete=completions.dags)
-@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
+@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param. Can be repeated.")
 @click.option(
     "--logical-date",
     metavar="TIME",
-    help="The moment the run is for, as 2026-01-31T06:00:00Z; without an offset in the Dag's time zone. Default: now.",
+    help="Logical date of the run, e.g. 2026-01-31T06:00:00Z; without an offset in the Dag's time zone. Default: now.",
 )
 @data_interval_option
-@click.option("--wait", is_flag=True, help="Wait for the end of the run; exit 1 if it failed.")
-@click.option("-f", "--follow", is_flag=True, help="Wait, and show what happens on the way.")
+@click.option("--wait", is_flag=True, help="Wait until the run finishes; exit 1 if it failed.")
+@click.option("-f", "--follow", is_flag=True, help="Like --wait, and print the progress.")
 @cluster_options
 @output_option("table", "json", "yaml")
 @click.pass_context
@@ -43,8 +43,8 @@ def trigger(
 ) -> None:
     """Start a run of a Dag now.
 
-    Prints the name of the run. Exits 0 when the run was made or, with --wait or --follow, when it succeeded; 1 when it
-    failed; 2 when there is no such Dag or a param does not fit.
+    Prints the name of the run. Exits 0 if the run was created or, with --wait or --follow, succeeded; 1 if it failed; 2
+    if the Dag does not exist or a param is invalid.
     """
     found = cluster.get("Dag", dag)
     spec = _run_spec(found, params, logical_date, data_interval)
@@ -71,7 +71,7 @@ def _run_spec(
     name = dag["metadata"]["name"]
     for condition in (dag.get("status") or {}).get("conditions") or ():
         if condition["type"] == "Accepted" and condition["status"] == "False":
-            raise CliError(f"the Dag {name!r} cannot run: {condition['message']}")
+            raise CliError(f"Dag {name!r} is not accepted: {condition['message']}")
     schemas = dag["spec"].get("params") or {}
     given = parse_params(texts, schemas)
     problems = check_params(schemas, given)

@@ -19,7 +19,7 @@ Examples:
 
 @click.group(epilog=EXAMPLES)
 def backfill() -> None:
-    """Make runs of a Dag for a span of time that has passed."""
+    """Run a Dag for a time span in the past."""
 
 
 for _command in (create, list_backfills, status, pause, resume, delete):

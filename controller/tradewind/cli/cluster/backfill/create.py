@@ -44,23 +44,31 @@ _OPTIONS = {"spec.dag": "DAG", "spec.from": "--from", "spec.to": "--to", "spec.r
 
 @click.command()
 @click.argument("dag", required=False, shell_complete=completions.dags)
-@click.option("--from", "start", required=True, metavar="TIME", help="First moment: a tick at this very moment counts.")
-@click.option("--to", "end", required=True, metavar="TIME", help="Last moment: a tick at this very moment counts.")
+@click.option("--from", "start", required=True, metavar="TIME", help="Start of the time span, inclusive.")
+@click.option("--to", "end", required=True, metavar="TIME", help="End of the time span, inclusive.")
 @click.option(
     "--reprocess",
     type=click.Choice(["None", "Failed", "Completed"], case_sensitive=False),
     default="None",
     show_default=True,
-    help="Which runs that exist are run again.",
+    help="Which existing runs to run again.",
 )
-@click.option("--max-active-runs", type=click.IntRange(1, 1000), default=10, show_default=True, help="Runs at once.")
-@click.option("--reverse", is_flag=True, help="The newest run first.")
-@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
-@click.option("--name", help="Name of the Backfill. Default: the Dag's and five characters more.")
-@click.option("--dry-run", is_flag=True, help="Make nothing: list the ticks, and what would become of each.")
-@click.option("-f", "--filename", "files", multiple=True, metavar="FILE", help="With --dry-run: a Dag from a file.")
-@click.option("--wait", is_flag=True, help="Wait for the end; exit 1 if a run failed.")
-@click.option("--follow", is_flag=True, help="Wait, and show what happens on the way.")
+@click.option(
+    "--max-active-runs",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="Maximum of active runs.",
+)
+@click.option("--reverse", is_flag=True, help="Start with the newest run.")
+@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param. Can be repeated.")
+@click.option("--name", help="Name of the Backfill. Default: the Dag's name with a random suffix.")
+@click.option("--dry-run", is_flag=True, help="Create nothing; list the ticks, and what would happen for each.")
+@click.option(
+    "-f", "--filename", "files", multiple=True, metavar="FILE", help="With --dry-run: read the Dag from a file."
+)
+@click.option("--wait", is_flag=True, help="Wait until the Backfill finishes; exit 1 if a run failed.")
+@click.option("--follow", is_flag=True, help="Like --wait, and print the progress.")
 @lazy_cluster_options
 @output_option("table", "json", "yaml")
 @click.pass_context
@@ -81,15 +89,15 @@ def create(
     follow: bool,
     output: Format,
 ) -> None:
-    """Make runs of a Dag for the ticks of its schedule in the past.
+    """Create runs of a Dag for past ticks of its schedule.
 
-    TIME is 2026-01-31 (midnight) or 2026-01-31T06:00; without an offset in the time zone of the Dag. Prints the name of
-    the Backfill. Exits 0 when it was made or, with --wait or --follow, when all its runs succeeded; 1 when one failed;
-    2 when it cannot be done.
+    TIME is 2026-01-31 (midnight) or 2026-01-31T06:00; without an offset it is in the time zone of the Dag. Prints the
+    name of the Backfill. Exits 0 if it was created or, with --wait or --follow, if all its runs succeeded; 1 if a run
+    failed; 2 if the Backfill is invalid.
     """
     if files:
         if not dry_run:
-            raise CliError("-f is for --dry-run: the runs are those of the Dag that is on the cluster")
+            raise CliError("-f needs --dry-run: a Backfill uses the Dag on the cluster")
         dag, dag_spec, created_at = _dag_of_files(files, dag, start)
         runs: list[dict[str, Any]] = []
         cluster = None
@@ -128,7 +136,7 @@ def _dag_of_files(files: Sequence[str], name: str | None, start: str) -> tuple[s
     """Return the Dag in the files. Its creation time is --from, since `every` counts from there."""
     dags = read_dag_files(files, name).dags
     if len(dags) > 1:
-        raise CliError(f"there are several Dags in {', '.join(files)}: name one of {', '.join(dags)}")
+        raise CliError(f"several Dags in {', '.join(files)}: name one of {', '.join(dags)}")
     [(found, dag)] = dags.items()
     return found, dag.spec, parse_moment(start, zone_of(dag.spec))
 
@@ -138,10 +146,10 @@ def _dag_on(cluster: Cluster, name: str) -> tuple[DagSpec, datetime]:
     found = cluster.get("Dag", name)
     for condition in (found.get("status") or {}).get("conditions") or ():
         if condition["type"] == "Accepted" and condition["status"] == "False":
-            raise CliError(f"the Dag {name!r} cannot run: {condition['message']}")
+            raise CliError(f"Dag {name!r} is not accepted: {condition['message']}")
     spec, problems = parse(DagSpec, found["spec"])
     if spec is None:
-        raise CliError("\n       ".join(f"the Dag {name!r}: spec.{problem}" for problem in problems))
+        raise CliError("\n       ".join(f"Dag {name!r}: spec.{problem}" for problem in problems))
     return spec, parse_time(found["metadata"].get("creationTimestamp")) or datetime.now(UTC)
 
 
@@ -214,6 +222,6 @@ def _note_last_day(dag: DagSpec, created_at: datetime, spec: BackfillSpec, end: 
     if excluded and excluded[0].logical_date < spec.to + _DAY:
         following = date.fromisoformat(end) + _DAY
         click.echo(
-            f"note: --to {end} is that day's midnight, its ticks are left out; with --to {following} they are in",
+            f"note: --to {end} is midnight, so ticks later on that day are excluded; --to {following} includes them",
             err=True,
         )

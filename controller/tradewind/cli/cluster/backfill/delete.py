@@ -10,6 +10,6 @@ from tradewind.cli.cluster.client import Cluster, cluster_options
 @click.argument("backfill", shell_complete=completions.backfills)
 @cluster_options
 def delete(cluster: Cluster, backfill: str) -> None:
-    """Stop a Backfill and forget it: its runs that have started go on."""
+    """Delete a Backfill: it creates no more runs; runs that have started continue."""
     cluster.delete("Backfill", backfill)
-    click.echo(f"{backfill} is deleted; its runs that have started go on")
+    click.echo(f"{backfill} is deleted; runs that have started continue")

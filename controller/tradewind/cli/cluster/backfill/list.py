@@ -11,17 +11,17 @@ from tradewind.cli.output import Format, output_option, print_data, print_table
 
 @click.command("list")
 @click.argument("dag", required=False, shell_complete=completions.dags)
-@click.option("-A", "--all-namespaces", is_flag=True, help="The Backfills of all namespaces.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="List the Backfills of all namespaces.")
 @cluster_options
 @output_option("table", "json", "yaml")
 def list_backfills(cluster: Cluster, dag: str | None, all_namespaces: bool, output: Format) -> None:
-    """List the Backfills of a Dag, or of all Dags; newest first."""
+    """List the Backfills of a Dag, or of all Dags, newest first."""
     found = cluster.list_all("Backfill", everywhere=all_namespaces, fields=f"spec.dag={dag}" if dag else None)
     found.sort(key=lambda each: str(each["metadata"].get("creationTimestamp")), reverse=True)
     if output != "table":
         print_data(found, output)
     elif not found:
-        click.echo(f"there are no Backfills{f' of {dag}' if dag else ''}", err=True)
+        click.echo(f"no Backfills{f' of {dag}' if dag else ''} found", err=True)
     else:
         columns = ["BACKFILL", "DAG", "FROM", "TO", "PHASE", "DONE", "FAILED", "AGE", "MESSAGE"]
         rows = [_row(each) for each in found]

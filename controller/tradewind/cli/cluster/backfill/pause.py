@@ -10,6 +10,6 @@ from tradewind.cli.cluster.client import Cluster, cluster_options
 @click.argument("backfill", shell_complete=completions.backfills)
 @cluster_options
 def pause(cluster: Cluster, backfill: str) -> None:
-    """Make no further runs; those that were made go on."""
+    """Pause a Backfill: it creates no more runs; existing runs continue."""
     cluster.patch("Backfill", backfill, {"spec": {"suspend": True}})
     click.echo(f"{backfill} is paused")

@@ -31,7 +31,7 @@ def follow_backfill(cluster: Cluster, name: str, *, quiet: bool = False) -> dict
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         hint = f"see `tradewind backfill status {name} -n {cluster.namespace}`"
-        click.echo(f"\nthe Backfill goes on; {hint}", err=True)
+        click.echo(f"\nthe Backfill continues; {hint}", err=True)
         raise click.exceptions.Exit(EXIT_FAILED) from None
 
 
@@ -49,4 +49,4 @@ def _progress(state: Mapping[str, Any]) -> str:
     if "done" not in state:
         return f"{painted}  {printable(state.get('message') or '')}".rstrip()
     failed = f", {state['failed']} failed" if state.get("failed") else ""
-    return f"{painted}  {state['done']} done, {state.get('active', 0)} going on{failed}"
+    return f"{painted}  {state['done']} finished, {state.get('active', 0)} active{failed}"

@@ -10,6 +10,6 @@ from tradewind.cli.cluster.client import Cluster, cluster_options
 @click.argument("backfill", shell_complete=completions.backfills)
 @cluster_options
 def resume(cluster: Cluster, backfill: str) -> None:
-    """Let a paused Backfill make runs again."""
+    """Resume a paused Backfill."""
     cluster.patch("Backfill", backfill, {"spec": {"suspend": False}})
-    click.echo(f"{backfill} goes on")
+    click.echo(f"{backfill} is resumed")

@@ -10,11 +10,11 @@ from tradewind.cli.output import Format, output_option, print_data
 
 @click.command()
 @click.argument("backfill", shell_complete=completions.backfills)
-@click.option("--follow", is_flag=True, help="Stay until it has ended, and show what happens.")
+@click.option("--follow", is_flag=True, help="Wait until the Backfill finishes, and print the progress.")
 @cluster_options
 @output_option("table", "json", "yaml")
 def status(cluster: Cluster, backfill: str, follow: bool, output: Format) -> None:
-    """Show a Backfill and how far it is."""
+    """Show a Backfill and its progress."""
     found = follow_backfill(cluster, backfill) if follow else cluster.get("Backfill", backfill)
     if output != "table":
         print_data(found, output)
