@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_read_hides_no_other(cli: Cli, dag_file: DagFile) 
         for text in (
             "cannot read nope: no such file",
             "folder empty contains no YAML",
-            "latin is not a text file",
+            "latin is not a UTF-8 text file",
             "bad:1:",
         ):
             assert text in said, said

@@ -152,7 +152,7 @@ def test_of_sidecars_and_init_containers(tradewind: Setup) -> None:
 def test_why_a_pod_has_none_yet(tradewind: Setup, found: Json, says: str) -> None:
     run(tradewind, "Running", entry("Queued"))
     put(tradewind, found)
-    assert refused(tradewind, "r", "extract") == f"the Pod r-extract-1 has {says}".replace("has has", "has")
+    assert refused(tradewind, "r", "extract") == f"Pod r-extract-1 has {says}".replace("has has", "has")
     whole = tradewind("logs", "r")
     assert "no log of extract: has not started (" in whole.err
     if found["status"]["phase"] == "Failed":
