@@ -1,4 +1,8 @@
-"""Bugs that random faults have found, one by one. The invariants hold in each of these stories too."""
+"""Bugs that random faults have found, one by one. The invariants hold in each of these stories too.
+
+Most are of the first 14,400 seeds; docs/records/simulation.md has those of later ones. The number of a seed is not
+kept: it means another play with each change of the simulation.
+"""
 
 from __future__ import annotations
 
