@@ -23,7 +23,16 @@ AREAS = [
     *("controller", "helm", "examples", "docs", "bench", "localkube", "tests"),
     *("README.md", "CONTRIBUTING.md", "Makefile", "Dockerfile", "pyproject.toml", ".ci"),
 ]
-EXCEPT = ["docs/words.yaml", "helm/tradewind/files/*", "docs/reference/*", "*.json", "*.svg", "*.pyc", "*.egg-info/*"]
+EXCEPT = [
+    "docs/words.yaml",
+    "tests/unit/test_words.py",
+    "helm/tradewind/files/*",
+    "docs/reference/*",
+    "*.json",
+    "*.svg",
+    "*.pyc",
+    "*.egg-info/*",
+]
 """The list itself, and what is generated from files that are checked."""
 NOT_YET = ["controller/*", "tests/*"]
 """Areas that still have such words. Remove each once it is clean."""

@@ -1,8 +1,8 @@
-"""A real cluster for tests, kubectl as a person uses it, and the official client as the witness of what is so.
+"""A real cluster for tests, kubectl as a user runs it, and the official client as an independent observer.
 
-`$TRADEWIND_TEST_KUBECONFIG` names a cluster to use. Without it localkube makes one, named after the checkout and the
-worker of pytest-xdist so that the tests of two of them do not meet, anew for each test session;
-`$TRADEWIND_TEST_KEEP=1` uses one that runs, and leaves it running.
+`$TRADEWIND_TEST_KUBECONFIG` names a cluster to use. Without it localkube creates one for each test session, named
+after the checkout and the worker of pytest-xdist so that they do not share one; `$TRADEWIND_TEST_KEEP=1` uses a
+running one, and leaves it running.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RealCluster:
-    """A running cluster. `local` is None for one that somebody else made."""
+    """A running cluster. `local` is None for one that already existed."""
 
     kubeconfig: Path
     local: Cluster | None
@@ -78,7 +78,7 @@ class Kubectl:
         self._command = [str(tools.ensure("kubectl")), f"--kubeconfig={kubeconfig}", f"--namespace={namespace}"]
 
     def run(self, *words: str, stdin: str = "", timeout: float = 60) -> str:
-        """What it prints; AssertionError with kubectl's own message when it fails."""
+        """Return its output. AssertionError with kubectl's own message when it fails."""
         done = self.attempt(*words, stdin=stdin, timeout=timeout)
         assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}"
         return done.stdout

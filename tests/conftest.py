@@ -52,8 +52,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         with RERUNS.open("a") as file:  # the tests without a cluster write to it too, at the same time
             file.write("".join(f"{name}\n" for name in again))
         many = len(again) > MOST_RERUNS
-        told = f"{len(again)} tests were run again ({RERUNS}); {MOST_RERUNS} may be the machine, more are a fault"
-        terminalreporter.write_line(told, red=many, yellow=not many, bold=many)
+        text = f"{len(again)} tests were run again ({RERUNS}); {MOST_RERUNS} may be the machine, more are a fault"
+        terminalreporter.write_line(text, red=many, yellow=not many, bold=many)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,7 +70,7 @@ def real() -> Iterator[RealCluster]:
 
 @pytest.fixture(scope="session")
 def witness(real: RealCluster) -> Witness:
-    """What it sees is so."""
+    """Its observations are true."""
     return Witness(real.kubeconfig)
 
 

@@ -1,5 +1,5 @@
-"""How long each file and each kind of tests takes: written to build/ after a run of all tests of a kind, the slowest
-first. Processes that a test waits for count; clusters, which nobody waits for, do not."""
+"""The duration of each file and each kind of tests: written to build/ after a run of all tests of a kind, the slowest
+first. Processes that a test waits for count; clusters, which no test waits for, do not."""
 
 from __future__ import annotations
 

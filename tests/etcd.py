@@ -1,4 +1,4 @@
-"""What the tests do to the storage behind a real API server."""
+"""Operations of the tests on the storage behind a real API server."""
 
 import aiohttp
 

@@ -28,7 +28,7 @@ class HelmError(Exception):
 
 @dataclass(frozen=True)
 class Rendered:
-    """What `helm template` gave: its text, and the objects in it."""
+    """The output of `helm template`: its text, and the objects in it."""
 
     text: str
     objects: list[Manifest] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Helm:
     chart: Path
 
     def run(self, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
-        """What helm writes to stdout; raises HelmError when it fails."""
+        """Return helm's stdout. Raises HelmError when it fails."""
         done = subprocess.run(
             [self.program, *arguments, *(["--values", "-"] if values else [])],
             input=json.dumps(values) if values else None,
@@ -82,7 +82,7 @@ class Helm:
         return Rendered(text, [found for found in yaml.load_all(text, yaml.CSafeLoader) if found])
 
     def render(self, release: str, arguments: tuple[str, ...], values: Mapping[str, Any] | None) -> str:
-        """What `helm template` prints."""
+        """Return the output of `helm template`."""
         return self.run("template", release, str(self.chart), "--namespace", NAMESPACE, *arguments, values=values)
 
     def notes(self, values: Mapping[str, Any] | None = None) -> str:

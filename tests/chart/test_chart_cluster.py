@@ -213,8 +213,8 @@ def test_a_second_release_for_the_same_namespaces_is_warned_of(installed: Operat
     assert "WARNING" not in alone
     second = ["second", str(CHART), "--namespace=second", "--create-namespace", "--set=crds.install=false"]
     try:
-        told = installed.helm("install", *second)
-        assert f"WARNING: release {RELEASE} in namespace {NAMESPACE} runs Dags of the same namespaces." in told
+        output = installed.helm("install", *second)
+        assert f"WARNING: release {RELEASE} in namespace {NAMESPACE} runs Dags of the same namespaces." in output
     finally:
         installed.helm("uninstall", "second", "--namespace=second", "--no-hooks")
 

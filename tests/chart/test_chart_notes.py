@@ -1,4 +1,4 @@
-"""What a user reads after `helm install`."""
+"""The notes that a user reads after `helm install`."""
 
 import textwrap
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who may do what, rule by rule: a right that nobody asked for fails here."""
+"""The rights of each account, rule by rule: an unlisted right fails here."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the chart makes of its values."""
+"""The objects that the chart renders from its values."""
 
 from typing import Any
 
@@ -406,7 +406,7 @@ def hook_labels(job: Manifest) -> dict[str, str]:
 
 class TestUninstallHook:
     def test_only_its_job_is_a_hook(self, helm: Helm) -> None:
-        """What the Job needs is there from the start: a Role cannot be made in a namespace that is gone by then."""
+        """The Job's needs exist from the start: a Role cannot be created in a namespace that is deleted by then."""
         for values in ({}, NAMESPACES):
             rendered = helm.template(values)
             [hook] = [found for found in rendered.objects if "helm.sh/hook" in found["metadata"].get("annotations", {})]

@@ -155,7 +155,7 @@ async def refused(request: Awaitable[Any]) -> ApiError:
     return caught.value
 
 
-def told(error: ApiError) -> tuple[int, str, str]:
+def answer_of(error: ApiError) -> tuple[int, str, str]:
     return error.status, error.reason, error.message
 
 
@@ -185,7 +185,7 @@ def config_map(**data: str) -> Json:
 def pod_spec(**fields: Any) -> Json:
     """Of a Pod that no scheduler and no kubelet touches."""
     containers = [{"name": "task", "image": "none"}]
-    return {"schedulerName": "nobody", "automountServiceAccountToken": False, "containers": containers, **fields}
+    return {"schedulerName": "none", "automountServiceAccountToken": False, "containers": containers, **fields}
 
 
 def dag_spec(**fields: Any) -> Json:

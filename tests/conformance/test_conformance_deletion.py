@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.conformance.calls import Calls, Json, config_map, dag_spec, owner, pod_spec, refused, told, until
+from tests.conformance.calls import Calls, Json, answer_of, config_map, dag_spec, owner, pod_spec, refused, until
 from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, PODS, RESOURCEQUOTAS, SECRETS
 
@@ -146,7 +146,7 @@ async def test_a_quota(calls: Calls) -> None:
     await calls.create(SECRETS, "a")
     error = await refused(calls.create(SECRETS, "b"))
     what = "exceeded quota: q, requested: count/secrets=1, used: count/secrets=1, limited: count/secrets=1"
-    assert told(error) == (403, "Forbidden", f'secrets "b" is forbidden: {what}')
+    assert answer_of(error) == (403, "Forbidden", f'secrets "b" is forbidden: {what}')
     assert error.is_quota_exceeded
     error = await refused(calls.create(SECRETS, "a"))
     assert error.is_quota_exceeded, "the quota is asked before it is known that the name is taken"

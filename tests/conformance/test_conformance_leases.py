@@ -19,15 +19,15 @@ NEVER = "99999"
 
 
 async def answer(client: Any, method: str, path: str, body: Any) -> Any:
-    """(status, reason), or what is told of a lease or a list of them."""
+    """(status, reason), or a summary of a lease or a list of them."""
     try:
         found = await client.request(method, path, body=body)
     except ApiError as error:
         return error.status, error.reason
-    return [told(item) for item in found["items"]] if "items" in found else told(found)
+    return [summary(item) for item in found["items"]] if "items" in found else summary(found)
 
 
-def told(lease: dict[str, Any]) -> Any:
+def summary(lease: dict[str, Any]) -> Any:
     return lease["metadata"]["name"], lease["metadata"].get("labels"), lease["spec"]
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.calls import Calls, Json, causes, config_map, dag_spec, pod_spec, refused, told, until, version
+from tests.conformance.calls import (
+    Calls,
+    Json,
+    answer_of,
+    causes,
+    config_map,
+    dag_spec,
+    pod_spec,
+    refused,
+    until,
+    version,
+)
 from tradewind.cache.resources import DAGRUNS, DAGS, POOLS
 from tradewind.kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, EVENTS, LEASES, NAMESPACES, PODS
 from tradewind.kube.writes import MERGE_PATCH
@@ -62,19 +73,19 @@ async def test_answers_with_metadata_only(calls: Calls) -> None:
 async def test_the_same_name_twice(calls: Calls) -> None:
     await calls.create(CONFIGMAPS, "a")
     error = await refused(calls.create(CONFIGMAPS, "a"))
-    assert told(error) == (409, "AlreadyExists", 'configmaps "a" already exists')
+    assert answer_of(error) == (409, "AlreadyExists", 'configmaps "a" already exists')
     assert error.details == {"name": "a", "kind": "configmaps"}
     await calls.create(POOLS, "a", spec={"slots": 1})
     error = await refused(calls.create(POOLS, "a", spec={"slots": 1}))
-    assert told(error) == (409, "AlreadyExists", 'pools.tradewind.dev "a" already exists')
+    assert answer_of(error) == (409, "AlreadyExists", 'pools.tradewind.dev "a" already exists')
     assert error.details == {"name": "a", "group": "tradewind.dev", "kind": "pools"}
 
 
 async def test_what_is_not_there(calls: Calls) -> None:
     expected = (404, "NotFound", 'pools.tradewind.dev "none" not found')
-    assert told(await refused(calls.get(POOLS, "none"))) == expected
-    assert told(await refused(calls.patch(POOLS, "none", {"spec": {"slots": 2}}))) == expected
-    assert told(await refused(calls.delete(POOLS, "none"))) == expected
+    assert answer_of(await refused(calls.get(POOLS, "none"))) == expected
+    assert answer_of(await refused(calls.patch(POOLS, "none", {"spec": {"slots": 2}}))) == expected
+    assert answer_of(await refused(calls.delete(POOLS, "none"))) == expected
     assert (await refused(calls.patch(POOLS, "none", {"status": {}}, subresource="status"))).is_not_found
     error = await refused(calls.client.request("GET", f"/api/v1/namespaces/{calls.namespace}/nonsense"))
     assert error.status == 404
@@ -83,7 +94,7 @@ async def test_what_is_not_there(calls: Calls) -> None:
 async def test_a_namespace_that_is_not_there(calls: Calls) -> None:
     elsewhere = Calls(calls.client, "no-such-namespace")
     error = await refused(elsewhere.create(CONFIGMAPS, "a"))
-    assert told(error) == (404, "NotFound", 'namespaces "no-such-namespace" not found')
+    assert answer_of(error) == (404, "NotFound", 'namespaces "no-such-namespace" not found')
     assert (await elsewhere.list(CONFIGMAPS))["items"] == []
 
 
@@ -98,8 +109,8 @@ async def test_an_optimistic_lock(calls: Calls, resource: object) -> None:
     name = "configmaps" if kind is CONFIGMAPS else "pools.tradewind.dev"
     expected = (409, "Conflict", f'Operation cannot be fulfilled on {name} "a": {text}')
     stale = {"metadata": {"resourceVersion": old, "labels": {"x": "z"}}}
-    assert told(await refused(calls.patch(kind, "a", stale))) == expected
-    assert told(await refused(calls.replace(kind, "a", first))) == expected
+    assert answer_of(await refused(calls.patch(kind, "a", stale))) == expected
+    assert answer_of(await refused(calls.replace(kind, "a", first))) == expected
     assert await calls.get(kind, "a") == second
     fresh = {"metadata": {"resourceVersion": second["metadata"]["resourceVersion"], "labels": {"x": "z"}}}
     assert (await calls.patch(kind, "a", fresh))["metadata"]["labels"] == {"x": "z"}
@@ -161,7 +172,7 @@ async def test_what_only_the_server_writes_is_left_alone(calls: Calls) -> None:
     error = await refused(calls.patch(CONFIGMAPS, "a", {"metadata": {"deletionTimestamp": "2020-01-01T00:00:00Z"}}))
     assert (error.status, set(causes(error))) == (422, {("metadata.deletionTimestamp", "FieldValueInvalid")})
     error = await refused(calls.create(CONFIGMAPS, "b", metadata={"resourceVersion": "5"}))
-    assert told(error) == (500, "", "resourceVersion should not be set on objects to be created")
+    assert answer_of(error) == (500, "", "resourceVersion should not be set on objects to be created")
 
 
 async def test_status_is_written_apart(calls: Calls) -> None:
@@ -294,7 +305,7 @@ async def test_a_terminating_namespace(calls: Calls) -> None:
     await calls.client.request("DELETE", NAMESPACES.path(None, name))
     error = await refused(ending.create(POOLS, "late", spec={"slots": 1}))
     why = f"unable to create new content in namespace {name} because it is being terminated"
-    assert told(error) == (403, "Forbidden", f'pools.tradewind.dev "late" is forbidden: {why}')
+    assert answer_of(error) == (403, "Forbidden", f'pools.tradewind.dev "late" is forbidden: {why}')
     assert error.is_namespace_terminating
     await ending.gone(POOLS, "free")
 

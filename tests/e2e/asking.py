@@ -1,4 +1,4 @@
-"""What is asked of runs in a namespace under test."""
+"""Requests on runs in a namespace under test."""
 
 import secrets
 from typing import Any
@@ -29,7 +29,7 @@ def wait_asked(space: Space, run: str, request: str) -> Manifest:
 
 
 def ask_and_wait(space: Space, run: str, kind: str, **fields: Any) -> Manifest:
-    """The record of a request that was carried out."""
+    """The record of a request that was applied."""
     record = wait_asked(space, run, ask(space, run, kind, **fields))
     assert record["state"] == "Applied", record
     return record
@@ -41,7 +41,7 @@ def tries(space: Space, run: str) -> dict[str, int]:
 
 
 def suspend(space: Space, run: str, suspended: bool) -> None:
-    """Suspend a run, or let it go on."""
+    """Suspend a run, or resume it."""
     space.witness.patch(space.name, "dagruns", run, {"spec": {"suspend": suspended}})
 
 

@@ -25,7 +25,7 @@ def status_of(space: Space, name: str) -> Manifest:
 
 
 def wait_ended(space: Space, name: str, seconds: float = 90) -> Manifest:
-    """The status of a Backfill that has ended."""
+    """The status of a finished Backfill."""
     space.eventually(lambda: status_of(space, name).get("phase") in FINISHED, f"Backfill {name} ends", seconds)
     return status_of(space, name)
 

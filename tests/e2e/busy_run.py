@@ -1,4 +1,4 @@
-"""A run with enough going on that a controller can be killed in the middle of it, and what must be true of it after."""
+"""A run that is busy enough that a controller can be killed in the middle of it, and checks of it afterwards."""
 
 from tests.e2e.ledger import CLAIM, MOUNT, read_ledger, sleeper
 from tests.e2e.spaces import Space, task
@@ -25,7 +25,7 @@ def make_busy(space: Space, name: str = "busy") -> str:
 
 
 def finished(space: Space, run: str) -> int:
-    """How many of its tasks have finished, by status."""
+    """Return the number of its finished tasks, by status."""
     return sum(entry["state"] == "Succeeded" for entry in space.tasks(run).values())
 
 

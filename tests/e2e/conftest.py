@@ -33,7 +33,7 @@ def ended_spaces(real: RealCluster) -> Iterator[list[Space]]:
 
 @pytest.fixture(scope="module")
 def controllers(real: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controllers]:
-    """Starts controllers; all have ended after the module."""
+    """Starts controllers; all have exited after the module."""
     controllers = Controllers(real.kubeconfig, tmp_path_factory.mktemp("controllers"))
     yield controllers
     controllers.end()

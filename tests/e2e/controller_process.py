@@ -96,7 +96,7 @@ class ControllerProcess:
         return time.monotonic() - began
 
     def wait_ended(self) -> None:
-        """Return once it has ended well after a SIGTERM."""
+        """Return once it has exited cleanly after a SIGTERM."""
         try:
             code = self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -27,7 +27,7 @@ def sleeper(name: str, seconds: float, *after: str, fails: int = 0, **fields: An
 
 
 def read_ledger(space: Space) -> Counter[tuple[str, int]]:
-    """How often each (task, try) has started; asks a Pod of its own, which needs no controller."""
+    """Return the number of starts of each (task, try); reads them with a Pod of its own, which needs no controller."""
     name = "read-ledger"
     space.witness.core.create_namespaced_pod(space.name, _reader(name))
     space.eventually(lambda: _phase(space, name) == "Succeeded", "the ledger is read")

@@ -39,12 +39,12 @@ class PodWatch(threading.Thread):
         self._watch.stop()
 
     def most_at_once(self, weights: dict[str, int] | None = None) -> int:
-        """How many Pods existed at most at one time whose container had not ended; `weights` by task, else 1 each."""
+        """Return the maximum of Pods at a time with a running container; `weights` by task, else 1 each."""
         active: dict[str, int] = {}
         most = 0
         for kind, pod in list(self._events):
             task = pod.metadata.labels["tradewind.dev/task"]
-            if kind == "DELETED" or has_ended(pod):
+            if kind == "DELETED" or has_exited(pod):
                 active.pop(pod.metadata.uid, None)
             else:
                 active[pod.metadata.uid] = (weights or {}).get(task, 1)
@@ -57,6 +57,6 @@ class PodWatch(threading.Thread):
         return list(dict.fromkeys(made))
 
 
-def has_ended(pod: Any) -> bool:
-    """Whether its container has ended."""
+def has_exited(pod: Any) -> bool:
+    """True if its container has exited."""
     return any(status.state.terminated for status in pod.status.container_statuses or ())

@@ -27,7 +27,7 @@ class Release:
         self.namespace = f"e2e-system-{secrets.token_hex(3)}"
         self.kubectl = Kubectl(real.kubeconfig, self.namespace)
         self.hook_log = ""
-        """What the uninstall hook wrote, as helm shows it."""
+        """Return the log of the uninstall hook, as helm shows it."""
         self._witness = witness
         self._env = {**os.environ, "KUBECONFIG": str(real.kubeconfig)}
         self._helm: Path = tools.ensure("helm")
@@ -42,7 +42,7 @@ class Release:
         self.helm("upgrade", NAME, str(CHART), "--wait", "--reuse-values", *options)
 
     def uninstall(self) -> float:
-        """`helm uninstall --wait`; how many seconds it went on after the last controller was gone."""
+        """`helm uninstall --wait`; return the seconds that it took after the last controller had exited."""
         began = time.monotonic()
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(self.attempt, "uninstall", NAME, "--wait")
@@ -63,7 +63,7 @@ class Release:
         self.delete_namespace()
 
     def helm(self, *words: str) -> str:
-        """What helm prints; AssertionError with its message, and the controllers' logs, when it fails."""
+        """Return helm's output. AssertionError with its message, and the controllers' logs, when it fails."""
         done = self.attempt(*words)
         assert done.returncode == 0, f"helm {' '.join(words)}: {done.stderr}\n{self.tails()}"
         return done.stdout
@@ -91,7 +91,7 @@ class Release:
         return str(leads)
 
     def remains(self) -> list[str]:
-        """What there is of the release in its namespace, and by its name in the whole cluster."""
+        """Return the objects of the release in its namespace, and by its name in the whole cluster."""
         kinds = "all,secrets,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,leases"
         ours = self.kubectl.run("get", kinds, "-o", "name").split()
         kinds = "clusterroles,clusterrolebindings,validatingwebhookconfigurations"

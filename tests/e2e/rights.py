@@ -1,4 +1,4 @@
-"""What the chart's service accounts may do, by the roles in the cluster, and what they asked for, by its audit log."""
+"""The rights of the chart's service accounts, by the roles in the cluster, and their requests, by its audit log."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ Right = tuple[str, str, str]
 
 
 def granted(kubectl: Kubectl, namespace: str, account: str) -> set[Right]:
-    """What the roles of a service account let it do, wherever."""
+    """Return the rights that the roles of a service account give it, anywhere."""
     found = json.loads(kubectl.run("get", "clusterroles,clusterrolebindings,roles,rolebindings", "-A", "-o", "json"))
     roles = {_name(item["kind"], item["metadata"]): item.get("rules") or [] for item in found["items"]}
     subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
@@ -31,7 +31,7 @@ def granted(kubectl: Kubectl, namespace: str, account: str) -> set[Right]:
 
 
 def asked(log: Path, namespace: str, account: str) -> tuple[set[Right], set[Right]]:
-    """What a service account has asked for, and what of that it was forbidden."""
+    """Return the requests of a service account, and those that were forbidden."""
     rights: set[Right] = set()
     forbidden: set[Right] = set()
     for event in _events(log):

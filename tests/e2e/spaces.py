@@ -111,7 +111,7 @@ class Space:
         return sorted(self.pods(selector), key=lambda pod: int(pod.metadata.labels["tradewind.dev/try"]))
 
     def log(self, pod: str) -> str:
-        """What a Pod's container wrote."""
+        """Return the log of a Pod's container."""
         return str(self.witness.core.read_namespaced_pod_log(pod, self.name))
 
     def events(self, kind: str, name: str) -> list[Any]:
@@ -126,7 +126,7 @@ class Space:
         return eventually(holds, what, seconds, self.explain)
 
     def wait_finished(self, run: str, seconds: float = PATIENCE_SECONDS) -> Manifest:
-        """The status of a run that has ended."""
+        """Return the status of a finished run."""
         self.eventually(lambda: self.status(run).get("phase") in FINISHED, f"run {run} ends", seconds)
         return self.status(run)
 
@@ -169,7 +169,7 @@ class Space:
 
     def statuses(self, run: str, what: str, seconds: float = PATIENCE_SECONDS) -> Iterator[Manifest]:
         """A run's status now, and then each that is written: none is missed, however short it lasts. AssertionError
-        when somebody still asks for more after so long."""
+        when another request is made after so long."""
         deadline = time.monotonic() + seconds
         for found in self.witness.watch(self.name, "dagruns", run, seconds):
             yield found.get("status", {})
@@ -199,7 +199,7 @@ class Space:
         return True
 
     def explain(self) -> str:
-        """What a person would look at: runs, Pods, the ends of the controllers' logs."""
+        """Return what a user would look at: runs, Pods, the ends of the controllers' logs."""
         words = ("get", "dags,dagruns,pods,pools,backfills", "-o", "wide")
         shown = [self.kubectl.attempt(*words).stdout]
         runs = self.kubectl.attempt("get", "dagruns", "-o", "jsonpath={range .items[*]}{.status}{'\\n'}{end}").stdout
@@ -222,7 +222,7 @@ def between(entry: Manifest) -> tuple[datetime, datetime]:
 
 
 def most_at_once(spans: list[tuple[datetime, datetime]]) -> int:
-    """How many of the spans overlap at most; one may start in the moment in which another ends."""
+    """Return the maximum of overlapping spans; one may start in the moment in which another ends."""
     return max((sum(start <= at < end for start, end in spans) for at, _ in spans), default=0)
 
 

@@ -22,7 +22,7 @@ LONGEST_SECONDS = 900.0
 
 
 class Stage:
-    """What the tests of a module that run side by side share."""
+    """The shared part of the tests of a module that run in parallel."""
 
     def __init__(self, new_space: NewSpace, controllers: Controllers) -> None:
         self.controllers = controllers
@@ -69,7 +69,7 @@ class Stage:
             running.result(LONGEST_SECONDS)
 
     def end(self) -> None:
-        """Wait for those that nobody has joined."""
+        """Wait for those that were not joined."""
         if self._pool is not None:
             self._pool.shutdown()
 
@@ -86,6 +86,6 @@ def side_by_side(test: Test) -> Test:
 
 
 def tests_to_start(functions: Iterable[object]) -> list[Test]:
-    """What `side_by_side` made of some test functions, each once."""
+    """Return the result of `side_by_side` for some test functions, each once."""
     found = (getattr(function, "runs", None) for function in functions)
     return [test for test, _ in itertools.groupby(test for test in found if test is not None)]

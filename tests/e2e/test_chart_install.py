@@ -23,7 +23,7 @@ LINKS = 6
 RBAC = "rbac.authorization.k8s.io/v1"
 HOOK = f"{NAME}-uninstall"
 REFUSED = {("", "services", verb) for verb in ("list", "watch")} | {("coordination.k8s.io", "leases", "update")}
-"""What a test has the controller ask for in vain; and shards of a number that is no more, for their Leases."""
+"""Requests that tests expect to be forbidden; and those of an earlier number of shards, for their Leases."""
 NOT_SEEN = {
     # By an admission plugin, which the audit log does not show; test_work_that_takes_every_right needs it.
     ("tradewind.dev", "backfills", "delete"),
@@ -32,7 +32,7 @@ NOT_SEEN = {
     ("events.k8s.io", "events", "patch"),
 }
 UNINSTALL_SECONDS = 60.0
-"""What an uninstall may take once the controllers have stopped."""
+"""Time limit of an uninstall once the controllers have stopped."""
 TAKE_OVER = ("--take-ownership", "--force-conflicts")
 INSTALLING = (REPOSITORY / "docs" / "installing.md").read_text()
 CYCLE: Manifest = {
@@ -137,7 +137,7 @@ def test_the_webhook_refuses_a_bad_dag_in_the_words_of_its_condition(release: Re
     refused = space.eventually(lambda: refusal(space, bad), "the webhook answers")
 
     assert "Dag 'cyclic'" in refused
-    # The same Dag, let in as the controller itself is: as nobody asks.
+    # The same Dag, allowed as for the controller itself: without a user.
     release.kubectl.run("patch", webhooks, "--type=json", "-p", unhook("Dag"))
     space.eventually(lambda: not refusal(space, bad), "the webhook asks no more")
     condition = space.wait_accepted("cyclic", "False")
@@ -176,7 +176,7 @@ def test_the_webhook_sees_to_it_that_a_request_says_truly_who_asks(space: Space)
     space.wait_succeeded(run)
 
     def asked(**request: str) -> str:
-        """What kubectl prints when ann asks."""
+        """Return kubectl's output for the user ann."""
         patch = json.dumps({"spec": {"request": {"id": "1", "type": "Rerun", **request}}})
         ann = ("--as=ann", "--as-group=system:masters")
         done = space.kubectl.attempt("patch", "dagrun", run, "--type=merge", "-p", patch, *ann)
@@ -204,7 +204,7 @@ def test_runs_survive_an_upgrade_and_the_loss_of_a_leader(release: Release, spac
 
 
 def test_two_shards_take_over_from_one_and_give_it_back(release: Release, space: Space) -> None:
-    """While runs go on; the shard that is not the namespace's takes no part in them."""
+    """While runs are running; the shard that does not have the namespace takes no part in them."""
     chain = [task(f"step-{i}", "sleep 3", *([f"step-{i - 1}"] if i else [])) for i in range(LINKS)]
     space.dag("changes", *chain)
     before = space.run("changes", "before")
@@ -282,7 +282,7 @@ def test_work_that_takes_every_right(release: Release, space: Space) -> None:
         "what never began is gone, what ran is kept",
     )
 
-    # Pods that go while nobody looks are asked for, one by one.
+    # Pods that are deleted while no controller is watching are looked up, one by one.
     space.dag("long", task("t", "sleep 600", retries={"limit": 0, "onLost": 0}), task("u", "sleep 600"))
     run = space.run("long")
     for name in ("t", "u"):
@@ -314,12 +314,12 @@ def test_tasks_wait_for_the_kinds_that_the_values_allow(release: Release, space:
     )
     run = space.run("waits")
     why = "but the controller may not read services: add them to waitFor.resources of the Helm chart"
-    told = {
+    messages = {
         "service": f"waits for Service 'db', {why}",
         "deployment": "waits for Deployment 'db', which does not exist",
         "secret": "waitFor.object: a Secret cannot be waited for: the controller reads none",
     }
-    for name, message in told.items():
+    for name, message in messages.items():
         space.eventually(lambda n=name, m=message: space.task(run, n).get("message") == m, f"{name}: {message}")
     assert space.task(run, "secret")["state"] == "Failed"
 
@@ -331,7 +331,7 @@ def test_tasks_wait_for_the_kinds_that_the_values_allow(release: Release, space:
 
 
 def test_dags_of_those_who_may_not_create_pods_are_refused(space: Space) -> None:
-    """The controller makes Pods by its own rights: nobody may use those to do what their own do not let them."""
+    """The controller creates Pods with its own rights: no user may use those beyond their own."""
     rule: Manifest = {"apiGroups": ["tradewind.dev"], "resources": ["dags", "dagruns", "backfills"], "verbs": ["*"]}
     role: Manifest = {"apiVersion": RBAC, "kind": "Role", "metadata": {"name": "dags-only"}, "rules": [rule]}
     for name, kind, given in (("ann", "Role", "dags-only"), ("bob", "ClusterRole", "edit")):
@@ -344,7 +344,7 @@ def test_dags_of_those_who_may_not_create_pods_are_refused(space: Space) -> None
     run = {"apiVersion": API_VERSION, "kind": "DagRun", "metadata": {"name": "hers"}, "spec": {"dag": "hers"}}
 
     def attempt(user: str, *words: str, manifest: Manifest | None = None) -> str:
-        """What kubectl says when a user tries it; empty where it is done."""
+        """Return kubectl's error for a user; empty if the command succeeds."""
         stdin = yaml.safe_dump(manifest) if manifest else ""
         done = space.kubectl.attempt(*words, f"--as={user}", stdin=stdin)
         return done.stderr if done.returncode else ""
@@ -356,7 +356,7 @@ def test_dags_of_those_who_may_not_create_pods_are_refused(space: Space) -> None
     changed = attempt("ann", "patch", "dag", "hers", "--type=merge", "-p", '{"spec": {"description": "mine"}}')
     assert f"user 'ann' may not create Pods in namespace '{space.name}'" in changed
     assert attempt("ann", "label", "dag", "hers", "a=b") == ""
-    # What somebody else was allowed to make she may run, as it is.
+    # She may run a Dag of another author, as it is.
     assert attempt("ann", *create, manifest=run) == ""
     space.wait_succeeded("hers")
 

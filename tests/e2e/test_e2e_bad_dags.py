@@ -1,4 +1,4 @@
-"""Dags that cannot run are refused, or say what is wrong with them, and hold nobody else up."""
+"""Dags that cannot run are rejected, or report their problems, and block no other."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def test_a_person_sees_which_are_bad(space: Space) -> None:
 
 @side_by_side
 def test_a_run_waits_until_its_dag_is_mended(stage: Stage) -> None:
-    space = stage.watched_space("mended")
+    space = stage.watched_space("repaired")
     space.dag("bent", task("a", "true", "b"), task("b", "true", "a"))
     space.wait_accepted("bent", "False")
     run = space.run("bent")

@@ -1,4 +1,4 @@
-"""maxConsecutiveFailedRuns on a real cluster: a Dag is suspended once, and counted anew when it was resumed."""
+"""maxConsecutiveFailedRuns on a real cluster: a Dag is suspended once, and the count restarts when it is resumed."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ EVERY_MINUTE = "* * * * *"
 
 
 def past_ticks(count: int) -> dict[str, Any]:
-    """A schedule of so many minutes that are over, each of which gets a run, one after the other."""
+    """A schedule of so many past minutes, each of which gets a run, one after the other."""
     last = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=1)
     first = last - timedelta(minutes=count - 1)
     return {
@@ -40,7 +40,7 @@ def wait_suspended(space: Space) -> None:
     assert scheduled(space)["status"] == "False"
 
 
-def told(space: Space) -> list[str]:
+def events(space: Space) -> list[str]:
     return [event.message for event in space.events("Dag", "sales") if event.reason == "TooManyFailedRuns"]
 
 
@@ -53,7 +53,7 @@ def test_a_schedule_whose_runs_fail_is_suspended_until_it_is_resumed(stage: Stag
 
     assert len(space.runs("sales")) == 2
     last = space.dag_status("sales")["lastRun"]
-    [message] = space.eventually(lambda: told(space), "there is an Event")
+    [message] = space.eventually(lambda: events(space), "there is an Event")
     assert message.startswith(f"suspended after 2 failed runs in a row (the last: {last}); `tradewind resume")
     stay(3, lambda: len(space.runs("sales")) == 2, "no scheduled run starts")
     space.wait_finished(space.run("sales", "z-by-hand"))
@@ -64,7 +64,7 @@ def test_a_schedule_whose_runs_fail_is_suspended_until_it_is_resumed(stage: Stag
     space.eventually(lambda: len(space.runs("sales")) == 2 + 1 + 2, "the next two runs are made")
     wait_suspended(space)
     stay(2, lambda: len(space.runs("sales")) == 5, "those before it was resumed do not count, those after it do")
-    space.eventually(lambda: len(told(space)) == 2, "each time is told")
+    space.eventually(lambda: len(events(space)) == 2, "each time has an Event")
 
     space.edit_dag("sales", suspend=False, tasks=[task("load", "true")])
 
@@ -91,7 +91,7 @@ def test_the_count_outlives_controllers(stage: Stage) -> None:
     space.edit_dag("sales", suspend=False)
     stage.controllers.launch_for(space.name).wait_leading()
 
-    space.eventually(lambda: space.dag_status("sales").get("consecutiveFailedRuns") == 0, "it counts anew")
+    space.eventually(lambda: space.dag_status("sales").get("consecutiveFailedRuns") == 0, "the count restarts")
     stay(2, lambda: not is_suspended(space), "what a person resumed stays resumed")
 
 
@@ -103,7 +103,7 @@ def test_an_end_that_was_not_counted_any_more_is_counted_by_the_next_controller(
     for name in ("first", "second"):
         space.run("sales", name)
         # Its end is in its own status at once, and in that of the Dag up to a second later.
-        space.eventually(lambda name=name: space.status(name).get("phase") == "Failed", f"{name} has ended")
+        space.eventually(lambda name=name: space.status(name).get("phase") == "Failed", f"{name} has finished")
         controller.kill()
         controller = stage.controllers.launch_for(space.name).wait_leading()
     space.eventually(lambda: space.dag_status("sales").get("consecutiveFailedRuns") == 2, "each is counted once")

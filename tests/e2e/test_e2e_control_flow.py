@@ -140,7 +140,7 @@ def test_fail_fast_ends_what_runs(stage: Stage) -> None:
     assert (status["phase"], status["reason"]) == ("Failed", "FailFast")
     assert states(space, run) == {"long": "Skipped", "bad": "Failed", "later": "Skipped"}
     [pod] = space.pods_of(run, "long")
-    space.eventually(lambda: space.pods_of(run, "long")[0].status.phase == "Failed", "what ran has ended")
+    space.eventually(lambda: space.pods_of(run, "long")[0].status.phase == "Failed", "the running task has exited")
     assert pod.metadata.deletion_timestamp is None
 
 

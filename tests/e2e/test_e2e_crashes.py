@@ -1,26 +1,26 @@
-"""A controller that is killed at any moment leaves nothing behind that the next one cannot go on with."""
+"""After a controller is killed at any moment, the next one can continue."""
 
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from tests.e2e.busy_run import assert_undisturbed, finished, make_busy
-from tests.e2e.pod_watch import has_ended
+from tests.e2e.pod_watch import has_exited
 from tests.e2e.spaces import Space, task
 from tests.e2e.stage import Stage, side_by_side
 
 
 def crash(stage: Stage, happened: Callable[[Space], object], *, until_idle: bool = False) -> None:
-    """SIGKILL once something has happened to the run; another controller goes on with it, at once or not before all
-    tasks that run have ended."""
+    """SIGKILL once something has happened to the run; another controller continues it, at once or after all running
+    tasks have exited."""
     space, controller = stage.space_and_controller("crash")
     make_busy(space)
     space.run("busy", "busy")
     space.eventually(lambda: happened(space), "the moment of the crash comes")
     controller.kill()
     if until_idle:
-        assert not all(map(has_ended, space.pods_of("busy"))), "no task runs while no controller does"
-        space.eventually(lambda: all(map(has_ended, space.pods_of("busy"))), "what runs has ended")
+        assert not all(map(has_exited, space.pods_of("busy"))), "no task runs while no controller does"
+        space.eventually(lambda: all(map(has_exited, space.pods_of("busy"))), "running tasks have exited")
     stage.controllers.launch_for(space.name)
     assert_undisturbed(space, "busy")
 
@@ -32,7 +32,7 @@ def test_at_once(stage: Stage) -> None:
 
 @side_by_side
 def test_before_the_first_status(stage: Stage) -> None:
-    """Pods are made before status tells of them."""
+    """Pods are created before status has them."""
     crash(stage, lambda space: bool(space.pods_of("busy")))
 
 

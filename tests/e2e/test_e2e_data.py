@@ -84,7 +84,7 @@ def test_only_labelled_config_maps_are_readable(stage: Stage) -> None:
 
 
 def read_or_nothing(space: Space) -> str:
-    """What a run of the Dag `read` says; empty where it may not read."""
+    """Return the message of a run of the Dag `read`; empty if it may not read."""
     run = space.run("read")
     space.wait_finished(run)
     return "".join(space.log(pod.metadata.name) for pod in space.pods_of(run))

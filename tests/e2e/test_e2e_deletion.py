@@ -1,4 +1,4 @@
-"""What goes when something is deleted, what is kept for how long, and what waits while there is no room."""
+"""Deletion, retention, and waits for room."""
 
 from functools import partial
 from typing import Any
@@ -79,8 +79,8 @@ def test_history_limits(stage: Stage) -> None:
     )
     for number, code in enumerate((0, 1, 0, 1, 0, 1)):
         run = space.run("sales", f"run-{number}", params={"code": code})
-        # A run that is over may be pruned before we look.
-        space.eventually(partial(over, space, run), f"{run} has ended")
+        # A finished run may be pruned before we look.
+        space.eventually(partial(over, space, run), f"{run} has finished")
     kept = ["run-3", "run-4", "run-5"]
     space.eventually(lambda: [run["metadata"]["name"] for run in space.runs("sales")] == kept, "the oldest go")
     space.eventually(lambda: pods_by_run(space) == set(kept), "and their Pods with them")
@@ -93,7 +93,7 @@ def test_history_limits_hold_for_runs_that_were_refused(stage: Stage) -> None:
     space.dag("sales", task("t", "true"), params={"region": {"enum": ["eu", "us"]}}, failedRunsHistoryLimit=1)
     for number in range(3):
         run = space.run("sales", f"run-{number}", params={"region": "mars"})
-        space.eventually(partial(over, space, run), f"{run} has ended")
+        space.eventually(partial(over, space, run), f"{run} has finished")
     space.eventually(lambda: [run["metadata"]["name"] for run in space.runs("sales")] == ["run-2"], "the last stays")
     space.eventually(lambda: space.dag_status("sales").get("lastRun") == "run-2", "the Dag names it")
     assert space.dag_status("sales")["lastRunPhase"] == "Failed"

@@ -45,7 +45,7 @@ def dags_in(path: Path) -> list[str]:
 
 
 def assert_in_order(space: Space, run: str, status: Manifest) -> None:
-    """No task was scheduled before all that it depends on had ended, and succeeded where its rule asks for that."""
+    """No task was scheduled before all its upstream tasks had finished, successfully if its rule requires that."""
     dag = space.witness.get(space.name, "dags", space.witness.get(space.name, "dagruns", run)["spec"]["dag"])
     entries = {entry["name"]: entry for entry in status["tasks"]}
     for task in dag["spec"]["tasks"]:

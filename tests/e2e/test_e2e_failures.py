@@ -1,7 +1,7 @@
 """Tries that never start, are killed, or take too long: each says why in the words of Kubernetes."""
 
 from tests.cluster import Manifest, moment
-from tests.e2e.pod_watch import has_ended
+from tests.e2e.pod_watch import has_exited
 from tests.e2e.spaces import task
 from tests.e2e.stage import Stage, side_by_side
 
@@ -100,7 +100,7 @@ def test_a_run_that_takes_too_long_is_ended(stage: Stage) -> None:
     status = space.wait_finished(run)
     assert (status["phase"], status["reason"]) == ("Failed", "RunTimeout")
     assert {entry["state"] for entry in status["tasks"]} == {"Skipped"}
-    space.eventually(lambda: all(map(has_ended, space.pods_of(run))), "its Pod has ended")
+    space.eventually(lambda: all(map(has_exited, space.pods_of(run))), "its Pod has finished")
 
 
 @side_by_side

@@ -18,11 +18,11 @@ from tests.e2e.controller_process import Controllers
 from tests.e2e.spaces import NewSpace, task
 
 SILENCE_SECONDS = 100.0
-"""Beyond those after which a watch that hears nothing is opened anew (90)."""
+"""Longer than the time after which a silent watch is opened again (90)."""
 
 
 class Proxy:
-    """Passes on what a controller and the API server say to each other, until it is told to forget some of it."""
+    """Forwards between a controller and the API server, and can drop some of the traffic."""
 
     def __init__(self, server: str) -> None:
         host, _, port = server.removeprefix("https://").partition(":")
@@ -77,7 +77,7 @@ def proxy(real: RealCluster) -> Iterator[Proxy]:
 
 
 def test_a_silent_connection_is_noticed(real: RealCluster, new_space: NewSpace, proxy: Proxy, tmp_path: Path) -> None:
-    """As when a firewall forgets a connection: nobody closes it, and no bookmark comes."""
+    """As when a firewall drops a connection: it is not closed, and no bookmark arrives."""
     config = yaml.safe_load(real.kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{proxy.port}"
     kubeconfig = tmp_path / "kubeconfig"
@@ -99,13 +99,13 @@ def test_a_silent_connection_is_noticed(real: RealCluster, new_space: NewSpace, 
             time.sleep(1)
         space.wait_succeeded(run)
         assert controller.probe("/healthz") == (200, "ok")
-        assert verdicts <= {200, 0}, "it has mended that itself: there was no need to start anew"
+        assert verdicts <= {200, 0}, "it has recovered itself: there was no need for a restart"
     finally:
         controllers.end()
 
 
 def test_a_process_that_is_stopped_answers_no_probe(new_space: NewSpace, controllers: Controllers) -> None:
-    """Nor does one whose loop is blocked: the kubelet then starts it anew."""
+    """Nor does one whose loop is blocked: the kubelet then restarts it."""
     space = new_space("stopped")
     controller = controllers.launch_for(space.name).wait_ready()
     os.kill(controller.process.pid, signal.SIGSTOP)
@@ -114,4 +114,4 @@ def test_a_process_that_is_stopped_answers_no_probe(new_space: NewSpace, control
         assert controller.probe("/healthz")[0] == 0
     finally:
         os.kill(controller.process.pid, signal.SIGCONT)
-    eventually(lambda: controller.probe("/healthz") == (200, "ok"), "it goes on", 240, controller.tail)
+    eventually(lambda: controller.probe("/healthz") == (200, "ok"), "it continues", 240, controller.tail)

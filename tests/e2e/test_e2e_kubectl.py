@@ -1,4 +1,4 @@
-"""What a person sees with kubectl."""
+"""The output of kubectl for users."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def test_get_dags(space: Space) -> None:
     space.eventually(lambda: space.dag_status("sales").get("lastRunPhase"), "the Dag's status has the last run")
     lines = space.kubectl.run("get", "dag").splitlines()
     assert lines[0].split() == ["NAME", "SCHEDULE", "SUSPENDED", "ACCEPTED", "ACTIVE", "LAST", "NEXT", "OWNER", "AGE"]
-    # Nobody has said whether it is suspended: that cell is empty.
+    # Suspend is not set: that cell is empty.
     row = r"sales +0 6 \* \* \* +True +0 +Succeeded +\d{4}-\d\d-\d\dT06:00:00Z +analytics +\d+s"
     assert re.fullmatch(row, lines[1].strip()), lines[1]
 
@@ -77,8 +77,8 @@ def test_runs_are_selected_by_phase_and_dag(space: Space) -> None:
 
 
 def test_describe_tells_what_happened(space: Space) -> None:
-    told = space.kubectl.run("describe", "dr", "monday")
-    assert re.search(r"Normal\s+Succeeded\s.*Succeeded after [\d.]+s", told), told
+    described = space.kubectl.run("describe", "dr", "monday")
+    assert re.search(r"Normal\s+Succeeded\s.*Succeeded after [\d.]+s", described), described
 
 
 def refused(kubectl: Kubectl, *words: str, stdin: str = "") -> str:

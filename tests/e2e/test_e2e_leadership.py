@@ -14,7 +14,7 @@ LEASE = "tradewind-controller"
 
 
 def holder(space: Space) -> str | None:
-    """Who holds the lease; None when it was released."""
+    """The holder of the lease; None when it was released."""
     try:
         lease: Any = space.witness.leases.read_namespaced_lease(LEASE, space.name)
     except kubernetes.client.ApiException as error:

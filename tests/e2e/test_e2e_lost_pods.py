@@ -8,7 +8,7 @@ import kubernetes
 import urllib3
 
 from tests.e2e.controller_process import Controllers
-from tests.e2e.pod_watch import has_ended
+from tests.e2e.pod_watch import has_exited
 from tests.e2e.spaces import Space, task
 from tests.e2e.stage import Stage, side_by_side
 
@@ -18,7 +18,7 @@ OUTPUT_SEVEN = "echo 7 >$TRADEWIND_OUTPUT"
 
 
 class DeleteTheFinished(threading.Thread):
-    """Deletes every Pod of a run the moment its container has ended."""
+    """Deletes every Pod of a run the moment its container has exited."""
 
     def __init__(self, space: Space, run: str) -> None:
         super().__init__(daemon=True)
@@ -41,7 +41,7 @@ class DeleteTheFinished(threading.Thread):
             pod = event["object"] if event else None  # the client's end of a watch
             if pod is None:
                 continue
-            if pod.metadata.name not in self.deleted and has_ended(pod):
+            if pod.metadata.name not in self.deleted and has_exited(pod):
                 self.deleted.add(pod.metadata.name)
                 core.delete_namespaced_pod(pod.metadata.name, name, grace_period_seconds=0)
 
@@ -120,7 +120,7 @@ def finish_while_no_controller_runs(space: Space, controllers: Controllers, end:
     [pod] = space.eventually(lambda: space.pods_of("alone"), "there is a Pod")
     space.eventually(lambda: space.pods_of("alone")[0].status.phase == "Running", "it runs")
     controller.kill()
-    space.eventually(lambda: has_ended(space.pods_of("alone")[0]), "the Pod ends")
+    space.eventually(lambda: has_exited(space.pods_of("alone")[0]), "the Pod ends")
     space.witness.core.delete_namespaced_pod(pod.metadata.name, space.name)
 
 

@@ -104,7 +104,7 @@ def test_a_controller_that_dies_in_the_middle_of_a_mapped_run(stage: Stage) -> N
     )
     run = space.run("squares")
     for least in (4, 12):
-        space.eventually(lambda least=least: ended(space, run, "each") >= least, f"{least} instances have ended")
+        space.eventually(lambda least=least: ended(space, run, "each") >= least, f"{least} instances have finished")
         controller.kill()
         controller = stage.controllers.launch_for(space.name).wait_leading()
     status = space.wait_succeeded(run)

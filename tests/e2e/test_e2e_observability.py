@@ -1,4 +1,4 @@
-"""What the controller tells those who run it: metrics, probes, logs, Events."""
+"""The controller's output for operators: metrics, probes, logs, Events."""
 
 import json
 import os
@@ -82,10 +82,10 @@ def test_events(stage: Stage) -> None:
         ("Warning", "TaskFailed", "t: failed after try 2: Error: no luck"),
     ]
     space.eventually(lambda: len(space.events("DagRun", run)) >= 3, "there are Events about the run")
-    told = [(event.type, event.reason, event.message) for event in space.events("DagRun", run)]
+    events = [(event.type, event.reason, event.message) for event in space.events("DagRun", run)]
     for event in expected:
-        assert event in told
-    [ended] = [text for kind, reason, text in told if reason == "Failed"]
+        assert event in events
+    [ended] = [text for kind, reason, text in events if reason == "Failed"]
     assert "failed: t" in ended
     space.eventually(lambda: space.events("Dag", "flaky"), "there is an Event about the Dag")
     [about_dag] = space.events("Dag", "flaky")

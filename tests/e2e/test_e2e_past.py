@@ -105,4 +105,4 @@ def test_templates_see_the_runs_before(stage: Stage) -> None:
     assert [space.task(run, "load").get("output") for run in (runs[0], runs[2])] == [["", ""], [date(3), date(2)]]
     later = day_run(space, "daily", 6)
     space.wait_succeeded(later)
-    assert space.task(later, "load")["output"] == [date(4), date(4)], "found in what has ended"
+    assert space.task(later, "load")["output"] == [date(4), date(4)], "found in finished runs"

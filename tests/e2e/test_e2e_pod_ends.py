@@ -12,13 +12,13 @@ ENDED = "tradewind.dev/ended"
 
 
 def ended_pod(space: Space, run: str, name: str) -> Any:
-    """The Pod of a task, once it is over."""
+    """The Pod of a task, once it has finished."""
 
     def over() -> Any:
         [pod] = space.pods_of(run, name)
         return pod if pod.status.phase in ("Succeeded", "Failed") else None
 
-    return space.eventually(over, f"the Pod of {name} has ended")
+    return space.eventually(over, f"the Pod of {name} has finished")
 
 
 def kept(space: Space, run: str, name: str, why: str) -> None:
@@ -53,7 +53,7 @@ def test_one_that_fails_fast_keeps_them_too(stage: Stage) -> None:
     run = space.run("fast")
     assert space.wait_finished(run)["reason"] == "FailFast"
     kept(space, run, "long", "FailFast")
-    space.eventually(lambda: not space.pods_of(run, "long")[0].metadata.finalizers, "it is let go")
+    space.eventually(lambda: not space.pods_of(run, "long")[0].metadata.finalizers, "its finalizer is removed")
 
 
 @side_by_side
@@ -125,22 +125,22 @@ def test_a_full_cluster_is_waited_for_and_told_of(stage: Stage) -> None:
     assert status["phase"] == "Running"
     assert status["message"].startswith("huge is waiting: Unschedulable: 0/1 nodes are available")
 
-    def told() -> list[str]:
+    def events() -> list[str]:
         return [event.message for event in space.events("DagRun", waits) if event.reason == "TaskWaiting"]
 
-    space.eventually(told, "an Event says so")
-    assert len(told()) == 1
-    assert told()[0].startswith("huge has been waiting for 30s: Unschedulable: ")
+    space.eventually(events, "an Event says so")
+    assert len(events()) == 1
+    assert events()[0].startswith("huge has been waiting for 30s: Unschedulable: ")
 
 
 @side_by_side
 def test_what_cannot_be_made_says_so_too(stage: Stage) -> None:
     space = stage.watched_space("ends-refused")
-    account = {"spec": {"serviceAccountName": "nobody-made-it"}}
+    account = {"spec": {"serviceAccountName": "does-not-exist"}}
     space.dag("refused", task("t", "true", podTemplate=account, queuedTimeout="20s"))
     run = space.run("refused")
     message = space.eventually(lambda: space.status(run).get("message"), "it says why")
     assert message.startswith("t is waiting: Forbidden: ")
-    assert 'serviceaccount "nobody-made-it" not found' in message
+    assert 'serviceaccount "does-not-exist" not found' in message
     assert space.wait_finished(run)["phase"] == "Failed"
     assert space.task(run, "t")["reason"] == "Forbidden"

@@ -53,7 +53,7 @@ def test_tasks_of_every_kind_are_restricted_and_have_no_token(stage: Stage) -> N
 
 
 def attempt(space: Space, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """The task of a Dag with such a Pod, once its run has ended."""
+    """The task of a Dag with such a Pod, once its run has finished."""
     space.dag(name, task("t", "true", retries={"limit": 0}), podTemplate={"spec": spec})
     run = space.run(name)
     space.eventually(lambda: space.status(run).get("phase") == "Failed", f"{name} is refused")
@@ -62,7 +62,7 @@ def attempt(space: Space, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 @side_by_side
 def test_what_goes_beyond_is_refused_by_kubernetes(stage: Stage) -> None:
-    """The controller asks for it as for any Pod: what a namespace does not allow it gets for nobody."""
+    """The controller creates it like any Pod: it gets nothing that the namespace does not allow."""
     space = stage.watched_space("beyond")
     for name, spec in BEYOND.items():
         message = attempt(space, name, spec)["message"]

@@ -13,22 +13,22 @@ def reasons(space: Space, run: str) -> list[str]:
 
 @side_by_side
 def test_what_failed_runs_again_once_the_fault_is_mended(stage: Stage) -> None:
-    space = stage.watched_space("mended")
+    space = stage.watched_space("repaired")
     space.volume(CLAIM)
     space.dag(
         "sales",
         task("extract", SIGN),
-        task("load", f"{SIGN}; test -f /ledger/mended", "extract"),
+        task("load", f"{SIGN}; test -f /ledger/repaired", "extract"),
         task("report", SIGN, "load"),
         task("clean", SIGN, "extract"),
         podTemplate=MOUNT,
         taskDefaults={"image": "busybox:1.36", "retries": {"limit": 0}},
     )
-    space.dag("mend", task("mend", "touch /ledger/mended"), podTemplate=MOUNT)
+    space.dag("repair", task("repair", "touch /ledger/repaired"), podTemplate=MOUNT)
     run = space.run("sales")
     before = space.wait_finished(run)
     assert (before["phase"], space.task(run, "report")["state"]) == ("Failed", "UpstreamFailed")
-    space.wait_succeeded(space.run("mend"))
+    space.wait_succeeded(space.run("repair"))
 
     record = ask_and_wait(space, run, "Rerun", onlyFailed=True, message="the file is there now")
 
@@ -143,7 +143,7 @@ def test_a_run_that_is_stopped_is_torn_down(stage: Stage) -> None:
     assert status["message"] == "stopped by alice: too dear"
     states = {name: entry["state"] for name, entry in space.tasks(run).items()}
     assert states == {"up": "Succeeded", "load": "Skipped", "report": "Skipped", "down": "Succeeded"}
-    space.eventually(lambda: space.pods_of(run, "load")[0].status.phase == "Failed", "its Pod has ended")
+    space.eventually(lambda: space.pods_of(run, "load")[0].status.phase == "Failed", "its Pod has finished")
     assert read_ledger(space) == {("up", 1): 1, ("load", 1): 1, ("down", 1): 1}
 
 
@@ -162,7 +162,7 @@ def test_a_task_under_way_starts_again_when_its_container_has_ended(stage: Stage
     ask_and_wait(space, run, "Rerun", tasks=["load"])
     space.wait_succeeded(run)
     assert tries(space, run) == {"load": 2}
-    # In the order of the file: the first had ended when the second began.
+    # In the order of the file: the first had finished when the second started.
     assert list(read_ledger(space)) == [("load", 1), ("ended", 1), ("load", 2)]
 
 
@@ -196,7 +196,7 @@ def test_a_backfill_runs_again_what_failed(stage: Stage) -> None:
     space.run("sales", names[0], params={"script": "true"})
     space.run("sales", names[1], params={"script": "false"})
     assert [space.wait_finished(name)["phase"] for name in names[:2]] == ["Succeeded", "Failed"]
-    # The Dag is mended: runs that are run again go by the Dag as it is now.
+    # The Dag is repaired: runs that are rerun use the current Dag.
     space.edit_dag("sales", tasks=[task("load", "true", retries={"limit": 0})])
     space.wait_accepted("sales")
     span = ("2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z")

@@ -1,4 +1,4 @@
-"""Each request is carried out once, whoever dies when."""
+"""Each request is applied once, whichever process dies at any moment."""
 
 import time
 from typing import Any
@@ -27,7 +27,7 @@ def test_each_rerun_happens_once_however_often_the_controller_is_killed(stage: S
     for number, run in enumerate(runs):
         asked[run] = ask(space, run, "Rerun", onlyFailed=True)
         if number % 3 == 2:
-            # Some have been carried out by now and some not, some are on record and still asked for.
+            # Some have been applied by now and some not, some are on record and still pending.
             time.sleep(0.05 * number)
             leader.kill()
             leader = stage.controllers.launch_for(space.name).wait_leading()
@@ -52,7 +52,7 @@ def test_each_rerun_happens_once_however_often_the_controller_is_killed(stage: S
 
 @side_by_side
 def test_what_is_asked_while_no_controller_runs(stage: Stage) -> None:
-    space = stage.space("nobody")
+    space = stage.space("no-controller")
     space.dag("sales", task("load", "sleep 600", retries={"limit": 0}), task("report", "true", "load"))
     leader = stage.controllers.launch_for(space.name).wait_leading()
     stopped, marked = space.run("sales", "stopped"), space.run("sales", "marked")
@@ -68,10 +68,10 @@ def test_what_is_asked_while_no_controller_runs(stage: Stage) -> None:
     space.wait_succeeded(marked)
     for run in (stopped, marked):
         space.eventually(
-            lambda run=run: has_ended(space.pods_of(run, "load")), "its Pod is ended, and kept with its log"
+            lambda run=run: has_exited(space.pods_of(run, "load")), "its Pod is ended, and kept with its log"
         )
 
 
-def has_ended(pods: list[Any]) -> bool:
+def has_exited(pods: list[Any]) -> bool:
     """Whether no container of theirs runs any more."""
     return bool(pods) and all(pod.status.phase in ("Succeeded", "Failed") for pod in pods)

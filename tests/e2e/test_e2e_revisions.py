@@ -1,4 +1,4 @@
-"""A run goes on with the Dag it began with, whatever becomes of the Dag meanwhile."""
+"""A run keeps the Dag it started with, whatever happens to the Dag meanwhile."""
 
 from typing import Any
 

@@ -58,7 +58,7 @@ def test_catchup_makes_a_run_of_every_tick(stage: Stage) -> None:
 
 
 def ended(space: Space, dag: str) -> Manifest | None:
-    """The Dag's status, once it says that its schedule has ended."""
+    """The Dag's status, once its schedule is past endDate."""
     status = space.dag_status(dag)
     reasons = [condition["reason"] for condition in status.get("conditions", ()) if condition["type"] == "Scheduled"]
     return status if reasons == ["Ended"] and status.get("activeRuns") == 0 else None

@@ -1,4 +1,4 @@
-"""Limits hold at every moment, and who waits is told for what.
+"""Limits hold at every moment, and waiting tasks report which.
 
 The witness is a watch: a Pod counts from its creation to the end of its container, in the API server's own order.
 """

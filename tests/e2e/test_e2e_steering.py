@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.cluster import REPOSITORY
-from tests.e2e.pod_watch import has_ended
+from tests.e2e.pod_watch import has_exited
 from tests.e2e.spaces import Space, stay, task
 from tests.e2e.stage import Stage, side_by_side
 
@@ -35,9 +35,9 @@ def test_a_run_is_repaired(stage: Stage) -> None:
     run = space.run("repair")
     assert space.wait_finished(run)["phase"] == "Failed"
 
-    foreseen = tradewind(space, "rerun", run, "--only-failed", "--dry-run")
-    assert foreseen.returncode == 0
-    assert foreseen.stderr == "dry run: tasks to rerun: load, report\n"
+    dry_run = tradewind(space, "rerun", run, "--only-failed", "--dry-run")
+    assert dry_run.returncode == 0
+    assert dry_run.stderr == "dry run: tasks to rerun: load, report\n"
     assert space.status(run)["phase"] == "Failed"
     done = tradewind(space, "rerun", run, "--only-failed", "-m", "open again", "--follow")
 
@@ -77,7 +77,7 @@ def test_a_task_is_marked_and_the_rest_goes_on(stage: Stage) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{run}: marked Succeeded: load; tasks to rerun: report\n"
-    space.eventually(lambda: space.status(run).get("phase") == "Succeeded", "the run goes on and succeeds")
+    space.eventually(lambda: space.status(run).get("phase") == "Succeeded", "the run continues and succeeds")
     assert space.task(run, "load")["reason"] == "Marked"
     assert len(space.pods_of(run, "load")) == 1
     whole = tradewind(space, "mark", run, "--state", "failed")
@@ -96,8 +96,8 @@ def test_a_run_is_stopped(stage: Stage) -> None:
     run = space.run("long")
     space.wait_state(run, "sleep", "Running")
 
-    foreseen = tradewind(space, "stop", run, "--dry-run")
-    assert "would end 1 try that is under way" in foreseen.stderr
+    dry_run = tradewind(space, "stop", run, "--dry-run")
+    assert "would end 1 try that is under way" in dry_run.stderr
     done = tradewind(space, "stop", run, "--wait", "-m", "not today")
 
     assert done.returncode == 0, done.stderr
@@ -105,7 +105,7 @@ def test_a_run_is_stopped(stage: Stage) -> None:
     status = space.status(run)
     assert (status["phase"], status["reason"]) == ("Failed", "Stopped")
     assert "not today" in status["message"]
-    space.eventually(lambda: all(map(has_ended, space.pods_of(run))), "its Pod has ended")
+    space.eventually(lambda: all(map(has_exited, space.pods_of(run))), "its Pod has finished")
     refused = tradewind(space, "stop", run)
     assert refused.returncode == 1
     assert refused.stderr == "refused: the run has finished already: Failed\n"

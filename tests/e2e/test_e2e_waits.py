@@ -68,7 +68,7 @@ def test_a_dag_waits_for_the_run_of_another_while_controllers_come_and_go(stage:
     space.wait_state(run, "loaded", "Succeeded")
     assert space.status("sales")["phase"] == "Running"
     says(space, run, "sold", "waits for run 'sales' of Dag 'sales': Running")
-    # It ends with nobody watching.
+    # It finishes while no controller is watching.
     second.wait_leading().kill()
     space.eventually(lambda: ended(space, "sales", "check"), "the last Pod of the run ends")
     stage.controllers.launch_for(space.name)

@@ -49,7 +49,7 @@ class Made:
 
 
 class Audit(threading.Thread):
-    """Watches from before the first Pod until `end()`. `gaps` counts how often the watch had to begin anew."""
+    """Watches from before the first Pod until `end()`. `gaps` counts how often the watch had to restart."""
 
     def __init__(self, space: Space) -> None:
         super().__init__(daemon=True)
@@ -104,7 +104,7 @@ class Audit(threading.Thread):
         return min((made.at for made in list(self.made.values()) if made.at >= at), default=None)
 
     def most_at_once(self, counts: Callable[[Made], bool]) -> int:
-        """How many of some Pods existed at most at one time whose containers had not ended."""
+        """Return the maximum of Pods at a time whose containers were running."""
         now = most = 0
         for uid, begins in list(self._active):
             if counts(self.made[uid]):
@@ -117,7 +117,7 @@ class Audit(threading.Thread):
     def _has_all(self) -> bool:
         known = {uid: made.ended for uid, made in self.made.items()}
         pods = self._raw()["items"]
-        return all(known.get(pod["metadata"]["uid"]) == _is_over(pod) for pod in pods)
+        return all(known.get(pod["metadata"]["uid"]) == _is_finished(pod) for pod in pods)
 
     def _raw(self, **options: Any) -> Any:
         return json.loads(self._list(self._space.name, _preload_content=False, **options).data)
@@ -134,7 +134,7 @@ class Audit(threading.Thread):
 
     def _events(self) -> Iterator[Any]:
         options = {"resource_version": self._version, "timeout_seconds": 300, "allow_watch_bookmarks": True}
-        # A dead API server may leave the connection open: what stays silent for so long is asked anew.
+        # A dead API server may leave the connection open: after this silence the watch restarts.
         answer = self._list(self._space.name, watch=True, _preload_content=False, _request_timeout=(5, 90), **options)
         rest = b""
         try:
@@ -158,7 +158,7 @@ class Audit(threading.Thread):
         phase = pod.get("status", {}).get("phase", "")
         if made.phases[-1:] != [phase]:
             made.phases.append(phase)
-        if kind == "DELETED" or _is_over(pod):
+        if kind == "DELETED" or _is_finished(pod):
             self._over(uid, made)
 
     def _over(self, uid: str, made: Made) -> None:
@@ -167,5 +167,5 @@ class Audit(threading.Thread):
             self._active.append((uid, False))
 
 
-def _is_over(pod: Any) -> bool:
+def _is_finished(pod: Any) -> bool:
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")

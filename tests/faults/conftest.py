@@ -56,7 +56,7 @@ def kwok() -> Iterator[Cluster]:
 
 @pytest.fixture
 def kwok_controllers(kwok: Cluster, tmp_path: Path) -> Iterator[Controllers]:
-    """Starts controllers; all have ended after the test."""
+    """Starts controllers; all have exited after the test."""
     controllers = Controllers(kwok.kubeconfig, tmp_path)
     yield controllers
     controllers.end()

@@ -61,7 +61,7 @@ def hostile(space: Space, queued: int) -> Iterator[str]:
     _dag(space, "nonsense", {"name": "a"}, schedule={"every": "1h"})
     nonsense = {"status": {"lastRunResourceVersion": "abc", "consecutiveFailedRuns": 1}}
     space.witness.patch_status(space.name, "dags", "nonsense", nonsense)
-    yield "a status that nobody wrote"
+    yield "a status that no controller wrote"
 
     _dag(space, "held", {"name": "a"}, schedule={"every": "1s"})
     space.witness.patch(space.name, "dags", "held", {"metadata": {"finalizers": [HOLD]}})
@@ -75,7 +75,7 @@ def hostile(space: Space, queued: int) -> Iterator[str]:
     yield f"{queued} runs of a Dag of {WIDE_TASKS} tasks"
 
 
-def let_go(space: Space) -> None:
+def release(space: Space) -> None:
     """Take away what would keep the namespace."""
     space.witness.patch(space.name, "dags", "held", {"metadata": {"finalizers": []}})
 

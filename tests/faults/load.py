@@ -42,7 +42,7 @@ def load_tasks() -> list[Manifest]:
 
 
 class Load(threading.Thread):
-    """Makes runs, so that some are always under way, until `end()`."""
+    """Creates runs, so that some are always running, until `end()`."""
 
     def __init__(self, space: Space, *, active: int = 4) -> None:
         super().__init__(daemon=True)
@@ -71,13 +71,13 @@ class Load(threading.Thread):
             self._ending.wait(AGAIN_SECONDS)
 
     def end(self, seconds: float = 300) -> None:
-        """Make no more; return once all have ended."""
+        """Create no more; return once all have finished."""
         self._ending.set()
         self.join()
-        self._space.eventually(lambda: not self._unfinished(), "all runs have ended", seconds)
+        self._space.eventually(lambda: not self._unfinished(), "all runs have finished", seconds)
 
     def ended(self) -> int:
-        """How many runs have succeeded so far."""
+        """Return the number of runs that have succeeded so far."""
         return len(self._select("status.phase=Succeeded"))
 
     def _make(self, name: str) -> None:
@@ -97,7 +97,7 @@ class Load(threading.Thread):
 
 
 def assert_sound(space: Space, load: Load, audit: Audit) -> None:
-    """No try has had two Pods, no result was lost, every run has ended as it should, no limit was exceeded."""
+    """No try has had two Pods, no result was lost, every run has the right result, no limit was exceeded."""
     audit.end()
     assert audit.doubled() == {}
     runs = space.runs(DAG)

@@ -1,4 +1,4 @@
-"""Two replicas of the controller for one namespace, and who leads by the Lease."""
+"""Two replicas of the controller for one namespace, and the leader by the Lease."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ class LeaseWatch(threading.Thread):
     def __init__(self, space: Space) -> None:
         super().__init__(daemon=True)
         self.changes: list[tuple[float, str]] = []
-        """(time.monotonic(), who holds it from then on; empty for nobody)"""
+        """(time.monotonic(), the holder from then on; empty for none)"""
         self._space = space
         self._ended = False
         self.start()

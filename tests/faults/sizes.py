@@ -1,4 +1,4 @@
-"""How much of something the tests make, and how they tell what they have measured."""
+"""The sizes of these tests, and the report of their measurements."""
 
 import os
 from collections.abc import Callable

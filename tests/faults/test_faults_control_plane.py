@@ -55,7 +55,7 @@ def test_an_outage_in_the_middle_of_runs(
     audit = Audit(space)
     load = Load(space)
     replicas = Replicas(space, kwok_controllers)
-    space.eventually(lambda: len(audit.made) > 10, "runs are under way")
+    space.eventually(lambda: len(audit.made) > 10, "runs are running")
     back = []
     for number in range(OUTAGES):
         time.sleep(chance.uniform(0, 1))
@@ -69,7 +69,7 @@ def test_an_outage_in_the_middle_of_runs(
         space.eventually(
             lambda: space.kubectl.attempt("get", "--raw", "/readyz").returncode == 0, "the API server is ready"
         )
-        space.eventually(lambda before=before: len(audit.made) > before, "runs go on")
+        space.eventually(lambda before=before: len(audit.made) > before, "runs continue")
         back.append(round(time.monotonic() - began, 1))
     load.end()
     assert_sound(space, load, audit)

@@ -1,4 +1,4 @@
-"""Dags that are too many, too broken or too large hold up nobody else."""
+"""Dags that are too many, too broken or too large block no other."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -12,8 +12,8 @@ from tests.faults.sizes import Figure, size
 
 WIDE = size("WIDE", 1500)
 NEXT = 500
-"""How many Pods of the wide Dag may be made between a run's creation and its own Pod. About 100 are when nothing else
-goes on: a run needs three requests, one after the other, each beside 31 others."""
+"""Maximum of Pods of the wide Dag between a run's creation and its own Pod. On an idle machine about 100 are created:
+a run needs three requests, one after the other, each beside 31 others."""
 TOGETHER = 1000
 FEW = 5
 LOOK_SECONDS = 10
@@ -66,7 +66,7 @@ def test_a_wide_dag_does_not_hold_up_another(
 def test_a_namespace_at_its_quota_does_not_hold_up_others(
     new_kwok_space: NewSpace, kwok_controllers: Controllers, figure: Figure
 ) -> None:
-    """Its tasks wait, say for what, and ask seldom; they go on as soon as there is room."""
+    """Its tasks wait, report the cause, and retry seldom; they continue as soon as there is room."""
     full, other = new_kwok_space("full"), new_kwok_space("other")
     quota: Manifest = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": str(FEW)}}}
     full.witness.core.create_namespaced_resource_quota(full.name, quota)
@@ -86,8 +86,8 @@ def test_a_namespace_at_its_quota_does_not_hold_up_others(
     figure(f"seconds until another namespace's Pod, beside {WIDE} tasks at a full quota", round(pod.at - began, 2))
 
     def waiting() -> list[Manifest]:
-        told = [one for entry in full.tasks("wide").values() for one in entry.get("instances", ())]
-        return [one for one in told if one.get("reason") == "QuotaExceeded"]
+        instances = [one for entry in full.tasks("wide").values() for one in entry.get("instances", ())]
+        return [one for one in instances if one.get("reason") == "QuotaExceeded"]
 
     said = full.eventually(waiting, "tasks say what they wait for")
     assert "exceeded quota: few, requested: pods=1, used: pods=5, limited: pods=5" in said[0]["message"]
@@ -108,7 +108,7 @@ def test_a_namespace_at_its_quota_does_not_hold_up_others(
 
 
 def refused(space: Space) -> int:
-    """How often the API server has refused a Pod with 403 so far."""
+    """Return how often the API server has rejected a Pod with 403 so far."""
     lines = space.kubectl.run("get", "--raw", "/metrics").splitlines()
     words = ('resource="pods"', 'verb="POST"', 'code="403"')
     found = [line for line in lines if line.startswith("apiserver_request_total{") and all(w in line for w in words)]

@@ -40,7 +40,7 @@ def service_account(space: Space, folder: Path) -> Path:
 
 
 def give_little_time(space: Space) -> None:
-    """What the service account asks for shares one seat, and nothing queues: all beyond it is answered 429."""
+    """Requests of the service account share one seat, without a queue: all others are answered 429."""
     flow: Any = kubernetes.client.FlowcontrolApiserverV1Api(space.witness.core.api_client)
     limited = {
         "nominalConcurrencyShares": 1,

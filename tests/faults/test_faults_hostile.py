@@ -1,4 +1,4 @@
-"""Every hostile object at once, in a namespace of its own, and leaders that are killed: a Dag beside them goes on."""
+"""Every hostile object at a time, in one namespace, while leaders are killed: a Dag beside them keeps running."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from tests.cluster import Manifest
 from tests.e2e.controller_process import Controllers
 from tests.e2e.spaces import NewSpace, Space
 from tests.faults.audit import Audit
-from tests.faults.hostile import hostile, let_go
+from tests.faults.hostile import hostile, release
 from tests.faults.load import annotated
 from tests.faults.replicas import Replicas
 from tests.faults.sizes import Figure, size
@@ -51,7 +51,7 @@ def test_an_ordinary_dag_beside_everything_hostile(
         figure("made after seconds", (round(time.monotonic() - began, 1), what))
     kill(replicas)
     made = len(audit.made)
-    ordinary.eventually(lambda: len(audit.made) > made + 4, "it goes on")
+    ordinary.eventually(lambda: len(audit.made) > made + 4, "it continues")
     beside = {run: seconds for run, seconds in delays(audit).items() if run not in before}
     figure("beside: runs, longest wait for the first Pod of a run in seconds", (len(beside), max(beside.values())))
     figure("the longest turn of the leader's event loop so far", replicas.leader.longest_turn())
@@ -68,7 +68,7 @@ def test_an_ordinary_dag_beside_everything_hostile(
     assert gaps == {EVERY_SECONDS}, "each tick has its run"
     assert max(beside.values()) < max(before.values()) + 30, "far above what it is: the figure says how long"
     assert_own_fault_only(other)
-    let_go(other)
+    release(other)
     replicas.end()
 
 
@@ -99,7 +99,7 @@ def unfinished(space: Space) -> list[Manifest]:
 
 
 def assert_own_fault_only(space: Space) -> None:
-    """Who asked for too much is told; what only had to wait has waited."""
+    """Objects beyond a limit report it; others have only waited."""
     for dag in ("product", "pattern", "mounts"):
         status = json.dumps([run.get("status", {}) for run in space.runs(dag)])
         assert "message" in status, (dag, status)

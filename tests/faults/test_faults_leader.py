@@ -1,4 +1,4 @@
-"""The leader dies, again and again, or sleeps through the end of its Lease, while runs go on."""
+"""The leader dies, again and again, or sleeps until its Lease expires, while runs are running."""
 
 import math
 import random
@@ -25,7 +25,7 @@ def test_the_leader_is_killed_at_random(
     audit = Audit(space)
     load = Load(space)
     replicas = Replicas(space, kwok_controllers)
-    space.eventually(lambda: len(audit.made) > 10, "runs are under way")
+    space.eventually(lambda: len(audit.made) > 10, "runs are running")
     seconds, until_next_pod = [], []
     for _ in range(KILLS):
         # Mostly in the first moments of a term, in which there is most to be caught up with.
@@ -53,14 +53,14 @@ def test_a_leader_that_slept_through_its_lease_does_no_harm(
     replicas = Replicas(space, kwok_controllers)
     for _ in range(2):
         before = load.ended()
-        space.eventually(lambda before=before: load.ended() > before, "runs go on")
+        space.eventually(lambda before=before: load.ended() > before, "runs continue")
         sleeper, other = replicas.leader, replicas.standby
         sleeper.process.send_signal(signal.SIGSTOP)
         try:
             other.wait_leading()
             # The other has acted in its place, so what the sleeper is about to do is out of date.
             before = load.ended()
-            space.eventually(lambda before=before: load.ended() > before, "runs go on without it")
+            space.eventually(lambda before=before: load.ended() > before, "runs continue without it")
         finally:
             sleeper.process.send_signal(signal.SIGCONT)
         space.eventually(

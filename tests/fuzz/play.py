@@ -24,7 +24,7 @@ MOST_SECONDS = 5
 MOST_BYTES = 2 * 2**30
 HANGS_AFTER = 300
 """Seconds after which even code that answers no signal is ended, with the hundred inputs that it is at."""
-TOLD = 5
+SHOWN = 5
 """Finds of a kind that are shown in full."""
 
 
@@ -37,7 +37,7 @@ def _too_slow(signum: int, frame: FrameType | None) -> None:
 
 
 def play(name: str, numbers: range) -> list[str]:
-    """What went wrong with which of these inputs of a target."""
+    """Return the failures of these inputs of a target."""
     found: list[str] = []
     kinds: Counter[str] = Counter()
     for number in numbers:
@@ -48,11 +48,11 @@ def play(name: str, numbers: range) -> list[str]:
             last = traceback.extract_tb(error.__traceback__)[-1]
             kind = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
             kinds[kind] += 1
-            if kinds[kind] <= TOLD:
+            if kinds[kind] <= SHOWN:
                 found.append(f"{name} {number}: {kind}: {str(error)[:200]}")
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
-    return found + [f"{name}: {kind}: {count} times" for kind, count in kinds.items() if count > TOLD]
+    return found + [f"{name}: {kind}: {count} times" for kind, count in kinds.items() if count > SHOWN]
 
 
 def run(inputs: int, first: int, names: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""What is valid, to begin with: small, since most of the time goes into reading them."""
+"""Valid inputs to begin with: small, because most of the time goes into reading them."""
 
 from typing import Any
 

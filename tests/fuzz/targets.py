@@ -1,4 +1,4 @@
-"""What the inputs are given to. Each takes one and returns; what it raises, but for the error that is meant, is a find.
+"""The targets of inputs. Each takes one and returns; an exception other than the expected error is a finding.
 
 A target looks at what came out as far as something must hold of it: that a template's text fits, that a Dag which was
 accepted can be run.
@@ -131,12 +131,12 @@ def params(make: Maker) -> None:
 
 
 def output(make: Maker) -> None:
-    """What tasks print: read, kept in status, mapped over, put into templates."""
+    """Outputs of tasks: read, kept in status, mapped over, put into templates."""
     _play(make, _resolved(make.random.randrange(len(seeds.DAGS))))
 
 
 def status(make: Maker) -> None:
-    """A status that somebody has edited: refused, or a run that goes on."""
+    """A status that a user has edited: rejected, or a run that continues."""
     bent = make.bent(seeds.STATUSES[0])
     try:
         text = orjson.dumps({"metadata": {"name": "r"}, "spec": {"dag": "d"}, "status": bent})
@@ -163,7 +163,7 @@ def index_set(make: Maker) -> None:
 
 
 def pod(make: Maker) -> None:
-    """What the API server might send as a Pod."""
+    """A Pod as the API server might send it."""
     try:
         text = orjson.dumps({"type": "MODIFIED", "object": make.bent(seeds.POD)})
     except TypeError:

@@ -1,4 +1,4 @@
-"""What the tests in this folder share: names that no other cluster has, and kubectl."""
+"""The shared part of the tests in this folder: names that no other cluster has, and kubectl."""
 
 import os
 import subprocess

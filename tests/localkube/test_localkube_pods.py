@@ -195,7 +195,7 @@ def webhook_configuration(cluster: Cluster, authority: Path) -> str:
 
 
 def port_forwarded(cluster: Cluster, target: str, port: int) -> str:
-    """What a Pod's web server says through `kubectl port-forward`."""
+    """Return the answer of a Pod's web server through `kubectl port-forward`."""
     [local] = free_ports(1)
     kubectl = [str(tools.ensure("kubectl")), f"--kubeconfig={cluster.kubeconfig}"]
     command = [*kubectl, "port-forward", target, f"{local}:{port}"]

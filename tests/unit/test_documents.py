@@ -36,8 +36,7 @@ def manifests(text: str) -> list[dict[str, object]]:
 
 
 def anchors(document: Path) -> set[str]:
-    """What a link into a document may have after its #: headings, as GitHub makes anchors of them, and those set by
-    hand."""
+    """Return the anchors of a document: headings, as GitHub converts them, and those set by hand."""
     text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     plain = [re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings]

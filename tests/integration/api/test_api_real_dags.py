@@ -85,5 +85,5 @@ def test_refused_by_the_schema(resources: Witness, case: Manifest) -> None:
     "case", [case for case in BAD_DAGS if case["rejectedBy"] == "validation"], ids=lambda case: str(case["name"])
 )
 def test_taken_by_the_schema(resources: Witness, case: Manifest) -> None:
-    """What only our own validation finds, so that the table says truly who finds what."""
+    """Problems that only our own validation finds, so that the table is right about both."""
     resources.create("default", "dags", case["dag"], field_validation="Strict", dry_run="All")

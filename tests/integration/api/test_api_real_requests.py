@@ -1,4 +1,4 @@
-"""Requests on runs, carried out by a whole controller on a real API server: what its writes come to there."""
+"""Requests on runs, applied by a whole controller on a real API server: the effect of its writes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Bench:
         raise AssertionError(f"waited {SECONDS:g} s in vain: {what}\n{found}")
 
     async def ended(self, run: str, phase: str) -> Manifest:
-        """The status of a run, once it has ended so."""
+        """The status of a run, once it has finished so."""
         await self.until(run, lambda found: found.get("status", {}).get("phase") == phase, f"{run} is {phase}")
         found = await asyncio.to_thread(self.witness.get, self.namespace, "dagruns", run)
         return dict(found["status"])

@@ -1,4 +1,4 @@
-"""What of a DagRun may change, and how runs are selected, on a real API server."""
+"""The fields of a DagRun that may change, and selection of runs, on a real API server."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Place:
     user: str
 
     def attempt(self, verb: str, *words: str, stdin: str = "", user: str | None = None) -> str:
-        """What the API server says no with; empty where it does not."""
+        """Return the API server's rejection; empty if it accepts."""
         who = user or self.user
         done = self.kubectl.attempt(verb, *words, *([f"--as={who}"] if who != "admin" else []), stdin=stdin)
         return done.stderr if done.returncode else ""

@@ -1,4 +1,4 @@
-"""What `tradewind rerun`, `mark`, `stop` and `pause` ask of a real API server, and by whose rights."""
+"""The requests of `tradewind rerun`, `mark`, `stop` and `pause` to a real API server, and their rights."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RIGHTS = {
 
 @dataclass
 class Person:
-    """Somebody with a kubeconfig of their own and the command line."""
+    """A user with a kubeconfig of their own and the command line."""
 
     name: str
     kubeconfig: Path
@@ -67,7 +67,7 @@ class Place:
         self.witness.patch(self.namespace, "dagruns", "r", {"spec": {"request": None}})
 
     def person(self, name: str) -> Person:
-        """A ServiceAccount that has the rights of that name."""
+        """A ServiceAccount with the rights of that role."""
         core, rbac = self.witness.core, self.witness.rbac
         core.create_namespaced_service_account(self.namespace, {"metadata": {"name": name}})
         rbac.create_namespaced_role(self.namespace, {"metadata": {"name": name}, "rules": RIGHTS[name]})
@@ -125,9 +125,9 @@ def test_who_may_only_read_asks_for_nothing(place: Place) -> None:
         assert (done.returncode, done.stdout) == (2, "")
         assert "permission denied" in done.stderr and "dagruns" in done.stderr
     assert place.run()["spec"] == {"dag": "sales", "type": "Manual"}
-    foreseen = reader("rerun", "r", "--dry-run")
-    assert foreseen.returncode == 0
-    assert foreseen.stderr == "dry run: tasks to rerun: load\n"
+    dry_run = reader("rerun", "r", "--dry-run")
+    assert dry_run.returncode == 0
+    assert dry_run.stderr == "dry run: tasks to rerun: load\n"
 
 
 def test_one_request_at_a_time(place: Place) -> None:

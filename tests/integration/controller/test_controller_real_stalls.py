@@ -1,5 +1,4 @@
-"""A controller whose event loop is held, on a real API server: it keeps its Lease while others may hope for better, and
-gives it up when nobody does."""
+"""A controller whose event loop is blocked, on a real API server: it keeps its Lease for a time, then releases it."""
 
 from __future__ import annotations
 

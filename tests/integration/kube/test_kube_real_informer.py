@@ -62,7 +62,7 @@ async def watch(client: KubeClient) -> AsyncIterator[Callable[..., Watching]]:
 
 
 class CountingClient(KubeClient):
-    """Counts the pages, and breaks or misdirects watches when told to."""
+    """Counts the pages, and breaks or misdirects watches on demand."""
 
     pages = 0
     break_watch = False
@@ -170,9 +170,9 @@ async def test_a_pod_that_leaves_the_field_selection(
 ) -> None:
     pod = {
         "metadata": {"name": "p"},
-        # On no node: nobody but this test writes its status.
+        # On no node: only this test writes its status.
         "spec": {
-            "schedulerName": "nobody",
+            "schedulerName": "none",
             "automountServiceAccountToken": False,
             "containers": [{"name": "c", "image": "none"}],
         },
@@ -291,7 +291,7 @@ async def test_bookmarks_keep_a_quiet_watch_up_to_date(
         await w.until(lambda: w.informer.watches)
         elsewhere = witness.create_namespaced_config_map(namespace, {"metadata": {"name": "a"}})
         await w.until(lambda: len(starts) >= 2, 20)
-        # The server sends a bookmark shortly before the time of a watch is over.
+        # The server sends a bookmark shortly before the timeout of a watch.
         assert starts[1] >= int(elsewhere.metadata.resource_version)
         assert w.changes == []
         assert w.informer.lists == 1

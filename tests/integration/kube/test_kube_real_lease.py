@@ -68,7 +68,7 @@ def lease(kubeconfig: Path, namespace: str) -> Callable[[], Any]:
 
 
 async def until(condition: Callable[[], Any], seconds: float = 120) -> float:
-    """How many seconds it took."""
+    """Return the seconds that it took."""
     start = time.monotonic()
     while not condition():
         assert time.monotonic() - start < seconds, "waited in vain"

@@ -200,7 +200,7 @@ async def test_events_are_seen_by_kubectl(client: KubeClient, writer: Writer, na
     assert full.series.count == 3
     assert full.reporting_component == "example.dev/controller"
     assert 1020 <= len(by_reason["Started"].message.encode()) <= 1024
-    # An Event that has expired is made anew.
+    # An expired Event is created again.
     witness.delete_collection_namespaced_event(namespace)
     for _ in range(2):
         recorder.record(regarding, "Warning", "PoolFull", "no slot in pool warehouse")

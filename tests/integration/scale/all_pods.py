@@ -50,7 +50,7 @@ class AllPods(threading.Thread):
         self.labels[metadata.uid] = labels
 
     def count(self, namespaces: set[str]) -> int:
-        """How many there have been in these namespaces."""
+        """Return the number of Pods so far in these namespaces."""
         assert self.failure is None, repr(self.failure)
         return sum(len(uids) for place, uids in list(self.made.items()) if place[0] in namespaces)
 

@@ -30,7 +30,7 @@ def manifest(**spec: Any) -> dict[str, Any]:
 
 
 def problems_of(case: dict[str, Any]) -> list[Problem]:
-    """What admission finds, else what the ticks show."""
+    """Return the problems of admission, else those that the ticks show."""
     dag, wrong = validate_dag(case["dag"])
     assert dag is not None
     assert wrong == []

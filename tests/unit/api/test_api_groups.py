@@ -216,10 +216,10 @@ def test_a_cycle_is_told_in_names_that_the_user_wrote(found: DagSpec) -> None:
     groups = Groups(found)
     cycle = find_cycle(dependency_graph(found, groups))
     if cycle:
-        told = readable_cycle(cycle, groups)
-        assert told[0] == told[-1]
-        assert set(told) <= {*NAMES, *groups.named}
-        assert all(earlier != later for earlier, later in pairwise(told)) or len(told) == 2
+        shown = readable_cycle(cycle, groups)
+        assert shown[0] == shown[-1]
+        assert set(shown) <= {*NAMES, *groups.named}
+        assert all(earlier != later for earlier, later in pairwise(shown)) or len(shown) == 2
 
 
 def test_a_cycle_within_a_group_is_told_by_its_tasks() -> None:

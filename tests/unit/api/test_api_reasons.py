@@ -49,7 +49,7 @@ def sources() -> list[ast.Module]:
 
 
 def constants(modules: list[ast.Module]) -> dict[str, list[ast.expr]]:
-    """What the constants of all modules are, by name."""
+    """Return the values of the constants of all modules, by name."""
     found: dict[str, list[ast.expr]] = {}
     for module in modules:
         for node in module.body:

@@ -1,4 +1,4 @@
-"""How defaults, taskDefaults and a task's own fields come together."""
+"""Defaults, taskDefaults and a task's own fields are combined."""
 
 from datetime import timedelta
 from typing import Any

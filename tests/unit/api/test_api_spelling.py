@@ -1,4 +1,4 @@
-"""What is accepted offline is what a cluster keeps: camelCase, the right types, no NUL; and what was meant instead."""
+"""Validation is the same offline as on a cluster: camelCase, the right types, no NUL; errors suggest a spelling."""
 
 from typing import Any
 

@@ -179,7 +179,7 @@ ATTACKS = {
     "half-a-character": "{{ ds }}\ud800",
 }
 STACK = {
-    # Each has ended the process by overflowing its stack.
+    # Each once crashed the process by overflowing its stack.
     "not": "{{ " + "not " * 100_000 + "1 }}",
     "minus": "{{ " + "-" * 100_000 + "1 }}",
     "concatenation": "{{ 1" + "~1" * 100_000 + " }}",

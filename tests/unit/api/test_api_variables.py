@@ -1,4 +1,4 @@
-"""Variables: what templates read of ConfigMaps, by which spelling, and what they are told where there is nothing."""
+"""Variables: how templates read ConfigMaps, the spellings, and the errors for missing ones."""
 
 import pytest
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.unit
 
 
 def alone(seconds: dict[str, float]) -> dict[str, list[str]]:
-    """Tasks that come after nothing."""
+    """Independent tasks."""
     return {task: [] for task in seconds}
 
 
@@ -31,7 +31,7 @@ def test_one_task_more_than_slots_takes_another_round() -> None:
     after = alone(seconds)
     assert simple_bound(seconds, after, 4) == 12.5
     assert lower_bound(seconds, after, 4) == 20
-    # What comes after all of them comes on top.
+    # A task downstream of all of them adds its time.
     assert lower_bound(seconds | {"last": 3.0}, after | {"last": list(seconds)}, 4) == 23
 
 

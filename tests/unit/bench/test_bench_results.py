@@ -1,4 +1,4 @@
-"""What the bench makes of its figures."""
+"""Figures, their goals and their file."""
 
 import json
 from pathlib import Path
@@ -58,11 +58,11 @@ def test_results_of_other_workloads_are_kept(tmp_path: Path) -> None:
 
 
 def test_the_chart_is_an_svg_of_what_has_a_threshold() -> None:
-    kept = records([Result("fan", "x & y", [1]), Result("told only", "x", [1])], "tiny")
+    kept = records([Result("fan", "x & y", [1]), Result("no goal", "x", [1])], "tiny")
     root = ElementTree.fromstring(chart.svg(kept))
     texts = [element.text for element in root.iter() if element.text]
     assert "fan" in texts
-    assert "told only" not in texts
+    assert "no goal" not in texts
 
 
 def test_every_threshold_has_a_limit_and_a_reason() -> None:

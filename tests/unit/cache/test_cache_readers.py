@@ -1,5 +1,5 @@
-"""Readers of caches: each sees every change, comes and goes, and holds up nobody; a process that only reads fills its
-own beside a controller that leads."""
+"""Readers of caches: each sees every change, starts and stops at any time, and blocks no other; a process that only
+reads fills its own beside the leader."""
 
 from __future__ import annotations
 

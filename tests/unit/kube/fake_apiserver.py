@@ -76,7 +76,7 @@ class FakeApiServer:
         self.send(orjson.dumps(line) + b"\n")
 
     def compact(self) -> None:
-        """Forget the history up to a version that nobody has seen yet."""
+        """Forget the history up to a version that no client has seen yet."""
         self.version += 1
         self.compacted = self.version
         self.history.clear()

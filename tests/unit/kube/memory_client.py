@@ -66,9 +66,9 @@ class LeaseClient(_NoStreams):
         """Raised after the write has taken effect."""
         self.writes = 0
         self.fail_lists_after: int | None = None
-        """How many lists are answered; the rest are forbidden."""
+        """Number of lists that are answered; the rest are forbidden."""
         self.meanwhile: Callable[[], None] = lambda: None
-        """Called while a request is under way."""
+        """Called while a request is in flight."""
 
     async def request(self, method: str, path: str, *, body: Any = None, **options: Any) -> dict[str, Any]:
         await asyncio.sleep(0)

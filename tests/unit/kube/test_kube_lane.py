@@ -19,14 +19,14 @@ pytestmark = pytest.mark.unit
 class SlowClient(MemoryClient):
     def __init__(self) -> None:
         super().__init__(ApiServer(now=lambda: datetime.now(UTC), new_uid=lambda: "uid"))
-        self.under_way = self.most = 0
+        self.in_flight = self.most = 0
         self.answer = asyncio.Event()
 
     async def _exchange_in_memory(self, request: Request, timeout: float) -> Response:
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         await self.answer.wait()
-        self.under_way -= 1
+        self.in_flight -= 1
         return Response(200, b"{}")
 
 
@@ -35,10 +35,10 @@ async def test_of_many_requests_some_are_under_way() -> None:
     lane: KubeClient = Lane(client)
     asked: list[asyncio.Task[Any]] = [asyncio.create_task(lane.get(PODS, "ns", str(n))) for n in range(100)]
     await asyncio.sleep(0.01)
-    assert client.under_way == AT_ONCE
+    assert client.in_flight == AT_ONCE
     other = asyncio.create_task(client.get(PODS, "ns", "other"))
     await asyncio.sleep(0.01)
-    assert client.under_way == AT_ONCE + 1, "and others are not kept waiting"
+    assert client.in_flight == AT_ONCE + 1, "and others are not kept waiting"
     for task in asked[:50]:
         task.cancel()
     client.answer.set()

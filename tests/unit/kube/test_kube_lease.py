@@ -1,4 +1,4 @@
-"""At most one leads, and somebody does: in virtual time, against leases with optimistic locking."""
+"""At most one replica is the leader, and there is one: in virtual time, against leases with optimistic locking."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def test_a_container_that_starts_again_takes_the_lease_of_the_one_before_i
     again = candidate("pod-a_uid-1_z", ended="pod-a_uid-1_")
     await clock.advance(0)
     assert (again.leads, standby.leads) == (True, False)
-    # The standby sees a renewal, and goes on waiting.
+    # The standby sees a renewal, and keeps waiting.
     await clock.advance(60)
     assert (again.leads, standby.leads) == (True, False)
     assert leases[PATH]["spec"]["leaseTransitions"] == 1
@@ -185,8 +185,8 @@ async def test_an_answer_that_comes_too_late_does_not_prolong_leadership(
 ) -> None:
     a = candidate("a")
     await clock.advance(0)
-    # Sent in time and answered in less than the deadline, but after that of the renewal before: for a moment
-    # nobody led, and whoever follows `on_started` and `on_stopped` has to learn of it.
+    # Sent in time and answered in less than the deadline, but after that of the previous renewal: for a moment
+    # there was no leader, and users of `on_started` and `on_stopped` have to be notified.
     a.client.meanwhile = lambda: clock.jump(9)
     await clock.advance(2)
     a.client.meanwhile = lambda: None

@@ -79,7 +79,7 @@ class SteppedClient(LeaseClient):
 
 
 class Stepped:
-    """A candidate for a shard, whose attempts go on one step at a time."""
+    """A candidate for a shard, whose attempts proceed one step at a time."""
 
     def __init__(self, leases: dict[str, Any], clock: SharedClock, part: Shard, identity: str) -> None:
         self.part = part
@@ -122,7 +122,7 @@ def assert_one_owner(candidates: list[Stepped]) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [(ONE, HALF)])
 def test_every_order_of_two_that_come_at_once(first: Shard, second: Shard) -> None:
-    """All orders in which two first attempts can go: who reads, writes, looks and hears of it when."""
+    """All orders in which two first attempts can run: reads, writes and events of both."""
 
     def length(part: Shard) -> int:
         alone = Stepped({}, SharedClock(), part, "alone")
@@ -203,7 +203,7 @@ async def test_the_parts_take_over_from_the_whole_and_give_it_back(
     assert not again.leads
     await halves[0].stop()
     await clock.advance(60)
-    assert not again.leads, "half of it is still somebody's"
+    assert not again.leads, "half of it still has a holder"
     await halves[1].stop()
     await clock.advance(4)
     assert again.leads

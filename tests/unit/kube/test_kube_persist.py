@@ -1,4 +1,4 @@
-"""keep_trying: again until it succeeds, or nobody wants it any more."""
+"""keep_trying: again until it succeeds, or is no longer wanted."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ async def test_a_backoff_grows_and_begins_again_after_a_success(world: Callable[
 
 async def test_an_error_is_told_before_the_pause(world: Callable[..., World]) -> None:
     here = world(AWAY, "done")
-    told: list[tuple[KubeError, int]] = []
-    await keep_trying(here.attempt, "do it", 5.0, on_error=lambda error: told.append((error, len(here.pauses))))
-    assert told == [(AWAY, 0)]
+    reported: list[tuple[KubeError, int]] = []
+    await keep_trying(here.attempt, "do it", 5.0, on_error=lambda error: reported.append((error, len(here.pauses))))
+    assert reported == [(AWAY, 0)]
 
 
 async def test_it_is_given_up_when_it_is_not_wanted_after_a_pause(world: Callable[..., World]) -> None:
@@ -91,9 +91,9 @@ async def test_who_has_stepped_down_stops_without_a_word(
     world: Callable[..., World], caplog: pytest.LogCaptureFixture, error: KubeError
 ) -> None:
     here = world(AWAY, error)
-    told: list[KubeError] = []
-    assert await keep_trying(here.attempt, "do it", 5.0, on_error=told.append) is None
-    assert told == [AWAY]
+    reported: list[KubeError] = []
+    assert await keep_trying(here.attempt, "do it", 5.0, on_error=reported.append) is None
+    assert reported == [AWAY]
     assert len(caplog.records) == 1
 
 

@@ -232,11 +232,11 @@ async def test_backing_off_writes_do_not_hold_slots(client: ScriptedClient, cloc
     assert names(client) == ["poisoned", "healthy"]
 
 
-@pytest.mark.parametrize("status, told", [(500, 1), (429, 0)])
+@pytest.mark.parametrize("status, reported", [(500, 1), (429, 0)])
 async def test_others_need_not_wait_for_what_is_delayed_by_itself(
-    client: ScriptedClient, clock: VirtualClock, status: int, told: int
+    client: ScriptedClient, clock: VirtualClock, status: int, reported: int
 ) -> None:
-    """What is refused since the server is busy is delayed with all others."""
+    """A request that a busy server rejects is delayed with all others."""
     writer = Writer(client, concurrency=1, clock=clock)
     delays: list[int] = []
     body = {"metadata": {"name": "poisoned"}}
@@ -244,7 +244,7 @@ async def test_others_need_not_wait_for_what_is_delayed_by_itself(
     await settle()
     client.open[0].fail(ApiError(status, "InternalError"))
     await settle()
-    assert len(delays) == told
+    assert len(delays) == reported
 
 
 async def test_too_many_requests_slows_everybody_down(
@@ -257,7 +257,7 @@ async def test_too_many_requests_slows_everybody_down(
         call.fail(ApiError(429, "TooManyRequests", retry_after=5))
     await settle()
     await clock.advance(4.9)
-    assert client.open == [], "nobody may send before Retry-After is over"
+    assert client.open == [], "no request may be sent before Retry-After expires"
     await clock.advance(0.2)
     assert len(client.open) == 2, "half as many as before, and halved once, not for each answer"
     most = 0
@@ -379,7 +379,7 @@ def test_priorities_put_what_is_due_first_and_results_before_new_work() -> None:
 
 
 async def test_what_is_less_urgent_is_not_overtaken_for_ever(client: ScriptedClient, clock: VirtualClock) -> None:
-    """A server that is slow, and somebody who always has another Pod to make."""
+    """A server that is slow, and a client that always has another Pod to create."""
     writer = Writer(client, concurrency=1, clock=clock)
     for number in range(3):
         writer.submit(pod(f"before-{number}"))

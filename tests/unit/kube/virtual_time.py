@@ -1,4 +1,4 @@
-"""Clocks for tests: one that only moves when it is told to, one that hurries."""
+"""Clocks for tests: one that moves only on demand, one that hurries."""
 
 from __future__ import annotations
 
