@@ -21,7 +21,7 @@ ENDS = ("Succeeded", "Failed", "Skipped", "UpstreamFailed", "Removed")
 BY_ITS_TASKS = ("Succeeded", "TaskFailed")
 """Reasons of a run that finished when its last task had."""
 TIMES = ("scheduledAt", "queuedAt", "startedAt", "finishedAt")
-OMITTED = "the state of its tasks is left out"
+OMITTED = "the state of the tasks is omitted"
 
 
 def add_waits(scenario: Scenario, rng: random.Random) -> None:
