@@ -8,5 +8,5 @@ object_watches.py  shared watches of single objects
 resources.py       our kinds, and the fields that informers cache
 observation.py     a Pod's state as a report on a try
 runtime_errors.py  short messages of container runtimes
-ended_runs.py      finished runs, which are not watched
+finished_runs.py   finished runs, which are not watched
 """

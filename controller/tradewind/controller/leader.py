@@ -16,7 +16,7 @@ from tradewind.aio.background import Background
 from tradewind.api.resolve import DEFAULT_MAX_ACTIVE_RUNS
 from tradewind.api.times import parse_time
 from tradewind.cache.caches import Caches
-from tradewind.cache.ended_runs import ended_run
+from tradewind.cache.finished_runs import finished_run
 from tradewind.cache.listeners import Listener
 from tradewind.cache.object_watches import OPEN, ObjectWatches
 from tradewind.cache.observation import observe
@@ -28,7 +28,7 @@ from tradewind.controller.dags.revisions import Revisions
 from tradewind.controller.kinds import Carriers
 from tradewind.controller.metrics.collector import Counted
 from tradewind.controller.metrics.instrumentation import Metrics
-from tradewind.controller.pods.leftovers import Leftovers
+from tradewind.controller.pods.pod_gc import PodGC
 from tradewind.controller.pods.pools import PoolStatuses
 from tradewind.controller.pods.retention import Retention
 from tradewind.controller.pods.tries import Tries
@@ -42,7 +42,7 @@ from tradewind.engine.run.run_info import Note, RunInfo
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.run.tries import TryReport
-from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.finished_run import FinishedRun
 from tradewind.engine.scheduler import Scheduler
 from tradewind.kube.client import KubeClient
 from tradewind.kube.clock import Clock, whole_second
@@ -125,7 +125,7 @@ class Leader(Listener):
         in_turn = self.dags.failure_limits.in_turn
         self.pools = PoolStatuses(term)
         self.tries = Tries(term.in_lane(), self._reported)
-        self.leftovers = Leftovers(term.in_lane(), self.tries)
+        self.pod_gc = PodGC(term.in_lane(), self.tries)
         self.retention = Retention(term.in_lane())
         self.past = Past(term.in_lane(), past, self.followed)
         versions = RunVersions(cluster, self.revisions, accepted_hash=self.dags.accepted_hash)
@@ -288,7 +288,7 @@ class Leader(Listener):
 
     def _look_after(self, run_uid: str, pod: PodObject) -> None:
         if run_uid not in self.runs.records and not self._cluster.is_active(run_uid):
-            self.leftovers.consider(run_uid, pod)
+            self.pod_gc.consider(run_uid, pod)
 
     def _reported(self, run_uid: str, report: TryReport) -> None:
         if log.isEnabledFor(logging.DEBUG) and run_uid in self.scheduler.runs:
@@ -317,7 +317,7 @@ class Leader(Listener):
     def run_finished(self, run: RunState, version: int) -> None:
         """A run has finished, and that is written."""
         info = run.info
-        ended = EndedRun(
+        ended = FinishedRun(
             info.namespace,
             info.dag,
             info.name,
@@ -329,7 +329,7 @@ class Leader(Listener):
             backfill_uid=info.backfill_uid,
         )
         self._each([ended], self.dags.run_finished)
-        for tell in (self._metrics.run_finished, self.leftovers.run_finished, self.retention.run_finished):
+        for tell in (self._metrics.run_finished, self.pod_gc.run_finished, self.retention.run_finished):
             self._each([run], tell)
 
     def run_reopened(self, run: DagRunObject) -> None:
@@ -342,12 +342,12 @@ class Leader(Listener):
         dag, phase = (run.metadata.namespace, run.dag), RunPhase(status["phase"])
         ended_at = parse_time(status.get("finishedAt")) or self._clock.now()
         version = int(run.metadata.resource_version)
-        self.history.finished(ended_run(run, phase, ended_at, version, started=True))
+        self.history.finished(finished_run(run, phase, ended_at, version, started=True))
         self.dags.run_marked(dag, run.metadata.name, phase)
         self.past.run_marked(run, status)
         self.carriers.run_marked(run)
 
-    def run_refused(self, run: EndedRun) -> None:
+    def run_refused(self, run: FinishedRun) -> None:
         """A run has finished that could never start."""
         if (run.namespace, run.dag) in self._cluster.dags:
             self._metrics.run_refused(run)

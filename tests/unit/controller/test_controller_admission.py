@@ -13,7 +13,7 @@ from tradewind.api import names
 from tradewind.api.revision import content_hash
 from tradewind.api.shards import bucket_of
 from tradewind.controller.webhook.admission import Admission
-from tradewind.controller.webhook.reviews import Refused, Review
+from tradewind.controller.webhook.reviews import Denied, Review
 
 pytestmark = pytest.mark.unit
 
@@ -43,7 +43,7 @@ async def refusal(cluster: MemoryCluster, body: Json, old: Json | None = None, u
     review = msgspec.json.decode(orjson.dumps({**document, "object": body, "oldObject": old}), type=Review)
     try:
         await Admission(cluster.controller.cluster).dag_run(review)
-    except Refused as error:
+    except Denied as error:
         assert error.code == 422
         return str(error)
     return ""
@@ -73,7 +73,7 @@ async def test_a_pool(cluster: MemoryCluster, changes: Json, says: str) -> None:
     review = msgspec.json.decode(orjson.dumps(document), type=Review)
     admission = Admission(cluster.controller.cluster)
     if says:
-        with pytest.raises(Refused, match=says):
+        with pytest.raises(Denied, match=says):
             await admission.pool(review)
     else:
         await admission.pool(review)

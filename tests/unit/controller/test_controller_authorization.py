@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from tradewind.controller.webhook.admission import Admission
-from tradewind.controller.webhook.reviews import Refused, Review
+from tradewind.controller.webhook.reviews import Denied, Review
 from tradewind.kube.errors import Unreachable
 
 pytestmark = pytest.mark.unit
@@ -44,7 +44,7 @@ async def refusal(reviews: Reviews | None, body: dict[str, Any] = DAG, old: Any 
     document = {"uid": "1", "resource": {"resource": "dags"}, "object": body, "oldObject": old, "userInfo": ANN}
     try:
         await Admission(None, reviews).dag(msgspec.json.decode(orjson.dumps(document), type=Review))  # type: ignore[arg-type]
-    except Refused as error:
+    except Denied as error:
         return error.code, str(error)
     return None
 

@@ -16,7 +16,7 @@ from tradewind.api import names
 from tradewind.cache.resources import DagObject
 from tradewind.controller.dags import dags, failure_limits
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.finished_run import FinishedRun
 
 pytestmark = pytest.mark.unit
 
@@ -418,7 +418,7 @@ async def test_a_resumption_counts_though_nobody_has_seen_the_suspension(generat
     limits.understand(key, a_dag(1, suspend=False))
     at = datetime(2026, 3, 1, tzinfo=UTC)
     for version in (10, 11):
-        limits.note_finished(key, EndedRun("ns", "sales", f"r{version}", "Scheduled", RunPhase.FAILED, at, version))
+        limits.note_finished(key, FinishedRun("ns", "sales", f"r{version}", "Scheduled", RunPhase.FAILED, at, version))
     limits.enforce(key, a_dag(1, suspend=False, consecutiveFailedRuns=2, observedGeneration=1))
     await asyncio.gather(*tasks)
     limits.understand(key, a_dag(generation, suspend=False))

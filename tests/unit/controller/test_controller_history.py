@@ -16,7 +16,7 @@ from tradewind.aio import background
 from tradewind.api.shards import ONLY_SHARD
 from tradewind.controller.dags.history import History
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.finished_run import FinishedRun
 from tradewind.kube.errors import ApiError as KubeApiError
 
 pytestmark = pytest.mark.unit
@@ -108,8 +108,8 @@ async def test_runs_of_a_deleted_dag_do_not_count_for_one_that_has_its_name_sinc
     assert found.counts == {(key, "Failed"): 3}
 
 
-def ended(name: str, dag_uid: str | None) -> EndedRun:
-    return EndedRun("ns", "sales", name, "Manual", RunPhase.FAILED, datetime.now(UTC), 20, dag_uid=dag_uid)
+def ended(name: str, dag_uid: str | None) -> FinishedRun:
+    return FinishedRun("ns", "sales", name, "Manual", RunPhase.FAILED, datetime.now(UTC), 20, dag_uid=dag_uid)
 
 
 def lists(cluster: MemoryCluster) -> Counter[str]:

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.controller.kubelet_pods import DELETED, PENDING, RUNNING, pod, terminated
 from tests.unit.controller.memory_cluster import Json, MemoryCluster, is_ended
 from tradewind.cache.resources import PodObject
-from tradewind.controller.pods import ends, leftovers
+from tradewind.controller.pods import ends, pod_gc
 from tradewind.controller.pods.ends import PodEnds, has_begun, sidecars_run
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
 from tradewind.kube.lease import NotLeader
@@ -250,7 +250,7 @@ async def test_a_classic_sidecar(cluster: MemoryCluster, monkeypatch: pytest.Mon
 
 async def test_pods_of_a_run_that_is_over(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A leader dies after it has written the end of a run, before it has ended its Pods."""
-    monkeypatch.setattr(leftovers, "LOOK_AFTER", 0.05)
+    monkeypatch.setattr(pod_gc, "LOOK_AFTER", 0.05)
     cluster.stays.add("one")
     cluster.dag("one", runTimeout="1s")
     cluster.run("one", "one")
@@ -272,7 +272,7 @@ async def test_pods_of_a_run_that_is_over(cluster: MemoryCluster, monkeypatch: p
 async def test_one_that_is_cleared_up_after_is_not_looked_at_again(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leftovers, "LOOK_AFTER", 0.02)
+    monkeypatch.setattr(pod_gc, "LOOK_AFTER", 0.02)
     cluster.dag("one", resultProtection="Finalizer")
     cluster.run("one", "one")
     await cluster.wait_phase("one", "Succeeded")

@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tradewind.controller.webhook import reviews
 from tradewind.controller.webhook.certificates import make_bundle
-from tradewind.controller.webhook.reviews import Refused, Review, ReviewServer
+from tradewind.controller.webhook.reviews import Denied, Review, ReviewServer
 from tradewind.controller.webhook.tls import ServedCertificate
 
 pytestmark = pytest.mark.unit
@@ -84,7 +84,7 @@ async def test_let_in(client: Any, decision: Decision) -> None:
 
 
 async def test_refused(client: Any, decision: Decision) -> None:
-    decision.error = Refused("no", 422)
+    decision.error = Denied("no", 422)
     answer = await ask(client, review({}))
     assert (answer["allowed"], answer["status"]) == (False, {"message": "no", "code": 422})
 
@@ -97,7 +97,7 @@ async def test_a_fault_of_ours_lets_nothing_in(client: Any, decision: Decision) 
 
 @pytest.mark.parametrize("size", [900_000, 1_500_000, 7_000_000])
 async def test_as_large_as_the_api_server_sends_them(client: Any, decision: Decision, size: int) -> None:
-    decision.error = Refused("no", 422)
+    decision.error = Denied("no", 422)
     answer = await ask(client, review({"docs": "x" * size}, {"docs": "y" * size}))
     assert answer["allowed"] is False
     assert len(decision.seen) == 1

@@ -353,8 +353,8 @@ def pod_of(document: Json) -> PodObject:
 
 
 async def test_finalizers_of_others_stay(bench: Bench) -> None:
-    await bench.tries.let_go(pod_of(protected(bench, "kueue.x-k8s.io/managed")))
-    await bench.tries.let_go(pod_of(protected(bench)))
+    await bench.tries.release(pod_of(protected(bench, "kueue.x-k8s.io/managed")))
+    await bench.tries.release(pod_of(protected(bench)))
     assert [patch["metadata"] for patch in bench.patches] == [
         {"uid": "pod-uid", "resourceVersion": "7", "finalizers": ["kueue.x-k8s.io/managed"]},
         {"uid": "pod-uid", "resourceVersion": "7", "finalizers": None},
@@ -368,7 +368,7 @@ async def test_nor_are_those_lost_that_come_meanwhile(bench: Bench) -> None:
         Unreachable("no"),
         protected(bench, "x.io/new", version="9"),
     ]
-    await bench.tries.let_go(pod_of(protected(bench)))
+    await bench.tries.release(pod_of(protected(bench)))
     assert bench.patches[0]["metadata"]["finalizers"] is None
     assert bench.patches[-1]["metadata"]["finalizers"] == ["x.io/new"]
 
@@ -376,19 +376,19 @@ async def test_nor_are_those_lost_that_come_meanwhile(bench: Bench) -> None:
 @pytest.mark.parametrize("error", [GONE, NotLeader("no"), WriterStopped("no")])
 async def test_one_that_is_gone_is_let_go(bench: Bench, error: Exception) -> None:
     bench.write_answers = [error]
-    await bench.tries.let_go(pod_of(protected(bench)))
+    await bench.tries.release(pod_of(protected(bench)))
     assert len(bench.patches) == 1
 
 
 async def test_one_that_is_gone_when_it_is_looked_for_too(bench: Bench) -> None:
     bench.write_answers, bench.answers = [ApiError(409, "Conflict")], [GONE]
-    await bench.tries.let_go(pod_of(protected(bench)))
+    await bench.tries.release(pod_of(protected(bench)))
     assert len(bench.patches) == 1
 
 
 async def test_another_of_that_name_is_left_alone(bench: Bench) -> None:
     bench.write_answers, bench.answers = [ApiError(409, "Conflict")], [protected(bench, uid="another")]
-    await bench.tries.let_go(pod_of(protected(bench)))
+    await bench.tries.release(pod_of(protected(bench)))
     assert len(bench.patches) == 1
 
 

@@ -9,19 +9,19 @@ import pytest
 
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.schedule.consecutive_failures import FailureStreak, streak_in_status
-from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.finished_run import FinishedRun
 
 pytestmark = pytest.mark.unit
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def ended(letter: str) -> EndedRun:
+def ended(letter: str) -> FinishedRun:
     """F and S: a scheduled run that failed or succeeded; M: a manual one that failed; B, b: a backfill that failed or
     succeeded; R: a scheduled run that was refused; r: a manual one."""
     kind = {"M": "Manual", "r": "Manual", "B": "Backfill", "b": "Backfill"}.get(letter, "Scheduled")
     phase = RunPhase.SUCCEEDED if letter in "Sb" else RunPhase.FAILED
-    return EndedRun("ns", "sales", f"run-{letter}", kind, phase, AT, 1, started=letter not in "Rr")
+    return FinishedRun("ns", "sales", f"run-{letter}", kind, phase, AT, 1, started=letter not in "Rr")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tradewind.api.dag import DagSpec
-from tradewind.engine.schedule.history import FinishedRun, FinishedRuns
+from tradewind.engine.schedule.history import FinishedRuns, HistoryEntry
 
 pytestmark = pytest.mark.unit
 
@@ -17,8 +17,8 @@ def spec(**fields: Any) -> DagSpec:
     return DagSpec.model_validate({"tasks": [{"name": "a", "noop": True}], **fields})
 
 
-def finished(name: str, succeeded: bool, hour: float, version: int = 0, backfill: str = "") -> FinishedRun:
-    return FinishedRun(DAY0 + timedelta(hours=hour), version, name, succeeded, backfill)
+def finished(name: str, succeeded: bool, hour: float, version: int = 0, backfill: str = "") -> HistoryEntry:
+    return HistoryEntry(DAY0 + timedelta(hours=hour), version, name, succeeded, backfill)
 
 
 def surplus(dag: DagSpec, runs: FinishedRuns) -> list[str]:

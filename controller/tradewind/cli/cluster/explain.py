@@ -13,7 +13,7 @@ from tradewind.cli.output import Format, output_option, print_data, print_table,
 from tradewind.engine.run.slots import Slots
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
-from tradewind.engine.status.explain import Reason, explain
+from tradewind.engine.status.explain import Explanation, explain
 from tradewind.engine.status.restore import load
 
 _MOST_TASKS = 20
@@ -101,7 +101,7 @@ def _entries(found: dict[str, Any]) -> list[dict[str, Any]]:
     return entries
 
 
-def _data(reason: Reason) -> dict[str, Any]:
+def _data(reason: Explanation) -> dict[str, Any]:
     return {"rule": reason.rule, "waits": reason.waits, "message": reason.message}
 
 

@@ -11,7 +11,7 @@ class Outdated(Exception):  # noqa: N818
     """Another controller has changed the Backfill: read it again."""
 
 
-class Refused(Exception):  # noqa: N818
+class Invalid(Exception):  # noqa: N818
     """The Backfill is invalid and can never run."""
 
     def __init__(self, problems: list[Problem]) -> None:
@@ -19,7 +19,7 @@ class Refused(Exception):  # noqa: N818
         self.problems = problems
 
 
-class Waits(Exception):  # noqa: N818
+class Requeue(Exception):  # noqa: N818
     """The Backfill cannot start, or create more runs, yet. Without a message its status is not written."""
 
     def __init__(self, reason: str, message: str, *, retry_after: float, phase: str = "Pending") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from tradewind.api import names
 from tradewind.api.backfill import BackfillSpec
 from tradewind.cache.resources import DAGRUNS
-from tradewind.controller.backfills.interruptions import Waits
+from tradewind.controller.backfills.interruptions import Requeue
 from tradewind.controller.dags import tick_runs
 from tradewind.controller.dags.scheduled_runs import will_be_deleted
 from tradewind.controller.term import Term
@@ -98,7 +98,7 @@ class TickRuns:
     # Writes -------------------------------------------------------------------------------------------------------
 
     async def create(self, step: Step, spec: BackfillSpec, dag_uid: str) -> bool:
-        """Create the run of a tick; return False if it exists. Raises Waits while an old one is being deleted."""
+        """Create the run of a tick; return False if it exists. Raises Requeue while an old one is being deleted."""
         body = tick_runs.manifest(
             self._namespace,
             spec.dag,
@@ -152,13 +152,13 @@ class TickRuns:
         return True
 
     async def _look_up(self, name: str, dag: str) -> None:
-        """Read the run of that name and remember its phase. Raises Waits while it is being deleted."""
+        """Read the run of that name and remember its phase. Raises Requeue while it is being deleted."""
         run = await self._get(name)
         if run is None or self._will_be_deleted(run):
             # The name is free, or will be.
             self._finished.pop(name, None)
             message = f"waiting until DagRun {name!r} is deleted"
-            raise Waits("OldRun", message if run else "", retry_after=WAIT_FOR_DELETION)
+            raise Requeue("OldRun", message if run else "", retry_after=WAIT_FOR_DELETION)
         phase = str((run.get("status") or {}).get("phase") or "Queued")
         if run["spec"].get("request") and phase in FINISHED_PHASES:
             phase = "about to be rerun"

@@ -22,7 +22,7 @@ from tradewind.api.ownership import adoption
 from tradewind.api.times import format_time, parse_time
 from tradewind.api.validation import summary, validate_backfill
 from tradewind.cache.resources import BackfillObject, DagObject
-from tradewind.controller.backfills.interruptions import Gone, Outdated, Refused, Waits
+from tradewind.controller.backfills.interruptions import Gone, Invalid, Outdated, Requeue
 from tradewind.controller.backfills.status import StatusKeeper
 from tradewind.controller.backfills.tick_runs import TickRuns
 from tradewind.controller.dags.entry import Entry as DagEntry
@@ -110,11 +110,11 @@ class Worker:
             if self._state is None and not await self._load():
                 return None
             return await self._continue()
-        except Waits as waits:
+        except Requeue as waits:
             if str(waits):
                 await self._write({"phase": waits.phase, "reason": waits.reason, "message": str(waits)})
             return waits.retry_after
-        except Refused as refused:
+        except Invalid as refused:
             reason, message = refused.problems[0].reason, summary(refused.problems)
             self._status.accepted = ("False", reason, message)
             await self._finish({"phase": "Failed", "reason": reason, "message": message})
@@ -136,7 +136,7 @@ class Worker:
         }
         backfill, problems = validate_backfill(manifest, now=parse_time(stored["metadata"]["creationTimestamp"]))
         if backfill is None or problems:
-            raise Refused(problems)
+            raise Invalid(problems)
         spec = backfill.spec
         if status.get("startedAt") and status.get("timetable"):
             await self._resume(spec, status)
@@ -148,7 +148,7 @@ class Worker:
         ticks = [] if problems else await self._ticks_of(timetable, spec)
         problems = problems or check_ticks(ticks, spec, timetable)
         if problems:
-            raise Refused(problems)
+            raise Invalid(problems)
         self._accept(ticks)
         if spec.dry_run:
             await self._dry_run(spec, ticks, dag)
@@ -170,11 +170,11 @@ class Worker:
     async def _start(self, spec: BackfillSpec, ticks: list[Tick], timetable: BackfillTimetable) -> None:
         if self._found().spec.get("suspend"):
             message = "paused before it started; set spec.suspend to false to start it"
-            raise Waits("Paused", message, retry_after=RESYNC_EVERY, phase="Paused")
+            raise Requeue("Paused", message, retry_after=RESYNC_EVERY, phase="Paused")
         other = self._take_turn(self, spec, False)
         if other is not None:
             message = f"waiting for Backfill {other}: a Dag runs one at a time"
-            raise Waits("AnotherBackfill", message, retry_after=RESYNC_EVERY)
+            raise Requeue("AnotherBackfill", message, retry_after=RESYNC_EVERY)
         self._status.fixed = {
             "startedAt": format_time(self._clock.now()),
             "timetable": timetable.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -203,19 +203,19 @@ class Worker:
         self._status.accepted = ("True", "Valid", f"{len(ticks)} tick{'' if len(ticks) == 1 else 's'} in the span")
 
     def _dag(self, name: str) -> tuple[DagEntry, DagObject]:
-        """Return the Dag. Raises Waits if it is not accepted."""
+        """Return the Dag. Raises Requeue if it is not accepted."""
         key = (self.key[0], name)
         found, entry = self._cluster.dags.get(key), self._find_dag(key)
         if found is not None and found.metadata.deletion_timestamp:
-            raise Waits("DagDeleting", f"waiting: Dag {name!r} is being deleted", retry_after=RETRY_DAG)
+            raise Requeue("DagDeleting", f"waiting: Dag {name!r} is being deleted", retry_after=RETRY_DAG)
         if found is None:
             message = f"waiting: no Dag named {name!r} in namespace {key[0]!r}"
-            raise Waits("DagNotFound", message, retry_after=RETRY_DAG)
+            raise Requeue("DagNotFound", message, retry_after=RETRY_DAG)
         if entry is None or (entry.uid, entry.generation) != (found.metadata.uid, found.metadata.generation):
-            raise Waits("DagNotSeen", "", retry_after=0.5)
+            raise Requeue("DagNotSeen", "", retry_after=0.5)
         if entry.spec is None:
             message = f"waiting: Dag {name!r} is not accepted; see its condition Accepted"
-            raise Waits("DagNotAccepted", message, retry_after=RETRY_DAG)
+            raise Requeue("DagNotAccepted", message, retry_after=RETRY_DAG)
         return entry, found
 
     async def _claim(self, metadata: dict[str, Any], dag: DagEntry) -> None:
@@ -237,7 +237,7 @@ class Worker:
         try:
             if await self._create_runs(state):
                 pause = 0.0
-        except Waits as waits:
+        except Requeue as waits:
             if not str(waits):
                 return waits.retry_after
             pause = waits.retry_after

@@ -24,7 +24,7 @@ from tradewind.controller.term import Term, regarding
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.schedule.due import counts_from, due_ticks, first_moment, max_active_runs, settled_without_status
-from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.finished_run import FinishedRun
 from tradewind.engine.status.check import usable_dag_status, usable_time
 from tradewind.engine.timetables import Tick, timetable_of
 from tradewind.kube.errors import ApiError, KubeError, SteppedDown
@@ -69,7 +69,7 @@ class Dags:
         self._wakes: list[tuple[datetime, Key]] = []
         self._waking: set[tuple[datetime, Key]] = set()
         """The entries of `_wakes`, so that none is added twice."""
-        self._finished: dict[Key, list[EndedRun]] = {}
+        self._finished: dict[Key, list[FinishedRun]] = {}
         """Finished runs by Dag, until the Dag is next reconciled: a new leader may not have read the Dag yet."""
         self.failure_limits = FailureLimits(term, self.changed)
         self.checks = DagChecks(spawn=term.spawn, on_checked=self.changed)
@@ -90,7 +90,7 @@ class Dags:
                 self._on_failure(f"take over Dag {key[0]}/{key[1]}", error, partial(self.changed, key))
             self.changed(key)
 
-    def caught_up(self, key: Key, runs: Iterable[EndedRun]) -> None:
+    def caught_up(self, key: Key, runs: Iterable[FinishedRun]) -> None:
         """Count the runs of a Dag in `catching_up` that finished after the last counted one. Some of them may have
         finished in this term and be counted already."""
         if self.catching_up.pop(key, None) is not None and key in self._cluster.dags:
@@ -126,7 +126,7 @@ class Dags:
             entry.unseen.pop(key[1], None)
             self.changed(entry.key)
 
-    def run_finished(self, run: EndedRun) -> None:
+    def run_finished(self, run: FinishedRun) -> None:
         """Count a finished run and enqueue its Dag."""
         key = (run.namespace, run.dag)
         if key in self._cluster.dags:

@@ -19,7 +19,7 @@ from tradewind import logs
 from tradewind.cache.resources import DAGS, DagObject
 from tradewind.controller.term import Term, regarding
 from tradewind.engine.schedule.consecutive_failures import TOO_MANY_FAILED_RUNS, FailureStreak, streak_in_status
-from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.finished_run import FinishedRun
 from tradewind.engine.status.check import usable_dag_status
 from tradewind.kube.errors import ApiError, KubeError, SteppedDown
 from tradewind.kube.objects import Key
@@ -80,7 +80,7 @@ class FailureLimits:
         """Forget a Dag that is deleted or has no limit."""
         self._states.pop(key, None)
 
-    def note_finished(self, key: Key, run: EndedRun) -> None:
+    def note_finished(self, key: Key, run: FinishedRun) -> None:
         """Count a finished run. Runs of a suspended Dag are not counted: counting starts from zero when it resumes."""
         state = self._states.get(key)
         if state is None:

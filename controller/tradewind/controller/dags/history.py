@@ -24,8 +24,8 @@ from tradewind.controller.dags.revisions import Revisions
 from tradewind.controller.term import Term
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.schedule.backfill import is_recorded
-from tradewind.engine.schedule.ended_run import EndedRun
-from tradewind.engine.schedule.history import FinishedRun, FinishedRuns
+from tradewind.engine.schedule.finished_run import FinishedRun
+from tradewind.engine.schedule.history import FinishedRuns, HistoryEntry
 from tradewind.engine.status.check import usable_time
 from tradewind.kube.errors import ApiError, KubeError
 from tradewind.kube.objects import Key
@@ -131,7 +131,7 @@ class History:
             if self._part.owns(row["metadata"]["namespace"]) and "deletionTimestamp" not in row["metadata"]
         ]
 
-    async def read_finished(self, dag: Key, run_names: Iterable[str]) -> list[EndedRun]:
+    async def read_finished(self, dag: Key, run_names: Iterable[str]) -> list[FinishedRun]:
         """Read runs of a Dag; leave out those that are deleted or not finished."""
         finished = []
         for name in run_names:
@@ -145,10 +145,10 @@ class History:
             if status.get("phase") in PHASES and finished_at is not None:
                 phase, run_type = RunPhase(status["phase"]), run["spec"].get("type", "Manual")
                 version, started = int(run["metadata"]["resourceVersion"]), bool(status.get("startedAt"))
-                finished.append(EndedRun(*dag, name, run_type, phase, finished_at, version, started=started))
+                finished.append(FinishedRun(*dag, name, run_type, phase, finished_at, version, started=started))
         return finished
 
-    def finished(self, run: EndedRun) -> None:
+    def finished(self, run: FinishedRun) -> None:
         """Add a run that finished."""
         dag = (run.namespace, run.dag)
         found = self._backfills.get((run.namespace, run.backfill or ""))
@@ -158,7 +158,7 @@ class History:
         if self._is_of_another_dag(dag, run.dag_uid):
             self._left_out.add(dag)
             return
-        self._add(dag, FinishedRun(run.finished_at, run.version, run.name, succeeded, backfill or "", run.type))
+        self._add(dag, HistoryEntry(run.finished_at, run.version, run.name, succeeded, backfill or "", run.type))
 
     def reopened(self, dag: Key, run: str) -> None:
         """Remove a finished run that runs again."""
@@ -199,7 +199,7 @@ class History:
         """Note that a Dag has a new revision."""
         self._revised.add(dag)
 
-    def _add(self, dag: Key, run: FinishedRun) -> None:
+    def _add(self, dag: Key, run: HistoryEntry) -> None:
         self._runs[dag].add(run)
         self._count(dag)
 
@@ -230,7 +230,7 @@ class History:
         for changed in self._changed:
             changed.add((dag, run))
 
-    def _row(self, found: Mapping[str, Any]) -> FinishedRun:
+    def _row(self, found: Mapping[str, Any]) -> HistoryEntry:
         """Read a row of a table, or a whole object."""
         metadata, cells, status = found["metadata"], found.get("cells") or {}, found.get("status") or {}
         finished_at = usable_time(cells.get("Finished") or status.get("finishedAt"))
@@ -240,7 +240,7 @@ class History:
         backfill = found_backfill.metadata.name if found_backfill else ""
         run_type = cells.get("Type") or (found.get("spec") or {}).get("type") or "Manual"
         version = int(metadata["resourceVersion"])
-        return FinishedRun(finished_at, version, metadata["name"], succeeded, backfill, run_type)
+        return HistoryEntry(finished_at, version, metadata["name"], succeeded, backfill, run_type)
 
     def _is_of_another_dag(self, dag: Key, owner: str | None) -> bool:
         """True if the owner, a UID, is not the Dag of that name: the garbage collector is about to delete the run."""
@@ -269,12 +269,12 @@ class History:
         self._pruning[dag] = pruning
         self._spawn(self._keep_pruned(dag), f"prune {dag[1]}", partial(self.prune, dag, pruning))
 
-    def _surplus(self, dag: Key, pruning: Pruning) -> list[FinishedRun]:
+    def _surplus(self, dag: Key, pruning: Pruning) -> list[HistoryEntry]:
         runs = self._runs.get(dag)
         surplus = runs.surplus(pruning.spec) if runs else []
         return [run for run in surplus if not self._is_held(dag, run, pruning.settled.get(run.type))]
 
-    def _is_held(self, dag: Key, run: FinishedRun, settled: datetime | None) -> bool:
+    def _is_held(self, dag: Key, run: HistoryEntry, settled: datetime | None) -> bool:
         """True if a run must be kept for now: it has a request, the schedule would create it again, or its Backfill has
         not recorded its result yet."""
         if (dag[0], run.name) in self._requested:
@@ -317,7 +317,7 @@ class History:
             self._revised.discard(dag)
             await self._prune_revisions(dag)
 
-    async def _delete(self, dag: Key, run: FinishedRun, pruning: Pruning) -> bool:
+    async def _delete(self, dag: Key, run: HistoryEntry, pruning: Pruning) -> bool:
         """Delete the known version of a run. Return False if it does not exist or was replaced."""
         try:
             version = str(run.version)
@@ -332,7 +332,7 @@ class History:
         self._remove(dag, run.name)
         return True
 
-    async def _delete_newest(self, dag: Key, known: FinishedRun, pruning: Pruning) -> bool:
+    async def _delete_newest(self, dag: Key, known: HistoryEntry, pruning: Pruning) -> bool:
         """Read a run that was written since we last saw it, and delete it unless it has a request. If it counts
         differently now, prune again instead: it may not be beyond the limits any more."""
         name = known.name

@@ -31,7 +31,7 @@ class Waiter:
     """What is to be done when nobody waits any more."""
     _told: tuple[str, str] | None = None
 
-    def come(self) -> None:
+    def met(self) -> None:
         """What it waits for is there."""
         self._tell(TryEvent.ENDED, exit_code=0)
         self.end()

@@ -15,7 +15,7 @@ from tradewind.engine.run.run_info import Note
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.states import TaskState
 from tradewind.engine.run.task_node import TaskNode
-from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.finished_run import FinishedRun
 from tradewind.kube.objects import Key
 from tradewind.kube.working_on import working_on
 
@@ -137,7 +137,7 @@ class Metrics:
             for state, seconds in _durations(node):
                 self._task_seconds.labels(info.namespace, state.value).observe(seconds)
 
-    def run_refused(self, run: EndedRun) -> None:
+    def run_refused(self, run: FinishedRun) -> None:
         """Count a run that was refused before its start: it has no duration and no task instances."""
         self._count(self._runs_finished, (run.namespace, run.dag), run.phase.value)
 

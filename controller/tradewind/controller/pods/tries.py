@@ -268,7 +268,7 @@ class Tries:
         found = await keep_trying(partial(self._find_try, info, stop.key), what, STOP_AGAIN)
         if found is None or is_finished(found):
             # It is too late. What it says is worth more than that its time was up, by a cache that lags behind.
-            await self._settle(info, stop.key, found)
+            await self._report_end(info, stop.key, found)
             return
         await asyncio.gather(self.ends.end(found, stop.why.reason), self._hear_of_end(info, stop.key))
 
@@ -295,7 +295,7 @@ class Tries:
         """Report a try as it is now; return true unless it has ended. Raises KubeError."""
         found = await self._find_try(info, key)
         if found is None or is_finished(found):
-            await self._settle(info, key, found)
+            await self._report_end(info, key, found)
             return False
         self._report_pod(info.uid, found)
         return True
@@ -317,7 +317,7 @@ class Tries:
         found = await self._find(info.namespace, pod_name(info, key))
         return found if found is not None and _is_of(found, info.uid, key) else None
 
-    async def _settle(self, info: RunInfo, key: TryKey, found: PodObject | None) -> None:
+    async def _report_end(self, info: RunInfo, key: TryKey, found: PodObject | None) -> None:
         """Report the end of a try: as its Pod says, or as lost if that is gone and the watch does not say more."""
         if found is not None:
             self._report_pod(info.uid, found)
@@ -340,7 +340,7 @@ class Tries:
         if report is not None:
             self._report(run_uid, report)
 
-    async def let_go(self, pod: PodObject) -> None:
+    async def release(self, pod: PodObject) -> None:
         """Remove our finalizer, however long that takes: the result is in status, or nobody wants it any more."""
         uid, namespace, name = pod.metadata.uid, pod.metadata.namespace, pod.metadata.name
         newest: PodObject | None = pod

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from tradewind.cache.resources import DagRunObject
 from tradewind.engine.run.state import RunState
-from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.finished_run import FinishedRun
 
 
 class RunEvents(Protocol):
@@ -20,7 +20,7 @@ class RunEvents(Protocol):
         """A run finished and its final status is written; `version` is the resourceVersion of that write."""
         ...
 
-    def run_refused(self, run: EndedRun) -> None:
+    def run_refused(self, run: FinishedRun) -> None:
         """A run was refused before it started, and that is written."""
         ...
 

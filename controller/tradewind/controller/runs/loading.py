@@ -10,7 +10,7 @@ from typing import Any
 from tradewind.aio.off_loop import off_loop
 from tradewind.api.validation.params import check_params
 from tradewind.cache.caches import Observed
-from tradewind.cache.ended_runs import place_in_queue
+from tradewind.cache.finished_runs import place_in_queue
 from tradewind.cache.resources import DagRunObject, PodObject
 from tradewind.controller.dags.revisions import Revision
 from tradewind.controller.pods.tries import Tries
@@ -20,7 +20,7 @@ from tradewind.controller.runs.record import Record, may_not_start
 from tradewind.controller.runs.run_pods import catch_up, look_at_pods, observe_pods
 from tradewind.controller.runs.table import RunTable
 from tradewind.controller.runs.unscheduled import UnscheduledRuns
-from tradewind.controller.runs.versions import RunVersions, Waiting, parse_spec
+from tradewind.controller.runs.versions import RunPending, RunVersions, parse_spec
 from tradewind.controller.term import Term
 from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.state import RunState
@@ -100,7 +100,7 @@ class RunLoader:
             while (found := self._table.newest(key)) is not None and found.metadata.uid == uid:
                 try:
                     await self._load_once(key, found)
-                except Waiting as waiting:
+                except RunPending as waiting:
                     self._scheduler.remove_run(uid)
                     await self._unscheduled.say_waiting(key, found, waiting)
                     if waiting.dag is not None and key not in self._waiting.get(waiting.dag, ()):
@@ -143,7 +143,7 @@ class RunLoader:
             return
         try:
             revision = await self._versions.of(found, spec, status)
-        except Waiting as waiting:
+        except RunPending as waiting:
             if waiting.dag is not None:
                 self._waiting.setdefault(waiting.dag, set()).add(key)
             raise

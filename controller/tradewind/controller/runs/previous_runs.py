@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from tradewind.cache.ended_runs import FinishedRow, list_finished_runs, past_run, place_of_object, read_finished_run
+from tradewind.cache.finished_runs import FinishedRow, list_finished_runs, past_run, place_of_object, read_finished_run
 from tradewind.cache.object_watches import ObjectWatches, Seen
 from tradewind.cache.resources import DAGRUNS, DagRunObject
 from tradewind.controller.term import Term

@@ -3,7 +3,7 @@
 It is carried out by one write of the run's status, which has the new states and the record of the request: before it
 nothing is done, after it everything is. Then `spec.request` is removed. Whoever dies between the two, the next leader
 finds the request on record and only removes it. Pods of tries that nobody waits for any more are ended by what looks
-after the run from then on (runs.py, leftovers.py).
+after the run from then on (runs.py, pod_gc.py).
 
 Runs that have ended are not watched; those that something is asked of are selected by it.
 """
@@ -27,13 +27,13 @@ from tradewind.api.run_request import RunRequest
 from tradewind.api.validation import summary
 from tradewind.api.validation.params import check_params
 from tradewind.api.validation.shape import parse
-from tradewind.cache.ended_runs import ended_run
+from tradewind.cache.finished_runs import finished_run
 from tradewind.cache.resources import DAGRUNS, DagRunObject
 from tradewind.controller.dags.revisions import Revision
 from tradewind.controller.runs.events import RunEvents
 from tradewind.controller.runs.record import Record
 from tradewind.controller.runs.runs import Runs
-from tradewind.controller.runs.versions import WAITS_FOR_DAG, RunVersions, Waiting, parse_spec
+from tradewind.controller.runs.versions import WAITS_FOR_DAG, RunPending, RunVersions, parse_spec
 from tradewind.controller.term import Term, regarding
 from tradewind.engine.requests import Decision, Version, apply_request, is_known, refuse, stop_before_start
 from tradewind.engine.requests.audit import with_record
@@ -76,7 +76,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Result:
     """What becomes of a request: the status to be written, and how the run goes on then."""
 
     status: dict[str, Any]
@@ -86,7 +86,7 @@ class Outcome:
     revision: Revision | None = None
 
     @classmethod
-    def of(cls, decision: Decision, *revisions: Revision) -> "Outcome":
+    def of(cls, decision: Decision, *revisions: Revision) -> "Result":
         """`revisions` are those that the run may have then."""
         info = decision.version.info
         revision = next(revision for revision in revisions if revision.name == info.revision)
@@ -129,7 +129,7 @@ class Requests:
                     await self._deal_with(key, found)
                 except SteppedDown:
                     return
-                except Waiting:
+                except RunPending:
                     if found.metadata.uid not in self._runs.records:
                         return  # it is looked at again when the run is loaded
                 except KubeError as error:  # no keep_trying: the pause is the same where the run is not ready for it
@@ -139,7 +139,7 @@ class Requests:
             self._working.discard(key)
 
     async def _deal_with(self, key: Key, cached: DagRunObject) -> None:
-        """Go as far as is possible now. Raises Waiting where the run must be loaded first, and KubeError."""
+        """Go as far as is possible now. Raises RunPending where the run must be loaded first, and KubeError."""
         record = self._runs.records.get(cached.metadata.uid)
         async with self._in_turn((key[0], cached.dag)), record.turn if record else contextlib.nullcontext():
             if record is not None and self._runs.records.get(cached.metadata.uid) is not record:
@@ -217,19 +217,19 @@ class Requests:
         self._tell(asked, outcome)
         await self._remove(asked)
 
-    async def _decide(self, asked: Asked, spec: DagRunSpec, record: Record | None) -> Outcome:
+    async def _decide(self, asked: Asked, spec: DagRunSpec, record: Record | None) -> Result:
         """What becomes of a request. From when the state of the run is read nothing may be awaited but the write; or
         the run is held from then on."""
         request, now = asked.request, whole_second(self._clock.now())
         latest, why = None, asked.broken
         try:
             revision = await self._versions.of(asked.found, spec, asked.status)
-        except Waiting as waiting:
+        except RunPending as waiting:
             return self._refuse(asked, f"it cannot be run: {waiting}")
         try:
             if request.type == "Rerun" and request.revision == "Latest" and not why:
                 latest = await self._versions.latest(asked.key[0], spec.dag)
-        except Waiting as waiting:
+        except RunPending as waiting:
             why = f"it cannot be run: {waiting}"
         newest = latest or revision
         if request.type == "Rerun" and not why:
@@ -242,18 +242,18 @@ class Requests:
         )
         if why:
             status = run_status(record.state) if record is not None else asked.status
-            return Outcome.of(refuse(request, status, version, why, now), revision)
+            return Result.of(refuse(request, status, version, why, now), revision)
         if max(_instances(asked.status), len(version.dag.tasks), record.state.total if record else 0) <= IN_ONE_GO:
             with working_on("DagRun", asked.key):
                 decision = self._work_on(asked, record, version, newer if latest else None, now)()
-            return Outcome.of(decision, revision, newest)
+            return Result.of(decision, revision, newest)
         async with self._large:
             with working_on("DagRun", asked.key):
                 work = self._work_on(asked, record, version, newer if latest else None, now)
                 if record is not None:
                     self._runs.freeze(record, True)
             decision = await asyncio.to_thread(work)
-        return Outcome.of(decision, revision, newest)
+        return Result.of(decision, revision, newest)
 
     def _work_on(
         self, asked: Asked, record: Record | None, version: Version, latest: Version | None, now: datetime
@@ -266,29 +266,29 @@ class Requests:
             made[place] = max(report.number, made.get(place, 0))
         return partial(apply_request, asked.request, status, version, latest, made=made, now=now)
 
-    def _refuse(self, asked: Asked, why: str) -> Outcome:
+    def _refuse(self, asked: Asked, why: str) -> Result:
         """It can never be carried out, and nothing but the record of that is written."""
         now = whole_second(self._clock.now())
         record = with_record(asked.status.get("requests", ()), asked.request, applied=False, message=why, now=now)
-        return Outcome({**asked.status, "requests": record}, False, why)
+        return Result({**asked.status, "requests": record}, False, why)
 
     async def _not_loaded(self, asked: Asked) -> None:
         """The run is about to be loaded, or waits for its Dag: then it can only be stopped. Raises Waiting."""
         if asked.status.get("reason") not in WAITS_FOR_DAG:
             return
         if asked.request.type != "Stop" or asked.broken:
-            raise Waiting("NotLoaded", str(asked.status.get("message")))
+            raise RunPending("NotLoaded", str(asked.status.get("message")))
         now = whole_second(self._clock.now())
-        outcome = Outcome(stop_before_start(asked.request, asked.status, now), True, "stopped")
+        outcome = Result(stop_before_start(asked.request, asked.status, now), True, "stopped")
         version = await self._write(asked, _with_generation(asked, outcome))
         if version is None:
             return
-        self._events.run_refused(ended_run(asked.found, RunPhase.FAILED, now, int(version), started=False))
+        self._events.run_refused(finished_run(asked.found, RunPhase.FAILED, now, int(version), started=False))
         self._tell(asked, outcome)
 
     # Writing ------------------------------------------------------------------------------------------------------
 
-    async def _write_what_fits(self, asked: Asked, outcome: Outcome) -> tuple[str | None, Outcome]:
+    async def _write_what_fits(self, asked: Asked, outcome: Result) -> tuple[str | None, Result]:
         """Write all of it, or as much as etcd takes. What does not fit at all is refused."""
         try:
             return await self._write(asked, outcome), outcome
@@ -309,7 +309,7 @@ class Requests:
             outcome = _with_generation(asked, refusal)
         return await self._write(asked, outcome), outcome
 
-    async def _write(self, asked: Asked, outcome: Outcome) -> str | None:
+    async def _write(self, asked: Asked, outcome: Result) -> str | None:
         """The resourceVersion; None if the run was changed meanwhile, and is to be looked at again."""
         body = {
             "metadata": {"resourceVersion": asked.found.metadata.resource_version},
@@ -345,7 +345,7 @@ class Requests:
             same = now is not None and now.request.id == asked.request.id
             version = now.found.metadata.resource_version if now is not None and same else None
 
-    def _tell(self, asked: Asked, outcome: Outcome) -> None:
+    def _tell(self, asked: Asked, outcome: Result) -> None:
         request, about = asked.request, regarding("DagRun", *asked.key, asked.found.metadata.uid)
         by = f" (asked for by {request.requested_by})" if request.requested_by else ""
         log.info(
@@ -370,7 +370,7 @@ def _instances(status: Mapping[str, Any]) -> int:
     return sum(entry.get("count", 1) for entry in status.get("tasks") or ())
 
 
-def _with_generation(asked: Asked, outcome: Outcome) -> Outcome:
+def _with_generation(asked: Asked, outcome: Result) -> Result:
     """Its status speaks of the spec as it is once the request is removed, which makes one more generation."""
     return replace(outcome, status={**outcome.status, "observedGeneration": asked.found.metadata.generation + 1})
 

@@ -30,7 +30,7 @@ _PASSING: dict[str, Any] = {"reason": None, "message": None, "params": None}
 """Optional fields of status: a merge patch keeps fields that it does not name."""
 
 
-class Outcomes(Protocol):
+class WriteHandler(Protocol):
     """Handles the outcomes of writes."""
 
     def final_status_written(self, record: Record) -> None:
@@ -54,7 +54,7 @@ class StatusWriter:
         term: Term,
         table: RunTable,
         tries: Tries,
-        outcomes: Outcomes,
+        outcomes: WriteHandler,
         *,
         in_turn: Callable[[Key], contextlib.AbstractAsyncContextManager[Any]],
     ) -> None:
@@ -148,7 +148,7 @@ class StatusWriter:
         for name in sorted(recorded_pods):
             pod = self._cluster.pod(state.info.uid, name)
             if pod is not None:
-                self._spawn(self._tries.let_go(pod), f"let go {name}")
+                self._spawn(self._tries.release(pod), f"release {name}")
         return Written.YES
 
     async def _after_conflict(self, record: Record) -> Written:

@@ -8,10 +8,10 @@ from typing import Any
 from tradewind import logs
 from tradewind.api.ownership import adoption
 from tradewind.api.validation import Problem, summary
-from tradewind.cache.ended_runs import ended_run
+from tradewind.cache.finished_runs import finished_run
 from tradewind.cache.resources import DAGRUNS, DagRunObject
 from tradewind.controller.runs.events import RunEvents
-from tradewind.controller.runs.versions import Waiting
+from tradewind.controller.runs.versions import RunPending
 from tradewind.controller.term import Term, regarding
 from tradewind.engine.run.states import RunPhase
 from tradewind.engine.status.run_status import INTERNAL_ERROR, failed_before_start
@@ -56,7 +56,7 @@ class UnscheduledRuns:
         else:
             metadata.resource_version = answer["metadata"]["resourceVersion"]
 
-    async def say_waiting(self, key: Key, found: DagRunObject, waiting: Waiting) -> None:
+    async def say_waiting(self, key: Key, found: DagRunObject, waiting: RunPending) -> None:
         status = found.decoded_status()
         if (status.get("reason"), status.get("message")) == (waiting.reason, str(waiting)):
             return
@@ -65,7 +65,7 @@ class UnscheduledRuns:
 
     async def say_failed(self, key: Key, found: DagRunObject, error: Exception) -> None:
         """On account of an error of ours it cannot be loaded, which is tried again."""
-        waiting = Waiting(INTERNAL_ERROR, f"waits: it cannot be loaded: {type(error).__name__}: {error}")
+        waiting = RunPending(INTERNAL_ERROR, f"waits: it cannot be loaded: {type(error).__name__}: {error}")
         self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", waiting.reason, str(waiting))
         await self.say_waiting(key, found, waiting)
 
@@ -78,7 +78,7 @@ class UnscheduledRuns:
         if version is not None:
             log.info("DagRun %s/%s is refused: %s", *key, message, extra=logs.about(key[0], dag=found.dag, run=key[1]))
             self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", reason, message)
-            self._events.run_refused(ended_run(found, RunPhase.FAILED, ended_at, version, started=False))
+            self._events.run_refused(finished_run(found, RunPhase.FAILED, ended_at, version, started=False))
 
     async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> int | None:
         """The resourceVersion; None if the run is gone. A conflict is raised: the run has to be looked at anew."""

@@ -28,7 +28,7 @@ WAITS_FOR_DAG = frozenset({DAG_NOT_FOUND, DAG_DELETING, DAG_NOT_ACCEPTED, REVISI
 """Reasons of a run that is not loaded because it has no usable Dag."""
 
 
-class Waiting(Exception):  # noqa: N818 - not an error: the run waits
+class RunPending(Exception):  # noqa: N818 - not an error: the run waits
     """The run cannot start yet; the message goes into its status."""
 
     def __init__(self, reason: str, message: str, dag: Key | None = None) -> None:
@@ -47,12 +47,12 @@ class RunVersions:
 
     async def of(self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any]) -> Revision:
         """Return the revision that the run is pinned to by its status, its Pods or its spec, else the current one.
-        Raises Waiting, also if the status is not usable."""
+        Raises RunPending, also if the status is not usable."""
         try:
             check_status(status)
         except UnusableStatus as error:
             fix = "correct what was edited, or delete the run"
-            raise Waiting("StatusUnusable", f"waiting: the status is not usable: {error}; {fix}") from error
+            raise RunPending("StatusUnusable", f"waiting: the status is not usable: {error}; {fix}") from error
         pinned = pinned_revision(status)
         if not pinned:
             for pod in self._cluster.pods.get(found.metadata.uid, {}).values():
@@ -63,24 +63,24 @@ class RunVersions:
         try:
             return await self._revisions.get(found.metadata.namespace, pinned, spec.dag)
         except BadRevision as error:
-            raise Waiting(REVISION_UNUSABLE, str(error)) from error
+            raise RunPending(REVISION_UNUSABLE, str(error)) from error
 
     async def latest(self, namespace: str, name: str) -> Revision:
         """Return the revision of the current Dag. Raises Waiting."""
         dag = self._cluster.dags.get((namespace, name))
         if dag is None:
             message = f"waiting: no Dag named {name!r} in namespace {namespace!r}"
-            raise Waiting(DAG_NOT_FOUND, message, (namespace, name))
+            raise RunPending(DAG_NOT_FOUND, message, (namespace, name))
         if dag.metadata.deletion_timestamp:
-            raise Waiting(DAG_DELETING, f"waiting: Dag {name!r} is being deleted", (namespace, name))
+            raise RunPending(DAG_DELETING, f"waiting: Dag {name!r} is being deleted", (namespace, name))
         message = f"waiting: Dag {name!r} is not accepted; see its condition Accepted"
         # The whole Dag must be valid, as for its condition, not only the fields that runs depend on.
         if not (content := await self._accepted_hash(dag)):
-            raise Waiting(DAG_NOT_ACCEPTED, message, (namespace, name))
+            raise RunPending(DAG_NOT_ACCEPTED, message, (namespace, name))
         try:
             return await self._revisions.keep(dag, content)
         except BadRevision as error:
-            raise Waiting(DAG_NOT_ACCEPTED, message, (namespace, name)) from error
+            raise RunPending(DAG_NOT_ACCEPTED, message, (namespace, name)) from error
 
     def info(
         self, found: DagRunObject, spec: DagRunSpec, status: Mapping[str, Any], revision: Revision, now: datetime

@@ -33,7 +33,7 @@ from tradewind.api.validation.work import Work
 from tradewind.cache.caches import Caches
 from tradewind.cache.resources import DagObject
 from tradewind.controller.webhook.authorization import why_no_pods
-from tradewind.controller.webhook.reviews import Handler, Refused, Review, Reviewed
+from tradewind.controller.webhook.reviews import Denied, Handler, Review, Reviewed
 from tradewind.kube.client import ApiClient
 
 
@@ -59,7 +59,7 @@ class Admission:
         if self._authorizer is not None:
             why = await why_no_pods(self._authorizer, found.namespace, review.user_info)
             if why:
-                raise Refused(f"Dag {found.name!r}: {why}", 403)
+                raise Denied(f"Dag {found.name!r}: {why}", 403)
 
     async def dag_run(self, review: Review) -> None:
         """Review a DagRun. The schema ensures that only suspend and request change later. A run may be created before
@@ -140,4 +140,4 @@ def _check_request(request: Mapping[str, Any], user: Mapping[str, Any], dag: Dag
 
 def _refuse(found: Reviewed, problems: list[Problem]) -> None:
     if problems:
-        raise Refused(f"{found.kind} {found.name!r}: {summary(problems)}", 422)
+        raise Denied(f"{found.kind} {found.name!r}: {summary(problems)}", 422)

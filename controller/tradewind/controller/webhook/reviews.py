@@ -23,7 +23,7 @@ _LARGE_AT_ONCE = 4
 _READ_WITHIN = 10.0
 
 
-class Refused(Exception):  # noqa: N818
+class Denied(Exception):  # noqa: N818
     """The object is refused; the message is for the user, `code` is the HTTP status."""
 
     def __init__(self, message: str, code: int) -> None:
@@ -83,7 +83,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
 
 
 Handler = Callable[[Review], Awaitable[None]]
-"""Returns if the object is allowed, else raises Refused."""
+"""Returns if the object is allowed, else raises Denied."""
 
 
 class ReviewServer:
@@ -128,7 +128,7 @@ class ReviewServer:
 async def _refusal(handler: Handler, review: Review) -> dict[str, Any] | None:
     try:
         await handler(review)
-    except Refused as error:
+    except Denied as error:
         return {"message": str(error), "code": error.code}
     except Exception as error:  # after a bug the object is refused, since it was not validated
         found = review.object
@@ -138,4 +138,4 @@ async def _refusal(handler: Handler, review: Review) -> dict[str, Any] | None:
     return None
 
 
-__all__ = ["Handler", "Refused", "Review", "ReviewServer", "Reviewed"]
+__all__ = ["Denied", "Handler", "Review", "ReviewServer", "Reviewed"]

@@ -1,6 +1,6 @@
 """The limits that keep a ready task instance from getting slots: one file per limit, listed in order of evaluation."""
 
-from tradewind.engine.limits.limit import Limit, Reached, Scope
+from tradewind.engine.limits.limit import Blocks, Limit, Reached
 from tradewind.engine.limits.max_active_per_dag import max_active_per_dag
 from tradewind.engine.limits.max_active_per_run import max_active_per_run
 from tradewind.engine.limits.max_active_tasks import max_active_tasks
@@ -12,7 +12,7 @@ from tradewind.engine.run.task_node import TaskNode
 
 LIMITS: tuple[Limit, ...] = (suspend, max_active_tasks, parallelism, max_active_per_run, max_active_per_dag, pool)
 
-__all__ = ["LIMITS", "Limit", "Reached", "Scope", "why_not"]
+__all__ = ["LIMITS", "Blocks", "Limit", "Reached", "why_not"]
 
 
 def why_not(run: RunState, node: TaskNode) -> Reached | None:

@@ -8,7 +8,7 @@ from tradewind.engine.run.state import RunState
 from tradewind.engine.run.task_node import TaskNode
 
 
-class Scope(Enum):
+class Blocks(Enum):
     """The tasks that a reached limit blocks."""
 
     RUN = auto()
@@ -24,7 +24,7 @@ class Reached:
     """A limit is reached; `reason` is the message that a user sees."""
 
     reason: str
-    scope: Scope
+    scope: Blocks
 
 
 Limit = Callable[[RunState, TaskNode], Reached | None]

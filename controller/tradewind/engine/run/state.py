@@ -223,12 +223,12 @@ class RunState:
 
     # Changes ----------------------------------------------------------------------------------------------------
 
-    def mark(self, instance: TaskInstance) -> None:
+    def instance_changed(self, instance: TaskInstance) -> None:
         """Note that an instance has changed."""
         instance.touch()
-        self.moves(self.nodes[instance.position])
+        self.node_changed(self.nodes[instance.position])
 
-    def moves(self, node: TaskNode) -> None:
+    def node_changed(self, node: TaskNode) -> None:
         """Note that instances of a task have changed."""
         self.changed = True
         if self.moved is not None:

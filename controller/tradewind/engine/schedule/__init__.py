@@ -6,5 +6,5 @@ run_queue.py             runs waiting for maxActiveRuns
 backfill.py              the runs of a Backfill, and its progress
 history.py               the finished runs that exceed the history limits
 consecutive_failures.py  maxConsecutiveFailedRuns
-ended_run.py             the facts about a finished run that its Dag needs
+finished_run.py          the facts about a finished run that its Dag needs
 """

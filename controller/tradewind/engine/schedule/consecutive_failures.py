@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tradewind.engine.run.states import RunPhase
-from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.finished_run import FinishedRun
 
 TOO_MANY_FAILED_RUNS = "TooManyFailedRuns"
 SUSPENDED = "Suspended"
@@ -27,7 +27,7 @@ class FailureStreak:
         """True if the limit is reached: the Dag must be suspended, or already is."""
         return self.count >= self.limit
 
-    def after(self, run: EndedRun) -> "FailureStreak":
+    def after(self, run: FinishedRun) -> "FailureStreak":
         """The streak after one more run has finished. Once at the limit, it stays there until the Dag is resumed."""
         if self.too_many or not counts(run):
             return self
@@ -38,7 +38,7 @@ class FailureStreak:
         return replace(self, limit=min(limit, self.count) if suspended and self.too_many else limit)
 
 
-def counts(run: EndedRun) -> bool:
+def counts(run: FinishedRun) -> bool:
     """True if the run counts for its Dag's streak. Runs of a Backfill do not, since old data may not suit the Dag, and
     neither do manual runs that were rejected for their input."""
     return run.type != "Backfill" and (run.started or run.type != "Manual")

@@ -9,7 +9,7 @@ from tradewind.api.dag import DagSpec
 from tradewind.api.resolve import DEFAULT_HISTORY_LIMIT
 
 
-class FinishedRun(NamedTuple):
+class HistoryEntry(NamedTuple):
     """The facts about a finished run that history needs. Runs sort by the order in which they finished."""
 
     finished_at: datetime
@@ -31,9 +31,9 @@ class FinishedRuns:
     Backfill have no limit: users inspect and rerun them after the Backfill has finished.
     """
 
-    def __init__(self, runs: Iterable[FinishedRun] = ()) -> None:
-        self._runs: dict[str, FinishedRun] = {}
-        self._groups: dict[tuple[str, bool], list[FinishedRun]] = {}
+    def __init__(self, runs: Iterable[HistoryEntry] = ()) -> None:
+        self._runs: dict[str, HistoryEntry] = {}
+        self._groups: dict[tuple[str, bool], list[HistoryEntry]] = {}
         """By (Backfill or "", succeeded), the oldest first."""
         for run in runs:
             self.add(run)
@@ -45,11 +45,11 @@ class FinishedRuns:
         """The names of all."""
         return list(self._runs)
 
-    def get(self, name: str) -> FinishedRun | None:
+    def get(self, name: str) -> HistoryEntry | None:
         """The finished run named `name`, or None."""
         return self._runs.get(name)
 
-    def add(self, run: FinishedRun) -> None:
+    def add(self, run: HistoryEntry) -> None:
         """Add a run, or replace the known facts about it."""
         self.remove(run.name)
         self._runs[run.name] = run
@@ -74,9 +74,9 @@ class FinishedRuns:
         """The number of runs, those of Backfills included."""
         return sum(len(group) for (_, how), group in self._groups.items() if how is succeeded)
 
-    def surplus(self, spec: DagSpec) -> list[FinishedRun]:
+    def surplus(self, spec: DagSpec) -> list[HistoryEntry]:
         """The runs that exceed the limits, in the order in which they finished."""
-        surplus: list[FinishedRun] = []
+        surplus: list[HistoryEntry] = []
         for (backfill, succeeded), group in self._groups.items():
             over = len(group) - _limit(spec, succeeded=succeeded)
             if over > 0 and (succeeded or not backfill):

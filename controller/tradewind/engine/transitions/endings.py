@@ -28,7 +28,7 @@ def finish(run: RunState, instance: TaskInstance, outcome: Outcome, when: dateti
     instance.state, instance.reason, instance.message = outcome.state, outcome.reason, outcome.message
     instance.output, instance.has_output = outcome.output, outcome.has_output
     instance.finished_at, instance.retry_at, instance.next_poke_at = when, None, None
-    run.mark(instance)
+    run.instance_changed(instance)
     run.early.forget(instance.task.name, instance.index)
     if outcome.state is TaskState.FAILED:
         after = f"failed after try {instance.number}: " if instance.number else "failed: "
@@ -60,7 +60,7 @@ def finish_resting(
     node.reason, node.message = outcome.reason, outcome.message
     if before is TaskState.SCHEDULED:
         run.queue.discard_all(node)
-    run.moves(node)
+    run.node_changed(node)
     _propagate(run, node, outcome.state, indexes, when)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tradewind.engine.limits import Scope, why_not
+from tradewind.engine.limits import Blocks, why_not
 from tradewind.engine.run.state import RunState
 from tradewind.engine.run.task_instance import TaskInstance
 
@@ -20,9 +20,9 @@ def grant(run: RunState, *, one: bool) -> Iterator[TaskInstance]:
         weight = node.weight
         limit = why_not(run, node)
         if limit is not None:
-            if limit.scope is Scope.RUN:
+            if limit.scope is Blocks.RUN:
                 queue.block(limit.reason)
-            elif limit.scope is Scope.POOL:
+            elif limit.scope is Blocks.POOL:
                 queue.block_pool(node.task.pool, limit.reason)
             else:
                 queue.block_task(node, limit.reason)

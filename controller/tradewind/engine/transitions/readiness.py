@@ -151,7 +151,7 @@ def _consider_together(run: RunState, node: TaskNode, indexes: IndexSet, counts:
         node.scheduled_at = node.scheduled_at or now
         node.move(indexes, TaskState.NONE, TaskState.SCHEDULED)
         run.queue.add_all(node, indexes)
-        run.moves(node)
+        run.node_changed(node)
     else:
         for index in indexes:
             if run.room.left < 1:

@@ -86,7 +86,7 @@ def catch_up(run: RunState, instance: TaskInstance, now: datetime) -> None:
 def schedule(run: RunState, instance: TaskInstance, now: datetime, *, last_try: str = "Failed") -> None:
     """Start the next try of an instance: wait for slots, or apply the early report if there is one."""
     instance.begin_try(now, last_try)
-    run.moves(run.nodes[instance.position])
+    run.node_changed(run.nodes[instance.position])
     answer = kind_of(instance.task).start(run, instance, now)
     if not isinstance(answer, NeedsSlots):
         waiting.begin(run, instance, answer, now)
@@ -174,7 +174,7 @@ def _progress(run: RunState, instance: TaskInstance, report: TryReport, now: dat
         instance.message, instance.postponed_until = None, None
         if instance.state is TaskState.SCHEDULED:
             instance.state = TaskState.QUEUED
-        run.mark(instance)
+        run.instance_changed(instance)
     if report.event is TryEvent.RUNNING:
         if instance.container_started_at is None:
             started = believable(report.started_at, instance.queued_at, now)
@@ -188,7 +188,7 @@ def _progress(run: RunState, instance: TaskInstance, report: TryReport, now: dat
                 waiting.set_timers(run, instance)
             if task.timeout:
                 run.timers.set(started + task.timeout, instance)
-            run.mark(instance)
+            run.instance_changed(instance)
     elif instance.container_started_at is None:
         _note_held(instance, report, now)
         due = start_by(instance)
@@ -196,7 +196,7 @@ def _progress(run: RunState, instance: TaskInstance, report: TryReport, now: dat
             run.timers.set(due, instance)
         if (instance.reason, instance.message) != (report.reason, report.message):
             instance.reason, instance.message = report.reason, report.message
-            run.mark(instance)
+            run.instance_changed(instance)
         run.stuck.note(instance, run.timers, now)
 
 
@@ -228,7 +228,7 @@ def _postpone(run: RunState, instance: TaskInstance, report: TryReport, now: dat
     if report.reason != "Suspended":
         run.stuck.note(instance, run.timers, now)
     run.timers.set(instance.postponed_until, instance)
-    run.mark(instance)
+    run.instance_changed(instance)
 
 
 def _finish_try(run: RunState, instance: TaskInstance, report: TryReport, now: datetime) -> None:
@@ -260,7 +260,7 @@ def _finish_try(run: RunState, instance: TaskInstance, report: TryReport, now: d
         instance.state, instance.reason, instance.message = TaskState.UP_FOR_RETRY, outcome.reason, outcome.message
         identity = f"{run.info.uid}/{instance.name}"
         instance.retry_at = finished + retry_delay(task.retries, identity, instance.failures)
-        run.mark(instance)
+        run.instance_changed(instance)
         run.wait_for_retry(instance, instance.retry_at)
         run.recheck(instance.position, instance.index)
         wait = format_duration(instance.retry_at - finished)
@@ -324,7 +324,7 @@ def fire(run: RunState, instance: TaskInstance, now: datetime) -> None:
                 run.queue.add(instance)
             else:
                 run.poke(instance)
-            run.mark(instance)
+            run.instance_changed(instance)
     elif instance.task.kind.waits or instance.next_poke_at is not None:
         waiting.wake(run, instance, now)
     elif instance.stop is None and instance.state in (TaskState.QUEUED, TaskState.RUNNING):
@@ -333,6 +333,6 @@ def fire(run: RunState, instance: TaskInstance, now: datetime) -> None:
             if instance.container_started_at is not None:
                 message = stopping_message(run, instance, why, now)
                 instance.reason, instance.message = why.reason, message
-                run.mark(instance)
+                run.instance_changed(instance)
             instance.stop = why
             run.stop(instance, why)

@@ -22,7 +22,7 @@ def begin(run: RunState, instance: TaskInstance, answer: WaitUntil | Finish, now
         finish(run, instance, answer.outcome, now)
         return
     instance.next_poke_at = answer.moment
-    run.mark(instance)
+    run.instance_changed(instance)
     if answer.moment is not None and answer.moment <= now:
         finish(run, instance, Outcome(TaskState.SUCCEEDED), now)
     else:
@@ -52,7 +52,7 @@ def progress(run: RunState, instance: TaskInstance, report: TryReport) -> None:
     """Update the reason and message of an instance that keeps waiting."""
     if (instance.reason, instance.message) != (report.reason, report.message):
         instance.reason, instance.message = report.reason, report.message
-        run.mark(instance)
+        run.instance_changed(instance)
 
 
 def wake(run: RunState, instance: TaskInstance, now: datetime) -> None:
@@ -75,7 +75,7 @@ def next_poke(run: RunState, instance: TaskInstance, now: datetime, *, known: bo
     elif not known:
         run.poke(instance)
     run.recheck(instance.position, instance.index)
-    run.mark(instance)
+    run.instance_changed(instance)
 
 
 def wait_for_next_poke(
@@ -105,4 +105,4 @@ def wait_for_next_poke(
         instance.state = TaskState.UP_FOR_RESCHEDULE
     set_timers(run, instance)
     run.recheck(instance.position, instance.index)
-    run.mark(instance)
+    run.instance_changed(instance)

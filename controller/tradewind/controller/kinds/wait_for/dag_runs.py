@@ -12,7 +12,7 @@ from functools import partial
 from tradewind.api.duration import parse_duration, parse_offset
 from tradewind.api.sensor import WaitForDagRun
 from tradewind.api.times import format_time
-from tradewind.cache.ended_runs import FinishedRow, list_finished_runs, place_of_object, read_finished_run
+from tradewind.cache.finished_runs import FinishedRow, list_finished_runs, place_of_object, read_finished_run
 from tradewind.cache.resources import DagRunObject
 from tradewind.controller.kinds.waiter import CannotWait, Waiter
 from tradewind.controller.term import Term
@@ -194,7 +194,7 @@ class DagRunWaits:
             if found.ended and moved.finished:
                 wanted.ended[found.uid] = found
         if any(each.ended and each.state in wanted.states for each in candidates.values()):
-            wanted.waiter.come()
+            wanted.waiter.met()
             return
         if not wanted.read:
             return

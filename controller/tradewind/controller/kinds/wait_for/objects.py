@@ -103,13 +103,13 @@ def _look(waiter: Waiter, wanted: WaitForObject, name: str, resource: Resource, 
         status = wanted.condition.status or "True"
         now = condition_of(seen.found, wanted.condition.type)
         if now == status:
-            waiter.come()
+            waiter.met()
         else:
             waiter.not_yet("ConditionNotMet", f"waits for {label}: {wanted.condition.type} is {now or 'not there yet'}")
     elif wanted.json_path is not None and wanted.value is not None:
         there, value = value_at(seen.found, parse_json_path(wanted.json_path))
         if there and value == wanted.value:
-            waiter.come()
+            waiter.met()
         else:
             shown = f"{value[:_SHOWN]!r}, not {wanted.value[:_SHOWN]!r}" if there else "not there yet"
             waiter.not_yet("ValueNotMet", f"waits for {label}: {wanted.json_path} is {shown}")

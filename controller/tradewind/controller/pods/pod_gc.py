@@ -20,7 +20,7 @@ AT_ONCE = 8
 """Runs that are looked into at the same time."""
 
 
-class Leftovers:
+class PodGC:
     """Clears up after runs."""
 
     def __init__(self, term: Term, tries: Tries) -> None:
@@ -33,7 +33,7 @@ class Leftovers:
         if _is_left(pod) and run_uid not in self._looking:
             self._looking.add(run_uid)
             again = partial(self._consider_all, run_uid)
-            self._spawn(self._look(run_uid, pod), f"leftovers of {pod.metadata.labels.get(names.LABEL_RUN)}", again)
+            self._spawn(self._look(run_uid, pod), f"garbage Pods of {pod.metadata.labels.get(names.LABEL_RUN)}", again)
 
     def _consider_all(self, run_uid: str) -> None:
         for pod in list(self._cluster.pods.get(run_uid, {}).values()):
@@ -72,7 +72,7 @@ class Leftovers:
             if not has_stopped(left) and left.metadata.deletion_timestamp is None:
                 why = names.ENDED_FOR_SIDECARS if sidecars_run(left) else RUN_ENDED
                 self._spawn(self._tries.ends.end(left, why), f"end {left.metadata.name}")
-            await self._tries.let_go(left)
+            await self._tries.release(left)
 
     async def _has_ended(self, namespace: str, name: str, uid: str) -> bool:
         try:

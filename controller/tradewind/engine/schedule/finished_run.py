@@ -7,7 +7,7 @@ from tradewind.engine.run.states import RunPhase
 
 
 @dataclass(frozen=True, slots=True)
-class EndedRun:
+class FinishedRun:
     """A run of a Dag that has finished, or was rejected before it started."""
 
     namespace: str

@@ -10,7 +10,7 @@ from tradewind.api.times import parse_time
 from tradewind.cache.resources import DAGRUNS, DagRunObject
 from tradewind.engine.rules.previous_runs import PastRun, RunPlace
 from tradewind.engine.run.states import FINISHED_PHASES, RunPhase, TaskState
-from tradewind.engine.schedule.ended_run import EndedRun
+from tradewind.engine.schedule.finished_run import FinishedRun
 from tradewind.kube.client import KubeClient
 from tradewind.kube.errors import ApiError
 from tradewind.kube.objects import Key
@@ -28,10 +28,12 @@ class FinishedRow:
     phase: RunPhase
 
 
-def ended_run(found: DagRunObject, phase: RunPhase, finished_at: datetime, version: int, *, started: bool) -> EndedRun:
+def finished_run(
+    found: DagRunObject, phase: RunPhase, finished_at: datetime, version: int, *, started: bool
+) -> FinishedRun:
     """Return a run that has just finished; `version` is its resourceVersion."""
     metadata = found.metadata
-    return EndedRun(
+    return FinishedRun(
         metadata.namespace,
         found.dag,
         metadata.name,
