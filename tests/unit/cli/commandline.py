@@ -31,7 +31,7 @@ _forks.set_forkserver_preload(
 
 @dataclass(frozen=True)
 class Result:
-    """What the program did."""
+    """The result of the program."""
 
     code: int
     out: str
@@ -51,8 +51,9 @@ def _as_program(argv: list[str], folder: Path, env: dict[str, str], streams: tup
     main()
 
 
-def _hear_signals() -> None:
-    """What a shell runs in its background ignores SIGINT, and under nohup SIGHUP; children inherit that."""
+def _restore_signals() -> None:
+    """Restore the default signal handlers: background jobs of a shell ignore SIGINT, and SIGHUP under nohup, and
+    children inherit that."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
@@ -75,7 +76,9 @@ class Cli:
             if process.is_alive():
                 process.kill()
                 process.join(10)
-                raise TimeoutError(f"{command[0]} goes on after {timeout:g} s: {out.read_text()}{err.read_text()}")
+                raise TimeoutError(
+                    f"{command[0]} is still running after {timeout:g} s: {out.read_text()}{err.read_text()}"
+                )
             assert process.exitcode is not None
             return Result(process.exitcode, out.read_text(), err.read_text())
 
@@ -88,7 +91,7 @@ class Cli:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=_hear_signals,
+            preexec_fn=_restore_signals,
         )
 
     @property

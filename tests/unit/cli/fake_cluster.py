@@ -54,7 +54,7 @@ class FakeCluster:
         self.steps: list[Json] = []
         """Statuses that a DagRun or Backfill takes, one with each GET; the last one stays."""
         self.user: str | None = "ann"
-        """Who asks; None: that cannot be asked."""
+        """The user who sends requests; None if it cannot be determined."""
         self.controller: Callable[[Json], None] = lambda run: None
         """Called with a DagRun after each GET of it: what it changes is seen by the next one."""
         self.logs: dict[tuple[str, str], str | None] = {}

@@ -28,7 +28,7 @@ def add_run(
 
 
 def controller_of(tasks: Sequence[dict[str, Any]], now: datetime, **spec: Any) -> Callable[[dict[str, Any]], None]:
-    """Carries out what is asked of a run of these tasks."""
+    """Applies the requests on a run of these tasks."""
     dag = resolve(DagSpec.model_validate({"tasks": list(tasks), **spec}))
     graph = Graph.of(dag.tasks)
 

@@ -42,7 +42,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
 
 
 def test_every_reason_is_told() -> None:
-    told = set(re.findall(r"\w+", TEXT))
+    words = set(re.findall(r"\w+", TEXT))
     # What the schema refuses says itself what is wrong.
-    assert {case["reason"] for case in bad_backfills("admission", "ticks")} | {"InvalidSpan"} <= told
-    assert {"Pending", "Running", "Paused", "Succeeded", "Failed"} <= told
+    assert {case["reason"] for case in bad_backfills("admission", "ticks")} | {"InvalidSpan"} <= words
+    assert {"Pending", "Running", "Paused", "Succeeded", "Failed"} <= words

@@ -182,7 +182,7 @@ def test_validate_reads_backfills(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schedule", "end", "told"),
+    ("schedule", "end", "noted"),
     [
         ("0 6 * * *", "2026-01-03", True),
         ("0 6 * * *", "2026-01-03T00:00", False),
@@ -191,12 +191,12 @@ def test_validate_reads_backfills(cli: Cli) -> None:
     ],
 )
 def test_whoever_means_a_whole_day_by_a_date_is_told(
-    cli: Cli, dag_file: DagFile, schedule: str, end: str, told: bool
+    cli: Cli, dag_file: DagFile, schedule: str, end: str, noted: bool
 ) -> None:
     file = dag_file({"name": "a", "noop": True}, schedule=schedule)
     result = cli("backfill", "create", "-f", file, "--from", "2026-01-01", "--to", end, "--dry-run")
     assert result.code == 0, result.err
     note = "note: --to 2026-01-03 is midnight, so ticks later on that day are excluded; --to 2026-01-04 includes them"
-    assert (note in result.err) == told
+    assert (note in result.err) == noted
     last = "2026-01-02" if schedule.startswith("0 6") else "2026-01-03"
     assert f"days, from 2026-01-01 to {last}: would create" in result.err

@@ -1,4 +1,4 @@
-"""What is said of a run or a Dag that does not go on, and of a cluster without a controller."""
+"""Explanations of a run or a Dag that makes no progress, and of a cluster without a controller."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_a_run_that_goes_on_is_explained_by_what_its_tasks_wait_for(tradewind: S
     assert [line.split("   ")[0].strip() for line in lines[1:]] == ["TASK", "extract", "load", "report"]
     assert pulling in lines[2]
     assert "upstream" in lines[3]
-    told = json.loads(tradewind("explain", "r", "-o", "json").out)
-    assert (told["run"], told["phase"], told["tasks"][0]["task"]) == ("r", "Running", "extract")
+    explained = json.loads(tradewind("explain", "r", "-o", "json").out)
+    assert (explained["run"], explained["phase"], explained["tasks"][0]["task"]) == ("r", "Running", "extract")
 
 
 def test_of_a_wide_run_those_come_first_that_have_begun(tradewind: Setup) -> None:

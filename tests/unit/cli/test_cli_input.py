@@ -222,7 +222,7 @@ def test_colours_on_a_terminal(cli: Cli, env: dict[str, str], coloured: bool) ->
 
 
 def in_terminal(cli: Cli, command: list[Any], env: dict[str, str]) -> str:
-    """What a command shows on a terminal."""
+    """Return the output of a command on a terminal."""
     main, side = pty.openpty()
     with subprocess.Popen(
         [PROGRAM, *map(str, command)], stdout=side, stderr=side, cwd=cli.folder, env={**cli.env, **env}

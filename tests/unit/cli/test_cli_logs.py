@@ -39,8 +39,8 @@ def pod(
     name = "-".join(["r", task, *(str(part) for part in (index, number, poke or None) if part is not None)])
     containers = {"task": state, **({"proxy": sidecar} if sidecar else {})}
     spec = {"containers": [{"name": each, "image": "busybox"} for each in containers]}
-    told = [{"name": each, "state": state} for each, state in containers.items() if state]
-    status = {"phase": phase, "containerStatuses": told, **status}
+    containers_status = [{"name": each, "state": state} for each, state in containers.items() if state]
+    status = {"phase": phase, "containerStatuses": containers_status, **status}
     if init:
         spec["initContainers"] = [{"name": "fetch"}]
         status["initContainerStatuses"] = [{"name": "fetch", "state": init}]
@@ -63,7 +63,7 @@ def entry(state: str, **more: Any) -> Json:
 
 
 def refused(tradewind: Setup, *words: str) -> str:
-    """What is said on stderr when there is no log."""
+    """Return the message on stderr if there is no log."""
     result = tradewind("logs", *words)
     assert (result.code, result.out) == (2, ""), result
     return result.err.removeprefix("error: ").strip()
@@ -171,7 +171,7 @@ def test_a_program_that_is_not_in_the_image(tradewind: Setup) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "says"),
+    ("containers_status", "says"),
     [
         (
             entry("Failed", startedAt="2026-01-31T06:00:00Z", reason="Error", message="oh no"),
@@ -188,8 +188,8 @@ def test_a_program_that_is_not_in_the_image(tradewind: Setup) -> None:
         (entry("Succeeded"), "the Pod of task 'extract' was deleted, and its log with it; status: Succeeded"),
     ],
 )
-def test_what_is_said_without_a_pod(tradewind: Setup, told: Json, says: str) -> None:
-    run(tradewind, "Failed", told)
+def test_what_is_said_without_a_pod(tradewind: Setup, containers_status: Json, says: str) -> None:
+    run(tradewind, "Failed", containers_status)
     assert refused(tradewind, "r", "extract") == says
 
 
@@ -284,7 +284,7 @@ def test_long_lines_are_written_as_they_come(tradewind: Setup) -> None:
 
 def test_nobody_reads_on(tradewind: Setup) -> None:
     run(tradewind, "Running", entry("Running"))
-    # A pipe takes a lot before it is found out that nobody reads: so more is printed with each look.
+    # A pipe buffers a lot before a missing reader is detected, so more is printed with each attempt.
     tradewind.fake.when_listed = lambda: put(tradewind, pod("load", index=len(tradewind.fake.names("pods"))))
     began = time.monotonic()
     done = subprocess.run(

@@ -165,9 +165,9 @@ def test_what_the_controller_refuses(ask: Setup) -> None:
     result = ask("stop", "r")
     assert (result.code, result.out) == (1, "")
     assert result.err == "rejected: the run has finished already: Failed\n"
-    told = ask("mark", "r", "extract", "--state", "succeeded", "-o", "json")
-    assert told.code == 1 and "nothing to mark" in told.err
-    assert json.loads(told.out)["status"]["requests"][-1]["state"] == "Rejected"
+    shown = ask("mark", "r", "extract", "--state", "succeeded", "-o", "json")
+    assert shown.code == 1 and "nothing to mark" in shown.err
+    assert json.loads(shown.out)["status"]["requests"][-1]["state"] == "Rejected"
 
 
 def test_without_waiting(ask: Setup) -> None:
@@ -212,10 +212,10 @@ def test_an_answer_of_the_api_server_that_was_lost(ask: Setup) -> None:
 
 
 def test_another_run_of_that_name(ask: Setup) -> None:
-    def made_anew(found: dict[str, Any]) -> None:
+    def recreated(found: dict[str, Any]) -> None:
         found["metadata"]["uid"] = "u-2"
 
-    ask.fake.controller = made_anew
+    ask.fake.controller = recreated
     result = ask("rerun", "r")
     assert result.code == 2
     assert "run 'r' was deleted and recreated meanwhile" in result.err
@@ -274,10 +274,10 @@ def test_dry_run(ask: Setup) -> None:
     assert result.code == 0
     assert rows(result) == [["TASK", "STATE", "TRY"], ["load[3-4]", "Failed", "1"], ["report", "UpstreamFailed"]]
     assert result.err == "dry run: tasks to rerun: load[3-4], report\n"
-    told = json.loads(ask("rerun", "r", "--only-failed", "--dry-run", "-o", "json").out)
-    assert told["state"] == "Applied" and told["stops"] == []
-    assert told["changes"][0] == {"task": "load", "index": 3, "state": "Failed", "try": 1}
-    assert told["changes"][-1] == {"task": "report", "state": "UpstreamFailed", "try": 0}
+    shown = json.loads(ask("rerun", "r", "--only-failed", "--dry-run", "-o", "json").out)
+    assert shown["state"] == "Applied" and shown["stops"] == []
+    assert shown["changes"][0] == {"task": "load", "index": 3, "state": "Failed", "try": 1}
+    assert shown["changes"][-1] == {"task": "report", "state": "UpstreamFailed", "try": 0}
     refused = ask("stop", "r", "--dry-run")
     assert (refused.code, refused.out) == (1, "")
     assert refused.err == "would be rejected: the run has finished already: Failed\n"
@@ -304,7 +304,7 @@ def test_a_dry_run_says_which_tries_it_would_end(ask: Setup) -> None:
 
 @pytest.mark.parametrize(("phase", "code"), [("Succeeded", 0), ("Failed", 1)])
 def test_rerun_and_follow(ask: Setup, phase: str, code: int) -> None:
-    def goes_on(found: dict[str, Any]) -> None:
+    def continues(found: dict[str, Any]) -> None:
         if found["spec"].get("request"):
             controller(found)
         elif found["status"]["phase"] == "Queued":
@@ -314,14 +314,14 @@ def test_rerun_and_follow(ask: Setup, phase: str, code: int) -> None:
             found["status"] |= {"phase": phase, "message": None, "duration": "5s", "done": "7/7"}
             found["status"]["tasks"][-1] = {"name": "report", "state": phase, "try": 1, "message": "that was it"}
 
-    ask.fake.controller = goes_on
+    ask.fake.controller = continues
     result = ask("rerun", "r", "load", "report", "--follow")
     assert result.code == code, result.err
     assert result.out.splitlines() == ["r: tasks to rerun: load, report", f"{phase} in 5s, 7/7 tasks finished"]
     # What extract did before is no news.
-    told = [line.split()[1:3] for line in result.err.splitlines()]
-    assert ["report", "Running"] in told and ["report", phase] in told
-    assert not [line for line in told if line[0] == "extract"]
+    shown = [line.split()[1:3] for line in result.err.splitlines()]
+    assert ["report", "Running"] in shown and ["report", phase] in shown
+    assert not [line for line in shown if line[0] == "extract"]
 
 
 def test_status_shows_what_was_asked(ask: Setup) -> None:
@@ -370,7 +370,7 @@ def test_pause_and_resume_of_a_run(ask: Setup) -> None:
 
 
 def complete(ask: Setup, words: str) -> list[str]:
-    """What bash is offered; `file` stands for names of files."""
+    """Return the completions for bash; `file` stands for file names."""
     asked = words.split(" ")
     result = ask(_TRADEWIND_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(asked) - 1))
     assert result.err == ""

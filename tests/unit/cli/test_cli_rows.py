@@ -1,4 +1,4 @@
-"""What a row says of a task that has not started."""
+"""Rows of tasks that have not started."""
 
 from datetime import UTC, datetime
 

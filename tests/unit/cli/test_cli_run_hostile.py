@@ -163,12 +163,12 @@ def test_what_no_json_has_is_text(cli: Cli, dag_file: DagFile, value: str) -> No
 
 
 def test_nobody_reads(cli: Cli, dag_file: DagFile) -> None:
-    """The first task lasts until nobody reads, the second until the run has noticed, which takes what it writes of the
-    first."""
+    """The first task lasts until the reader has exited, the second until the run has detected it, for which the run
+    must write output of the first."""
     (cli.folder / "reads").touch()
-    until_nobody_reads = "while [ -e $HOME/reads ]; do sleep 0.05; done"
+    until_reader_exits = "while [ -e $HOME/reads ]; do sleep 0.05; done"
     until_noticed = "until [ -s $HOME/errors ]; do sleep 0.05; done; touch $HOME/b"
-    file = dag_file(sh("a", until_nobody_reads), sh("b", until_noticed, dependsOn=["a"]))
+    file = dag_file(sh("a", until_reader_exits), sh("b", until_noticed, dependsOn=["a"]))
     done = shell(cli, f"$T run {file} 2>errors | {{ head -1; exec <&-; rm {cli.folder}/reads; }}")
     assert done.returncode == 0
     assert done.stdout.startswith("test-")
@@ -188,7 +188,7 @@ def test_nobody_reads_a_log_of_megabytes(cli: Cli, dag_file: DagFile) -> None:
 
 
 def test_a_reader_that_stands_still_keeps_nothing_from_its_work(cli: Cli, dag_file: DagFile) -> None:
-    """A pipe of 64 KiB that is full: what the run would write waits, and the run goes on."""
+    """A full pipe of 64 KiB: output of the run waits, and the run continues."""
     slow = sh("slow", "sleep 60", timeout="2s", dependsOn=["a"])
     file = dag_file(sh("a", "seq 1 1000000"), slow, sh("b", "touch $HOME/b", dependsOn=["slow"], triggerRule="AllDone"))
     process = subprocess.Popen(

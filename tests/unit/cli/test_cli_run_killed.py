@@ -1,4 +1,4 @@
-"""What becomes of tasks and of the record of a run when `tradewind` is killed, and how two of them share a folder."""
+"""Tasks and the record of a run after `tradewind` is killed, and two processes that share a folder."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What tasks and other users wrote is shown, and not obeyed by the terminal."""
+"""Output of tasks and other users is shown, but not interpreted by the terminal."""
 
 import pytest
 

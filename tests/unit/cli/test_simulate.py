@@ -91,7 +91,7 @@ def test_several_dags(cli: Cli, dag_file: DagFile) -> None:
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
 def test_examples(cli: Cli, file: Path) -> None:
-    """As examples/golden/ has it; `make generate` writes that anew."""
+    """The output matches examples/golden/; `make generate` updates it."""
     golden, script = EXAMPLES / "golden" / f"{file.stem}.json", EXAMPLES / "golden" / f"{file.stem}.outcomes.yaml"
     assert golden.exists(), "run `make generate`"
     assert result(cli, "-f", file, *(("--outcomes", script) if script.exists() else ())) == json.loads(

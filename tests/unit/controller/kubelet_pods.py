@@ -55,7 +55,7 @@ containerStatuses:
 def terminated(
     exit_code: int, reason: str, *, message: str = "", finished: str = "06:00:50", phase: str = "Failed", more: str = ""
 ) -> str:
-    """A status whose task container has ended."""
+    """A status whose task container has terminated."""
     return f"""
 phase: {phase}
 startTime: "2026-03-01T06:00:00Z"

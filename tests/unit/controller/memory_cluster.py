@@ -1,4 +1,4 @@
-"""A cluster in memory with a controller on it that leads, may be killed and started anew."""
+"""A cluster in memory with a controller that is the leader, and that may be killed and restarted."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class MemoryCluster:
         self.controllers: list[Controller] = []
         """All that there were."""
         self.failures_expected = False
-        """Whether the test makes something fail that nobody could foresee."""
+        """True if the test causes unexpected failures."""
         self._client: _Client
         self._task: asyncio.Task[None] | None = None
         self.fails: set[str] = set()
         """Runs whose Pods fail."""
         self.stays: set[str] = set()
-        """Runs whose Pods go on until they are let end (`kubelet`)."""
+        """Runs whose Pods keep running until they are finished by `kubelet`."""
         self.namespace = "ns"
         """Where what is asked for is made and looked for."""
         self._ask("POST", "namespaces", "", {"metadata": {"name": "ns"}})
@@ -107,7 +107,8 @@ class MemoryCluster:
 
     @property
     def failures(self) -> int:
-        """Steps, tasks and handlers of events that failed, in all controllers: nobody else would notice."""
+        """Steps, tasks and event handlers that failed, in all controllers; otherwise these failures would not be
+        noticed."""
         count = 0
         for controller in self.controllers:
             count += int(controller.metrics.registry.get_sample_value("tradewind_loop_failures_total") or 0)
@@ -126,7 +127,7 @@ class MemoryCluster:
             self.namespace = before
 
     def dag(self, name: str, **spec: Any) -> None:
-        """Make a Dag, of one task unless told otherwise."""
+        """Create a Dag, with one task by default."""
         tasks = [{"name": "load", "image": "busybox", "args": ["load"]}]
         self._ask("POST", "dags", "", {"metadata": {"name": name}, "spec": {"tasks": tasks, **spec}})
 
@@ -193,7 +194,7 @@ class MemoryCluster:
         return [found["metadata"]["name"] for found in self.all(plural)]
 
     def succeeded(self) -> int:
-        """How many runs have succeeded."""
+        """Return the number of succeeded runs."""
         return sum(self.status("dagruns", run).get("phase") == "Succeeded" for run in self.names("dagruns"))
 
     def events(self, kind: str, name: str) -> list[Json]:

@@ -1,4 +1,4 @@
-"""What admission says of a DagRun: of a new one everything, of a change only what is asked newly."""
+"""Admission of DagRuns: all problems of a new one, and of a change only the problems of new requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def sales(cluster: MemoryCluster) -> MemoryCluster:
 
 
 async def refusal(cluster: MemoryCluster, body: Json, old: Json | None = None, user: str = "ann") -> str:
-    """What the webhook says; empty if it lets the run pass."""
+    """Return the message of the webhook; empty if it accepts the run."""
     document = {"uid": "1", "resource": {"resource": "dagruns"}, "userInfo": {"username": user}}
     review = msgspec.json.decode(orjson.dumps({**document, "object": body, "oldObject": old}), type=Review)
     try:

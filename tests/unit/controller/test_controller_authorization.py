@@ -1,7 +1,5 @@
-"""Who may not create Pods may not have a Dag do it: what is asked of the API server, and what is made of the answer.
-
-tests/e2e/test_e2e_security.py asks a real one.
-"""
+"""A user without permission to create Pods must not create them through a Dag: the requests to the API server, and the
+use of its responses."""
 
 from __future__ import annotations
 

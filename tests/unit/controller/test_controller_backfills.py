@@ -52,7 +52,7 @@ def runs(cluster: MemoryCluster) -> list[str]:
 
 
 def mark(cluster: MemoryCluster) -> Json:
-    """What tells a run of the Backfill `day`."""
+    """Labels and annotations that identify a run of the Backfill `day`."""
     uid = cluster.get("backfills", "day")["metadata"]["uid"]
     return {"labels": {"tradewind.dev/backfill": "day"}, "annotations": {"tradewind.dev/backfill-uid": uid}}
 
@@ -95,7 +95,7 @@ async def test_a_controller_that_dies_at_any_write(cluster: MemoryCluster, write
         if plural in ("dagruns", "backfills"):
             left -= 1
             if left == 0:
-                # The write has taken effect, and the controller does not live to hear of it.
+                # The write takes effect, but the controller is killed before the response.
                 cluster._client.dead = True
                 raise Unreachable("gone")
 
@@ -145,7 +145,7 @@ async def test_a_status_that_another_controller_wrote_is_read_anew(cluster: Memo
         done = int(status(cluster).get("done", "0/").partition("/")[0])
         if plural == "backfills" and status(cluster).get("created") == 2 and not done and not refused:
             refused = 1
-            # Another one has gone on, and made one more run.
+            # Another controller continued and created one more run.
             if HOURS[2] not in runs(cluster):
                 cluster.create("dagruns", HOURS[2], metadata=mark(cluster), spec={"dag": "sales", "type": "Backfill"})
             cluster.patch("backfills", "day", subresource="status", status={"message": "by another"})
@@ -196,7 +196,7 @@ async def test_the_next_one_begins_when_one_is_deleted(cluster: MemoryCluster) -
     cluster.delete("backfills", "one")
     cluster.patch("pools", "default", spec={"slots": 10})
     done = await ended(cluster, "two")
-    # The run of the first one was Running: it went on.
+    # The run of the first one was Running and continued.
     assert counts(done)[1:] in ((7, 0, 7, 0, 1), (8, 0, 8, 0, 0))
     assert runs(cluster) == HOURS
     assert status(cluster, "paused")["phase"] == "Paused"
@@ -227,7 +227,7 @@ async def test_deletion_deletes_what_is_queued(cluster: MemoryCluster, restart: 
     if restart:
         await cluster.start()
     await cluster.eventually(lambda: "queued" not in runs(cluster), "the queued run is deleted")
-    # Those that were there before, or were asked to run again since, only go on without it.
+    # Runs that existed before, or were rerun since, continue without it.
     cluster.patch("pools", "default", spec={"slots": 10})
     for name in ("again", "earlier", *HOURS[:2]):
         await cluster.wait_phase(name, "Succeeded")
@@ -272,8 +272,8 @@ async def test_reprocess_runs_again_what_failed(cluster: MemoryCluster, moment: 
 
     def die(method: str, plural: str, name: str, body: Json) -> None:
         asked = "request" in (body.get("spec") or {}) and body["spec"]["request"]
-        carried_out = (body.get("status") or {}).get("requests")
-        if not died and plural == "dagruns" and (asked if moment == "asked" else carried_out):
+        applied = (body.get("status") or {}).get("requests")
+        if not died and plural == "dagruns" and (asked if moment == "asked" else applied):
             died.append(name)
             cluster.die()
 
@@ -346,7 +346,7 @@ async def test_history_counts_a_run_where_it_belongs_after_another_backfill_has_
 
 @pytest.mark.parametrize("active", [False, True])
 async def test_runs_of_the_dag_before_are_not_taken_for_those_of_this_one(cluster: MemoryCluster, active: bool) -> None:
-    """They are about to be collected: it waits until they are gone, and makes them anew."""
+    """They are about to be garbage-collected: it waits until they are deleted, and recreates them."""
     owner = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Dag", "name": "sales", "uid": "gone", "controller": True}
     spec = {"dag": "sales", "type": "Scheduled", "logicalDate": "2026-01-01T01:00:00Z"}
     cluster.create("dagruns", HOURS[1], metadata={"ownerReferences": [owner]}, spec=spec)

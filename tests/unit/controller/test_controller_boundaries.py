@@ -1,4 +1,4 @@
-"""What cannot be said at all: another namespace, the controller's own environment, labels of metrics without bound."""
+"""Fields that cannot be set at all: another namespace, the controller's environment, unlimited labels of metrics."""
 
 import os
 from collections.abc import Iterator

@@ -95,7 +95,7 @@ async def test_a_backfill_is_complete_or_failed(cluster: MemoryCluster, fails: b
         cluster.fails.add("sales-20260101t000000")
     day = "2026-01-01T00:00:00Z"
     cluster.create("backfills", "day", spec={"dag": "sales", "from": day, "to": day})
-    await cluster.eventually(lambda: cluster.status("backfills", "day").get("finishedAt"), "it has ended")
+    await cluster.eventually(lambda: cluster.status("backfills", "day").get("finishedAt"), "it has finished")
     found = statuses(cluster, "backfills", "day")
     assert (found["Complete"], found["Failed"]) == expected
 
@@ -118,6 +118,6 @@ async def test_events_are_warnings_where_something_failed(cluster: MemoryCluster
     def kinds(run: str) -> dict[str, str]:
         return {event["reason"]: event["type"] for event in cluster.events("DagRun", run)}
 
-    await cluster.eventually(lambda: "Succeeded" in kinds("good") and "Failed" in kinds("bad"), "both are told of")
+    await cluster.eventually(lambda: "Succeeded" in kinds("good") and "Failed" in kinds("bad"), "both are reported")
     assert kinds("good") == {"Succeeded": "Normal"}
     assert set(kinds("bad").values()) == {"Warning"}

@@ -1,4 +1,4 @@
-"""What the controller keeps of ConfigMaps of variables."""
+"""ConfigMaps of variables in the caches of the controller."""
 
 import json
 from typing import Any

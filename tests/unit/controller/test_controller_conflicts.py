@@ -1,4 +1,4 @@
-"""Somebody else writes to a run while the controller does: nothing is lost, and nothing happens twice."""
+"""Another client writes to a run at the same time as the controller: nothing is lost, and nothing happens twice."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ pytestmark = pytest.mark.unit
 
 
 def ends(cluster: MemoryCluster) -> float:
-    """How many runs of the Dag have ended, as metrics count them."""
+    """Return the number of finished runs of the Dag according to the metrics."""
     labels = {"namespace": "ns", "dag": "sales", "state": "Succeeded"}
     sample = cluster.controller.metrics.registry.get_sample_value("tradewind_dag_runs_finished_total", labels)
     return sample or 0
 
 
 def is_last(plural: str, body: Json) -> bool:
-    """Whether a write says that the run has ended."""
+    """True if a write sets the run to a finished phase."""
     return plural == "dagruns" and (body.get("status") or {}).get("phase") == "Succeeded"
 
 

@@ -1,4 +1,4 @@
-"""Nonsense in the status of a Dag costs the Dag what it remembers, and nobody else anything."""
+"""An invalid status of a Dag loses only the state in it, and affects no other Dag."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_other_dags_run_and_the_status_is_put_right(
     await cluster.start()
     await cluster.wait_phase("fine", "Succeeded")
     await cluster.wait_phase("also-fine", "Succeeded")
-    await cluster.eventually(lambda: cluster.status("dags", "bad").get("lastRun") == "also-fine", "its end is told")
+    await cluster.eventually(lambda: cluster.status("dags", "bad").get("lastRun") == "also-fine", "its end is reported")
     now = cluster.status("dags", "bad")
     assert usable_dag_status(now) == now
     assert cluster.controller.metrics.registry.get_sample_value("tradewind_loop_failures_total") == 0

@@ -1,4 +1,4 @@
-"""How soon the status of a Dag is written."""
+"""Delay of writes of the status of a Dag."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ async def test_the_end_of_a_run_is_told_soon_and_many_are_gathered(
     cluster.end(pods["a"], "a")
     await cluster.wait_phase("a", "Succeeded")
     known = lambda: (cluster.status("dags", "d").get("lastRun"), cluster.status("dags", "d")["activeRuns"]) == ("a", 2)  # noqa: E731
-    await cluster.eventually(known, "its end is told", seconds=1.0)
+    await cluster.eventually(known, "its end is reported", seconds=1.0)
     for name in ("b", "c"):
         cluster.end(pods[name], name)
-    await cluster.eventually(lambda: cluster.status("dags", "d")["activeRuns"] == 0, "all are told")
+    await cluster.eventually(lambda: cluster.status("dags", "d")["activeRuns"] == 0, "all are reported")
     assert len(writes) == 2
     assert writes[1] - writes[0] >= 1.9
 
@@ -60,7 +60,7 @@ async def test_what_cannot_be_foreseen_does_not_end_it(cluster: MemoryCluster, m
     def fails(*arguments: Any) -> Any:
         if not failed:
             failed.append(arguments)
-            raise RuntimeError("not foreseen")
+            raise RuntimeError("unexpected")
         return with_times(*arguments)
 
     monkeypatch.setattr(dags, "with_times", fails)

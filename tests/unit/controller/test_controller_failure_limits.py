@@ -48,19 +48,19 @@ def reason(cluster: MemoryCluster) -> str:
     return str(reasons[0]) if reasons else ""
 
 
-def told(cluster: MemoryCluster) -> list[str]:
+def events(cluster: MemoryCluster) -> list[str]:
     return [event["note"] for event in cluster.events("Dag", "sales") if event["reason"] == TOO_MANY]
 
 
 async def end(cluster: MemoryCluster, name: str, *, fails: bool = True, **spec: Any) -> None:
     """Make a run; returns once the Dag's status names it as the last."""
     cluster.run("sales", name, fails=fails, **spec)
-    await cluster.eventually(lambda: status(cluster).get("lastRun") == name, f"{name} has ended and was counted")
+    await cluster.eventually(lambda: status(cluster).get("lastRun") == name, f"{name} has finished and was counted")
 
 
 async def wait_suspended(cluster: MemoryCluster) -> None:
     await cluster.eventually(
-        lambda: suspended(cluster) and reason(cluster) == TOO_MANY and told(cluster), "it is suspended, and says so"
+        lambda: suspended(cluster) and reason(cluster) == TOO_MANY and events(cluster), "it is suspended, and says so"
     )
 
 
@@ -104,7 +104,7 @@ async def test_after_too_many_in_a_row(cluster: MemoryCluster) -> None:
     await wait_suspended(cluster)
     assert status(cluster)["consecutiveFailedRuns"] == 2
     assert "nextScheduleTime" not in status(cluster)
-    [note] = told(cluster)
+    [note] = events(cluster)
     assert note == (
         "suspended after 2 failed runs in a row (the last: e); "
         "to resume it, run `tradewind resume sales` or set spec.suspend to false"
@@ -168,13 +168,13 @@ async def test_it_counts_anew_after_it_was_resumed(cluster: MemoryCluster) -> No
 
     cluster.patch("dags", "sales", spec={"suspend": False})
 
-    await cluster.eventually(lambda: status(cluster).get("consecutiveFailedRuns") == 0, "it counts anew")
+    await cluster.eventually(lambda: status(cluster).get("consecutiveFailedRuns") == 0, "it counts from scratch")
     assert reason(cluster) == "NoSchedule"
     await end(cluster, "c")
     await never(cluster, lambda: suspended(cluster), "failures before it was resumed do not count")
     await end(cluster, "d")
     await wait_suspended(cluster)
-    await cluster.eventually(lambda: len(told(cluster)) == 2, "each time is told")
+    await cluster.eventually(lambda: len(events(cluster)) == 2, "each time there is an Event")
 
 
 async def test_the_number_outlives_the_controller_and_the_runs(cluster: MemoryCluster) -> None:
@@ -301,7 +301,7 @@ async def test_the_next_leader_does_not_undo_a_resumption(cluster: MemoryCluster
 
     await cluster.start()
 
-    await cluster.eventually(lambda: status(cluster).get("consecutiveFailedRuns") == 0, "it counts anew")
+    await cluster.eventually(lambda: status(cluster).get("consecutiveFailedRuns") == 0, "it counts from scratch")
     await never(cluster, lambda: suspended(cluster), "it was resumed")
 
 
@@ -313,12 +313,12 @@ async def test_an_edit_at_the_same_moment_is_kept(cluster: MemoryCluster) -> Non
     def edit(method: str, plural: str, name: str, body: Json) -> None:
         if method == "PATCH" and plural == "dags" and "spec" in body and left:
             left.pop()
-            cluster.patch("dags", "sales", spec={"description": "Mended"})
+            cluster.patch("dags", "sales", spec={"description": "Fixed"})
 
     cluster.before_write = edit
     await end(cluster, "b")
     await wait_suspended(cluster)
-    assert cluster.get("dags", "sales")["spec"]["description"] == "Mended"
+    assert cluster.get("dags", "sales")["spec"]["description"] == "Fixed"
 
 
 async def test_one_that_was_done_though_nobody_answered_is_told(cluster: MemoryCluster) -> None:
@@ -334,7 +334,7 @@ async def test_one_that_was_done_though_nobody_answered_is_told(cluster: MemoryC
     cluster.after_write = lose
     await end(cluster, "b")
     await wait_suspended(cluster)
-    assert len(told(cluster)) == 1
+    assert len(events(cluster)) == 1
 
 
 async def test_a_controller_that_may_not_suspend_says_so(
@@ -438,7 +438,7 @@ async def test_what_cannot_be_foreseen_does_not_keep_a_dag_from_being_suspended(
     async def fails(resource: Any, namespace: Any, name: str, body: Any, **options: Any) -> Any:
         if "suspend" in body.get("spec", ()) and not failed:
             failed.append(body)
-            raise RuntimeError("not foreseen")
+            raise RuntimeError("unexpected")
         return await patch(resource, namespace, name, body, **options)
 
     monkeypatch.setattr(limits._writer, "patch", fails)

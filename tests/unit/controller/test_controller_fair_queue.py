@@ -1,4 +1,4 @@
-"""Whose Pod is made next: nobody waits for all that another asks for."""
+"""Order in which Pods are created: no run waits for all Pods of another."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.unit
 
 
 class Row:
-    """Who waits in a row for one turn at a time, and in which order they have it."""
+    """Waiters for one permit at a time, and the order in which they get it."""
 
     def __init__(self, at_once: int = 1) -> None:
         self.queue = FairQueue(lambda: at_once)
@@ -117,7 +117,7 @@ async def test_a_single_task_does_not_wait_for_a_wide_run(cluster: MemoryCluster
     cluster.dag("narrow")
     cluster.run("wide", "wide")
     await cluster.eventually(lambda: "narrow" in made, "the single task has its Pod")
-    assert made.index("narrow") < 200, "loading the run takes a while, in which others go on"
+    assert made.index("narrow") < 200, "loading the run takes a while, during which others continue"
 
 
 # ---- quotas

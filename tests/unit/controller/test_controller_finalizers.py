@@ -1,4 +1,5 @@
-"""What the uninstall hook does: stop the controllers, release the Pods, delete the Lease; and when it may go on."""
+"""The uninstall hook: it stops the controllers, removes the finalizers of Pods and deletes the Lease, and when it may
+continue."""
 
 from __future__ import annotations
 
@@ -201,7 +202,7 @@ async def test_it_takes_off_our_finalizer_and_no_other() -> None:
 
 
 async def test_a_namespace_that_is_gone_is_passed_over_if_asked() -> None:
-    """Nobody may look into it: the Role has gone with it."""
+    """The namespace cannot be read: its Role was deleted with it."""
     namespace = Namespace()
     namespace.forbidden = "gone"
     namespace.pod("held", {"tradewind.dev/run": "sales-1"}, [OURS])

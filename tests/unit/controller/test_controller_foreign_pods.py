@@ -25,7 +25,7 @@ class Heard(Listener):
 
 
 def forged(uid: str, namespace: str, *, exit_code: int = 0) -> PodObject:
-    """A Pod that claims to be the first try of task `load` of a run, and to have ended."""
+    """A Pod that claims to be the finished first try of task `load` of a run."""
     labels = {"tradewind.dev/run": "r", "tradewind.dev/task": "load", "tradewind.dev/try": "1"}
     owner = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "DagRun", "name": "r", "uid": uid, "controller": True}
     metadata = {"name": "x", "namespace": namespace, "uid": namespace, "labels": labels, "ownerReferences": [owner]}

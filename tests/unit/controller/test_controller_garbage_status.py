@@ -1,4 +1,4 @@
-"""A run whose status somebody has edited waits and says why; all others go on."""
+"""A run whose status was edited by hand waits and says why; all others continue."""
 
 import pytest
 

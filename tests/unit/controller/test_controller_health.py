@@ -1,4 +1,4 @@
-"""/healthz fails when the loop or a watch is stuck, says which, and does not fail for what a restart would not mend."""
+"""/healthz fails when the loop or a watch is stuck, says which, and does not fail if a restart would not help."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def cluster(clock: JumpingClock) -> AsyncIterator[MemoryCluster]:
 
 
 def bookmarks(cluster: MemoryCluster) -> None:
-    """Every watch that is open hears something."""
+    """Send an event to every open watch."""
     for watch in list(cluster.server.watches):
         watch.bookmark(cluster.server.store.revision)
 

@@ -1,4 +1,4 @@
-"""What the garbage collector has to look through while everything waits."""
+"""The number of objects that the garbage collector visits while it blocks everything."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_so_does_one_that_was_loaded_again(cluster: MemoryCluster, made: l
     gc.disable()
     cluster.run("d", "edited")
     await cluster.wait_phase("edited", "Running")
-    cluster.patch("dagruns", "edited", subresource="status", status={"message": "somebody else's"})
+    cluster.patch("dagruns", "edited", subresource="status", status={"message": "another client's"})
     cluster.patch("dagruns", "edited", spec={"suspend": True})
     await cluster.eventually(lambda: len(made) > 1, "it is loaded again")
     await cluster.eventually(lambda: made[0]() is None, "what was known of it is gone", 10)

@@ -91,7 +91,7 @@ async def test_a_run_that_goes_while_a_new_leader_looks_how_it_ended_is_left_out
 
 
 async def test_runs_of_a_deleted_dag_do_not_count_for_one_that_has_its_name_since() -> None:
-    """Garbage collection deletes them later, and nothing tells of that: they would take the places of its own."""
+    """Garbage collection deletes them later without a notification: they would count as runs of the new Dag."""
     key, dags = ("ns", "sales"), dict[Any, Any]()
     spawned = []
     found = history(TwoDagsOfOneName(), "ns", dags=dags)
@@ -125,7 +125,7 @@ def lists(cluster: MemoryCluster) -> Counter[str]:
 
 
 async def finish(cluster: MemoryCluster, *runs: str, phase: str = "Succeeded") -> None:
-    """Runs, one after the other; many of them in the same second, which is how their ends are told."""
+    """Consecutive runs, many of them within the same second, which is the precision of finish times."""
     for name in runs:
         cluster.run("d", name, fails=phase == "Failed")
         await cluster.wait_phase(name, phase)
@@ -247,7 +247,7 @@ async def test_what_cannot_be_foreseen_does_not_end_it(cluster: MemoryCluster, m
     async def fails(*arguments: Any) -> bool:
         if not failed:
             failed.append(arguments)
-            raise RuntimeError("not foreseen")
+            raise RuntimeError("unexpected")
         return await delete(*arguments)
 
     monkeypatch.setattr(history, "_delete", fails)
@@ -295,7 +295,7 @@ async def test_the_run_of_a_tick_is_kept_until_the_dag_says_that_the_tick_had_on
 
 
 async def test_so_is_a_run_that_a_backfill_made_of_a_tick_that_is_still_to_come(cluster: MemoryCluster) -> None:
-    """Its Backfill is gone when the schedule gets there."""
+    """Its Backfill is deleted before the schedule reaches the tick."""
     counted = made(cluster)
     cluster.stays.add(f"d-{days_ago(6).translate(str.maketrans('', '', '-:Z')).lower()}")
     cluster.dag(

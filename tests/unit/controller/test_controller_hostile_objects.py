@@ -1,4 +1,4 @@
-"""Objects that take long to check do not hold up the event loop, and so nobody else's runs."""
+"""Objects that take long to check block neither the event loop nor the runs of others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST = 2.0
 
 
 @asynccontextmanager
-async def a_loop_that_goes_on() -> AsyncIterator[None]:
+async def responsive_loop() -> AsyncIterator[None]:
     gaps: list[float] = []
 
     async def beat() -> None:
@@ -54,7 +54,7 @@ HOSTILE_PARAMS: dict[str, tuple[Json, Any, str | None]] = {
 async def test_a_run_with_params_that_cost(cluster: MemoryCluster, schema: Json, value: Any, says: str | None) -> None:
     cluster.dag("hostile", params={"p": schema})
     cluster.dag("other")
-    async with a_loop_that_goes_on():
+    async with responsive_loop():
         cluster.run("hostile", "big", params={"p": value})
         cluster.run("other", "small")
         await cluster.eventually(
@@ -92,7 +92,7 @@ HOSTILE_DAGS: dict[str, tuple[Json, str]] = {
 @pytest.mark.parametrize(("spec", "reason"), HOSTILE_DAGS.values(), ids=HOSTILE_DAGS.keys())
 async def test_a_dag_that_costs(cluster: MemoryCluster, spec: Json, reason: str) -> None:
     cluster.dag("other")
-    async with a_loop_that_goes_on():
+    async with responsive_loop():
         cluster.dag("hostile", **spec)
         cluster.run("other", "small")
         await cluster.eventually(
@@ -136,15 +136,15 @@ async def test_a_template_that_costs(cluster: MemoryCluster, text: str) -> None:
     tasks = [{"name": "load", "image": "busybox", "args": [text] * 20}]
     cluster.dag("hostile", params={"rows": rows}, tasks=tasks)
     cluster.dag("other")
-    async with a_loop_that_goes_on():
+    async with responsive_loop():
         cluster.run("hostile", "big")
         cluster.run("other", "small")
         await cluster.wait_phase("small", "Succeeded")
         await cluster.eventually(lambda: cluster.status("dagruns", "big").get("phase") == "Failed", "it fails", 60)
     [task] = cluster.status("dagruns", "big")["tasks"]
     assert task["reason"] == "InvalidTemplate"
-    told = ("its templates take more than", "ran out of fuel", "MiB of memory")
-    assert any(each in task["message"] for each in told)
+    expected = ("its templates take more than", "ran out of fuel", "MiB of memory")
+    assert any(each in task["message"] for each in expected)
 
 
 async def test_a_template_is_not_too_slow_because_the_node_is(cluster: MemoryCluster, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ async def test_a_template_that_takes_its_time_is_filled_in(cluster: MemoryCluste
     rows = {"type": "array", "default": list(range(1500))}
     text = "{% for row in params.rows %}{{ row }};{% endfor %}"
     cluster.dag("long", params={"rows": rows}, tasks=[{"name": "load", "image": "busybox", "args": [text]}])
-    async with a_loop_that_goes_on():
+    async with responsive_loop():
         cluster.run("long", "r")
         await cluster.wait_phase("r", "Succeeded")
     [pod] = cluster.all("pods")

@@ -22,7 +22,7 @@ TASKS = [
 
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
-    """In which requests are worked out; each goes on once `release` is set."""
+    """A thread that computes requests; each continues once `release` is set."""
     found: list[threading.Thread] = []
     apply_request = requests.apply_request  # type: ignore[attr-defined]
 
@@ -52,7 +52,7 @@ async def test_the_loop_goes_on_and_nothing_of_the_run_starts_meanwhile(
     assert threads[0] is not threading.main_thread()
     cluster.stays.clear()
     cluster.end(first["metadata"]["name"], "one")
-    # Others go on, and this run does not.
+    # Other runs continue, and this one does not.
     cluster.dag("other")
     cluster.run("other", "two")
     await cluster.wait_phase("two", "Succeeded")

@@ -21,7 +21,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines(caplog: pytest.LogCaptureFixture, about: str) -> list[str]:
-    """What was said at info about one object."""
+    """Return the log lines at level info about one object."""
     return [
         record.getMessage() for record in caplog.records if record.levelname == "INFO" and about in record.getMessage()
     ]

@@ -1,4 +1,4 @@
-"""Metrics of a run that has ended."""
+"""Metrics of a finished run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_each_instance_of_a_mapped_task_has_a_duration(cluster: MemoryClus
 
     finished, durations = "tradewind_task_instances_finished_total", "tradewind_task_duration_seconds_count"
     await cluster.eventually(lambda: value(finished, "UpstreamFailed"), "the second run is counted")
-    # What has no container, or was never tried, has ended too, but has taken no time.
+    # Tasks without a container or without tries have finished too, but took no time.
     assert (value(finished, "Succeeded"), value(durations, "Succeeded")) == (6, 4)
     assert (value(finished, "Failed"), value(durations, "Failed")) == (3, 3)
     assert (value(finished, "UpstreamFailed"), value(durations, "UpstreamFailed")) == (1, None)

@@ -1,4 +1,5 @@
-"""Watches of objects that tasks wait for: few connections, whatever is wanted, and nobody is forgotten."""
+"""Watches of objects that tasks wait for: few connections, however many objects are requested, and no subscriber is
+forgotten."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.unit
 
 
 class Asker:
-    """Hears of ConfigMaps by name."""
+    """Subscribes to ConfigMaps by name."""
 
     def __init__(self, watches: ObjectWatches) -> None:
         self.watches = watches
@@ -28,9 +29,11 @@ class Asker:
 
     def ask(self, *names: str) -> None:
         for name in names:
-            self.ends[name] = self.watches.subscribe(CONFIGMAPS, "ns", name, lambda seen, n=name: self.hear(n, seen))  # type: ignore[misc]
+            self.ends[name] = self.watches.subscribe(
+                CONFIGMAPS, "ns", name, lambda seen, n=name: self.on_change(n, seen)
+            )  # type: ignore[misc]
 
-    def hear(self, name: str, seen: Seen) -> None:
+    def on_change(self, name: str, seen: Seen) -> None:
         self.seen[name] = seen
 
     def found(self, name: str) -> Any:
@@ -64,7 +67,7 @@ async def test_a_task_mapped_over_a_thousand_objects_opens_a_handful_of_watches(
     assert len(cluster.server.watches) <= before + ALONE + 1
     for number in (0, 500, 999):
         cluster.create("configmaps", f"x-{number}", data={"ready": "1"})
-    await cluster.eventually(lambda: done() == "3/1000", "what has come counts")
+    await cluster.eventually(lambda: done() == "3/1000", "results so far count")
     assert len(cluster.server.watches) == before + ALONE + 1 - 1, "x-0 had one of its own"
     for number in range(1000):
         if number not in (0, 500, 999):
@@ -78,7 +81,7 @@ async def test_one_that_is_wanted_later_is_found_as_it_is(cluster: MemoryCluster
     asker = Asker(objects(cluster))
     first = [f"first-{number}" for number in range(10)]
     cluster.create("configmaps", "late", data={"n": "1"})
-    cluster.create("configmaps", "nobody-wants-it", data={"n": "1"})
+    cluster.create("configmaps", "not-requested", data={"n": "1"})
     asker.ask(*first)
     await cluster.eventually(lambda: len(asker.seen) == 10, "none of them is there")
     assert all(seen == Seen() for seen in asker.seen.values())
@@ -92,7 +95,7 @@ async def test_one_that_is_wanted_later_is_found_as_it_is(cluster: MemoryCluster
     await cluster.eventually(lambda: asker.seen["later"].found and asker.seen["first-0"].found, "they come")
     cluster.delete("configmaps", "late")
     await cluster.eventually(lambda: asker.seen["late"] == Seen(), "it goes")
-    assert "nobody-wants-it" not in asker.seen
+    assert "not-requested" not in asker.seen
 
 
 async def test_each_ends_with_the_last_who_wants_it(cluster: MemoryCluster) -> None:
@@ -111,7 +114,7 @@ async def test_each_ends_with_the_last_who_wants_it(cluster: MemoryCluster) -> N
     await cluster.eventually(lambda: len(cluster.server.watches) == before, "none is left")
     assert len(objects(cluster)) == 0
     one.ask("x-3")
-    await cluster.eventually(lambda: len(cluster.server.watches) == before + 1, "it begins anew")
+    await cluster.eventually(lambda: len(cluster.server.watches) == before + 1, "it starts again")
 
 
 async def test_more_than_may_be_open_take_turns(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +160,9 @@ async def test_a_right_that_is_missing_is_told_to_all_and_one_that_comes_too(clu
     cluster.before_request = refuse
     asker = Asker(objects(cluster))
     asker.ask(*(f"x-{number}" for number in range(6)))
-    await cluster.eventually(lambda: len(asker.seen) == 6 and all(s.error for s in asker.seen.values()), "all are told")
+    await cluster.eventually(
+        lambda: len(asker.seen) == 6 and all(s.error for s in asker.seen.values()), "all are notified"
+    )
     forbidden = False
     await cluster.eventually(lambda: all(seen == Seen() for seen in asker.seen.values()), "and that they may now")
 
@@ -168,6 +173,6 @@ async def test_two_kinds_have_nothing_to_do_with_each_other(cluster: MemoryClust
     asker.ask(*(f"x-{number}" for number in range(20)))
     heard: list[Seen] = []
     ends.append(objects(cluster).subscribe(PODS, "ns", "x-0", heard.append))
-    await cluster.eventually(lambda: heard and len(asker.seen) == 20, "all are told")
+    await cluster.eventually(lambda: heard and len(asker.seen) == 20, "all are notified")
     assert len(cluster.server.watches) == before + ALONE + 2
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What the state of a Pod says about its try: above all, whose fault its end was."""
+"""Reports on a try from the state of its Pod, in particular whether its failure is the task's fault."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -109,7 +109,7 @@ def test_the_deadline_of_the_pod(exit_code: int) -> None:
 
 @pytest.mark.parametrize(("exit_code", "seconds", "reason"), [(0, 3600, None), (3, 3600, None), (143, 60, "Deadline")])
 def test_what_is_beside_a_task_exceeds_the_deadline_alone(exit_code: int, seconds: int, reason: str | None) -> None:
-    """A sidecar went on for an hour, while no controller was there to end it."""
+    """A sidecar ran for another hour, while no controller was running to stop it."""
     found = pod(terminated(exit_code, "Error", finished="06:02:00", more="reason: DeadlineExceeded"))
     found.spec.active_deadline_seconds = seconds
     assert summary(found) == (TryEvent.ENDED, reason and "DeadlineExceeded", exit_code)
@@ -216,7 +216,7 @@ def test_a_container_that_the_kubelet_lost_though_nobody_took_the_pod() -> None:
 
 
 def test_a_pod_that_somebody_deleted_and_whose_container_the_kubelet_lost() -> None:
-    """What a Pod leaves that was deleted while its image could not be pulled."""
+    """The last state of a Pod that was deleted while its image could not be pulled."""
     made_up = "The container could not be located when the pod was terminated"
     for finished in ("06:01:03", "06:01:30"):
         found = pod(terminated(137, "ContainerStatusUnknown", message=made_up, finished=finished), **DELETED)
@@ -354,7 +354,7 @@ def test_pods_are_known_by_their_labels_and_owner() -> None:
     assert run_uid_of(pod(ownerReferences=other)) is None
 
 
-# Pods that the controller has ended by their deadline -----------------------------------------------------------------
+# Pods that the controller stopped by their deadline ------------------------------------------------------------------
 
 DEADLINE = "reason: DeadlineExceeded\nmessage: Pod was active on the node longer than the specified deadline"
 

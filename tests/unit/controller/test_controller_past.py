@@ -64,7 +64,7 @@ async def test_a_run_that_failed_keeps_the_next_until_its_task_is_marked(cluster
         "wednesday",
         "waiting for task 'load' of the previous run 'tuesday' (not started)",
     )
-    assert watches(cluster) == 1, "one that goes on needs no watch of its own"
+    assert watches(cluster) == 1, "a running one needs no watch of its own"
 
     status = cluster.status("dagruns", "monday")
     tasks = [{**status["tasks"][0], "state": "Succeeded"}]
@@ -110,7 +110,7 @@ async def test_a_run_that_was_loaded_before_any_asked_counts_task_by_task(cluste
     await wait_task(cluster, "tuesday", "waiting for task 'load' of the previous run 'monday' (Running)")
     [pod] = cluster.names("pods")
     cluster.end(pod, "monday")
-    await cluster.eventually(lambda: task(cluster, "tuesday").get("state") == "Running", "tuesday goes on")
+    await cluster.eventually(lambda: task(cluster, "tuesday").get("state") == "Running", "tuesday continues")
     assert task(cluster, "monday", "after")["state"] == "Running"
 
 
@@ -201,7 +201,7 @@ async def test_templates_see_the_runs_before(cluster: MemoryCluster) -> None:
         cluster.run("sales", f"run-{number}", fails=fails, logicalDate=day(number), dataInterval=interval)
     for number in (2, 3, 4):
         await cluster.eventually(
-            lambda number=number: "finishedAt" in cluster.status("dagruns", f"run-{number}"), "it has ended"
+            lambda number=number: "finishedAt" in cluster.status("dagruns", f"run-{number}"), "it has finished"
         )
     args = {pod["metadata"]["labels"]["tradewind.dev/run"]: args_of(pod) for pod in cluster.all("pods")}
     assert args == {

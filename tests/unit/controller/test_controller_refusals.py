@@ -1,4 +1,4 @@
-"""What the API server's answer to the creation of a Pod means, and answers and errors that nobody foresaw."""
+"""Responses of the API server to the creation of a Pod, and unexpected responses and errors."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ async def test_an_error_that_nobody_foresaw_fails_the_try_and_is_logged_in_full_
     for entry in cluster.status("dagruns", "r")["tasks"]:
         assert (entry["state"], entry["reason"]) == ("Failed", "InternalError")
         assert entry["message"] == "the controller failed to make its Pod: KeyError: 'mountPath'"
-    told = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert [record.exc_info is not None for record in told] == [True, False, False]
+    logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.exc_info is not None for record in logged] == [True, False, False]
     leader = cluster.controller.leader
     assert leader is not None
     assert leader.scheduler.slots.active == 0
@@ -166,7 +166,7 @@ async def test_a_start_that_was_lost_is_made_again(cluster: MemoryCluster, monke
 
 
 def no_report(run_uid: str, report: TryReport) -> None:
-    """Nobody hears it."""
+    """The signal is ignored."""
 
 
 class BusyServer:

@@ -1,4 +1,4 @@
-"""A run that is refused has ended like any other: it is counted, pruned, and its Dag says so."""
+"""A rejected run is finished like any other: it is counted and pruned, and its Dag reports it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_it_counts_once_though_a_write_goes_wrong(
     def disturb(method: str, plural: str, name: str, body: Json) -> None:
         if method == "PATCH" and plural == "dagruns" and "status" in body and left:
             if not takes_effect:
-                # Somebody else changes the object, which the controller has not heard of when it writes.
+                # Another client changes the object, and the controller writes before the watch delivers the change.
                 cluster.patch("dagruns", name, metadata={"annotations": {"seen": "yes"}})
             raise left.pop()
 

@@ -1,4 +1,4 @@
-"""What is asked of runs is carried out once, by one write, whoever dies when."""
+"""Requests on runs are applied once, by one write, whichever process dies at any moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tradewind.kube.objects import ObjectMeta
 
 pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("quick_requests")]
 
-# Runs that have ended -------------------------------------------------------------------------------------------------
+# Finished runs ------------------------------------------------------------------------------------------------------
 
 
 async def test_what_failed_runs_again(cluster: MemoryCluster) -> None:
@@ -81,7 +81,7 @@ async def test_without_it_the_run_stays_with_its_own(cluster: MemoryCluster) -> 
     await cluster.kill()
     await cluster.start()
     end(cluster, pods(cluster, "other")[0], "other")
-    await cluster.eventually(lambda: pods(cluster, "other", "report"), "the other run goes on")
+    await cluster.eventually(lambda: pods(cluster, "other", "report"), "the other run continues")
     end(cluster, pods(cluster, "other", "report")[0], "other")
     status = await cluster.wait_phase("one", "Succeeded")
     assert status["revision"] == old
@@ -228,8 +228,8 @@ def test_params_that_a_status_has_no_more_are_removed() -> None:
 
 async def test_a_status_that_somebody_else_has_written_is_where_a_request_begins(cluster: MemoryCluster) -> None:
     first = await running_run(cluster)
-    told = cluster.status("dagruns", "one")["tasks"]
-    theirs = [{**entry, "message": "another controller wrote this"} for entry in told]
+    entries = cluster.status("dagruns", "one")["tasks"]
+    theirs = [{**entry, "message": "another controller wrote this"} for entry in entries]
     cluster.patch("dagruns", "one", subresource="status", status={"tasks": theirs})
     cluster.stays.clear()
     await cluster.wait_asked("one", cluster.ask("one", "Mark", tasks=["report"], state="Skipped"))
@@ -251,16 +251,16 @@ async def test_a_mark_while_the_pod_runs(cluster: MemoryCluster) -> None:
     end(cluster, first)
 
 
-async def begun(cluster: MemoryCluster, going_on: bool) -> Json | None:
-    """A run that has failed, or one that goes on: then its Pod."""
-    if going_on:
+async def begun(cluster: MemoryCluster, is_running: bool) -> Json | None:
+    """A failed run, or a running one: then its Pod."""
+    if is_running:
         return await running_run(cluster)
     await failed_run(cluster)
     return None
 
 
 async def has_run_again(cluster: MemoryCluster, asked: str, first: Json | None) -> None:
-    """The request has been carried out once; `first` is the Pod that ran when it was made."""
+    """Check that the request was applied once; `first` is the Pod that was running at that time."""
     await cluster.wait_asked("one", asked)
     if first is not None:
         await cluster.eventually(lambda: is_ended(pods(cluster, "one")[0]), "its Pod is ended")
@@ -271,20 +271,20 @@ async def has_run_again(cluster: MemoryCluster, asked: str, first: Json | None) 
     assert task(cluster, "one", "load")["try"] == 2
 
 
-def carries_out(plural: str, body: Json) -> bool:
+def applies(plural: str, body: Json) -> bool:
     return plural == "dagruns" and bool((body.get("status") or {}).get("requests"))
 
 
 @pytest.mark.parametrize("moment", ["before the status", "after the status", "before the removal", "after the removal"])
-@pytest.mark.parametrize("going_on", [False, True], ids=["ended", "going on"])
-async def test_the_controller_dies(cluster: MemoryCluster, moment: str, going_on: bool) -> None:
-    first = await begun(cluster, going_on)
+@pytest.mark.parametrize("is_running", [False, True], ids=["ended", "running"])
+async def test_the_controller_dies(cluster: MemoryCluster, moment: str, is_running: bool) -> None:
+    first = await begun(cluster, is_running)
     died: list[str] = []
 
     def die(which: str) -> Any:
         def hook(method: str, plural: str, name: str, body: Json) -> None:
             removes = plural == "dagruns" and "request" in (body.get("spec") or {})
-            if not died and (carries_out(plural, body) if "status" in which else removes):
+            if not died and (applies(plural, body) if "status" in which else removes):
                 died.append(name)
                 cluster.die()
 
@@ -308,22 +308,22 @@ async def test_the_controller_dies(cluster: MemoryCluster, moment: str, going_on
     ids=["no answer", "conflict", "server error"],
 )
 @pytest.mark.parametrize("takes_effect", [True, False])
-@pytest.mark.parametrize("going_on", [False, True], ids=["ended", "going on"])
+@pytest.mark.parametrize("is_running", [False, True], ids=["ended", "running"])
 async def test_a_write_goes_wrong(
-    cluster: MemoryCluster, trouble: Exception, takes_effect: bool, going_on: bool
+    cluster: MemoryCluster, trouble: Exception, takes_effect: bool, is_running: bool
 ) -> None:
-    first = await begun(cluster, going_on)
+    first = await begun(cluster, is_running)
     left = [trouble]
 
     def disturb(method: str, plural: str, name: str, body: Json) -> None:
-        if left and carries_out(plural, body):
+        if left and applies(plural, body):
             raise left.pop()
 
     setattr(cluster, "after_write" if takes_effect else "before_write", disturb)
     asked = cluster.ask("one", "Rerun", tasks=["load"], downstream=True)
     await has_run_again(cluster, asked, first)
     assert reasons(cluster, "one").count("Rerun") == 1
-    if not going_on:
+    if not is_running:
         await cluster.eventually(lambda: counts(cluster) == {"Succeeded": 1, "Failed": 0}, "history has its new end")
 
 
@@ -347,7 +347,7 @@ async def test_again_and_again(cluster: MemoryCluster) -> None:
                 task(cluster, "one", "load").get("try") == number
                 and cluster.status("dagruns", "one")["phase"] == "Succeeded"
             ),
-            f"it has ended with try {number}",
+            f"it finished with try {number}",
         )
     assert [pod["metadata"]["labels"]["tradewind.dev/try"] for pod in pods(cluster, "one")] == list("12345")
     await cluster.eventually(lambda: counts(cluster) == {"Succeeded": 1, "Failed": 0}, "it is one run")

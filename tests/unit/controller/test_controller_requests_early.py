@@ -1,4 +1,4 @@
-"""What is asked of runs that have not begun, or that are suspended."""
+"""Requests on runs that have not started, or that are suspended."""
 
 import pytest
 

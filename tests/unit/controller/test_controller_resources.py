@@ -1,4 +1,4 @@
-"""What the informers keep of our objects: no more than they need, and what can be read."""
+"""Objects in the informers: only the fields that are needed, in a form that can be parsed."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def pods(cluster: MemoryCluster, run: str) -> list[str]:
 
 
 async def appointed(cluster: MemoryCluster) -> Retention:
-    """What knows when the Pods of the run r, which has finished, are due."""
+    """A retention that knows when the Pods of the finished run r are due."""
     cluster.dag("d")
     cluster.run("d", "r")
     await cluster.wait_phase("r", "Succeeded")
@@ -126,7 +126,7 @@ async def test_a_run_that_is_run_again_meanwhile_keeps_its_new_pods(cluster: Mem
     busy = False
     leader = cluster.controller.leader
     assert leader is not None
-    await cluster.eventually(lambda: not len(leader.retention), "it goes on", 20)
+    await cluster.eventually(lambda: not len(leader.retention), "it continues", 20)
     assert len(pods(cluster, "r")) == 2
 
 

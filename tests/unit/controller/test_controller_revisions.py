@@ -129,7 +129,9 @@ async def test_a_run_goes_by_revisions_of_its_own_dag_only(cluster: MemoryCluste
     cluster.run("harmless", "borrowed", revision=revision)
     cluster.run("deploy", "again", revision=revision)
     await cluster.wait_phase("again", "Succeeded")
-    await cluster.eventually(lambda: cluster.status("dagruns", "borrowed").get("reason") == "RevisionUnusable", "told")
+    await cluster.eventually(
+        lambda: cluster.status("dagruns", "borrowed").get("reason") == "RevisionUnusable", "it is reported"
+    )
     assert "belongs to another Dag than 'harmless'" in cluster.status("dagruns", "borrowed")["message"]
 
 

@@ -153,15 +153,15 @@ async def test_a_tick_whose_name_something_else_has_gets_no_run_and_that_is_told
     message = f"no run for tick {days_ago(1)}: its name is taken by DagRun '{name_of(1)}' {whose}"
     assert (condition(cluster)["status"], condition(cluster)["message"]) == ("True", message)
     assert cluster.status("dags", "d")["lastScheduleTime"] == days_ago(1)
-    told = lambda: [event["note"] for event in cluster.events("Dag", "d") if event["reason"] == "NameTaken"]  # noqa: E731
-    assert await cluster.eventually(told, "an Event") == [message]
+    notes = lambda: [event["note"] for event in cluster.events("Dag", "d") if event["reason"] == "NameTaken"]  # noqa: E731
+    assert await cluster.eventually(notes, "an Event") == [message]
     cluster.patch("dags", "d", spec={"endDate": None})
     await cluster.eventually(lambda: condition(cluster)["reason"] == "Scheduled", "the next tick has its run")
     assert set(uids(cluster)) == {name_of(days) for days in range(4)}
 
 
 async def test_a_run_that_the_last_controller_made_is_the_run_of_its_tick(cluster: MemoryCluster) -> None:
-    """It died before that was written; somebody has asked for the run's deletion since, and another one holds it."""
+    """It died before that was written; since then the deletion of the run was requested, and a finalizer blocks it."""
     cluster.before_write = lambda method, plural, name, body: (
         cluster.die() if (method, plural) == ("PATCH", "dags") and "lastScheduleTime" in body["status"] else None
     )
@@ -190,7 +190,7 @@ async def test_what_cannot_be_foreseen_does_not_end_a_schedule(
     async def fails(*arguments: Any, **options: Any) -> Any:
         if not failed:
             failed.append(arguments)
-            raise RuntimeError("not foreseen")
+            raise RuntimeError("unexpected")
         return await make(*arguments, **options)
 
     monkeypatch.setattr(leader.dags._runs, "create", fails)

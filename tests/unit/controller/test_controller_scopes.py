@@ -34,7 +34,7 @@ async def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def forbid(cluster: MemoryCluster, what: str) -> Callable[[], None]:
-    """What has this in its path may not be seen, until the answer is called."""
+    """Forbid requests whose path contains this, until the returned function is called."""
 
     def before(request: Request) -> None:
         if what in request.path and request.method == "GET":
@@ -74,12 +74,12 @@ async def test_a_namespace_that_is_gone_keeps_nobody_from_leading(
     await cluster.controller.mirror.take()
     kinds = {"pods", "dags", "pools", "backfills", "dagruns", "configmaps"}
     assert refused(cluster) == {("gone", kind): 1 for kind in kinds}
-    told = [
+    logged = [
         record.getMessage()
         for record in caplog.records
         if "namespaces/gone/pods cannot be listed or watched" in record.getMessage()
     ]
-    assert len(told) == 1
+    assert len(logged) == 1
 
 
 @pytest.mark.parametrize("kind", ["pods", "dags", "pools", "backfills", "dagruns", "configmaps"])
@@ -101,7 +101,7 @@ async def test_nothing_is_done_where_one_kind_is_missing_until_it_can_be_seen(
         await cluster.wait_phase("second", "Succeeded")
         assert len(cluster.names("pods")) == 2
     assert cluster.controller.left_out() is None
-    assert cluster.controller.election.term == term, "it has gone on leading"
+    assert cluster.controller.election.term == term, "it is still the leader"
     await cluster.controller.mirror.take()
     assert refused(cluster) == {}
 
@@ -178,7 +178,7 @@ async def test_a_new_leader_does_nothing_where_it_cannot_see_any_more(cluster: M
         await cluster.eventually(lambda: cluster.status("dagruns", "late").get("tasks"), "its status says so")
         allow = blind(cluster, "other", kind)
         await cluster.eventually(cluster.controller.left_out, "it is named")
-        # Somebody else leads meanwhile: the task ends, and the run is stopped.
+        # Another replica is the leader meanwhile: the task finishes, and the run is stopped.
         cluster.controller._stopped_leading()
         cluster.patch("dagruns", "late", subresource="status", status={"phase": "Failed", "reason": "Stopped"})
         cluster.kubelet(pod, "late")

@@ -62,7 +62,8 @@ async def test_the_series_of_a_dag_go_with_it(cluster: MemoryCluster) -> None:
     if pod:
         cluster.end(pod, "late")
         await cluster.eventually(
-            lambda: cluster.status("dagruns", "late").get("phase") in (None, "Succeeded"), "the run has ended, or gone"
+            lambda: cluster.status("dagruns", "late").get("phase") in (None, "Succeeded"),
+            "the run has finished or is deleted",
         )
     await cluster.controller.mirror.take()
     assert "sales" not in {

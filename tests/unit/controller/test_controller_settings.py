@@ -37,7 +37,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "log_level": ("debug", "debug"),
 }
 OTHERS = {"shard": {"TRADEWIND_SHARDS": "3"}}
-"""What a setting means nothing without."""
+"""Settings that others require."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Several controllers share the work: each hears of its own namespaces only, and does only their work."""
+"""Several shards share the work: each receives only objects of its own namespaces, and does only their work."""
 
 from __future__ import annotations
 

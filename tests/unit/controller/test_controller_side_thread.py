@@ -85,9 +85,9 @@ class Working:
         self.task = asyncio.create_task(self.host.run(self.election))
 
     async def leads(self) -> None:
-        await self.hears(["started"])
+        await self.reports(["started"])
 
-    async def hears(self, what: list[str]) -> None:
+    async def reports(self, what: list[str]) -> None:
         for _ in range(1000):
             if self.heard != what:
                 await asyncio.sleep(0.01)
@@ -109,7 +109,7 @@ async def working(server: LeaseServer) -> AsyncIterator[Working]:
 
 
 def hold_the_loop(seconds: float) -> None:
-    """What Python code does that takes long."""
+    """Python code that takes long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         sum(range(1000))
@@ -133,7 +133,7 @@ async def test_who_is_unfit_gives_the_lease_back_and_comes_back_when_fit(server:
     assert (server.holder, working.heard) == (None, ["started"]), "given back, though this loop has not heard of it"
     first = working.election.term
     working.unfit = None
-    await working.hears(["started", "stopped", "started"])
+    await working.reports(["started", "stopped", "started"])
     assert working.election.term == first + 1
 
 

@@ -1,4 +1,4 @@
-"""How often status is written: as often as it may, and more rarely the more it takes."""
+"""Rate of status writes: as high as allowed, and lower the more expensive they are."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""A controller that is told to stop gives its Lease back soon, whatever the API server does with its writes."""
+"""A controller that is stopped releases its Lease soon, whatever the API server does with its writes."""
 
 from __future__ import annotations
 

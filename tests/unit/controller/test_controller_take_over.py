@@ -30,7 +30,7 @@ WIDE = [{"name": f"t{number}", "image": "busybox", "args": ["load"]} for number 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has failed is done again at once."""
+    """Failed work is retried at once."""
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.02)
 
 
@@ -462,7 +462,7 @@ async def test_many_queued_wide_runs_hold_the_loop_for_a_moment_only(cluster: Me
 
 
 class Stepped(SystemClock):
-    """A clock that somebody sets."""
+    """A clock that the test sets."""
 
     offset = timedelta()
 

@@ -1,4 +1,4 @@
-"""What was begun in one term of leadership does not go on in the next, though nobody has told it yet of the end."""
+"""Work of one term of leadership does not continue in the next, even if it was not notified of the end of its term."""
 
 from __future__ import annotations
 

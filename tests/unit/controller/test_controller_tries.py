@@ -1,5 +1,5 @@
-"""Tries of which something is not known: Pods that nobody has seen, that are gone, that are another's; answers that do
-not come."""
+"""Tries with unknown facts: Pods that the watch never delivered, that were deleted, or that belong to another try;
+missing responses."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ async def test_by_another_state_of_the_run_it_waits_for_the_first(bench: Bench) 
 
 
 def run_again(bench: Bench) -> TryKey:
-    """The task was asked to run again while its first try was under way: the key of the next."""
+    """The task was rerun while its first try was running: the key of the next."""
     instance = bench.run["a"]
     instance.clear(StopReason("Cleared", "to run again"), NOW)
     instance.begin_try(NOW)
@@ -244,7 +244,7 @@ async def test_a_try_waits_for_the_pod_of_an_earlier_one(bench: Bench) -> None:
 
 
 async def test_a_sensor_waits_for_that_of_any_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How many looks an earlier try made is not known any more."""
+    """The number of pokes of an earlier try is no longer known."""
     bench = Bench(sensor={"interval": "1s"})
     key = run_again(bench)
     third = bench.cache(bench.document(number=1, poke=3))
@@ -339,7 +339,7 @@ async def test_a_stop_of_what_the_watch_has_not_brought_sees_it_end(bench: Bench
     assert bench.said == [(TryEvent.RUNNING, None), (TryEvent.ENDED, None)]
 
 
-# Letting go ---------------------------------------------------------------------------------------------------------
+# Removing finalizers ------------------------------------------------------------------------------------------------
 
 
 def protected(bench: Bench, *others: str, version: str = "7", uid: str = "pod-uid") -> Json:

@@ -24,7 +24,7 @@ READY: Json = {"apiVersion": "v1", "kind": "Pod", "name": "import", "condition":
 
 
 def pod(cluster: MemoryCluster, name: str = "import", **status: Any) -> None:
-    """Make a Pod of nobody's."""
+    """Create a Pod that belongs to no run."""
     cluster.create("pods", name, spec={"containers": [{"name": "main", "image": "busybox"}]})
     if status:
         cluster.patch("pods", name, subresource="status", status=status)
@@ -57,7 +57,7 @@ async def waits_as(cluster: MemoryCluster, reason: str, message: str) -> None:
 
 
 async def ended(cluster: MemoryCluster, state: str, *, watched: int = 0) -> Json:
-    """The task has ended, and nothing is waited for any more but for `watched` objects."""
+    """The task has finished, and only `watched` objects still have watches."""
     await cluster.eventually(lambda: entry(cluster).get("state") == state, f"it is {state}")
     await cluster.eventually(lambda: held(cluster) == 2 * watched, "nothing is waited for any more")
     return entry(cluster)
@@ -204,7 +204,7 @@ async def test_after_a_restart(cluster: MemoryCluster) -> None:
 
 
 async def test_one_that_is_loaded_late(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing happens in it when it is, so nothing else would tell that its task had ended before."""
+    """Nothing happens in the run then, so no other event would reveal that the task had finished before."""
     monkeypatch.setattr(leading, "FIRST_LOADS_WITHIN", 0.05)
     load = {"name": "load", "image": "busybox", "args": ["load"]}
     cluster.dag("sales", tasks=[load, {"name": "gate", "waitFor": {"object": READY}}])
@@ -337,7 +337,7 @@ async def test_what_cannot_be_waited_for(cluster: MemoryCluster, wanted: Json, r
 
 
 async def test_a_kind_that_may_not_be_read(cluster: MemoryCluster) -> None:
-    """The task says so, and goes on once the right is granted."""
+    """The task reports it, and continues once the permission is granted."""
     denied = [True]
 
     def refusing(request: Request) -> None:
@@ -439,8 +439,8 @@ async def test_a_long_value_is_shown_in_part(cluster: MemoryCluster, length: int
     wanted = {"apiVersion": "v1", "kind": "Pod", "name": "import", "jsonPath": ".status.message", "value": "y" * length}
     pod(cluster, message="x" * length)
     waiting(cluster, object=wanted)
-    told = f"waits for Pod 'import': .status.message is {'x' * shown!r}, not {'y' * shown!r}"
-    await waits_as(cluster, "ValueNotMet", told)
+    message = f"waits for Pod 'import': .status.message is {'x' * shown!r}, not {'y' * shown!r}"
+    await waits_as(cluster, "ValueNotMet", message)
 
 
 async def test_an_error_that_nobody_foresaw_fails_the_wait(

@@ -1,4 +1,4 @@
-"""Requests on the run of a World, carried out as the controller does: status in, status out, the run loaded anew."""
+"""Requests on the run of a World, applied as the controller does: status in, status out, and the run is reloaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ids = count(1)
 
 
 def decide(world: World, kind: str, *tasks: str, latest: ResolvedDag | None = None, **fields: Any) -> Decision:
-    """What becomes of a request; nothing is changed."""
+    """Return the result of a request without changing anything."""
     named = {"tasks": list(tasks)} if tasks else {}
     written = {"id": f"r{next(_ids)}", "type": kind, "requestedBy": "alice", **named, **fields}
     version = Version(world.run.info, world.dag, world.run.graph)
@@ -29,7 +29,7 @@ def decide(world: World, kind: str, *tasks: str, latest: ResolvedDag | None = No
 
 
 def ask(world: World, kind: str, *tasks: str, latest: ResolvedDag | None = None, **fields: Any) -> Decision:
-    """Carry out a request that is accepted, and go on."""
+    """Apply an accepted request, and continue."""
     decision = decide(world, kind, *tasks, latest=latest, **fields)
     assert decision.applied, decision.message
     world.dag = decision.version.dag
@@ -40,7 +40,7 @@ def ask(world: World, kind: str, *tasks: str, latest: ResolvedDag | None = None,
 
 
 def refused(world: World, kind: str, *tasks: str, **fields: Any) -> str:
-    """Why a request is not carried out; nothing but the record of it has changed."""
+    """Return why a request is rejected; only the record of it has changed."""
     before = world.status()
     decision = decide(world, kind, *tasks, **fields)
     assert not decision.applied, decision.message

@@ -124,7 +124,7 @@ class World:
             self.succeed(f"{name}[{index}]", (outputs or {}).get(index))
 
     def succeed_started(self) -> None:
-        """All tries that are under way succeed, and those that this starts."""
+        """Let all running tries succeed, and those that they start."""
         for start in self.starts:  # which grows
             if self.state(start.key.instance) is TaskState.SCHEDULED:
                 self.succeed(start.key.instance)
@@ -171,7 +171,7 @@ class World:
         return {instance.name: instance.state.value for instance in self.run}
 
     def counted(self, name: str) -> dict[str, int]:
-        """How many instances of a mapped task are in each state."""
+        """Return the number of instances of a mapped task in each state."""
         return {state.value: count for state, count in self.run.node(name).tally().items()}
 
     def items(self, name: str = "each") -> list[Any]:
@@ -188,7 +188,7 @@ class World:
         return next(entry for entry in self.status()["tasks"] if entry["name"] == name)
 
     def started(self) -> list[str]:
-        """What was started, in order: the first try by the name of its instance, later ones as `name#2`."""
+        """Return the started tries in order: a first try as the name of its instance, later ones as `name#2`."""
         keys = [start.key for start in self.starts]
         return [key.instance if key.number == 1 else f"{key.instance}#{key.number}" for key in keys]
 

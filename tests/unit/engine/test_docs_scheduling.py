@@ -67,9 +67,9 @@ def test_the_ticks_come_as_the_table_says(schedule: str, zone: str, after: str, 
 
 
 def test_every_state_is_told() -> None:
-    told = set(re.findall(r"\w+", TEXT))
-    assert {state.value for state in TaskState} - {"None", "Removed"} <= told
-    assert {phase.value for phase in RunPhase} <= told
+    words = set(re.findall(r"\w+", TEXT))
+    assert {state.value for state in TaskState} - {"None", "Removed"} <= words
+    assert {phase.value for phase in RunPhase} <= words
 
 
 def test_the_numbers_are_those_of_the_code() -> None:

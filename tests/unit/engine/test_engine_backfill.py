@@ -1,4 +1,4 @@
-"""What a backfill makes, what it leaves alone, and that it makes each run once whenever its controller dies."""
+"""Runs that a Backfill creates or leaves alone, each created once whenever its controller dies."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -139,7 +139,7 @@ def test_a_span_at_the_end_of_the_calendar_has_no_ticks() -> None:
     assert ticks(spec("0001-01-01T00:00:00Z", "0001-01-02T00:00:00Z"), schedule="@yearly") == []
 
 
-# What becomes of a tick -------------------------------------------------------------------------------------------
+# Actions for a tick ---------------------------------------------------------------------------------------------
 
 TICK = Tick(START, START - HOUR)
 
@@ -189,7 +189,7 @@ def test_a_long_dry_run_lists_the_first_ticks() -> None:
     assert status["message"].endswith("the first 1000 ticks are listed")
 
 
-# A backfill that goes on ------------------------------------------------------------------------------------------
+# A Backfill that continues --------------------------------------------------------------------------------------
 
 
 def nothing(_: str) -> None:

@@ -10,8 +10,10 @@ from tradewind.engine.status.explain import explain
 pytestmark = pytest.mark.unit
 
 
-def reasons(world: World, name: str, index: int | None = None, told: str | None = None) -> list[tuple[str, bool, str]]:
-    found = explain(world.run, world.run.node(name), index, told)
+def reasons(
+    world: World, name: str, index: int | None = None, message: str | None = None
+) -> list[tuple[str, bool, str]]:
+    found = explain(world.run, world.run.node(name), index, message)
     return [(reason.rule, reason.waits, reason.message) for reason in found]
 
 
@@ -27,8 +29,8 @@ def test_tasks_upstream_are_named_with_their_states() -> None:
 
 def test_a_task_without_slots() -> None:
     world = World(task("a"), task("b"), maxActiveTasks=1)
-    told = world.entry("b")["message"]
-    assert reasons(world, "b", told=told) == [
+    message = world.entry("b")["message"]
+    assert reasons(world, "b", message=message) == [
         ("slots", True, "ready since 2026-03-01T12:00:00Z: waiting for maxActiveTasks of the Dag (1)")
     ]
 
@@ -67,7 +69,7 @@ def test_what_has_ended() -> None:
 
 def test_a_mapped_task_as_a_whole_and_by_index() -> None:
     world = World(task("a", forEach={"items": [1, 2, 3]}), maxActiveTasks=1)
-    assert reasons(world, "a", told="waiting for maxActiveTasks of the Dag (1)") == [
+    assert reasons(world, "a", message="waiting for maxActiveTasks of the Dag (1)") == [
         ("forEach", True, "mapped over 3 items: 3 Scheduled; name one as task[index]"),
         ("slots", True, "waiting for maxActiveTasks of the Dag (1)"),
     ]
@@ -80,7 +82,7 @@ def test_a_pod_that_cannot_be_made_is_no_matter_of_slots() -> None:
     world.postpone("a", reason="Forbidden", message="serviceaccount not found")
     world.restart()
     world.postpone("a", reason="Forbidden", message="serviceaccount not found")
-    assert reasons(world, "a", told=world.entry("a")["message"]) == [
+    assert reasons(world, "a", message=world.entry("a")["message"]) == [
         (
             "pod",
             True,

@@ -260,7 +260,7 @@ def test_a_group_without_items_does_not_hide_a_failure_before_it() -> None:
 
 @pytest.mark.parametrize("order", ["first", "last"])
 def test_a_group_with_invalid_items_fails_at_its_first_tasks(order: str) -> None:
-    """Wherever they stand in the spec."""
+    """Wherever they are in the spec."""
     tasks = [task("first", group="g"), task("also-first", group="g"), task("second", "first", group="g")]
     tasks = tasks if order == "first" else tasks[::-1]
     world = World(task("extract"), *tasks, groups=[group("g", forEach={"output": "extract"})])
@@ -285,7 +285,7 @@ def test_a_group_whose_source_did_not_succeed(end: str, state: str) -> None:
 
 
 def test_a_first_task_that_ends_before_the_items_are_known() -> None:
-    """Its group gets instances all the same; what comes after it there counts it as one."""
+    """Its group gets instances anyway; a downstream task in it counts it as one."""
     world = World(
         task("before"),
         task("extract"),
@@ -308,7 +308,7 @@ def test_a_first_task_that_ends_before_the_items_are_known() -> None:
 
 
 def test_what_comes_after_a_first_task_that_ended_early_hears_when_the_items_are_known() -> None:
-    """The first task is skipped with the first instance of its source, before the last has ended."""
+    """The first task is skipped with the first instance of its source, before the last one has finished."""
     world = World(
         task("look", forEach={"items": [1, 2]}),
         task("first", group="g"),

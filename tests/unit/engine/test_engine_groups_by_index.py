@@ -163,7 +163,7 @@ def test_fail_fast_runs_the_teardowns_of_the_indexes_that_were_set_up() -> None:
 
 
 def test_a_whole_group_at_once() -> None:
-    """What holds for thousands is done for all together, and right."""
+    """Operations on thousands of instances are done for all together, with the right result."""
     count = 2000
     world = World(
         task("before"),

@@ -163,6 +163,6 @@ def test_a_task_that_heeds_its_timeout_politely_has_timed_out() -> None:
 
 def test_the_result_of_an_earlier_leaders_try_that_ended_politely_is_no_success() -> None:
     world = World(task("a"))
-    told = TryReport("a", 1, TryEvent.ENDED, exit_code=0, deletion="PodDeleted")
-    world.restart([told], {"phase": "Running", "startedAt": "2026-03-01T12:00:00Z", "tasks": []})
+    reported = TryReport("a", 1, TryEvent.ENDED, exit_code=0, deletion="PodDeleted")
+    world.restart([reported], {"phase": "Running", "startedAt": "2026-03-01T12:00:00Z", "tasks": []})
     assert (world.state("a"), world.run["a"].number) == (TaskState.SCHEDULED, 2)

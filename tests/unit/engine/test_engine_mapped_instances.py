@@ -40,7 +40,7 @@ def test_an_instance_that_fails_for_good() -> None:
     world.wait(seconds=1)
     world.fail("each[1]", 4, message="no luck")
     assert world.state("after") is TaskState.UPSTREAM_FAILED
-    assert world.phase() == "Running", "the others go on"
+    assert world.phase() == "Running", "the others continue"
     world.succeed("each[0]")
     world.succeed("each[2]")
     assert world.phase() == "Failed"

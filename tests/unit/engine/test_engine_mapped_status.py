@@ -1,4 +1,4 @@
-"""What status says of mapped tasks: short whatever happens to how many instances, and enough to go on from."""
+"""Status of mapped tasks: short whatever happens to however many instances, and sufficient to resume."""
 
 import json
 import random
@@ -72,7 +72,10 @@ def running(world: World) -> None:
 PHASES: dict[str, tuple[dict[str, Any], Callable[[World], object]]] = {
     "ready": ({}, lambda world: None),
     "running": ({}, running),
-    "some have ended": ({}, lambda world: [world.succeed(f"each[{index}]") for index in in_any_order()[: MOST // 2]]),
+    "some have finished": (
+        {},
+        lambda world: [world.succeed(f"each[{index}]") for index in in_any_order()[: MOST // 2]],
+    ),
     "UpForRetry": ({}, all_badly),
     "UpForRetry at all times": ({"retries": {"limit": 2, "delay": "6h", "backoff": 2}}, all_badly),
     "every second failed": ({}, every_second_badly),
@@ -142,15 +145,17 @@ def test_the_same_in_few_words() -> None:
 
 def test_failures_are_told_before_retries_and_those_before_skips() -> None:
     world = many(4 * MAX_DETAILED, retries={"limit": 1, "delay": "1h"}, failExitCodes=[7])
-    told: dict[str, int] = {}
+    counts: dict[str, int] = {}
     ends = [(world.skip, {}), (world.fail, {}), (world.fail, {"exit_code": 7})]
     for number, (end, facts) in enumerate(ends):
         for index in range(number * MAX_DETAILED, (number + 1) * MAX_DETAILED):
             end(f"each[{index}]", **facts)  # type: ignore[operator]
         details = world.entry("each")["instances"]
-        told = {state: sum(each["state"] == state for each in details) for state in ("Skipped", "UpForRetry", "Failed")}
-        assert told[("Skipped", "UpForRetry", "Failed")[number]] == MAX_DETAILED
-    assert told == {"Skipped": 0, "UpForRetry": 0, "Failed": MAX_DETAILED}
+        counts = {
+            state: sum(each["state"] == state for each in details) for state in ("Skipped", "UpForRetry", "Failed")
+        }
+        assert counts[("Skipped", "UpForRetry", "Failed")[number]] == MAX_DETAILED
+    assert counts == {"Skipped": 0, "UpForRetry": 0, "Failed": MAX_DETAILED}
 
 
 def test_those_that_run_are_told_before_those_that_are_about_to() -> None:

@@ -1,4 +1,4 @@
-"""forEach: which instances a mapped task has, what they see, and what comes after them."""
+"""forEach: the instances of a mapped task, their templates, and its downstream tasks."""
 
 from typing import Any
 
@@ -252,10 +252,10 @@ def test_items_after_a_restart_are_the_same() -> None:
     world.succeed("extract", '["x", "y"]')
     world.restart()
     assert world.items() == ["x", "y"]
-    assert "items" not in world.entry("each"), "they are worked out anew"
+    assert "items" not in world.entry("each"), "they are computed again"
 
 
-# What comes after -----------------------------------------------------------------------------------------------------
+# Downstream tasks -----------------------------------------------------------------------------------------------------
 
 ENDS = {"S": "succeed", "F": "fail", "K": "skip"}
 

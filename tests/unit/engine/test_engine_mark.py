@@ -1,4 +1,4 @@
-"""Mark: tasks, or the run, in the state that somebody says."""
+"""Mark: tasks, or the run, in a state that a person sets."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def chain() -> World:
 
 
 def test_a_failed_task_that_is_fine() -> None:
-    """What did not run because of it runs, and only that."""
+    """Only tasks that did not run because of it run."""
     world = World(task("a"), task("b", "a"), task("c", "b"), task("done", "a", triggerRule="AllDone"))
     play(world, "a")
     assert world.phase() == "Failed"
@@ -27,13 +27,13 @@ def test_a_failed_task_that_is_fine() -> None:
     assert world.started() == ["b"]
     play(world)
     assert world.phase() == "Succeeded"
-    told = world.entry("a")
-    assert (told["state"], told["reason"], told["message"]) == (
+    entry = world.entry("a")
+    assert (entry["state"], entry["reason"], entry["message"]) == (
         "Succeeded",
         "Marked",
         "marked Succeeded by alice: by hand",
     )
-    assert [(past["number"], past["state"]) for past in told["tries"]] == [(1, "Failed")]
+    assert [(past["number"], past["state"]) for past in entry["tries"]] == [(1, "Failed")]
     assert world.entry("done")["try"] == 1
 
 

@@ -103,8 +103,8 @@ def test_a_leader_that_finds_a_pod_of_which_nothing_is_written_tells_its_times_n
     later = START + MINUTE
     world.now = later
     begun = {"phase": "Running", "startedAt": format_time(START), "tasks": []}
-    told = report(1, TryEvent.RUNNING, START + SECOND, started_at=START + 4 * SECOND)
-    world.restart([told], begun)
+    reported = report(1, TryEvent.RUNNING, START + SECOND, started_at=START + 4 * SECOND)
+    world.restart([reported], begun)
     assert times(world) == [format_time(START + n * SECOND) for n in (1, 1, 4)]
     world.restart([report(1, TryEvent.CREATED, START - HOUR)], begun)
     assert times(world)[:1] == [format_time(START)], "not before its run began"
@@ -113,8 +113,8 @@ def test_a_leader_that_finds_a_pod_of_which_nothing_is_written_tells_its_times_n
 def test_a_mapped_task_began_with_the_first_of_its_pods() -> None:
     world = World(task("a", forEach={"items": [1, 2]}))
     world.now = START + MINUTE
-    told = TryReport("a", 1, TryEvent.CREATED, index=1, created_at=START + SECOND)
-    world.restart([told], {"phase": "Running", "startedAt": format_time(START), "tasks": []})
+    reported = TryReport("a", 1, TryEvent.CREATED, index=1, created_at=START + SECOND)
+    world.restart([reported], {"phase": "Running", "startedAt": format_time(START), "tasks": []})
     assert world.entry("a")["scheduledAt"] == format_time(START + SECOND)
 
 

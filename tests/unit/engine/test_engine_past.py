@@ -1,4 +1,5 @@
-"""dependsOnPast and waitForDownstream: who is the run before, what of it counts, and who is told when it moves."""
+"""dependsOnPast and waitForDownstream: the previous run, the state of it that counts, and notifications of its
+changes."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ def day(number: int) -> datetime:
 
 
 def past_run(name: str, date: datetime, *, uid: str = "", **states: str) -> PastRun:
-    """A run that has ended: Failed if one of its tasks is."""
+    """A finished run: Failed if one of its tasks is."""
     found = {task: TaskState(state) for task, state in states.items()}
     phase = RunPhase.FAILED if TaskState.FAILED in found.values() else RunPhase.SUCCEEDED
     ended = date + timedelta(hours=2)
@@ -77,7 +78,7 @@ class PastWorld(World):
         return self.plan() if plan.lookups else plan
 
     def end(self, run: RunState, name: str, exit_code: int = 0) -> None:
-        """A task of a run ends; a run that has ended is no longer scheduled, as in the controller."""
+        """Finish a task of a run; as in the controller, a finished run is no longer scheduled."""
         instance = run.instance(name, None)
         assert instance is not None
         report = TryReport(name, instance.number, TryEvent.ENDED, exit_code=exit_code)
@@ -182,7 +183,7 @@ def test_a_task_that_the_run_before_did_not_have() -> None:
     older = world.load("r2", day(2), dag=dag(task("other", dependsOnPast=True)))
     assert begun(older, "other")
     third = world.load("r3", day(3))
-    assert begun(third), "nor did the one that goes on"
+    assert begun(third), "nor did the running one"
 
 
 def test_wait_for_downstream() -> None:
@@ -372,7 +373,7 @@ def test_a_run_that_a_running_one_waits_for_leaves_the_queue() -> None:
     world.end(again, "a")
     assert begun(world.run)
     between = world.load("r0-1", day(0) + timedelta(hours=1))
-    assert between.phase is RunPhase.QUEUED, "nobody waits for it any more"
+    assert between.phase is RunPhase.QUEUED, "no run waits for it any more"
 
 
 def test_one_that_comes_in_between_leaves_the_queue_too() -> None:

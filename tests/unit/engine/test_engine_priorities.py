@@ -61,7 +61,7 @@ def limited(**fields: Any) -> World:
 
 def test_max_active_per_run() -> None:
     world = limited(maxActivePerRun=2)
-    assert world.started() == ["a[0]", "a[1]", "b"], "others go on"
+    assert world.started() == ["a[0]", "a[1]", "b"], "others continue"
     assert world.entry("a")["message"] == "waiting for maxActivePerRun of the task (2)"
     world.running("a[1]")
     world.succeed("a[1]")

@@ -53,11 +53,11 @@ class Many:
         return run
 
     def end(self) -> RunState:
-        """The run that goes on ends; the next one that goes on."""
+        """Finish the running run; return the next one that runs."""
         run = self.running()
         for each in self.dag.tasks:
-            told = TryReport(each.name, 1, TryEvent.ENDED, exit_code=0, started_at=NOW, finished_at=NOW)
-            self.scheduler.report(run.info.uid, told, NOW)
+            reported = TryReport(each.name, 1, TryEvent.ENDED, exit_code=0, started_at=NOW, finished_at=NOW)
+            self.scheduler.report(run.info.uid, reported, NOW)
         self.scheduler.plan(NOW)
         self.scheduler.remove_run(run.info.uid)
         self.scheduler.plan(NOW)
@@ -169,7 +169,7 @@ def test_why_a_run_waits_is_written_once() -> None:
     assert [run.info.uid for run in many.scheduler.plan(NOW).changed] == ["u100"]
     many.end()
     changed = [run.info.uid for run in many.scheduler.runs.values() if run.changed and run.phase is RunPhase.QUEUED]
-    assert changed == ["u100"], "nobody has cleared that"
+    assert changed == ["u100"], "it was not cleared"
 
 
 def test_a_long_queue_costs_no_more_than_a_short_one() -> None:

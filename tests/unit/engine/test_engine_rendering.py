@@ -1,4 +1,4 @@
-"""What templates see, and a task with its templates filled in."""
+"""Values of templates, and a task with its templates rendered."""
 
 from datetime import UTC, datetime
 from typing import Any

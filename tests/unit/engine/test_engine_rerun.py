@@ -1,4 +1,4 @@
-"""Rerun: what is cleared, what stays, and how the run goes on."""
+"""Rerun: tasks that are cleared, tasks that stay, and the run afterwards."""
 
 from dataclasses import replace
 from typing import Any
@@ -132,14 +132,14 @@ def test_tries_go_on_and_retries_count_anew() -> None:
     world.wait(seconds=1)
     world.fail("a")
     assert (world.state("a"), world.run["a"].number) == (TaskState.FAILED, 4)
-    told = world.entry("a")
-    assert told["triesBefore"] == 2
-    assert [(past["number"], past["state"], past.get("message")) for past in told["tries"]] == [
+    entry = world.entry("a")
+    assert entry["triesBefore"] == 2
+    assert [(past["number"], past["state"], past.get("message")) for past in entry["tries"]] == [
         (1, "Failed", "once"),
         (2, "Failed", "twice"),
         (3, "Failed", "exit code 1"),
     ]
-    assert told["tries"][1]["exitCode"] == 3
+    assert entry["tries"][1]["exitCode"] == 3
 
 
 def test_lost_tries_are_among_those_before() -> None:
@@ -252,7 +252,7 @@ def test_the_record_stays_small() -> None:
     assert "and 290 more" in records[-1]["message"]
 
 
-# Under way ----------------------------------------------------------------------------------------------------------
+# Running tries ------------------------------------------------------------------------------------------------------
 
 
 def test_named_tasks_of_a_run_that_goes_on() -> None:
@@ -383,13 +383,13 @@ def test_a_task_that_comes_back_goes_on_with_its_numbers() -> None:
     world = play(World(*old))
     ask(world, "Rerun", revision="Latest", latest=dag(task("a")))
     play(world)
-    told = {entry["name"]: entry for entry in world.status()["tasks"]}
-    assert {name: entry["state"] for name, entry in told.items()} == {
+    entries = {entry["name"]: entry for entry in world.status()["tasks"]}
+    assert {name: entry["state"] for name, entry in entries.items()} == {
         "a": "Succeeded",
         "x": "Removed",
         "each": "Removed",
     }
-    assert told["x"]["tries"][0]["state"] == "Succeeded"
+    assert entries["x"]["tries"][0]["state"] == "Succeeded"
     world.run.info = replace(world.run.info, revision="d-1")
     ask(world, "Rerun", revision="Latest", latest=dag(*old))
     assert set(world.started()) == {"a#3"}

@@ -21,8 +21,8 @@ def test_some_instances_run_again() -> None:
     assert world.entry("each")["rerunFrom"] == {"1": "1,3"}
     play(world)
     assert world.phase() == "Succeeded"
-    told = world.entry("each")
-    assert (told["indexes"], told["numbers"]) == ({"Succeeded": "0-3"}, {"2": "1,3"})
+    entry = world.entry("each")
+    assert (entry["indexes"], entry["numbers"]) == ({"Succeeded": "0-3"}, {"2": "1,3"})
 
 
 def test_failed_instances_run_again_and_keep_their_tries() -> None:
@@ -37,9 +37,9 @@ def test_failed_instances_run_again_and_keep_their_tries() -> None:
     world.starts.clear()
     world.restart()
     world.succeed("each[1]", "20")
-    [told] = world.entry("each")["instances"]
-    assert (told["index"], told["state"], told["triesBefore"]) == (1, "Succeeded", 1)
-    assert told["tries"][0]["message"] == "no luck"
+    [entry] = world.entry("each")["instances"]
+    assert (entry["index"], entry["state"], entry["triesBefore"]) == (1, "Succeeded", 1)
+    assert entry["tries"][0]["message"] == "no luck"
     assert world.run.node("each").output == (True, [10, 20, 30])
     play(world)
     assert world.state("all") is TaskState.SUCCEEDED
@@ -61,8 +61,8 @@ def test_a_mapped_task_keeps_its_instances_unless_its_items_change() -> None:
     }
     world.succeed("list", "[1, 2]")
     world.restart()
-    told = world.entry("each")
-    assert (told["count"], told["indexes"]) == (2, {"Removed": "2", "Scheduled": "0-1"})
+    entry = world.entry("each")
+    assert (entry["count"], entry["indexes"]) == (2, {"Removed": "2", "Scheduled": "0-1"})
     play(world)
     assert world.started() == []
     assert world.phase() == "Succeeded"

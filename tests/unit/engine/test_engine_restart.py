@@ -1,4 +1,4 @@
-"""A run that is rebuilt from its status and from what its Pods say goes on as if nothing had happened."""
+"""A run that is restored from its status and its Pods continues as if nothing had happened."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -60,7 +60,7 @@ def story() -> World:
 
 
 def known(status: dict[str, object]) -> dict[str, object]:
-    """What of a status must be the same: waiting messages may be worked out anew."""
+    """Return the part of a status that must be the same: waiting messages may be computed again."""
     entries = [dict(entry) for entry in status["tasks"]]  # type: ignore[attr-defined]
     for entry in entries:
         if entry["state"] == "Scheduled":
@@ -277,7 +277,8 @@ def test_what_comes_late_does_not_set_a_running_try_back(event: TryEvent) -> Non
 
 @pytest.mark.parametrize("mapped", [{}, {"forEach": {"items": [1, 2]}}])
 def test_what_has_run_is_not_forgotten_when_what_came_before_is_made_again_and_fails(mapped: dict[str, Any]) -> None:
-    """What came before had succeeded: else it would not have run. That was never written, and its Pod is gone."""
+    """The upstream task had succeeded, or this one would not have run. Its state was never written, and its Pod is
+    deleted."""
     world = World(task("a"), task("b", "a", **mapped), task("c", "b", triggerRule="AllDone"))
     world.running("a")
     index = 1 if mapped else None

@@ -1,4 +1,4 @@
-"""How often and when a failed task is tried again."""
+"""Number and delay of retries of a failed task."""
 
 from datetime import timedelta
 from itertools import pairwise

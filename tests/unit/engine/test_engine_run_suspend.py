@@ -1,4 +1,4 @@
-"""spec.suspend of a run: what runs goes on, nothing starts."""
+"""spec.suspend of a run: running tasks continue, no new tasks start."""
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_a_run_that_is_suspended_from_the_start_stays_in_the_queue() -> None:
     status = run_status(waiting)
     assert (status["phase"], status["message"]) == ("Queued", MESSAGE)
     other = world.add(run_info("r3"))
-    assert other.phase.value == "Running", "it does not stand in the way of others"
+    assert other.phase.value == "Running", "it does not block others"
     world.scheduler.suspend("r2", False)
     world.plan()
     assert waiting.message == "waiting for maxActiveRuns of the Dag (1)"

@@ -157,7 +157,7 @@ def test_without_room_ticks_stay_due(catchup: bool, room: int) -> None:
 
 
 def test_suspend_and_resume() -> None:
-    """While suspended nobody asks; afterwards catchup decides."""
+    """While suspended no ticks are computed; afterwards catchup decides."""
     assert dates(due(spec(), after=at(2), now=at(12.5))) == [at(12)]
     assert dates(due(spec(catchup=True), after=at(9), now=at(12.5))) == [at(10), at(11), at(12)]
 

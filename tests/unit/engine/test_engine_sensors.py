@@ -195,8 +195,8 @@ def test_a_restart_that_has_not_heard_of_a_poke(mode: str) -> None:
 def test_a_poke_that_ended_before_anybody_saw_it_start(status: dict[str, Any] | None) -> None:
     world = World(sensor("Poke"))
     world.starts.clear()
-    told = TryReport("s", 1, TryEvent.ENDED, exit_code=1, finished_at=world.now, poke=1)
-    world.restart([told], status)
+    reported = TryReport("s", 1, TryEvent.ENDED, exit_code=1, finished_at=world.now, poke=1)
+    world.restart([reported], status)
     world.wait(seconds=1)
     assert (world.state("s"), world.run.active, world.starts) == (TaskState.RUNNING, 1, [])
     world.restart()
@@ -264,7 +264,7 @@ def test_waiting_for_something_outside_is_asked_once_and_told() -> None:
     world.created("w", reason="Waiting", message="run other-1 is Running")
     assert world.entry("w")["message"] == "run other-1 is Running"
     world.restart()
-    assert len(world.last.waits) == 1, "a new controller asks anew"
+    assert len(world.last.waits) == 1, "a new controller asks again"
     world.succeed("w")
     assert (world.state("w"), world.started()) == (TaskState.SUCCEEDED, ["after"])
 

@@ -1,4 +1,4 @@
-"""What a run writes into DagRun.status: valid, readable, and small whatever happens."""
+"""DagRun.status of a run: valid, readable, and small whatever happens."""
 
 from collections.abc import Callable
 from datetime import timedelta

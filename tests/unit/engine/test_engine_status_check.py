@@ -1,4 +1,4 @@
-"""A status that somebody has edited is told from one that a controller wrote."""
+"""A status that was edited by hand is distinguished from one that a controller wrote."""
 
 from typing import Any
 

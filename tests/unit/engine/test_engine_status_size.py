@@ -1,4 +1,4 @@
-"""A status that etcd does not take becomes a smaller one, with which the run can go on all the same."""
+"""A status that is too large for etcd is reduced, such that the run can continue with it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _request(number: int) -> RunRequest:
 
 def half_done() -> World:
     """A branch and a task that have succeeded and are still read, one that is not, one that failed twice, one that
-    waits to be tried again, a mapped one of which some have ended."""
+    waits to be tried again, a mapped one of which some have finished."""
     world = World(
         task("choose", branch=True),
         task("read"),
@@ -107,15 +107,15 @@ def test_a_shorter_status_leaves_away_what_nothing_to_come_needs() -> None:
     DagRunStatus.model_validate(short)
     check_status(short)
     assert "params" not in short
-    told = {entry["name"]: entry for entry in short["tasks"]}
-    assert told["choose"]["output"] == "x", "who runs what comes after it again needs its decision"
-    assert "output" not in told["unread"]
-    assert told["list"]["output"] == [1, 2, 3]
-    assert told["each"]["indexes"] == {"Failed": "1", "Scheduled": "2", "Succeeded": "0"}
+    entries = {entry["name"]: entry for entry in short["tasks"]}
+    assert entries["choose"]["output"] == "x", "a rerun of its downstream tasks needs its decision"
+    assert "output" not in entries["unread"]
+    assert entries["list"]["output"] == [1, 2, 3]
+    assert entries["each"]["indexes"] == {"Failed": "1", "Scheduled": "2", "Succeeded": "0"}
     assert "tries" in next(entry for entry in full["tasks"] if entry["name"] == "fails")
     assert all("tries" not in entry for entry in short["tasks"])
     messages = [entry["message"] for entry in short["tasks"] if "message" in entry]
-    messages += [each["message"] for each in told["each"]["instances"] if "message" in each]
+    messages += [each["message"] for each in entries["each"]["instances"] if "message" in each]
     assert len(messages) >= 3
     assert all(len(message.encode()) <= SHORT_MESSAGE for message in messages)
 

@@ -1,4 +1,4 @@
-"""Stop: what is under way ends, the rest is skipped."""
+"""Stop: running tasks are stopped, the others are skipped."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every trigger rule over every combination of up to three upstream states, against the table written out anew."""
+"""Every trigger rule with every combination of up to three upstream states, compared with an independent table."""
 
 from collections.abc import Callable
 from itertools import combinations_with_replacement

@@ -1,4 +1,4 @@
-"""Pods that wait to start: when that is the task's failure, and who is told."""
+"""Pods that are waiting to start: when that fails the task, and the Events about it."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ IMAGE = {"reason": "ImagePullBackOff", "message": "no such image"}
 FULL = {"reason": "Unschedulable", "message": "0/1 nodes are available", "held_by": HeldBy.CLUSTER}
 
 
-# queuedTimeout that nobody has set --------------------------------------------------------------------------------
+# Default queuedTimeout --------------------------------------------------------------------------------------------
 
 
 def test_a_full_cluster_is_waited_for_without_end() -> None:
@@ -133,7 +133,7 @@ def test_nor_a_retry_also_of_a_mapped_task_that_rests_in_between() -> None:
     assert world.state("each[1]") is TaskState.SUCCEEDED
 
 
-# Who is told ------------------------------------------------------------------------------------------------------
+# Events ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_run_says_what_its_first_waiting_task_waits_for() -> None:
@@ -164,7 +164,7 @@ def test_a_run_that_ends_and_one_that_is_restored_say_nothing_of_it() -> None:
     world.created("a", **IMAGE)
     world.restart()
     assert world.run.changed
-    assert "message" not in world.status(), "that is found out anew"
+    assert "message" not in world.status(), "it is computed again"
     world.created("a", **IMAGE)
     world.wait(hours=1)
     assert "runTimeout" in world.status()["message"]
@@ -178,10 +178,10 @@ def test_one_event_for_each_reason_after_thirty_seconds() -> None:
     assert world.said("TaskWaiting") == []
     world.created("b", **IMAGE)
     world.wait(seconds=1)
-    [told] = world.said("TaskWaiting")
-    assert told == "each[0] has been waiting for 30s: Unschedulable: 0/1 nodes are available"
+    [event] = world.said("TaskWaiting")
+    assert event == "each[0] has been waiting for 30s: Unschedulable: 0/1 nodes are available"
     world.wait(minutes=5)
-    assert world.said("TaskWaiting") == [told, "b has been waiting for 30s: ImagePullBackOff: no such image"]
+    assert world.said("TaskWaiting") == [event, "b has been waiting for 30s: ImagePullBackOff: no such image"]
     assert {note.task for note in world.notes if note.reason == "TaskWaiting"} == {None}, "not counted as failed tries"
 
 

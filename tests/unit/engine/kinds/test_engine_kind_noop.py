@@ -1,4 +1,4 @@
-"""What a noop task answers."""
+"""Behavior of noop tasks."""
 
 import pytest
 

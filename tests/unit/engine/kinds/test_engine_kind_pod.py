@@ -1,4 +1,4 @@
-"""What a task with a command or a script answers."""
+"""Behavior of tasks with a command or a script."""
 
 from datetime import timedelta
 

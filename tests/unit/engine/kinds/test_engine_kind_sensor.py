@@ -1,4 +1,4 @@
-"""What a sensor answers."""
+"""Behavior of sensors."""
 
 from datetime import timedelta
 from typing import Any

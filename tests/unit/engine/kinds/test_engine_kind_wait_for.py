@@ -1,4 +1,4 @@
-"""What a waitFor task answers."""
+"""Behavior of waitFor tasks."""
 
 from datetime import timedelta
 from typing import Any
