@@ -82,7 +82,7 @@ async def test_a_running_pod_has_time_to_end(calls: Calls) -> None:
     assert await calls.find(PODS, "a") is None
 
 
-async def test_a_pod_that_has_ended_goes_at_once(calls: Calls) -> None:
+async def test_a_pod_that_has_finished_is_deleted_at_once(calls: Calls) -> None:
     await running_pod(calls, "a")
     await calls.patch(PODS, "a", {"status": {"phase": "Succeeded"}}, subresource="status")
     await calls.delete(PODS, "a")
@@ -170,7 +170,7 @@ async def test_what_is_owned_goes_with_its_owner(calls: Calls) -> None:
     await calls.gone(PODS, "held")
 
 
-async def test_what_comes_after_its_owner_has_gone(calls: Calls) -> None:
+async def test_what_is_created_after_its_owner_was_deleted(calls: Calls) -> None:
     first = await calls.create(CONFIGMAPS, "owner", **config_map())
     await calls.delete(CONFIGMAPS, "owner")
     second = await calls.create(CONFIGMAPS, "owner", **config_map())

@@ -87,7 +87,7 @@ async def test_a_run_that_finishes_leaves_the_selection(calls: Calls) -> None:
     await watching.none()
 
 
-async def test_a_history_that_is_gone(calls: Calls) -> None:
+async def test_a_history_that_was_compacted(calls: Calls) -> None:
     watching = await calls.watch(CONFIGMAPS, "1")
     [error] = await watching.next()
     assert error["type"] == "ERROR"

@@ -222,7 +222,7 @@ def test_a_run_that_is_being_deleted_is_asked_truly(place: Place) -> None:
     assert "must be the requesting user" in place.attempt("patch", "dagrun", "one", "--type=merge", "-p", forged)
 
 
-def test_what_gets_through_while_nobody_answers(place: Place, webhook: Webhook, request: pytest.FixtureRequest) -> None:
+def test_what_gets_through_while_no_one_answers(place: Place, webhook: Webhook, request: pytest.FixtureRequest) -> None:
     assert place.put("create", dag("held"), user="admin") == ""
     held = '{"metadata": {"finalizers": ["example.com/mine"]}}'
     assert place.attempt("patch", "dag", "held", "--type=merge", "-p", held) == ""

@@ -78,7 +78,7 @@ def replica(kubeconfig: Path, namespace: str, tmp_path: Path, resources: Witness
         one.process.wait()
 
 
-def test_a_loop_that_is_held_for_longer_than_the_lease_goes_on_leading(
+def test_a_loop_that_is_held_for_longer_than_the_lease_remains_leader(
     replica: Callable[..., Held], namespace: str, resources: Witness
 ) -> None:
     leader = replica(held_for=3 * LEASE, stuck_after=60)

@@ -190,7 +190,7 @@ async def test_a_pod_that_leaves_the_field_selection(
     assert witness.read_namespaced_pod("p", namespace).status.phase == "Succeeded"
 
 
-async def test_a_cut_watch_goes_on_where_it_was(
+async def test_a_cut_watch_resumes_where_it_was(
     client: KubeClient, namespace: str, witness: Any, watch: Callable[..., Watching]
 ) -> None:
     breaking = CountingClient(client.connection)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 BAD_DAGS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).parents[2].joinpath("bad_dags.yaml").read_text())
 
 
-def test_each_is_told_apart_by_name() -> None:
+def test_each_is_distinguished_by_name() -> None:
     names = [case["name"] for case in BAD_DAGS]
     assert len(names) == len(set(names)) >= 40
 

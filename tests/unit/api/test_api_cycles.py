@@ -45,7 +45,7 @@ def test_what_it_finds_is_a_cycle(graph: dict[str, list[str]]) -> None:
 
 
 @given(graphs)
-def test_what_has_ended_before(graph: dict[str, list[str]]) -> None:
+def test_what_has_finished_before(graph: dict[str, list[str]]) -> None:
     upstream = Upstream(graph)
     for name in graph:
         ended = {other for other in graph if upstream.has(name, other)}

@@ -97,7 +97,7 @@ def test_own_dependencies_come_first_and_then_those_of_groups_from_the_inside() 
     assert edges(dag)["a"] == ("own", "p", "i", "o")
 
 
-def test_teardowns_do_not_hold_up_what_comes_after_their_group() -> None:
+def test_teardowns_do_not_hold_up_tasks_after_their_group() -> None:
     dag = resolved(
         [group("g")],
         [
@@ -119,7 +119,7 @@ def test_a_group_of_teardowns_alone_is_waited_for() -> None:
     assert edges(dag)["next"] == ("drop",)
 
 
-def test_what_is_mapped_over_an_output_comes_after_its_task() -> None:
+def test_what_is_mapped_over_an_output_depends_on_its_task() -> None:
     dag = resolved(
         [group("g", forEach={"output": "list.stores"})],
         [
@@ -212,7 +212,7 @@ def test_the_ends_of_a_group(found: DagSpec) -> None:
 
 
 @given(specs())
-def test_a_cycle_is_told_in_names_that_the_user_wrote(found: DagSpec) -> None:
+def test_a_cycle_is_reported_in_names_that_the_user_wrote(found: DagSpec) -> None:
     groups = Groups(found)
     cycle = find_cycle(dependency_graph(found, groups))
     if cycle:
@@ -222,10 +222,10 @@ def test_a_cycle_is_told_in_names_that_the_user_wrote(found: DagSpec) -> None:
         assert all(earlier != later for earlier, later in pairwise(shown)) or len(shown) == 2
 
 
-def test_a_cycle_within_a_group_is_told_by_its_tasks() -> None:
+def test_a_cycle_within_a_group_is_reported_by_its_tasks() -> None:
     found = spec([group("g")], [task("a", "b", group="g"), task("b", "a", group="g")])
     assert validate_dag_spec(found)[0].message == "tasks depend on each other in a cycle: a → b → a"
 
 
-def test_begin_and_end_are_told_apart_from_tasks() -> None:
+def test_begin_and_end_are_distinguished_from_tasks() -> None:
     assert start_of("a") != end_of("a") != "a"

@@ -155,7 +155,7 @@ def test_a_reason_is_in_one_section() -> None:
     assert len(REASONS) == sum(len(section.reasons) for section in SECTIONS)
 
 
-def test_each_says_what_it_means_in_a_sentence_and_how_to_go_on() -> None:
+def test_each_says_what_it_means_in_a_sentence_and_how_to_continue() -> None:
     for name, reason in REASONS.items():
         assert WORD.fullmatch(name)
         assert reason.meaning.endswith("."), name

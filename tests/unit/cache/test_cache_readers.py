@@ -131,7 +131,7 @@ async def test_a_listener_that_another_has_removed_is_not_called(people: MemoryC
     assert follower.dags == []
 
 
-async def test_a_slow_reader_holds_up_nobody_and_gets_each_object_once(people: MemoryCluster, caches: Caches) -> None:
+async def test_a_slow_reader_blocks_no_one_and_gets_each_object_once(people: MemoryCluster, caches: Caches) -> None:
     follower = Follower()
     caches.subscribe(follower)
     async with caches.changes() as slow, caches.changes() as quick:

@@ -41,7 +41,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"`maxActiveRuns` ({backfill.DEFAULT_MAX_ACTIVE_RUNS})" in TEXT
 
 
-def test_every_reason_is_told() -> None:
+def test_every_reason_is_reported() -> None:
     words = set(re.findall(r"\w+", TEXT))
     # What the schema refuses says itself what is wrong.
     assert {case["reason"] for case in bad_backfills("admission", "ticks")} | {"InvalidSpan"} <= words

@@ -190,7 +190,7 @@ def test_validate_reads_backfills(cli: Cli) -> None:
         ("0 0 * * *", "2026-01-03", False),
     ],
 )
-def test_whoever_means_a_whole_day_by_a_date_is_told(
+def test_a_date_meant_as_a_whole_day_gets_a_note(
     cli: Cli, dag_file: DagFile, schedule: str, end: str, noted: bool
 ) -> None:
     file = dag_file({"name": "a", "noop": True}, schedule=schedule)

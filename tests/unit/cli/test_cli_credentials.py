@@ -130,7 +130,7 @@ def test_nothing_is_left_by_a_command_that_is_killed(secured: Setup, temp: Path)
     assert list(temp.iterdir()) == []
 
 
-def test_without_the_key_nobody_answers(secured: Setup) -> None:
+def test_without_the_key_no_one_answers(secured: Setup) -> None:
     configure(secured.cli.folder, secured.server, {"token": "t"})
     assert secured("list").code == 2
     assert not secured.fake.requests
@@ -158,7 +158,7 @@ def test_the_certificate_of_a_plugin(secured: Setup, temp: Path) -> None:
     assert list(temp.iterdir()) == []
 
 
-def test_a_server_that_is_somebody_else(secured: Setup) -> None:
+def test_a_server_that_is_another_one(secured: Setup) -> None:
     other = make_bundle(["localhost"], NOW)
     authority = {"certificate-authority-data": encoded(other.ca), "tls-server-name": "localhost"}
     configure(secured.cli.folder, secured.server, EMBEDDED, **authority)

@@ -31,7 +31,7 @@ def entry(name: str, state: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "state": state, "try": 1, **more}
 
 
-def test_a_run_that_goes_on_is_explained_by_what_its_tasks_wait_for(tradewind: Setup) -> None:
+def test_a_running_run_is_explained_by_what_its_tasks_wait_for(tradewind: Setup) -> None:
     pulling = "waits to start: ImagePullBackOff: no such image"
     run(tradewind, "Running", entry("extract", "Queued", message=pulling), message=pulling, startedAt=format_time(WHEN))
     lines = tradewind("explain", "r").out.splitlines()
@@ -74,12 +74,12 @@ def test_a_run_without_a_dag_says_what_it_waits_for(tradewind: Setup) -> None:
     assert tradewind("explain", "r").out == f"r: Queued: {message}\n"
 
 
-def test_a_run_that_nobody_has_seen(tradewind: Setup) -> None:
+def test_a_run_that_no_one_has_seen(tradewind: Setup) -> None:
     run(tradewind, None)
     assert tradewind("explain", "r").out.splitlines()[0] == "r: Pending: not reconciled yet; is the controller running?"
 
 
-def test_a_run_that_nobody_takes_up_is_said_to_be_so(tradewind: Setup) -> None:
+def test_a_run_that_no_one_takes_up_is_said_to_be_so(tradewind: Setup) -> None:
     tradewind.fake.steps = [{}] * 14 + [{"phase": "Succeeded"}]
     for option in ("--follow", "--wait"):
         result = tradewind("trigger", "sales", option)

@@ -282,7 +282,7 @@ def test_long_lines_are_written_as_they_come(tradewind: Setup) -> None:
     assert out.replace("[extract] ", "").replace("\n", "") == "x" * 1_000_000
 
 
-def test_nobody_reads_on(tradewind: Setup) -> None:
+def test_no_one_reads_on(tradewind: Setup) -> None:
     run(tradewind, "Running", entry("Running"))
     # A pipe buffers a lot before a missing reader is detected, so more is printed with each attempt.
     tradewind.fake.when_listed = lambda: put(tradewind, pod("load", index=len(tradewind.fake.names("pods"))))

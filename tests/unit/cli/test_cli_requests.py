@@ -151,7 +151,7 @@ def test_stop(ask: Setup) -> None:
     assert record(ask)["type"] == "Stop"
 
 
-def test_a_run_whose_dag_is_gone(ask: Setup) -> None:
+def test_a_run_whose_dag_is_deleted(ask: Setup) -> None:
     waits = {"phase": "Queued", "reason": "DagNotFound", "message": "waiting: no Dag named 'sales'"}
     ask.fake.put("dagruns", "r", spec={"dag": "sales"}, status=waits)
     ask.fake.remove("dags", "sales")
@@ -184,7 +184,7 @@ def test_without_waiting(ask: Setup) -> None:
     assert both.code == 2 and "--no-wait cannot be combined with" in both.err
 
 
-def test_somebody_else_was_faster(ask: Setup) -> None:
+def test_another_client_was_faster(ask: Setup) -> None:
     """Seen only by the API server: the request of another comes between our reading and our writing."""
 
     def comes_between(found: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def test_a_log_that_is_none_any_more(cli: Cli, dag_file: DagFile) -> None:
     assert cli.tasks()["a"].state == "Failed"
 
 
-def test_outputs_that_are_gone(cli: Cli, dag_file: DagFile) -> None:
+def test_outputs_that_are_deleted(cli: Cli, dag_file: DagFile) -> None:
     # A file that is written at that very moment keeps the folder.
     gone = f"while ! rm -rf {cli.folder}/.tradewind; do :; done"
     result = cli("run", dag_file(sh("a", gone), sh("b", "true", dependsOn=["a"])))
@@ -162,7 +162,7 @@ def test_what_no_json_has_is_text(cli: Cli, dag_file: DagFile, value: str) -> No
 # Where it writes to ---------------------------------------------------------------------------------------------------
 
 
-def test_nobody_reads(cli: Cli, dag_file: DagFile) -> None:
+def test_no_one_reads(cli: Cli, dag_file: DagFile) -> None:
     """The first task lasts until the reader has exited, the second until the run has detected it, for which the run
     must write output of the first."""
     (cli.folder / "reads").touch()
@@ -179,7 +179,7 @@ def test_nobody_reads(cli: Cli, dag_file: DagFile) -> None:
     assert statuses(cli) == [("Succeeded", "Succeeded")]
 
 
-def test_nobody_reads_a_log_of_megabytes(cli: Cli, dag_file: DagFile) -> None:
+def test_no_one_reads_a_log_of_megabytes(cli: Cli, dag_file: DagFile) -> None:
     file = dag_file(sh("a", "seq 1 1000000; exit 3"))
     done = shell(cli, f"$T run {file} --logs | head -3")
     assert done.returncode == 1
@@ -187,7 +187,7 @@ def test_nobody_reads_a_log_of_megabytes(cli: Cli, dag_file: DagFile) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_reader_that_stands_still_keeps_nothing_from_its_work(cli: Cli, dag_file: DagFile) -> None:
+def test_a_reader_that_hangs_keeps_nothing_from_its_work(cli: Cli, dag_file: DagFile) -> None:
     """A full pipe of 64 KiB: output of the run waits, and the run continues."""
     slow = sh("slow", "sleep 60", timeout="2s", dependsOn=["a"])
     file = dag_file(sh("a", "seq 1 1000000"), slow, sh("b", "touch $HOME/b", dependsOn=["slow"], triggerRule="AllDone"))
@@ -349,7 +349,7 @@ def test_a_file_that_is_not_there_is_explained(cli: Cli, dag_file: DagFile, task
     assert "empty folder" not in cli("run", dag_file(sh("a", "echo wrong password; exit 1"))).out
 
 
-def test_relative_paths_of_the_user_go_on_working(cli: Cli, dag_file: DagFile) -> None:
+def test_relative_paths_of_the_user_keep_working(cli: Cli, dag_file: DagFile) -> None:
     (cli.folder / "bin").mkdir()
     (cli.folder / "lib").mkdir()
     (cli.folder / "lib" / "mine.py").write_text("print('module')")
@@ -386,7 +386,7 @@ def test_a_long_wait_says_for_what(cli: Cli, dag_file: DagFile) -> None:
     process.communicate(timeout=20)
 
 
-def test_a_failure_is_told_once(cli: Cli, dag_file: DagFile) -> None:
+def test_a_failure_is_reported_once(cli: Cli, dag_file: DagFile) -> None:
     file = dag_file(sh("silent", "exit 1"), sh("loud", "echo what a pity; exit 1"), sh("fine", "true"))
     result = cli("run", file)
     assert "silent failed in try" not in result.out
@@ -396,7 +396,7 @@ def test_a_failure_is_told_once(cli: Cli, dag_file: DagFile) -> None:
     assert cli("run", lenient).out.splitlines()[-2].endswith("; failed: a")
 
 
-def test_nobody_has_to_wait_for_a_reader_that_stands_still(cli: Cli, dag_file: DagFile) -> None:
+def test_no_one_has_to_wait_for_a_reader_that_hangs(cli: Cli, dag_file: DagFile) -> None:
     file = dag_file(sh("a", "seq 1 1000000"))
     process = subprocess.Popen(
         [PROGRAM, "run", str(file), "--logs"],

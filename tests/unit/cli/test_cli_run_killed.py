@@ -84,7 +84,7 @@ def cli_command() -> list[str]:
     return [PROGRAM]
 
 
-def test_a_run_that_goes_on_is_left_alone(cli: Cli, dag_file: DagFile) -> None:
+def test_a_running_run_is_left_alone(cli: Cli, dag_file: DagFile) -> None:
     process = cli.start("run", dag_file({"name": "a", "script": "touch $HOME/started; sleep 600"}))
     eventually(lambda: (cli.folder / "started").exists(), "it starts")
     assert cli("run", dag_file({"name": "b", "script": "true"}, name="quick")).err == ""

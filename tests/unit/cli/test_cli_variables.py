@@ -48,7 +48,7 @@ def test_options_alone(cli: Cli, dag_file: DagFile) -> None:
     assert cli.log("a") == "eu/\n"
 
 
-def test_a_variable_that_nobody_gave(cli: Cli, dag_file: DagFile) -> None:
+def test_a_variable_that_no_one_gave(cli: Cli, dag_file: DagFile) -> None:
     assert cli("run", dag_file(echo("{{ vars.settings.region }}", retries={"limit": 3}))).code == 1
     task = cli.tasks()["a"]
     assert (task.state, task.reason, task.try_) == ("Failed", "InvalidTemplate", 1)

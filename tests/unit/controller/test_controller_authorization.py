@@ -62,13 +62,13 @@ async def test_who_may_create_pods_may_write_dags() -> None:
 
 
 @pytest.mark.parametrize("status", [{"allowed": False}, {}, {"allowed": "true"}, {"allowed": False, "denied": True}])
-async def test_who_may_not_is_told_so(status: dict[str, Any]) -> None:
+async def test_without_the_permission_the_message_says_so(status: dict[str, Any]) -> None:
     code, why = await refusal(Reviews(status)) or (0, "")
     assert code == 403
     assert "Dag 'sales': user 'ann' may not create Pods in namespace 'ns'" in why
 
 
-async def test_when_nobody_can_be_asked_it_is_refused() -> None:
+async def test_when_no_one_can_be_asked_it_is_refused() -> None:
     code, why = await refusal(Reviews(None)) or (0, "")
     assert code == 403
     assert "cannot check whether user 'ann' may create Pods in namespace 'ns'" in why
@@ -82,7 +82,7 @@ async def test_labels_can_be_changed_by_all_who_may_write_dags() -> None:
     assert await refusal(reviews, suspended, old=DAG), "by suspend: false a Dag that was stopped runs"
 
 
-async def test_a_bad_dag_is_told_what_is_wrong_first() -> None:
+async def test_a_bad_dag_is_rejected_for_its_errors_first() -> None:
     reviews = Reviews({"allowed": False})
     code, _ = await refusal(reviews, {**DAG, "spec": {"tasks": []}}) or (0, "")
     assert code == 422

@@ -136,7 +136,7 @@ async def test_after_a_takeover_status_counts_what_the_last_controller_made(clus
     assert set(written) == {"paused: 6 of 8 ticks are left; set spec.suspend to false to resume"}
 
 
-async def test_a_status_that_another_controller_wrote_is_read_anew(cluster: MemoryCluster) -> None:
+async def test_a_status_that_another_controller_wrote_is_read_again(cluster: MemoryCluster) -> None:
     dag(cluster)
     refused = 0
 
@@ -173,7 +173,7 @@ async def test_a_run_that_cannot_be_made_is_tried_again(cluster: MemoryCluster) 
     assert counts(await ended(cluster)) == (8, 8, 0, 8, 0, 0)
 
 
-async def test_a_run_that_is_deleted_before_it_has_ended_has_failed(cluster: MemoryCluster) -> None:
+async def test_a_run_that_is_deleted_before_it_has_finished_has_failed(cluster: MemoryCluster) -> None:
     dag(cluster)
     # A pool without slots: nothing begins.
     cluster.create("pools", "default", spec={"slots": 0})
@@ -234,7 +234,7 @@ async def test_deletion_deletes_what_is_queued(cluster: MemoryCluster, restart: 
     assert runs(cluster) == sorted(("again", "earlier", *HOURS[:2]))
 
 
-async def test_one_that_is_made_anew_under_the_same_name(cluster: MemoryCluster) -> None:
+async def test_one_that_is_recreated_under_the_same_name(cluster: MemoryCluster) -> None:
     dag(cluster)
     backfill(cluster, to="2026-01-01T01:00:00Z")
     await ended(cluster)

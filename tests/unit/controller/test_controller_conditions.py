@@ -80,7 +80,7 @@ async def test_what_changes_of_a_run_is_observed(cluster: MemoryCluster) -> None
     await observed(cluster, "dagruns", "one")
 
 
-async def test_what_is_asked_of_a_run_that_has_ended_is_observed(cluster: MemoryCluster) -> None:
+async def test_what_is_asked_of_a_run_that_has_finished_is_observed(cluster: MemoryCluster) -> None:
     cluster.dag("sales")
     cluster.run("sales", "one", fails=True)
     await cluster.wait_phase("one", "Failed")

@@ -46,7 +46,7 @@ async def test_a_label_at_the_end_of_a_run(cluster: MemoryCluster) -> None:
     assert not leader.runs.records
 
 
-async def test_an_end_that_nobody_answered(cluster: MemoryCluster) -> None:
+async def test_an_end_that_no_one_answered(cluster: MemoryCluster) -> None:
     left = ["lost"]
 
     def lose(method: str, plural: str, name: str, body: Json) -> None:

@@ -21,7 +21,7 @@ async def test_the_first_status_is_written_at_once(cluster: MemoryCluster, monke
     await cluster.eventually(lambda: cluster.status("dags", "d").get("conditions"), "its conditions", seconds=5.0)
 
 
-async def test_the_end_of_a_run_is_told_soon_and_many_are_gathered(
+async def test_the_end_of_a_run_is_reported_soon_and_many_are_gathered(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dags, "WRITE_EVERY", 2.0)
@@ -51,7 +51,7 @@ async def test_the_end_of_a_run_is_told_soon_and_many_are_gathered(
     assert writes[1] - writes[0] >= 1.9
 
 
-async def test_what_cannot_be_foreseen_does_not_end_it(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_error_does_not_end_it(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.failures_expected = True
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.05)
     failed: list[Any] = []

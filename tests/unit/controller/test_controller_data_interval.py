@@ -74,7 +74,7 @@ async def test_later_runs_see_it(cluster: MemoryCluster) -> None:
     assert SUNDAY["end"] in arguments(cluster, "tuesday")
 
 
-async def test_a_schedule_that_cannot_be_read_costs_nobody_a_run(cluster: MemoryCluster) -> None:
+async def test_a_schedule_that_cannot_be_read_costs_no_one_a_run(cluster: MemoryCluster) -> None:
     cluster.dag("sales", **BERLIN)
     cluster.run("sales", "monday", logicalDate="2026-03-08T05:00:00Z")
     revision = (await cluster.wait_phase("monday", "Succeeded"))["revision"]

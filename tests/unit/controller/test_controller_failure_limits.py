@@ -158,7 +158,7 @@ async def test_no_scheduled_run_starts_while_the_end_of_one_is_not_written(clust
     assert cluster.names("dagruns") == [first]
 
 
-async def test_it_counts_anew_after_it_was_resumed(cluster: MemoryCluster) -> None:
+async def test_it_counts_from_scratch_after_it_was_resumed(cluster: MemoryCluster) -> None:
     cluster.dag("sales", **LIMIT)
     await end(cluster, "a")
     await end(cluster, "b")
@@ -190,7 +190,7 @@ async def test_the_number_outlives_the_controller_and_the_runs(cluster: MemoryCl
 
 @pytest.mark.parametrize("ends_well", [True, False], ids=["stopped", "killed"])
 @pytest.mark.parametrize("fails", [True, False], ids=["failed", "succeeded"])
-async def test_what_had_ended_before_the_controller_did_is_counted_by_the_next(
+async def test_what_had_finished_before_the_controller_did_is_counted_by_the_next(
     cluster: MemoryCluster, fails: bool, ends_well: bool
 ) -> None:
     cluster.dag("sales", successfulRunsHistoryLimit=0, **LIMIT)
@@ -214,7 +214,7 @@ async def test_what_had_ended_before_the_controller_did_is_counted_by_the_next(
     await never(cluster, lambda: suspended(cluster) != fails, "each was counted once")
 
 
-async def test_an_end_of_which_the_controller_had_not_heard_is_counted_by_the_next(cluster: MemoryCluster) -> None:
+async def test_an_end_of_which_the_controller_was_not_notified_is_counted_by_the_next(cluster: MemoryCluster) -> None:
     cluster.dag("sales", maxConsecutiveFailedRuns=3)
     await end(cluster, "a")
     cluster.hold = lambda plural, name, body: plural == "dagruns" and is_end(body)
@@ -321,7 +321,7 @@ async def test_an_edit_at_the_same_moment_is_kept(cluster: MemoryCluster) -> Non
     assert cluster.get("dags", "sales")["spec"]["description"] == "Fixed"
 
 
-async def test_one_that_was_done_though_nobody_answered_is_told(cluster: MemoryCluster) -> None:
+async def test_one_that_was_done_though_no_one_answered_is_reported(cluster: MemoryCluster) -> None:
     cluster.dag("sales", **LIMIT)
     await end(cluster, "a")
     left = ["lost"]
@@ -404,7 +404,7 @@ class AnswersGeneration:
 
 
 @pytest.mark.parametrize(("generation", "left"), [(3, 0), (2, 2), (1, 2)])
-async def test_a_resumption_counts_though_nobody_has_seen_the_suspension(generation: int, left: int) -> None:
+async def test_a_resumption_counts_though_no_one_has_seen_the_suspension(generation: int, left: int) -> None:
     """The watch was broken meanwhile, and shows only the last state: that after ours is a person's, those up to it are
     old news."""
     key, tasks = ("ns", "sales"), list[asyncio.Task[None]]()
@@ -426,7 +426,7 @@ async def test_a_resumption_counts_though_nobody_has_seen_the_suspension(generat
     assert (limits.too_many(key) is None) == (left == 0)
 
 
-async def test_what_cannot_be_foreseen_does_not_keep_a_dag_from_being_suspended(
+async def test_an_unexpected_error_does_not_keep_a_dag_from_being_suspended(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.failures_expected = True

@@ -174,7 +174,7 @@ def test_room_for_one_may_be_room_for_more() -> None:
     assert [quotas.full("ns") for _ in range(3)] == [None] * 3
 
 
-def test_one_that_asks_and_never_hears_is_followed_by_another() -> None:
+def test_one_that_asks_and_never_gets_a_response_is_followed_by_another() -> None:
     clock: Any = Clock()
     quotas = Quotas(clock)
     quotas.refused("ns", refusal())

@@ -168,7 +168,7 @@ async def test_the_leases_of_any_number_of_shards_are_deleted_and_no_other(names
 
 
 @pytest.mark.parametrize(("status", "reason"), [(404, "NotFound"), (403, "Forbidden")])
-async def test_a_lease_that_is_gone_meanwhile_is_no_error_but_one_that_may_not_be_deleted_is(
+async def test_a_lease_that_is_deleted_meanwhile_is_no_error_but_one_that_may_not_be_deleted_is(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch, status: int, reason: str
 ) -> None:
     namespace.ask("POST", LEASE_PATH, {"metadata": {"name": "lease-0-of-2"}, "spec": {}})
@@ -201,7 +201,7 @@ async def test_it_takes_off_our_finalizer_and_no_other() -> None:
     assert namespace.finalizers() == {"held": [], "shared": [OTHER], "free": [], "foreign": [OURS]}
 
 
-async def test_a_namespace_that_is_gone_is_passed_over_if_asked() -> None:
+async def test_a_namespace_that_is_deleted_is_passed_over_if_asked() -> None:
     """The namespace cannot be read: its Role was deleted with it."""
     namespace = Namespace()
     namespace.forbidden = "gone"

@@ -112,7 +112,7 @@ async def test_the_loop_of_the_leader_takes_no_step(
     await cluster.eventually(lambda: cluster.controller.unhealthy() is None, "it has taken one")
 
 
-async def test_a_server_that_cannot_be_reached_is_no_reason_to_start_anew(
+async def test_a_server_that_cannot_be_reached_is_no_reason_to_restart(
     cluster: MemoryCluster, clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(request: Request) -> None:
@@ -139,7 +139,7 @@ async def test_a_server_that_cannot_be_reached_is_no_reason_to_start_anew(
         assert cluster.controller.unhealthy() is None
 
 
-async def test_the_kubelet_is_told(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_kubelet_is_notified(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]

@@ -76,7 +76,7 @@ def history(client: Any, *scopes: str, dags: dict[Any, Any] | None = None) -> Hi
     return History(term, nothing, scopes=scopes, revisions_in_use=nothing)
 
 
-async def test_a_namespace_that_is_gone_does_not_keep_the_others_from_being_listed() -> None:
+async def test_a_namespace_that_is_deleted_does_not_keep_the_others_from_being_listed() -> None:
     found = history(OneNamespaceIsGone(), "gone", "ours")
     key = ("ours", "sales")
     assert await found.load({key: 11}) == ([key], {key: ["run"]})
@@ -189,7 +189,7 @@ async def test_nor_one_that_was_kept_by_the_leader_before(cluster: MemoryCluster
     assert history.counts == {(("ns", "d"), "Succeeded"): 3, (("ns", "d"), "Failed"): 1}
 
 
-async def test_runs_are_listed_again_when_somebody_else_deletes_some(cluster: MemoryCluster) -> None:
+async def test_runs_are_listed_again_when_another_client_deletes_some(cluster: MemoryCluster) -> None:
     cluster.dag("d", successfulRunsHistoryLimit=3)
     await finish(cluster, "a", "b", "c")
     for name in ("a", "c"):
@@ -237,7 +237,7 @@ async def test_nor_does_it_count_as_one_though_it_was_refused_to_run_it_again(cl
     await left(cluster, "a", "c", "e")
 
 
-async def test_what_cannot_be_foreseen_does_not_end_it(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_error_does_not_end_it(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.failures_expected = True
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.05)
     cluster.dag("d", successfulRunsHistoryLimit=0)

@@ -39,7 +39,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
 RELEASE = threading.Event()
 
 
-async def test_the_loop_goes_on_and_nothing_of_the_run_starts_meanwhile(
+async def test_the_loop_continues_and_nothing_of_the_run_starts_meanwhile(
     cluster: MemoryCluster, threads: list[threading.Thread]
 ) -> None:
     tasks = [*TASKS, *({"name": f"t{number}", "noop": True, "dependsOn": ["wide"]} for number in range(IN_ONE_GO))]

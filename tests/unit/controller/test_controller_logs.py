@@ -41,7 +41,7 @@ async def test_a_run_is_two_lines_however_many_tasks_it_has(
     assert vars(record)["about"] == {"namespace": "ns", "dag": "sales", "run": "one"}
 
 
-async def test_what_is_refused_is_told(cluster: MemoryCluster, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_is_refused_is_reported(cluster: MemoryCluster, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     cluster.dag("circle", tasks=[{"name": "a", "image": "x", "dependsOn": ["a"]}])
     cluster.dag("sales")
@@ -56,7 +56,7 @@ async def test_what_is_refused_is_told(cluster: MemoryCluster, caplog: pytest.Lo
     assert "Stop was refused (asked for by alice): the run has finished already" in lines(caplog, "ns/one")[-1]
 
 
-async def test_each_try_is_told_at_debug(cluster: MemoryCluster, caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_try_is_reported_at_debug(cluster: MemoryCluster, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     cluster.dag("sales")
     cluster.run("sales", "one", fails=True)

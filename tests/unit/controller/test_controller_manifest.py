@@ -174,7 +174,7 @@ def test_the_finalizer_comes_with_result_protection() -> None:
     assert manifest(resultProtection="Finalizer")["metadata"]["finalizers"] == ["tradewind.dev/result"]
 
 
-def test_a_deadline_far_beyond_the_limits_ends_a_pod_whose_controller_is_gone() -> None:
+def test_a_deadline_far_beyond_the_limits_ends_a_pod_whose_controller_is_dead() -> None:
     assert "activeDeadlineSeconds" not in manifest()["spec"]
     assert manifest({"timeout": "90s", "queuedTimeout": "2m"})["spec"]["activeDeadlineSeconds"] == 90 + 120 + 60
     assert manifest({"timeout": "1500ms"})["spec"]["activeDeadlineSeconds"] == 2 + 600 + 60
@@ -210,7 +210,7 @@ def test_a_pod_template_does_not_take_connections_away() -> None:
     assert template["spec"]["containers"][0]["envFrom"] == [from_template]
 
 
-def test_init_containers_say_why_they_failed_and_nobody_but_the_controller_ends_a_pod() -> None:
+def test_init_containers_say_why_they_failed_and_no_one_but_the_controller_ends_a_pod() -> None:
     other = {"name": "polite", "image": "busybox", "terminationMessagePolicy": "File"}
     containers = [{"name": "fetch", "image": "busybox"}, other]
     template = {"metadata": {"annotations": {"tradewind.dev/ended": "Sidecars", "x.io/a": "b"}}}

@@ -145,7 +145,7 @@ async def test_more_than_may_be_open_take_turns(cluster: MemoryCluster, monkeypa
         end()
 
 
-async def test_a_right_that_is_missing_is_told_to_all_and_one_that_comes_too(cluster: MemoryCluster) -> None:
+async def test_a_right_that_is_missing_is_reported_to_all_and_one_that_comes_too(cluster: MemoryCluster) -> None:
     forbidden = True
 
     def refuse(request: Request) -> None:

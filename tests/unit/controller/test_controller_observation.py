@@ -144,7 +144,7 @@ containerStatuses: [{name: task, state: {waiting: {reason: PodInitializing}}}]
     assert report.message == "init container 'fetch' ended with exit code 2: no such bucket"
 
 
-def test_a_sidecar_that_goes_on_does_not_keep_the_task_from_ending() -> None:
+def test_a_running_sidecar_does_not_keep_the_task_from_ending() -> None:
     status = terminated(0, "Completed", phase="Running") + "- {name: proxy, state: {running: {}}}\n"
     assert summary(pod(status)) == (TryEvent.ENDED, None, 0)
 
@@ -162,7 +162,7 @@ def test_a_sidecar_that_ended_is_not_the_task() -> None:
     assert seen(pod(status)).event is TryEvent.RUNNING
 
 
-def test_a_succeeded_pod_whose_container_is_not_told() -> None:
+def test_a_succeeded_pod_whose_container_state_is_missing() -> None:
     assert summary(pod("phase: Succeeded")) == (TryEvent.ENDED, None, 0)
 
 
@@ -201,7 +201,7 @@ def test_a_pod_that_had_to_make_way(reason: str) -> None:
     assert summary(found) == (TryEvent.LOST, reason, 143)
 
 
-def test_a_node_that_is_gone() -> None:
+def test_a_node_that_is_deleted() -> None:
     why = "PodGC: node no longer exists"
     found = pod(terminated(137, "ContainerStatusUnknown", message="could not be located", more=gone("PodGC", why)))
     report = seen(found)
@@ -209,13 +209,13 @@ def test_a_node_that_is_gone() -> None:
     assert report.exit_code is None, "the kubelet has made it up"
 
 
-def test_a_container_that_the_kubelet_lost_though_nobody_took_the_pod() -> None:
+def test_a_container_that_the_kubelet_lost_though_no_one_took_the_pod() -> None:
     found = pod(terminated(137, "ContainerStatusUnknown", message="could not be located"))
     assert summary(found) == (TryEvent.LOST, "NodeLost", None)
     assert seen(found).message == "could not be located"
 
 
-def test_a_pod_that_somebody_deleted_and_whose_container_the_kubelet_lost() -> None:
+def test_a_pod_that_a_user_deleted_and_whose_container_the_kubelet_lost() -> None:
     """The last state of a Pod that was deleted while its image could not be pulled."""
     made_up = "The container could not be located when the pod was terminated"
     for finished in ("06:01:03", "06:01:30"):
@@ -230,7 +230,7 @@ def test_a_pod_that_somebody_deleted_and_whose_container_the_kubelet_lost() -> N
 
 @pytest.mark.parametrize("reason", ["PreemptionByScheduler", "EvictionByEvictionAPI", "DeletionByTaintManager"])
 @pytest.mark.parametrize("finished", ["06:01:00", "06:01:02", "06:01:30"])
-def test_a_container_that_ended_politely_when_it_was_told_to(reason: str, finished: str) -> None:
+def test_a_container_that_ended_politely_when_it_was_stopped(reason: str, finished: str) -> None:
     status = terminated(0, "Completed", phase="Succeeded", finished=finished, message="{}", more=disrupted(reason))
     for gone_for_good in (False, True):
         report = seen(pod(status, **DELETED), gone=gone_for_good)
@@ -238,7 +238,7 @@ def test_a_container_that_ended_politely_when_it_was_told_to(reason: str, finish
         assert report.output == "{}", "for a task that says that it has done its work then"
 
 
-def test_a_container_that_ended_politely_when_somebody_deleted_its_pod() -> None:
+def test_a_container_that_ended_politely_when_a_user_deleted_its_pod() -> None:
     found = pod(terminated(0, "Completed", phase="Succeeded", finished="06:01:01"), **DELETED)
     assert seen(found).deletion == "PodDeleted"
 
@@ -251,7 +251,7 @@ def test_success_before_the_deletion_is_success(more: str) -> None:
         assert (report.event, report.exit_code, report.deletion) == (TryEvent.ENDED, 0, None)
 
 
-def test_a_pod_that_was_deleted_when_it_had_ended_has_no_grace_period() -> None:
+def test_a_pod_that_was_deleted_when_it_had_finished_has_no_grace_period() -> None:
     """Cleaning up in the very second in which it ended: with a finalizer it is still there."""
     at_once: dict[str, Any] = {"deletionTimestamp": "2026-03-01T06:01:00Z", "deletionGracePeriodSeconds": 0}
     assert seen(pod(terminated(0, "Completed", finished="06:01:00", phase="Succeeded"), **at_once)).deletion is None

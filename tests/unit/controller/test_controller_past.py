@@ -142,7 +142,7 @@ async def monday_failed_after(cluster: MemoryCluster) -> None:
     await wait_task(cluster, "tuesday", FAILED)
 
 
-async def test_the_one_that_goes_on_is_deleted(cluster: MemoryCluster) -> None:
+async def test_the_running_one_is_deleted(cluster: MemoryCluster) -> None:
     await monday_failed(cluster)
     cluster.run("sales", "wednesday", logicalDate=day(4))
     waits = "waiting for task 'load' of the previous run 'tuesday' (not started)"

@@ -60,7 +60,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     yield Bench()
 
 
-async def test_one_that_runs_is_told_to_end_and_stays(bench: Bench) -> None:
+async def test_one_that_runs_is_stopped_and_stays(bench: Bench) -> None:
     ending = asyncio.create_task(bench.ends.end(pod(RUNNING), "FailFast"))
     await asyncio.sleep(0.01)
     bench.cached = pod(terminated(143, "Error"))
@@ -89,14 +89,14 @@ async def test_one_that_does_not_end_is_deleted(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("cached", [None, pod(RUNNING, uid="another"), pod(terminated(0, "Completed"))])
-async def test_not_if_it_is_gone_or_over(bench: Bench, cached: PodObject | None) -> None:
+async def test_not_if_it_is_deleted_or_finished(bench: Bench, cached: PodObject | None) -> None:
     bench.cached = cached
     await bench.ends.end(pod(RUNNING), "FailFast")
     assert bench.verbs == ["patch"]
 
 
 @pytest.mark.parametrize("metadata", [DELETED, {"annotations": {"tradewind.dev/ended": "FailFast"}}])
-async def test_one_that_was_told_already_is_only_watched(bench: Bench, metadata: Json) -> None:
+async def test_one_that_was_stopped_already_is_only_watched(bench: Bench, metadata: Json) -> None:
     """By a leader before this one, say."""
     await bench.ends.end(pod(RUNNING, **metadata), "Stopped")
     assert bench.verbs == ["delete"]
@@ -114,7 +114,7 @@ async def test_what_fails_is_tried_again(bench: Bench, error: KubeError) -> None
 
 @pytest.mark.parametrize("error", [ApiError(404, "NotFound"), ApiError(409, "Conflict")])
 @pytest.mark.parametrize("status", [RUNNING, PENDING])
-async def test_one_that_is_gone_needs_no_end(bench: Bench, error: ApiError, status: str) -> None:
+async def test_one_that_is_deleted_needs_no_end(bench: Bench, error: ApiError, status: str) -> None:
     bench.answers = [error]
     await bench.ends.end(pod(status), "FailFast")
     assert len(bench.writes) == 1
@@ -248,7 +248,7 @@ async def test_a_classic_sidecar(cluster: MemoryCluster, monkeypatch: pytest.Mon
     assert state() == "Succeeded"
 
 
-async def test_pods_of_a_run_that_is_over(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pods_of_a_finished_run(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A leader dies after it has written the end of a run, before it has ended its Pods."""
     monkeypatch.setattr(pod_gc, "LOOK_AFTER", 0.05)
     cluster.stays.add("one")

@@ -46,7 +46,7 @@ async def test_what_is_used_and_who_waits(cluster: MemoryCluster) -> None:
     await says(cluster, 0, 0, generation=2)
 
 
-async def test_a_new_leader_writes_it_anew(cluster: MemoryCluster) -> None:
+async def test_a_new_leader_writes_it_again(cluster: MemoryCluster) -> None:
     pool(cluster)
     cluster.dag("sales", tasks=SIX)
     cluster.stays.add("one")
@@ -80,7 +80,7 @@ async def test_it_is_not_written_again_while_nothing_changes_nor_for_each_task(c
     assert len(written) == before
 
 
-async def test_without_the_right_to_it_all_else_goes_on(
+async def test_without_the_right_to_it_all_else_continues(
     cluster: MemoryCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     tried: list[str] = []

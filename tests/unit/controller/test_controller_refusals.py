@@ -95,7 +95,7 @@ async def test_a_pod_template_that_cannot_be_merged(cluster: MemoryCluster, monk
     )
 
 
-async def test_an_error_that_nobody_foresaw_fails_the_try_and_is_logged_in_full_once(
+async def test_an_unexpected_error_fails_the_try_and_is_logged_in_full_once(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
@@ -218,7 +218,7 @@ async def test_deletions_and_the_status_of_dags_get_through_while_pods_are_made(
         await writer.stop()
 
 
-def test_pods_are_made_sixteen_at_a_time_while_nobody_objects() -> None:
+def test_pods_are_made_sixteen_at_a_time_while_no_one_objects() -> None:
     class Slots:
         slots = 32
 

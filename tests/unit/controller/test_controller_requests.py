@@ -44,7 +44,7 @@ async def test_what_failed_runs_again(cluster: MemoryCluster) -> None:
     assert event["note"] == "tasks to rerun: load, report (asked for by alice)"
 
 
-async def test_the_status_says_nothing_of_the_end_that_is_over(cluster: MemoryCluster) -> None:
+async def test_the_status_says_nothing_of_the_earlier_finish(cluster: MemoryCluster) -> None:
     await failed_run(cluster)
     cluster.stays.add("one")
     await cluster.wait_asked("one", cluster.ask("one", "Rerun"))
@@ -155,7 +155,7 @@ def test_a_broken_request_does_not_break_the_run() -> None:
     assert (spec.dag, problems) == ("sales", [])
 
 
-async def test_a_task_under_way_runs_again_once_its_pod_has_ended(cluster: MemoryCluster) -> None:
+async def test_a_running_task_runs_again_once_its_pod_has_finished(cluster: MemoryCluster) -> None:
     first = await running_run(cluster)
     await cluster.wait_asked("one", cluster.ask("one", "Rerun", tasks=["load"]))
     await cluster.eventually(lambda: is_ended(pods(cluster, "one")[0]), "its Pod is ended")
@@ -226,7 +226,7 @@ def test_params_that_a_status_has_no_more_are_removed() -> None:
     assert requests._patch({}, {"params": {"b": 3}})["params"] == {"b": 3}
 
 
-async def test_a_status_that_somebody_else_has_written_is_where_a_request_begins(cluster: MemoryCluster) -> None:
+async def test_a_status_that_another_client_has_written_is_where_a_request_begins(cluster: MemoryCluster) -> None:
     first = await running_run(cluster)
     entries = cluster.status("dagruns", "one")["tasks"]
     theirs = [{**entry, "message": "another controller wrote this"} for entry in entries]
@@ -327,7 +327,7 @@ async def test_a_write_goes_wrong(
         await cluster.eventually(lambda: counts(cluster) == {"Succeeded": 1, "Failed": 0}, "history has its new end")
 
 
-async def test_a_request_that_was_carried_out_is_only_removed(cluster: MemoryCluster) -> None:
+async def test_a_request_that_was_applied_is_only_removed(cluster: MemoryCluster) -> None:
     await failed_run(cluster)
     asked = cluster.ask("one", "Rerun")
     await cluster.wait_asked("one", asked)

@@ -8,7 +8,7 @@ from tests.unit.controller.memory_cluster import ApiError, Json, MemoryCluster
 pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("quick_requests")]
 
 
-async def test_a_run_that_nobody_has_seen_yet_is_stopped_before_it_begins(cluster: MemoryCluster) -> None:
+async def test_a_run_that_no_one_has_seen_yet_is_stopped_before_it_begins(cluster: MemoryCluster) -> None:
     """The controller comes later than the request: it makes no Pod first."""
     cluster.dag("sales", tasks=TWO)
     cluster.run("sales", "before")
@@ -105,7 +105,7 @@ async def test_a_run_that_is_made_suspended_stays_in_the_queue(cluster: MemoryCl
     await cluster.wait_phase("one", "Succeeded")
 
 
-async def test_what_is_asked_of_a_suspended_run_is_carried_out(cluster: MemoryCluster) -> None:
+async def test_what_is_asked_of_a_suspended_run_is_applied(cluster: MemoryCluster) -> None:
     await failed_run(cluster)
     cluster.patch("dagruns", "one", spec={"suspend": True})
     await cluster.wait_asked("one", cluster.ask("one", "Rerun"))

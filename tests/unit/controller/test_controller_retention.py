@@ -284,7 +284,7 @@ async def test_a_run_that_finished_later_than_its_pods_tell_keeps_them_until_the
     await runs.stop()
 
 
-async def test_what_nobody_has_foreseen_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_error_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradewind.aio.background.FIRST_PAUSE", 0.01)
     runs = Runs()
     runs.finish("poison", "1s")

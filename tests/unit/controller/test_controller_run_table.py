@@ -53,7 +53,7 @@ def test_an_answer_counts_until_the_watch_has_caught_up(world: World) -> None:
     assert world.watch(6) is world.table.newest(KEY), "it is of no more use then"
 
 
-def test_an_answer_about_a_run_that_was_made_anew_since_does_not_count(world: World) -> None:
+def test_an_answer_about_a_run_that_was_recreated_since_does_not_count(world: World) -> None:
     world.table.note_response(KEY, run(9))
     other = world.watch(7, "another uid")
     assert world.table.newest(KEY) is other
@@ -74,7 +74,7 @@ def test_it_does_come_back_when_it_is_run_again(world: World) -> None:
     assert world.table.newest(KEY) is again
 
 
-def test_one_that_is_gone_never_comes_back_but_another_of_its_name_does(world: World) -> None:
+def test_one_that_is_deleted_never_comes_back_but_another_of_its_name_does(world: World) -> None:
     world.watch(5)
     world.table.note_finished(KEY, "uid")
     world.watch(10**9)

@@ -107,7 +107,7 @@ def owned_by(uid: str) -> Json:
 DAILY: Json = {"schedule": "0 0 * * *", "startDate": days_ago(3), "catchup": True}
 
 
-async def test_a_dag_that_is_made_anew_waits_for_the_runs_of_the_one_before_to_go(cluster: MemoryCluster) -> None:
+async def test_a_dag_that_is_recreated_waits_for_the_runs_of_the_one_before_to_go(cluster: MemoryCluster) -> None:
     """`kubectl replace --force`: the garbage collector takes a while."""
     ControllerManager(cluster.server, lambda: 2.0)
     cluster.dag("d", **DAILY)
@@ -142,7 +142,7 @@ async def test_it_asks_rarely_when_they_do_not_go(cluster: MemoryCluster, monkey
     ("spec", "whose"),
     [({"dag": "other", "type": "Scheduled"}, "of Dag 'other'"), ({"dag": "d"}, "which a user created")],
 )
-async def test_a_tick_whose_name_something_else_has_gets_no_run_and_that_is_told(
+async def test_a_tick_whose_name_something_else_has_gets_no_run_and_that_is_reported(
     cluster: MemoryCluster, spec: Json, whose: str
 ) -> None:
     cluster.create("dagruns", name_of(1), spec=spec)
@@ -178,7 +178,7 @@ async def test_a_run_that_the_last_controller_made_is_the_run_of_its_tick(cluste
     assert condition(cluster)["reason"] == "Scheduled"
 
 
-async def test_what_cannot_be_foreseen_does_not_end_a_schedule(
+async def test_an_unexpected_error_does_not_end_a_schedule(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.failures_expected = True
@@ -217,7 +217,7 @@ async def test_no_run_is_made_of_a_dag_that_is_deleted_while_the_server_is_busy(
     assert uids(cluster) == {}
 
 
-async def test_a_run_that_no_watch_told_of_takes_no_room_once_it_is_gone(
+async def test_a_run_that_no_watch_delivered_takes_no_room_once_it_is_deleted(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dags, "MISSED_AFTER", timedelta(seconds=0.2))

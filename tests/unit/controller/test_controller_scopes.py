@@ -61,7 +61,7 @@ def refused(cluster: MemoryCluster) -> dict[tuple[str, str], float]:
     return {(sample.labels["namespace"], sample.labels["resource"]): sample.value for sample in samples}
 
 
-async def test_a_namespace_that_is_gone_keeps_nobody_from_leading(
+async def test_a_namespace_that_is_deleted_keeps_no_one_from_becoming_leader(
     cluster: MemoryCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     forbid(cluster, "/namespaces/gone/")
@@ -128,7 +128,7 @@ async def test_a_pod_that_goes_while_runs_cannot_be_seen_has_its_result(cluster:
         assert (status["tasks"][0]["state"], status["tasks"][0]["try"]) == ("Succeeded", 1)
 
 
-async def test_with_cluster_scope_what_is_missing_is_named_and_nobody_leads(cluster: MemoryCluster) -> None:
+async def test_with_cluster_scope_what_is_missing_is_named_and_there_is_no_leader(cluster: MemoryCluster) -> None:
     allow = forbid(cluster, "/configmaps")
     starting = asyncio.create_task(cluster.start())
     await asyncio.sleep(0.5)
@@ -141,7 +141,7 @@ async def test_with_cluster_scope_what_is_missing_is_named_and_nobody_leads(clus
     assert cluster.controller.unready() is None
 
 
-async def test_where_nothing_can_be_seen_nobody_leads(cluster: MemoryCluster) -> None:
+async def test_where_nothing_can_be_seen_there_is_no_leader(cluster: MemoryCluster) -> None:
     allow = forbid(cluster, "/namespaces/ns/pods")
     starting = asyncio.create_task(cluster.start(namespaces=("ns",)))
     await asyncio.sleep(0.5)

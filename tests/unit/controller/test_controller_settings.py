@@ -123,7 +123,7 @@ def test_of_the_namespaces_that_are_listed_a_shard_watches_its_own(ran: list[Set
     assert [settings.scopes for settings in ran] == [("team-1",), ("prod", "team-2"), ()]
 
 
-def test_a_process_that_starts_again_is_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_starts_again_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEWIND_POD_NAME", "tradewind-controller-abc")
     first, second = default_identity(), default_identity()
     assert first.startswith("tradewind-controller-abc_")
@@ -131,7 +131,7 @@ def test_a_process_that_starts_again_is_somebody_else(monkeypatch: pytest.Monkey
     assert ended_identities() == ""
 
 
-def test_an_earlier_container_of_the_same_pod_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_earlier_container_of_the_same_pod_has_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEWIND_POD_NAME", "tradewind-controller-abc")
     monkeypatch.setenv("TRADEWIND_POD_UID", "4711")
     first, second = default_identity(), default_identity()

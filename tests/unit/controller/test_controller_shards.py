@@ -168,7 +168,7 @@ async def test_the_label_of_another_bucket_gives_no_second_owner(
     await wait_phase(halves, "ns", "hidden", "Succeeded")
 
 
-async def test_a_run_whose_label_changes_is_not_taken_for_gone(halves: Halves) -> None:
+async def test_a_run_whose_label_changes_is_not_taken_for_deleted(halves: Halves) -> None:
     """It leaves one watch for the other; which of them says so first is not known."""
     await halves.start()
     halves.people.dag("sales")

@@ -145,7 +145,7 @@ async def test_who_stops_gives_the_lease_back_before_it_has_stopped(server: Leas
     assert (server.holder, time.monotonic() - began < 1) == (None, True)
 
 
-async def test_without_the_thread_the_election_fails_and_nobody_leads_for_longer(working: Working) -> None:
+async def test_without_the_thread_the_election_fails_and_there_is_no_leader_for_long(working: Working) -> None:
     await working.leads()
     await working.side.stop()
     with pytest.raises(ThreadEnded):
@@ -156,7 +156,7 @@ async def test_without_the_thread_the_election_fails_and_nobody_leads_for_longer
         await working.side.call(asyncio.sleep(0))
 
 
-async def test_what_fails_on_the_thread_is_told_to_who_called() -> None:
+async def test_what_fails_on_the_thread_is_raised_to_the_caller() -> None:
     async def fail() -> None:
         raise ValueError("bad")
 

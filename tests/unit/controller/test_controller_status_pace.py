@@ -46,7 +46,7 @@ def test_of_many_no_two_write_in_the_same_moment() -> None:
     assert pauses[-1] < LONGEST_PAUSE + 5000 * CLOSEST
 
 
-def test_nobody_waits_for_ever() -> None:
+def test_no_one_waits_forever() -> None:
     pace = StatusPace(VirtualClock())
     assert LONGEST_PAUSE <= max(pace.pause(60) for _ in range(1000)) <= LONGEST_PAUSE + 1000 * CLOSEST
 

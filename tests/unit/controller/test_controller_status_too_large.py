@@ -77,7 +77,7 @@ async def test_a_run_that_ended_well_says_so_though_its_tasks_do_not_fit(cluster
     assert len(sent) == 2
 
 
-async def test_a_request_whose_status_does_not_fit_is_carried_out_with_less(cluster: MemoryCluster) -> None:
+async def test_a_request_whose_status_does_not_fit_is_applied_with_less(cluster: MemoryCluster) -> None:
     cluster.stays.add("one")
     cluster.dag("sales", params={"day": {"type": "string", "default": "monday"}}, tasks=[LOAD])
     cluster.run("sales", "one")

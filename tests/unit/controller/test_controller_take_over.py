@@ -83,7 +83,7 @@ async def test_runs_that_have_begun_come_first_then_the_oldest() -> None:
     assert loads.most == AT_ONCE
 
 
-async def test_one_that_is_gone_is_not_loaded() -> None:
+async def test_one_that_is_deleted_is_not_loaded() -> None:
     loads = Loads()
     for number in range(AT_ONCE + 1):
         loads.add(f"r{number}")
@@ -100,7 +100,7 @@ async def test_one_that_is_gone_is_not_loaded() -> None:
     assert loads.order[-1] == "r0"
 
 
-async def test_nobody_waits_for_runs_in_the_queue_who_wants_to_know_of_the_others() -> None:
+async def test_no_one_waits_for_runs_in_the_queue_who_wants_to_know_of_the_others() -> None:
     loads = Loads()
     loads.go.set()
     loads.pauses["queued"] = [60.0]
@@ -112,7 +112,7 @@ async def test_nobody_waits_for_runs_in_the_queue_who_wants_to_know_of_the_other
     loads.background.cancel()
 
 
-async def test_one_that_could_not_be_loaded_is_loaded_later_and_holds_up_nobody() -> None:
+async def test_one_that_could_not_be_loaded_is_loaded_later_and_blocks_no_one() -> None:
     loads = Loads()
     loads.go.set()
     for number in range(AT_ONCE):
@@ -125,7 +125,7 @@ async def test_one_that_could_not_be_loaded_is_loaded_later_and_holds_up_nobody(
     assert sorted(loads.order[AT_ONCE + 1 :]) == sorted(f"late{number}" for number in range(AT_ONCE))
 
 
-async def test_an_error_nobody_has_foreseen_is_counted_and_the_run_is_loaded_again(soon: None) -> None:
+async def test_an_unexpected_error_is_counted_and_the_run_is_loaded_again(soon: None) -> None:
     loads = Loads()
     loads.go.set()
     loads.add("poison")
@@ -157,7 +157,7 @@ async def test_there_is_one_piece_of_work_in_a_turn_of_the_loop() -> None:
     assert len(set(turns)) == 20, turns
 
 
-async def test_nothing_begins_once_the_term_is_over() -> None:
+async def test_nothing_begins_once_the_term_has_ended() -> None:
     done = []
 
     async def work() -> None:
@@ -253,7 +253,7 @@ async def test_a_run_that_cannot_be_loaded_leaves_no_slots_taken(
     await cluster.wait_phase("r", "Succeeded")
 
 
-async def test_a_run_that_cannot_be_gone_on_with_is_loaded_anew(
+async def test_a_run_that_cannot_continue_is_loaded_again(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch, soon: None
 ) -> None:
     cluster.failures_expected = True
@@ -347,7 +347,7 @@ async def test_a_try_that_cannot_be_begun_does_not_keep_the_rest_of_the_plan(
     await cluster.wait_phase("bad", "Succeeded")
 
 
-async def test_an_end_is_told_to_all_whoever_fails(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_end_is_reported_to_all_whoever_fails(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.failures_expected = True
 
     def fails(*_: Any) -> None:
@@ -361,7 +361,7 @@ async def test_an_end_is_told_to_all_whoever_fails(cluster: MemoryCluster, monke
     await cluster.eventually(lambda: not cluster.names("pods"), "its Pods go")
 
 
-async def test_a_dag_that_cannot_be_taken_over_keeps_nobody_from_leading(
+async def test_a_dag_that_cannot_be_taken_over_keeps_no_one_from_becoming_leader(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.failures_expected = True
@@ -381,7 +381,7 @@ async def test_a_dag_that_cannot_be_taken_over_keeps_nobody_from_leading(
     await cluster.wait_phase("r", "Succeeded")
 
 
-async def test_nobody_waits_for_news_of_a_run_that_is_written(cluster: MemoryCluster) -> None:
+async def test_no_one_waits_for_news_of_a_run_that_is_written(cluster: MemoryCluster) -> None:
     """Of 10,000 runs that wait for their turn none has a task of its own."""
     cluster.dag("d", maxActiveRuns=1)
     cluster.stays.add("a")

@@ -12,7 +12,7 @@ from tradewind.kube.lease import NotLeader
 pytestmark = pytest.mark.unit
 
 
-async def test_a_term_that_is_over_writes_nothing_in_the_next(
+async def test_an_expired_term_writes_nothing_in_the_next(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     controller = cluster.controller

@@ -203,7 +203,7 @@ async def test_nothing_is_said_by_who_leads_no_more(bench: Bench, error: Excepti
     assert bench.said == []
 
 
-async def test_what_the_watch_has_told_already_is_not_said_again(bench: Bench) -> None:
+async def test_what_the_watch_has_delivered_already_is_not_said_again(bench: Bench) -> None:
     bench.cache(bench.document(OVER))
     await bench.tries.start(bench.run, bench.start)
     assert bench.said == []
@@ -272,7 +272,7 @@ async def test_one_of_which_it_is_not_known_whether_it_is_there_is_waited_for(be
     assert await bench.tries._wait_for_earlier(bench.run, key) is None
 
 
-async def test_nobody_waits_for_a_try_that_was_given_up(bench: Bench) -> None:
+async def test_no_one_waits_for_a_try_that_was_given_up(bench: Bench) -> None:
     key = run_again(bench)
     bench.cache(bench.document(number=1))
     fail(bench.run, "Stopped", "enough", NOW)
@@ -282,13 +282,13 @@ async def test_nobody_waits_for_a_try_that_was_given_up(bench: Bench) -> None:
 # Looking for what is not there --------------------------------------------------------------------------------------
 
 
-async def test_a_try_whose_pod_is_gone_is_lost(bench: Bench) -> None:
+async def test_a_try_whose_pod_is_deleted_is_lost(bench: Bench) -> None:
     bench.answers = [Unreachable("no"), GONE]
     await bench.tries.confirm_missing(bench.info, bench.key)
     assert bench.said == [(TryEvent.LOST, "PodVanished")]
 
 
-async def test_one_whose_pod_has_ended_is_not(bench: Bench) -> None:
+async def test_one_whose_pod_has_finished_is_not(bench: Bench) -> None:
     bench.answers = [bench.document(), bench.document(), bench.document(OVER)]
     await bench.tries.confirm_missing(bench.info, bench.key)
     assert bench.said == [(TryEvent.RUNNING, None), (TryEvent.RUNNING, None), (TryEvent.ENDED, None)]
@@ -374,13 +374,13 @@ async def test_nor_are_those_lost_that_come_meanwhile(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("error", [GONE, NotLeader("no"), WriterStopped("no")])
-async def test_one_that_is_gone_is_let_go(bench: Bench, error: Exception) -> None:
+async def test_one_that_is_deleted_has_its_finalizer_removed(bench: Bench, error: Exception) -> None:
     bench.write_answers = [error]
     await bench.tries.release(pod_of(protected(bench)))
     assert len(bench.patches) == 1
 
 
-async def test_one_that_is_gone_when_it_is_looked_for_too(bench: Bench) -> None:
+async def test_one_that_is_deleted_when_it_is_looked_for_too(bench: Bench) -> None:
     bench.write_answers, bench.answers = [ApiError(409, "Conflict")], [GONE]
     await bench.tries.release(pod_of(protected(bench)))
     assert len(bench.patches) == 1

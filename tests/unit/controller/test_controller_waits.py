@@ -84,7 +84,7 @@ async def test_a_run_that_comes_later(cluster: MemoryCluster) -> None:
     assert "message" not in (await cluster.wait_phase("report", "Succeeded"))["tasks"][0]
 
 
-async def test_one_that_has_ended_already(cluster: MemoryCluster) -> None:
+async def test_one_that_has_finished_already(cluster: MemoryCluster) -> None:
     cluster.dag("sales")
     cluster.run("sales", "monday", logicalDate=MONDAY)
     await cluster.wait_phase("monday", "Succeeded")
@@ -92,7 +92,7 @@ async def test_one_that_has_ended_already(cluster: MemoryCluster) -> None:
     await ended(cluster, "Succeeded")
 
 
-async def test_a_task_of_one_that_goes_on(cluster: MemoryCluster) -> None:
+async def test_a_task_of_a_running_one(cluster: MemoryCluster) -> None:
     tasks: list[Json] = [
         {"name": "load", "image": "busybox", "args": ["load"]},
         {"name": "gate", "waitFor": {"object": {**READY, "name": "gate"}}},
@@ -108,7 +108,7 @@ async def test_a_task_of_one_that_goes_on(cluster: MemoryCluster) -> None:
     await says(cluster, "waits for task 'gate' of run 'monday' of Dag 'sales': UpForReschedule", "gated")
 
 
-async def test_a_task_of_one_that_has_ended(cluster: MemoryCluster) -> None:
+async def test_a_task_of_one_that_has_finished(cluster: MemoryCluster) -> None:
     cluster.dag("sales")
     cluster.run("sales", "monday", fails=True, logicalDate=MONDAY)
     await cluster.wait_phase("monday", "Failed")
@@ -423,7 +423,7 @@ def test_values(path: tuple[str | int, ...], expected: tuple[bool, str]) -> None
     assert value_at({"a": "text", "b": [1, 2], "c": True, "d": None, "e": {"x": 1.5}}, path) == expected
 
 
-async def test_a_wait_that_is_over_is_forgotten_while_its_run_goes_on(cluster: MemoryCluster) -> None:
+async def test_a_finished_wait_is_forgotten_while_its_run_continues(cluster: MemoryCluster) -> None:
     wait = {"object": READY}
     brief = {"name": "brief", "waitFor": wait, "sensor": {"timeout": "1s", "softFail": True}}
     cluster.stays.add("report")
@@ -443,9 +443,7 @@ async def test_a_long_value_is_shown_in_part(cluster: MemoryCluster, length: int
     await waits_as(cluster, "ValueNotMet", message)
 
 
-async def test_an_error_that_nobody_foresaw_fails_the_wait(
-    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unexpected_error_fails_the_wait(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise KeyError("what?")
 

@@ -66,7 +66,7 @@ def test_the_ticks_come_as_the_table_says(schedule: str, zone: str, after: str, 
     assert [tick.logical_date for tick in islice(timetable.ticks(start), len(expected))] == expected
 
 
-def test_every_state_is_told() -> None:
+def test_every_state_is_reported() -> None:
     words = set(re.findall(r"\w+", TEXT))
     assert {state.value for state in TaskState} - {"None", "Removed"} <= words
     assert {phase.value for phase in RunPhase} <= words

@@ -307,7 +307,7 @@ def test_many_failures_are_counted_but_not_all_named() -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("fields", [{}, {"schedule": {"every": "1h"}, "startDate": "2026-05-01T00:00:00.000250Z"}])
-def test_it_goes_on_where_its_status_was(reverse: bool, fields: dict[str, Any]) -> None:
+def test_it_resumes_from_its_status(reverse: bool, fields: dict[str, Any]) -> None:
     whole = spec(maxActiveRuns=2, reverse=reverse)
     state = BackfillState(whole, ticks(whole, **fields))
     made = runs_of(done(state))

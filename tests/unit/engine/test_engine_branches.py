@@ -39,7 +39,7 @@ def test_several_can_be_chosen_and_none() -> None:
     assert world(*FORK, output="null").states()["left"] == "Skipped"
 
 
-def test_what_comes_after_a_chosen_task_is_not_skipped_by_the_branch() -> None:
+def test_a_task_after_a_chosen_one_is_not_skipped_by_the_branch() -> None:
     tasks = (task("b", branch=True), task("left", "b"), task("join", "b", "left"))
     found = world(*tasks, output='"left"')
     assert found.states()["join"] == "None"
@@ -93,7 +93,7 @@ def test_a_decision_holds_after_a_restart() -> None:
 CHAIN = (task("b", shortCircuit=True), task("next", "b"), task("last", "next", triggerRule="AllDone"))
 
 
-def test_a_short_circuit_that_says_stop_skips_all_that_comes_after() -> None:
+def test_a_short_circuit_that_says_stop_skips_all_downstream_tasks() -> None:
     found = world(*CHAIN, output="false")
     assert found.states() == {"b": "Succeeded", "next": "Skipped", "last": "Skipped"}
     assert (found.phase(), found.entry("last")["reason"]) == ("Succeeded", "ShortCircuit")
@@ -101,7 +101,7 @@ def test_a_short_circuit_that_says_stop_skips_all_that_comes_after() -> None:
 
 
 @pytest.mark.parametrize("output", ["true", None])
-def test_a_short_circuit_that_does_not_say_stop_goes_on(output: str | None) -> None:
+def test_a_short_circuit_that_does_not_say_stop_continues(output: str | None) -> None:
     assert world(*CHAIN, output=output).states()["next"] == "Scheduled"
 
 

@@ -49,7 +49,7 @@ def test_all_success(states: tuple[TaskState | None, ...]) -> None:
         assert verdict.state is expected
 
 
-def test_removed_tasks_do_not_stand_in_the_way() -> None:
+def test_removed_tasks_do_not_block_others() -> None:
     counts = UpstreamCounts(2)
     counts.add(TaskState.REMOVED)
     assert isinstance(all_success(counts), Wait)
@@ -90,7 +90,7 @@ def test_a_failure_counts_more_than_a_skip_seen_at_the_same_time(outcomes: tuple
     assert world.states()["last"] == expected[next(worst for worst in expected if worst in outcomes)]
 
 
-def test_an_end_is_passed_on_before_the_others_have_ended() -> None:
+def test_an_end_is_passed_on_before_the_others_have_finished() -> None:
     world = World(task("a"), task("b"), task("last", "a", "b"))
     world.fail("a")
     assert world.state("last") is TaskState.UPSTREAM_FAILED

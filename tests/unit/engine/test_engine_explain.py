@@ -59,7 +59,7 @@ def test_a_run_that_waits_and_one_that_is_suspended() -> None:
     assert [reason.rule for reason in explain(second, second.node("a"), None)][:2] == ["maxActiveRuns", "suspend"]
 
 
-def test_what_has_ended() -> None:
+def test_what_has_finished() -> None:
     world = World(task("a"), task("b", "a"))
     world.fail("a", message="no space left")
     assert reasons(world, "a")[-1] == ("state", False, "it is Failed: Error: no space left")

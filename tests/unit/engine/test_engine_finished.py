@@ -50,7 +50,7 @@ def test_no_timer_of_a_task_that_succeeded_means_anything(minutes: int) -> None:
     assert (world.stops, world.phase()) == ([], "Running")
 
 
-def test_to_finish_twice_is_a_fault_that_is_told_and_changes_nothing() -> None:
+def test_to_finish_twice_is_a_fault_that_is_reported_and_changes_nothing() -> None:
     world = World(task("a"), task("m", forEach={"items": [1, 2]}), task("b"))
     world.succeed("a")
     world.succeed("m[0]")

@@ -307,7 +307,7 @@ def test_a_first_task_that_ends_before_the_items_are_known() -> None:
     assert world.status()["done"] == "6/7"
 
 
-def test_what_comes_after_a_first_task_that_ended_early_hears_when_the_items_are_known() -> None:
+def test_a_task_after_a_first_one_that_finished_early_is_notified_when_the_items_are_known() -> None:
     """The first task is skipped with the first instance of its source, before the last one has finished."""
     world = World(
         task("look", forEach={"items": [1, 2]}),

@@ -44,7 +44,7 @@ def test_a_limit_of_zero_keeps_none() -> None:
     assert surplus(dag, FinishedRuns()) == []
 
 
-def test_a_run_that_somebody_writes_to_is_as_old_as_before() -> None:
+def test_a_run_that_a_user_writes_to_is_as_old_as_before() -> None:
     runs = FinishedRuns([finished("old", True, 1, version=900), finished("new", True, 2, version=5)])
     assert surplus(spec(successfulRunsHistoryLimit=1), runs) == ["old"]
 
@@ -68,7 +68,7 @@ def test_succeeded_runs_of_each_backfill_are_counted_apart_and_its_failed_ones_s
     assert surplus(dag, runs) == ["bf1", "bs1", "cs1", "f1", "s1", "bf2", "bs2"]
 
 
-def test_what_goes_on_or_is_gone_does_not_count() -> None:
+def test_what_is_running_or_deleted_does_not_count() -> None:
     runs = FinishedRuns(finished(name, True, hour) for hour, name in enumerate("abc"))
     runs.add(finished("a", False, 4))
     runs.remove("b")

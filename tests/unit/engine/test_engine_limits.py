@@ -165,7 +165,7 @@ def test_the_default_pool_has_128_slots_unless_there_is_one_of_that_name() -> No
     assert world.scheduler.slots.limit("ns", "default") == 128
 
 
-def test_a_task_that_needs_more_than_the_pool_has_says_so_and_holds_nobody_back() -> None:
+def test_a_task_that_needs_more_than_the_pool_has_says_so_and_holds_no_one_back() -> None:
     world = World(task("wide", pool="p", poolSlots=4), task("narrow", pool="p"))
     world.scheduler.set_pool("ns", "p", 3)
     plan = world.plan()
@@ -366,7 +366,7 @@ def test_runs_of_a_backfill_have_a_limit_of_their_own() -> None:
     assert own.phase == "Running"
 
 
-def test_the_runs_of_a_backfill_can_be_held_back_and_let_go() -> None:
+def test_the_runs_of_a_backfill_can_be_held_back_and_released() -> None:
     world = World(task("a"))
     world.scheduler.set_max_active_runs("ns", "d", 0, backfill="b")
     run = world.add(run_info("b1", backfill="b"))

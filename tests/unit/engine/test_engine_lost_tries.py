@@ -91,7 +91,7 @@ def test_the_count_survives_a_restart() -> None:
     assert world.state("a") is TaskState.FAILED
 
 
-def test_two_lost_tries_that_are_heard_of_at_once() -> None:
+def test_two_lost_tries_that_are_reported_at_once() -> None:
     """A new leader finds the first by the second, and that by its last words."""
     world = World(task("a"))
     world.created("a")

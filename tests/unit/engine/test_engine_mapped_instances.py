@@ -95,7 +95,7 @@ def test_a_try_that_is_refused() -> None:
     assert world.state("each[1]") is TaskState.FAILED
 
 
-def test_a_try_that_is_postponed_keeps_nobody_else_waiting() -> None:
+def test_a_try_that_is_postponed_keeps_no_one_else_waiting() -> None:
     world = World(task("each", forEach=ABC), maxActiveTasks=1)
     world.postpone("each[0]")
     assert world.started() == ["each[0]", "each[1]"]
@@ -268,7 +268,7 @@ def test_pods_of_instances_that_status_does_not_know_are_taken_over() -> None:
     assert world.started() == ["each[2]"]
 
 
-def test_a_later_try_than_status_has_shows_that_the_earlier_one_is_over() -> None:
+def test_a_later_try_than_status_has_shows_that_the_earlier_one_is_finished() -> None:
     """An instance that waits for slots by status is not made a second time."""
     world = World(task("each", forEach={"items": [1, 2]}, retries={"limit": 2, "delay": "1h"}), maxActiveTasks=1)
     status = world.status()
@@ -290,7 +290,7 @@ def test_a_protected_pod_is_kept_until_its_instance_is_known() -> None:
     assert has_result(world.run, early.key)
 
 
-def test_the_pods_of_a_sensor_that_has_ended_are_let_go() -> None:
+def test_the_pods_of_a_sensor_that_has_finished_are_released() -> None:
     world = World(task("each", forEach={"items": [1]}, sensor={"interval": "10s"}))
     world.fail("each[0]")
     world.wait(seconds=10)

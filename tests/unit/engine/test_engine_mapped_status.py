@@ -143,7 +143,7 @@ def test_the_same_in_few_words() -> None:
     }
 
 
-def test_failures_are_told_before_retries_and_those_before_skips() -> None:
+def test_failures_are_reported_before_retries_and_those_before_skips() -> None:
     world = many(4 * MAX_DETAILED, retries={"limit": 1, "delay": "1h"}, failExitCodes=[7])
     counts: dict[str, int] = {}
     ends = [(world.skip, {}), (world.fail, {}), (world.fail, {"exit_code": 7})]
@@ -158,7 +158,7 @@ def test_failures_are_told_before_retries_and_those_before_skips() -> None:
     assert counts == {"Skipped": 0, "UpForRetry": 0, "Failed": MAX_DETAILED}
 
 
-def test_those_that_run_are_told_before_those_that_are_about_to() -> None:
+def test_those_that_run_are_reported_before_those_that_are_about_to() -> None:
     world = many(3 * MAX_DETAILED)
     for index in range(2 * MAX_DETAILED, 3 * MAX_DETAILED):
         world.running(f"each[{index}]")
@@ -166,7 +166,7 @@ def test_those_that_run_are_told_before_those_that_are_about_to() -> None:
     assert [each["index"] for each in details] == list(range(2 * MAX_DETAILED, 3 * MAX_DETAILED))
 
 
-def test_many_mapped_tasks_share_what_is_told() -> None:
+def test_many_mapped_tasks_share_what_is_reported() -> None:
     tasks = [task(f"t{n}", forEach={"items": list(range(100))}) for n in range(25)]
     world = World(*tasks, maxActiveTasks=10_000)
     world.scheduler.set_pool("ns", "default", -1)

@@ -38,7 +38,7 @@ def test_a_failed_task_that_is_fine() -> None:
 
 
 @pytest.mark.parametrize(("state", "phase"), [("Failed", "Failed"), ("Skipped", "Succeeded")])
-def test_a_leaf_decides_how_the_run_has_ended(state: str, phase: str) -> None:
+def test_a_leaf_decides_how_the_run_has_finished(state: str, phase: str) -> None:
     world = play(chain(), "c" if state == "Skipped" else "")
     ended = world.status()["finishedAt"]
     world.wait(hours=1)
@@ -48,7 +48,7 @@ def test_a_leaf_decides_how_the_run_has_ended(state: str, phase: str) -> None:
     assert world.entry("c")["finishedAt"] == "2026-03-01T13:00:00Z"
 
 
-def test_a_task_that_is_under_way_is_stopped() -> None:
+def test_a_task_that_is_running_is_stopped() -> None:
     world = chain()
     world.running("a")
     decision = ask(world, "Mark", "a", state="Succeeded")
@@ -119,7 +119,7 @@ def test_a_branch_that_is_marked_passes_nothing_over() -> None:
 # The run ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_under_way_that_is_fine() -> None:
+def test_a_running_run_that_is_fine() -> None:
     world = World(task("a"), task("b"), task("c", "b"), task("skip"))
     world.fail("a")
     world.skip("skip")
@@ -137,7 +137,7 @@ def test_a_run_under_way_that_is_fine() -> None:
     assert status["done"] == "4/4"
 
 
-def test_a_run_under_way_that_has_failed() -> None:
+def test_a_running_run_that_has_failed() -> None:
     world = World(task("a"), task("b"), task("c", "b"), task("retried", retries={"limit": 1}))
     world.succeed("a")
     world.running("b")
@@ -148,7 +148,7 @@ def test_a_run_under_way_that_has_failed() -> None:
 
 
 @pytest.mark.parametrize(("fails", "state"), [("c", "Succeeded"), ("", "Failed")])
-def test_a_run_that_has_ended(fails: str, state: str) -> None:
+def test_a_run_that_has_finished(fails: str, state: str) -> None:
     world = play(chain(), fails)
     ended = world.status()["finishedAt"]
     world.wait(hours=1)

@@ -160,7 +160,7 @@ def test_of_two_with_the_same_date_the_one_made_last_counts() -> None:
     assert world.waits(twin) == world.waits(world.run), "a run of the same date is not before"
 
 
-def test_the_nearest_of_those_that_ended_and_those_that_go_on() -> None:
+def test_the_nearest_of_those_that_ended_and_those_that_are_running() -> None:
     world = PastWorld(*CHAIN, history=(past_run("r3", day(3), a="Failed"),))
     fourth = world.load("r4", day(4))
     assert world.waits(fourth) == "waiting for task 'a' of the previous run 'r3' (Failed)"
@@ -269,7 +269,7 @@ def test_a_failed_run_before_is_followed_until_it_is_run_again() -> None:
     assert world.run.info.previous.interval_end_success == day(0)
 
 
-def test_a_task_that_is_marked_while_its_run_has_ended() -> None:
+def test_a_task_that_is_marked_while_its_run_has_finished() -> None:
     world = PastWorld(*CHAIN, history=(past_run("r0", day(0), a="Failed"),))
     world.index.run_finished(("ns", "d"), past_run("r0", day(0), a="Succeeded", b="Failed"))
     world.plan()

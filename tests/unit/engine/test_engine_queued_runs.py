@@ -135,7 +135,7 @@ def test_the_oldest_leaves_first_however_they_came() -> None:
     assert [many.end().info.uid for _ in range(4)] == ["u3", "u4", "u5", "u9"]
 
 
-def test_a_suspended_run_is_passed_over_until_it_goes_on() -> None:
+def test_a_suspended_run_is_passed_over_until_it_continues() -> None:
     many = Many(3)
     many.scheduler.suspend("u1", True)
     many.scheduler.plan(NOW)
@@ -146,7 +146,7 @@ def test_a_suspended_run_is_passed_over_until_it_goes_on() -> None:
     assert many.end().info.uid == "u3"
 
 
-def test_all_hear_of_another_limit_though_not_at_once() -> None:
+def test_all_are_notified_of_another_limit_though_not_at_once() -> None:
     many = Many(3 * EXPLAINED_AT_ONCE)
     queued = [run for run in many.scheduler.runs.values() if run.phase is RunPhase.QUEUED]
     assert {run.message for run in queued} == {WAITS}

@@ -77,7 +77,7 @@ def test_only_what_failed_or_did_not_run_for_it() -> None:
     assert [world.entry(name).get("try") for name in ("a", "b", "c", "aside")] == [2, 1, 1, 1]
 
 
-def test_only_failed_looks_at_what_comes_after_as_well() -> None:
+def test_only_failed_includes_downstream_tasks() -> None:
     world = play(World(task("a"), task("b", "a"), task("c", "b"), task("d")), "b", "d")
     assert ask(world, "Rerun", "a", onlyFailed=True, downstream=True).message == "tasks to rerun: b, c"
 
@@ -119,7 +119,7 @@ def test_a_task_that_skipped_itself_has_not_failed() -> None:
 # What stays of the tries --------------------------------------------------------------------------------------------
 
 
-def test_tries_go_on_and_retries_count_anew() -> None:
+def test_tries_continue_and_retries_count_from_scratch() -> None:
     world = World(task("a", retries={"limit": 1, "delay": "1s"}))
     world.fail("a", message="once")
     world.wait(seconds=1)
@@ -255,7 +255,7 @@ def test_the_record_stays_small() -> None:
 # Running tries ------------------------------------------------------------------------------------------------------
 
 
-def test_named_tasks_of_a_run_that_goes_on() -> None:
+def test_named_tasks_of_a_running_run() -> None:
     world = chain()
     world.succeed("a")
     world.running("b")
@@ -274,7 +274,7 @@ def test_named_tasks_of_a_run_that_goes_on() -> None:
     assert world.phase() == "Succeeded"
 
 
-def test_the_start_of_a_run_that_goes_on_stays() -> None:
+def test_the_start_of_a_running_run_stays() -> None:
     world = chain()
     world.succeed("a")
     world.wait(minutes=1)
@@ -283,7 +283,7 @@ def test_the_start_of_a_run_that_goes_on_stays() -> None:
     assert world.run.started_at == before
 
 
-def test_failed_tasks_of_a_run_that_goes_on() -> None:
+def test_failed_tasks_of_a_running_run() -> None:
     world = chain()
     world.fail("a")
     ask(world, "Rerun", onlyFailed=True)
@@ -301,7 +301,7 @@ def test_a_retry_is_not_waited_for() -> None:
     assert world.entry("a")["tries"][0]["message"] == "first"
 
 
-def test_a_run_that_fails_fast_goes_on() -> None:
+def test_a_run_that_fails_fast_continues() -> None:
     world = World(
         task("a"),
         task("b"),
@@ -378,7 +378,7 @@ def test_with_the_latest_dag() -> None:
     assert (status["phase"], status["done"]) == ("Succeeded", "3/3")
 
 
-def test_a_task_that_comes_back_goes_on_with_its_numbers() -> None:
+def test_a_task_that_comes_back_continues_with_its_numbers() -> None:
     old = [task("a"), task("x", "a"), task("each", "a", forEach={"items": [1, 2]})]
     world = play(World(*old))
     ask(world, "Rerun", revision="Latest", latest=dag(task("a")))
@@ -441,7 +441,7 @@ def test_nothing_has_begun() -> None:
     assert "none of the selected tasks has started" in refused(world, "Rerun", "b")
 
 
-def test_a_run_under_way_as_a_whole() -> None:
+def test_a_running_run_as_a_whole() -> None:
     world = chain()
     assert "name the tasks to rerun" in refused(world, "Rerun")
     assert "keeps the Dag revision it started with" in refused(

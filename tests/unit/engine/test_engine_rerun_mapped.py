@@ -70,7 +70,7 @@ def test_a_mapped_task_keeps_its_instances_unless_its_items_change() -> None:
     assert world.entry("each")["indexes"] == {"Removed": "2", "Succeeded": "0-1"}
 
 
-def test_an_index_that_comes_back_goes_on_with_its_numbers() -> None:
+def test_an_index_that_comes_back_continues_with_its_numbers() -> None:
     world = play(mapped(), list="[1, 2, 3]")
     for items, started in [
         ("[1]", ["list#2", "each[0]#2", "all#2"]),
@@ -112,13 +112,13 @@ def mapped_group() -> World:
     )
 
 
-def test_in_a_mapped_group_what_comes_after_has_the_same_index() -> None:
+def test_in_a_mapped_group_downstream_tasks_have_the_same_index() -> None:
     world = play(mapped_group(), list="[1, 2, 3]")
     assert decide(world, "Rerun", "fetch[1]", downstream=True).message == "tasks to rerun: fetch[1], clean[1], all"
     assert decide(world, "Rerun", "clean[2]", upstream=True).message == "tasks to rerun: list, fetch, clean"
 
 
-def test_a_mapped_group_is_mapped_anew_as_a_whole() -> None:
+def test_a_mapped_group_is_mapped_again_as_a_whole() -> None:
     world = play(mapped_group(), list="[1, 2, 3]")
     assert decide(world, "Rerun", "list", "clean").message == "tasks to rerun: list, fetch, clean"
     ask(world, "Rerun", "list", "clean")

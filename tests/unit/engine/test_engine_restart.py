@@ -175,7 +175,7 @@ def test_the_pod_of_a_retry_that_status_does_not_know_is_taken_over() -> None:
 
 @pytest.mark.parametrize("state", ["None", "Scheduled"])
 @pytest.mark.parametrize("later", [2, 3])
-def test_a_later_try_means_that_the_earlier_ones_have_ended(state: str, later: int) -> None:
+def test_a_later_try_means_that_the_earlier_ones_have_finished(state: str, later: int) -> None:
     """They were made and ended before status was written, and their Pods are gone: they must not be made again."""
     world = World(task("a"))
     status = world.status()
@@ -251,7 +251,7 @@ def test_saying_the_same_again_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("event", list(TryEvent))
-def test_reports_on_a_try_that_is_over_change_nothing(event: TryEvent) -> None:
+def test_reports_on_a_finished_try_change_nothing(event: TryEvent) -> None:
     world = World(task("a", retries={"limit": 1, "delay": "10s"}))
     world.fail("a")
     for wait in (0, 10):

@@ -196,7 +196,7 @@ def test_delays_grow_from_try_to_try() -> None:
     assert timedelta(seconds=10) <= waits[0] < timedelta(seconds=20)
 
 
-def test_each_failure_that_is_retried_is_told() -> None:
+def test_each_failure_that_is_retried_is_reported() -> None:
     world = World(task("a", retries={"limit": 1, "delay": "90s"}))
     world.fail("a", 3, message="no luck")
     assert world.said("TryFailed") == ["try 1 failed (Error: no luck); the next is due in 1m30s"]

@@ -19,7 +19,7 @@ def suspend(world: World, suspended: bool = True) -> None:
     world.plan()
 
 
-def test_a_run_under_way() -> None:
+def test_a_running_run() -> None:
     world = World(task("a"), task("b", "a"), task("nothing", "a", noop=True), WAIT)
     world.running("a")
     suspend(world)

@@ -58,7 +58,7 @@ def test_only_the_run_that_something_happened_to_is_looked_at(monkeypatch: pytes
     assert advanced == ["r1"]
 
 
-def test_a_run_is_changed_until_somebody_says_that_it_is_written() -> None:
+def test_a_run_is_changed_until_it_is_said_to_be_written() -> None:
     world = World(task("a"))
     world.running("a")
     assert world.last.changed == [world.run]
@@ -86,7 +86,7 @@ def test_a_run_that_is_removed_is_not_woken_for() -> None:
     assert world.plan().wake_at is None
 
 
-def test_a_run_that_has_ended_makes_no_further_plans() -> None:
+def test_a_run_that_has_finished_makes_no_further_plans() -> None:
     world = World(task("a"), runTimeout="1h")
     world.succeed("a")
     world.run.changed = False
@@ -116,7 +116,7 @@ def test_a_stop_is_handed_out_once() -> None:
     assert world.plan().stops == []
 
 
-def test_the_end_of_a_run_is_told() -> None:
+def test_the_end_of_a_run_is_reported() -> None:
     world = World(task("a"))
     world.now += timedelta(seconds=75)
     world.succeed("a")

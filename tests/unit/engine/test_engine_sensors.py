@@ -175,7 +175,7 @@ def test_a_restart_between_two_pokes(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["Poke", "Reschedule"])
-def test_a_restart_that_has_not_heard_of_a_poke(mode: str) -> None:
+def test_a_restart_that_was_not_notified_of_a_poke(mode: str) -> None:
     world = World(sensor(mode))
     not_yet(world)
     status = world.status()
@@ -256,7 +256,7 @@ def test_a_time_that_is_none_fails_the_task() -> None:
     assert "'r1'" in world.entry("w")["message"]
 
 
-def test_waiting_for_something_outside_is_asked_once_and_told() -> None:
+def test_waiting_for_something_outside_is_requested_once_and_reported() -> None:
     world = World(_waiting({"dagRun": {"dag": "other"}}), task("after", "w"))
     (wait,) = world.last.waits
     assert wait.key.task == "w"

@@ -124,7 +124,7 @@ def test_slots_are_waited_for() -> None:
 
 
 @pytest.mark.parametrize(("pools", "says"), [({}, "which does not exist"), ({"p": 0}, "for a slot of pool 'p'")])
-def test_what_would_wait_forever_is_told(pools: dict[str, int], says: str) -> None:
+def test_what_would_wait_forever_is_reported(pools: dict[str, int], says: str) -> None:
     run = play(dag(task("a"), task("b", "a", pool="p"), task("c", "b")), **pools)
     result = run.to_dict()
     assert (result["phase"], result["makespanSeconds"]) == ("Running", 1)
@@ -190,7 +190,7 @@ def test_bad_outcomes(script: Any, path: tuple[str | int, ...], says: str) -> No
     assert says in problems[0].message
 
 
-def test_every_problem_is_told_once() -> None:
+def test_every_problem_is_reported_once() -> None:
     dags = {name: dag(task("t")) for name in ("x", "y")}
     _, problems = read_outcomes({"t": ["Bad", "Worse"], "u": []}, dags)
     assert [problem.path for problem in problems] == [("t", 0), ("t", 1), ("u",)]

@@ -120,7 +120,7 @@ def test_a_shorter_status_leaves_away_what_nothing_to_come_needs() -> None:
     assert all(len(message.encode()) <= SHORT_MESSAGE for message in messages)
 
 
-def test_a_run_goes_on_from_a_shorter_status_as_from_the_whole() -> None:
+def test_a_run_continues_from_a_shorter_status_as_from_the_whole() -> None:
     ends = []
     for is_short in (False, True):
         world = half_done()
@@ -172,7 +172,7 @@ def test_the_smallest_status_tells_how_the_run_ended() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Rerun", "Mark"])
-def test_what_is_not_told_of_any_more_cannot_be_run_again_under_the_same_names(kind: str) -> None:
+def test_what_is_not_reported_any_more_cannot_be_run_again_under_the_same_names(kind: str) -> None:
     """The number of the next try is not known, and a number is given out once."""
     world = World(task("a"), task("b", "a"))
     world.fail("a")

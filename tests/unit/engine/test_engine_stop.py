@@ -12,7 +12,7 @@ from tradewind.engine.status.restore import load
 pytestmark = pytest.mark.unit
 
 
-def test_a_run_under_way() -> None:
+def test_a_running_run() -> None:
     world = World(
         task("a"),
         task("b", retries={"limit": 1}),
@@ -90,7 +90,7 @@ def test_a_run_in_the_queue() -> None:
     assert len(world.status()["requests"]) == 2
 
 
-def test_a_run_that_has_ended() -> None:
+def test_a_run_that_has_finished() -> None:
     world = play(with_teardown())
     assert refused(world, "Stop") == "the run has finished already: Succeeded"
 

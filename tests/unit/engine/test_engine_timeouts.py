@@ -181,7 +181,7 @@ def test_after_a_restart_a_try_stopped_for_its_timeout_is_not_a_lost_one(last_wo
     assert (world.entry("a")["state"], world.entry("a")["reason"]) == ("Failed", "Timeout")
 
 
-def test_what_was_lost_within_its_limit_is_lost_even_when_heard_of_late() -> None:
+def test_what_was_lost_within_its_limit_is_lost_even_when_reported_late() -> None:
     world = World(task("a", timeout="60s"))
     world.running("a", started_at=START)
     status = world.status()

@@ -203,7 +203,7 @@ def test_the_first_continuous_run_waits_for_start_date() -> None:
     assert [tick.logical_date for tick in found.create] == [MADE], "there is nothing to catch up with"
 
 
-def test_the_next_continuous_run_starts_when_the_last_has_ended() -> None:
+def test_the_next_continuous_run_starts_when_the_last_has_finished() -> None:
     ended = MADE + timedelta(minutes=5, milliseconds=300)
     now = ended + timedelta(seconds=2)
     assert continuous(MADE, now, room=0) == Due(after_run=True)

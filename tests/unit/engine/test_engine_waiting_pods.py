@@ -185,7 +185,7 @@ def test_one_event_for_each_reason_after_thirty_seconds() -> None:
     assert {note.task for note in world.notes if note.reason == "TaskWaiting"} == {None}, "not counted as failed tries"
 
 
-def test_none_for_a_wait_that_is_over_in_time() -> None:
+def test_none_for_a_finished_wait_in_time() -> None:
     world = World(task("a"), task("b"), task("c", retries={"limit": 1, "delay": "1s"}))
     for name in "abc":
         world.created(name, **IMAGE)
@@ -199,7 +199,7 @@ def test_none_for_a_wait_that_is_over_in_time() -> None:
 # Starts that come to nothing --------------------------------------------------------------------------------------
 
 
-def test_a_start_of_which_nobody_hears_is_made_again() -> None:
+def test_a_start_of_which_no_one_hears_is_made_again() -> None:
     world = World(task("a"), task("b"), task("c"))
     world.created("b")
     world.postpone("c")

@@ -119,7 +119,7 @@ def test_a_run_that_is_suspended_in_between_begins_the_rest_later() -> None:
     assert waiting(steps.run) == COUNT
 
 
-def test_a_restart_in_between_goes_on_with_the_rest() -> None:
+def test_a_restart_in_between_continues_with_the_rest() -> None:
     steps = Steps(mapped(RUN_WAITS), LAST)
     steps.plan()
     status = run_status(steps.run)

@@ -107,7 +107,7 @@ async def test_no_more_requests_in_flight_than_allowed(server: FakeApiServer) ->
         (503, "ServiceUnavailable", "", {}, "is_transient"),
     ],
 )
-async def test_errors_are_told_apart(
+async def test_errors_are_distinguished(
     server: FakeApiServer,
     client: KubeClient,
     code: int,

@@ -123,7 +123,7 @@ async def test_a_talkative_object_is_cut_short_and_others_are_not(
     assert recorded()[25:] == ["q", "p"]
 
 
-async def test_of_much_that_goes_well_a_part_is_told_and_of_what_goes_wrong_all(
+async def test_of_much_that_goes_well_a_part_is_reported_and_of_what_goes_wrong_all(
     client: ScriptedClient, recorder: EventRecorder, clock: VirtualClock
 ) -> None:
     def recorded() -> dict[str, int]:

@@ -253,7 +253,7 @@ async def test_who_stops_between_writing_and_leading_gives_the_lease_back(clock:
     assert not leases[f"{LEASES}/controller-0-of-2"]["spec"].get("holderIdentity")
 
 
-async def test_without_the_right_to_list_leases_nobody_leads(
+async def test_without_the_right_to_list_leases_there_is_no_leader(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     leases: dict[str, Any] = {}

@@ -73,7 +73,7 @@ async def test_a_backoff_grows_and_begins_again_after_a_success(world: Callable[
     assert here.pauses[3] <= 1.0
 
 
-async def test_an_error_is_told_before_the_pause(world: Callable[..., World]) -> None:
+async def test_an_error_is_reported_before_the_pause(world: Callable[..., World]) -> None:
     here = world(AWAY, "done")
     reported: list[tuple[KubeError, int]] = []
     await keep_trying(here.attempt, "do it", 5.0, on_error=lambda error: reported.append((error, len(here.pauses))))

@@ -157,7 +157,7 @@ async def test_final_failures_are_the_callers(
     assert writer.queued == 0
 
 
-async def test_unanswered_create_that_took_effect_is_told_as_already_exists(
+async def test_unanswered_create_that_took_effect_is_reported_as_already_exists(
     client: ScriptedClient, writer: Writer, clock: VirtualClock
 ) -> None:
     future = writer.submit(pod("a"))
