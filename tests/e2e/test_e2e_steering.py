@@ -85,7 +85,7 @@ def test_a_task_is_marked_and_the_rest_goes_on(stage: Stage) -> None:
     assert space.status(run)["phase"] == "Failed"
     refused = tradewind(space, "mark", run, "--state", "failed")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr == "refused: nothing to mark: the run is Failed already\n"
+    assert refused.stderr == "rejected: nothing to mark: the run is Failed already\n"
     assert requests(space, run) == [("Mark", "Applied"), ("Mark", "Applied"), ("Mark", "Rejected")]
 
 
@@ -108,7 +108,7 @@ def test_a_run_is_stopped(stage: Stage) -> None:
     space.eventually(lambda: all(map(has_exited, space.pods_of(run))), "its Pod has finished")
     refused = tradewind(space, "stop", run)
     assert refused.returncode == 1
-    assert refused.stderr == "refused: the run has finished already: Failed\n"
+    assert refused.stderr == "rejected: the run has finished already: Failed\n"
 
 
 @side_by_side

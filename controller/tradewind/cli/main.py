@@ -14,7 +14,7 @@ from tradewind.cli.errors import EXIT_SIGNAL, CliError
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "On this machine": {
-        "run": ("tradewind.cli.local.command:run", "Run a Dag on this machine, with tasks as local processes."),
+        "run": ("tradewind.cli.local.run:run", "Run a Dag on this machine, with tasks as local processes."),
         "validate": ("tradewind.cli.validate:validate", "Check Dag files and list all problems."),
         "simulate": ("tradewind.cli.simulate:simulate", "Simulate a run of a Dag in virtual time."),
         "next": ("tradewind.cli.next:next_runs", "Show the next scheduled runs of a Dag."),

@@ -139,7 +139,7 @@ def test_one_request_at_a_time(place: Place) -> None:
     pending = "run 'r' has a pending request: mark load --state succeeded, requested by " + asker.name
     late = asker("stop", "r")
     assert late.returncode == 2 and pending in late.stderr
-    with pytest.raises(CliError, match="another request") as refused:
+    with pytest.raises(CliError, match="pending request") as refused:
         send_request(cluster, before, {"id": "2", "type": "Stop"})
     assert pending in str(refused.value)
     assert place.run()["spec"]["request"]["type"] == "Mark"
@@ -172,4 +172,4 @@ def test_the_answer_is_waited_for(place: Place, state: str, code: int) -> None:
         finally:
             asking.kill()
     assert asking.returncode == code
-    assert (out, err) == (("r: so it is\n", "") if code == 0 else ("", "refused: so it is\n"))
+    assert (out, err) == (("r: so it is\n", "") if code == 0 else ("", "rejected: so it is\n"))

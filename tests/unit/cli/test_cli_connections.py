@@ -77,7 +77,7 @@ def test_bytes_that_are_no_text_arrive_as_they_are(cli: Cli, dag_file: DagFile) 
 
 def test_a_value_that_no_environment_can_hold(cli: Cli, dag_file: DagFile) -> None:
     assert cli("run", dag_file(SHOW, documents=[secret(data={"USER": "AAAA"})])).code == 1
-    assert cli.tasks()["show"].message == "the variable MY_DB_USER has a NUL byte, which no environment can hold"
+    assert cli.tasks()["show"].message == "variable MY_DB_USER has a NUL byte, which is invalid in an environment"
 
 
 def test_a_missing_one_ends_it_before_anything_runs(cli: Cli, dag_file: DagFile) -> None:

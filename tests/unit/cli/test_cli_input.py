@@ -134,7 +134,7 @@ def test_several_dags(cli: Cli, dag_file: DagFile) -> None:
     first, second = dag_file(TASK, name="first"), dag_file(TASK | {"script": "nonsense("}, name="second")
     result = cli("run", first, second)
     assert result.code == 2
-    assert "there are 2 Dags (first, second): choose one with --dag" in result.err
+    assert "the files have 2 Dags (first, second): select one with --dag" in result.err
     assert cli("run", first, second, "--dag", "first").code == 0
 
 

@@ -49,8 +49,8 @@ def test_times_are_waited_for_and_nothing_else(cli: Cli, dag_file: DagFile) -> N
         assert found[name].state == "Succeeded"
     for name in ("run", "object"):
         assert (found[name].state, found[name].reason) == ("Failed", "NotOnThisMachine")
-        assert "this needs a cluster" in str(found[name].message)
-    assert "this needs a cluster" in result.out
+        assert "need a cluster" in str(found[name].message)
+    assert "need a cluster" in result.out
 
 
 def test_status_file_is_the_dag_run(cli: Cli, dag_file: DagFile) -> None:
@@ -162,7 +162,7 @@ def test_a_template_that_fails_when_the_task_starts(cli: Cli, dag_file: DagFile)
 
 def test_a_task_without_command_says_what_to_do(cli: Cli, dag_file: DagFile) -> None:
     assert cli("run", dag_file({"name": "a", "image": "busybox"})).code == 1
-    assert "cannot run an image's own entrypoint" in cli.tasks()["a"].message
+    assert "set the image's entrypoint as command" in cli.tasks()["a"].message
 
 
 @pytest.mark.parametrize("command", ["no-such-program", "/", "./test.yaml"])
@@ -261,9 +261,9 @@ def test_config_maps_and_secrets(cli: Cli, dag_file: DagFile) -> None:
     assert cli("run", file, FROM_USER="mine").code == 1
     assert cli.log("given") == "eu 1 secret mine [] given []\n"
     tasks = cli.tasks()
-    assert "Secret 'warehouse' with the key 'password'" in tasks["missing"].message
-    assert "set the variable PASSWORD" in tasks["missing"].message
-    assert "there is no Secret 'warehouse'" in tasks["missing-all"].message
+    assert "Secret 'warehouse' with key 'password'" in tasks["missing"].message
+    assert "set variable PASSWORD" in tasks["missing"].message
+    assert "no Secret named 'warehouse'" in tasks["missing-all"].message
 
 
 def test_max_parallel(cli: Cli, dag_file: DagFile) -> None:

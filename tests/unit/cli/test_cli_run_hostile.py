@@ -174,7 +174,7 @@ def test_no_one_reads(cli: Cli, dag_file: DagFile) -> None:
     assert done.stdout.startswith("test-")
     errors = (cli.folder / "errors").read_text()
     assert errors.count("\n") == 1
-    assert "warning: nobody reads the output any more; the run goes on, and" in errors
+    assert "warning: the reader of the output exited; the run continues, and" in errors
     assert (cli.folder / "b").exists()
     assert statuses(cli) == [("Succeeded", "Succeeded")]
 
@@ -227,7 +227,7 @@ def test_a_full_disk_behind_stdout(cli: Cli, dag_file: DagFile) -> None:
     done = shell(cli, f"$T run {file} > /dev/full")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "warning: cannot write to stdout: no space left on device; the run goes on" in done.stderr
+    assert "warning: cannot write to stdout: no space left on device; the run continues" in done.stderr
     assert statuses(cli) == [("Succeeded", "Succeeded")]
     assert (cli.folder / "b").exists()
     done = shell(cli, f"$T run {file} -o json > /dev/full")
@@ -381,7 +381,7 @@ def test_a_long_wait_says_for_what(cli: Cli, dag_file: DagFile) -> None:
         if line.startswith("note: "):
             break
     assert "note: a waits 5m for its next try" in line or "note: a waits 4m59" in line
-    assert "--retry-delay 0s retries at once" in line
+    assert "--retry-delay 0s to retry at once" in line
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
 

@@ -54,7 +54,7 @@ def test_tasks_die_with_a_killed_parent(cli: Cli, dag_file: DagFile, marker: str
     quick = dag_file({"name": "b", "script": "true"}, name="quick")
     result = cli("run", quick, "--folder", "runs-here")
     assert result.code == 0
-    assert result.err == f"note: {run.name} was still running when its process was killed; it is Failed now\n"
+    assert result.err == f"note: the process of {run.name} was killed while it was running; it is Failed now\n"
     status = status_of(run)
     assert (status["phase"], status["reason"]) == ("Failed", "Killed")
     assert status["message"] == "the process that ran it was killed"
@@ -104,7 +104,7 @@ def test_whatever_a_killed_run_has_left(cli: Cli, dag_file: DagFile, text: str |
     if text is not None:
         (left / "status.yaml").write_text(text)
     result = cli("run", dag_file({"name": "b", "script": "true"}))
-    assert (result.code, "note: left was still running" in result.err) == (0, True)
+    assert (result.code, "note: the process of left was killed" in result.err) == (0, True)
     assert not (left / "running").exists()
 
 
@@ -121,7 +121,7 @@ def test_max_active_runs_hold_between_processes(cli: Cli, dag_file: DagFile) -> 
     others = [cli.start("run", file) for _ in range(4)]
     for process in others:
         assert process.stdout is not None
-        assert "note: waiting for maxActiveRuns of the Dag test (1)" in process.stdout.readline()
+        assert "note: waiting for maxActiveRuns of Dag test (1)" in process.stdout.readline()
     (cli.folder / "go").touch()
     outputs = [process.communicate(timeout=60)[0] for process in (first, *others)]
     assert [process.returncode for process in (first, *others)] == [0] * 5, outputs

@@ -1,8 +1,8 @@
-"""`tradewind run`: the engine of the controller, with local processes in the place of Pods.
+"""`tradewind run`: the engine of the controller, with local processes instead of Pods.
 
-command.py      `tradewind run`: reads files and options, reports the result
-runner.py       the loop: starts what the engine plans, reports what happens
-kinds/          who carries out tasks of each kind
+run.py          `tradewind run`: reads files and options, reports the result
+runner.py       the loop: starts what the engine plans, reports the results
+kinds/          how tasks of each kind are executed
 processes.py    processes of tasks
 environment.py  the environment of a task's process
 volumes.py      volume mounts as folders

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live table on a terminal, one line per change elsewhere."""
+"""Shows the progress of a run: a live table on a terminal, else one line per change."""
 
 import time
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from tradewind.engine.run.task_node import TaskNode
 _SHOWN_LOG_LINES = 20
 _SHOWN_LOG_BYTES = 8192
 _FRAME = 0.1
-"""Seconds between two drawings of the table: nobody reads faster, and a wide Dag changes a thousand times a second."""
+"""Seconds between two updates of the table: a Dag with many tasks may change a thousand times a second."""
 _QUIET = {TaskState.NONE, TaskState.SCHEDULED, TaskState.QUEUED}
 
 
@@ -32,26 +32,26 @@ class Display(Protocol):
     """Shows the progress of one run."""
 
     def begin(self, run: RunState, folder: Path) -> None:
-        """The run is about to start."""
+        """Called before the run starts."""
 
     def update(self, run: RunState) -> None:
-        """Something may have changed, or time has passed."""
+        """Show the current state."""
 
     def failed(self, task: str, number: int, log: Path) -> None:
-        """A task has failed for good: show the end of its log."""
+        """Show the end of the log of a failed task."""
 
     def log(self, task: str, number: int, log: Path) -> None:
-        """A try has ended and its log is wanted."""
+        """Show the log of a finished try."""
 
     def note(self, text: str) -> None:
-        """Say something that is worth knowing."""
+        """Show a note."""
 
     def end(self, run: RunState, folder: Path) -> None:
-        """The run has ended."""
+        """Called when the run has finished."""
 
 
 def display_for(screen: Screen, *, colours: bool) -> Display:
-    """A live table where the screen can redraw, lines elsewhere."""
+    """Return a live table if the screen can be redrawn, else lines."""
     console = Console(file=cast(IO[str], screen), no_color=not colours, highlight=False)
     live = console.is_terminal and not console.is_dumb_terminal
     return LiveDisplay(console, screen) if live else LineDisplay(console, screen)
@@ -79,9 +79,8 @@ class LineDisplay:
                 self._show(node.whole, run)
 
     def _update_mapped(self, node: TaskNode, run: RunState) -> None:
-        """The instances that are or were under way, and in the end all of them in a line: thousands may have been
-        skipped together."""
-        # What was under way tells more of its end than the number that is left of it.
+        """Show instances that are or were running and, at the end, one line for all: thousands may be skipped."""
+        # Finished instances are kept only as indexes: the objects of running ones have more to show.
         known = self._live.get(node.position, {}) | node.live
         for index in sorted(known):
             self._show(known[index], run)
@@ -122,7 +121,7 @@ class LineDisplay:
 
 
 class LiveDisplay:
-    """A table that is drawn anew with each change."""
+    """A table that is redrawn at each change."""
 
     def __init__(self, console: Console, screen: Screen) -> None:
         self._console, self._screen = console, screen
@@ -137,7 +136,7 @@ class LiveDisplay:
         self._draw(run)
 
     def update(self, run: RunState) -> None:
-        # What the terminal has not taken yet would only pile up.
+        # Skip a frame while the terminal is behind, so that frames do not pile up.
         if time.monotonic() - self._drawn >= _FRAME and not self._screen.is_behind:
             self._draw(run)
 
@@ -148,7 +147,7 @@ class LiveDisplay:
         self._drawn = time.monotonic()
         rows = rows_of(run)
         room = max(self._console.size.height - 4, 5)
-        shown = rows if len(rows) <= room else _most_telling(rows, room - 1)
+        shown = rows if len(rows) <= room else _most_important(rows, room - 1)
         table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
         for title, style in (("TASK", None), ("STATE", None), ("TRY", None), ("TIME", None)):
             table.add_column(title, style=style, no_wrap=True)
@@ -164,7 +163,7 @@ class LiveDisplay:
         self._console.print(failure_text(task, number, log), soft_wrap=True, highlight=False)
 
     def log(self, task: str, number: int, log: Path) -> None:
-        """The table goes, the log is written, and the next table is drawn below it."""
+        """Remove the table, write the log, and draw the next table below it."""
         self._live.transient = True
         self._live.stop()
         self._screen.write_log(f"{task}, try {number}:", log, colours=not self._console.no_color)
@@ -178,12 +177,12 @@ class LiveDisplay:
     def end(self, run: RunState, folder: Path) -> None:
         self._draw(run)
         self._live.stop()
-        self._echo.back()
+        self._echo.restore()
         self._console.print(summary_text(run, folder), soft_wrap=True, highlight=False)
 
 
 def failure_text(task: str, number: int, log: Path) -> Text:
-    """The last lines of the log of a try that failed, and where the rest is."""
+    """Return the last lines of the log of a failed try, and its path."""
     title = Text(f"{task} failed in try {number}; the end of its log, {log}:", "red")
     for line in last_lines(log, _SHOWN_LOG_LINES, _SHOWN_LOG_BYTES).splitlines():
         title.append("\n  │ ", "dim not bold").append(Text.from_ansi(line, style="default"))
@@ -191,7 +190,7 @@ def failure_text(task: str, number: int, log: Path) -> Text:
 
 
 def summary_text(run: RunState, folder: Path) -> Text:
-    """How the run ended, how long it took, where everything is."""
+    """Return the result of the run, its duration, and the path of its files."""
     took = format_duration((run.finished_at or datetime.now(UTC)) - run.started_at) if run.started_at else "0s"
     text = Text(run.phase.value, f"bold {PHASES.get(run.phase.value)}").append(f" in {took}", "not bold")
     text.append(f": {counted(tally_of(run))}")
@@ -202,8 +201,8 @@ def summary_text(run: RunState, folder: Path) -> Text:
     return text.append(f"\n{folder}/ has status.yaml and the logs", "dim")
 
 
-def _most_telling(rows: list[Row], room: int) -> list[Row]:
-    """The rows that matter most when not all fit, in their own order."""
+def _most_important(rows: list[Row], room: int) -> list[Row]:
+    """Return the most important rows if not all fit, in their own order."""
     rank = {"Failed": 0, "Running": 1, "UpForRetry": 2, "Queued": 3, "Scheduled": 4, "Succeeded": 5}
     best = sorted(range(len(rows)), key=lambda i: (rank.get(rows[i].state, 6), i))[:room]
     return [rows[i] for i in sorted(best)]

@@ -1,4 +1,4 @@
-"""The environment of a task's process: what its container would get, as far as one machine can know it."""
+"""The environment of a task's process: that of its container, as far as it is known without a cluster."""
 
 import math
 import os
@@ -23,19 +23,19 @@ _LABEL_PATH = re.compile(r"^metadata\.labels\['(.+)'\]$")
 
 
 class LocalRunError(ValueError):
-    """Something that a task asks for and that only a cluster has; the message says what and what to do."""
+    """A task uses something that only a cluster has; the message names it and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """ConfigMaps and Secrets that were given as files, by name."""
+    """ConfigMaps and Secrets in the files, by name."""
 
     config_maps: dict[str, dict[str, str]] = field(default_factory=dict)
     secrets: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, documents: Iterable[Document]) -> "Sources":
-        """Those among the documents. Raises CliError for a Secret that Kubernetes would refuse."""
+        """Return those in the documents. Raises CliError for an invalid Secret."""
         sources = cls()
         for document in documents:
             if document.kind == "ConfigMap":
@@ -47,7 +47,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Makes the variables of each try. `dag_folder` is where modules beside the Dag's file are imported from."""
+    """Creates the variables of each try. `dag_folder` is the folder of the Dag's file, for imports of its modules."""
 
     info: RunInfo
     sources: Sources
@@ -58,9 +58,9 @@ class Environment:
     def variables(
         self, task: ResolvedTask, key: TryKey, env: Iterable[Mapping[str, Any]], facts: Mapping[str, str]
     ) -> dict[str, str]:
-        """All variables of a try. `env` has its templates filled in; `facts` are set by Tradewind.
+        """Return all variables of a try. `env` is rendered; `facts` are set by Tradewind.
 
-        Raises LocalRunError for a value that cannot be had here.
+        Raises LocalRunError for a value that only a cluster has.
         """
         own = self.connections.variables(task.connections)
         for source in task.env_from:
@@ -72,13 +72,13 @@ class Environment:
                 own[variable["name"]] = value
         for name, value in own.items():
             if "\0" in value:
-                raise LocalRunError(f"the variable {name} has a NUL byte, which no environment can hold")
+                raise LocalRunError(f"variable {name} has a NUL byte, which is invalid in an environment")
         return {**self._inherited(), **own}
 
     def _inherited(self) -> dict[str, str]:
         """The user's own environment, with the Python that runs tradewind first."""
         inherited = {name: value for name, value in self.user.items() if not name.startswith("TRADEWIND_")}
-        # Tasks start elsewhere: what is relative to the folder of the user must not be.
+        # Tasks start in another folder, so relative paths become absolute.
         found = inherited.get("PATH", os.defpath).split(os.pathsep)
         programs = [os.path.dirname(sys.executable), *(os.path.abspath(each) for each in found)]  # noqa: PTH100, PTH120
         inherited["PATH"] = os.pathsep.join(programs)
@@ -101,9 +101,7 @@ class Environment:
                     return {f"{source.get('prefix', '')}{key}": value for key, value in known[name].items()}
                 if reference.get("optional"):
                     return {}
-                raise LocalRunError(
-                    f"envFrom: there is no {kind} {name!r} on this machine: give its file to `tradewind run` too"
-                )
+                raise LocalRunError(f"envFrom: no {kind} named {name!r} in the files: add its file to `tradewind run`")
         return {}
 
     def _value(self, task: ResolvedTask, key: TryKey, variable: Mapping[str, Any]) -> str | None:
@@ -120,7 +118,7 @@ class Environment:
         ):
             if reference in source:
                 return self._key(name, kind, source[reference], known)
-        raise LocalRunError(f"env[{name}].valueFrom: {', '.join(source)} is not known to a local run")
+        raise LocalRunError(f"env[{name}].valueFrom: a local run does not support {', '.join(source)}")
 
     def _key(
         self, name: str, kind: str, reference: Mapping[str, Any], known: Mapping[str, Mapping[str, str]]
@@ -130,8 +128,8 @@ class Environment:
             value = self.user.get(name)
         if value is None and not reference.get("optional"):
             raise LocalRunError(
-                f"env[{name}]: {kind} {reference.get('name')!r} with the key {reference.get('key')!r} is not on this "
-                f"machine: set the variable {name} in your environment, or give the {kind}'s file to `tradewind run`"
+                f"env[{name}]: no {kind} {reference.get('name')!r} with key {reference.get('key')!r} in the files: set "
+                f"variable {name} in the environment, or add the {kind}'s file to `tradewind run`"
             )
         return value
 
@@ -153,7 +151,7 @@ class Environment:
         label = _LABEL_PATH.match(path)
         value = labels.get(label[1], "") if label else known.get(path)
         if value is None:
-            raise LocalRunError(f"env[{name}]: a local run has no field {path!r} of a Pod")
+            raise LocalRunError(f"env[{name}]: a local run does not support the Pod field {path!r}")
         return value
 
 
@@ -165,7 +163,7 @@ def _resource(task: ResolvedTask, name: str, reference: Mapping[str, Any]) -> st
         "memory": float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
     }
     if kind not in ("limits", "requests") or (resource not in amounts and resource not in machine):
-        raise LocalRunError(f"env[{name}]: a local run has no resource {reference.get('resource')!r}")
+        raise LocalRunError(f"env[{name}]: a local run does not support the resource {reference.get('resource')!r}")
     amount = quantity(amounts[resource]) if resource in amounts else machine[resource]
     divisor = quantity(reference.get("divisor") or 1) or 1
     return str(math.ceil(round(amount / divisor, 9)))

@@ -1,4 +1,4 @@
-"""The folder of a run: logs, outputs, status.yaml. What a cluster keeps in Pods and in the DagRun, kept in files."""
+"""The folder of a run: logs, outputs and status.yaml, which a cluster keeps in Pods and in the DagRun."""
 
 import contextlib
 import errno
@@ -24,13 +24,13 @@ _TAIL_BYTES = 2048
 _TAIL_LINES = 80
 _MOST_OUTPUT = 1024 * 1024
 _ALIVE = "running"
-"""A file in the folder of a run, locked as long as its process lives, and gone when the run has finished."""
+"""A file in the folder of a run, locked while its process lives, and deleted when the run has finished."""
 _UNFINISHED = ".status.yaml"
 _KILLED = "the process that ran it was killed"
 
 
 class BadOutputError(Exception):
-    """What a try has left as its output is nothing to read; the message says what it is."""
+    """The output of a try cannot be read; the message says why."""
 
 
 class RunFolder:
@@ -44,7 +44,7 @@ class RunFolder:
 
     @classmethod
     def make(cls, base: Path, name: str) -> "RunFolder":
-        """The folder of a new run; where the name is taken, `name-2` and so on. Raises OSError."""
+        """Create the folder of a new run; if the name is taken, `name-2` and so on. Raises OSError."""
         (base / "runs").mkdir(parents=True, exist_ok=True)
         ignored = base / ".gitignore"
         if not ignored.exists():
@@ -57,47 +57,47 @@ class RunFolder:
                 continue
             break
         try:
-            folder._begin()
+            folder._initialize()
         except BaseException:
             shutil.rmtree(folder.path, ignore_errors=True)
             raise
         return folder
 
-    def _begin(self) -> None:
+    def _initialize(self) -> None:
         for below in ("logs", "outputs"):
             (self.path / below).mkdir()
-        # Locked before it has its name: one that can be locked by others is that of a process that was killed.
+        # Lock the file before it has its name: an unlocked file means that its process was killed.
         unnamed = self.path / f".{_ALIVE}"
         self._alive = locks.take(unnamed) or locks.NO_LOCKS
         unnamed.rename(self.path / _ALIVE)
 
     def log(self, key: TryKey) -> Path:
-        """Where a try's stdout and stderr go."""
+        """The file for stdout and stderr of a try."""
         return self.path / "logs" / f"{_stem(key)}.log"
 
     @property
     def outputs(self) -> Path:
-        """Where the outputs of all tries are."""
+        """The folder of all outputs."""
         return self.path / "outputs"
 
     def output(self, key: TryKey) -> Path:
-        """Where a try writes its output: the place of a container's termination log."""
+        """The file for the output of a try, instead of a container's termination log."""
         return self.outputs / f"{_stem(key)}.json"
 
     def work(self, key: TryKey) -> Path:
-        """The folder that a try starts in: the place of a container's own disk."""
+        """The folder in which a try starts, instead of a container's file system."""
         return self.path / "work" / _stem(key)
 
     def scratch(self, key: TryKey, volume: str) -> Path:
-        """An empty folder of one try: the place of an emptyDir volume."""
+        """An empty folder of one try, for an emptyDir volume."""
         return self.path / "scratch" / _stem(key) / volume
 
     def volume(self, claim: str) -> Path:
-        """A folder that all runs share: the place of a persistent volume claim."""
+        """A folder shared by all runs, for a persistent volume claim."""
         return self.base / "volumes" / claim
 
     def read_output(self, key: TryKey) -> str | None:
-        """What the try wrote as its output; None when it wrote nothing. Raises BadOutputError for what is no file."""
+        """Return the output of a try; None if it is empty. Raises BadOutputError if it cannot be read."""
         try:
             with open_plain(self.output(key)) as file:
                 text = file.read(_MOST_OUTPUT).decode(errors="replace")
@@ -107,17 +107,17 @@ class RunFolder:
             raise BadOutputError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
         return text or None
 
-    def forget_work(self, key: TryKey) -> None:
-        """The try is over: its folder goes if nothing is in it."""
+    def remove_empty_work(self, key: TryKey) -> None:
+        """Remove the folder of a finished try if it is empty."""
         with contextlib.suppress(OSError):
             self.work(key).rmdir()
 
     def write_status(self, dag_run: dict[str, Any]) -> None:
-        """The DagRun as `status.yaml`; a reader never sees half of it. Raises OSError."""
+        """Write the DagRun to `status.yaml`, atomically. Raises OSError."""
         _write(self.path, dag_run)
 
     def finish(self) -> None:
-        """The run has finished, and its status is written."""
+        """Mark the run as finished, after its status was written."""
         with contextlib.suppress(OSError):
             (self.path / _ALIVE).unlink()
         locks.release(self._alive)
@@ -125,7 +125,7 @@ class RunFolder:
 
 
 def mark_killed(base: Path) -> list[str]:
-    """Give each run whose process was killed an end, and return their names."""
+    """Write the status of each run whose process was killed, and return the names of the runs."""
     found = []
     for alive in sorted((base / "runs").glob(f"*/{_ALIVE}")):
         with contextlib.suppress(OSError):
@@ -133,7 +133,7 @@ def mark_killed(base: Path) -> list[str]:
             if descriptor is None or descriptor == locks.NO_LOCKS:
                 continue
             # It may have finished just now.
-            if alive.exists() and _end(alive.parent):
+            if alive.exists() and _write_killed(alive.parent):
                 found.append(alive.parent.name)
             (alive.parent / _UNFINISHED).unlink(missing_ok=True)
             alive.unlink(missing_ok=True)
@@ -141,8 +141,8 @@ def mark_killed(base: Path) -> list[str]:
     return found
 
 
-def _end(folder: Path) -> bool:
-    """Write into the status of a run that it was killed; False if it had finished."""
+def _write_killed(folder: Path) -> bool:
+    """Write to the status of a run that it was killed. Returns False if it had finished."""
     path = folder / "status.yaml"
     try:
         with open_plain(path) as file:
@@ -157,12 +157,12 @@ def _end(folder: Path) -> bool:
         ]
         for entry in status.get("tasks") or ():
             if entry["state"] not in FINISHED_STATES:
-                under_way = entry["state"] in (TaskState.QUEUED, TaskState.RUNNING)
-                entry |= {"state": "Failed" if under_way else "Skipped", "reason": "Killed", "message": _KILLED}
+                active = entry["state"] in (TaskState.QUEUED, TaskState.RUNNING)
+                entry |= {"state": "Failed" if active else "Skipped", "reason": "Killed", "message": _KILLED}
     except FileNotFoundError:
         return True
     except (yaml.YAMLError, KeyError, TypeError, AttributeError):
-        return True  # somebody has edited it
+        return True  # status.yaml was edited
     _write(folder, run)
     return True
 
@@ -179,8 +179,8 @@ def _write(folder: Path, dag_run: dict[str, Any]) -> None:
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """A file that a task has written, to read. Raises OSError for what is none: a task may have put anything there, a
-    pipe that nobody writes to or a link to a file of the user's."""
+    """Open a file that a task wrote. Raises OSError if it is not a regular file: it may be a pipe without a writer, or
+    a link to another file of the user."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
@@ -194,13 +194,13 @@ def open_plain(path: Path) -> BinaryIO:
 
 
 def _stem(key: TryKey) -> str:
-    """`load-1`; `load-3-1` for the first try of index 3; `landed-1-5` for the fifth look of a sensor."""
+    """Return `load-1`; `load-3-1` for the first try of index 3; `landed-1-5` for the fifth poke of a sensor."""
     numbers = [str(number) for number in (key.index, key.number, key.poke or None) if number is not None]
     return "-".join([key.task, *numbers])
 
 
 def last_lines(log: Path, most: int = _TAIL_LINES, limit: int = _TAIL_BYTES) -> str:
-    """The end of a log, as much of it as the kubelet takes for the message of a container that failed."""
+    """Return the end of a log, by default as much as the kubelet uses as message of a failed container."""
     try:
         with open_plain(log) as file:
             file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""What a person who runs a Dag here may not know, said when it matters, and once."""
+"""Hints for users of local runs. Each is shown once, when it applies."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,8 @@ from tradewind.engine.run.states import TaskState
 
 LONG_WAIT = timedelta(seconds=10)
 EMPTY_FOLDER = (
-    "each try runs in an empty folder, as on a cluster: what a task needs comes by a volume or an output, and Python "
-    "finds modules beside the Dag's file; --here runs tasks in the folder you are in"
+    "each try runs in an empty folder, as on a cluster: files come from volumes or outputs, and Python also imports "
+    "modules from the folder of the Dag's file; use --here to run tasks in the current folder"
 )
 _MISSING = re.compile(
     r"(?:no such file|not found|cannot open|can't open|FileNotFound|does not exist|cannot access)", re.IGNORECASE
@@ -21,12 +21,12 @@ _BYTES_READ = 4096
 
 
 def missing_file(log: Path, exit_code: int) -> bool:
-    """Whether a try seems to have failed for want of a file: a shell says so by its exit code, others in their log."""
+    """True if a try probably failed for a missing file, by its exit code (of a shell) or its log."""
     return exit_code in (126, 127) or _MISSING.search(last_lines(log, limit=_BYTES_READ)) is not None
 
 
-def waits_for_retry(run: RunState) -> str | None:
-    """Which task waits long for its next try, and what to do about it."""
+def long_retry_note(run: RunState) -> str | None:
+    """Return a hint if a task waits long for its next try."""
     now = datetime.now(UTC)
     for node in run.nodes:
         for instance in node.live.values() if node.count else (node.whole,):
@@ -35,6 +35,6 @@ def waits_for_retry(run: RunState) -> str | None:
             if (left := instance.retry_at - now) > LONG_WAIT:
                 return (
                     f"{instance.name} waits {format_duration(left)} for its next try (retries.delay is 5m by "
-                    "default): --retry-delay 0s retries at once, --no-retries retries nothing"
+                    "default): use --retry-delay 0s to retry at once, --no-retries to never retry"
                 )
     return None

@@ -1,4 +1,4 @@
-"""What local runs tell each other by locked files: a lock goes with its process, however that ends."""
+"""File locks between local runs: a lock is released when its process exits, for whatever reason."""
 
 import fcntl
 import os
@@ -6,11 +6,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 NO_LOCKS = -1
-"""Instead of a descriptor, where the file system has no locks: then nobody waits for anybody."""
+"""Returned instead of a descriptor if the file system has no locks: runs then do not wait for each other."""
 
 
 def take(path: Path) -> int | None:
-    """Lock a file, which is made if need be; None where another process has it. Raises OSError."""
+    """Lock a file, creating it if needed. Returns None if another process has locked it. Raises OSError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -24,20 +24,20 @@ def take(path: Path) -> int | None:
 
 
 def release(descriptor: int) -> None:
-    """Give a lock back."""
+    """Release a lock."""
     if descriptor != NO_LOCKS:
         os.close(descriptor)
 
 
 class Slots:
-    """As many runs of a Dag at once as its maxActiveRuns says, over all processes that share a folder."""
+    """The slots of a Dag's maxActiveRuns, shared by all processes that use a folder."""
 
     def __init__(self, folder: Path, namespace: str, dag: str, number: int) -> None:
         self._folder = folder / "locks"
         self._names = [quote(f"{namespace}.{dag}.{place}", safe="") for place in range(number)]
 
     def take(self) -> int | None:
-        """A slot; None where all are taken. Raises OSError."""
+        """Take a slot. Returns None if all are taken. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for name in self._names:
             descriptor = take(self._folder / name)

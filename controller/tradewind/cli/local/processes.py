@@ -1,8 +1,8 @@
 """Processes of tasks: started in a group of their own, stopped as the kubelet stops a container, never left behind.
 
-A container ends with everything in it. So when a task's process ends, what it left running is killed: its process
-group and, on Linux, also what put itself into another group or session, because this process adopts orphans. When
-this process is killed itself, its Watcher does that.
+When a container exits, all its processes are killed. So when a task's process exits, its descendants are killed: its
+process group and, on Linux, also descendants in another group or session, because this process adopts orphans. If this
+process is killed itself, its Watcher does that.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ OUTPUT_VARIABLE = "TRADEWIND_OUTPUT"
 
 
 class TaskProcess:
-    """One try under way. `marker` is the value of TRADEWIND_OUTPUT, which no other try has."""
+    """The process of a try. `marker` is the value of TRADEWIND_OUTPUT, which is unique to the try."""
 
     def __init__(
         self,
@@ -34,8 +34,7 @@ class TaskProcess:
         grace: timedelta,
         watcher: "Watcher",
     ) -> None:
-        """Start it. Raises OSError when the program cannot be started, ValueError when it cannot be given these
-        arguments."""
+        """Start the process. Raises OSError if the program cannot be started, ValueError for invalid arguments."""
         self.log = log
         self.marker = env[OUTPUT_VARIABLE]
         self._grace = grace.total_seconds()
@@ -43,7 +42,7 @@ class TaskProcess:
         self._watcher = watcher
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                # In UTF-8, as in a container, whatever the locale is here.
+                # UTF-8, as in a container, in any locale.
                 list(map(_bytes, argv)),
                 env={_bytes(name): _bytes(value) for name, value in env.items()},
                 cwd=directory,
@@ -53,7 +52,7 @@ class TaskProcess:
                 start_new_session=True,
             )
         self.started_at = datetime.now(UTC)
-        watcher.tell(f"+{self.pid}")
+        watcher.send(f"+{self.pid}")
 
     @property
     def pid(self) -> int:
@@ -61,34 +60,34 @@ class TaskProcess:
         return self._process.pid
 
     def poll(self) -> int | None:
-        """Its exit code once it has ended, as a shell counts it (128 + signal); its group is killed then."""
-        if not _has_ended(self._process):
+        """Return the exit code as a shell does (128 + signal), and kill the group; None while the process runs."""
+        if not _has_exited(self._process):
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
                 self.kill()
             return None
-        # Before the process is reaped, because until then nobody else can get the id of its group.
+        # Before the process is reaped: after that another group could get the same id.
         self.kill()
-        self._watcher.tell(f"-{self.pid}")
+        self._watcher.send(f"-{self.pid}")
         code = self._process.wait()
         return code if code >= 0 else 128 - code
 
     def stop(self) -> None:
-        """Ask it to end; when the grace period is over it is killed by the next poll()."""
+        """Send SIGTERM; the first poll() after the grace period kills the process."""
         if self._kill_at is None:
             self._kill_at = time.monotonic() + self._grace
             self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it and its group now."""
+        """Kill the process and its group."""
         self._signal(signal.SIGKILL)
 
     @property
     def seconds_to_kill(self) -> float | None:
-        """How long until the grace period is over; None when it was not asked to end."""
+        """Time until the grace period expires; None if the process was not stopped."""
         return None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
 
     def _signal(self, number: int) -> None:
-        # EPERM: macOS answers so for a group that has only zombies left.
+        # EPERM: returned by macOS for a group with only zombies.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
@@ -101,10 +100,10 @@ class Watcher:
     """A process that kills the tasks of a run if this one is killed (watcher.py)."""
 
     def __init__(self, outputs: Path) -> None:
-        """`outputs` is where TRADEWIND_OUTPUT of every try lies."""
+        """`outputs` is the folder with TRADEWIND_OUTPUT of every try."""
         program = str(Path(__file__).with_name("watcher.py"))
         self._process: subprocess.Popen[bytes] | None = None
-        # Without one the run goes as well.
+        # The run also works without a watcher.
         with contextlib.suppress(OSError):
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", program, str(outputs)],
@@ -119,20 +118,20 @@ class Watcher:
 
     @property
     def pids(self) -> set[int]:
-        """Its process, which is no orphan of a task."""
+        """Its process id, which is not that of an orphan of a task."""
         return {self._process.pid} if self._process else set()
 
-    def tell(self, text: str) -> None:
-        """`+123`: such a process group has started; `-123`: it has ended."""
+    def send(self, text: str) -> None:
+        """Send `+123` when process group 123 has started, `-123` when it has exited."""
         if self._process is not None and self._process.stdin is not None:
-            # It may have been killed too.
+            # The watcher may have been killed too.
             with contextlib.suppress(OSError, ValueError):
                 self._process.stdin.write(f"{text}\n".encode())
 
     def end(self) -> None:
-        """No task is left."""
+        """Stop the watcher: no task is left."""
         if self._process is not None and self._process.stdin is not None:
-            self.tell("done")
+            self.send("done")
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -140,30 +139,30 @@ class Watcher:
 
 
 def adopt_orphans() -> None:
-    """From now on a descendant whose parent dies becomes a child of this process (Linux only)."""
+    """Make this process the new parent of descendants whose parent exits (Linux only)."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def kill_orphans(*, known: Collection[int], marker: str | None = None) -> None:
-    """Kill adopted processes, and what they leave in turn: those of one try, or all without a marker.
+    """Kill adopted processes and their orphans: those of one try, or all without a marker.
 
-    Children in `known` are no orphans: their exit codes are left to those who started them.
+    Children in `known` are not orphans, and are not reaped here.
     """
     for _ in range(200):
         orphans = [pid for pid in _children() if pid not in known and not _reap(pid)]
-        condemned = [pid for pid in orphans if marker is None or _is_of_try(pid, marker)]
-        if not condemned:
+        selected = [pid for pid in orphans if marker is None or _is_of_try(pid, marker)]
+        if not selected:
             return
-        for pid in condemned:
+        for pid in selected:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
 
 
-def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether it has; where the system allows it, without reaping it."""
+def _has_exited(process: "subprocess.Popen[bytes]") -> bool:
+    """True if the process has exited; does not reap it if the system allows that."""
     if not hasattr(os, "waitid"):
         return process.poll() is not None
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -192,7 +191,7 @@ def _is_of_try(pid: int, marker: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """A signal that asks this process to end."""
+    """A signal that asks this process to exit."""
 
     number: int
 
@@ -203,9 +202,9 @@ class Interrupt:
 
 
 class Signals:
-    """Signals as events: a child ended, or somebody wants this process to end."""
+    """Signals as events: a child exited, or this process is asked to exit."""
 
-    _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    _TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
     def __init__(self) -> None:
         self.interrupts: list[Interrupt] = []
@@ -217,8 +216,8 @@ class Signals:
     def __enter__(self) -> "Signals":
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in self._ENDING:
-            # Ignored from the start means nohup, or a shell's background job: it stays ignored.
+        for number in self._TERMINATING:
+            # A signal that is already ignored (nohup, a background job of a shell) stays ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._note)
         return self
@@ -231,7 +230,7 @@ class Signals:
         os.close(self._writer)
 
     def wait(self, seconds: float) -> None:
-        """Sleep until a signal comes, at most `seconds`."""
+        """Sleep until a signal arrives, at most `seconds`."""
         import select
 
         ready, _, _ = select.select([self._reader], [], [], max(0.0, seconds))

@@ -1,4 +1,4 @@
-"""The tasks of a run as a person reads them; of a mapped task with many instances one row, and those that matter."""
+"""The tasks of a run as rows; a mapped task with many instances has one row, and one for each important instance."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from tradewind.engine.run.task_instance import TaskInstance
 from tradewind.engine.run.task_node import TaskNode
 
 MOST_INSTANCES = 8
-"""Instances of a mapped task that have a row each, however they are."""
+"""A mapped task with at most so many instances has a row for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class Row:
 
 
 def rows_of(run: RunState) -> list[Row]:
-    """All tasks; of one with many instances those that are under way or failed."""
+    """Return the rows of all tasks; of a task with many instances, those of running and failed ones."""
     return [row for node in run.nodes for row in _rows(run, node)]
 
 
 def row_of(instance: TaskInstance, run: RunState) -> Row:
-    """A task as it is shown; one that waits says for what."""
-    state = _spoken(instance.state)
+    """Return the row of a task; the message of a waiting one says what it waits for."""
+    state = _state_name(instance.state)
     message = instance.message or ""
     if instance.state is TaskState.NONE and not run.finished:
         waiting = [name for name in instance.task.depends_on if not run.node(name).finished]
@@ -59,16 +59,16 @@ def row_of(instance: TaskInstance, run: RunState) -> Row:
 
 
 def row_of_all(node: TaskNode, run: RunState) -> Row:
-    """All instances of a mapped task in one row."""
+    """Return one row for all instances of a mapped task."""
     end = node.finished_at if node.finished else datetime.now(UTC)
     duration = format_duration(end - node.started_at) if end and node.started_at else ""
     why = run.queue.waits_for(node) if node.ready else None
     message = counted(node.tally()) + (f"; {why}" if why else "")
-    return Row(f"{node.task.name} ×{node.count}", _spoken(node.state), "", duration, message)
+    return Row(f"{node.task.name} ×{node.count}", _state_name(node.state), "", duration, message)
 
 
 def tally_of(run: RunState) -> dict[TaskState, int]:
-    """How many task instances are in each state."""
+    """Return the number of task instances in each state."""
     total: Counter[TaskState] = Counter()
     for node in run.nodes:
         total.update(node.tally())
@@ -77,7 +77,7 @@ def tally_of(run: RunState) -> dict[TaskState, int]:
 
 def counted(tally: Mapping[TaskState, int]) -> str:
     """`17 Succeeded, 3 Running`."""
-    return ", ".join(f"{number} {_spoken(state)}" for state, number in tally.items())
+    return ", ".join(f"{number} {_state_name(state)}" for state, number in tally.items())
 
 
 def _rows(run: RunState, node: TaskNode) -> Iterator[Row]:
@@ -91,7 +91,7 @@ def _rows(run: RunState, node: TaskNode) -> Iterator[Row]:
             yield row_of(instance, run)
 
 
-def _spoken(state: TaskState) -> str:
+def _state_name(state: TaskState) -> str:
     return "Waiting" if state is TaskState.NONE else state.value
 
 

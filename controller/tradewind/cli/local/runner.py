@@ -1,4 +1,4 @@
-"""The loop of a local run: what the engine plans is done with processes, what happens to them is reported back."""
+"""The loop of a local run: it executes the plans of the engine as processes, and reports their results back."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from tradewind.cli.colours import paint
 from tradewind.cli.local.display import Display
 from tradewind.cli.local.environment import Environment
 from tradewind.cli.local.folder import RunFolder, last_lines
-from tradewind.cli.local.hints import waits_for_retry
+from tradewind.cli.local.hints import long_retry_note
 from tradewind.cli.local.kinds import Carriers, Host
 from tradewind.cli.local.processes import Signals, Watcher, adopt_orphans, kill_orphans
 from tradewind.cli.local.screen import Screen
@@ -25,11 +25,11 @@ from tradewind.engine.scheduler import Plan, Scheduler
 from tradewind.engine.transitions.endings import fail
 
 MOST_FAILURES = 20
-"""Instances of one mapped task of which the end of the log is shown when they fail."""
+"""Limit of failed instances of a mapped task whose logs are shown."""
 _REDRAW = 0.25
-"""Seconds between two looks at the clock while something is shown."""
+"""Seconds between two updates of the display."""
 _STATUS_EVERY = 2.0
-"""Seconds between two writes of status.yaml while the run goes on."""
+"""Seconds between two writes of status.yaml during the run."""
 
 
 class LocalRun:
@@ -48,7 +48,7 @@ class LocalRun:
         show_logs: bool,
         dag_run: Callable[[], dict[str, Any]],
     ) -> None:
-        """`here` is the folder in which tasks start; None: each try in an empty one."""
+        """`here` is the folder in which tasks start; None for an empty folder for each try."""
         self._scheduler = scheduler
         self._run = run
         self._folder = folder
@@ -57,20 +57,20 @@ class LocalRun:
         self._here = here
         self._show_logs = show_logs
         self._dag_run = dag_run
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
         self._status_written = 0.0
         self._last_redraw = 0.0
         self._carriers: Carriers
         self.stopped_by: int | None = None
-        """The signal that stopped it."""
+        """The signal that stopped the run."""
 
     @property
     def state(self) -> RunState:
-        """The run, as far as it is."""
+        """The current state of the run."""
         return self._run
 
     def execute(self) -> None:
-        """Run until the run has ended and no process is left. SIGINT, SIGTERM, SIGHUP and SIGQUIT end it as Failed."""
+        """Execute the run until it finishes and no process is left. SIGINT, SIGTERM, SIGHUP and SIGQUIT fail it."""
         adopt_orphans()
         self._scheduler.add_run(self._run)
         with Signals() as signals:
@@ -89,15 +89,15 @@ class LocalRun:
                 self._display.end(self._run, self._folder.path)
 
     def _loop(self, signals: Signals) -> None:
-        obeyed = 0
+        handled = 0
         while True:
-            if len(signals.interrupts) > obeyed:
+            if len(signals.interrupts) > handled:
                 self.stopped_by = self.stopped_by or signals.interrupts[0].number
-                self._interrupt(str(signals.interrupts[-1]), again=obeyed > 0)
-                obeyed = len(signals.interrupts)
+                self._interrupt(str(signals.interrupts[-1]), again=handled > 0)
+                handled = len(signals.interrupts)
             self._carriers.collect()
             plan = self._scheduler.plan(datetime.now(UTC))
-            self._carriers.carry_out(plan)
+            self._carriers.execute(plan)
             self._show(bool(plan.changed or plan.starts))
             if self._run.finished and not self._carriers.busy:
                 return
@@ -108,9 +108,9 @@ class LocalRun:
         now = datetime.now(UTC)
         if not self._run.finished:
             fail(self._run, "Stopped", f"stopped by {signal_name}", now)
-            # The scheduler looks only at runs that it heard of.
+            # The scheduler re-evaluates a run only after a report.
             self._scheduler.report(self._run.info.uid, TryReport("", 0, TryEvent.CREATED), now)
-            self._display.note(f"{signal_name}: stopping what runs; once more to kill it")
+            self._display.note(f"{signal_name}: stopping running tasks; repeat to kill them")
         if again:
             self._carriers.kill()
 
@@ -127,16 +127,16 @@ class LocalRun:
             self._last_redraw = now
             self._display.update(self._run)
             for instance in self._failed():
-                if instance.name not in self._told:
-                    self._told.add(instance.name)
+                if instance.name not in self._shown:
+                    self._shown.add(instance.name)
                     log = self._folder.log(instance.key)
                     if not self._show_logs and last_lines(log).strip():
                         self._display.failed(instance.name, instance.number, log)
             if self._screen.lost is not None:
                 status = f"{self._folder.path}/status.yaml"
-                self._warn(f"{self._screen.lost.message}; the run goes on, and {status} tells how it ends")
-            if changed and "retry" not in self._told and (text := waits_for_retry(self._run)):
-                self._told.add("retry")
+                self._warn(f"{self._screen.lost.message}; the run continues, and {status} will have the result")
+            if changed and "retry" not in self._shown and (text := long_retry_note(self._run)):
+                self._shown.add("retry")
                 self._display.note(text)
         if changed and now - self._status_written >= _STATUS_EVERY:
             self._status_written = now
@@ -144,7 +144,7 @@ class LocalRun:
         self._run.changed = False
 
     def _write_status(self) -> None:
-        """On a full disk the run goes on without."""
+        """Write status.yaml; if that fails, warn and continue."""
         try:
             self._folder.write_status(self._dag_run())
         except OSError as error:
@@ -152,13 +152,13 @@ class LocalRun:
             self._warn(f"cannot write {self._folder.path}/status.yaml: {why}")
 
     def _warn(self, text: str) -> None:
-        """Say on stderr, once, what is wrong here and not with the run."""
-        if text not in self._told:
-            self._told.add(text)
+        """Print a warning to stderr, once: a problem of this machine, not of the run."""
+        if text not in self._shown:
+            self._shown.add(text)
             click.echo(f"{paint('warning:', 'yellow', err=True)} {text}", err=True)
 
     def _failed(self) -> Iterator[TaskInstance]:
-        """The instances that have failed for good: of thousands of a mapped task the first."""
+        """Yield failed instances, for a mapped task only the first ones."""
         for node in self._run.nodes:
             failed = node.resting.get(TaskState.FAILED, ()) if node.count else (None,)
             for index in islice(failed, MOST_FAILURES):
@@ -166,7 +166,7 @@ class LocalRun:
                 if instance is not None and instance.state is TaskState.FAILED:
                     yield instance
 
-    # For those who carry tries out ------------------------------------------------------------------------------
+    # For the carriers ---------------------------------------------------------------------------------------
 
     def _host(self, watcher: Watcher) -> Host:
         return Host(
@@ -182,8 +182,8 @@ class LocalRun:
         )
 
     def _note_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+        if text not in self._shown:
+            self._shown.add(text)
             self._display.note(text)
 
     def _report(self, key: TryKey, event: TryEvent, **facts: Any) -> None:

@@ -1,5 +1,5 @@
-"""Where the display of a run writes to: a thread does it, so that neither a log of gigabytes nor a reader that has
-stopped reading keeps the scheduler from its work."""
+"""Writes the display of a run in a thread, so that neither a log of gigabytes nor a stalled reader blocks the
+scheduler."""
 
 import io
 import re
@@ -20,13 +20,13 @@ _ESCAPE = re.compile(
 )
 _COLOUR = re.compile(rb"\x1b\[[0-9;:]*m")
 _MORE_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")
-"""Those beyond ASCII, in UTF-8."""
+"""Control characters beyond ASCII, in UTF-8."""
 _CONTROLS = bytes({*range(32), 127} - {*b"\t\n\x1b"})
 _RESET = b"\x1b[0m"
 
 
 class Screen(io.TextIOBase):
-    """A text file for rich's Console, on a stream of ours."""
+    """A text file for rich's Console, which writes to a stream."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -53,29 +53,29 @@ class Screen(io.TextIOBase):
         return len(text)
 
     def write_log(self, title: str, log: Path, *, colours: bool) -> None:
-        """A title and below it a whole log, each line after a bar; what would steer a terminal is left out."""
+        """Write a title and a log, with a bar before each line and without control sequences."""
         self._queue.put(lambda: quoted(title, log, colours=colours))
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is something that is not written yet."""
+        """True if some output is not written yet."""
         return not self._queue.empty()
 
     @property
     def lost(self) -> OutputError | None:
-        """Why nothing more is written."""
+        """The error after which nothing more is written; None if there is none."""
         return self._lost
 
     @property
     def exit_code(self) -> int:
-        """0, or what is to be said of an output that is not whole; that nobody wanted it is no failure."""
+        """The exit code for the output: 0 if it is complete, or if its reader exited early."""
         return 0 if self._lost is None or isinstance(self._lost, ReaderExitedError) else self._lost.exit_code
 
     def finish(self) -> None:
-        """Write what is left, as long as it takes."""
+        """Wait until all output is written."""
         self._queue.put(None)
         while self._thread.is_alive():
-            self._thread.join(0.1)  # in steps, so that Ctrl-C is heard
+            self._thread.join(0.1)  # in steps, so that Ctrl-C is handled
 
     def _write_all(self) -> None:
         while (each := self._queue.get()) is not None:
@@ -93,17 +93,17 @@ class Screen(io.TextIOBase):
 
 
 def quoted(title: str, log: Path, *, colours: bool) -> Iterator[str]:
-    """A log as it is shown, a megabyte at a time."""
+    """Yield a log with bars, a megabyte at a time."""
     yield title
     try:
         with open_plain(log) as file:
-            # Each line comes with the end of the one before it.
+            # Each line is written with the line break before it.
             rest = b"\n"
             while chunk := file.read(_CHUNK):
                 lines, end, last = (rest + chunk).rpartition(b"\n")
                 if end and lines:
                     yield _clean(lines.removesuffix(b"\r"), colours)
-                # A character or an escape sequence may lie across two chunks of a long line.
+                # A character or an escape sequence may span two chunks of a long line.
                 rest = end + last
                 if len(rest) > _CHUNK:
                     yield _clean(rest[:-64], colours)
@@ -116,7 +116,7 @@ def quoted(title: str, log: Path, *, colours: bool) -> Iterator[str]:
 
 
 def _clean(text: bytes, colours: bool) -> str:
-    """Lines of a log with a bar before each, and nothing that would steer a terminal."""
+    """Return lines of a log with a bar before each, and without control sequences."""
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if b"\x1b" in text:

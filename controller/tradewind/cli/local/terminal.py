@@ -1,4 +1,4 @@
-"""What a terminal does by itself, and may not do while a table is redrawn in it."""
+"""Settings of the terminal while a table is redrawn in it."""
 
 import contextlib
 import os
@@ -7,20 +7,20 @@ import termios
 from typing import Any
 
 _LOCAL_FLAGS = 3
-"""Place of the local modes among the attributes of a terminal."""
+"""Index of the local modes in the attributes of a terminal."""
 
 
 class ControlEcho:
-    """Ctrl-C is echoed as ^C, which moves the cursor: the table would be drawn one line too low from then on."""
+    """Turns off the echo of Ctrl-C as ^C, which moves the cursor: the table would then be drawn one line too low."""
 
     def __init__(self) -> None:
         self._before: list[Any] | None = None
 
     def off(self) -> None:
-        """Echo no control characters, where there is a terminal that this process may change."""
+        """Turn off the echo of control characters, if this process may change the terminal."""
         with contextlib.suppress(OSError, ValueError, AttributeError, termios.error):
             number = sys.stdin.fileno()
-            # In the background a process that changes its terminal is stopped.
+            # A background process that changes its terminal is stopped.
             if os.isatty(number) and os.tcgetpgrp(number) == os.getpgrp():
                 before = termios.tcgetattr(number)
                 changed = list(before)
@@ -28,8 +28,8 @@ class ControlEcho:
                 termios.tcsetattr(number, termios.TCSANOW, changed)
                 self._before = before
 
-    def back(self) -> None:
-        """As it was."""
+    def restore(self) -> None:
+        """Restore the settings."""
         with contextlib.suppress(OSError, ValueError, AttributeError, termios.error):
             number = sys.stdin.fileno()
             if self._before is not None and os.tcgetpgrp(number) == os.getpgrp():

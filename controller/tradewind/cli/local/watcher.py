@@ -1,9 +1,9 @@
-"""Kills the tasks of a local run when the `tradewind` that runs them was killed itself: SIGKILL leaves it no time.
+"""Kills the tasks of a local run if its `tradewind` process is killed, since SIGKILL leaves that no time to do it.
 
-A process of its own, in a session of its own, which imports nothing of Tradewind: it starts with every run. It reads
-from its standard input, which nobody but that `tradewind` can write to: `+123` for each process group that starts,
-`-123` for each that has ended, `done` when all is over. When the input ends without that, it kills what is left: the
-groups and, on Linux, also processes in other sessions, by the TRADEWIND_OUTPUT in their environment.
+Every run starts a watcher: a process in its own session, which imports nothing of Tradewind. It reads standard input,
+to which only its `tradewind` process writes: `+123` for each process group that starts, `-123` for each that exits, and
+`done` at the end. If the input ends without `done`, it kills the remaining groups and, on Linux, also processes in
+other sessions, which it finds by TRADEWIND_OUTPUT in their environment.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ ROUNDS = 100
 
 
 def main() -> None:
-    """The argument is the folder in which TRADEWIND_OUTPUT lies, for every try of the run."""
+    """The argument is the folder with TRADEWIND_OUTPUT of every try of the run."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     marker = b"TRADEWIND_OUTPUT=" + os.fsencode(sys.argv[1]) + b"/"
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def kill(pid: int) -> None:
-    """End a process, or a group of them."""
+    """Kill a process, or a process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)
 

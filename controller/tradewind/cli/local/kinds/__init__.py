@@ -1,8 +1,8 @@
-"""Who carries out tasks of each kind on this machine.
+"""Executes tasks of each kind on this machine.
 
 carrier.py   the interface
 pod.py       command, script, sensor: processes
-wait_for.py  waitFor: not possible here, but for times
+wait_for.py  waitFor: only times, which the engine handles
 noop.py      noop: nothing
 """
 
@@ -18,17 +18,17 @@ CARRIERS: dict[str, type[LocalCarrier]] = {
     "WaitFor": NotHere,
     "Noop": Nothing,
 }
-"""By the name in api/kinds."""
+"""By the name of the kind in api/kinds."""
 
 
 class Carriers:
-    """One carrier of each type."""
+    """The carriers of all kinds."""
 
     def __init__(self, host: Host) -> None:
         self._all = {each: each(host) for each in CARRIERS.values()}
 
-    def carry_out(self, plan: Plan) -> None:
-        """Stop, start and wait as planned."""
+    def execute(self, plan: Plan) -> None:
+        """Execute a plan: stop, start and wait."""
         for stop in plan.stops:
             self._of(stop.task.kind.name).stop(stop)
         for start in plan.starts:
@@ -37,23 +37,23 @@ class Carriers:
             self._of(wait.task.kind.name).wait(wait)
 
     def collect(self) -> None:
-        """Report what has happened since the last call."""
+        """Report changes since the last call."""
         for each in self._all.values():
             each.collect()
 
     def kill(self) -> None:
-        """Let nothing be left."""
+        """Kill all processes."""
         for each in self._all.values():
             each.kill()
 
     @property
     def busy(self) -> bool:
-        """Whether something is left that the end of the run has to wait for."""
+        """True if the run must wait for something before it exits."""
         return any(each.busy for each in self._all.values())
 
     @property
     def seconds_to_wait(self) -> float | None:
-        """After how long collect() has to be called, whatever happens."""
+        """Time after which collect() must be called at the latest."""
         times = (each.seconds_to_wait for each in self._all.values())
         return min((seconds for seconds in times if seconds is not None), default=None)
 

@@ -1,4 +1,4 @@
-"""Who carries out, on this machine, what the engine plans for tasks of a kind. What comes of it is reported."""
+"""The interface of a carrier, which executes tasks of a kind on this machine and reports their results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from tradewind.engine.scheduler import Start
 
 
 class Report(Protocol):
-    """Reports what has become of a try, with the fields of a TryReport."""
+    """Reports a change of a try, with the fields of a TryReport."""
 
     def __call__(self, key: TryKey, event: TryEvent, **facts: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """The local run, as carriers see it."""
+    """The local run, for carriers."""
 
     run: RunState
     folder: RunFolder
@@ -31,40 +31,40 @@ class Host:
     display: Display
     watcher: Watcher
     here: Path | None
-    """The folder in which tasks start; None: each try in an empty one."""
+    """The folder in which tasks start; None for an empty folder for each try."""
     show_logs: bool
     report: Report
     note_once: Callable[[str], None]
-    """Shows a hint, unless it was shown before."""
+    """Shows a hint, once."""
 
 
 class LocalCarrier:
-    """Nothing is to be done: a kind overrides what is otherwise."""
+    """The base class, whose methods do nothing."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     def start(self, start: Start) -> None:
-        """A try has got its slots."""
+        """Start a try, which has its slots."""
 
     def stop(self, stop: Stop) -> None:
-        """A try that is under way is to end."""
+        """Stop an active try."""
 
     def wait(self, wait: Wait) -> None:
-        """A try waits for a report."""
+        """Wait for the event of a waitFor task."""
 
     def collect(self) -> None:
-        """Report what has happened since the last call."""
+        """Report changes since the last call."""
 
     def kill(self) -> None:
-        """The run is over: nothing may be left."""
+        """Kill what is left when the run has finished."""
 
     @property
     def busy(self) -> bool:
-        """Whether something is left that the end of the run has to wait for."""
+        """True if the run must wait for something before it exits."""
         return False
 
     @property
     def seconds_to_wait(self) -> float | None:
-        """After how long collect() has to be called, whatever happens."""
+        """Time after which collect() must be called at the latest."""
         return None

@@ -4,4 +4,4 @@ from tradewind.cli.local.kinds.carrier import LocalCarrier
 
 
 class Nothing(LocalCarrier):
-    """Is never asked for anything."""
+    """A noop task needs no carrier: its methods are never called."""

@@ -17,7 +17,7 @@ from tradewind.engine.scheduler import Start
 
 
 class Processes(LocalCarrier):
-    """Starts processes, stops them, and reports how they end."""
+    """Starts and stops processes, and reports their results."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
@@ -25,23 +25,23 @@ class Processes(LocalCarrier):
 
     @property
     def busy(self) -> bool:
-        """Whether a process is left."""
+        """True if a process is left."""
         return bool(self._processes)
 
     @property
     def seconds_to_wait(self) -> float | None:
-        """Until the first process that was told to stop is killed."""
+        """Time until the first stopped process is killed."""
         kills = (process.seconds_to_kill for process in self._processes.values())
         return min((left for left in kills if left is not None), default=None)
 
     def stop(self, stop: Stop) -> None:
-        """Ask the process of a try to stop."""
+        """Stop the process of a try."""
         process = self._processes.get(stop.key)
         if process is not None:
             process.stop()
 
     def kill(self) -> None:
-        """Kill what still runs."""
+        """Kill all processes."""
         for process in self._processes.values():
             process.kill()
 
@@ -55,9 +55,9 @@ class Processes(LocalCarrier):
             self._host.report(key, TryEvent.REFUSED, reason=reason, message=str(error), retry=False)
             return
         except (OSError, ValueError, UnicodeError) as error:
-            # As with a container: one whose program cannot be started ends with 128.
+            # As for a container: if its program cannot be started, its exit code is 128.
             now = datetime.now(UTC)
-            message = self._why_not_started(start.task, key, error)
+            message = self._start_error(start.task, key, error)
             facts = {"exit_code": 128, "reason": "StartError", "message": message}
             self._host.report(key, TryEvent.CREATED)
             self._host.report(key, TryEvent.ENDED, started_at=now, finished_at=now, **facts)
@@ -66,10 +66,10 @@ class Processes(LocalCarrier):
         self._host.report(key, TryEvent.CREATED)
         self._host.report(key, TryEvent.RUNNING, started_at=process.started_at)
 
-    def _why_not_started(self, task: ResolvedTask, key: TryKey, error: OSError | ValueError) -> str:
+    def _start_error(self, task: ResolvedTask, key: TryKey, error: OSError | ValueError) -> str:
         if not isinstance(error, OSError):
-            what = "a NUL byte" if "null byte" in str(error) else str(error)
-            return f"cannot start {task.name}: its command or arguments have {what}, which no program can be given"
+            problem = "a NUL byte" if "null byte" in str(error) else str(error)
+            return f"cannot start {task.name}: its command or arguments have {problem}, which is not allowed"
         why, name = (error.strerror or str(error)).lower(), os.fsdecode(error.filename or task.name)
         if name == str(self._host.folder.log(key)):
             return f"cannot write the log {name}: {why}"
@@ -85,7 +85,7 @@ class Processes(LocalCarrier):
         rendered = render_task(self._host.run, task, key.number, key.index)
         if rendered.command is None:
             raise LocalRunError(
-                "has neither command nor script: a local run cannot run an image's own entrypoint, so say it as command"
+                "has neither command nor script: a local run has no image, so set the image's entrypoint as command"
             )
         output = self._host.folder.output(key).absolute()
         facts = {**facts_of_try(self._host.run.info, key), OUTPUT_VARIABLE: str(output)}
@@ -102,7 +102,7 @@ class Processes(LocalCarrier):
         )
 
     def collect(self) -> None:
-        """Report every try whose process has ended."""
+        """Report every try whose process has exited."""
         for key, process in list(self._processes.items()):
             code = process.poll()
             if code is None:
@@ -114,7 +114,7 @@ class Processes(LocalCarrier):
                 self._host.display.log(key.instance, key.number, process.log)
             if code and missing_file(process.log, code):
                 self._hint_at_empty_folder()
-            self._host.folder.forget_work(key)
+            self._host.folder.remove_empty_work(key)
             self._ended(key, process, code)
 
     def _ended(self, key: TryKey, process: TaskProcess, code: int) -> None:

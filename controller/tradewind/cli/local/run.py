@@ -1,4 +1,4 @@
-"""`tradewind run`: read the files, check everything, run the Dag, and say how it went."""
+"""`tradewind run`: read and validate the files, run the Dag, and print the result."""
 
 import os
 import sys
@@ -41,13 +41,13 @@ from tradewind.engine.schedule.due import max_active_runs
 from tradewind.engine.scheduler import Scheduler
 from tradewind.engine.status.run_status import run_status
 
-_LOOK_EVERY = 0.2
-"""Seconds between two looks for a slot of maxActiveRuns."""
+_POLL_SECONDS = 0.2
+"""Seconds between two attempts to get a slot of maxActiveRuns."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Machine:
-    """Where runs are made, and how."""
+class _Settings:
+    """The settings of all runs of a command."""
 
     inputs: DagFiles
     sources: Sources
@@ -60,7 +60,7 @@ class _Machine:
     retry_delay: timedelta | None
 
     def resolve(self, dag: Dag) -> ResolvedDag:
-        """A Dag as it runs here."""
+        """Return a Dag with the retries of these settings."""
         resolved = resolve(dag.spec)
         changes: dict[str, Any] = {"limit": 0} if self.no_retries else {}
         if self.retry_delay is not None:
@@ -71,20 +71,20 @@ class _Machine:
 
 @click.command()
 @dag_file_options
-@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; may be repeated.")
+@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param. Can be repeated.")
 @variables_option
 @click.option(
     "--connections",
     "connections_file",
     type=click.Path(),
     metavar="FILE",
-    help="Connections of tasks: Secrets, or {name: {KEY: value}}, in YAML or JSON. Without it, and where it says "
-    "nothing, they come from the environment: KEY of my-db is the variable MY_DB_KEY.",
+    help="Connections of tasks: Secrets, or {name: {KEY: value}}, in YAML or JSON. Connections that it does not have "
+    "come from the environment: KEY of my-db is the variable MY_DB_KEY.",
 )
 @click.option(
     "--logical-date",
     metavar="TIME",
-    help="The moment the run is for, as 2026-01-31T06:00:00Z; without an offset in the Dag's time zone. Default: now.",
+    help="Logical date of the run, e.g. 2026-01-31T06:00:00Z; without an offset in the Dag's time zone. Default: now.",
 )
 @data_interval_option
 @click.option(
@@ -92,15 +92,15 @@ class _Machine:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".tradewind"),
     show_default=True,
-    help="Where logs, status and volumes are kept.",
+    help="Folder for logs, status and volumes.",
 )
-@click.option("--here", is_flag=True, help="Run tasks in the folder you are in, not each try in an empty one.")
-@click.option("--no-retries", is_flag=True, help="Retry nothing, whatever the Dag says.")
-@click.option("--retry-delay", metavar="DURATION", help="Time before each retry, as 0s. Default: as the Dag says.")
+@click.option("--here", is_flag=True, help="Run tasks in the current folder instead of an empty one for each try.")
+@click.option("--no-retries", is_flag=True, help="Never retry, overriding the Dag.")
+@click.option("--retry-delay", metavar="DURATION", help="Delay before each retry, e.g. 0s. Default: that of the Dag.")
 @click.option(
-    "--max-parallel", type=click.IntRange(1), metavar="N", help="Most tasks at once. Default: as the Dag says."
+    "--max-parallel", type=click.IntRange(1), metavar="N", help="Maximum of running tasks. Default: that of the Dag."
 )
-@click.option("--logs", is_flag=True, help="Show the log of every try when it has ended.")
+@click.option("--logs", is_flag=True, help="Print the log of each try when it finishes.")
 @output_option("table", "json", "yaml")
 @click.pass_context
 def run(
@@ -121,24 +121,24 @@ def run(
     logs: bool,
     output: Format,
 ) -> None:
-    """Run a Dag on this machine, with the scheduler of the cluster and local processes as tasks.
+    """Run a Dag on this machine, with the scheduler of the cluster and with tasks as local processes.
 
     Images are not used: a task's command or script runs with the programs of this machine, and `python3` is the Python
-    that runs tradewind. Each try starts in an empty folder of its own, or in its working directory where that is in a
-    volume, which is a folder under FOLDER/volumes. Pools in the files count; ConfigMaps and Secrets in them feed env,
-    envFrom, variables and connections.
+    that runs tradewind. Each try starts in an empty folder of its own. If its workingDir is in a volume, it starts
+    there; volumes are folders under FOLDER/volumes. Pools in the files apply; ConfigMaps and Secrets in them are the
+    sources of env, envFrom, variables and connections.
 
-    A DagRun among the files says params, logical date and data interval; several of them run in turn. Runs of the same
-    Dag in the same FOLDER wait for each other as its maxActiveRuns says.
+    A DagRun in the files sets params, logical date and data interval; several DagRuns run one after the other. The
+    maxActiveRuns of a Dag applies to all its runs in the same FOLDER.
 
-    Exits 0 when the run succeeded, 1 when it failed, 2 when something in the files or options is wrong, 130 when it was
-    stopped by Ctrl-C (128 and the number of the signal).
+    Exits 0 if the run succeeded, 1 if it failed, 2 if a file or option is invalid, 130 if it was stopped by Ctrl-C (128
+    plus the number of the signal).
     """
     inputs = _choose(read_dag_files(files, dag_name, variables, recursive=recursive))
     now = datetime.now(UTC).replace(microsecond=0)
     wanted = runs_to_create(inputs, RunOptions(params, logical_date, data_interval), now)
     sources = Sources.of(inputs.others)
-    machine = _Machine(
+    settings = _Settings(
         inputs=inputs,
         sources=sources,
         connections=read_connections(connections_file, sources.secrets),
@@ -149,47 +149,47 @@ def run(
         no_retries=no_retries,
         retry_delay=_duration(retry_delay),
     )
-    _check_connections(machine)
+    _check_connections(settings)
     report_ignored_fields(inputs)
-    _end_killed(folder)
+    _finish_killed(folder)
     screen = Screen(sys.stderr if output != "table" else sys.stdout)
-    made: dict[str, LocalRun] = {}
+    local_runs: dict[str, LocalRun] = {}
     for each in wanted:
-        made[each.label] = local = _run(machine, each, screen, err=output != "table")
+        local_runs[each.label] = local = _run(settings, each, screen, err=output != "table")
         if local.stopped_by is not None:
             break
     screen.finish()
     if output != "table":
-        statuses = {label: run_status(local.state) for label, local in made.items()}
+        statuses = {label: run_status(local.state) for label, local in local_runs.items()}
         print_data(statuses if len(wanted) > 1 else next(iter(statuses.values())), output)
-    context.exit(_exit_code(list(made.values()), screen))
+    context.exit(_exit_code(list(local_runs.values()), screen))
 
 
-def _exit_code(made: Sequence[LocalRun], screen: Screen) -> int:
-    last = made[-1]
+def _exit_code(local_runs: Sequence[LocalRun], screen: Screen) -> int:
+    last = local_runs[-1]
     if last.stopped_by is not None:
         return EXIT_SIGNAL + last.stopped_by
-    if any(local.state.phase is not RunPhase.SUCCEEDED for local in made):
+    if any(local.state.phase is not RunPhase.SUCCEEDED for local in local_runs):
         return EXIT_FAILED
     return screen.exit_code
 
 
 def _choose(inputs: DagFiles) -> DagFiles:
-    """Of several Dags those that the DagRuns name. Raises CliError where that does not choose."""
+    """Select the Dags of the DagRuns. Raises CliError if there are several Dags but no DagRun."""
     if len(inputs.dags) == 1:
         return inputs
     named = {run.spec.dag for run in inputs.runs}
     if not named:
         names = ", ".join(inputs.dags)
-        raise CliError(f"there are {len(inputs.dags)} Dags ({names}): choose one with --dag")
+        raise CliError(f"the files have {len(inputs.dags)} Dags ({names}): select one with --dag")
     return replace(inputs, dags={name: dag for name, dag in inputs.dags.items() if name in named})
 
 
-def _check_connections(machine: _Machine) -> None:
+def _check_connections(settings: _Settings) -> None:
     missing = [
         str(finding)
-        for name, dag in machine.inputs.dags.items()
-        for finding in machine.connections.missing(machine.inputs.documents[name], resolve(dag.spec), os.environ)
+        for name, dag in settings.inputs.dags.items()
+        for finding in settings.connections.missing(settings.inputs.documents[name], resolve(dag.spec), os.environ)
     ]
     if missing:
         raise CliError(NEXT_LINE.join(missing))
@@ -204,51 +204,51 @@ def _duration(text: str | None) -> timedelta | None:
         raise CliError(f"--retry-delay {text}: {error}") from error
 
 
-def _end_killed(folder: Path) -> None:
-    """Runs whose process was killed had no time to write how they ended."""
+def _finish_killed(folder: Path) -> None:
+    """Mark runs as Failed whose process was killed before it could write their final status."""
     with suppress(OSError):
         for name in mark_killed(folder):
-            click.echo(f"note: {name} was still running when its process was killed; it is Failed now", err=True)
+            click.echo(f"note: the process of {name} was killed while it was running; it is Failed now", err=True)
 
 
-def _run(machine: _Machine, asked: GivenRun, screen: Screen, *, err: bool) -> LocalRun:
-    """Make one run and see it through."""
-    dag = machine.inputs.dags[asked.dag]
+def _run(settings: _Settings, given: GivenRun, screen: Screen, *, err: bool) -> LocalRun:
+    """Execute one run."""
+    dag = settings.inputs.dags[given.dag]
     namespace = dag.metadata.namespace or "default"
     try:
-        slot = _wait_for_slot(locks.Slots(machine.folder, namespace, asked.dag, max_active_runs(dag.spec)), dag)
-        place = RunFolder.make(machine.folder, asked.name or run_name(asked.dag, asked.logical_date))
+        slot = _wait_for_slot(locks.Slots(settings.folder, namespace, given.dag, max_active_runs(dag.spec)), dag)
+        place = RunFolder.make(settings.folder, given.name or run_name(given.dag, given.logical_date))
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise CliError(f"cannot write to --folder {machine.folder}: {why}") from error
+        raise CliError(f"cannot write to --folder {settings.folder}: {why}") from error
     created = datetime.now(UTC)
     info = RunInfo(
         namespace=namespace,
         name=place.name,
         uid=str(uuid.uuid4()),
-        dag=asked.dag,
-        type=asked.type,
-        logical_date=asked.logical_date,
-        interval_start=asked.interval[0],
-        interval_end=asked.interval[1],
-        params=asked.params,
+        dag=given.dag,
+        type=given.type,
+        logical_date=given.logical_date,
+        interval_start=given.interval[0],
+        interval_end=given.interval[1],
+        params=given.params,
     )
-    scheduler = Scheduler(parallelism=machine.max_parallel)
-    for pool in machine.inputs.pools:
+    scheduler = Scheduler(parallelism=settings.max_parallel)
+    for pool in settings.inputs.pools:
         scheduler.set_pool(info.namespace, pool.metadata.name, pool.spec.slots)
-    variables = Variables(machine.inputs.variables)
-    state = RunState(info, machine.resolve(dag), scheduler.slots, variables=lambda: variables)
-    dag_folder = _folder_of(machine.inputs.documents[asked.dag])
+    variables = Variables(settings.inputs.variables)
+    state = RunState(info, settings.resolve(dag), scheduler.slots, variables=lambda: variables)
+    dag_folder = _folder_of(settings.inputs.documents[given.dag])
     local = LocalRun(
         scheduler,
         state,
         folder=place,
-        environment=Environment(info, machine.sources, dag_folder, machine.connections),
+        environment=Environment(info, settings.sources, dag_folder, settings.connections),
         display=display_for(screen, colours=colours.wanted(err=err)),
         screen=screen,
-        here=Path.cwd() if machine.here else None,
-        show_logs=machine.logs,
-        dag_run=lambda: _dag_run(state, asked, created),
+        here=Path.cwd() if settings.here else None,
+        show_logs=settings.logs,
+        dag_run=lambda: _dag_run(state, given, created),
     )
     try:
         local.execute()
@@ -258,15 +258,15 @@ def _run(machine: _Machine, asked: GivenRun, screen: Screen, *, err: bool) -> Lo
 
 
 def _wait_for_slot(slots: locks.Slots, dag: Dag) -> int:
-    """A slot of maxActiveRuns, when there is one. Raises OSError."""
-    told = False
+    """Wait for a slot of maxActiveRuns, and return it. Raises OSError."""
+    noted = False
     while (slot := slots.take()) is None:
-        if not told:
-            told = True
+        if not noted:
+            noted = True
             name, limit = dag.metadata.name, max_active_runs(dag.spec)
-            why = f"waiting for maxActiveRuns of the Dag {name} ({limit}): another `tradewind run` is running it"
+            why = f"waiting for maxActiveRuns of Dag {name} ({limit}): another `tradewind run` runs it"
             click.echo(f"note: {why}", err=True)
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_POLL_SECONDS)
     return slot
 
 
@@ -275,8 +275,8 @@ def _folder_of(document: Document) -> Path | None:
     return path.absolute().parent if path.exists() else None
 
 
-def _dag_run(state: RunState, asked: GivenRun, created: datetime) -> dict[str, Any]:
-    """The DagRun as it would be on the cluster."""
+def _dag_run(state: RunState, given: GivenRun, created: datetime) -> dict[str, Any]:
+    """Return the run as a DagRun, as it would be on a cluster."""
     info = state.info
     spec: dict[str, Any] = {
         "dag": info.dag,
@@ -284,8 +284,8 @@ def _dag_run(state: RunState, asked: GivenRun, created: datetime) -> dict[str, A
         "logicalDate": format_time(info.logical_date),
         "dataInterval": {"start": format_time(info.interval_start), "end": format_time(info.interval_end)},
     }
-    if asked.given:
-        spec["params"] = dict(asked.given)
+    if given.given:
+        spec["params"] = dict(given.given)
     return {
         "apiVersion": API_VERSION,
         "kind": "DagRun",
