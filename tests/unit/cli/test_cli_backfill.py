@@ -152,7 +152,7 @@ def test_bad_input_makes_nothing(tradewind: Setup) -> None:
 
 def test_list_status_pause_resume_delete(tradewind: Setup) -> None:
     spec = {"dag": "sales", "from": "2026-01-01T00:00:00Z", "to": "2026-01-31T00:00:00Z"}
-    status = {"phase": "Running", "done": "3/31", "total": 31, "created": 5, "failed": 1, "message": "2 go on"}
+    status = {"phase": "Running", "done": "3/31", "total": 31, "created": 5, "failed": 1, "message": "2 are running"}
     tradewind.fake.put("backfills", "january", spec=spec, status=status)
     header, row = tradewind("backfill", "list").out.splitlines()
     assert header.split() == ["BACKFILL", "DAG", "FROM", "TO", "PHASE", "DONE", "FAILED", "AGE", "MESSAGE"]
@@ -161,7 +161,7 @@ def test_list_status_pause_resume_delete(tradewind: Setup) -> None:
     assert tradewind("backfill", "list", "other").err == "no Backfills of other found\n"
     assert json.loads(tradewind("backfill", "list", "-o", "json").out)[0]["metadata"]["name"] == "january"
     shown = tradewind("backfill", "status", "january").out.splitlines()
-    assert shown[0] == "january (Dag sales): Running: 2 go on"
+    assert shown[0] == "january (Dag sales): Running: 2 are running"
     assert "  runs      5 created, 1 failed" in shown
     assert tradewind("backfill", "pause", "january").out == "january is paused\n"
     assert tradewind.fake.get("backfills", "january")["spec"]["suspend"] is True

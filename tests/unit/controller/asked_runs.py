@@ -39,7 +39,7 @@ async def failed_run(cluster: MemoryCluster, name: str = "one", **spec: Any) -> 
     cluster.run("sales", name, fails=True)
     await cluster.wait_phase(name, "Failed")
     await cluster.eventually(lambda: counts(cluster)["Failed"] == 1, "its end is counted")
-    cluster.mend(name)
+    cluster.repair(name)
 
 
 async def running_run(cluster: MemoryCluster, name: str = "one", **spec: Any) -> Json:

@@ -159,7 +159,7 @@ class MemoryCluster:
         """Make an object of any kind."""
         self._ask("POST", plural, "", {"metadata": {"name": name, **(metadata or {})}, **fields})
 
-    def mend(self, run: str) -> None:
+    def repair(self, run: str) -> None:
         """From now on the Pods of a run succeed."""
         self.fails.discard(run)
 

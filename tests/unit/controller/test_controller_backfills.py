@@ -267,7 +267,7 @@ async def test_reprocess_runs_again_what_failed(cluster: MemoryCluster, moment: 
     for hour, fails in ((1, True), (2, False), (3, True)):
         cluster.run("sales", HOURS[hour], fails=fails)
         await cluster.wait_phase(HOURS[hour], "Failed" if fails else "Succeeded")
-    cluster.mend(HOURS[1])
+    cluster.repair(HOURS[1])
     died: list[str] = []
 
     def die(method: str, plural: str, name: str, body: Json) -> None:

@@ -119,7 +119,7 @@ async def test_it_is_run_again(cluster: MemoryCluster) -> None:
     again = {"phase": "Queued", "startedAt": None, "finishedAt": None, "reason": None, "tasks": None}
     for pod in cluster.all("pods"):
         cluster.delete("pods", pod["metadata"]["name"])
-    cluster.mend("monday")
+    cluster.repair("monday")
     cluster.patch("dagruns", "monday", subresource="status", status=again)
     await cluster.wait_phase("monday", "Succeeded")
     await cluster.wait_phase("tuesday", "Succeeded")

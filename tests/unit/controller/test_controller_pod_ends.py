@@ -1,4 +1,4 @@
-"""How Pods are ended: so that their logs stay where there are any, and for certain."""
+"""Pods are stopped so that their logs stay if there are any, and reliably."""
 
 from __future__ import annotations
 
@@ -195,14 +195,14 @@ async def test_a_run_that_fails_fast_or_takes_too_long(cluster: MemoryCluster) -
 
 
 async def test_a_leader_that_dies_while_it_fails_fast(cluster: MemoryCluster) -> None:
-    """What it had ended is not taken for a failure of its own by the next one."""
+    """A Pod that it had stopped is not taken for a failure of the task by the next one."""
     cluster.stays.add("one")
     cluster.dag("one", failFast=True, tasks=[{"name": name, "image": "busybox"} for name in ("a", "b")])
     cluster.run("one", "one", fails=True)
     pods = await cluster.eventually(lambda: len(cluster.names("pods")) == 2 and cluster.names("pods"), "its Pods")
     first = next(name for name in pods if "-a-" in name)
     second = next(name for name in pods if "-b-" in name)
-    await cluster.eventually(lambda: len(cluster.status("dagruns", "one").get("tasks", ())) == 2, "they are told of")
+    await cluster.eventually(lambda: len(cluster.status("dagruns", "one").get("tasks", ())) == 2, "they are in status")
 
     def lose(method: str, plural: str, name: str, body: Json) -> None:
         if plural == "dagruns" and "status" in body:
@@ -222,7 +222,7 @@ async def test_a_leader_that_dies_while_it_fails_fast(cluster: MemoryCluster) ->
 
 
 async def test_a_classic_sidecar(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The task's result counts at once; then its Pod is ended, while the run goes on."""
+    """The task's result counts at once; then its Pod is stopped, while the run continues."""
     monkeypatch.setattr(ends, "SIDECARS_END_WITHIN", 0.05)
     cluster.stays.add("one")
     proxy = {"spec": {"containers": [{"name": "proxy", "image": "envoy"}]}}
@@ -249,7 +249,7 @@ async def test_a_classic_sidecar(cluster: MemoryCluster, monkeypatch: pytest.Mon
 
 
 async def test_pods_of_a_finished_run(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A leader dies after it has written the end of a run, before it has ended its Pods."""
+    """A leader dies after it has written the finish of a run, before it has stopped its Pods."""
     monkeypatch.setattr(pod_gc, "LOOK_AFTER", 0.05)
     cluster.stays.add("one")
     cluster.dag("one", runTimeout="1s")
@@ -282,7 +282,7 @@ async def test_one_that_is_cleared_up_after_is_not_looked_at_again(
     asked: list[str] = []
     cluster.before_request = lambda request: asked.append(f"{request.method} {request.path}")
     await cluster.start()
-    await cluster.eventually(lambda: not cluster.get("pods", name)["metadata"].get("finalizers"), "it is let go")
+    await cluster.eventually(lambda: not cluster.get("pods", name)["metadata"].get("finalizers"), "no finalizer")
     await asyncio.sleep(0.1)
     looks = sum(each.startswith("GET") and each.endswith("/dagruns/one") for each in asked)
     await asyncio.sleep(0.4)

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("quick_requests")]
 async def test_what_failed_runs_again(cluster: MemoryCluster) -> None:
     await failed_run(cluster)
     before = cluster.status("dagruns", "one")
-    asked = cluster.ask("one", "Rerun", onlyFailed=True, message="mended")
+    asked = cluster.ask("one", "Rerun", onlyFailed=True, message="fixed")
     record = await cluster.wait_asked("one", asked)
     assert (record["state"], record["requestedBy"]) == ("Applied", "alice")
     assert record["message"] == "tasks to rerun: load, report"

@@ -29,9 +29,9 @@ def test_a_branch_in_a_mapped_group_decides_by_index() -> None:
     world.succeed("left[0]")
     assert world.started()[5:] == ["join[0]"]
     world.restart()
-    world.succeed("b[2]", '"nobody"')
+    world.succeed("b[2]", '"stranger"')
     assert world.state("b[2]") is TaskState.FAILED
-    assert "'nobody'" in world.entry("b")["instances"][-1]["message"]
+    assert "'stranger'" in world.entry("b")["instances"][-1]["message"]
 
 
 @pytest.mark.parametrize("respect", [False, True])
@@ -163,7 +163,7 @@ def test_fail_fast_runs_the_teardowns_of_the_indexes_that_were_set_up() -> None:
 
 
 def test_a_whole_group_at_once() -> None:
-    """Operations on thousands of instances are done for all together, with the right result."""
+    """Operations on thousands of instances are batched, with the right result."""
     count = 2000
     world = World(
         task("before"),
