@@ -1,10 +1,10 @@
-"""The controller: events of the cluster go into the engine, the engine's decisions are written to the cluster.
+"""The controller: passes events of the cluster to the engine, and writes the engine's decisions to the cluster.
 
 leader.py      the leader's loop: events → engine → writes
-term.py        what all workers of one term of leadership share
+term.py        the dependencies that the leader's workers share
 dags/          Dags: conditions, scheduled runs, history
 runs/          DagRuns: loading, status, requests
-pods/          task instances as Pods: create, end, keep, delete
+pods/          task instances as Pods: create, stop, retain, delete
 kinds/         who carries out tasks of each kind: Pods, waits
 backfills/     Backfills: their runs and status
 webhook/       the admission webhook

@@ -1,6 +1,6 @@
-"""What all workers of one term of leadership share.
+"""The dependencies that the workers of one term of leadership share.
 
-Made anew each time this replica starts to lead. A worker that needs only one or two of these takes those.
+Created each time this replica becomes leader. A worker that needs only one or two of these takes those.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tradewind.kube.writer import Writer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """The cluster as it is read and written, the scheduler, and the leader's loop."""
+    """Access to the cluster, the scheduler, and the leader's loop."""
 
     client: KubeClient
     writer: Writer
@@ -31,14 +31,15 @@ class Term:
     clock: Clock
     scheduler: Scheduler
     spawn: Spawn
-    """Begins what goes on beside the loop, until the term ends."""
+    """Starts a background task, which is cancelled when the term ends."""
     on_failure: OnFailure
-    """Takes errors that nobody has foreseen."""
+    """Reports an unexpected error."""
     wake: Callable[[], None]
     """Makes the loop take its next step soon."""
 
     def in_lane(self) -> Term:
-        """The same for a worker that asks for each of thousands of objects: its requests have a lane of their own."""
+        """Return a copy whose client has its own lane, for a worker that sends a request for each of thousands of
+        objects."""
         return replace(self, client=Lane(self.client))
 
 

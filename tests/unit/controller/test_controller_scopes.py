@@ -133,7 +133,7 @@ async def test_with_cluster_scope_what_is_missing_is_named_and_there_is_no_leade
     starting = asyncio.create_task(cluster.start())
     await asyncio.sleep(0.5)
     assert cluster.controller.leader is None
-    assert "waits for configmaps: cannot list /configmaps" in str(cluster.controller.unready())
+    assert "waiting for configmaps: cannot list /configmaps" in str(cluster.controller.unready())
     assert cluster.controller.unhealthy() is None
     allow()
     await starting
@@ -146,7 +146,7 @@ async def test_where_nothing_can_be_seen_there_is_no_leader(cluster: MemoryClust
     starting = asyncio.create_task(cluster.start(namespaces=("ns",)))
     await asyncio.sleep(0.5)
     assert cluster.controller.leader is None
-    assert "waits for pods in namespace ns: " in str(cluster.controller.unready())
+    assert "waiting for pods in namespace ns: " in str(cluster.controller.unready())
     allow()
     await starting
     await cluster.wait_phase("in-ns", "Succeeded")

@@ -1,5 +1,5 @@
-"""Metrics for Prometheus; a new one goes into one of these.
+"""Metrics for Prometheus; a new one goes into one of these files.
 
-instrumentation.py  what the controller does, counted as it happens
-collector.py        the state of the cluster, counted when Prometheus asks
+instrumentation.py  counts what the controller does, as it happens
+collector.py        counts the objects of the cluster when Prometheus scrapes
 """

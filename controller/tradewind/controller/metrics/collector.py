@@ -1,7 +1,7 @@
-"""The state of the cluster as metrics: a snapshot, made when Prometheus asks, so that nothing is kept in step with it.
+"""The state of the cluster as metrics: a snapshot at each scrape, so that no counters must follow every change.
 
-What it is made from belongs to the event loop that works. It is counted there in slices, between which the loop does
-other things; another thread turns the numbers into series, and those into text.
+The objects belong to the controller's event loop. They are counted there in slices, between which the loop does other
+work; another thread turns the numbers into series, and those into text.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ SLICE = 0.002
 
 
 _Gauge = tuple[str, str, list[str], Mapping[Any, int]]
-"""Name, text, labels, and values by those."""
+"""Name, help text, labels, and values by labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a leader has that is counted."""
+    """The leader's objects that are counted."""
 
     scheduler: Scheduler
     dags: Mapping[Key, Entry]
@@ -38,15 +38,15 @@ class Counted:
 
 
 class Mirror:
-    """A collector of what the last snapshot had."""
+    """A collector of the last snapshot, and of numbers that need none."""
 
     def __init__(self, cluster: Caches, counted: Callable[[], Counted | None], writer: Writer) -> None:
-        """`counted` is asked at each snapshot; None: this replica does not lead."""
+        """`counted()` is called for each snapshot; it returns None if this replica is not the leader."""
         self._cluster, self._counted, self._writer = cluster, counted, writer
         self._gauges: list[_Gauge] = []
 
     def collect(self) -> Iterator[Metric]:
-        """What the last snapshot had, and what is just a number now; from any thread."""
+        """Yield the metrics; callable from any thread."""
         yield from self._writes()
         yield from self._informers()
         for name, text, labels, values in self._gauges:
@@ -56,7 +56,7 @@ class Mirror:
             yield family
 
     async def take(self) -> None:
-        """Take a snapshot. To be called on the loop that works."""
+        """Take a snapshot. Call this on the controller's loop."""
         counted = self._counted()
         self._gauges = await self._state(counted, _Slices()) if counted is not None else []
 
@@ -138,13 +138,13 @@ class Mirror:
 
 
 class _Slices:
-    """Lets others have a turn of the loop whenever a slice is over."""
+    """Yields to the event loop after each slice."""
 
     def __init__(self) -> None:
         self._until = time.perf_counter() + SLICE
 
     async def end(self) -> None:
-        """End the slice if it is time."""
+        """Yield to the event loop if the slice is used up."""
         if time.perf_counter() >= self._until:
             await asyncio.sleep(0)
             self._until = time.perf_counter() + SLICE

@@ -1,4 +1,4 @@
-"""One controller process: caches that are always warm, and leadership that comes and goes."""
+"""One controller process: caches that are always warm and, while it is elected, a Leader."""
 
 import asyncio
 import contextlib
@@ -22,31 +22,31 @@ from tradewind.kube.writer import Writer
 log = logging.getLogger(__name__)
 
 SILENT_WATCH = 240.0
-"""Seconds after which a watch that neither hears anything nor tries again counts as stuck. Bookmarks come about every
-minute, and a stream that is silent for 90 s is opened anew; while the server cannot be reached that is tried again and
-again, which a restart would not do better."""
+"""Seconds without an event or a reconnection after which a watch counts as stuck. Bookmarks arrive about every minute,
+and a stream that is silent for 90 s is reopened. While the API server is unreachable, reconnecting is retried: a restart
+would not help."""
 STUCK_LOOP = 60.0
-"""Seconds without a step of the leader's loop though there is something to do, or without a turn of the event loop. No
-object that is let in takes as long, and nobody waits as long for a Lease that is not renewed."""
+"""Seconds without a step of the leader's loop while work is pending, or without a turn of the event loop. No accepted
+object takes as long, and no standby waits as long for a Lease that is not renewed."""
 FLUSH_WITHIN = 3.0
-"""Seconds for writing what has been found out before the Lease is given up, less than that lasts: the next leader finds
-out the rest anew."""
+"""Seconds for writing statuses before the Lease is released, less than it is valid: the next leader finds out the rest
+again."""
 DRAIN_WITHIN = 1.0
-"""Seconds then for what is under way, and for Events."""
+"""Seconds after that for requests in flight, and for Events."""
 
 
 class ElectionHost:
-    """Where the election runs: on the loop that works. So it does in the simulation, and in tests."""
+    """Runs the election on the controller's loop, as in the simulation and in tests."""
 
     def __init__(self, client: KubeClient) -> None:
         self.client = client
 
-    def tell(self, act: Callable[[], None]) -> None:
-        """Let the loop that works hear of something that happened to the election."""
+    def call_in_loop(self, act: Callable[[], None]) -> None:
+        """Call a function on the controller's loop."""
         act()
 
     async def run(self, election: LeaderElection) -> None:
-        """Take part until cancelled."""
+        """Take part in the election until cancelled."""
         await election.run()
 
 
@@ -62,18 +62,18 @@ class Controller(Listener):
         clock: Clock = SYSTEM_CLOCK,
         boot_clock: Clock = BOOT_CLOCK,
     ) -> None:
-        """`host` says where the election runs; on this loop, unless told otherwise."""
+        """`host` runs the election; by default on this loop."""
         self.host = host or ElectionHost(client)
         self.busy_with: Callable[[], str] = lambda: ""
-        """What the event loop is at, as far as somebody watches it."""
+        """Describes what the event loop is working on, if a watchdog is set."""
         self.metrics = Metrics()
         self.metrics.shard.labels(settings.shard, settings.shards).set(1)
         self.leader: Leader | None = None
         self._settings, self._client, self._clock = settings, client, clock
         self._term: asyncio.Task[None] | None = None
         self._term_number = 0
-        """The term of the election that this loop has heard of, and has not heard the end of."""
-        self._beat = self._nothing_to_do = clock.monotonic()
+        """The election's term that started on this loop and has not ended on it; 0 for none."""
+        self._beat = self._idle_at = clock.monotonic()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         identity, ended = settings.identity, settings.ended_identities
         if not identity:
@@ -87,8 +87,8 @@ class Controller(Listener):
             lease_duration=settings.lease_duration,
             renew_deadline=settings.lease_duration * 2 / 3,
             retry_period=settings.lease_duration * 2 / 15,
-            on_started=lambda: self.host.tell(self._started_leading),
-            on_stopped=lambda: self.host.tell(self._stopped_leading),
+            on_started=lambda: self.host.call_in_loop(self._started_leading),
+            on_stopped=lambda: self.host.call_in_loop(self._stopped_leading),
             unfit=self._stuck,
             clock=boot_clock,
             excludes=settings.excludes,
@@ -111,7 +111,7 @@ class Controller(Listener):
         self.metrics.registry.register(self.mirror)
 
     async def run(self) -> None:
-        """Run until cancelled, or until something fails that a fresh process would do better."""
+        """Run until cancelled, or until an error that needs a restart of the process."""
         election: asyncio.Task[None] | None = None
         async with asyncio.TaskGroup() as group:
             informers = group.create_task(self.cluster.run())
@@ -121,7 +121,7 @@ class Controller(Listener):
                 election = group.create_task(self.host.run(self.election))
                 await self.failed
             finally:
-                # Stop acting first and give up the lease last, so that the next leader finds all that we know.
+                # Stop acting first and release the Lease last, so that the next leader finds everything written.
                 with contextlib.suppress(Exception):
                     async with asyncio.timeout(FLUSH_WITHIN):
                         await self._end_term()
@@ -134,14 +134,14 @@ class Controller(Listener):
                 beat.cancel()
 
     def unhealthy(self) -> str | None:
-        """Why this process should be started anew, or None. May be asked from any thread."""
+        """Return why this process should be restarted, or None. Callable from any thread."""
         now = self._clock.monotonic()
         if (stuck := self._stuck()) is not None:
             return stuck
         if (leader := self.leader) is not None:
-            undone = now - max(self._nothing_to_do, leader.last_step)
-            if undone > STUCK_LOOP:
-                return f"the leader's loop has taken no step for {undone:.0f} s, though there is something to do"
+            pending = now - max(self._idle_at, leader.last_step)
+            if pending > STUCK_LOOP:
+                return f"the leader's loop has not run for {pending:.0f} s although work is pending"
         for informer in self.cluster.informers:
             silent = now - informer.last_activity
             if silent > SILENT_WATCH:
@@ -150,28 +150,28 @@ class Controller(Listener):
         return None
 
     def unready(self) -> str | None:
-        """Why this replica could not take over now, or None."""
+        """Return why this replica could not become leader now, or None."""
         if not self.cluster.synced:
-            return f"waits for {'; '.join(self.cluster.unlisted())}"
+            return f"waiting for {'; '.join(self.cluster.unlisted())}"
         return self.unhealthy()
 
     def left_out(self) -> str | None:
-        """Where nothing is done, and what we are not let see there; None if nothing is left out."""
+        """Return the namespaces that are not scheduled, with the resources that may not be listed there; None for none."""
         refused = self.cluster.refused()
-        return f"not seen: {'; '.join(refused)}" if refused else None
+        return f"not scheduled: {'; '.join(refused)}" if refused else None
 
     def _stuck(self) -> str | None:
-        still = self._clock.monotonic() - self._beat
-        if still <= STUCK_LOOP:
+        blocked = self._clock.monotonic() - self._beat
+        if blocked <= STUCK_LOOP:
             return None
         busy_with = self.busy_with()
-        return f"the event loop was stuck for {still:.0f} s" + (f": {busy_with}" if busy_with else "")
+        return f"the event loop is blocked for {blocked:.0f} s" + (f" by {busy_with}" if busy_with else "")
 
     async def _keep_beat(self) -> None:
         while True:
             self._beat = self._clock.monotonic()
             if self.leader is None or not self.leader.has_news:
-                self._nothing_to_do = self._beat
+                self._idle_at = self._beat
             await asyncio.sleep(1)
 
     # Leadership ---------------------------------------------------------------------------------------------------
@@ -182,18 +182,18 @@ class Controller(Listener):
             self.metrics.forget(key)
 
     def scope_opens(self) -> None:
-        """More is known from now on. Whoever leads begins anew, and waits until all of that is known."""
+        """Restart a leader's term when more namespaces become visible: it waits until their caches are synced."""
         if self._term_number:
-            log.info("starts its term again, since more namespaces can be seen")
+            log.info("restarting as leader: more namespaces can be listed now")
             self._stopped_leading()
             self._started_leading()
 
     def _ensure_leader(self) -> None:
-        """Raise NotLeader unless this loop may act. What it began in a term of which the end is still to be told must
-        not go on in the next."""
+        """Raise NotLeader unless this loop may act. Work that it started in an earlier term, whose end has not reached
+        this loop yet, must not continue in the next term."""
         self.election.ensure_leader()
         if self._term_number != self.election.term:
-            raise NotLeader(f"{self.election.identity} has led in term {self._term_number}, now it is another")
+            raise NotLeader(f"{self.election.identity} was the leader of an earlier term")
 
     def _started_leading(self) -> None:
         self._term_number = self.election.term

@@ -1,4 +1,4 @@
-"""What the controller is told from outside: options of `tradewind controller`, each also an environment variable."""
+"""The settings of the controller: options of `tradewind controller`, each also an environment variable."""
 
 import os
 import socket
@@ -9,13 +9,13 @@ from tradewind.api.shards import Shard, shard_of_lease
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Settings of one controller process. `namespaces` empty: the whole cluster."""
+    """Settings of one controller process. Empty `namespaces` means the whole cluster."""
 
     namespaces: tuple[str, ...] = ()
     pod_namespace: str = "default"
     identity: str = ""
     ended_identities: str = ""
-    """What the identities of processes begin with that have ended for certain."""
+    """The prefix of identities of processes that are certain to have exited."""
     lease_name: str = "tradewind-controller"
     lease_duration: float = 15.0
     parallelism: int = 0
@@ -35,31 +35,31 @@ class Settings:
 
     @property
     def scopes(self) -> tuple[str | None, ...]:
-        """Namespaces to watch, None for all at once. Of namespaces that are listed, those of this shard."""
+        """The namespaces to watch that belong to this shard; None stands for all namespaces."""
         if not self.namespaces:
             return (None,)
         return tuple(namespace for namespace in self.namespaces if self.part.owns(namespace))
 
     @property
     def part(self) -> Shard:
-        """Which part of all work is this controller's. ValueError if there is no such part."""
+        """The shard of this controller. Raises ValueError if `shard` is out of range."""
         return Shard(self.shard, self.shards)
 
     def excludes(self, lease: str) -> bool:
-        """Whether who holds that Lease looks after a namespace that is this controller's too: it is one of the same
-        release with another number of shards."""
+        """True if the holder of that Lease shares a namespace with this controller: a controller of the same release
+        with another number of shards."""
         other = shard_of_lease(self.lease_name, lease)
         return other is not None and other != self.part and other.overlaps(self.part)
 
 
 def default_identity() -> str:
-    """Who this process is among replicas: a container that restarts is somebody else."""
+    """Return an identity that is unique among replicas; a restarted container has a different one."""
     host = os.environ.get("TRADEWIND_POD_NAME") or socket.gethostname()
     return f"{ended_identities() or f'{host}_{os.getpid()}_'}{os.urandom(4).hex()}"
 
 
 def ended_identities() -> str:
-    """What the identities of earlier containers of this very Pod begin with. They have ended: the kubelet starts a
-    container once the one before it is gone. Empty outside a Pod."""
+    """Return the prefix of the identities of earlier containers of this Pod. They have exited: the kubelet starts a
+    container only after the previous one has exited. Empty outside a Pod."""
     name, uid = os.environ.get("TRADEWIND_POD_NAME"), os.environ.get("TRADEWIND_POD_UID")
     return f"{name}_{uid}_" if name and uid else ""

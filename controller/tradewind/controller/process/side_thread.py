@@ -117,7 +117,7 @@ class ElectionThread(ElectionHost):
         super().__init__(client)
         self._thread, self._working = thread, asyncio.get_running_loop()
 
-    def tell(self, act: Callable[[], None]) -> None:
+    def call_in_loop(self, act: Callable[[], None]) -> None:
         """Called on the side thread; runs `act` on the controller's loop."""
         with contextlib.suppress(RuntimeError):  # that loop is closed, and this process leads no more: see `unfit`
             self._working.call_soon_threadsafe(act)
