@@ -315,9 +315,9 @@ def test_tasks_wait_for_the_kinds_that_the_values_allow(release: Release, space:
     run = space.run("waits")
     why = "but the controller may not read services: add them to waitFor.resources of the Helm chart"
     messages = {
-        "service": f"waits for Service 'db', {why}",
-        "deployment": "waits for Deployment 'db', which does not exist",
-        "secret": "waitFor.object: a Secret cannot be waited for: the controller reads none",
+        "service": f"waiting for Service 'db', {why}",
+        "deployment": "waiting for Deployment 'db', which does not exist",
+        "secret": "waitFor.object: tasks cannot wait for a Secret: the controller reads none",
     }
     for name, message in messages.items():
         space.eventually(lambda n=name, m=message: space.task(run, n).get("message") == m, f"{name}: {message}")

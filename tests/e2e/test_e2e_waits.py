@@ -56,18 +56,18 @@ def test_a_dag_waits_for_the_run_of_another_while_controllers_come_and_go(stage:
         task("report", "true", "sold"),
     )
     run = space.run("report", "report", logicalDate=DATE)
-    says(space, run, "sold", "waits for a run of Dag 'sales', which does not exist")
+    says(space, run, "sold", "waiting for a run of Dag 'sales', which does not exist")
     space.dag("sales", task("load", "sleep 6"), task("check", "sleep 10", "load"))
-    none = f"waits for a run of Dag 'sales' with the logical date {DATE}, of which there is none yet"
+    none = f"waiting for a run of Dag 'sales' with the logical date {DATE}: none exists yet"
     says(space, run, "sold", none)
     space.run("sales", "sales", logicalDate=DATE)
-    says(space, run, "loaded", "waits for task 'load' of run 'sales' of Dag 'sales': Running")
+    says(space, run, "loaded", "waiting for task 'load' of run 'sales' of Dag 'sales': Running")
 
     controller.kill()
     second = stage.controllers.launch_for(space.name)
     space.wait_state(run, "loaded", "Succeeded")
     assert space.status("sales")["phase"] == "Running"
-    says(space, run, "sold", "waits for run 'sales' of Dag 'sales': Running")
+    says(space, run, "sold", "waiting for run 'sales' of Dag 'sales': Running")
     # It finishes while no controller is watching.
     second.wait_leading().kill()
     space.eventually(lambda: ended(space, "sales", "check"), "the last Pod of the run ends")
@@ -100,7 +100,7 @@ def test_a_run_that_fails_fails_those_that_wait_for_it(stage: Stage) -> None:
     assert space.wait_finished("report")["phase"] == "Failed"
     sold = space.task("report", "sold")
     assert (sold["state"], sold["reason"]) == ("Failed", "WaitedForEnded")
-    assert sold["message"] == "run 'sales' of Dag 'sales' ended Failed"
+    assert sold["message"] == "run 'sales' of Dag 'sales' finished as Failed"
     assert space.task("report", "ended")["state"] == space.task("report", "tried")["state"] == "Succeeded"
 
 
@@ -118,12 +118,12 @@ def test_a_dag_waits_for_a_job_and_a_deployment_while_controllers_come_and_go(st
         {**wait("long", object={**server, "name": "no", "condition": {"type": "x"}}), "sensor": {"timeout": "5s"}},
     )
     run = space.run("objects", "objects", logicalDate=DATE)
-    says(space, run, "job", "waits for Job 'import-2026-03-02', which does not exist")
+    says(space, run, "job", "waiting for Job 'import-2026-03-02', which does not exist")
     none = space.wait_state(run, "none", "Failed")
     assert none["message"] == "waitFor.object: the cluster has no kind 'Jib' in 'batch/v1'"
     assert space.wait_state(run, "long", "Failed")["reason"] == "SensorTimeout"
     space.kubectl.apply(job("import-2026-03-02", "sleep 5"))
-    says(space, run, "job", "waits for Job 'import-2026-03-02': Complete is not there yet")
+    says(space, run, "job", "waiting for Job 'import-2026-03-02': Complete is not set yet")
 
     controller.kill()
     space.kubectl.apply(deployment("server"))
@@ -141,7 +141,7 @@ def test_the_example(stage: Stage) -> None:
     folder = REPOSITORY / "examples" / "wait-for"
     space.kubectl.run("apply", "-f", str(folder / "dags.yaml"))
     space.run("report", "report", logicalDate=DATE)
-    says(space, "report", "imported", "waits for Job 'import', which does not exist")
+    says(space, "report", "imported", "waiting for Job 'import', which does not exist")
     space.run("orders", "orders", logicalDate=DATE)
     space.kubectl.run("apply", "-f", str(folder / "job.yaml"))
     space.wait_succeeded("report")

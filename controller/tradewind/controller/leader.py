@@ -1,6 +1,6 @@
-"""What only the leader does: the loop from events through the engine to writes.
+"""The leader: the loop from events through the engine to writes.
 
-Made anew each time this replica starts to lead, from the caches that it kept warm, and thrown away when it stops.
+Created each time this replica becomes leader, from the caches that it kept warm, and discarded when it stops leading.
 """
 
 import asyncio
@@ -57,23 +57,23 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 DAG_BUDGET = 0.02
-"""Seconds of work on Dags (validation above all) between two looks at the runs."""
+"""Seconds of work on Dags (mainly validation) in one step of the loop."""
 FAILURES_BEFORE_EXIT = 20
 CATCH_UP_WITHIN = 15.0
-"""Seconds after which a new leader begins though it could not catch up with the API server."""
+"""Seconds after which a new leader starts even if it could not catch up with the API server."""
 CATCH_UP_AGAIN = 0.5
 LOAD_AGAIN = 5.0
-"""Seconds until what could not be read is read again: the state of the caches, and which runs have finished."""
+"""Seconds before a failed read of the finished runs is retried."""
 FIRST_LOADS_WITHIN = 15.0
-"""Seconds after which scheduling begins though some run that has begun could still not be loaded."""
+"""Seconds after which scheduling starts even if some started runs are not loaded."""
 QUEUED_LOADS_WITHIN = 2.0
-"""Seconds after which it begins though runs that wait in a queue are still being loaded."""
+"""The same for queued runs."""
 SLICE = 200
-"""Objects that a new leader looks at in one turn of the event loop."""
+"""Objects that a new leader reads in one turn of the event loop."""
 WAITS_AT_ONCE = 100
-"""waitFor tasks that begin to wait, or whose time has come, in one step of the loop."""
+"""waitFor tasks that start to wait, or that time out, in one step of the loop."""
 LOOK_AGAIN = 30.0
-"""Seconds after which everything that goes by the wall clock is looked at again, should that have been set."""
+"""Seconds after which all timers are evaluated again, in case the wall clock was set."""
 
 
 class Leader(Listener):
@@ -96,7 +96,7 @@ class Leader(Listener):
         self._timer: asyncio.TimerHandle | None = None
         self._background = Background(metrics.loop_failures.inc)
         self.stop_listening: Callable[[], None] = lambda: None
-        """Nothing that changes from then on has an effect: another may lead."""
+        """Ends the subscription to the caches: from then on another replica may be the leader."""
         past = PastIndex()
         self.scheduler = Scheduler(parallelism, past=past, waits_at_once=WAITS_AT_ONCE)
         term = Term(
@@ -110,7 +110,7 @@ class Leader(Listener):
             on_failure=self._background.failed,
             wake=self._news.set,
         )
-        # Apart from what tasks wait for, and each alone: a namespace may have more runs than anybody should list.
+        # Separate from the objects of waitFor, and one watch per run: a namespace may have too many runs to list.
         self.followed = ObjectWatches(client, spawn=term.spawn, clock=clock, alone=OPEN)
         self.revisions = Revisions(client, writer)
         self.history = History(
@@ -155,15 +155,16 @@ class Leader(Listener):
 
     @property
     def has_news(self) -> bool:
-        """Whether the loop has something to do that it has not begun."""
+        """True if the loop has pending work."""
         return self._news.is_set()
 
     def counted(self) -> Counted:
-        """What metrics tell of."""
+        """Return the objects that metrics count."""
         return Counted(self.scheduler, self.dags.entries, self.history.counts)
 
     async def _catch_up(self) -> None:
-        """A watch that hangs shows the past: by that, slots are free that are not. Not to lead for long is worse."""
+        """Wait until the caches are up to date, for a limited time: outdated ones may show slots as free that are not,
+        but not leading for long is worse."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP_WITHIN):
                 await keep_trying(self._cluster.catch_up, "catch up with the API server", CATCH_UP_AGAIN)
@@ -172,7 +173,7 @@ class Leader(Listener):
         self.stop_listening = self._cluster.subscribe(self)
         self._each(self._cluster.pools, self.pool_changed)
         for key, dag in self._cluster.dags.items():
-            # Validating all Dags takes a while; how many of their runs may be active is needed at once.
+            # Validating all Dags takes a while, but maxActiveRuns is needed at once.
             limit = 0 if dag.metadata.deletion_timestamp else dag.facts.max_active_runs
             self.scheduler.set_max_active_runs(*key, limit if isinstance(limit, int) else DEFAULT_MAX_ACTIVE_RUNS)
         self.dags.take_over()
@@ -182,13 +183,13 @@ class Leader(Listener):
         self.runs.start()
         async for key in _in_slices(self._cluster.requested):
             self._each([key], self.requests.changed)
-        self._begin_history()
+        self._start_history()
         self._background.spawn(self.pools.keep_written(), "statuses of Pools")
         self._background.spawn(self.retention.keep(), "podRetention")
         async for run_uid in _in_slices(self._cluster.pods):
             self._each([run_uid], self._take_over_pods)
         log.info(
-            "leading: %d Dags, %d active runs, %d pools",
+            "this replica is the leader now: %d Dags, %d unfinished runs, %d Pools",
             len(self._cluster.dags),
             len(self._cluster.runs),
             len(self._cluster.pools),
@@ -205,16 +206,16 @@ class Leader(Listener):
             self.retention.found(run_uid, pods)
 
     async def _first_loads(self) -> None:
-        """Wait for the runs that there are: who hands out slots must know who holds some, and of two runs that wait in
-        a queue the older one is to leave it. That is worth less."""
-        for begun, seconds in ((True, FIRST_LOADS_WITHIN), (False, QUEUED_LOADS_WITHIN)):
+        """Wait until existing runs are loaded: started runs hold slots, and queued ones must start in order. The latter
+        is less important."""
+        for started, seconds in ((True, FIRST_LOADS_WITHIN), (False, QUEUED_LOADS_WITHIN)):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self.runs.loaded(started=begun)
+                    await self.runs.loaded(started=started)
 
-    def _begin_history(self) -> None:
+    def _start_history(self) -> None:
         work = keep_trying(self._load_history, "list the finished runs", LOAD_AGAIN)
-        self._background.spawn(work, "load history", self._begin_history)
+        self._background.spawn(work, "load history", self._start_history)
 
     async def _load_history(self) -> None:
         dags, later = await self.history.load(self.dags.catching_up)
@@ -249,7 +250,7 @@ class Leader(Listener):
             self.history.requested((key[0], dag), self._cluster.requested[key])
         else:
             self.backfills.run_left(key)
-            # The run was kept for it.
+            # The run was kept for the request.
             self.dags.changed((key[0], dag))
 
     def pool_changed(self, key: Key) -> None:
@@ -297,10 +298,10 @@ class Leader(Listener):
         self._news.set()
 
     def _trace(self, info: RunInfo, report: TryReport) -> None:
-        ended = f"exit code {report.exit_code}" if report.exit_code is not None else None
-        said = ": ".join(filter(None, (report.event.value, ended, report.reason, report.message)))
+        code = f"exit code {report.exit_code}" if report.exit_code is not None else None
+        facts = ": ".join(filter(None, (report.event.value, code, report.reason, report.message)))
         place = info.namespace, info.name, report.key.instance, report.number
-        log.debug("DagRun %s/%s: %s, try %d: %s", *place, said, extra=_about(info, report.key.instance))
+        log.debug("DagRun %s/%s: %s, try %d: %s", *place, facts, extra=_about(info, report.key.instance))
 
     def _dag_accepted(self, key: Key) -> None:
         self.runs.dag_changed(key)
@@ -309,13 +310,13 @@ class Leader(Listener):
     # What becomes of runs (RunEvents) ---------------------------------------------------------------------------------
 
     def run_loaded(self, run: RunState) -> None:
-        """A run is scheduled from now on."""
+        """A run was loaded and is scheduled now."""
         self.dags.run_loaded(run)
         self.carriers.run_loaded(run)
         self.requests.changed((run.info.namespace, run.info.name))
 
     def run_finished(self, run: RunState, version: int) -> None:
-        """A run has finished, and that is written."""
+        """A run finished and its final status is written."""
         info = run.info
         ended = FinishedRun(
             info.namespace,
@@ -333,12 +334,12 @@ class Leader(Listener):
             self._each([run], tell)
 
     def run_reopened(self, run: DagRunObject) -> None:
-        """A run that had finished is to run again."""
+        """A finished run is run again."""
         self.retention.run_reopened(run.metadata.uid)
         self.history.reopened((run.metadata.namespace, run.dag), run.metadata.name)
 
     def run_marked(self, run: DagRunObject, status: Mapping[str, Any]) -> None:
-        """A run that had finished has another end."""
+        """A finished run was marked."""
         dag, phase = (run.metadata.namespace, run.dag), RunPhase(status["phase"])
         ended_at = parse_time(status.get("finishedAt")) or self._clock.now()
         version = int(run.metadata.resource_version)
@@ -348,7 +349,7 @@ class Leader(Listener):
         self.carriers.run_marked(run)
 
     def run_refused(self, run: FinishedRun) -> None:
-        """A run has finished that could never start."""
+        """A run was refused before it started."""
         if (run.namespace, run.dag) in self._cluster.dags:
             self._metrics.run_refused(run)
             self.dags.run_finished(run)
@@ -364,19 +365,21 @@ class Leader(Listener):
                 self._step()
                 failures = 0
             except Exception:
-                # One bad object must not stop all others; a loop that cannot go on at all is better started anew.
+                # One bad object must not stop all others; if the loop fails each time, a restart is better.
                 failures += 1
                 self._metrics.loop_failures.inc()
-                log.exception("a step of the loop failed (%d in a row)", failures)
+                log.exception(
+                    "a step of the leader's loop failed, %d of at most %d times", failures, FAILURES_BEFORE_EXIT
+                )
                 if failures >= FAILURES_BEFORE_EXIT:
                     raise
                 self._news.set()
                 await asyncio.sleep(min(0.1 * 2**failures, 5))
-            # Let informers and writers in before the next step: what they bring is dealt with together.
+            # Let informers and writers run before the next step, which then handles all their changes.
             await asyncio.sleep(0)
 
     def _step(self) -> None:
-        began = time.perf_counter()
+        started = time.perf_counter()
         now = self._clock.now()
         dags_wake = self.dags.step(now, DAG_BUDGET)
         plan = self.scheduler.plan(whole_second(now))
@@ -385,27 +388,27 @@ class Leader(Listener):
             self.runs.failed(info.uid, error)
         self._each(plan.starts, self.carriers.start)
         self._each(plan.stops, self.carriers.stop)
-        self._each(plan.notes, self._tell)
+        self._each(plan.notes, self._record_event)
         for fault in plan.faults:
             self._metrics.loop_failures.inc()
-            log.error("an error of the engine, which changed nothing: %s", fault)
+            log.error("internal error of the engine, without effect on runs: %s", fault)
         for begun in plan.begun:
-            log.info("DagRun %s/%s of Dag %s starts", begun.namespace, begun.name, begun.dag, extra=_about(begun))
+            log.info("DagRun %s/%s of Dag %s started", begun.namespace, begun.name, begun.dag, extra=_about(begun))
         self._each(plan.changed, self.runs.schedule_status_write)
         self._each([plan], self.past.execute)
         self._each(plan.waits, self.carriers.wait)
         self._each([plan.changed], self.carriers.runs_changed)
         self._wake_at(min((moment for moment in (plan.wake_at, dags_wake) if moment), default=None))
         self.last_step = self._clock.monotonic()
-        self._metrics.loop_seconds.observe(time.perf_counter() - began)
+        self._metrics.loop_seconds.observe(time.perf_counter() - started)
 
-    def _each(self, items: Iterable[T], carry_out: Callable[[T], object]) -> None:
-        """What cannot be carried out does not keep the rest from it."""
+    def _each(self, items: Iterable[T], apply: Callable[[T], object]) -> None:
+        """Apply a function to each item; an error with one does not stop the rest."""
         for item in items:
             try:
-                carry_out(item)
+                apply(item)
             except Exception as error:
-                self._background.failed(f"{carry_out.__qualname__} of {item!s:.200}", error)
+                self._background.failed(f"{apply.__qualname__} of {item!s:.200}", error)
 
     def _wake_at(self, moment: datetime | None) -> None:
         if self._timer is not None:
@@ -415,7 +418,7 @@ class Leader(Listener):
             delay = min(LOOK_AGAIN, max(0.0, (moment - self._clock.now()).total_seconds()))
             self._timer = asyncio.get_running_loop().call_later(delay, self._news.set)
 
-    def _tell(self, note: Note) -> None:
+    def _record_event(self, note: Note) -> None:
         info = note.run
         run = regarding("DagRun", info.namespace, info.name, info.uid)
         text = f"{note.task}: {note.message}" if note.task else note.message
@@ -434,7 +437,7 @@ def _about(info: RunInfo, task: str | None = None) -> dict[str, Any]:
 
 
 async def _in_slices(items: Iterable[T]) -> AsyncIterator[T]:
-    """All that there are now, so many in one turn of the event loop."""
+    """Iterate over a copy of the items, SLICE of them in one turn of the event loop."""
     for number, item in enumerate(list(items), 1):
         if number % SLICE == 0:
             await asyncio.sleep(0)

@@ -170,7 +170,7 @@ def test_room_for_one_may_be_room_for_more() -> None:
     clock: Any = Clock()
     quotas = Quotas(clock)
     quotas.refused("ns", refusal())
-    quotas.made("ns")
+    quotas.created("ns")
     assert [quotas.full("ns") for _ in range(3)] == [None] * 3
 
 

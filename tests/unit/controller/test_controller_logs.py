@@ -35,7 +35,7 @@ async def test_a_run_is_two_lines_however_many_tasks_it_has(
     cluster.run("sales", "one", fails=True)
     await cluster.wait_phase("one", "Failed")
     starts, ends = lines(caplog, "ns/one")
-    assert starts == "DagRun ns/one of Dag sales starts"
+    assert starts == "DagRun ns/one of Dag sales started"
     assert re.match("DagRun ns/one of Dag sales: Failed after [01]s: failed: t0, t1", ends)
     [record] = [record for record in caplog.records if record.getMessage() == starts]
     assert vars(record)["about"] == {"namespace": "ns", "dag": "sales", "run": "one"}

@@ -12,7 +12,7 @@ from tests.unit.controller.kubelet_pods import DELETED, PENDING, RUNNING, pod, t
 from tests.unit.controller.memory_cluster import Json, MemoryCluster, is_ended
 from tradewind.cache.resources import PodObject
 from tradewind.controller.pods import ends, pod_gc
-from tradewind.controller.pods.ends import PodEnds, has_begun, sidecars_run
+from tradewind.controller.pods.ends import PodEnds, has_started, sidecars_run
 from tradewind.kube.errors import ApiError, KubeError, Unreachable
 from tradewind.kube.lease import NotLeader
 
@@ -76,7 +76,7 @@ async def test_one_that_never_began_is_deleted(bench: Bench, status: str) -> Non
 
 
 async def test_an_init_container_has_a_log_too(bench: Bench) -> None:
-    assert has_begun(pod(f"phase: Pending\n{INIT}"))
+    assert has_started(pod(f"phase: Pending\n{INIT}"))
     bench.cached = None
     await bench.ends.end(pod(f"phase: Pending\n{INIT}"), "FailFast")
     assert bench.verbs == ["patch"]

@@ -107,7 +107,7 @@ async def test_an_unexpected_error_fails_the_try_and_is_logged_in_full_once(
     await cluster.wait_phase("r", "Failed")
     for entry in cluster.status("dagruns", "r")["tasks"]:
         assert (entry["state"], entry["reason"]) == ("Failed", "InternalError")
-        assert entry["message"] == "the controller failed to make its Pod: KeyError: 'mountPath'"
+        assert entry["message"] == "the controller failed to create its Pod: KeyError: 'mountPath'"
     logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.exc_info is not None for record in logged] == [True, False, False]
     leader = cluster.controller.leader
@@ -135,7 +135,7 @@ async def test_one_while_the_pod_may_be_there_postpones_the_try(
     cluster.before_write = hook
     cluster.dag("d")
     cluster.run("d", "r")
-    said = "load is waiting: InternalError: the controller failed to make its Pod: TypeError: what is this?"
+    said = "load is waiting: InternalError: the controller failed to create its Pod: TypeError: what is this?"
     await cluster.eventually(lambda: cluster.status("dagruns", "r").get("message") == said, "it says why")
     status = await cluster.wait_phase("r", "Succeeded")
     assert "message" not in status

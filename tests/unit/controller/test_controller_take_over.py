@@ -332,14 +332,14 @@ async def test_a_try_that_cannot_be_begun_does_not_keep_the_rest_of_the_plan(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.failures_expected = True
-    whole = leader.Leader._tell
+    whole = leader.Leader._record_event
 
     def tell(self: leader.Leader, note: Any) -> None:
         if note.run.name == "bad":
             raise KeyError("poison")
         whole(self, note)
 
-    monkeypatch.setattr(leader.Leader, "_tell", tell)
+    monkeypatch.setattr(leader.Leader, "_record_event", tell)
     cluster.dag("d")
     cluster.run("d", "bad")
     cluster.run("d", "good")

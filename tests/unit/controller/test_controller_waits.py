@@ -73,9 +73,9 @@ def held(cluster: MemoryCluster) -> int:
 
 async def test_a_run_that_comes_later(cluster: MemoryCluster) -> None:
     waiting(cluster, dagRun={"dag": "sales"})
-    await waits_as(cluster, "RunNotFound", "waits for a run of Dag 'sales', which does not exist")
+    await waits_as(cluster, "RunNotFound", "waiting for a run of Dag 'sales', which does not exist")
     cluster.dag("sales", maxActiveRuns=1)
-    await says(cluster, f"waits for a run of Dag 'sales' with the logical date {MONDAY}, of which there is none yet")
+    await says(cluster, f"waiting for a run of Dag 'sales' with the logical date {MONDAY}: none exists yet")
     cluster.run("sales", "other", logicalDate=TUESDAY)
     await cluster.wait_phase("other", "Succeeded")
     assert entry(cluster)["state"] == "UpForReschedule"
@@ -105,7 +105,7 @@ async def test_a_task_of_a_running_one(cluster: MemoryCluster) -> None:
     waiting_for_gate = {"name": "wait", "waitFor": {"dagRun": {"dag": "sales", "task": "gate"}}}
     cluster.dag("gated", tasks=[waiting_for_gate])
     cluster.run("gated", "gated", logicalDate=MONDAY)
-    await says(cluster, "waits for task 'gate' of run 'monday' of Dag 'sales': UpForReschedule", "gated")
+    await says(cluster, "waiting for task 'gate' of run 'monday' of Dag 'sales': UpForReschedule", "gated")
 
 
 async def test_a_task_of_one_that_has_finished(cluster: MemoryCluster) -> None:
@@ -122,7 +122,7 @@ async def test_one_that_ends_otherwise(cluster: MemoryCluster, soft: bool) -> No
     cluster.dag("sales")
     cluster.run("sales", "monday", fails=True, logicalDate=MONDAY)
     found = await ended(cluster, "Skipped" if soft else "Failed")
-    assert (found["reason"], found["message"]) == ("WaitedForEnded", "run 'monday' of Dag 'sales' ended Failed")
+    assert (found["reason"], found["message"]) == ("WaitedForEnded", "run 'monday' of Dag 'sales' finished as Failed")
 
 
 async def test_one_that_has_no_such_task(cluster: MemoryCluster) -> None:
@@ -169,8 +169,8 @@ async def test_in_a_window_another_run_may_yet_come(cluster: MemoryCluster) -> N
     cluster.run("sales", "monday", fails=True, logicalDate=MONDAY)
     waiting(cluster, date=TUESDAY, dagRun={"dag": "sales", "window": "1d"})
     dates = f"a logical date from {MONDAY} to {TUESDAY}"
-    why = "run 'monday' of Dag 'sales' ended Failed"
-    await says(cluster, f"waits for another run of Dag 'sales' with {dates}: {why}")
+    why = "run 'monday' of Dag 'sales' finished as Failed"
+    await says(cluster, f"waiting for another run of Dag 'sales' with {dates}: {why}")
     cluster.run("sales", "before", logicalDate="2026-03-02T05:59:59Z")
     await cluster.wait_phase("before", "Succeeded")
     cluster.run("sales", "later", logicalDate="2026-03-02T18:00:00Z")
@@ -182,11 +182,11 @@ async def test_a_run_that_is_deleted_or_run_again_while_waited_for(cluster: Memo
     cluster.dag("sales", tasks=[gate])
     cluster.run("sales", "monday", logicalDate=MONDAY)
     waiting(cluster, dagRun={"dag": "sales"})
-    await says(cluster, "waits for run 'monday' of Dag 'sales': Running")
+    await says(cluster, "waiting for run 'monday' of Dag 'sales': Running")
     cluster.delete("dagruns", "monday")
-    await says(cluster, f"waits for a run of Dag 'sales' with the logical date {MONDAY}, of which there is none yet")
+    await says(cluster, f"waiting for a run of Dag 'sales' with the logical date {MONDAY}: none exists yet")
     cluster.run("sales", "again", logicalDate=MONDAY)
-    await says(cluster, "waits for run 'again' of Dag 'sales': Running")
+    await says(cluster, "waiting for run 'again' of Dag 'sales': Running")
     pod(cluster, **conditions("True"))
     await ended(cluster, "Succeeded")
 
@@ -194,7 +194,7 @@ async def test_a_run_that_is_deleted_or_run_again_while_waited_for(cluster: Memo
 async def test_after_a_restart(cluster: MemoryCluster) -> None:
     waiting(cluster, dagRun={"dag": "sales"})
     cluster.dag("sales")
-    await says(cluster, f"waits for a run of Dag 'sales' with the logical date {MONDAY}, of which there is none yet")
+    await says(cluster, f"waiting for a run of Dag 'sales' with the logical date {MONDAY}: none exists yet")
     await cluster.kill()
     status = {"phase": "Succeeded", "logicalDate": MONDAY, "finishedAt": TUESDAY}
     cluster.run("sales", "monday", logicalDate=MONDAY)
@@ -209,7 +209,7 @@ async def test_one_that_is_loaded_late(cluster: MemoryCluster, monkeypatch: pyte
     load = {"name": "load", "image": "busybox", "args": ["load"]}
     cluster.dag("sales", tasks=[load, {"name": "gate", "waitFor": {"object": READY}}])
     cluster.run("sales", "monday", logicalDate=MONDAY)
-    await says(cluster, "waits for Pod 'import', which does not exist", "monday", 1)
+    await says(cluster, "waiting for Pod 'import', which does not exist", "monday", 1)
     await cluster.kill()
     waiting(cluster, dagRun={"dag": "sales", "task": "load"})
     broken = [True]
@@ -220,7 +220,7 @@ async def test_one_that_is_loaded_late(cluster: MemoryCluster, monkeypatch: pyte
 
     cluster.before_request = failing
     await cluster.start()
-    await says(cluster, "waits for task 'load' of run 'monday' of Dag 'sales': Running")
+    await says(cluster, "waiting for task 'load' of run 'monday' of Dag 'sales': Running")
     broken.clear()
     await ended(cluster, "Succeeded", watched=1)
 
@@ -272,13 +272,13 @@ async def test_dates_that_make_no_sense(cluster: MemoryCluster, fields: Json, me
 
 async def test_a_condition(cluster: MemoryCluster) -> None:
     waiting(cluster, object={**READY, "name": "import-{{ ds }}"})
-    await waits_as(cluster, "ObjectNotFound", "waits for Pod 'import-2026-03-02', which does not exist")
+    await waits_as(cluster, "ObjectNotFound", "waiting for Pod 'import-2026-03-02', which does not exist")
     pod(cluster, "import-2026-03-02")
-    await waits_as(cluster, "ConditionNotMet", "waits for Pod 'import-2026-03-02': Ready is not there yet")
+    await waits_as(cluster, "ConditionNotMet", "waiting for Pod 'import-2026-03-02': Ready is not set yet")
     cluster.patch("pods", "import-2026-03-02", subresource="status", status=conditions("False"))
-    await says(cluster, "waits for Pod 'import-2026-03-02': Ready is False")
+    await says(cluster, "waiting for Pod 'import-2026-03-02': Ready is False")
     cluster.delete("pods", "import-2026-03-02")
-    await says(cluster, "waits for Pod 'import-2026-03-02', which does not exist")
+    await says(cluster, "waiting for Pod 'import-2026-03-02', which does not exist")
     pod(cluster, "import-2026-03-02", **conditions("True"))
     await ended(cluster, "Succeeded")
 
@@ -287,7 +287,7 @@ async def test_a_value(cluster: MemoryCluster) -> None:
     wanted = {"apiVersion": "v1", "kind": "Pod", "name": "import", "jsonPath": ".status.phase", "value": "Running"}
     pod(cluster)
     waiting(cluster, object=wanted)
-    await waits_as(cluster, "ValueNotMet", "waits for Pod 'import': .status.phase is 'Pending', not 'Running'")
+    await waits_as(cluster, "ValueNotMet", "waiting for Pod 'import': .status.phase is 'Pending', not 'Running'")
     cluster.patch("pods", "import", subresource="status", status={"phase": "Running"})
     await ended(cluster, "Succeeded")
 
@@ -312,7 +312,7 @@ async def test_one_watch_for_all_who_want_the_same(cluster: MemoryCluster) -> No
 
 async def test_the_time_is_up(cluster: MemoryCluster) -> None:
     waiting(cluster, object=READY, sensor={"timeout": "1s"})
-    await says(cluster, "waits for Pod 'import', which does not exist")
+    await says(cluster, "waiting for Pod 'import', which does not exist")
     found = await ended(cluster, "Failed")
     assert found["reason"] == "SensorTimeout"
 
@@ -322,9 +322,9 @@ async def test_the_time_is_up(cluster: MemoryCluster) -> None:
     [
         ({"apiVersion": "apps/v2"}, "NoSuchKind", "waitFor.object: the cluster has no API 'apps/v2'"),
         ({"kind": "Pods"}, "NoSuchKind", "waitFor.object: the cluster has no kind 'Pods' in 'v1'"),
-        ({"kind": "Namespace"}, "NoSuchKind", "Namespace is not a kind of object that is in a namespace"),
-        ({"kind": "Secret"}, "Forbidden", "a Secret cannot be waited for"),
-        ({"name": "{{ params.name }}"}, "InvalidName", "'a,metadata.namespace=b' cannot be the name of an object"),
+        ({"kind": "Namespace"}, "NoSuchKind", "kind 'Namespace' is not namespaced"),
+        ({"kind": "Secret"}, "Forbidden", "tasks cannot wait for a Secret"),
+        ({"name": "{{ params.name }}"}, "InvalidName", "'a,metadata.namespace=b' is not a valid name of an object"),
     ],
 )
 async def test_what_cannot_be_waited_for(cluster: MemoryCluster, wanted: Json, reason: str, message: str) -> None:
@@ -347,9 +347,9 @@ async def test_a_kind_that_may_not_be_read(cluster: MemoryCluster) -> None:
     cluster.before_request = refusing
     waiting(cluster, object=READY)
     why = "the controller may not read pods: add them to waitFor.resources of the Helm chart"
-    await waits_as(cluster, "Forbidden", f"waits for Pod 'import', but {why}")
+    await waits_as(cluster, "Forbidden", f"waiting for Pod 'import', but {why}")
     denied.clear()
-    await says(cluster, "waits for Pod 'import', which does not exist")
+    await says(cluster, "waiting for Pod 'import', which does not exist")
 
 
 async def test_discovery_that_does_not_answer(cluster: MemoryCluster) -> None:
@@ -361,9 +361,9 @@ async def test_discovery_that_does_not_answer(cluster: MemoryCluster) -> None:
 
     cluster.before_request = failing
     waiting(cluster, object=READY)
-    await waits_as(cluster, "ApiUnavailable", "cannot find out about Pod: no answer")
+    await waits_as(cluster, "ApiUnavailable", "cannot look up kind 'Pod': no answer")
     broken.clear()
-    await says(cluster, "waits for Pod 'import', which does not exist")
+    await says(cluster, "waiting for Pod 'import', which does not exist")
 
 
 async def test_nothing_is_asked_while_it_waits(cluster: MemoryCluster) -> None:
@@ -389,7 +389,7 @@ async def test_kinds_that_cannot_be_watched() -> None:
             return {"resources": [{**bindings, "name": "pods/binding"}, bindings]}
 
     client: Any = Client()
-    with pytest.raises(NoSuchKind, match="Binding is not a kind of object that can be watched"):
+    with pytest.raises(NoSuchKind, match="kind 'Binding' cannot be listed and watched"):
         await Kinds(client).find("v1", "Binding")
 
 
@@ -439,7 +439,7 @@ async def test_a_long_value_is_shown_in_part(cluster: MemoryCluster, length: int
     wanted = {"apiVersion": "v1", "kind": "Pod", "name": "import", "jsonPath": ".status.message", "value": "y" * length}
     pod(cluster, message="x" * length)
     waiting(cluster, object=wanted)
-    message = f"waits for Pod 'import': .status.message is {'x' * shown!r}, not {'y' * shown!r}"
+    message = f"waiting for Pod 'import': .status.message is {'x' * shown!r}, not {'y' * shown!r}"
     await waits_as(cluster, "ValueNotMet", message)
 
 

@@ -1,7 +1,7 @@
-"""Who carries out what the engine plans for tasks of each kind.
+"""Executes what the engine plans for tasks, by the kind of task.
 
 carrier.py  the interface
-waits.py    the base for kinds that wait without a Pod
+waits.py    the base of kinds that wait without a Pod
 waiter.py   one task instance that waits
 pod.py      command, script, sensor: Pods
 wait_for/   waitFor: runs of Dags, and objects
@@ -33,7 +33,7 @@ CARRIERS: dict[str, type[Carrier]] = {
 
 
 class Carriers:
-    """One carrier of each type; what is planned goes to the one for the task's kind, news of the cluster to all."""
+    """One carrier of each type: plans go to the carrier of the task's kind, changes in the cluster to all."""
 
     def __init__(self, term: Term, report: Report, tries: Tries) -> None:
         self._all = {each: each(term, report, tries) for each in CARRIERS.values()}
@@ -42,40 +42,40 @@ class Carriers:
         return self._all[CARRIERS[kind]]
 
     def start(self, start: Start) -> None:
-        """A try has got its slots."""
+        """Start a try, which has its slots."""
         self[start.task.kind.name].start(start)
 
     def stop(self, stop: Stop) -> None:
-        """A try that is under way is to end."""
+        """Stop a running try."""
         self[stop.task.kind.name].stop(stop)
 
     def wait(self, wait: Wait) -> None:
-        """A try waits for a report."""
+        """Report to a waiting try."""
         self[wait.task.kind.name].wait(wait)
 
     def runs_changed(self, changed: Iterable[RunState]) -> None:
-        """These runs have changed, after a plan."""
+        """Handle runs that changed in a plan."""
         runs = list(changed)
         for each in self._all.values():
             each.runs_changed(runs)
 
     def run_loaded(self, run: RunState) -> None:
-        """A run is scheduled from now on."""
+        """Handle a run that was loaded and is scheduled now."""
         for each in self._all.values():
             each.run_loaded(run)
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
-        """A DagRun was created, changed, finished or was deleted."""
+        """Handle a DagRun that was created, changed, finished or deleted."""
         for each in self._all.values():
             each.run_changed(key, change)
 
     def run_marked(self, run: DagRunObject) -> None:
-        """A finished run has another result."""
+        """Handle a finished run that was marked."""
         for each in self._all.values():
             each.run_marked(run)
 
     def dag_changed(self, dag: Key) -> None:
-        """A Dag was created, changed or deleted."""
+        """Handle a Dag that was created, changed or deleted."""
         for each in self._all.values():
             each.dag_changed(dag)
 

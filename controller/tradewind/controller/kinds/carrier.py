@@ -1,4 +1,4 @@
-"""Who carries out what the engine plans for tasks of a kind. What comes of it is reported."""
+"""The interface that executes what the engine plans for tasks of a kind, and reports the results."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,38 +13,38 @@ from tradewind.kube.informer import Change
 from tradewind.kube.objects import Key
 
 Report = Callable[[str, TryReport], None]
-"""report(run_uid, report): what has become of a try."""
+"""report(run_uid, report): reports the state of a try."""
 
 
 class Carrier:
-    """Nothing is to be done, and no news matter: a kind overrides what is otherwise.
+    """Does nothing by default; kinds override what they need.
 
-    Nothing may be kept that a restart needs: then the engine asks again.
+    It may keep no state that a restart needs: after a restart the engine plans again.
     """
 
     def __init__(self, term: Term, report: Report, tries: Tries) -> None:
         self._term, self._report, self._tries = term, report, tries
 
     def start(self, start: Start) -> None:
-        """A try has got its slots. To start what is being started does nothing."""
+        """Start a try, which has its slots. Does nothing if it is being started already."""
 
     def stop(self, stop: Stop) -> None:
-        """A try that is under way is to end; its end is then reported."""
+        """Stop a running try; its result is then reported."""
 
     def wait(self, wait: Wait) -> None:
-        """A try waits for a report."""
+        """Report to a waiting try."""
 
     def runs_changed(self, changed: Sequence[RunState]) -> None:
-        """These runs have changed, after a plan."""
+        """Handle runs that changed in a plan."""
 
     def run_loaded(self, run: RunState) -> None:
-        """A run is scheduled from now on."""
+        """Handle a run that was loaded and is scheduled now."""
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
-        """A DagRun was created, changed, finished or was deleted."""
+        """Handle a DagRun that was created, changed, finished or deleted."""
 
     def run_marked(self, run: DagRunObject) -> None:
-        """A finished run has another result."""
+        """Handle a finished run that was marked."""
 
     def dag_changed(self, dag: Key) -> None:
-        """A Dag was created, changed or deleted."""
+        """Handle a Dag that was created, changed or deleted."""

@@ -4,4 +4,4 @@ from tradewind.controller.kinds.carrier import Carrier
 
 
 class Nothing(Carrier):
-    """Is never asked for anything."""
+    """Has nothing to execute."""

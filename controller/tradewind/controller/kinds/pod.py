@@ -6,13 +6,13 @@ from tradewind.engine.scheduler import Start
 
 
 class Pods(Carrier):
-    """Makes and stops Pods."""
+    """Creates and stops Pods."""
 
     def start(self, start: Start) -> None:
-        """Make the Pod of a try."""
+        """Create the Pod of a try."""
         run = self._term.scheduler.runs[start.run.uid]
         self._term.spawn(self._tries.start(run, start), f"start {start.run.name}/{start.key.instance}")
 
     def stop(self, stop: Stop) -> None:
-        """End the Pod of a try."""
+        """Stop the Pod of a try."""
         self._term.spawn(self._tries.stop(stop), f"stop {stop.run.name}/{stop.key.instance}")

@@ -1,8 +1,7 @@
-"""The base for kinds that wait without a Pod: who waits, of all runs.
+"""The base of kinds that wait without a Pod: the waiting task instances of all runs.
 
-The engine says who waits (run_info.Wait) and hears how far it is by reports on the try: Created with a message, Ended
-once it has come, Refused when it never will. Nothing is polled, and nothing is kept: after a restart the engine asks
-again.
+The engine plans waits (run_info.Wait) and receives reports on the try: Created with a message while it waits, Ended on
+success, Refused if it cannot succeed. Nothing is polled, and no state is kept: after a restart the engine plans again.
 """
 
 import asyncio
@@ -26,21 +25,21 @@ from tradewind.kube.objects import Key
 log = logging.getLogger(__name__)
 
 AT_ONCE = 100
-"""Waits that are begun, or looked at, in one go."""
+"""Waits that are started, or checked, in one turn of the event loop."""
 
 
 class Waits(Carrier):
-    """Keeps the waiters of a kind until they have come or are wanted no more."""
+    """Keeps the waiters of a kind until they succeed, fail or are not needed any more."""
 
     def __init__(self, term: Term, report: Report, tries: Tries) -> None:
         super().__init__(term, report, tries)
         self._runs, self._spawn = term.scheduler.runs, term.spawn
         self._waiters: dict[str, dict[TryKey, Waiter]] = {}
-        """Who waits, by UID of the run."""
+        """The waiters by UID of the run."""
         self._new: deque[Wait] = deque()
-        """Those that have not begun yet: a mapped task has thousands."""
-        self._moved: dict[str, None] = {}
-        """Runs in which something has happened, by UID: some of their tasks may wait no more."""
+        """Waits that have not started yet: a mapped task may have thousands."""
+        self._changed_runs: dict[str, None] = {}
+        """UIDs of runs that changed: some of their tasks may not wait any more."""
         self._working: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -48,10 +47,10 @@ class Waits(Carrier):
 
     @abstractmethod
     def begin(self, waiter: Waiter) -> None:
-        """Find out how far what a task waits for is, and tell the waiter from then on."""
+        """Find out how far the wait is, and report each change to the waiter."""
 
     def wait(self, wait: Wait) -> None:
-        """A task has begun to wait, or goes on to after a restart."""
+        """Start the wait of a task, or continue it after a restart."""
         self._new.append(wait)
         self._work_on()
 
@@ -60,22 +59,23 @@ class Waits(Carrier):
             self._working = self._spawn(self._work(), "waits", self._work_on)
 
     async def _work(self) -> None:
-        """Begin and end waits, a few in one go."""
-        while self._new or self._moved:
+        """Start and end waits, AT_ONCE of them in one turn of the event loop."""
+        while self._new or self._changed_runs:
             for _ in range(min(AT_ONCE, len(self._new))):
                 wait = self._new.popleft()
                 try:
                     self._begin(wait)
                 except Exception as error:
-                    log.exception("%s of DagRun %s cannot wait", wait.key.instance, wait.run.name)
-                    Waiter(self._runs[wait.run.uid], wait, self._report).never("InternalError", repr(error))
+                    place = wait.key.instance, wait.run.namespace, wait.run.name
+                    log.exception("cannot start the wait of task %s of DagRun %s/%s: the task fails", *place)
+                    Waiter(self._runs[wait.run.uid], wait, self._report).fail("InternalError", repr(error))
             await asyncio.sleep(0)
-            if self._moved:
-                await self._end_what_is_over()
+            if self._changed_runs:
+                await self._end_finished_waits()
 
-    async def _end_what_is_over(self) -> None:
-        uid = next(iter(self._moved))
-        del self._moved[uid]
+    async def _end_finished_waits(self) -> None:
+        uid = next(iter(self._changed_runs))
+        del self._changed_runs[uid]
         for number, (key, waiter) in enumerate(list(self._waiters.get(uid, {}).items()), 1):
             run = self._runs.get(uid)
             still = self._waiters.get(uid, {}).get(key) is waiter
@@ -93,18 +93,18 @@ class Waits(Carrier):
         self._waiters.setdefault(wait.run.uid, {})[wait.key] = waiter
         self.begin(waiter)
         if before is not None:
-            # Only now, lest a watch that both want ends in between.
+            # Only now, so that a watch that both use continues.
             before.end()
 
     def runs_changed(self, changed: Sequence[RunState]) -> None:
-        """These runs have changed: some of their tasks may wait no more."""
+        """Handle runs that changed: some of their tasks may not wait any more."""
         for run in changed:
             if run.info.uid in self._waiters:
-                self._moved[run.info.uid] = None
+                self._changed_runs[run.info.uid] = None
                 self._work_on()
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
-        """With a run that is deleted, its tasks wait no more."""
+        """End the waits of a deleted run."""
         if change.kind is ChangeKind.DELETED:
             uid = change.object.metadata.uid
             for waiting, waiter in list(self._waiters.get(uid, {}).items()):
@@ -119,6 +119,6 @@ class Waits(Carrier):
 
 
 def _waits(run: RunState, key: TryKey) -> bool:
-    """Whether a task still waits in this try."""
+    """True if a task still waits in this try."""
     instance = run.instance(key.task, key.index)
     return instance is not None and instance.key == key and instance.state is TaskState.UP_FOR_RESCHEDULE

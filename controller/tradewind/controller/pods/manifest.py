@@ -1,4 +1,4 @@
-"""One try of a task as a Pod: restricted, without a token, and named so that it can only be made once."""
+"""The Pod of one try of a task: restricted, without a token, and with a name that only one Pod can have."""
 
 import math
 from typing import Any
@@ -14,22 +14,22 @@ from tradewind.engine.run.run_info import RunInfo
 from tradewind.engine.run.tries import TryKey
 
 USER = 65532
-"""The user and group that tasks run as unless their podTemplate says otherwise: nobody in particular."""
+"""The user and group of tasks unless their podTemplate sets others; it has no special meaning."""
 DEADLINE_MARGIN = 60
-"""Seconds beyond all limits after which the kubelet ends a Pod whose controller is gone."""
+"""Seconds after all time limits at which the kubelet stops a Pod, in case no controller runs."""
 OUTPUT_PATH = "/dev/termination-log"
 
 
 def pod_manifest(
     info: RunInfo, dag: ResolvedDag, task: ResolvedTask, key: TryKey, rendered: RenderedTask
 ) -> dict[str, Any]:
-    """The Pod of a try. Raises ValueError for a podTemplate that cannot be merged."""
+    """Return the Pod of a try. Raises ValueError if the podTemplate cannot be merged."""
     pod = _base(info, dag, task, key, rendered)
     for template in (dag.pod_template, task.pod_template):
         pod = strategic_merge(pod, template)
     _add_connections(pod, task)
     _drop_unneeded_group(pod["spec"])
-    # What identifies the try is not up to templates.
+    # Templates cannot change what identifies the try.
     pod["metadata"] = {
         **pod["metadata"],
         "name": pod_name(info, key),
@@ -40,14 +40,14 @@ def pod_manifest(
     (pod["metadata"].get("annotations") or {}).pop(names.ANNOTATION_ENDED, None)
     pod["spec"]["restartPolicy"] = "Never"
     if pod["spec"].get("initContainers"):
-        # Why the task could not begin is then said by the last lines of their log.
+        # If the task cannot start, the last lines of their logs say why.
         policy = {"terminationMessagePolicy": "FallbackToLogsOnError"}
         pod["spec"]["initContainers"] = [{**policy, **container} for container in pod["spec"]["initContainers"]]
     return pod
 
 
 def pod_name(info: RunInfo, key: TryKey) -> str:
-    """Name of the Pod of a try."""
+    """Return the name of the Pod of a try."""
     return names.pod_name(info.name, info.uid, key.task, key.index, key.number, key.poke)
 
 
@@ -69,7 +69,7 @@ def _base(info: RunInfo, dag: ResolvedDag, task: ResolvedTask, key: TryKey, rend
             "runAsUser": USER,
             "runAsGroup": USER,
             "fsGroup": USER,
-            # Else each try would change the owner of every file of its volumes.
+            # Otherwise each try would change the owner of all files in its volumes.
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -104,7 +104,7 @@ def _container(info: RunInfo, task: ResolvedTask, key: TryKey, rendered: Rendere
 
 
 def _drop_unneeded_group(spec: dict[str, Any]) -> None:
-    """Without volumes there is nothing that could belong to the group."""
+    """Remove fsGroup from a Pod without volumes, where it has no effect."""
     security = spec.get("securityContext") or {}
     if "fsGroup" not in security or (not spec.get("volumes") and security["fsGroup"] == USER):
         for field in ("fsGroup", "fsGroupChangePolicy"):
@@ -112,7 +112,8 @@ def _drop_unneeded_group(spec: dict[str, Any]) -> None:
 
 
 def _add_connections(pod: dict[str, Any], task: ResolvedTask) -> None:
-    """Before what envFrom says, which so wins; and after podTemplates, whose envFrom takes the place of the task's."""
+    """Add connections before the entries of envFrom, which take precedence, and after podTemplates are merged, whose
+    envFrom replaces the task's."""
     sources = [{"prefix": connection_prefix(name), "secretRef": {"name": name}} for name in task.connections]
     for container in pod["spec"]["containers"]:
         if sources and container["name"] == names.TASK_CONTAINER:
@@ -120,7 +121,7 @@ def _add_connections(pod: dict[str, Any], task: ResolvedTask) -> None:
 
 
 def _literal(text: str) -> str:
-    """`text` such that the kubelet passes on exactly it: `$(NAME)` would be a variable, and `$$` a single dollar."""
+    """Escape `text` so that the kubelet passes it on unchanged: `$(NAME)` would be a variable, `$$` a single dollar."""
     return text.replace("$", "$$")
 
 

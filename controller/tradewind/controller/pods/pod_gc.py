@@ -1,5 +1,4 @@
-"""Pods whose run is not scheduled here any more: still running after their run ended, or held by our finalizer though
-nobody waits for their result."""
+"""Cleans up Pods whose run is not scheduled any more: stops running ones, and removes Tradewind's finalizer."""
 
 import asyncio
 from functools import partial
@@ -15,13 +14,13 @@ from tradewind.kube.errors import ApiError
 from tradewind.kube.persist import keep_trying
 
 LOOK_AFTER = 2.0
-"""Seconds until a Pod of an unknown run is looked into: the run itself may be about to be loaded."""
+"""Seconds before a Pod of an unknown run is handled: the run may be about to be loaded."""
 AT_ONCE = 8
-"""Runs that are looked into at the same time."""
+"""Runs that are handled at the same time."""
 
 
 class PodGC:
-    """Clears up after runs."""
+    """Cleans up the Pods of finished runs."""
 
     def __init__(self, term: Term, tries: Tries) -> None:
         self._client, self._cluster, self._tries, self._spawn = term.client, term.cluster, tries, term.spawn
@@ -29,7 +28,7 @@ class PodGC:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     def consider(self, run_uid: str, pod: PodObject) -> None:
-        """A Pod of a run that is not loaded: look into it if it runs, or is held by our finalizer."""
+        """Handle a Pod of a run that is not loaded, if it runs or has our finalizer."""
         if _is_left(pod) and run_uid not in self._looking:
             self._looking.add(run_uid)
             again = partial(self._consider_all, run_uid)
@@ -40,13 +39,16 @@ class PodGC:
             self.consider(run_uid, pod)
 
     def run_finished(self, run: RunState) -> None:
-        """Clear up what the end of a run leaves."""
+        """Clean up the Pods of a run that finished."""
         self._consider_all(run.info.uid)
 
     async def _look(self, run_uid: str, pod: PodObject) -> None:
         name = pod.metadata.labels.get(names.LABEL_RUN, "")
         namespace = pod.metadata.namespace
-        attempt, what = partial(self._clear_up, namespace, name, run_uid), f"clear up after DagRun {namespace}/{name}"
+        attempt, what = (
+            partial(self._clear_up, namespace, name, run_uid),
+            f"clean up the Pods of DagRun {namespace}/{name}",
+        )
         pause, more = LOOK_AFTER, True
         try:
             while more:
@@ -57,12 +59,12 @@ class PodGC:
             self._looking.discard(run_uid)
 
     async def _clear_up(self, namespace: str, name: str, run_uid: str) -> bool:
-        """Return true if there is more to be done, now or later. Raises KubeError."""
+        """Return True if Pods are left to clean up later. Raises KubeError."""
         async with self._slots:
             if not await self._has_ended(namespace, name, run_uid):
                 return False
             await self._clear_up_pods(run_uid)
-        # Others may have come meanwhile.
+        # More Pods may have appeared meanwhile.
         return any(_is_left(left) for left in self._cluster.pods.get(run_uid, {}).values())
 
     async def _clear_up_pods(self, run_uid: str) -> None:
@@ -85,6 +87,6 @@ class PodGC:
 
 
 def _is_left(pod: PodObject) -> bool:
-    """Whether a Pod of a run that has ended is to be seen to: it runs, or our finalizer holds it."""
+    """True if a Pod of a finished run must be cleaned up: it runs, or it has our finalizer."""
     runs = not has_stopped(pod) and pod.metadata.deletion_timestamp is None
     return runs or names.FINALIZER_RESULT in pod.metadata.finalizers

@@ -1,6 +1,6 @@
-"""Pool.status: how many slots tasks hold and how many tasks wait for some, for those who look.
+"""Pool.status: how many slots tasks hold and how many tasks wait for slots, for users.
 
-Written at most every ten seconds, only where it has changed, and after everything else: no task waits for it.
+Written at most every ten seconds, only if it changed, and with the lowest priority: no task depends on it.
 """
 
 import asyncio
@@ -16,27 +16,27 @@ from tradewind.kube.writer import Priority
 log = logging.getLogger(__name__)
 
 SETTLE = 1.0
-"""Seconds in which changes are gathered."""
+"""Seconds for which changes are collected."""
 WRITE_EVERY = 10.0
 """Seconds between two rounds of writes."""
 PAUSE = 0.1
-"""Seconds between two writes of a round: thousands of busy Pools are no burden either."""
+"""Seconds between two writes of a round, so that thousands of busy Pools are no burden."""
 COUNTED_IN_A_ROW = 2000
-"""Waiting tasks that are counted before others get their turn."""
+"""Waiting tasks that are counted before the event loop gets a turn."""
 
 
 class PoolStatuses:
-    """Writes what the scheduler knows of each Pool."""
+    """Writes the status of each Pool from the scheduler's state."""
 
     def __init__(self, term: Term) -> None:
         self.news = asyncio.Event()
-        """Set when a Pool, or what is used of one, may have changed."""
+        """Set when a Pool, or its used slots, may have changed."""
         self._writer, self._pools, self._scheduler = term.writer, term.cluster.pools, term.scheduler
         self._failing = False
-        """Whether the last write failed, as without the right to it; that is said once."""
+        """The last write failed, for example for lack of rights; that is logged once."""
 
     async def keep_written(self) -> None:
-        """Go on until this controller leads no more."""
+        """Write statuses until this replica is not the leader any more."""
         while True:
             await self.news.wait()
             await asyncio.sleep(SETTLE)
@@ -60,7 +60,7 @@ class PoolStatuses:
                 await asyncio.sleep(PAUSE)
 
     async def _waiting(self) -> Counter[Key]:
-        """How many task instances wait for slots of each Pool."""
+        """Count the task instances that wait for slots of each Pool."""
         counts: Counter[Key] = Counter()
         counted = 0
         for run in self._scheduler.runs_that_wait():
@@ -79,9 +79,9 @@ class PoolStatuses:
             self._failing = False
         except SteppedDown:
             raise
-        except KubeError as error:  # no keep_trying: by the next round it may be another status that is wanted
+        except KubeError as error:  # no keep_trying: the desired status may change before the next round
             self.news.set()
             gone = isinstance(error, ApiError) and (error.is_not_found or error.is_conflict)
             if not gone and not self._failing:
                 self._failing = True
-                log.warning("cannot write the status of Pool %s/%s: %s", *key, error)
+                log.warning("cannot write the status of Pool %s/%s: %s; retrying", *key, error)

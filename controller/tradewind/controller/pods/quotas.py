@@ -1,4 +1,4 @@
-"""Namespaces whose quota is full: one try in each asks from time to time, the others wait without asking."""
+"""Namespaces whose quota is used up: one try at a time attempts to create its Pod, the others wait."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from tradewind.kube.errors import ApiError
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
-"""Seconds between two questions, the first and at most."""
+"""First and longest pause between two attempts, in seconds."""
 _BEFORE_THE_REASON = " is forbidden: "
 
 
@@ -20,38 +20,38 @@ class _Full:
 
 
 class Quotas:
-    """What the API server said of the quotas of namespaces."""
+    """The last answers of the API server about the quotas of namespaces."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._full: dict[str, _Full] = {}
 
     def full(self, namespace: str) -> str | None:
-        """Why no Pod is to be asked for now; None for who may ask."""
+        """Return why no Pod can be created in a namespace now; None if the caller may try."""
         found = self._full.get(namespace)
         if found is None:
             return None
         now = self._clock.monotonic()
         if now < found.until:
             return found.message
-        # Should nothing come of it, another one asks after the same pause.
+        # If this attempt gets no answer, another one follows after the same pause.
         found.until, found.asking = now + found.pause, True
         return None
 
     def refused(self, namespace: str, error: ApiError) -> str:
-        """The API server refused a Pod: why, without whose Pod it was."""
+        """Note that the API server refused a Pod; return its message without the name of the Pod."""
         message = error.message.partition(_BEFORE_THE_REASON)[2] or error.message
         now = self._clock.monotonic()
         found = self._full.get(namespace)
         if found is None:
             self._full[namespace] = _Full(message, now + FIRST_PAUSE)
         elif found.asking:
-            # Those that were asked for at the same time are refused together: that is one answer, not many.
+            # Simultaneous attempts are refused together and count as one.
             found.message, found.asking = message, False
             found.pause = min(found.pause * 2, LONGEST_PAUSE)
             found.until = now + found.pause
         return message
 
-    def made(self, namespace: str) -> None:
-        """There was room for a Pod: there may be more."""
+    def created(self, namespace: str) -> None:
+        """Note that a Pod was created: the quota may have room for more."""
         self._full.pop(namespace, None)

@@ -1,7 +1,7 @@
-"""Templates that take long, filled in by a process of their own, which is ended when it takes too long.
+"""Renders slow templates in a process of their own, which is killed if it takes too long.
 
-minijinja keeps Python's interpreter to itself until it is done, so that a thread would be of no use. That it costs half
-a second to begin does not matter: nearly all templates never get here.
+minijinja holds Python's interpreter while it renders, so that a thread would not help. The half second to start a
+process does not matter: hardly any template is rendered here.
 """
 
 import asyncio
@@ -21,24 +21,24 @@ from tradewind.api.variables import MissingVariableError
 from tradewind.engine.rules.rendering import RenderedTask, TemplateError, render_values
 
 SECONDS = 5
-"""Of processor time: what is filled in must not depend on how busy the node is."""
+"""Limit of processor time: the result must not depend on how busy the node is."""
 WITHIN = 60.0
-"""Seconds by the clock, in which a process has so much even where others take most of it."""
+"""Limit in elapsed seconds: long enough to get that much processor time on a busy node."""
 MEMORY = 192 * 2**20
-"""Bytes that the process may have beside what it is given: a template that needs more must not cost the controller its
-own."""
+"""Bytes that the process may use in addition to its input, so that a template cannot exhaust the controller's
+memory."""
 _AT_ONCE = 1
-_TOO_SLOW = f"its templates take more than {SECONDS} s to fill in; make them simpler"
+_TOO_SLOW = f"rendering its templates takes more than {SECONDS} s; make them simpler"
 
 
 class RenderProcess:
-    """Fills in the templates of tasks, one after the other; who asks for much delays few but themselves."""
+    """Renders the templates of tasks, one at a time, in fair order between namespaces, Dags and runs."""
 
     def __init__(self) -> None:
         self._queue = FairQueue(lambda: _AT_ONCE)
 
     async def render(self, path: Path, task: ResolvedTask, values: Mapping[str, Any]) -> RenderedTask:
-        """As `render_values`; `path` is whose turn it takes. Raises TemplateError."""
+        """Render like `render_values`; `path` is its place in the fair queue. Raises TemplateError."""
         given = pickle.dumps((task, dict(values)))
         async with self._queue.acquire(path):
             process = await asyncio.create_subprocess_exec(
@@ -57,7 +57,7 @@ class RenderProcess:
             raise TemplateError(_TOO_SLOW)
         if process.returncode:
             raise TemplateError(
-                f"its templates could not be filled in with {MEMORY // 2**20} MiB of memory (the process ended with "
+                f"rendering its templates takes more than {MEMORY // 2**20} MiB of memory (exit code "
                 f"{process.returncode}); make them simpler"
             )
         found = json.loads(answer)
@@ -67,7 +67,7 @@ class RenderProcess:
 
 
 def main() -> None:
-    """The process: a task and its values on stdin, what came of it on stdout."""
+    """Run in the process: read a task and its values from stdin, write the result to stdout."""
     given = sys.stdin.buffer.read()
     limit = MEMORY + 4 * len(given)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -1,7 +1,7 @@
-"""The Pods of runs that have finished are deleted after podRetention.
+"""Deletes the Pods of finished runs after podRetention.
 
-There may be a hundred thousand such runs: each is a line in a heap until then, whether this leader has seen it finish
-or found its Pods when it took over; one task looks at the heap. A run whose Pods are gone is forgotten.
+There may be a hundred thousand such runs: each is an entry in a heap until then, whether this leader saw it finish or
+found its Pods when it took over; one asyncio task follows the heap. A run without Pods is forgotten.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ AT_ONCE = 8
 """Runs whose Pods are deleted at the same time."""
 TRY_AGAIN = timedelta(seconds=10)
 LOOK_AGAIN = 30.0
-"""Seconds after which the clock is looked at again, should it have been set."""
+"""Seconds after which the clock is read again, in case it was set."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Appointment:
-    """When the Pods of a run are due, as far as that is known."""
+    """When the Pods of a run are to be deleted, as far as it is known."""
 
     due: datetime
     namespace: str
@@ -46,7 +46,7 @@ class _Appointment:
 
 
 class Retention:
-    """All appointments, by UID of the run."""
+    """Deletes the Pods of finished runs when they are due."""
 
     def __init__(self, term: Term) -> None:
         self._client, self._writer, self._cluster = term.client, term.writer, term.cluster
@@ -60,15 +60,15 @@ class Retention:
         return len(self._known)
 
     def run_finished(self, run: RunState) -> None:
-        """Delete its Pods in time."""
+        """Schedule the deletion of a run's Pods."""
         retention = _duration(run.dag.spec.pod_retention)
         if retention is not None:
             due = (run.finished_at or self._clock.now()) + retention
             self._add(run.info.uid, _Appointment(due, run.info.namespace, run.info.name, retention))
 
     def found(self, run_uid: str, pods: list[PodObject]) -> None:
-        """Some Pods of a run that does not go on were there when this leader took over. When the run finished is asked
-        for when they may be due: not before so much time after the last of them."""
+        """Schedule the deletion of Pods that this leader found at its takeover, of a run that is not active. The run's
+        finish time is read when they may be due: podRetention after the last Pod finished, at the earliest."""
         labels, namespace = pods[0].metadata.labels, pods[0].metadata.namespace
         dag = self._cluster.dags.get((namespace, labels.get(names.LABEL_DAG, "")))
         retention = _duration(dag.facts.pod_retention) if dag is not None else None
@@ -78,15 +78,15 @@ class Retention:
             self._add(run_uid, _Appointment(last + retention, namespace, name, retention))
 
     def pods_gone(self, run_uid: str) -> None:
-        """A run has no Pods any more: that it had some is of no interest."""
+        """Forget a run without Pods."""
         self._known.pop(run_uid, None)
 
     def run_reopened(self, run_uid: str) -> None:
-        """A run goes on: its Pods stay for as long after its next end."""
+        """Forget a run that was reopened: its Pods are kept until podRetention after it finishes again."""
         self._known.pop(run_uid, None)
 
     async def keep(self) -> None:
-        """Keep the appointments, until cancelled."""
+        """Delete Pods when they are due, until cancelled."""
         while True:
             now = self._clock.now()
             while self._heap and self._heap[0][0] <= now:
@@ -95,7 +95,7 @@ class Retention:
                 if appointment is not None and appointment.due == due:
                     await self._slots.acquire()
                     again = partial(self._add, uid, appointment)
-                    self._spawn(self._carry_out(uid, appointment), f"Pods of {appointment.run}", again)
+                    self._spawn(self._delete_due(uid, appointment), f"Pods of {appointment.run}", again)
             self._news.clear()
             seconds = (self._heap[0][0] - now).total_seconds() if self._heap else LOOK_AGAIN
             with contextlib.suppress(TimeoutError):
@@ -110,37 +110,38 @@ class Retention:
             heapq.heapify(self._heap)
         self._news.set()
 
-    async def _carry_out(self, uid: str, appointment: _Appointment) -> None:
+    async def _delete_due(self, uid: str, appointment: _Appointment) -> None:
         try:
             due = await self._delete_pods(uid, appointment)
         except SteppedDown:
             return
-        except KubeError as error:  # no keep_trying: it would hold one of few slots; the heap has it again later
-            log.warning("cannot delete the Pods of DagRun %s/%s: %s", appointment.namespace, appointment.run, error)
+        except KubeError as error:  # no keep_trying: it would hold one of few slots; the heap retries
+            message = "cannot delete the Pods of DagRun %s/%s: %s; retrying in %g s"
+            log.warning(message, appointment.namespace, appointment.run, error, TRY_AGAIN.total_seconds())
             due = self._clock.now() + TRY_AGAIN
         finally:
             self._slots.release()
         if self._known.get(uid) is not appointment:
-            return  # it has finished once more meanwhile
+            return  # it was rerun and finished again meanwhile
         if due is None:
             del self._known[uid]
         else:
             self._add(uid, _Appointment(due, appointment.namespace, appointment.run, appointment.retention))
 
     async def _delete_pods(self, uid: str, appointment: _Appointment) -> datetime | None:
-        """When to look again; None if that is never."""
+        """Delete the Pods of a run if they are due. Return the time of the next attempt; None if none is needed."""
         namespace, name = appointment.namespace, appointment.run
         if uid not in self._cluster.pods:
             return None
         later = self._clock.now() + TRY_AGAIN
         if self._cluster.is_active(uid):
-            # Its end is written, and the watch has yet to tell of it.
+            # Its final status is written, but the watch has not delivered it yet.
             return later
         try:
             found = await self._client.get(DAGRUNS, namespace, name)
         except ApiError as error:
             if error.is_not_found:
-                return None  # its Pods go with it
+                return None  # its Pods are deleted with it
             raise
         finished_at = _finished_at(found)
         if found["metadata"]["uid"] != uid or finished_at is None:
@@ -148,7 +149,7 @@ class Retention:
         due = finished_at + appointment.retention
         if due > self._clock.now():
             return due
-        # It may be asked to run again at any moment: then the new Pods are not to go.
+        # It may be rerun at any moment: then its new Pods must not be deleted.
         try:
             await self._writer.delete_collection(
                 PODS,
@@ -162,7 +163,7 @@ class Retention:
 
 
 def _duration(text: Any) -> timedelta | None:
-    """None where the Dag says what cannot be read."""
+    """Parse podRetention; None if the Dag's value is invalid."""
     try:
         return parse_duration(DEFAULT_POD_RETENTION if text is None else str(text))
     except ValueError:

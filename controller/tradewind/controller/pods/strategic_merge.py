@@ -9,13 +9,13 @@ from typing import Any
 
 from tradewind.api.validation.pod_template import MERGE_KEYS
 
-# Volume sources exclude each other: one that the template names takes the place of ours.
+# A volume has one source, so a volume of the template replaces ours of the same name.
 _ONE_OF = {"volumes"}
 
 
 def strategic_merge(base: Mapping[str, Any], patch: Mapping[str, Any], path: str = "podTemplate") -> dict[str, Any]:
-    """A new object: `base` with `patch` merged in. Neither argument is changed. Raises ValueError, with the path of
-    what cannot be merged."""
+    """Return a copy of `base` with `patch` merged in. Raises ValueError with the path of a field that cannot be
+    merged."""
     merged = dict(base)
     for key, value in patch.items():
         where = f"{path}.{key}"
@@ -46,7 +46,7 @@ def _merge_list(field: str, base: list[Any], patch: list[Any], path: str) -> lis
 
 
 def _key_of(item: Any, key: str, path: str) -> Any:
-    """What tells an item of a list from the others: one of the template, or of what it is merged into."""
+    """Return the merge key's value of a list item, of the template or of the object it is merged into."""
     name = item.get(key) if isinstance(item, Mapping) else None
     if not isinstance(name, str | int):
         raise ValueError(f"{path}: each item needs {key!r}, which {str(item)[:100]} does not have")

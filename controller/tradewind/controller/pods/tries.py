@@ -1,6 +1,6 @@
-"""Tries in the cluster: making their Pods, stopping them, and letting go of them once their result is safe.
+"""Tries in the cluster: creates their Pods, stops them, and removes their finalizer once their result is in status.
 
-A Pod's name is fixed by the try, so making it twice is harmless: the second attempt finds the first one's Pod.
+The try determines the name of its Pod, so creating it is idempotent: a second attempt finds the first one's Pod.
 """
 
 import asyncio
@@ -38,43 +38,43 @@ from tradewind.kube.writer import NotWanted
 log = logging.getLogger(__name__)
 
 MADE_AT_ONCE = 16
-"""Pods that are being made at the same time, at most."""
+"""Most Pods that are created at the same time."""
 ADOPT_AGAIN = 1.0
-"""Seconds until a Pod that may be there is asked for again."""
+"""Seconds between attempts to read a Pod that may exist."""
 STOP_AGAIN = 5.0
-"""Seconds until a stop that failed is tried again."""
+"""Seconds between attempts to stop a Pod."""
 EARLIER_ENDS_WITHIN = 60.0
-"""Seconds that a task which is run again waits, with its slots, for the Pod of an earlier try; then without them."""
+"""Seconds that a rerun task keeps its slots while it waits for the Pod of an earlier try; then it releases them."""
 SURPRISES_KEPT = 1000
 LOOK_AGAIN = 0.2
 SETTLE = 3.0
-"""Seconds in which news arrive by watch: the last words of a Pod which the API server no longer has, a variable."""
+"""Seconds within which the watch delivers changes: the last state of a deleted Pod, or a new variable."""
 WATCH_LAGS = 60.0
-"""Seconds for which a watch that has not told of a Pod's end yet is waited for."""
+"""Seconds to wait for a watch that has not delivered the end of a Pod yet."""
 
 
 class Tries:
-    """Carries out starts and stops. `report(run_uid, report)` is called with what comes of them."""
+    """Starts and stops tries. `report(run_uid, report)` is called with the results."""
 
     def __init__(self, term: Term, report: Callable[[str, TryReport], None]) -> None:
         self._client, self._writer, self._cluster, self._clock = term.client, term.writer, term.cluster, term.clock
         self._runs, self._report = term.scheduler.runs, report
         self._render_process = RenderProcess()
-        # Half of what may be in flight is left to all else: what stops Pods, tells how they ended, clears up.
+        # Half of the requests in flight are left to other writes: stopping Pods, statuses, cleaning up.
         self._queue = FairQueue(lambda: min(MADE_AT_ONCE, max(1, term.writer.slots // 2)))
         self._quotas = Quotas(term.clock)
         self._making: dict[tuple[str, str, int | None], tuple[RunState, TryKey, asyncio.Task[Any]]] = {}
-        """Who makes a Pod of which (run UID, task, index), and of which try."""
+        """The asyncio tasks that create Pods, by (run UID, task, index), with the run and the try."""
         self._surprises: set[tuple[str, str, str]] = set()
-        """Errors that nobody foresaw and that were logged, by namespace and Dag."""
+        """Unexpected errors that were logged: (namespace, Dag, message)."""
         self._unseen: dict[tuple[str, str], TryKey] = {}
-        """Pods that were made, by (run UID, name), and that the cache does not have yet."""
+        """Created Pods that the cache does not have yet, by (run UID, name)."""
         self.ends = PodEnds(term.writer, term.cluster)
 
     async def start(self, run: RunState, start: Start) -> None:
-        """Make the Pod of a try, or find out why there will be none. To start what is being started does nothing."""
+        """Create the Pod of a try, or report why that is impossible. Does nothing if it is already in progress."""
         place = (start.run.uid, start.key.task, start.key.index)
-        # The Pod of a try that was given up may just be being made: it must be known before another is.
+        # The Pod of an abandoned try may be in creation: wait for that before another one is created.
         while (before := self._making.get(place)) is not None:
             if before[0] is run and before[1] == start.key:
                 return
@@ -85,14 +85,14 @@ class Tries:
         try:
             await self._start(run, start)
         except Exception as error:
-            # Its Pod may be there, so it is not given up: it is asked for again, as long as queuedTimeout.
+            # Its Pod may exist, so the try is not abandoned: it is retried until queuedTimeout.
             message = self._surprise(start, error)
             self._report(start.run.uid, _postponed(start.key, "InternalError", message, bounded=True))
         finally:
             del self._making[place]
 
     def _surprise(self, start: Start, error: Exception) -> str:
-        """Log an error that nobody foresaw, in full once for each Dag; the message for people."""
+        """Log an unexpected error, with its traceback once for each Dag. Return the message for people."""
         info, message = start.run, f"{type(error).__name__}: {error}"
         known = (info.namespace, info.dag, message)
         new = known not in self._surprises
@@ -102,20 +102,20 @@ class Tries:
             *("cannot start %s of DagRun %s/%s: %s", start.key.instance, info.namespace, info.name, message),
             exc_info=error if new else None,
         )
-        return f"the controller failed to make its Pod: {message}"
+        return f"the controller failed to create its Pod: {message}"
 
     async def _start(self, run: RunState, start: Start) -> None:
         info, key = start.run, start.key
         left = await self._wait_for_earlier(run, key)
         if left is not None:
-            message = f"waits for the end of Pod {left!r}, which an earlier try left"
+            message = f"waiting for Pod {left!r} of an earlier try to finish"
             self._report(info.uid, _postponed(key, "EarlierTryRuns", message))
             return
-        async with self._queue.acquire(_whose(info), run.node(key.task).weight) as permit:
+        async with self._queue.acquire(_queue_path(info), run.node(key.task).weight) as permit:
             if not self._is_wanted(run, key):
                 return
             if run.suspended and run.node(key.task).state_of(key.index) is TaskState.SCHEDULED:
-                # Since it got its slots. A sensor that runs goes on looking.
+                # The run was suspended after the task got its slots. A sensor that is already running continues.
                 self._report(info.uid, _postponed(key, "Suspended", "the run is suspended"))
                 return
             full = self._quotas.full(info.namespace)
@@ -153,7 +153,7 @@ class Tries:
             )
         except ApiError as error:
             permit.release()
-            # What refuses it need not have refused an earlier attempt that was not answered.
+            # An earlier attempt that got no response may have succeeded all the same.
             refusal = None if error.is_already_exists else self._refusal(info.namespace, key, error)
             await self._adopt(run, name, key, otherwise=refusal)
             if not error.is_transient:
@@ -161,14 +161,14 @@ class Tries:
         except SteppedDown:
             return  # the next leader starts it, or finds its Pod
         except NotWanted:
-            return  # an attempt that was not answered made it, and it has ended since; or the run has
+            return  # an attempt without a response created it and it has finished since; or the run has
         except KubeError as error:
             permit.release()
             unknown = _postponed(key, "ApiUnavailable", str(error))
             await self._adopt(run, name, key, otherwise=unknown)
         else:
-            self._quotas.made(info.namespace)
-            # A watch event that was faster than this answer says more: why the Pod waits, or that it runs.
+            self._quotas.created(info.namespace)
+            # A watch event that arrived before this response says more: why the Pod waits, or that it runs.
             if self._cluster.pod(info.uid, name) is None:
                 self._report(info.uid, _report(key, TryEvent.CREATED, held_by=HeldBy.CLUSTER))
 
@@ -178,9 +178,9 @@ class Tries:
         return _refusal(key, error)
 
     async def _render(self, run: RunState, start: Start, permit: Permit) -> RenderedTask | None:
-        """The try's templates filled in, or None if the try was given up meanwhile. Raises TemplateError.
+        """Render the try's templates; return None if the try was abandoned meanwhile. Raises TemplateError.
 
-        A variable that is missing may have been made a moment ago, and is given time to arrive by watch.
+        A missing variable may have been created a moment ago, so the watch is given time to deliver it.
         """
         try:
             return await self._rendered(run, start, permit)
@@ -197,32 +197,31 @@ class Tries:
             return render_a_little(start.task, values)
         except OutOfFuel:
             permit.release()
-        rendered = await self._render_process.render(_whose(run.info), start.task, values)
+        rendered = await self._render_process.render(_queue_path(run.info), start.task, values)
         return rendered if self._is_wanted(run, start.key) else None
 
     def _is_wanted(self, run: RunState, key: TryKey) -> bool:
-        """Whether a try has still to be started, and by this state of its run: one that is loaded anew does so by
-        itself, when it has slots for it."""
+        """True if a try still has to be started for this state of its run: a reloaded run starts it again itself."""
         instance = run.instance(key.task, key.index) if self._runs.get(run.info.uid) is run else None
         return instance is not None and instance.key == key and not instance.finished and instance.stop is None
 
     # After a rerun ------------------------------------------------------------------------------------------------
 
     async def _wait_for_earlier(self, run: RunState, key: TryKey) -> str | None:
-        """Return once no container of a try runs that was made before the task was asked to run again; the name of a
-        Pod that does not end."""
+        """Wait until no Pod of tries before a rerun runs any more. Return the name of a Pod that does not finish in
+        time."""
         instance = run.instance(key.task, key.index)
         if instance is None or not instance.tries_before:
             return None
         deadline = self._clock.monotonic() + EARLIER_ENDS_WITHIN
-        while (name := await self._runs_still(run, key)) is not None and self._is_wanted(run, key):
+        while (name := await self._still_running(run, key)) is not None and self._is_wanted(run, key):
             if self._clock.monotonic() > deadline:
                 return name
             await asyncio.sleep(LOOK_AGAIN)
         return None
 
-    async def _runs_still(self, run: RunState, key: TryKey) -> str | None:
-        """The Pod of an earlier try of a task instance, if one has not ended."""
+    async def _still_running(self, run: RunState, key: TryKey) -> str | None:
+        """Return the name of a Pod of an earlier try that is not finished, if any."""
         for name in self._earlier(run, key):
             pod = self._cluster.pod(run.info.uid, name)
             if pod is not None:
@@ -239,7 +238,7 @@ class Tries:
         return None
 
     def _earlier(self, run: RunState, key: TryKey) -> list[str]:
-        """Names that Pods of earlier tries of a task instance may have."""
+        """Return the names that Pods of earlier tries of a task instance may have."""
         uid = run.info.uid
         if not run.node(key.task).task.kind.looks_again:
             return [pod_name(run.info, replace(key, number=number)) for number in range(1, key.number)]
@@ -252,34 +251,34 @@ class Tries:
         ]
 
     def pod_changed(self, run_uid: str, pod: PodObject) -> None:
-        """The cache knows of a Pod."""
+        """Note that the cache has a Pod."""
         self._unseen.pop((run_uid, pod.metadata.name), None)
 
     def ending(self, run: RunState, pod: PodObject) -> Coroutine[Any, Any, None] | None:
-        """What ends a Pod that goes on though nobody waits for its try any more, or only what is beside its task."""
+        """Return the coroutine that stops a Pod whose try is not needed any more, or in which only sidecars run."""
         if _is_stray(run, pod):
             return self.ends.end(pod, _why_stray(run, pod))
         return self.ends.end_sidecars(pod) if sidecars_run(pod) else None
 
     async def stop(self, stop: Stop) -> None:
-        """End a try that is under way; its end is then reported by its Pod."""
+        """Stop a running try; its Pod then reports the result."""
         info = stop.run
         what = f"stop Pod {info.namespace}/{pod_name(info, stop.key)}"
         found = await keep_trying(partial(self._find_try, info, stop.key), what, STOP_AGAIN)
         if found is None or is_finished(found):
-            # It is too late. What it says is worth more than that its time was up, by a cache that lags behind.
+            # It has already finished: its result counts, not the time limit, since the cache lags behind.
             await self._report_end(info, stop.key, found)
             return
-        await asyncio.gather(self.ends.end(found, stop.why.reason), self._hear_of_end(info, stop.key))
+        await asyncio.gather(self.ends.end(found, stop.why.reason), self._follow_unseen(info, stop.key))
 
-    async def _hear_of_end(self, info: RunInfo, key: TryKey) -> None:
-        """The watch may never show a Pod that goes before it is caught up."""
+    async def _follow_unseen(self, info: RunInfo, key: TryKey) -> None:
+        """Follow a Pod that the cache does not have: the watch may never deliver it if it is deleted soon."""
         if self._cluster.pod(info.uid, pod_name(info, key)) is None:
             await self.confirm_missing(info, key)
 
     async def confirm_missing(self, info: RunInfo, key: TryKey) -> None:
-        """A try is under way by status and has no Pod in our cache: ask, until the watch has it or it has ended, and
-        report it lost if there is none."""
+        """Read the Pod of a running try that the cache does not have, until the watch delivers it or it finishes;
+        report the try lost if there is no Pod."""
         name = pod_name(info, key)
 
         def missing() -> bool:
@@ -292,7 +291,7 @@ class Tries:
                 return
 
     async def _runs_unseen(self, info: RunInfo, key: TryKey) -> bool:
-        """Report a try as it is now; return true unless it has ended. Raises KubeError."""
+        """Report the current state of a try; return True unless it is finished. Raises KubeError."""
         found = await self._find_try(info, key)
         if found is None or is_finished(found):
             await self._report_end(info, key, found)
@@ -301,7 +300,7 @@ class Tries:
         return True
 
     async def _find(self, namespace: str, name: str) -> PodObject | None:
-        """A Pod as the API server has it now. KubeError if that cannot be asked."""
+        """Read a Pod from the API server. Raises KubeError."""
         try:
             found = msgspec.convert(await self._client.get(PODS, namespace, name), PodObject)
         except ApiError as error:
@@ -313,20 +312,20 @@ class Tries:
         return found
 
     async def _find_try(self, info: RunInfo, key: TryKey) -> PodObject | None:
-        """The Pod of a try, as it is now."""
+        """Read the Pod of a try; None if there is none. Raises KubeError."""
         found = await self._find(info.namespace, pod_name(info, key))
         return found if found is not None and _is_of(found, info.uid, key) else None
 
     async def _report_end(self, info: RunInfo, key: TryKey, found: PodObject | None) -> None:
-        """Report the end of a try: as its Pod says, or as lost if that is gone and the watch does not say more."""
+        """Report the result of a try: by its Pod or, if that is deleted, as the watch delivers it, else as lost."""
         if found is not None:
             self._report_pod(info.uid, found)
             return
         await self._give_up(info.uid, key, pod_name(info, key))
 
     async def _give_up(self, run_uid: str, key: TryKey, name: str) -> None:
-        """Report a try lost whose Pod is gone. Its last state may be on its way: what was seen, here or by watch,
-        counts before what is missing; and of a Pod that the cache still has the watch has not told yet."""
+        """Report a try as lost whose Pod is deleted, after the watch had time to deliver its last state. While the
+        cache still has the Pod, the watch has not delivered the deletion."""
         deadline = self._clock.monotonic() + WATCH_LAGS
         await asyncio.sleep(SETTLE)
         while self._cluster.pod(run_uid, name) is not None:
@@ -341,7 +340,7 @@ class Tries:
             self._report(run_uid, report)
 
     async def release(self, pod: PodObject) -> None:
-        """Remove our finalizer, however long that takes: the result is in status, or nobody wants it any more."""
+        """Remove our finalizer, with retries: the result is in status, or is not needed any more."""
         uid, namespace, name = pod.metadata.uid, pod.metadata.namespace, pod.metadata.name
         newest: PodObject | None = pod
 
@@ -350,15 +349,15 @@ class Tries:
             while newest is not None and newest.metadata.uid == uid and not await self._remove_finalizer(newest):
                 newest = await self._find(namespace, name)
 
-        await keep_trying(attempt, f"release Pod {namespace}/{name}", STOP_AGAIN)
+        await keep_trying(attempt, f"remove the finalizer of Pod {namespace}/{name}", STOP_AGAIN)
 
     async def _remove_finalizer(self, pod: PodObject) -> bool:
-        """Return false if the Pod was changed meanwhile. Raises KubeError."""
+        """Return False if the Pod was changed meanwhile. Raises KubeError."""
         metadata = pod.metadata
         if names.FINALIZER_RESULT not in metadata.finalizers:
             return True
         others = [finalizer for finalizer in metadata.finalizers if finalizer != names.FINALIZER_RESULT]
-        # By its version, lest a finalizer that somebody else adds or removes meanwhile is lost or comes back.
+        # With its version, so that a finalizer that another client adds or removes meanwhile is respected.
         version = {"uid": metadata.uid, "resourceVersion": metadata.resource_version}
         body = {"metadata": {**version, "finalizers": others or None}}
         try:
@@ -371,14 +370,14 @@ class Tries:
         return True
 
     async def _adopt(self, run: RunState, name: str, key: TryKey, *, otherwise: TryReport | None = None) -> None:
-        """The Pod was there already: made by us and unanswered, or by a controller before us. `otherwise` is what holds
-        where there is none. Until that is known the try keeps its slots."""
+        """Adopt an existing Pod: created by us without a response, or by an earlier controller. `otherwise` is reported
+        if there is none. Until then the try keeps its slots."""
         attempt = partial(self._adopt_once, run, name, key, otherwise)
         what = f"read Pod {run.info.namespace}/{name}"
         await keep_trying(attempt, what, ADOPT_AGAIN, wanted=lambda: self._is_wanted(run, key))
 
     async def _adopt_once(self, run: RunState, name: str, key: TryKey, otherwise: TryReport | None) -> None:
-        """Raises KubeError where that may be otherwise in a moment."""
+        """Raises KubeError if a retry makes sense."""
         run_uid = run.info.uid
         try:
             found = await self._find(run.info.namespace, name)
@@ -394,7 +393,7 @@ class Tries:
         elif otherwise is not None:
             self._report(run_uid, otherwise)
         else:
-            message = f"there is a Pod {name!r} that is not of this try; delete it"
+            message = f"its name is taken by Pod {name!r} of another owner; delete that Pod"
             self._report(run_uid, _postponed(key, "NameTaken", message, bounded=True))
 
     def _refuse(self, run_uid: str, key: TryKey, reason: str, message: str) -> None:
@@ -402,7 +401,7 @@ class Tries:
 
 
 def _is_stray(run: RunState, pod: PodObject) -> bool:
-    """Whether a Pod goes on though nobody waits for its try any more: its task was run again, or marked."""
+    """True if a Pod runs although its try is not needed any more: its task was rerun, or marked."""
     identity = try_of(pod)
     if identity is None or pod.metadata.deletion_timestamp is not None or is_finished(pod):
         return False
@@ -410,7 +409,7 @@ def _is_stray(run: RunState, pod: PodObject) -> bool:
 
 
 def _why_stray(run: RunState, pod: PodObject) -> str:
-    """Why nobody waits for the try of a Pod any more: how its task ended, unless that was run again."""
+    """Return why a Pod's try is not needed any more: the reason of its finished task, or Superseded after a rerun."""
     identity = try_of(pod)
     instance = run.instance(identity.task, identity.index) if identity is not None else None
     if instance is None or identity is None or not instance.finished or instance.number != identity.number:
@@ -418,8 +417,8 @@ def _why_stray(run: RunState, pod: PodObject) -> str:
     return instance.reason or run.reason or SUPERSEDED
 
 
-def _whose(info: RunInfo) -> Path:
-    """Who takes turns with others: each namespace, in it each Dag, and of that each run."""
+def _queue_path(info: RunInfo) -> Path:
+    """Return the place of a run in fair queues: turns alternate between namespaces, their Dags and their runs."""
     return info.namespace, info.dag, info.uid
 
 
@@ -432,7 +431,7 @@ def _report(key: TryKey, event: TryEvent, **facts: Any) -> TryReport:
 
 
 def _refusal(key: TryKey, error: ApiError) -> TryReport:
-    """What it means that the API server would not make the Pod: only what says that it is the Pod's fault is final."""
+    """Return the report for a Pod that the API server refused: only errors in the Pod itself are final."""
     insecure = error.is_forbidden and "violates PodSecurity" in error.message
     if insecure or error.is_bad_request or error.is_invalid or error.is_too_large:
         reason = "Forbidden" if insecure else "InvalidPod"
@@ -449,5 +448,5 @@ def _postponed(key: TryKey, reason: str, message: str, *, bounded: bool = False)
 
 
 def _lost(key: TryKey) -> TryReport:
-    message = "its Pod vanished while no controller watched, so its result is unknown"
+    message = "its Pod was deleted while no controller was watching; its result is unknown"
     return _report(key, TryEvent.LOST, reason="PodVanished", message=message)

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 SILENT_WATCH = 240.0
 """Seconds without an event or a reconnection after which a watch counts as stuck. Bookmarks arrive about every minute,
-and a stream that is silent for 90 s is reopened. While the API server is unreachable, reconnecting is retried: a restart
-would not help."""
+and a stream that is silent for 90 s is reopened. While the API server is unreachable, reconnecting is retried: a
+restart would not help."""
 STUCK_LOOP = 60.0
 """Seconds without a step of the leader's loop while work is pending, or without a turn of the event loop. No accepted
 object takes as long, and no standby waits as long for a Lease that is not renewed."""
@@ -156,7 +156,8 @@ class Controller(Listener):
         return self.unhealthy()
 
     def left_out(self) -> str | None:
-        """Return the namespaces that are not scheduled, with the resources that may not be listed there; None for none."""
+        """Return the namespaces that are not scheduled, with the resources that may not be listed there; None for
+        none."""
         refused = self.cluster.refused()
         return f"not scheduled: {'; '.join(refused)}" if refused else None
 

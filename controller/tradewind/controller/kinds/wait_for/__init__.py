@@ -1,8 +1,8 @@
-"""waitFor: tasks that wait for a run of a Dag or for something about a Kubernetes object.
+"""waitFor: tasks that wait for a run of a Dag, or for a condition or field of a Kubernetes object.
 
 dag_runs.py   runs of Dags, and their tasks
 objects.py    conditions and fields of objects
-api_kinds.py  where a kind of object lives in the API
+api_kinds.py  the API resource of a kind
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from tradewind.kube.objects import Key
 
 
 class WaitForCarrier(Waits):
-    """Finds out when what waitFor tasks wait for has come."""
+    """Follows what waitFor tasks wait for."""
 
     def __init__(self, term: Term, report: Report, tries: Tries) -> None:
         super().__init__(term, report, tries)
@@ -31,7 +31,7 @@ class WaitForCarrier(Waits):
         self._objects = ObjectWaits(term, self.objects)
 
     def begin(self, waiter: Waiter) -> None:
-        """Watch what it waits for."""
+        """Follow the run or object that a task waits for."""
         wanted = waiter.wait.task.spec.wait_for
         if wanted is not None and wanted.dag_run is not None:
             self._dag_runs.begin(waiter, wanted.dag_run)
@@ -39,24 +39,24 @@ class WaitForCarrier(Waits):
             self._objects.begin(waiter, wanted.object)
 
     def runs_changed(self, changed: Sequence[RunState]) -> None:
-        """These runs have changed, after a plan."""
+        """Handle runs that changed in a plan."""
         for run in changed:
             super().runs_changed([run])
-            self._dag_runs.run_moved(run)
+            self._dag_runs.scheduled_run_changed(run)
 
     def run_loaded(self, run: RunState) -> None:
-        """A run is scheduled from now on."""
-        self._dag_runs.run_moved(run)
+        """Handle a run that was loaded and is scheduled now."""
+        self._dag_runs.scheduled_run_changed(run)
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
-        """A DagRun was created, changed, finished or was deleted."""
+        """Handle a DagRun that was created, changed, finished or deleted."""
         self._dag_runs.run_changed(key, change)
         super().run_changed(key, change)
 
     def run_marked(self, run: DagRunObject) -> None:
-        """A finished run has another result."""
+        """Handle a finished run that was marked."""
         self._dag_runs.run_marked(run)
 
     def dag_changed(self, dag: Key) -> None:
-        """A Dag was created or deleted."""
+        """Handle a Dag that was created or deleted."""
         self._dag_runs.dag_changed(dag)

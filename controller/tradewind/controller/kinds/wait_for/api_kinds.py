@@ -1,4 +1,4 @@
-"""Where a kind lives in the API: the plural for `batch/v1`, `Job`, as the API server tells."""
+"""The API resource of a kind, such as `jobs` for `batch/v1` `Job`, from the discovery API."""
 
 import asyncio
 from typing import Any
@@ -9,25 +9,25 @@ from tradewind.kube.resources import Resource
 
 
 class NoSuchKind(Exception):  # noqa: N818 - not an error of ours
-    """There is no such kind, or none that could be waited for; the message says which."""
+    """The kind does not exist or cannot be waited for; the message names it."""
 
 
 class Kinds:
-    """What the API server serves; what is known is not asked again."""
+    """The kinds that the API server serves, cached."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
         self._known: dict[tuple[str, str], Resource] = {}
-        self._asking: dict[tuple[str, str], asyncio.Lock] = {}
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def find(self, api_version: str, kind: str) -> Resource:
-        """The resource of a namespaced kind that can be watched. Raises NoSuchKind, KubeError."""
+        """Return the resource of a namespaced kind that can be watched. Raises NoSuchKind, KubeError."""
         if (known := self._known.get((api_version, kind))) is not None:
             return known
-        async with self._asking.setdefault((api_version, kind), asyncio.Lock()):
-            return self._known.get((api_version, kind)) or await self._ask(api_version, kind)
+        async with self._locks.setdefault((api_version, kind), asyncio.Lock()):
+            return self._known.get((api_version, kind)) or await self._discover(api_version, kind)
 
-    async def _ask(self, api_version: str, kind: str) -> Resource:
+    async def _discover(self, api_version: str, kind: str) -> Resource:
         group, _, version = api_version.rpartition("/")
         path = f"/apis/{api_version}" if group else f"/api/{version}"
         try:
@@ -40,9 +40,9 @@ class Kinds:
         for each in resources:
             if each["kind"] == kind and "/" not in each["name"]:
                 if not each.get("namespaced"):
-                    raise NoSuchKind(f"{kind} is not a kind of object that is in a namespace")
+                    raise NoSuchKind(f"kind {kind!r} is not namespaced")
                 if not {"list", "watch"} <= set(each.get("verbs") or ()):
-                    raise NoSuchKind(f"{kind} is not a kind of object that can be watched")
+                    raise NoSuchKind(f"kind {kind!r} cannot be listed and watched")
                 found = self._known[api_version, kind] = Resource(group, version, each["name"])
                 return found
         raise NoSuchKind(f"the cluster has no kind {kind!r} in {api_version!r}")

@@ -1,8 +1,7 @@
 """waitFor.dagRun: a run of a Dag, or a task of it, in the namespace of the run that waits.
 
-Runs that go on are in the cache and in the scheduler; those that have ended are read once, when somebody begins to
-wait, and from then on each is heard of as it comes, moves, ends or goes.
-"""
+Unfinished runs are in the cache and in the scheduler. Finished runs are read once, when a task starts to wait; from
+then on each run that is created, changes, finishes or is deleted is evaluated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,17 +28,17 @@ from tradewind.kube.persist import keep_trying
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A run that would do, and how far what is waited for is in it: a state or phase; None: it has no such task."""
+    """A run that matches, with the state of the awaited task or the run's phase; None if it has no such task."""
 
     uid: str
     place: RunPlace
-    ended: bool
+    finished: bool
     state: str | None
 
 
 @dataclass(slots=True, eq=False)
 class _Wanted:
-    """What one task waits for: runs whose logical date lies in [first, last], both included."""
+    """The runs that one task waits for: their logical date is from `first` to `last`, both included."""
 
     waiter: Waiter
     dag: Key
@@ -47,69 +46,69 @@ class _Wanted:
     first: datetime
     last: datetime
     states: frozenset[str]
-    ended: dict[str, _Candidate] = field(default_factory=dict)
-    """Runs that have ended, by UID."""
+    finished: dict[str, _Candidate] = field(default_factory=dict)
+    """Finished runs by UID."""
     read: bool = False
-    """Whether those that had ended before are known."""
+    """Runs that had finished before are read."""
 
     def fits(self, date: datetime) -> bool:
         return self.first <= _whole_ms(date) <= self.last
 
 
 class DagRunWaits:
-    """Who waits for runs."""
+    """The tasks that wait for runs."""
 
     def __init__(self, term: Term) -> None:
         self._client, self._cluster, self._spawn = term.client, term.cluster, term.spawn
         self._runs = term.scheduler.runs
         self._wanted: dict[Key, dict[_Wanted, None]] = {}
-        """By Dag waited for."""
+        """By the Dag that they wait for."""
         self._unread: dict[Key, list[_Wanted]] = {}
-        """Those for which ended runs are to be read."""
+        """Those that need finished runs to be read."""
         self._reading: set[Key] = set()
 
     def begin(self, waiter: Waiter, fields: WaitForDagRun) -> None:
-        """Look whether it has come, and hear of it from then on."""
+        """Evaluate the wait, now and after each change."""
         try:
             wanted = _wanted(waiter, fields)
         except CannotWait as error:
-            waiter.never(error.reason, str(error))
+            waiter.fail(error.reason, str(error))
             return
         self._wanted.setdefault(wanted.dag, {})[wanted] = None
         waiter.cleanups.append(lambda: self._forget(wanted))
-        self._look(wanted)
+        self._evaluate(wanted)
         self._read_for(wanted)
 
-    def run_moved(self, run: RunState) -> None:
-        """Something happened in a run that is scheduled."""
-        for wanted in self._who_wants((run.info.namespace, run.info.dag), run.info.logical_date):
-            self._look(wanted, run)
+    def scheduled_run_changed(self, run: RunState) -> None:
+        """Handle a change of a run that is scheduled."""
+        for wanted in self._waiting_for((run.info.namespace, run.info.dag), run.info.logical_date):
+            self._evaluate(wanted, run)
 
     def run_changed(self, key: Key, change: Change[DagRunObject]) -> None:
-        """A DagRun came, changed, finished or went."""
+        """Handle a DagRun that was created, changed, finished or deleted."""
         place = place_of_object(change.object)
         if place is None or (change.kind is ChangeKind.MODIFIED and change.object.metadata.uid in self._runs):
-            # What moves in a run that is scheduled is known before it is in status.
+            # Changes of a scheduled run are known before they are in its status.
             return
-        for wanted in self._who_wants((key[0], change.object.dag), place[0]):
-            if change.kind is not ChangeKind.DELETED or change.object.metadata.uid in wanted.ended:
-                self._look(wanted)
+        for wanted in self._waiting_for((key[0], change.object.dag), place[0]):
+            if change.kind is not ChangeKind.DELETED or change.object.metadata.uid in wanted.finished:
+                self._evaluate(wanted)
             else:
-                # Deleted, or ended by another controller.
+                # Deleted, or finished by another controller.
                 self._read_for(wanted)
 
     def run_marked(self, run: DagRunObject) -> None:
-        """A run that had ended has another end."""
+        """Handle a finished run that was marked."""
         place = place_of_object(run)
-        for wanted in self._who_wants((run.metadata.namespace, run.dag), place[0]) if place is not None else ():
+        for wanted in self._waiting_for((run.metadata.namespace, run.dag), place[0]) if place is not None else ():
             self._read_for(wanted)
 
     def dag_changed(self, dag: Key) -> None:
-        """A Dag came or went."""
+        """Handle a Dag that was created or deleted."""
         for wanted in list(self._wanted.get(dag, ())):
-            self._look(wanted)
+            self._evaluate(wanted)
 
-    def _who_wants(self, dag: Key, date: datetime) -> list[_Wanted]:
+    def _waiting_for(self, dag: Key, date: datetime) -> list[_Wanted]:
         return [wanted for wanted in self._wanted.get(dag, ()) if wanted.fits(date)]
 
     def _forget(self, wanted: _Wanted) -> None:
@@ -118,20 +117,20 @@ class DagRunWaits:
         if not others:
             self._wanted.pop(wanted.dag, None)
 
-    # Runs that have ended -----------------------------------------------------------------------------------------
+    # Finished runs ------------------------------------------------------------------------------------------------
 
     def _read_for(self, wanted: _Wanted) -> None:
         if wanted.waiter.over:
             return
-        # What ends from now on is not forgotten by what is read.
-        wanted.read, wanted.ended = False, {}
+        # Runs that finish from now on are kept when the list is read.
+        wanted.read, wanted.finished = False, {}
         self._unread.setdefault(wanted.dag, []).append(wanted)
         if wanted.dag not in self._reading:
             self._reading.add(wanted.dag)
             self._spawn(self._read(wanted.dag), f"read the runs of {wanted.dag[1]}")
 
     async def _read(self, dag: Key) -> None:
-        """Read for all who ask, in one go; those who come meanwhile have another."""
+        """Read once for all waiting tasks; tasks that are added meanwhile get another read."""
         what, backoff = f"read the runs of Dag {dag[0]}/{dag[1]}", Backoff(0.5, 30.0)
         try:
             while dag in self._unread:
@@ -160,18 +159,18 @@ class DagRunWaits:
                     past = await read_finished_run(self._client, row, dag[0])
                     states[row.uid] = past.states if past is not None else None
                 if wanted.task is None or states[row.uid] is not None:
-                    found[row.uid] = _ended(wanted, row, states.get(row.uid) or {})
+                    found[row.uid] = _finished(wanted, row, states.get(row.uid) or {})
                     if found[row.uid].state in wanted.states:
                         break
-            wanted.ended = found | wanted.ended
+            wanted.finished = found | wanted.finished
             wanted.read = True
-            self._look(wanted)
+            self._evaluate(wanted)
 
-    # How far it is ------------------------------------------------------------------------------------------------
+    # Evaluation ---------------------------------------------------------------------------------------------------
 
     def _candidates(self, wanted: _Wanted) -> dict[str, _Candidate]:
-        """Every run that would do, by UID."""
-        found = dict(wanted.ended)
+        """Return all runs that match, by UID."""
+        found = dict(wanted.finished)
         for run in self._cluster.runs_of(wanted.dag).values():
             place = place_of_object(run)
             if place is not None and wanted.fits(place[0]):
@@ -179,45 +178,46 @@ class DagRunWaits:
                 if state is not None:
                     found[uid] = _scheduled(wanted, state)
                 else:
-                    # Whatever is known of how it ended before: it runs again.
+                    # If it was finished before, it runs again.
                     phase = str(run.decoded_status().get("phase", "Queued"))
                     found[uid] = _Candidate(uid, place, False, phase)
         return found
 
-    def _look(self, wanted: _Wanted, moved: RunState | None = None) -> None:
-        """Tell how far it is."""
+    def _evaluate(self, wanted: _Wanted, changed: RunState | None = None) -> None:
+        """Report how far a wait is."""
         if wanted.waiter.over:
             return
         candidates = self._candidates(wanted)
-        if moved is not None:
-            found = candidates[moved.info.uid] = _scheduled(wanted, moved)
-            if found.ended and moved.finished:
-                wanted.ended[found.uid] = found
-        if any(each.ended and each.state in wanted.states for each in candidates.values()):
+        if changed is not None:
+            found = candidates[changed.info.uid] = _scheduled(wanted, changed)
+            if found.finished and changed.finished:
+                wanted.finished[found.uid] = found
+        if any(each.finished and each.state in wanted.states for each in candidates.values()):
             wanted.waiter.met()
             return
         if not wanted.read:
             return
         in_order = sorted(candidates.values(), key=lambda each: each.place)
-        going_on = [each for each in in_order if not each.ended]
-        if going_on:
-            wanted.waiter.not_yet("WaitsForRun", f"waits for {_label(wanted, going_on[-1])}: {going_on[-1].state}")
+        unfinished = [each for each in in_order if not each.finished]
+        if unfinished:
+            last = unfinished[-1]
+            wanted.waiter.not_yet("WaitsForRun", f"waiting for {_label(wanted, last)}: {last.state}")
         elif in_order and wanted.first == wanted.last:
-            wanted.waiter.never("WaitedForEnded", _why_never(wanted, in_order[-1]), retry=True)
+            wanted.waiter.fail("WaitedForEnded", _why_not(wanted, in_order[-1]), retry=True)
         else:
             wanted.waiter.not_yet("RunNotFound", self._none(wanted, in_order))
 
-    def _none(self, wanted: _Wanted, ended: list[_Candidate]) -> str:
-        """Why there is no run to wait for."""
+    def _none(self, wanted: _Wanted, finished: list[_Candidate]) -> str:
+        """Return why there is no run to wait for."""
         name = wanted.dag[1]
         if wanted.dag not in self._cluster.dags:
-            return f"waits for a run of Dag {name!r}, which does not exist"
+            return f"waiting for a run of Dag {name!r}, which does not exist"
         dates = f"the logical date {format_time(wanted.last)}"
         if wanted.first != wanted.last:
             dates = f"a logical date from {format_time(wanted.first)} to {format_time(wanted.last)}"
-        if not ended:
-            return f"waits for a run of Dag {name!r} with {dates}, of which there is none yet"
-        return f"waits for another run of Dag {name!r} with {dates}: {_why_never(wanted, ended[-1])}"
+        if not finished:
+            return f"waiting for a run of Dag {name!r} with {dates}: none exists yet"
+        return f"waiting for another run of Dag {name!r} with {dates}: {_why_not(wanted, finished[-1])}"
 
 
 def _wanted(waiter: Waiter, fields: WaitForDagRun) -> _Wanted:
@@ -233,7 +233,9 @@ def _wanted(waiter: Waiter, fields: WaitForDagRun) -> _Wanted:
         last = _whole_ms(date + (parse_offset(fields.offset) if fields.offset else timedelta()))
         first = last - (parse_duration(fields.window) if fields.window else timedelta())
     except OverflowError as error:
-        raise CannotWait("InvalidTemplate", "waitFor.dagRun: offset or window lead beyond all dates") from error
+        raise CannotWait(
+            "InvalidTemplate", "waitFor.dagRun: offset or window leads to a date that is out of range"
+        ) from error
     dag = waiter.wait.run.namespace, fields.dag
     return _Wanted(waiter, dag, fields.task, first, last, frozenset(fields.states or ("Succeeded",)))
 
@@ -250,7 +252,7 @@ def _scheduled(wanted: _Wanted, run: RunState) -> _Candidate:
     return _Candidate(run.info.uid, place, state in FINISHED_STATES, shown)
 
 
-def _ended(wanted: _Wanted, row: FinishedRow, states: Mapping[str, TaskState]) -> _Candidate:
+def _finished(wanted: _Wanted, row: FinishedRow, states: Mapping[str, TaskState]) -> _Candidate:
     if wanted.task is None:
         return _Candidate(row.uid, row.place, True, row.phase.value)
     state = states.get(wanted.task)
@@ -262,12 +264,12 @@ def _label(wanted: _Wanted, found: _Candidate) -> str:
     return f"task {wanted.task!r} of {run}" if wanted.task is not None else run
 
 
-def _why_never(wanted: _Wanted, found: _Candidate) -> str:
+def _why_not(wanted: _Wanted, found: _Candidate) -> str:
     if found.state is None:
         return f"run {found.place[2]!r} of Dag {wanted.dag[1]!r} has no task {wanted.task!r}"
-    return f"{_label(wanted, found)} ended {found.state}"
+    return f"{_label(wanted, found)} finished as {found.state}"
 
 
 def _whole_ms(moment: datetime) -> datetime:
-    """As precise as status has it."""
+    """Round down to the precision of times in status."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

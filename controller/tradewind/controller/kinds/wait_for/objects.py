@@ -1,6 +1,6 @@
 """waitFor.object: a condition or a field of a Kubernetes object in the namespace of the run.
 
-Which kinds may be read is up to the controller's rights (the chart's `waitFor.resources`); Secrets never are.
+The controller's rights decide which kinds it may read (`waitFor.resources` of the chart); it never reads Secrets.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ _SHOWN = 100
 
 
 class ObjectWaits:
-    """Who waits for objects."""
+    """The tasks that wait for objects."""
 
     def __init__(self, term: Term, objects: ObjectWatches) -> None:
         self._kinds, self._objects, self._spawn = Kinds(term.client), objects, term.spawn
 
     def begin(self, waiter: Waiter, wanted: WaitForObject) -> None:
-        """Find the object, and hear of it from then on."""
+        """Look up the kind of the object and watch the object."""
         try:
             name = _name(waiter, wanted)
         except CannotWait as error:
-            waiter.never(error.reason, str(error))
+            waiter.fail(error.reason, str(error))
             return
         info = waiter.wait.run
         task = self._spawn(self._begin(waiter, wanted, name), f"wait {info.name}/{waiter.wait.key.instance}")
@@ -48,26 +48,26 @@ class ObjectWaits:
         if resource is None or waiter.over:
             return
 
-        def tell(seen: Seen) -> None:
+        def on_change(seen: Seen) -> None:
             if not waiter.over:
-                _look(waiter, wanted, name, resource, seen)
+                _evaluate(waiter, wanted, name, resource, seen)
 
-        end = self._objects.subscribe(resource, waiter.wait.run.namespace, name, tell)
+        end = self._objects.subscribe(resource, waiter.wait.run.namespace, name, on_change)
         if waiter.over:
             end()
         else:
-            # This task ends now, and must not be ended instead of the watch.
+            # This asyncio task is done: from now on the clean-up ends the subscription.
             waiter.cleanups = [end]
 
     async def _find(self, waiter: Waiter, wanted: WaitForObject) -> Resource | None:
         def not_yet(error: KubeError) -> None:
-            waiter.not_yet("ApiUnavailable", f"cannot find out about {wanted.kind}: {error}")
+            waiter.not_yet("ApiUnavailable", f"cannot look up kind {wanted.kind!r}: {error}")
 
-        find, what = partial(self._kinds.find, wanted.api_version, wanted.kind), f"find out about {wanted.kind}"
+        find, what = partial(self._kinds.find, wanted.api_version, wanted.kind), f"look up kind {wanted.kind!r}"
         try:
             return await keep_trying(find, what, Backoff(0.5, 30.0), on_error=not_yet)
         except NoSuchKind as error:
-            waiter.never("NoSuchKind", f"waitFor.object: {error}")
+            waiter.fail("NoSuchKind", f"waitFor.object: {error}")
             return None
 
 
@@ -76,47 +76,48 @@ def _cancel(task: asyncio.Task[None]) -> None:
 
 
 def _name(waiter: Waiter, wanted: WaitForObject) -> str:
-    """The object's name. Raises CannotWait."""
+    """Return the object's name. Raises CannotWait."""
     if wanted.kind == "Secret" and wanted.api_version == "v1":
-        raise CannotWait("Forbidden", "waitFor.object: a Secret cannot be waited for: the controller reads none")
+        raise CannotWait("Forbidden", "waitFor.object: tasks cannot wait for a Secret: the controller reads none")
     name = waiter.rendered(wanted.name, "waitFor.object.name")
     if not _NAME.fullmatch(name):
-        # It becomes part of a selector: nothing that means something there may get in.
-        raise CannotWait("InvalidName", f"waitFor.object.name: {name[:_SHOWN]!r} cannot be the name of an object")
+        # It becomes part of a selector, so characters with a meaning there are refused.
+        raise CannotWait("InvalidName", f"waitFor.object.name: {name[:_SHOWN]!r} is not a valid name of an object")
     return name
 
 
-def _look(waiter: Waiter, wanted: WaitForObject, name: str, resource: Resource, seen: Seen) -> None:
+def _evaluate(waiter: Waiter, wanted: WaitForObject, name: str, resource: Resource, seen: Seen) -> None:
     label = f"{wanted.kind} {name!r}"
     if seen.error is not None:
         if isinstance(seen.error, ApiError) and seen.error.is_forbidden:
             where = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
             fix = "add them to waitFor.resources of the Helm chart"
-            waiter.not_yet("Forbidden", f"waits for {label}, but the controller may not read {where}: {fix}")
+            waiter.not_yet("Forbidden", f"waiting for {label}, but the controller may not read {where}: {fix}")
         elif isinstance(seen.error, ApiError) and seen.error.is_not_found:
-            waiter.never("NoSuchKind", f"waitFor.object: the cluster has no {resource.plural} any more")
+            waiter.fail("NoSuchKind", f"waitFor.object: the cluster does not serve {resource.plural} any more")
         else:
-            waiter.not_yet("ApiUnavailable", f"waits for {label}, which cannot be read: {seen.error}")
+            waiter.not_yet("ApiUnavailable", f"waiting for {label}, which cannot be read: {seen.error}")
     elif seen.found is None:
-        waiter.not_yet("ObjectNotFound", f"waits for {label}, which does not exist")
+        waiter.not_yet("ObjectNotFound", f"waiting for {label}, which does not exist")
     elif wanted.condition is not None:
         status = wanted.condition.status or "True"
         now = condition_of(seen.found, wanted.condition.type)
         if now == status:
             waiter.met()
         else:
-            waiter.not_yet("ConditionNotMet", f"waits for {label}: {wanted.condition.type} is {now or 'not there yet'}")
+            shown = f"{wanted.condition.type} is {now or 'not set yet'}"
+            waiter.not_yet("ConditionNotMet", f"waiting for {label}: {shown}")
     elif wanted.json_path is not None and wanted.value is not None:
         there, value = value_at(seen.found, parse_json_path(wanted.json_path))
         if there and value == wanted.value:
             waiter.met()
         else:
-            shown = f"{value[:_SHOWN]!r}, not {wanted.value[:_SHOWN]!r}" if there else "not there yet"
-            waiter.not_yet("ValueNotMet", f"waits for {label}: {wanted.json_path} is {shown}")
+            shown = f"{value[:_SHOWN]!r}, not {wanted.value[:_SHOWN]!r}" if there else "not set yet"
+            waiter.not_yet("ValueNotMet", f"waiting for {label}: {wanted.json_path} is {shown}")
 
 
 def condition_of(found: Mapping[str, Any], kind: str) -> str | None:
-    """The status of a condition; None where there is none, or it speaks of an older generation of the object."""
+    """Return the status of a condition; None if it is missing or of an older generation of the object."""
     status = found.get("status")
     conditions = status.get("conditions") if isinstance(status, Mapping) else None
     for condition in conditions if isinstance(conditions, Sequence) else ():
@@ -129,7 +130,7 @@ def condition_of(found: Mapping[str, Any], kind: str) -> str | None:
 
 
 def value_at(found: Any, path: Sequence[str | int]) -> tuple[bool, str]:
-    """(whether there is something at a path, its text): strings as they are, all else as JSON writes it."""
+    """Return (True if the path exists, its value as text): strings unchanged, other values as JSON."""
     for step in path:
         there = step in found if isinstance(found, Mapping) else isinstance(found, list) and step in range(len(found))
         if not there:
