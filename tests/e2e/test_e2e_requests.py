@@ -41,7 +41,7 @@ def test_what_failed_runs_again_once_the_fault_is_mended(stage: Stage) -> None:
     assert (first["number"], first["state"], first["exitCode"]) == (1, "Failed", 1)
     space.eventually(lambda: "Rerun" in reasons(space, run), "an Event says so")
     [event] = [event for event in space.events("DagRun", run) if event.reason == "Rerun"]
-    assert event.message == "tasks to rerun: load, report (asked for by alice)"
+    assert event.message == "tasks to rerun: load, report (requested by alice)"
     status = space.eventually(
         lambda: (found := space.dag_status("sales")).get("lastRunPhase") == "Succeeded" and found, "the Dag says so"
     )

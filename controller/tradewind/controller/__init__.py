@@ -5,7 +5,7 @@ term.py        the dependencies that the leader's workers share
 dags/          Dags: conditions, scheduled runs, history
 runs/          DagRuns: loading, status, requests
 pods/          task instances as Pods: create, stop, retain, delete
-kinds/         who carries out tasks of each kind: Pods, waits
+kinds/         executes tasks of each kind: Pods, waits
 backfills/     Backfills: their runs and status
 webhook/       the admission webhook
 metrics/       metrics for Prometheus

@@ -27,6 +27,6 @@ async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryCluste
 @pytest.fixture
 def quick_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a thread, as for large runs: that of small ones is what the simulation knows."""
-    monkeypatch.setattr(requests, "IN_ONE_GO", 0)
+    monkeypatch.setattr(requests, "SMALL_RUN", 0)
     monkeypatch.setattr(requests, "LOOK_AGAIN", 0.01)
     monkeypatch.setattr(tries, "LOOK_AGAIN", 0.01)

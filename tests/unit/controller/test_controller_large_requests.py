@@ -9,14 +9,14 @@ import pytest
 
 from tests.unit.controller.memory_cluster import MemoryCluster
 from tradewind.controller.runs import requests
-from tradewind.controller.runs.requests import IN_ONE_GO
+from tradewind.controller.runs.requests import SMALL_RUN
 
 pytestmark = pytest.mark.unit
 
 TASKS = [
     {"name": "load", "image": "busybox"},
     {"name": "report", "image": "busybox", "dependsOn": ["load"]},
-    {"name": "wide", "image": "busybox", "dependsOn": ["report"], "forEach": {"items": list(range(IN_ONE_GO + 1))}},
+    {"name": "wide", "image": "busybox", "dependsOn": ["report"], "forEach": {"items": list(range(SMALL_RUN + 1))}},
 ]
 
 
@@ -42,7 +42,7 @@ RELEASE = threading.Event()
 async def test_the_loop_continues_and_nothing_of_the_run_starts_meanwhile(
     cluster: MemoryCluster, threads: list[threading.Thread]
 ) -> None:
-    tasks = [*TASKS, *({"name": f"t{number}", "noop": True, "dependsOn": ["wide"]} for number in range(IN_ONE_GO))]
+    tasks = [*TASKS, *({"name": f"t{number}", "noop": True, "dependsOn": ["wide"]} for number in range(SMALL_RUN))]
     cluster.dag("sales", tasks=tasks)
     cluster.stays.add("one")
     cluster.run("sales", "one")

@@ -53,7 +53,7 @@ async def test_what_is_refused_is_reported(cluster: MemoryCluster, caplog: pytes
     await cluster.eventually(lambda: lines(caplog, "ns/circle"), "the Dag is refused")
     assert "is not accepted: " in lines(caplog, "ns/circle")[0]
     assert "DagRun ns/bad is refused: " in lines(caplog, "ns/bad")[0]
-    assert "Stop was refused (asked for by alice): the run has finished already" in lines(caplog, "ns/one")[-1]
+    assert "Stop was rejected (requested by alice): the run has finished already" in lines(caplog, "ns/one")[-1]
 
 
 async def test_each_try_is_reported_at_debug(cluster: MemoryCluster, caplog: pytest.LogCaptureFixture) -> None:

@@ -41,7 +41,7 @@ async def test_what_failed_runs_again(cluster: MemoryCluster) -> None:
     await cluster.eventually(lambda: counts(cluster) == {"Succeeded": 1, "Failed": 0}, "history has its new end")
     assert reasons(cluster, "one").count("Rerun") == 1
     [event] = [event for event in cluster.events("DagRun", "one") if event["reason"] == "Rerun"]
-    assert event["note"] == "tasks to rerun: load, report (asked for by alice)"
+    assert event["note"] == "tasks to rerun: load, report (requested by alice)"
 
 
 async def test_the_status_says_nothing_of_the_earlier_finish(cluster: MemoryCluster) -> None:

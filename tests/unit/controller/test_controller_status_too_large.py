@@ -112,7 +112,7 @@ async def test_a_request_that_can_only_make_it_too_large_is_refused(cluster: Mem
 
     cluster.before_write = check
     record = await cluster.wait_asked("one", cluster.ask("one", "Rerun"))
-    assert (record["state"], "would not fit" in record["message"]) == ("Rejected", True)
+    assert (record["state"], "too large for etcd" in record["message"]) == ("Rejected", True)
     after = cluster.status("dagruns", "one")
     same = {"requests": None, "observedGeneration": None}
     assert after | same == before | same

@@ -217,7 +217,7 @@ async def test_a_run_that_cannot_be_loaded_says_so_and_is_loaded_once_it_can(
         "phase": "Queued",
         "observedGeneration": 1,
         "reason": "InternalError",
-        "message": "waits: it cannot be loaded: KeyError: 'poison'",
+        "message": "waiting: the run cannot be loaded: KeyError: 'poison'",
     }
     await cluster.eventually(
         lambda: [event for event in cluster.events("DagRun", "bad") if event["reason"] == "InternalError"], "an Event"

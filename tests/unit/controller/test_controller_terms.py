@@ -17,17 +17,17 @@ async def test_an_expired_term_writes_nothing_in_the_next(
 ) -> None:
     controller = cluster.controller
     election, before = controller.election, controller.leader
-    untold: list[Callable[[], None]] = []
+    undelivered: list[Callable[[], None]] = []
     # The election is on another thread, and this loop is busy.
-    monkeypatch.setattr(controller.host, "tell", untold.append)
+    monkeypatch.setattr(controller.host, "call_in_loop", undelivered.append)
     held_until = election._held_until
     election._stop_leading("another was faster")
     election._held_until = held_until
     election._start_leading()
     assert election.is_leader
-    with pytest.raises(NotLeader, match="now it is another"):
+    with pytest.raises(NotLeader, match="of an earlier term"):
         controller._ensure_leader()
-    for act in untold:
+    for act in undelivered:
         act()
     controller._ensure_leader()
     assert controller.leader is not None

@@ -46,7 +46,7 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """What decides which finished runs of a Dag are deleted."""
+    """The limits that decide which finished runs of a Dag are deleted."""
 
     spec: DagSpec
     settled: Mapping[str, datetime]

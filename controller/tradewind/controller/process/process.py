@@ -109,7 +109,7 @@ async def _certificate(settings: Settings, client: KubeClient, stack: AsyncExitS
 
 
 class _Process:
-    """What kopf starts and stops. Everything is stopped in the clean-up: kopf reports tasks left after it as hung."""
+    """Started and stopped by kopf. All tasks are stopped in the clean-up: kopf reports those left after it as hung."""
 
     def __init__(self, settings: Settings, client: KubeClient, tls: ssl.SSLContext | None) -> None:
         """`tls` is the webhook's TLS context; None disables the webhook."""

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Detail(Enum):
-    """How much of a run its status has."""
+    """The detail with which a run's status is written."""
 
     FULL = auto()
     SHORT = auto()

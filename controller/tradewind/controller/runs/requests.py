@@ -1,11 +1,10 @@
-"""What is asked of runs: to run tasks again, to mark them, to stop. Each request is carried out once.
+"""Requests on runs: rerun tasks, mark them, stop the run. Each request is executed exactly once.
 
-It is carried out by one write of the run's status, which has the new states and the record of the request: before it
-nothing is done, after it everything is. Then `spec.request` is removed. Whoever dies between the two, the next leader
-finds the request on record and only removes it. Pods of tries that nobody waits for any more are ended by what looks
-after the run from then on (runs.py, pod_gc.py).
+One write of the run's status has the new states and the record of the request, so that a request is executed completely
+or not at all. Then `spec.request` is removed. If the leader dies between the two, the next leader finds the request on
+record and only removes it. Pods of tries that are not needed any more are stopped afterwards (runs.py, pod_gc.py).
 
-Runs that have ended are not watched; those that something is asked of are selected by it.
+Finished runs are not watched; a separate watch selects those with a request.
 """
 
 import asyncio
@@ -50,34 +49,34 @@ from tradewind.kube.working_on import working_on
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 0.1
-"""Seconds after which a request is looked at that could not be dealt with."""
-IN_ONE_GO = 500
-"""Task instances of a run up to which what is asked of it is worked out at once: of thousands it takes half a second,
-beside the event loop."""
+"""First pause, in seconds, before a request that could not be executed is retried."""
+SMALL_RUN = 500
+"""Task instances up to which a request is computed on the event loop: for thousands it takes half a second, so that is
+done in a thread."""
 _EVENTS = {"Rerun": "Rerun", "Mark": "Marked", "Stop": "Stopped"}
 _FIELDS = tuple(field.alias or name for name, field in DagRunStatus.model_fields.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A run as the API has it, with its request."""
+    """A run as the API server has it, with its request."""
 
     key: Key
     found: DagRunObject
     status: dict[str, Any]
     request: RunRequest
     broken: str | None
-    """What is wrong with the request, where that cannot be read."""
+    """The problems of the request, if it is invalid."""
 
     @property
-    def ended(self) -> bool:
-        """Whether the run has ended."""
+    def finished(self) -> bool:
+        """True if the run is finished."""
         return self.status.get("phase") in FINISHED_PHASES
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What becomes of a request: the status to be written, and how the run goes on then."""
+    """The result of a request: the status to write, and the revision with which the run continues."""
 
     status: dict[str, Any]
     applied: bool
@@ -87,14 +86,14 @@ class Result:
 
     @classmethod
     def of(cls, decision: Decision, *revisions: Revision) -> "Result":
-        """`revisions` are those that the run may have then."""
+        """`revisions` are those that the run may have afterwards."""
         info = decision.version.info
         revision = next(revision for revision in revisions if revision.name == info.revision)
         return cls(decision.status, decision.applied, decision.message, info, revision)
 
 
 class Requests:
-    """The requests that are pending."""
+    """Executes pending requests."""
 
     def __init__(
         self,
@@ -110,10 +109,10 @@ class Requests:
         self._runs, self._versions, self._events, self._in_turn = runs, versions, events, in_turn
         self._working: set[Key] = set()
         self._large = asyncio.Lock()
-        """Held while a request on a large run is worked out, one after the other."""
+        """Held while a request on a large run is computed: one at a time."""
 
     def changed(self, key: Key) -> None:
-        """Something may be asked of a run, or what was asked can be carried out now."""
+        """Enqueue a run that may have a request, or whose request may be executable now."""
         if key in self._cluster.requested and key not in self._working:
             self._working.add(key)
             self._spawn(self._work(key), f"request on {key[0]}/{key[1]}", partial(self.changed, key))
@@ -126,20 +125,20 @@ class Requests:
                     asked = found.spec.get("request")
                     backoff.reset()
                 try:
-                    await self._deal_with(key, found)
+                    await self._handle(key, found)
                 except SteppedDown:
                     return
                 except RunPending:
                     if found.metadata.uid not in self._runs.records:
-                        return  # it is looked at again when the run is loaded
-                except KubeError as error:  # no keep_trying: the pause is the same where the run is not ready for it
-                    log.warning("cannot carry out what is asked of DagRun %s/%s: %s", *key, error)
+                        return  # it is enqueued again when the run is loaded
+                except KubeError as error:  # no keep_trying: the pause is the same while the run is not ready
+                    log.warning("cannot execute the request on DagRun %s/%s: %s; retrying", *key, error)
                 await asyncio.sleep(backoff.next())
         finally:
             self._working.discard(key)
 
-    async def _deal_with(self, key: Key, cached: DagRunObject) -> None:
-        """Go as far as is possible now. Raises RunPending where the run must be loaded first, and KubeError."""
+    async def _handle(self, key: Key, cached: DagRunObject) -> None:
+        """Take the next step of a request. Raises RunPending if the run must be loaded first, and KubeError."""
         record = self._runs.records.get(cached.metadata.uid)
         async with self._in_turn((key[0], cached.dag)), record.turn if record else contextlib.nullcontext():
             if record is not None and self._runs.records.get(cached.metadata.uid) is not record:
@@ -153,13 +152,13 @@ class Requests:
                 await self._remove(asked)
             elif record is not None and self._runs.records.get(cached.metadata.uid) is not record:
                 return
-            elif record is None and not asked.ended:
+            elif record is None and not asked.finished:
                 await self._not_loaded(asked)
             elif record is None or not record.state.finished:
-                await self._carry_out(asked, record)
+                await self._execute(asked, record)
 
     async def _read(self, key: Key) -> Asked | None:
-        """The run as it is now; None where it is gone, or nothing is asked of it any more."""
+        """Read the run; return None if it is deleted or has no request any more."""
         try:
             stored = await self._client.request_bytes("GET", DAGRUNS.path(*key))
         except ApiError as error:
@@ -179,23 +178,23 @@ class Requests:
         return Asked(key, found, found.decoded_status(), request, broken)
 
     async def _catch_up(self, asked: Asked, record: Record) -> None:
-        """Another controller has written the status, or we have and nobody told us: go on from there."""
+        """Continue from the stored status: another controller has written it, or our write got no response."""
         spec, _ = parse_spec(asked.found)
-        if asked.ended or spec is None:
+        if asked.finished or spec is None:
             self._runs.reload(record, asked.found)
             return
         revision = await self._versions.of(asked.found, spec, asked.status)
         info = self._versions.info(asked.found, spec, asked.status, revision, self._clock.now())
         self._runs.replace(record, asked.found, info, revision, asked.status)
 
-    # Carrying out -------------------------------------------------------------------------------------------------
+    # Execution ----------------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, asked: Asked, record: Record | None) -> None:
-        """`record` is held if the run is scheduled here. What it knows comes before what is written."""
+    async def _execute(self, asked: Asked, record: Record | None) -> None:
+        """Execute a request. The turn of `record` is held if the run is scheduled; its state is newer than status."""
         spec, problems = parse_spec(asked.found)
         try:
             if spec is None:
-                outcome = self._refuse(asked, f"the run cannot be read: {summary(problems)}")
+                outcome = self._refuse(asked, f"the spec of the run is not valid: {summary(problems)}")
             else:
                 outcome = await self._decide(asked, spec, record)
             outcome = _with_generation(asked, outcome)
@@ -210,27 +209,27 @@ class Requests:
         asked.found.metadata.resource_version = version
         if record is not None and outcome.info is not None and outcome.revision is not None:
             self._runs.replace(record, asked.found, outcome.info, outcome.revision, outcome.status)
-        elif asked.ended and outcome.status["phase"] not in FINISHED_PHASES:
+        elif asked.finished and outcome.status["phase"] not in FINISHED_PHASES:
             self._events.run_reopened(asked.found)
-        elif asked.ended and outcome.applied:
+        elif asked.finished and outcome.applied:
             self._events.run_marked(asked.found, outcome.status)
-        self._tell(asked, outcome)
+        self._report(asked, outcome)
         await self._remove(asked)
 
     async def _decide(self, asked: Asked, spec: DagRunSpec, record: Record | None) -> Result:
-        """What becomes of a request. From when the state of the run is read nothing may be awaited but the write; or
-        the run is held from then on."""
+        """Compute the result of a request. Once the state of the run is read, nothing may be awaited before the write,
+        unless the run is frozen."""
         request, now = asked.request, whole_second(self._clock.now())
         latest, why = None, asked.broken
         try:
             revision = await self._versions.of(asked.found, spec, asked.status)
         except RunPending as waiting:
-            return self._refuse(asked, f"it cannot be run: {waiting}")
+            return self._refuse(asked, f"the run cannot continue: {waiting}")
         try:
             if request.type == "Rerun" and request.revision == "Latest" and not why:
                 latest = await self._versions.latest(asked.key[0], spec.dag)
         except RunPending as waiting:
-            why = f"it cannot be run: {waiting}"
+            why = f"the run cannot use the latest Dag: {waiting}"
         newest = latest or revision
         if request.type == "Rerun" and not why:
             check = partial(check_params, newest.spec.params or {}, spec.params or {})
@@ -243,7 +242,7 @@ class Requests:
         if why:
             status = run_status(record.state) if record is not None else asked.status
             return Result.of(refuse(request, status, version, why, now), revision)
-        if max(_instances(asked.status), len(version.dag.tasks), record.state.total if record else 0) <= IN_ONE_GO:
+        if max(_instances(asked.status), len(version.dag.tasks), record.state.total if record else 0) <= SMALL_RUN:
             with working_on("DagRun", asked.key):
                 decision = self._work_on(asked, record, version, newer if latest else None, now)()
             return Result.of(decision, revision, newest)
@@ -258,22 +257,23 @@ class Requests:
     def _work_on(
         self, asked: Asked, record: Record | None, version: Version, latest: Version | None, now: datetime
     ) -> Callable[[], Decision]:
-        """What works out a request on the run as it is at this moment, wherever that is done."""
+        """Return a function that computes a request on the current state of the run, in any thread."""
         status = run_status(record.state) if record is not None else asked.status
-        made: dict[tuple[str, int | None], int] = {}
+        created: dict[tuple[str, int | None], int] = {}
         for report in self._cluster.reports(asked.found.metadata.uid):
             place = report.task, report.index
-            made[place] = max(report.number, made.get(place, 0))
-        return partial(apply_request, asked.request, status, version, latest, made=made, now=now)
+            created[place] = max(report.number, created.get(place, 0))
+        return partial(apply_request, asked.request, status, version, latest, made=created, now=now)
 
     def _refuse(self, asked: Asked, why: str) -> Result:
-        """It can never be carried out, and nothing but the record of that is written."""
+        """Return the outcome of a request that can never be executed: only its record is written."""
         now = whole_second(self._clock.now())
         record = with_record(asked.status.get("requests", ()), asked.request, applied=False, message=why, now=now)
         return Result({**asked.status, "requests": record}, False, why)
 
     async def _not_loaded(self, asked: Asked) -> None:
-        """The run is about to be loaded, or waits for its Dag: then it can only be stopped. Raises Waiting."""
+        """Handle a request on a run that is not loaded: while it waits for its Dag it can only be stopped. Raises
+        RunPending."""
         if asked.status.get("reason") not in WAITS_FOR_DAG:
             return
         if asked.request.type != "Stop" or asked.broken:
@@ -284,33 +284,33 @@ class Requests:
         if version is None:
             return
         self._events.run_refused(finished_run(asked.found, RunPhase.FAILED, now, int(version), started=False))
-        self._tell(asked, outcome)
+        self._report(asked, outcome)
 
-    # Writing ------------------------------------------------------------------------------------------------------
+    # Writes -------------------------------------------------------------------------------------------------------
 
     async def _write_what_fits(self, asked: Asked, outcome: Result) -> tuple[str | None, Result]:
-        """Write all of it, or as much as etcd takes. What does not fit at all is refused."""
+        """Write the full status, or as much as fits into etcd; refuse a request whose status does not fit at all."""
         try:
             return await self._write(asked, outcome), outcome
         except ApiError as error:
             if not error.is_too_large or outcome.revision is None:
                 raise
-        ended = outcome.status["phase"] in FINISHED_PHASES
+        finished = outcome.status["phase"] in FINISHED_PHASES
         outcome = replace(outcome, status=shorter(outcome.status, outcome.revision.graph))
         try:
             return await self._write(asked, outcome), outcome
         except ApiError as error:
             if not error.is_too_large:
                 raise
-        if ended:
+        if finished:
             outcome = replace(outcome, status=smallest(outcome.status))
         else:
-            refusal = self._refuse(asked, "the status of the run would not fit into the DagRun after it")
+            refusal = self._refuse(asked, "the new status of the run would be too large for etcd")
             outcome = _with_generation(asked, refusal)
         return await self._write(asked, outcome), outcome
 
     async def _write(self, asked: Asked, outcome: Result) -> str | None:
-        """The resourceVersion; None if the run was changed meanwhile, and is to be looked at again."""
+        """Write and return the resourceVersion; None if the run was changed meanwhile and must be read again."""
         body = {
             "metadata": {"resourceVersion": asked.found.metadata.resource_version},
             "status": _patch(asked.status, outcome.status),
@@ -322,14 +322,14 @@ class Requests:
                 return None
             if not error.is_conflict:
                 raise
-            # The first of several attempts may have taken effect though its answer was lost.
+            # The first of several attempts may have succeeded although its response was lost.
             answer = await self._client.get(DAGRUNS, *asked.key)
             if not is_known(answer.get("status") or {}, asked.request.id):
                 return None
         return str(answer["metadata"]["resourceVersion"])
 
     async def _remove(self, asked: Asked) -> None:
-        """The request is on record: remove it from spec, unless there is another by now."""
+        """Remove a request that is on record from spec, unless another one has replaced it."""
         version: str | None = asked.found.metadata.resource_version
         while version is not None:
             body = {"metadata": {"resourceVersion": version}, "spec": {"request": None}}
@@ -345,14 +345,14 @@ class Requests:
             same = now is not None and now.request.id == asked.request.id
             version = now.found.metadata.resource_version if now is not None and same else None
 
-    def _tell(self, asked: Asked, outcome: Result) -> None:
+    def _report(self, asked: Asked, outcome: Result) -> None:
         request, about = asked.request, regarding("DagRun", *asked.key, asked.found.metadata.uid)
-        by = f" (asked for by {request.requested_by})" if request.requested_by else ""
+        by = f" (requested by {request.requested_by})" if request.requested_by else ""
         log.info(
             "DagRun %s/%s: %s %s%s: %s",
             *asked.key,
             request.type,
-            "was carried out" if outcome.applied else "was refused",
+            "was applied" if outcome.applied else "was rejected",
             by,
             outcome.message,
             extra=logs.about(asked.key[0], dag=asked.found.dag, run=asked.key[1]),
@@ -361,23 +361,23 @@ class Requests:
             self._recorder.record(about, "Normal", _EVENTS[request.type], f"{outcome.message}{by}")
         else:
             self._recorder.record(
-                about, "Warning", "RequestRejected", f"{request.type} is not carried out{by}: {outcome.message}"
+                about, "Warning", "RequestRejected", f"{request.type} was rejected{by}: {outcome.message}"
             )
 
 
 def _instances(status: Mapping[str, Any]) -> int:
-    """How many task instances a status tells of."""
+    """Count the task instances in a status."""
     return sum(entry.get("count", 1) for entry in status.get("tasks") or ())
 
 
 def _with_generation(asked: Asked, outcome: Result) -> Result:
-    """Its status speaks of the spec as it is once the request is removed, which makes one more generation."""
+    """Set observedGeneration to the generation of the spec after the request is removed, which is the next one."""
     return replace(outcome, status={**outcome.status, "observedGeneration": asked.found.metadata.generation + 1})
 
 
 def _patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The merge patch from one status to another, though the first may be older than what is written: what the second
-    does not have must go."""
+    """Return the merge patch from one status to another. It removes all fields that the second does not have, since the
+    stored status may be newer than the first."""
     patch = {**dict.fromkeys(_FIELDS), **after}
     gone = dict.fromkeys(name for name in before.get("params") or {} if name not in (after.get("params") or {}))
     if gone and patch["params"] is not None:

@@ -1,4 +1,4 @@
-"""How often the status of unfinished runs is written.
+"""The pace at which the status of unfinished runs is written.
 
 A write of the status of a run with 1,000 tasks costs the API server 0.2 s of processor time (bench), most of it
 validation; 100 small runs whose status is written once a second cost as much. The Pods have the results, so these

@@ -1,4 +1,4 @@
-"""What is written of runs that are not scheduled yet: whose they are, why they wait, that they can never start."""
+"""Writes to runs that are not scheduled yet: their labels and owner, why they wait, or that they cannot start."""
 
 import logging
 from collections.abc import Callable
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class UnscheduledRuns:
-    """Writes to them, each time in place of the version that was read."""
+    """Writes to runs that are not scheduled, with the resourceVersion that was read."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class UnscheduledRuns:
         self._events, self._in_turn = events, in_turn
 
     async def claim(self, key: Key, found: DagRunObject, dag_name: str) -> None:
-        """A run that a person made gets the label and the owner that the schedule's runs are born with."""
+        """Add the labels and the owner that runs of schedules have from the start to a run that a user created."""
         dag = self._cluster.dags.get((key[0], dag_name))
         if dag is None:
             return
@@ -46,7 +46,7 @@ class UnscheduledRuns:
         patch = adoption(metadata.labels, owned=owned, dag=dag_name, dag_uid=dag.metadata.uid)
         if not patch:
             return
-        # In place of the version that was read: the status that came with it is written later, in place of this one.
+        # With the version that was read, since the status that was read with it is written later.
         body = {"metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version, **patch}}
         try:
             answer = await self._writer.patch(DAGRUNS, key[0], key[1], body)
@@ -64,13 +64,13 @@ class UnscheduledRuns:
         await self._patch_status(key, found, body)
 
     async def say_failed(self, key: Key, found: DagRunObject, error: Exception) -> None:
-        """On account of an error of ours it cannot be loaded, which is tried again."""
-        waiting = RunPending(INTERNAL_ERROR, f"waits: it cannot be loaded: {type(error).__name__}: {error}")
+        """Write that a run cannot be loaded because of an internal error; loading it is retried."""
+        waiting = RunPending(INTERNAL_ERROR, f"waiting: the run cannot be loaded: {type(error).__name__}: {error}")
         self._recorder.record(regarding("DagRun", *key, found.metadata.uid), "Warning", waiting.reason, str(waiting))
         await self.say_waiting(key, found, waiting)
 
     async def reject(self, key: Key, found: DagRunObject, problems: list[Problem]) -> None:
-        """The run can never start: it ends as Failed, and counts as a run that has."""
+        """Finish a run that can never start as Failed; it counts as a failed run."""
         ended_at = whole_second(self._clock.now())
         reason, message = problems[0].reason, summary(problems)
         async with self._in_turn((key[0], found.dag)):
@@ -81,7 +81,8 @@ class UnscheduledRuns:
             self._events.run_refused(finished_run(found, RunPhase.FAILED, ended_at, version, started=False))
 
     async def _patch_status(self, key: Key, found: DagRunObject, status: dict[str, Any]) -> int | None:
-        """The resourceVersion; None if the run is gone. A conflict is raised: the run has to be looked at anew."""
+        """Write the status and return the resourceVersion; None if the run was deleted. Raises KubeError, after a
+        conflict too: the run must be read again."""
         status = {"observedGeneration": found.metadata.generation, **status}
         body = {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status}
         try:
@@ -91,7 +92,7 @@ class UnscheduledRuns:
                 return None
             if not error.is_conflict:
                 raise
-            # The first of several attempts may have taken effect though its answer was lost.
+            # The first of several attempts may have succeeded although its response was lost.
             answer = await self._client.get(DAGRUNS, *key)
             if not status.items() <= (answer.get("status") or {}).items():
                 raise
