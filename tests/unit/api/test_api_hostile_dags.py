@@ -17,7 +17,7 @@ from tradewind.api.validation import (
     validate_dag_run,
     validate_pool,
 )
-from tradewind.api.validation.params import check_params
+from tradewind.api.validation.params import check_param_schemas, check_params
 from tradewind.api.validation.work import MAX_BLOCKING_WORK, TooMuchWork, Work
 from tradewind.engine.schedule.due import first_moment
 
@@ -149,6 +149,14 @@ def test_schemas_of_params(schema: dict[str, Any], says: str) -> None:
         [problem] = problems(params={"p": schema}, tasks=[noop("t")])
     assert problem.reason == "InvalidParams"
     assert says in problem.message
+
+
+def test_a_schema_nested_too_deeply() -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(3000):
+        schema = {"not": schema}
+    [problem] = check_param_schemas({"p": schema})
+    assert problem.message == "is nested deeper than 100 levels"
 
 
 def test_patterns_take_no_time_however_they_are_written() -> None:

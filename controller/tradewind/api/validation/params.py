@@ -72,6 +72,8 @@ def _check_schema(field: str, name: str, schema: Any, work: Work) -> list[Proble
     if not isinstance(schema, dict):
         message = f"must be a JSON Schema, for example {{type: string, default: {repr(schema)[:80]}}}"
         return [Problem("InvalidParams", field, message)]
+    if nested_deeper(schema, MAX_DEPTH):
+        return [Problem("InvalidParams", field, f"is nested deeper than {MAX_DEPTH} levels")]
     size = len(json.dumps({**schema, "default": None}, default=str).encode())
     if size > MAX_SCHEMA_BYTES:
         message = f"its schema is {size} bytes without the default; the limit is {MAX_SCHEMA_BYTES}"
