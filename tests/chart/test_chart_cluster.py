@@ -133,7 +133,7 @@ def may(user: str, verb: str, resource: str, subresource: str = "") -> bool:
 
 
 @pytest.mark.parametrize("apply", ["--server-side=true", "--server-side=false"])
-def test_an_upgrade_keeps_what_the_controller_wrote(installed: Operator, apply: str) -> None:
+def test_an_upgrade_keeps_writes_of_the_controller(installed: Operator, apply: str) -> None:
     api(client.AdmissionregistrationV1Api).patch_validating_webhook_configuration(
         CONFIGURATION,
         [{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": CA}],

@@ -106,7 +106,7 @@ class TestController:
             NAMESPACE: rules(LEASE),
         }
 
-    def test_who_may_write_dags_is_asked_only_if_wanted(self, helm: Helm) -> None:
+    def test_the_right_to_write_dags_is_checked_only_if_enabled(self, helm: Helm) -> None:
         rendered = helm.template({"webhook": {"authorize": False}})
         assert rights(rendered, "tradewind")[None] == rules(NO_WEBHOOK, CLUSTER_ONLY, INJECT_CA)
         assert rendered.environment["TRADEWIND_WEBHOOK_AUTHORIZE"] == "false"

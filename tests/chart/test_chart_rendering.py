@@ -175,7 +175,7 @@ class TestEnvironment:
             "TRADEWIND_POD_UID": "metadata.uid",
         }
 
-    def test_namespaces_are_listed_and_nothing_cluster_wide_is_asked_for(self, helm: Helm) -> None:
+    def test_namespaces_are_listed_and_no_cluster_wide_right_is_granted(self, helm: Helm) -> None:
         environment = helm.template(NAMESPACES).environment
         assert environment["TRADEWIND_NAMESPACES"] == "team-a,team-b"
         assert environment["TRADEWIND_CHECK_CRDS"] == "false"
@@ -273,7 +273,7 @@ class TestAvailability:
 
 
 class TestWebhook:
-    def test_covers_what_users_write(self, helm: Helm) -> None:
+    def test_covers_objects_that_users_write(self, helm: Helm) -> None:
         [webhook] = helm.template().one("ValidatingWebhookConfiguration")["webhooks"]
         assert webhook["failurePolicy"] == "Ignore"
         assert webhook["rules"] == [
@@ -290,7 +290,7 @@ class TestWebhook:
         }
         assert "namespaceSelector" not in webhook
 
-    def test_is_not_asked_about_what_the_controller_writes(self, helm: Helm) -> None:
+    def test_does_not_cover_writes_of_the_controller(self, helm: Helm) -> None:
         rendered = helm.template({"serviceAccount": {"name": "sailor"}})
         [webhook] = rendered.one("ValidatingWebhookConfiguration")["webhooks"]
         own = f'request.userInfo.username != "system:serviceaccount:{NAMESPACE}:sailor"'
@@ -433,7 +433,7 @@ class TestUninstallHook:
             assert not selector.items() <= hook_labels(rendered.one("Job")).items(), "it would wait for itself"
 
     @pytest.mark.parametrize("create", [True, False])
-    def test_a_namespace_that_it_may_not_look_into_is_taken_for_gone_only_if_the_chart_makes_the_roles(
+    def test_a_forbidden_namespace_counts_as_deleted_only_if_the_chart_creates_the_roles(
         self, helm: Helm, create: bool
     ) -> None:
         job = helm.template(NAMESPACES | {"rbac": {"create": create}}).one("Job")
@@ -469,11 +469,11 @@ class TestContradictions:
             ),
         ],
     )
-    def test_are_refused_with_advice(self, helm: Helm, values: dict[str, Any], message: str) -> None:
+    def test_are_rejected_with_advice(self, helm: Helm, values: dict[str, Any], message: str) -> None:
         with pytest.raises(HelmError, match=message):
             helm.template(values)
 
-    def test_old_kubernetes_is_refused(self, helm: Helm) -> None:
+    def test_old_kubernetes_is_rejected(self, helm: Helm) -> None:
         with pytest.raises(HelmError, match=r">=1\.30"):
             helm.template(arguments=("--kube-version", "1.29.9"))
         assert helm.template(arguments=("--kube-version", "v1.30.0-gke.1")).objects

@@ -94,6 +94,6 @@ def test_the_notes_wait_for_all_of_them(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize("shards", [0, 65, 1.5, "2"])
-def test_a_number_that_cannot_be_is_refused(helm: Helm, shards: object) -> None:
+def test_an_invalid_number_is_rejected(helm: Helm, shards: object) -> None:
     with pytest.raises(HelmError, match="shards"):
         helm.template({"shards": shards})

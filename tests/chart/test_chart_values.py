@@ -57,11 +57,11 @@ class TestGenerated:
 
         check(json.loads((CHART / "values.schema.json").read_text()), "")
 
-    def test_a_value_without_a_comment_is_refused(self, generator: ModuleType) -> None:
+    def test_a_value_without_a_comment_is_rejected(self, generator: ModuleType) -> None:
         with pytest.raises(ValueError, match=r"a\.b has no comment"):
             generator.read_values("a:\n  b: 1\n")
 
-    def test_a_list_of_anything_is_refused(self, generator: ModuleType) -> None:
+    def test_a_list_of_anything_is_rejected(self, generator: ModuleType) -> None:
         with pytest.raises(ValueError, match="a list needs"):
             generator.make_schema(generator.read_values("# Things.\na: []\n"))
 

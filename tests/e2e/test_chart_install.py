@@ -69,7 +69,7 @@ def space(real: RealCluster, witness: Witness, release: Release, ended_spaces: l
     space.wait_gone()
 
 
-def test_crds_that_kubectl_applied_are_taken_over_only_if_asked(
+def test_crds_that_kubectl_applied_are_adopted_only_on_request(
     real: RealCluster, witness: Witness, image: None
 ) -> None:
     """As docs/installing.md says. They are older ones: helm would not mind what is as it would have it."""
@@ -330,7 +330,7 @@ def test_tasks_wait_for_the_kinds_that_the_values_allow(release: Release, space:
     space.witness.delete(space.name, "dagruns", run)
 
 
-def test_dags_of_those_who_may_not_create_pods_are_refused(space: Space) -> None:
+def test_dags_of_users_who_may_not_create_pods_are_rejected(space: Space) -> None:
     """The controller creates Pods with its own rights: no user may use those beyond their own."""
     rule: Manifest = {"apiGroups": ["tradewind.dev"], "resources": ["dags", "dagruns", "backfills"], "verbs": ["*"]}
     role: Manifest = {"apiVersion": RBAC, "kind": "Role", "metadata": {"name": "dags-only"}, "rules": [rule]}

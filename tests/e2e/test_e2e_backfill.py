@@ -95,7 +95,7 @@ def test_pause_and_resume(stage: Stage) -> None:
 
 
 @side_by_side
-def test_deletion_stops_what_has_not_started(stage: Stage) -> None:
+def test_deletion_stops_runs_that_have_not_started(stage: Stage) -> None:
     space = stage.watched_space("delete")
     space.dag("sales", task("load", "sleep 20"), **HOURLY)
     made = backfill(space, "week", "sales", "2026-01-01T00:00:00Z", "2026-01-01T23:00:00Z", maxActiveRuns=2)
@@ -202,7 +202,7 @@ def test_one_at_a_time(stage: Stage) -> None:
 
 
 @side_by_side
-def test_what_cannot_be_done_says_why(stage: Stage) -> None:
+def test_a_backfill_that_cannot_run_says_why(stage: Stage) -> None:
     space = stage.watched_space("refused")
     cases = bad_backfills("admission", "ticks")
     for case in cases:
@@ -234,7 +234,7 @@ def test_one_that_is_made_before_its_dag_waits(stage: Stage) -> None:
 
 
 @side_by_side
-def test_what_the_api_server_refuses(stage: Stage) -> None:
+def test_the_api_server_rejects_invalid_backfills(stage: Stage) -> None:
     space = stage.space("schema")
     for case in bad_backfills("schema"):
         with pytest.raises(kubernetes.client.ApiException) as refusal:

@@ -30,7 +30,7 @@ def by_name(case: Manifest) -> str:
 
 
 @pytest.mark.parametrize("case", BY_SCHEMA, ids=by_name)
-def test_refused_by_the_api_server(space: Space, case: Manifest) -> None:
+def test_the_api_server_rejects_it(space: Space, case: Manifest) -> None:
     with pytest.raises(kubernetes.client.ApiException) as refusal:
         space.witness.create(space.name, "dags", case["dag"], field_validation="Strict", dry_run="All")
     error: Any = refusal.value
@@ -62,7 +62,7 @@ def test_a_person_sees_which_are_bad(space: Space) -> None:
 
 
 @side_by_side
-def test_a_run_waits_until_its_dag_is_mended(stage: Stage) -> None:
+def test_a_run_waits_until_its_dag_is_repaired(stage: Stage) -> None:
     space = stage.watched_space("repaired")
     space.dag("bent", task("a", "true", "b"), task("b", "true", "a"))
     space.wait_accepted("bent", "False")
@@ -131,7 +131,7 @@ def test_kubectl_says_what_is_wrong(stage: Stage) -> None:
     assert "a task cannot depend on itself" in refused.stderr
 
 
-def test_a_run_nested_too_deeply_holds_nobody_up(space: Space) -> None:
+def test_a_run_nested_too_deeply_does_not_block_others(space: Space) -> None:
     """The API server takes what no decoder of ours can: it is passed over, by a controller that sees it come and by
     one that finds it there."""
     deep = '{"a":' * 2000 + "1" + "}" * 2000

@@ -126,7 +126,7 @@ def test_a_teardown_after_a_failure(stage: Stage) -> None:
 
 
 @side_by_side
-def test_fail_fast_ends_what_runs(stage: Stage) -> None:
+def test_fail_fast_stops_running_tasks(stage: Stage) -> None:
     space = stage.watched_space("fail-fast")
     space.dag(
         "fast",

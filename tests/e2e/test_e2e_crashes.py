@@ -92,7 +92,7 @@ def test_a_schedule_makes_each_run_once(stage: Stage) -> None:
 
 
 @side_by_side
-def test_after_an_edit_the_run_goes_on_with_its_own_dag(stage: Stage) -> None:
+def test_after_an_edit_the_run_continues_with_its_own_dag(stage: Stage) -> None:
     space, controller = stage.space_and_controller("edited")
     space.dag("talk", task("wait", "sleep 4"), task("say", "echo '\"old\"' >$TRADEWIND_OUTPUT", "wait"))
     run = space.run("talk")
@@ -107,7 +107,7 @@ def test_after_an_edit_the_run_goes_on_with_its_own_dag(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_sensor_goes_on_when_its_controller_is_killed(stage: Stage) -> None:
+def test_a_sensor_continues_when_its_controller_is_killed(stage: Stage) -> None:
     space, controller = stage.space_and_controller("poke-killed")
     fifth = 'test "$TRADEWIND_POKE" -ge 5'
     space.dag("landing", task("landed", fifth, sensor={"mode": "Reschedule", "interval": "3s", "timeout": "2m"}))

@@ -88,7 +88,7 @@ def test_history_limits(stage: Stage) -> None:
 
 
 @side_by_side
-def test_history_limits_hold_for_runs_that_were_refused(stage: Stage) -> None:
+def test_history_limits_apply_to_rejected_runs(stage: Stage) -> None:
     space = stage.watched_space("refused")
     space.dag("sales", task("t", "true"), params={"region": {"enum": ["eu", "us"]}}, failedRunsHistoryLimit=1)
     for number in range(3):

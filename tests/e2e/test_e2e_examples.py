@@ -117,7 +117,7 @@ def test_outputs_go_from_task_to_task(space: Space) -> None:
     assert space.log(tell.metadata.name) == "Good morning! The sum of 3 numbers is 12.\n"
 
 
-def test_skip_skips_what_comes_after(space: Space) -> None:
+def test_skip_skips_downstream_tasks(space: Space) -> None:
     space.wait_succeeded("skip")
     states = {name: entry["state"] for name, entry in space.tasks("skip").items()}
     assert states == {"new-orders": "Skipped", "import-orders": "Skipped", "housekeeping": "Succeeded"}

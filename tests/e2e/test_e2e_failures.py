@@ -93,7 +93,7 @@ def test_a_timed_out_try_is_retried(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_run_that_takes_too_long_is_ended(stage: Stage) -> None:
+def test_a_run_that_exceeds_run_timeout_fails(stage: Stage) -> None:
     space = stage.watched_space("run-timeout")
     space.dag("endless", task("endless", "sleep 600"), task("after", "true", "endless"), runTimeout="3s")
     run = space.run("endless")

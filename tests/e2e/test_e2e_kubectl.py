@@ -76,7 +76,7 @@ def test_runs_are_selected_by_phase_and_dag(space: Space) -> None:
     assert space.kubectl.run(*selected, "status.phase=Failed,spec.dag=sales") == ""
 
 
-def test_describe_tells_what_happened(space: Space) -> None:
+def test_describe_shows_events(space: Space) -> None:
     described = space.kubectl.run("describe", "dr", "monday")
     assert re.search(r"Normal\s+Succeeded\s.*Succeeded after [\d.]+s", described), described
 
@@ -94,7 +94,7 @@ def test_the_spec_of_a_run_cannot_be_changed(space: Space) -> None:
     )
 
 
-def test_an_unknown_field_is_refused_with_its_name(space: Space) -> None:
+def test_an_unknown_field_is_rejected_by_name(space: Space) -> None:
     dag = """{apiVersion: tradewind.dev/v1alpha1, kind: Dag, metadata: {name: typo},
               spec: {tasks: [{name: a, image: busybox:1.36, comand: ["true"]}]}}"""
     assert 'unknown field "spec.tasks[0].comand"' in refused(space.kubectl, "apply", "-f", "-", stdin=dag)

@@ -63,7 +63,7 @@ def test_a_frozen_leader_is_replaced_and_wakes_as_a_follower(stage: Stage) -> No
 
 
 @side_by_side
-def test_a_standby_that_ends_disturbs_nobody(stage: Stage) -> None:
+def test_a_standby_that_exits_affects_no_run(stage: Stage) -> None:
     space, controllers = stage.space("leaders"), stage.controllers
     leader = controllers.launch_for(space.name).wait_leading()
     standby = controllers.launch_for(space.name).wait_ready()

@@ -168,7 +168,7 @@ def test_without_the_finalizer_such_a_try_is_lost(stage: Stage) -> None:
 
 
 @side_by_side
-def test_finalizers_go_once_the_result_is_recorded(stage: Stage) -> None:
+def test_finalizers_are_removed_once_the_result_is_recorded(stage: Stage) -> None:
     space, _ = stage.space_and_controller("lost")
     space.dag("guarded", task("first", "true"), task("second", "exit 3", "first"), resultProtection="Finalizer")
     run = space.run("guarded")
@@ -178,7 +178,7 @@ def test_finalizers_go_once_the_result_is_recorded(stage: Stage) -> None:
 
 
 @side_by_side
-def test_deleting_a_run_under_way_leaves_no_guarded_pod(stage: Stage) -> None:
+def test_deleting_an_active_run_leaves_no_pod_with_a_finalizer(stage: Stage) -> None:
     space, _ = stage.space_and_controller("lost")
     space.dag("cut-short", task("long", "sleep 60"), resultProtection="Finalizer")
     run = space.run("cut-short")

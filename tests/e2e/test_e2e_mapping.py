@@ -58,7 +58,7 @@ def test_twenty_instances_share_a_pool_of_three_and_one_is_tried_again(stage: St
 
 
 @side_by_side
-def test_a_mapped_group_goes_on_where_one_index_fails(stage: Stage) -> None:
+def test_a_mapped_group_continues_when_one_index_fails(stage: Stage) -> None:
     space, _ = stage.space_and_controller("group")
     groups = [{"name": "model", "forEach": {"items": ["bike", "car", "van"]}}]
     space.dag(

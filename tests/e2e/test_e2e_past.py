@@ -67,7 +67,7 @@ def test_a_run_waits_for_one_that_failed_until_its_task_is_marked(stage: Stage) 
 
 
 @side_by_side
-def test_it_is_told_when_the_run_before_is_changed_or_deleted(stage: Stage) -> None:
+def test_it_notices_when_the_previous_run_is_changed_or_deleted(stage: Stage) -> None:
     space, _ = stage.space_and_controller("past-deleted")
     tasks = task("load", "true", waitForDownstream=True), task("check", "exit {{ params.code }}", "load")
     space.dag("daily", *tasks, params=PARAMS)

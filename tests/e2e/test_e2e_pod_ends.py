@@ -57,7 +57,7 @@ def test_one_that_fails_fast_keeps_them_too(stage: Stage) -> None:
 
 
 @side_by_side
-def test_one_that_takes_too_long_keeps_them_too_also_where_nobody_is_polite(stage: Stage) -> None:
+def test_a_task_that_exceeds_its_timeout_keeps_its_log_even_if_it_ignores_sigterm(stage: Stage) -> None:
     space = stage.watched_space("ends-late")
     space.dag("late", task("long", "trap '' TERM; echo began; while :; do sleep 0.2; done"), runTimeout="6s")
     run = space.run("late")
@@ -113,7 +113,7 @@ def test_an_init_container_that_fails_says_why(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_full_cluster_is_waited_for_and_told_of(stage: Stage) -> None:
+def test_tasks_wait_for_a_full_cluster_with_an_event(stage: Stage) -> None:
     space = stage.watched_space("ends-full")
     much = {"requests": {"cpu": "1000"}}
     space.dag("waits", task("huge", "true", resources=much))
@@ -134,7 +134,7 @@ def test_a_full_cluster_is_waited_for_and_told_of(stage: Stage) -> None:
 
 
 @side_by_side
-def test_what_cannot_be_made_says_so_too(stage: Stage) -> None:
+def test_a_pod_that_cannot_be_created_has_an_event_too(stage: Stage) -> None:
     space = stage.watched_space("ends-refused")
     account = {"spec": {"serviceAccountName": "does-not-exist"}}
     space.dag("refused", task("t", "true", podTemplate=account, queuedTimeout="20s"))

@@ -61,7 +61,7 @@ def attempt(space: Space, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 @side_by_side
-def test_what_goes_beyond_is_refused_by_kubernetes(stage: Stage) -> None:
+def test_kubernetes_rejects_pods_that_violate_it(stage: Stage) -> None:
     """The controller creates it like any Pod: it gets nothing that the namespace does not allow."""
     space = stage.watched_space("beyond")
     for name, spec in BEYOND.items():

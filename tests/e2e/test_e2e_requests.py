@@ -12,7 +12,7 @@ def reasons(space: Space, run: str) -> list[str]:
 
 
 @side_by_side
-def test_what_failed_runs_again_once_the_fault_is_mended(stage: Stage) -> None:
+def test_failed_tasks_are_rerun_once_the_cause_is_fixed(stage: Stage) -> None:
     space = stage.watched_space("repaired")
     space.volume(CLAIM)
     space.dag(
@@ -109,7 +109,7 @@ def test_with_the_dag_as_it_is_now(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_failed_task_that_is_marked_lets_the_run_go_on(stage: Stage) -> None:
+def test_a_run_continues_when_its_failed_task_is_marked(stage: Stage) -> None:
     space = stage.watched_space("marked")
     space.dag("sales", task("load", "exit 3", retries={"limit": 0}), task("report", "true", "load"))
     run = space.run("sales")
@@ -148,7 +148,7 @@ def test_a_run_that_is_stopped_is_torn_down(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_task_under_way_starts_again_when_its_container_has_ended(stage: Stage) -> None:
+def test_a_running_task_is_rerun_when_its_container_has_exited(stage: Stage) -> None:
     space = stage.watched_space("turns")
     space.volume(CLAIM)
     work = f"""
@@ -167,7 +167,7 @@ def test_a_task_under_way_starts_again_when_its_container_has_ended(stage: Stage
 
 
 @side_by_side
-def test_a_suspended_run_goes_on_where_it_was(stage: Stage) -> None:
+def test_a_suspended_run_continues_where_it_was(stage: Stage) -> None:
     space = stage.watched_space("suspended")
     space.volume(CLAIM)
     wait = "until test -f /ledger/go; do sleep 0.2; done"
@@ -188,7 +188,7 @@ def test_a_suspended_run_goes_on_where_it_was(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_backfill_runs_again_what_failed(stage: Stage) -> None:
+def test_a_backfill_reruns_failed_runs(stage: Stage) -> None:
     space = stage.watched_space("reprocess")
     daily = {"schedule": "@daily", "suspend": True}
     space.dag("sales", task("load", "{{ params.script }}", retries={"limit": 0}), **daily, params={"script": {}})

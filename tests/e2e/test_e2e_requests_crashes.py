@@ -51,7 +51,7 @@ def test_each_rerun_happens_once_however_often_the_controller_is_killed(stage: S
 
 
 @side_by_side
-def test_what_is_asked_while_no_controller_runs(stage: Stage) -> None:
+def test_requests_made_while_no_controller_runs(stage: Stage) -> None:
     space = stage.space("no-controller")
     space.dag("sales", task("load", "sleep 600", retries={"limit": 0}), task("report", "true", "load"))
     leader = stage.controllers.launch_for(space.name).wait_leading()

@@ -21,7 +21,7 @@ def revisions(space: Space, dag: str) -> dict[str, Any]:
 
 
 @side_by_side
-def test_a_run_under_way_keeps_its_dag(stage: Stage) -> None:
+def test_an_active_run_keeps_its_dag(stage: Stage) -> None:
     space = stage.watched_space("revisions")
     space.dag("talk", *says("old"))
     old = space.run("talk", "old-run")
@@ -49,7 +49,7 @@ def test_a_run_under_way_keeps_its_dag(stage: Stage) -> None:
 
 
 @side_by_side
-def test_what_runs_do_not_depend_on_makes_no_revision(stage: Stage) -> None:
+def test_fields_that_runs_do_not_use_create_no_revision(stage: Stage) -> None:
     space = stage.watched_space("no-revision")
     space.dag("calm", task("calm", "true"))
     first = space.wait_succeeded(space.run("calm"))["revision"]
@@ -74,7 +74,7 @@ def test_a_revision_that_does_not_exist(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_dag_that_is_broken_while_a_run_is_under_way(stage: Stage) -> None:
+def test_a_dag_becomes_invalid_during_a_run(stage: Stage) -> None:
     space = stage.watched_space("broken")
     space.dag("talk", *says("fine"))
     run = space.run("talk")

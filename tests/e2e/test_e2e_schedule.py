@@ -91,7 +91,7 @@ def test_nothing_starts_while_suspended(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_deadline_passes_over_what_is_late(stage: Stage) -> None:
+def test_a_starting_deadline_skips_late_ticks(stage: Stage) -> None:
     space = stage.watched_space("deadline")
     ticks, schedule = past_ticks()
     # Late by two and a half minutes at most: between the first ticks and the last ones, whatever second it is now.
@@ -102,7 +102,7 @@ def test_a_deadline_passes_over_what_is_late(stage: Stage) -> None:
 
 
 @side_by_side
-def test_runs_that_are_refused_do_not_block_those_after_them(stage: Stage) -> None:
+def test_rejected_runs_do_not_block_later_ones(stage: Stage) -> None:
     space = stage.watched_space("refused")
     ticks, schedule = past_ticks()
     params = {"region": {"type": "string"}}

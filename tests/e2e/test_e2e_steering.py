@@ -67,7 +67,7 @@ def test_a_run_is_repaired(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_task_is_marked_and_the_rest_goes_on(stage: Stage) -> None:
+def test_a_task_is_marked_and_the_rest_continues(stage: Stage) -> None:
     space = stage.watched_space("mark")
     space.dag("sales", task("load", "exit 1"), task("report", "true", "load"))
     run = space.run("sales")
@@ -131,7 +131,7 @@ def test_a_run_is_paused(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_run_is_asked_with_the_dag_as_it_is_now(stage: Stage) -> None:
+def test_a_rerun_uses_the_current_dag(stage: Stage) -> None:
     space = stage.watched_space("latest")
     space.dag("sales", task("load", "exit 1"))
     run = space.run("sales")

@@ -100,7 +100,7 @@ def test_a_dag_that_is_too_large_to_work_with_says_so(
 
 
 @pytest.mark.parametrize("length", [1_600_000, 3_500_000])
-def test_a_larger_one_is_refused_by_the_api_server(new_kwok_space: NewSpace, figure: Figure, length: int) -> None:
+def test_the_api_server_rejects_a_larger_one(new_kwok_space: NewSpace, figure: Figure, length: int) -> None:
     space = new_kwok_space("too-large")
     with pytest.raises(kubernetes.client.ApiException) as refusal:
         space.witness.create(space.name, "dags", large_dag("too-large", length))

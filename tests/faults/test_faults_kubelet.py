@@ -38,7 +38,7 @@ def space(cluster: Cluster, tmp_path: Path) -> Iterator[Space]:
         controllers.end()
 
 
-def test_tasks_that_run_go_on_and_each_try_runs_once(cluster: Cluster, space: Space) -> None:
+def test_running_tasks_continue_and_each_try_runs_once(cluster: Cluster, space: Space) -> None:
     make_busy(space)
     space.run("busy", "busy")
     for least in (1, 4):

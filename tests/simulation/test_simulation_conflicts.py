@@ -47,7 +47,7 @@ def after(world: World, name: str) -> float:
     return int(minutes) * 60 + float(seconds)
 
 
-def test_a_status_that_another_one_wrote_is_not_written_over() -> None:
+def test_a_status_of_another_client_is_not_overwritten() -> None:
     def story(world: World) -> None:
         world.later(5.0, written_elsewhere, world, a_succeeded)
 
@@ -77,7 +77,7 @@ def test_nor_when_the_watch_does_not_show_it() -> None:
     assert len(conflicts) < 20
 
 
-def test_what_a_run_holds_is_not_free_while_it_is_read_anew() -> None:
+def test_slots_of_a_run_are_not_free_while_it_is_read_again() -> None:
     """Its Dag is one for which more has to be read, and that is refused for a while."""
 
     def story(world: World) -> None:
@@ -101,7 +101,7 @@ def delete_pod(world: World, name: str) -> None:
     world.kubelet.delete(uid, 0)
 
 
-def test_a_run_that_another_one_ended_is_not_brought_back_by_old_news() -> None:
+def test_a_run_that_another_client_finished_is_not_revived_by_old_watch_events() -> None:
     def story(world: World) -> None:
         world.later(0.1, stall, world, "", "dagruns", 9.0)
         world.later(4.0, stall, world, "", "dagruns", 30.0)
@@ -114,7 +114,7 @@ def test_a_run_that_another_one_ended_is_not_brought_back_by_old_news() -> None:
     assert [truth.id.task for truth in world.kubelet.truths.values()] == ["a", "c"]
 
 
-def test_a_run_that_is_gone_is_not_brought_back_by_old_news() -> None:
+def test_a_deleted_run_is_not_revived_by_old_watch_events() -> None:
     def story(world: World) -> None:
         world.later(0.1, stall, world, "", "dagruns", 4.0)
         world.later(1.49, stall, world, "", "dagruns", 20.0)
@@ -152,7 +152,7 @@ def unseen(world: World) -> None:
     world.server.store.compact()
 
 
-def test_a_pod_that_is_stopped_and_never_seen_has_ended() -> None:
+def test_a_stopped_pod_that_was_never_seen_has_finished() -> None:
     def story(world: World) -> None:
         world.later(0.005, stall, world, "", "pods", 30.0)
         world.later(15.0, unseen, world)
@@ -162,7 +162,7 @@ def test_a_pod_that_is_stopped_and_never_seen_has_ended() -> None:
     assert entry_of(world, "a")["state"] == "Failed"
 
 
-def test_a_pod_that_is_there_and_never_seen_has_ended_when_it_is_gone() -> None:
+def test_an_existing_pod_that_was_never_seen_has_finished_once_it_is_deleted() -> None:
     def story(world: World) -> None:
         world.later(0.005, stall, world, "", "pods", 40.0)
         world.later(3.0, written_elsewhere, world, lambda status: status["tasks"][0].update(message="seen"))
@@ -173,7 +173,7 @@ def test_a_pod_that_is_there_and_never_seen_has_ended_when_it_is_gone() -> None:
     assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 2)
 
 
-def test_the_finalizer_of_somebody_else_stays() -> None:
+def test_the_finalizer_of_another_client_stays() -> None:
     def story(world: World) -> None:
         def interfere(request: Request) -> str:
             if request.method == "PATCH" and "/pods/" in request.path:

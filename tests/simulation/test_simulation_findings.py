@@ -26,7 +26,7 @@ def deny(attributes: Attributes) -> None:
         raise Refusal(400, "BadRequest", 'admission webhook "pods.example.dev" denied the request: no')
 
 
-def test_a_pod_whose_creation_was_not_answered_is_not_refused() -> None:
+def test_a_pod_whose_creation_got_no_response_is_not_rejected() -> None:
     """A webhook that denies the second attempt does not undo the first."""
 
     def story(world: World) -> None:
@@ -43,7 +43,7 @@ def test_a_pod_whose_creation_was_not_answered_is_not_refused() -> None:
     assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 1)
 
 
-def test_a_try_keeps_its_slot_while_nobody_knows_whether_its_pod_was_made() -> None:
+def test_a_try_keeps_its_slot_while_it_is_unknown_if_its_pod_exists() -> None:
     def story(world: World) -> None:
         def interfere(request: Request) -> str:
             if is_write(request, "POST", "pods"):
@@ -57,7 +57,7 @@ def test_a_try_keeps_its_slot_while_nobody_knows_whether_its_pod_was_made() -> N
     play(story, task("a"), task("b"), script=Script(duration=20.0), parallelism=1)
 
 
-def test_a_pod_whose_creation_was_not_answered_is_not_made_again_when_it_is_gone() -> None:
+def test_a_pod_whose_creation_got_no_response_is_not_recreated_after_its_deletion() -> None:
     """The next try runs by then."""
 
     def story(world: World) -> None:
@@ -153,7 +153,7 @@ def test_a_held_pod_goes_though_its_run_is_heard_of_last() -> None:
     assert world.server.all(PODS) == []
 
 
-def test_a_finalizer_is_removed_though_that_was_refused() -> None:
+def test_a_finalizer_is_removed_though_the_first_request_was_rejected() -> None:
     def story(world: World) -> None:
         def refuse(attributes: Attributes) -> None:
             request = attributes.request
@@ -261,7 +261,7 @@ def test_a_dag_that_comes_while_its_run_says_that_it_waits() -> None:
     assert status_of(play(story, task("a")), "early")["phase"] == "Succeeded"
 
 
-def test_a_run_that_has_ended_is_not_brought_back_by_old_news() -> None:
+def test_a_finished_run_is_not_revived_by_old_watch_events() -> None:
     """Its Pod was denied, for good; while the watch still has the earlier state, it would be allowed."""
 
     def story(world: World) -> None:
@@ -275,7 +275,7 @@ def test_a_run_that_has_ended_is_not_brought_back_by_old_news() -> None:
     assert entry_of(world, "a")["reason"] == "InvalidPod"
 
 
-def test_a_try_that_has_ended_is_not_stopped_for_its_time_limit() -> None:
+def test_a_finished_try_is_not_stopped_for_its_time_limit() -> None:
     """The watch never shows its Pod: it hangs, and then the history is gone."""
 
     def story(world: World) -> None:
@@ -339,7 +339,7 @@ def test_a_new_leader_whose_watches_hang_keeps_to_the_limits() -> None:
     play(story, retried, scripts=scripts, parallelism=1)
 
 
-def test_a_new_leader_whose_watches_hang_starts_nothing_of_a_dag_that_is_gone() -> None:
+def test_a_new_leader_whose_watches_hang_starts_nothing_of_a_deleted_dag() -> None:
     """The revision that it would create is deleted with the Dag: no later leader could continue."""
 
     def story(world: World) -> None:
@@ -358,7 +358,7 @@ def test_a_new_leader_whose_watches_hang_starts_nothing_of_a_dag_that_is_gone() 
     assert (truth.started_at or 0) > 40
 
 
-def test_a_new_leader_reads_what_another_one_wrote_only_once() -> None:
+def test_a_new_leader_reads_a_status_of_another_leader_only_once() -> None:
     """Its cache is older than the status: a conflict shows that, and then it uses the answer."""
     conflicts: list[str] = []
 
@@ -402,7 +402,7 @@ def test_a_result_that_the_watch_has_still_to_tell_of_is_waited_for() -> None:
     assert (entry_of(world, "a")["state"], entry_of(world, "a")["try"]) == ("Succeeded", 1)
 
 
-def test_runs_go_when_the_watch_tells_late_that_their_backfill_has_ended() -> None:
+def test_runs_are_deleted_though_the_watch_delivers_the_end_of_their_backfill_late() -> None:
     """Until it is known that their Backfill has written down how they ended, they are kept."""
     left: list[int] = []
 
@@ -488,7 +488,7 @@ def revive(world: World) -> None:
         replica.start()
 
 
-def test_a_replica_may_be_told_to_stop_at_any_await() -> None:
+def test_a_replica_may_be_stopped_at_any_await() -> None:
     def stop_after(steps: int) -> Callable[[World], None]:
         return lambda world: world.strike_at_any_await(steps, world.replicas[0].stop)
 

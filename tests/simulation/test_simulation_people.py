@@ -16,7 +16,7 @@ from tests.simulation.world import World, simulate
 pytestmark = pytest.mark.simulation
 
 
-def test_a_dag_that_was_made_again_as_it_was_when_it_was_broken_is_mended() -> None:
+def test_a_dag_that_was_recreated_while_it_was_invalid_is_repaired() -> None:
     """A finalizer holds it for so long that the repair of a broken Dag comes before it is recreated."""
     faults = [Fault(10.0, "break dag", 1), Fault(16.0, "held dag", 841531), Fault(40.0, "new run", 1)]
     scenario = Scenario({"d": {"tasks": [task("a")]}}, [])

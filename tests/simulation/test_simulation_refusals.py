@@ -21,7 +21,7 @@ def refuse_pods(request: Request) -> Response | None:
     return None
 
 
-def test_a_new_leader_asks_for_what_was_refused_lately_before_it_judges_anything() -> None:
+def test_a_new_leader_retries_recently_rejected_requests_first() -> None:
     """The earlier leader saw no more Pods; then the server was away for longer than runTimeout."""
 
     def story(world: World) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.simulation
 
 
 @pytest.mark.parametrize("mode", ["Poke", "Reschedule"])
-def test_a_poke_that_came_due_while_nobody_led_is_not_taken_for_lost(mode: str) -> None:
+def test_a_poke_that_was_due_without_a_leader_is_not_lost(mode: str) -> None:
     """The next leader starts it as it loads the run; that there is no Pod of it at that moment means nothing."""
 
     def script_of(try_id: TryId, document: Any) -> Script:
