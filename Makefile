@@ -126,11 +126,12 @@ test-faults: $(VENV)/.dev ## Only the faults (KILLS=100 OUTAGES=10 BROKEN=5000 W
 	$(PYTEST) -m faults $(CLUSTERS)
 
 .PHONY: lint
-lint: $(VENV)/.dev check-generated ## Style, types, layers, generated files
+lint: $(VENV)/.dev check-generated ## Style, types, layers, words, generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/words.py
 
 .PHONY: check-generated
 check-generated: $(VENV)/.dev ## Fail if a generated file is out of date

@@ -1,7 +1,7 @@
-"""Log output: one line a record, as text for people or as JSON for machines.
+"""Log output: one line per record, as text or as JSON.
 
-At info it tells when a run starts and ends, what is refused and who leads: a few lines a run, however many tasks it
-has. What happens to tasks is told at debug.
+At info there are a few lines per run, for any number of tasks: runs that start and finish, rejections, changes of the
+leader. Events of tasks are logged at debug.
 """
 
 import json
@@ -16,25 +16,25 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def about(namespace: str, *, dag: str | None = None, run: str | None = None, task: str | None = None) -> dict[str, Any]:
-    """What a line is about, to be given as `extra`: fields of their own in JSON."""
+    """Return the object of a line, for `extra`: separate fields in JSON."""
     names = {"namespace": namespace, "dag": dag, "run": run, "task": task}
     return {"about": {field: name for field, name in names.items() if name}}
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people. What a task or a user has written cannot begin another line, nor paint the terminal."""
+    """A line of text. Text from tasks or users cannot start another line or control the terminal."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """The line, before any traceback."""
+        """Return the line, before any traceback."""
         record.message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], record.message)
         return super().formatMessage(record)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, what it is about, and the traceback where there is one."""
+    """One JSON object per line: time, level, logger, message, the object it is about, and the traceback if any."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON."""
+        """Return the record as JSON."""
         entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -55,8 +55,8 @@ def configure(log_format: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # kopf tells every step of its own; what matters of it comes as a warning.
+    # kopf logs each of its steps; only its warnings matter.
     for noisy in ("kopf", "aiohttp.access", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-    # A bad Dag that admission refuses is the user's to know of, and no error of ours.
+    # A Dag that admission rejects is the user's error, not the controller's.
     logging.getLogger("kopf.objects").setLevel(logging.CRITICAL)

@@ -97,7 +97,7 @@ def test_a_run_is_stopped(stage: Stage) -> None:
     space.wait_state(run, "sleep", "Running")
 
     dry_run = tradewind(space, "stop", run, "--dry-run")
-    assert "would end 1 try that is under way" in dry_run.stderr
+    assert "would stop 1 running try" in dry_run.stderr
     done = tradewind(space, "stop", run, "--wait", "-m", "not today")
 
     assert done.returncode == 0, done.stderr
@@ -126,7 +126,7 @@ def test_a_run_is_paused(stage: Stage) -> None:
     stay(4, lambda: not space.pods_of(run), "no task starts")
     assert f"resume dagrun/{run}" in tradewind(space, "status", run).stdout
     assert "the run is suspended" in tradewind(space, "explain", run, "first").stdout
-    assert tradewind(space, "resume", f"dagrun/{run}").stdout == f"{run} goes on\n"
+    assert tradewind(space, "resume", f"dagrun/{run}").stdout == f"{run} is resumed\n"
     space.wait_succeeded(run)
 
 
