@@ -153,7 +153,7 @@ def test_another_run_of_that_name_is_let_alone(place: Place) -> None:
     place.witness.delete(place.namespace, "dagruns", "r")
     api = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "DagRun", "metadata": {"name": "r"}}
     place.witness.create(place.namespace, "dagruns", {**api, "spec": {"dag": "sales"}})
-    with pytest.raises(CliError, match="was deleted meanwhile"):
+    with pytest.raises(CliError, match="was deleted and recreated meanwhile"):
         send_request(cluster, before, {"id": "1", "type": "Stop"})
     assert "request" not in place.run()["spec"]
 

@@ -94,7 +94,7 @@ def test_a_loop_that_is_held_for_longer_than_the_lease_remains_leader(
     assert (lease.lease_transitions, leader.leads) == (0, True)
     page = leader.ask("/metrics")[1]
     assert 'tradewind_event_loop_stall_seconds{kind="DagRun",name="large",namespace="ns"}' in page
-    assert "still is: DagRun ns/large" in leader.log.read_text()
+    assert "and still is, by DagRun ns/large" in leader.log.read_text()
 
 
 def test_a_loop_that_is_stuck_gives_the_lease_up_and_says_what_it_is_at(
