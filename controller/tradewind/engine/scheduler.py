@@ -81,7 +81,7 @@ class Scheduler:
         self._max_active_runs: dict[QueueKey, int] = {}
         self._queued: dict[QueueKey, RunQueue] = {}
         self._running: dict[QueueKey, set[str]] = {}
-        self._ended: dict[QueueKey, set[str]] = {}
+        self._finished: dict[QueueKey, set[str]] = {}
         """Finished runs that are not removed yet: their final status is not written."""
         self._dirty_dags: set[QueueKey] = set()
         self._unexplained: set[QueueKey] = set()
@@ -140,7 +140,7 @@ class Scheduler:
         if self._past is not None:
             self._past.detach(run)
         key = _queue_of(run.info)
-        for group in (self._queued, self._running, self._ended):
+        for group in (self._queued, self._running, self._finished):
             members = group.get(key)
             if members is not None:
                 members.discard(uid)
@@ -187,8 +187,8 @@ class Scheduler:
         more runs.
         """
         key = (namespace, dag, None)
-        running, ended = (len(group.get(key, ())) for group in (self._running, self._ended))
-        return running + ended + (len(self._queued[key]) if key in self._queued else 0)
+        running, finished = (len(group.get(key, ())) for group in (self._running, self._finished))
+        return running + finished + (len(self._queued[key]) if key in self._queued else 0)
 
     # Planning -----------------------------------------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ class Scheduler:
         key = _queue_of(run.info)
         if run.finished and uid in self._running.get(key, ()):
             self._running[key].discard(uid)
-            self._ended.setdefault(key, set()).add(uid)
+            self._finished.setdefault(key, set()).add(uid)
             self._dirty_dags.add(key)
         if run.queue and not run.finished:
             self._ready.add(uid)

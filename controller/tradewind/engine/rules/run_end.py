@@ -26,8 +26,8 @@ class RunEnd:
 def run_end(run: RunState, now: datetime) -> RunEnd:
     """Failed if an instance of a leaf task is Failed or UpstreamFailed, else Succeeded; at the finish time of the last
     task."""
-    ended = max((node.finished_at or node.whole.finished_at or now for node in run.nodes), default=now)
-    when = max(ended, run.started_at or ended)
+    finished = max((node.finished_at or node.whole.finished_at or now for node in run.nodes), default=now)
+    when = max(finished, run.started_at or finished)
     if run.reason in ENDING_REASONS:
         return RunEnd(RunPhase.FAILED, run.reason or "", run.message, when)
     leaves = {state for position in run.graph.leaves for state in run.nodes[position].tally()}
