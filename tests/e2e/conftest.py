@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def ended_spaces(real: RealCluster) -> Iterator[list[Space]]:
-    """Namespaces that were deleted: in the end each must really be gone."""
+    """Namespaces whose deletion was requested: at the end all must be deleted."""
     spaces: list[Space] = []
     yield spaces
     with ThreadPoolExecutor() as pool:

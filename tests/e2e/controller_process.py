@@ -1,4 +1,4 @@
-"""The controller as a process of its own, to be asked, stopped and killed."""
+"""The controller as a process that tests query, stop and kill."""
 
 import itertools
 import os
@@ -89,7 +89,7 @@ class ControllerProcess:
         return int(kib) // 1024
 
     def stop(self) -> float:
-        """SIGTERM; the seconds until it ended, which it must have done well."""
+        """Send SIGTERM, and return the seconds until it exited; fails on a bad exit code."""
         began = time.monotonic()
         self.process.terminate()
         self.wait_ended()

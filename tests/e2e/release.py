@@ -99,7 +99,7 @@ class Release:
         return [name for name in ours if "tradewind" in name]
 
     def delete_namespace(self) -> None:
-        """Delete the namespace; fails unless it is gone soon."""
+        """Delete the namespace, and wait for it; fails after a timeout."""
         limit = PATIENCE_SECONDS
         self.kubectl.run("delete", "namespace", self.namespace, f"--timeout={limit:g}s", timeout=limit + 5)
 

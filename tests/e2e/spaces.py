@@ -17,7 +17,7 @@ RESTRICTED = {
 }
 FINISHED = ("Succeeded", "Failed")
 PATIENCE_SECONDS = 240.0
-"""After so long nothing comes any more: much longer than anything takes, so that a busy machine fails no test."""
+"""Timeout of a wait: much longer than any operation takes, so that a busy machine fails no test."""
 
 
 class HasLogs(Protocol):
@@ -159,7 +159,7 @@ class Space:
         return condition
 
     def history_of(self, run: str, seconds: float = PATIENCE_SECONDS) -> list[Manifest]:
-        """Every status of a run until it ended."""
+        """Every status of a run until it finishes."""
         seen: list[Manifest] = []
         for status in self.statuses(run, f"run {run} ends", seconds):
             seen.append(status)
@@ -180,12 +180,12 @@ class Space:
     # The end ------------------------------------------------------------------------------------------------------
 
     def delete(self) -> None:
-        """Ask for the end of the namespace and all that is in it; it may have been asked for before."""
+        """Delete the namespace, without waiting; does nothing if it is being deleted."""
         if self.exists():
             self.witness.core.delete_namespace(self.name)
 
     def wait_gone(self, seconds: float = PATIENCE_SECONDS) -> None:
-        """Return once the namespace is gone; fails with what keeps it."""
+        """Wait until the namespace is deleted; fails with the objects that block it."""
         self.eventually(lambda: not self.exists(), f"namespace {self.name} goes", seconds)
 
     def exists(self) -> bool:
@@ -217,7 +217,7 @@ def task(name: str, script: str, *after: str, **fields: Any) -> Manifest:
 
 
 def between(entry: Manifest) -> tuple[datetime, datetime]:
-    """When a task's last try, or a run, started and ended: by its status."""
+    """Start and finish time of a task's last try, or of a run, in its status."""
     return moment(entry["startedAt"]), moment(entry["finishedAt"])
 
 

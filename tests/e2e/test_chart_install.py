@@ -148,7 +148,7 @@ def test_the_webhook_refuses_a_bad_dag_in_the_words_of_its_condition(release: Re
 
 
 def refusal(space: Space, manifest: str) -> str:
-    """Why `kubectl apply` is refused; empty if it is not."""
+    """Why `kubectl apply` is rejected; empty if it is not."""
     done = space.kubectl.attempt("apply", "-f", "-", stdin=manifest)
     return done.stderr if done.returncode else ""
 

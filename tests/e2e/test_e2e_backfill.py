@@ -10,7 +10,7 @@ from tests.e2e.spaces import API_VERSION, between, most_at_once, stay, task
 from tests.e2e.stage import Stage, side_by_side
 
 NIGHTLY = {"schedule": "30 2 * * *", "timeZone": "Europe/Berlin", "suspend": True}
-"""Suspended: a Backfill does not mind, and no run of the schedule comes in between."""
+"""Suspended: a Backfill ignores that, and no scheduled run interferes."""
 HOURLY = {"schedule": "0 * * * *", "suspend": True}
 DAILY = {"schedule": "@daily", "suspend": True}
 
@@ -21,7 +21,7 @@ def test_over_both_changes_of_clocks(stage: Stage) -> None:
     tell = 'echo \'["{{ ts }}", "{{ run.type }}", "{{ params.region }}"]\' >$TRADEWIND_OUTPUT'
     space.dag("nightly", task("load", tell), params={"region": {"type": "string", "default": "eu"}}, **NIGHTLY)
     space.dag("often", {"name": "nothing", "noop": True}, **{**NIGHTLY, "schedule": "*/30 * * * *"})
-    # 02:30 does not exist on 29 March and comes twice on 25 October; ticks at from and to count.
+    # 02:30 does not exist on 29 March and occurs twice on 25 October; from and to are inclusive.
     backfill(
         space,
         "spring",

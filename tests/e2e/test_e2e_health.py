@@ -36,7 +36,7 @@ class Proxy:
         self._thread.start()
 
     def fall_silent(self) -> None:
-        """The connections that there are stay open, and nothing comes through them any more; new ones are made."""
+        """Existing connections stay open but transfer nothing; new ones work."""
         self._silent |= set(self._pairs)
 
     def end(self) -> None:

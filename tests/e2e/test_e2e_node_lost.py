@@ -35,7 +35,7 @@ def test_a_try_on_a_lost_node_is_not_used_up(space: Space) -> None:
     run = space.run("far")
     space.wait_state(run, "work", "Running")
     [pod] = space.pods_of(run)
-    # What is done to a node that is not to come back.
+    # As for a node that will not return.
     space.kubectl.run("cordon", pod.spec.node_name)
     space.kubectl.run("taint", "node", pod.spec.node_name, f"{LOST}:NoExecute")
     space.eventually(lambda: space.task(run, "work").get("try") == 2, "a second try")

@@ -22,7 +22,7 @@ def ended_pod(space: Space, run: str, name: str) -> Any:
 
 
 def kept(space: Space, run: str, name: str, why: str) -> None:
-    """The Pod of a task was ended for a reason, politely, and has its log."""
+    """The Pod of a task was stopped for a reason, by SIGTERM, and has its log."""
     pod = ended_pod(space, run, name)
     assert (pod.metadata.annotations[ENDED], pod.metadata.deletion_timestamp) == (why, None)
     assert pod.status.reason == "DeadlineExceeded"

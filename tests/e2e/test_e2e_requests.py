@@ -1,4 +1,4 @@
-"""Runs that are run again, marked, stopped and suspended, with real containers."""
+"""Rerun, mark, stop and suspend of runs, with real containers."""
 
 from tests.e2e.asking import ask, ask_and_wait, complete, suspend, tries, wait_asked
 from tests.e2e.backfilling import backfill, counts, run_name, wait_ended

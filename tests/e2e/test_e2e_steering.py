@@ -23,7 +23,7 @@ def tradewind(space: Space, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def requests(space: Space, run: str) -> list[tuple[str, str]]:
-    """(type, state) of all that was asked of a run."""
+    """(type, state) of all requests of a run."""
     return [(each["type"], each["state"]) for each in space.status(run).get("requests", ())]
 
 

@@ -1,4 +1,4 @@
-"""The API server and etcd die in the middle of runs, and come back."""
+"""The API server and etcd are killed during runs, and restarted."""
 
 import random
 import time

@@ -80,7 +80,7 @@ def large_dag(name: str, length: int) -> Manifest:
 def test_a_dag_that_is_too_large_to_work_with_says_so(
     new_kwok_space: NewSpace, kwok_controllers: Controllers, figure: Figure
 ) -> None:
-    """etcd takes it, but not with all that comes with it. The largest that is accepted runs, beside it."""
+    """etcd accepts the Dag, but not with its revision and runs. The largest accepted one runs beside it."""
     space = new_kwok_space("large")
     for name, length in (("too-large", LARGE), ("largest", LARGEST)):
         dag = large_dag(name, length)

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 def ask(world: World, rng: random.Random) -> None:
-    """Something is asked of some runs, whatever state they are in."""
+    """Send requests to some runs, in any state."""
     for run in world.server.all(DAGRUNS, "ns"):
         if rng.random() < 0.6:
             request = {"id": f"r{rng.randrange(10**9)}", **random_request(rng, run)}
@@ -41,7 +41,7 @@ def random_request(rng: random.Random, run: Json) -> Json:
 
 
 def suspend(world: World, rng: random.Random) -> None:
-    """Some runs are suspended, some are resumed."""
+    """Suspend some runs, and resume some."""
     for run in world.server.all(DAGRUNS, "ns"):
         if rng.random() < 0.7:
             suspended = rng.random() < 0.6
@@ -49,7 +49,7 @@ def suspend(world: World, rng: random.Random) -> None:
 
 
 def resume_runs(world: World) -> None:
-    """No run is suspended any more."""
+    """Resume all runs."""
     for run in world.server.all(DAGRUNS, "ns"):
         if run["spec"].get("suspend"):
             world.request("PATCH", DAGRUNS, "ns", run["metadata"]["name"], {"spec": {"suspend": None}})

@@ -61,7 +61,7 @@ def backfill(world: World, rng: random.Random) -> None:
 
 
 def resume_backfills(world: World) -> None:
-    """No Backfill is suspended any more."""
+    """Resume all Backfills."""
     for document in world.server.all(BACKFILLS, "ns"):
         if document["spec"].get("suspend"):
             world.request("PATCH", BACKFILLS, "ns", document["metadata"]["name"], {"spec": {"suspend": None}})
@@ -80,7 +80,7 @@ class BackfillInvariants:
         self._contested: dict[str, None] = {}
         """UIDs of Backfills of which a run was made while two replicas led."""
         self._runs: dict[str, dict[str, None]] = {}
-        """Names of all runs that a Backfill made or asked to run again, by its UID."""
+        """Names of all runs that a Backfill created or reran, by its UID."""
         world.server.store.on_commit.append(self._seen)
 
     def _seen(self, commit: Commit) -> None:
@@ -100,7 +100,7 @@ class BackfillInvariants:
                 self._run_made(uid, commit.new.metadata["name"])
 
     def _run_made(self, uid: str, name: str) -> None:
-        """Also one that is asked to run again."""
+        """Also a run that the Backfill reruns."""
         if sum(replica.leads for replica in self.world.replicas) > 1:
             self._contested[uid] = None
         active = [name]
@@ -131,7 +131,7 @@ class BackfillInvariants:
             self.world.fail(f"{what}: the counts do not add up")
 
     def unfinished(self) -> list[str]:
-        """Backfills that have not ended and could."""
+        """Unfinished Backfills that could finish."""
         accepted = {
             dag["metadata"]["name"]: None
             for dag in self.world.server.all(DAGS)
@@ -146,7 +146,7 @@ class BackfillInvariants:
         ]
 
     def of_run(self, run: Json) -> str:
-        """UID of the Backfill that a run belongs to, "" if that is gone."""
+        """UID of the Backfill of a run; empty if it was deleted."""
         uid = _backfill_of(run)
         there = [document["metadata"]["uid"] for document in self.world.server.all(BACKFILLS)]
         return uid if uid is not None and uid in there else ""

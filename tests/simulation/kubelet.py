@@ -86,15 +86,15 @@ class Truth:
     started_at: float | None = None
     exit_code: int | None = None
     ended_by: str = ""
-    """`itself`, or what ended it: deletion, deadline, eviction, node."""
+    """`itself`, or the cause of its end: deletion, deadline, eviction, node."""
     asked_to_go: datetime | None = None
     """When its Pod was first to be deleted, by the clock of the API server."""
     finished: datetime | None = None
-    """When it ended, by the same clock."""
+    """Its finish time, by the same clock."""
     clock_was_set: bool = False
     """Whether the clock of its node was set during its life, so that what it tells means nothing."""
     said_finished: datetime | None = None
-    """When it ended, by the clock of its node."""
+    """Its finish time, by the clock of its node."""
     reported: bool = False
     """Whether its end was written into its status."""
     vanished: bool = False
@@ -294,7 +294,7 @@ class Kubelet:
         return [_container(state, name) for name in others if name != names.TASK_CONTAINER]
 
     def _terminate(self, uid: str) -> None:
-        """Deletion was asked for."""
+        """Deletion was requested."""
         pod = self._pods[uid]
         truth = pod.truth
         document = self._server.find(PODS, pod.namespace, truth.name)

@@ -29,7 +29,7 @@ class Owner:
 
 
 class NothingToDo(Exception):  # noqa: N818
-    """No callback is ready and no timer is set: everything waits for something that will never come."""
+    """Deadlock: no callback is ready and no timer is set."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -51,7 +51,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         heapq.heappush(self._at_steps, (step, next(self._order), act))
 
     def thaw(self, owner: Owner) -> None:
-        """Resume a frozen process: events that it has missed come first."""
+        """Resume a frozen process: it handles missed events first."""
         owner.frozen = False
         self._ready.extendleft(reversed(owner.held))  # type: ignore[attr-defined]
         owner.held.clear()

@@ -30,9 +30,9 @@ class Trouble:
     lost_before: float = 0.0
     """The connection breaks before the server has the request."""
     lost_after: float = 0.0
-    """It breaks after the server has done what was asked."""
+    """The connection breaks after the server has applied the request."""
     silent: float = 0.0
-    """No answer ever comes; half of these requests took effect."""
+    """No response arrives; half of these requests are applied."""
     duplicated: float = 0.0
     """The request arrives twice; the second answer counts."""
     delayed: float = 0.0
@@ -40,7 +40,7 @@ class Trouble:
     throttled: float = 0.0
     """429, with Retry-After or without."""
     broken: float = 0.0
-    """500, 502, 503, 504; some of them after the server has done what was asked."""
+    """500, 502, 503, 504; some of them after the server has applied the request."""
     late_lines: float = 0.0
     line_delay: float = 0.0
     cut_lines: float = 0.0
@@ -281,7 +281,7 @@ class _Stream:
         self.stalled_until = max(self.stalled_until, asyncio.get_running_loop().time() + seconds)
 
     def _sent(self) -> None:
-        """The server has sent lines, or ended the stream."""
+        """The server has sent lines, or closed the stream."""
         network, now = self._network, asyncio.get_running_loop().time()
         for line in self._watch.lines:
             delay = network.latency()

@@ -23,7 +23,7 @@ SEEN = ("pods", "dags", "pools", "backfills", "dagruns", "configmaps")
 
 
 def random_namespaces(rng: random.Random) -> tuple[str, ...]:
-    """The namespaces that the controller is to look after, empty for all: now and then one of them is gone."""
+    """The namespaces of the controller, empty for all; sometimes one of them is deleted."""
     return ("ns", GONE) if rng.random() < 0.15 else ()
 
 

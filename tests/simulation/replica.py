@@ -77,7 +77,7 @@ class Replica:
         self.life: Life | None = None
         self.lives: list[Life] = []
         self.failures: list[str] = []
-        """Why processes ended by themselves, or were found unhealthy."""
+        """Why processes exited, or were unhealthy."""
         self._loop, self._settings, self._log = loop, settings, log
         self._probes_failed = 0
 

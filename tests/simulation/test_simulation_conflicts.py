@@ -57,7 +57,7 @@ def test_a_status_of_another_client_is_not_overwritten() -> None:
 
 
 def test_nor_when_the_watch_does_not_show_it() -> None:
-    """It is read once, and then gone by; also where the Dag is one for which more has to be read."""
+    """It is read once and then used; also if the Dag needs more to be read."""
     conflicts: list[str] = []
 
     def story(world: World) -> None:
@@ -78,7 +78,7 @@ def test_nor_when_the_watch_does_not_show_it() -> None:
 
 
 def test_slots_of_a_run_are_not_free_while_it_is_read_again() -> None:
-    """Its Dag is one for which more has to be read, and that is refused for a while."""
+    """Its Dag needs more to be read, which is rejected for a while."""
 
     def story(world: World) -> None:
         def interfere(request: Request) -> str:
@@ -145,7 +145,7 @@ def test_a_run_that_is_claimed_late_is_not_claimed_back() -> None:
 
 
 def unseen(world: World) -> None:
-    """The watches of Pods break, and what they did not bring is gone."""
+    """The watches of Pods break, and undelivered events are lost."""
     for stream in world.streams():
         if stream.plural == "pods":
             stream.cut()

@@ -102,7 +102,7 @@ def test_a_try_that_was_lost_is_not_judged_by_the_time_that_has_passed_since() -
 
 
 def test_a_result_is_kept_though_its_run_is_not_known_yet() -> None:
-    """The standby has heard of a Pod and of its end, but not of the run; then it leads, and the Pod is gone."""
+    """The standby has seen a Pod and its end, but not the run; then it becomes leader, and the Pod is deleted."""
 
     def story(world: World) -> None:
         def strike() -> None:
@@ -276,7 +276,7 @@ def test_a_finished_run_is_not_revived_by_old_watch_events() -> None:
 
 
 def test_a_finished_try_is_not_stopped_for_its_time_limit() -> None:
-    """The watch never shows its Pod: it hangs, and then the history is gone."""
+    """The watch never delivers its Pod: it hangs, and then its history has expired."""
 
     def story(world: World) -> None:
         def forget() -> None:
@@ -384,7 +384,7 @@ def test_a_new_leader_reads_a_status_of_another_leader_only_once() -> None:
 
 
 def test_a_result_that_the_watch_has_still_to_tell_of_is_waited_for() -> None:
-    """The time of the try is up, its Pod is gone by then, and what it said is on its way."""
+    """The timeout of the try expires after its Pod was deleted, before the watch delivers its result."""
 
     def story(world: World) -> None:
         def strike() -> None:
@@ -403,7 +403,7 @@ def test_a_result_that_the_watch_has_still_to_tell_of_is_waited_for() -> None:
 
 
 def test_runs_are_deleted_though_the_watch_delivers_the_end_of_their_backfill_late() -> None:
-    """Until it is known that their Backfill has written down how they ended, they are kept."""
+    """They are kept until their Backfill has recorded their results."""
     left: list[int] = []
 
     def story(world: World) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.simulation
 
 
 def test_a_dag_that_was_recreated_while_it_was_invalid_is_repaired() -> None:
-    """A finalizer holds it for so long that the repair of a broken Dag comes before it is recreated."""
+    """A finalizer delays its deletion so long that the repair of an invalid Dag arrives before it is recreated."""
     faults = [Fault(10.0, "break dag", 1), Fault(16.0, "held dag", 841531), Fault(40.0, "new run", 1)]
     scenario = Scenario({"d": {"tasks": [task("a")]}}, [])
     world = simulate("broken", lambda loop: World("broken", loop, scenario=scenario, faults=faults))

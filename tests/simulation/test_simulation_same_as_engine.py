@@ -1,4 +1,4 @@
-"""Without faults the controller comes to the very end that `tradewind simulate` foretells."""
+"""Without faults the controller reaches the same result as `tradewind simulate`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def random_outcome(rng: random.Random) -> Json:
     return outcome | ({"output": {"n": rng.randint(0, 9)}} if code == 0 and rng.random() < 0.3 else {})
 
 
-def foretold(spec: Json, outcomes: dict[str, list[Json]], folder: Path) -> Json:
+def simulated(spec: Json, outcomes: dict[str, list[Json]], folder: Path) -> Json:
     """Return the output of `tradewind simulate`."""
     manifest = {"apiVersion": "tradewind.dev/v1alpha1", "kind": "Dag", "metadata": {"name": "d"}, "spec": spec}
     (folder / "dag.yaml").write_text(yaml.safe_dump(manifest))
@@ -74,7 +74,7 @@ def foretold(spec: Json, outcomes: dict[str, list[Json]], folder: Path) -> Json:
     return output
 
 
-def happened(seed: str, spec: Json, outcomes: dict[str, list[Json]]) -> Json:
+def result_of(seed: str, spec: Json, outcomes: dict[str, list[Json]]) -> Json:
     """The status that the controller writes, on a cluster in which nothing goes wrong."""
 
     def script_of(try_id: TryId, document: Json) -> Script:
@@ -98,7 +98,7 @@ def happened(seed: str, spec: Json, outcomes: dict[str, list[Json]]) -> Json:
 def differences(number: int, folder: Path) -> str:
     """Return how the two differ, or nothing."""
     spec, outcomes = random_case(random.Random(f"same {number}"))
-    expected, status = foretold(spec, outcomes, folder), happened(f"same {number}", spec, outcomes)
+    expected, status = simulated(spec, outcomes, folder), result_of(f"same {number}", spec, outcomes)
     entries = {entry["name"]: entry for entry in status["tasks"]}
     found = {"phase": status["phase"]} | {
         name: (entries[name]["state"], entries[name].get("try", 0)) for name in expected["tasks"]
@@ -112,6 +112,6 @@ def differences(number: int, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("first", range(0, CASES, CHUNK))
-def test_the_controller_ends_as_simulate_foretells(first: int, tmp_path: Path) -> None:
+def test_the_controller_has_the_result_of_simulate(first: int, tmp_path: Path) -> None:
     found = [text for number in range(first, first + CHUNK) if (text := differences(number, tmp_path))]
     assert not found, "\n\n".join(found)

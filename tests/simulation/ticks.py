@@ -61,7 +61,7 @@ def with_ticks(scenario: Scenario, faults: list[Fault], rng: random.Random) -> N
 
 
 def _replace(world: World, rng: random.Random) -> None:
-    """`kubectl replace --force`: the Dag is there again before what it owned is gone."""
+    """`kubectl replace --force`: the Dag is recreated before its dependents are deleted."""
     dags = world.server.all(DAGS, "ns")
     if dags:
         dag = rng.choice(dags)

@@ -1,4 +1,4 @@
-"""One simulation: a cluster, replicas of the controller, and faults for a while; then everything has to come right."""
+"""One simulation: a cluster, replicas of the controller, and faults for a while; after them everything must recover."""
 
 from __future__ import annotations
 
@@ -330,7 +330,7 @@ class _Errors(logging.Handler):
 
 @contextmanager
 def _seeded_modules(seed: str) -> Iterator[None]:
-    """Jitter comes from the seed: whoever makes a `random.Random()` gets one of it."""
+    """Make jitter follow from the seed: every `random.Random()` is seeded."""
     source = random.Random(f"{seed}/jitter")
 
     def make(given: Any = None) -> random.Random:
@@ -403,7 +403,7 @@ async def _end(loop: VirtualLoop, world: World) -> None:
 
 
 def play_seed(seed: int, trace: list[str] | None = None) -> World:
-    """One random simulation. Failed says which invariant does not hold, what had gone wrong, and how to repeat it."""
+    """One random simulation. Failed names the violated invariant, the faults before it, and how to repeat it."""
     rng = random.Random(f"{seed}/scenario")
     scenario = random_scenario(rng)
     limit_failures(scenario, random.Random(f"{seed}/limits"))
