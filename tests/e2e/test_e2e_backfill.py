@@ -225,7 +225,7 @@ def test_a_backfill_that_cannot_run_says_why(stage: Stage) -> None:
 def test_one_that_is_made_before_its_dag_waits(stage: Stage) -> None:
     space = stage.watched_space("early")
     backfill(space, "early", "late", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")
-    assert "there is no Dag 'late'" in wait_reason(space, "early", "DagNotFound")["message"]
+    assert "no Dag named 'late'" in wait_reason(space, "early", "DagNotFound")["message"]
     space.dag("late", task("load", "true", "report"), task("report", "true", "load"), **DAILY)
     assert "is not accepted" in wait_reason(space, "early", "DagNotAccepted")["message"]
     space.edit_dag("late", tasks=[{"name": "nothing", "noop": True}])

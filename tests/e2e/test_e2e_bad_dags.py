@@ -82,7 +82,7 @@ def test_a_run_waits_until_its_dag_exists(stage: Stage) -> None:
     space = stage.watched_space("late")
     run = space.run("late")
     space.eventually(lambda: space.status(run).get("reason") == "DagNotFound", "the run says why it waits")
-    assert "there is no Dag 'late'" in space.status(run)["message"]
+    assert "no Dag named 'late'" in space.status(run)["message"]
     space.dag("late", task("late", "true"))
     space.wait_succeeded(run)
     [owner] = space.witness.get(space.name, "dagruns", run)["metadata"]["ownerReferences"]

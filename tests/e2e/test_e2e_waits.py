@@ -154,7 +154,7 @@ def test_nothing_is_written_or_read_while_it_waits(stage: Stage) -> None:
     nothing: Manifest = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "no", "condition": {"type": "x"}}
     space.dag("quiet", wait("run", dagRun={"dag": "quiet", "offset": "-1d"}), wait("object", object=nothing))
     run = space.run("quiet", "quiet", logicalDate=DATE)
-    says(space, run, "object", "waits for Deployment 'no', which does not exist")
+    says(space, run, "object", "waiting for Deployment 'no', which does not exist")
     before = space.witness.get(space.name, "dagruns", run)["metadata"]["resourceVersion"]
     series = 'tradewind_api_writes_total{code="200",resource="dagruns",verb="patch"}'
     writes = space.eventually(lambda: controller.metric(series), "the write is counted once it is answered")

@@ -283,7 +283,7 @@ class Leader(Listener):
             self.retention.pods_gone(run_uid)
 
     def _look_after_all(self, run_uid: str) -> None:
-        """A run is gone: what its Pods say may have been heard before that."""
+        """Handle the Pods of a run that finished or was deleted: their events may have arrived before that."""
         for pod in list(self._cluster.pods.get(run_uid, {}).values()):
             self._look_after(run_uid, pod)
 
@@ -307,7 +307,7 @@ class Leader(Listener):
         self.runs.dag_changed(key)
         self.backfills.dag_changed(key)
 
-    # What becomes of runs (RunEvents) ---------------------------------------------------------------------------------
+    # Notifications about runs (RunEvents) -----------------------------------------------------------------------------
 
     def run_loaded(self, run: RunState) -> None:
         """A run was loaded and is scheduled now."""
@@ -330,8 +330,8 @@ class Leader(Listener):
             backfill_uid=info.backfill_uid,
         )
         self._each([ended], self.dags.run_finished)
-        for tell in (self._metrics.run_finished, self.pod_gc.run_finished, self.retention.run_finished):
-            self._each([run], tell)
+        for notify in (self._metrics.run_finished, self.pod_gc.run_finished, self.retention.run_finished):
+            self._each([run], notify)
 
     def run_reopened(self, run: DagRunObject) -> None:
         """A finished run is run again."""

@@ -37,7 +37,7 @@ class TickRuns:
     # Existing runs ------------------------------------------------------------------------------------------------
 
     def existing(self, name: str) -> ExistingRun | None:
-        """Return the run of that name: from the cache while it is not finished, else from the last list."""
+        """Return the run with this name: from the cache while it is not finished, else from the last list."""
         run = self._cluster.runs.get((self._namespace, name))
         if run is None:
             return self._finished.get(name)
@@ -48,7 +48,7 @@ class TickRuns:
         return ExistingRun(str(run.decoded_status().get("phase") or "Queued"), ours)
 
     def is_active(self, name: str) -> bool:
-        """True if the cache has an unfinished run of that name."""
+        """True if the cache has an unfinished run with this name."""
         return (self._namespace, name) in self._cluster.runs
 
     def forget(self) -> None:
@@ -152,7 +152,7 @@ class TickRuns:
         return True
 
     async def _look_up(self, name: str, dag: str) -> None:
-        """Read the run of that name and remember its phase. Raises Requeue while it is being deleted."""
+        """Read the run with this name and remember its phase. Raises Requeue while it is being deleted."""
         run = await self._get(name)
         if run is None or self._will_be_deleted(run):
             # The name is free, or will be.

@@ -333,11 +333,11 @@ class Dags:
     async def _read_unseen(self, entry: Entry, missed: list[str]) -> None:
         for name in missed:
             try:
-                gone = not await self._runs.is_active(entry.key[0], name)
+                active = await self._runs.is_active(entry.key[0], name)
             except KubeError as error:  # no keep_trying: the next reconcile of the Dag checks again
-                gone = False
+                active = True
                 log.warning("cannot read DagRun %s/%s: %s; trying again later", entry.key[0], name, error)
-            if gone:
+            if not active:
                 entry.unseen.pop(name, None)
             elif name in entry.unseen:
                 entry.unseen[name] = self._clock.now()

@@ -243,7 +243,7 @@ class History:
         return HistoryEntry(finished_at, version, metadata["name"], succeeded, backfill, run_type)
 
     def _is_of_another_dag(self, dag: Key, owner: str | None) -> bool:
-        """True if the owner, a UID, is not the Dag of that name: the garbage collector is about to delete the run."""
+        """True if the owner, a UID, is not the current Dag: the garbage collector is about to delete the run."""
         found = self._dags.get(dag)
         return owner is not None and (found is None or found.metadata.uid != owner)
 

@@ -28,11 +28,11 @@ def manifest(
         "logicalDate": date,
         "dataInterval": {"start": format_time(tick.interval_start), "end": date},
     }
-    made = metadata_of_run(namespace, dag, dag_uid)
+    owned = metadata_of_run(namespace, dag, dag_uid)
     metadata: dict[str, Any] = {
         "name": names.run_name(dag, tick.logical_date),
-        "labels": {**made["labels"], **(labels or {})},
-        "ownerReferences": made["ownerReferences"],
+        "labels": {**owned["labels"], **(labels or {})},
+        "ownerReferences": owned["ownerReferences"],
     }
     if annotations:
         metadata["annotations"] = dict(annotations)

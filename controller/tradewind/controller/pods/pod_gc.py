@@ -61,7 +61,7 @@ class PodGC:
     async def _clear_up(self, namespace: str, name: str, run_uid: str) -> bool:
         """Return True if Pods are left to clean up later. Raises KubeError."""
         async with self._slots:
-            if not await self._has_ended(namespace, name, run_uid):
+            if not await self._is_finished(namespace, name, run_uid):
                 return False
             await self._clear_up_pods(run_uid)
         # More Pods may have appeared meanwhile.
@@ -76,7 +76,7 @@ class PodGC:
                 self._spawn(self._tries.ends.end(left, why), f"end {left.metadata.name}")
             await self._tries.release(left)
 
-    async def _has_ended(self, namespace: str, name: str, uid: str) -> bool:
+    async def _is_finished(self, namespace: str, name: str, uid: str) -> bool:
         try:
             run = await self._client.get(DAGRUNS, namespace, name)
         except ApiError as error:

@@ -243,7 +243,7 @@ class Tries:
         if not run.node(key.task).task.kind.looks_again:
             return [pod_name(run.info, replace(key, number=number)) for number in range(1, key.number)]
         known = {name: try_of(pod) for name, pod in self._cluster.pods.get(uid, {}).items()}
-        known |= {name: made for (run_uid, name), made in self._unseen.items() if run_uid == uid}
+        known |= {name: created for (run_uid, name), created in self._unseen.items() if run_uid == uid}
         return [
             name
             for name, other in known.items()

@@ -2,7 +2,7 @@
 
 process.py      `tradewind controller`: starts and stops everything
 settings.py     options of `tradewind controller` and environment variables
-controller.py   caches that are always warm, and leadership that comes and goes
+controller.py   caches, election and, while elected, a Leader
 side_thread.py  the thread of election, probes, metrics and watchdog
 watchdog.py     measures how long the event loop is held, and by which object
 heap.py         limits the work of the garbage collector

@@ -27,7 +27,7 @@ longer here would defeat that."""
 
 
 class ThreadEnded(KubeError):  # noqa: N818 - it is an end, not an error
-    """The side thread has ended: the Lease is not renewed any more."""
+    """The side thread has exited: the Lease is not renewed any more."""
 
 
 class SideThread:
@@ -46,7 +46,7 @@ class SideThread:
 
     async def stop(self) -> None:
         """Stop the thread and all work on it."""
-        with contextlib.suppress(RuntimeError):  # the thread has ended already
+        with contextlib.suppress(RuntimeError):  # the thread has exited already
             self._loop.call_soon_threadsafe(self._stop.set)
         await asyncio.to_thread(self._thread.join, END_WITHIN)
 
@@ -69,7 +69,7 @@ class SideThread:
             self._loop.call_soon_threadsafe(start)
         except RuntimeError as error:
             work.close()
-            raise ThreadEnded("the side thread has ended") from error
+            raise ThreadEnded("the side thread has exited") from error
         try:
             return await asyncio.shield(outcome)
         except asyncio.CancelledError:
@@ -102,7 +102,7 @@ def _copy_result(outcome: asyncio.Future[T], task: asyncio.Task[T]) -> None:
     if outcome.done():
         return
     if task.cancelled():
-        outcome.set_exception(ThreadEnded("the side thread has ended"))
+        outcome.set_exception(ThreadEnded("the side thread has exited"))
     elif (error := task.exception()) is not None:
         outcome.set_exception(error)
     else:

@@ -56,7 +56,7 @@ class ObjectWaits:
         if waiter.over:
             end()
         else:
-            # This asyncio task is done: from now on the clean-up ends the subscription.
+            # This asyncio task returns now: from now on the clean-up ends the subscription.
             waiter.cleanups = [end]
 
     async def _find(self, waiter: Waiter, wanted: WaitForObject) -> Resource | None:
