@@ -54,7 +54,8 @@ def test_a_schedule_whose_runs_fail_is_suspended_until_it_is_resumed(stage: Stag
     assert len(space.runs("sales")) == 2
     last = space.dag_status("sales")["lastRun"]
     [message] = space.eventually(lambda: events(space), "there is an Event")
-    assert message.startswith(f"suspended after 2 failed runs in a row (the last: {last}); `tradewind resume")
+    start = f"suspended after 2 failed runs in a row (the last: {last}); to resume it, run `tradewind resume"
+    assert message.startswith(start)
     stay(3, lambda: len(space.runs("sales")) == 2, "no scheduled run starts")
     space.wait_finished(space.run("sales", "z-by-hand"))
     assert scheduled(space)["reason"] == "TooManyFailedRuns"
