@@ -28,7 +28,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "logs": ("tradewind.cli.cluster.logs:logs", "Print the logs of a run, or of one task."),
         "rerun": ("tradewind.cli.cluster.rerun:rerun", "Run tasks of a run again."),
         "mark": ("tradewind.cli.cluster.mark:mark", "Set the state of tasks, or of a run."),
-        "stop": ("tradewind.cli.cluster.stop:stop", "Stop a run: delete its Pods, skip the remaining tasks."),
+        "stop": ("tradewind.cli.cluster.stop:stop", "Stop a run, and skip its unfinished tasks."),
         "backfill": ("tradewind.cli.cluster.backfill.backfill:backfill", "Run a Dag for a time span in the past."),
         "pause": ("tradewind.cli.cluster.pause:pause", "Pause the schedule of a Dag, or one run."),
         "resume": ("tradewind.cli.cluster.resume:resume", "Resume a paused Dag, or a paused run."),

@@ -26,9 +26,9 @@ def stop(
     wait: bool,
     output: Format,
 ) -> None:
-    """Stop a run: its Pods are deleted, and tasks that have not started are skipped.
+    """Stop a run: its Pods are stopped, and its unfinished tasks are skipped.
 
-    Teardowns of setups that ran still run; a second stop stops them too. Exits 0 if the request was applied, 1 if it
+    Teardowns of successful setups still run; a second stop stops them too. Exits 0 if the request was applied, 1 if it
     was rejected, 2 if it is invalid.
     """
     if no_wait and wait:
