@@ -37,7 +37,7 @@ class TestEveryRendering:
     def test_same_values_give_the_same_bytes(self, helm: Helm, values: dict[str, Any], rendered: Rendered) -> None:
         assert helm.render(RELEASE, (), values) == rendered.text
 
-    def test_no_object_comes_twice(self, rendered: Rendered) -> None:
+    def test_no_object_is_rendered_twice(self, rendered: Rendered) -> None:
         keys = [
             (found["apiVersion"], found["kind"], found["metadata"].get("namespace"), found["metadata"]["name"])
             for found in rendered.objects

@@ -1,4 +1,4 @@
-"""Values that people install the chart with."""
+"""Values with which users install the chart."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Images of this checkout, built without Docker and kept outside it, by the content of what they are made from."""
+"""Images of this checkout, built without Docker and cached outside it by the hash of their sources."""
 
 import hashlib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A run that is busy enough that a controller can be killed in the middle of it, and checks of it afterwards."""
+"""A run long enough to kill its controller during it, and checks of its result."""
 
 from tests.e2e.ledger import CLAIM, MOUNT, read_ledger, sleeper
 from tests.e2e.spaces import Space, task

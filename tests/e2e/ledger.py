@@ -1,4 +1,4 @@
-"""A file in a volume in which every try writes down that it started: the proof that none ran twice."""
+"""A file in a volume in which every try records its start, to prove that none ran twice."""
 
 from collections import Counter
 from typing import Any

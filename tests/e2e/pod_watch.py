@@ -1,4 +1,4 @@
-"""Every change of the Pods of a namespace, in the order in which the API server made them."""
+"""Every change of the Pods of a namespace, in the order of the API server."""
 
 import threading
 from typing import Any

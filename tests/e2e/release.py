@@ -1,4 +1,4 @@
-"""The chart, installed as people install it."""
+"""The chart, installed as users install it."""
 
 import os
 import secrets

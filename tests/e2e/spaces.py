@@ -1,4 +1,4 @@
-"""A namespace under test: what a test puts into it, and what it then looks at."""
+"""A namespace under test: creates objects in it, and reads their state."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""Backfills make the runs of the past, each once, whatever happens on the way."""
+"""Backfills create past runs, each once, whatever happens meanwhile."""
 
 import kubernetes
 import pytest

@@ -1,4 +1,4 @@
-"""Backfills make each run once, whatever happens to their controller."""
+"""Backfills create each run once, whatever happens to their controller."""
 
 import time
 
@@ -11,7 +11,7 @@ HOURLY = {"schedule": "0 * * * *", "suspend": True}
 
 
 @side_by_side
-def test_every_run_is_made_once_whoever_dies(stage: Stage) -> None:
+def test_every_run_is_created_once_whichever_process_dies(stage: Stage) -> None:
     """Controllers are killed again and again, and history deletes runs as soon as they are recorded."""
     space = stage.space("killed")
     space.volume(CLAIM)

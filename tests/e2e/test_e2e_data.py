@@ -1,4 +1,4 @@
-"""Variables and connections with real ConfigMaps and Secrets: who sees which value, when, and what is said of none."""
+"""Variables and connections with real ConfigMaps and Secrets: values of tasks, and messages for missing values."""
 
 import hashlib
 import json
@@ -91,7 +91,7 @@ def read_or_nothing(space: Space) -> str:
 
 
 @side_by_side
-def test_a_variable_that_comes_a_moment_later(stage: Stage) -> None:
+def test_a_variable_that_is_created_a_moment_later(stage: Stage) -> None:
     space = stage.watched_space("late-variable")
     space.dag("read", reads("read", "{{ vars.settings.region }}"))
     run = space.run("read")
@@ -170,7 +170,7 @@ def test_a_secret_that_does_not_exist(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_secret_that_comes_later(stage: Stage) -> None:
+def test_a_secret_that_is_created_later(stage: Stage) -> None:
     space = stage.watched_space("late-secret")
     space.dag("load", task("load", 'echo "$WAREHOUSE_USER"', connections=["warehouse"], queuedTimeout="2m"))
     run = space.run("load")

@@ -1,4 +1,4 @@
-"""Tries that never start, are killed, or take too long: each says why in the words of Kubernetes."""
+"""Tries that never start, are killed, or time out: each has the reason of Kubernetes."""
 
 from tests.cluster import Manifest, moment
 from tests.e2e.pod_watch import has_exited

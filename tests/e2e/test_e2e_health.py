@@ -1,4 +1,4 @@
-"""A connection that goes silent without a word, and a process that is stopped, as /healthz and the cluster see them."""
+"""/healthz, and the cluster, when a connection hangs silently or the process is stopped."""
 
 import contextlib
 import os

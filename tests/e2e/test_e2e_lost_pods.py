@@ -1,4 +1,4 @@
-"""Pods that are deleted, by people or by anything else: what is known of the try is kept, the rest is made again."""
+"""Deleted Pods: results of finished tries are kept, other tries run again."""
 
 import threading
 import time

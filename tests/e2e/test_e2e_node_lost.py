@@ -1,4 +1,4 @@
-"""A node is lost: what ran there is made again on another one, and no try is used up. On fake nodes (KWOK)."""
+"""A node is lost: its Pods are recreated on another node, without using up a retry. On fake nodes (KWOK)."""
 
 from collections.abc import Iterator
 from pathlib import Path

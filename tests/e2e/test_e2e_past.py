@@ -1,4 +1,4 @@
-"""Runs that depend on the runs before them, whichever controller watches, and whether any did."""
+"""Runs that depend on previous runs, with a change of the controller, or without one for a while."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def wait_message(space: Space, run: str, expected: str) -> None:
 
 
 @side_by_side
-def test_a_run_waits_for_the_task_of_the_one_before_while_controllers_come_and_go(stage: Stage) -> None:
+def test_a_run_waits_for_the_task_of_the_previous_run_while_controllers_restart(stage: Stage) -> None:
     space, controller = stage.space_and_controller("past-active")
     space.dag("daily", task("load", "sleep 12", dependsOnPast=True), task("report", "sleep 3", "load"))
     first, second = day_run(space, "daily", 2), day_run(space, "daily", 3)

@@ -1,5 +1,4 @@
-"""Pods that had to be ended keep their logs; what is beside a task does not hold up its run; a full cluster is waited
-for."""
+"""Stopped Pods keep their logs; sidecars of a task do not delay its run; tasks wait for a full cluster."""
 
 from typing import Any
 

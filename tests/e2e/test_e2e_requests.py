@@ -49,7 +49,7 @@ def test_failed_tasks_are_rerun_once_the_cause_is_fixed(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_task_and_all_that_comes_after_it(stage: Stage) -> None:
+def test_a_task_and_its_downstream_tasks(stage: Stage) -> None:
     space = stage.watched_space("downstream")
     space.dag("sales", task("extract", "true"), task("load", "true", "extract"), task("report", "true", "load"))
     run = space.run("sales")

@@ -1,4 +1,4 @@
-"""Schedules make exactly the runs that are due. Ticks are in the past wherever a test need not wait for one."""
+"""Schedules create exactly the runs that are due. Ticks are in the past wherever a test need not wait for one."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

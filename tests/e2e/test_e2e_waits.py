@@ -46,7 +46,7 @@ def says(space: Space, run: str, name: str, message: str) -> None:
 
 
 @side_by_side
-def test_a_dag_waits_for_the_run_of_another_while_controllers_come_and_go(stage: Stage) -> None:
+def test_a_dag_waits_for_the_run_of_another_while_controllers_restart(stage: Stage) -> None:
     space, controller = stage.space_and_controller("wait-run")
     wanted: Manifest = {"dag": "sales"}
     space.dag(
@@ -105,7 +105,7 @@ def test_a_run_that_fails_fails_those_that_wait_for_it(stage: Stage) -> None:
 
 
 @side_by_side
-def test_a_dag_waits_for_a_job_and_a_deployment_while_controllers_come_and_go(stage: Stage) -> None:
+def test_a_dag_waits_for_a_job_and_a_deployment_while_controllers_restart(stage: Stage) -> None:
     space, controller = stage.space_and_controller("wait-object")
     import_job: Manifest = {"apiVersion": "batch/v1", "kind": "Job", "name": "import-{{ ds }}"}
     server: Manifest = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "server"}

@@ -1,4 +1,4 @@
-"""Every Pod that was ever made in a namespace, by a watch of the official client's, through whatever happens to the
+"""Every Pod that was ever created in a namespace, by a watch of the official client's, through whatever happens to the
 API server meanwhile: what is doubled, lost or over a limit shows here, whatever status says."""
 
 import json

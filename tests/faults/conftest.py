@@ -1,4 +1,4 @@
-"""Clusters that are there to be hurt: one of fake nodes for each module."""
+"""Clusters for faults: one of fake nodes for each module."""
 
 import os
 import random

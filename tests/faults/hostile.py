@@ -1,4 +1,4 @@
-"""Objects that are as much work as they can be, each of which one user may make."""
+"""Objects that cost the controller as much work as possible, and that any user may create."""
 
 from collections.abc import Iterator
 from typing import Any

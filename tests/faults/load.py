@@ -1,4 +1,4 @@
-"""Runs without end, each with a little of everything, and what must be so of every one of them."""
+"""An endless series of runs that use many features, and the invariants of each run."""
 
 import threading
 from typing import Any

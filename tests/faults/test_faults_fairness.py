@@ -1,4 +1,4 @@
-"""Overload is fair: what one Dag, or one namespace, asks for too much of does not hold up others."""
+"""Overload is fair: one Dag, or one namespace, with too much work does not delay others."""
 
 import time
 from typing import Any

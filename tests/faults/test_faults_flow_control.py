@@ -1,4 +1,4 @@
-"""An API server that has little time for the controller answers 429: it asks less, and all is done in the end."""
+"""An API server that throttles the controller returns 429: the controller sends less, and all runs finish."""
 
 from pathlib import Path
 from typing import Any

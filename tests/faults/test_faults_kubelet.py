@@ -1,4 +1,4 @@
-"""The kubelet dies in the middle of a run: containers keep running without it, and their results are known once it is
+"""The kubelet is killed during a run: containers keep running without it, and their results are known once it is
 back. On real containers."""
 
 import time

@@ -1,4 +1,4 @@
-"""The leader dies, again and again, or sleeps until its Lease expires, while runs are running."""
+"""The leader is killed repeatedly, or frozen until its Lease expires, during runs."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""Makes inputs: valid ones, bent; and pieces that are known to hurt whoever reads them carelessly."""
+"""Creates inputs: mutated valid ones, and values that are known to break careless readers."""
 
 import contextlib
 import copy

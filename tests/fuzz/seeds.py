@@ -1,4 +1,4 @@
-"""Valid inputs to begin with: small, because most of the time goes into reading them."""
+"""Valid inputs to start from: small, because parsing takes most of the time."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A real cluster for the tests of each module, and kubectl to look at it with."""
+"""A real cluster for the tests of each module, and kubectl for it."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Clusters come and go: side by side, after violence, and without leaving anything behind."""
+"""Clusters start and stop: side by side, after kills, and without leaving anything behind."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Processes that localkube starts are ended for good."""
+"""Processes that localkube starts are stopped completely."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""People ask something of runs, at any moment, and suspend them."""
+"""Users send requests to runs at any moment, and suspend runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People backfill Dags, change their minds, and delete Backfills; and what has to hold of Backfills."""
+"""Users create, change and delete Backfills; and the invariants of Backfills."""
 
 from __future__ import annotations
 

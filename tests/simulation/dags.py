@@ -1,4 +1,4 @@
-"""Random Dags, small but with everything that takes turns, and how the tries of their tasks go."""
+"""Random Dags, small but with all features that compete for slots, and the outcomes of their tries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules that end when too many of their runs have failed in a row (`maxConsecutiveFailedRuns`)."""
+"""Schedules that are suspended when too many consecutive runs fail (`maxConsecutiveFailedRuns`)."""
 
 from __future__ import annotations
 

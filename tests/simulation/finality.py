@@ -1,4 +1,4 @@
-"""Final means final: what status says of the end of tasks and runs, and of times."""
+"""Final means final: finished states and times in status do not change."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def test_pods_go_when_their_time_is_over_though_that_failed_at_first(dies: bool)
     assert world.server.all(PODS) == []
 
 
-def test_a_dag_that_comes_while_its_run_says_that_it_waits() -> None:
+def test_a_dag_that_is_created_while_its_run_reports_that_it_waits() -> None:
     def story(world: World) -> None:
         world.later(1.0, world.make_run, "early", "late")
 

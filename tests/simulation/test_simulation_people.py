@@ -1,4 +1,4 @@
-"""Users of the simulation repair things in the end, and no one is blamed for the effects of their clocks."""
+"""Users of the simulation repair their objects at the end, and skewed clocks violate no invariant."""
 
 from __future__ import annotations
 

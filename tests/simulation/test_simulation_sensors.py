@@ -1,4 +1,4 @@
-"""Sensors, of which every poke is a Pod of its own, when the controller dies between two of them."""
+"""Sensors, whose pokes are Pods of their own, when the controller dies between two pokes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A leader is killed while many runs wait for their turn."""
+"""A leader is killed while many runs are queued."""
 
 from __future__ import annotations
 
