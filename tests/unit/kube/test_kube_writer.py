@@ -464,7 +464,7 @@ async def test_slots_are_fewer_while_the_server_asks_for_it(
     assert writer.slots == 2
 
 
-async def test_32_are_in_flight_unless_told_otherwise(client: ScriptedClient, clock: VirtualClock) -> None:
+async def test_32_are_in_flight_by_default(client: ScriptedClient, clock: VirtualClock) -> None:
     writer = Writer(client, clock=clock)
     futures = [writer.submit(pod(str(number))) for number in range(40)]
     await settle()
