@@ -345,7 +345,7 @@ def test_each_try_starts_in_an_empty_folder(cli: Cli, dag_file: DagFile) -> None
 def test_a_file_that_is_not_there_is_explained(cli: Cli, dag_file: DagFile, task: dict[str, object]) -> None:
     result = cli("run", dag_file(task))
     assert result.code == 1
-    assert "--here runs tasks in the folder you are in" in result.out
+    assert "use --here to run tasks in the current folder" in result.out
     assert "empty folder" not in cli("run", dag_file(sh("a", "echo wrong password; exit 1"))).out
 
 
