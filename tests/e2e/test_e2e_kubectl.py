@@ -46,10 +46,10 @@ def test_get_dags(space: Space) -> None:
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("dag.spec.tasks.retries", "When and how often a failed try is followed by another"),
+        ("dag.spec.tasks.retries", "How often, and when, a failed try is followed by another"),
         ("dag.spec.tasks.retries.limit", "Default: 0"),
         ("dag.spec.schedule", "cron"),
-        ("dr.status.tasks.state", "Where it is in its life"),
+        ("dr.status.tasks.state", "State of the task. None: not started"),
         ("pool.spec.slots", "-1 for no limit"),
     ],
 )
