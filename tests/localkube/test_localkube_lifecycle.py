@@ -156,6 +156,6 @@ def test_containers_take_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localkube.kind.is_preferred", lambda: False)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     cluster = Cluster(unique_name())
-    with pytest.raises(LocalkubeError, match="profile real runs containers, which takes root"):
+    with pytest.raises(LocalkubeError, match="profile real runs containers, which needs root"):
         cluster.up()
     assert not cluster.folder.exists()
