@@ -312,7 +312,6 @@ async def test_one_watch_for_all_who_want_the_same(cluster: MemoryCluster) -> No
 
 async def test_the_time_is_up(cluster: MemoryCluster) -> None:
     waiting(cluster, object=READY, sensor={"timeout": "1s"})
-    await says(cluster, "waiting for Pod 'import', which does not exist")
     found = await ended(cluster, "Failed")
     assert found["reason"] == "SensorTimeout"
 
