@@ -74,7 +74,7 @@ def test_a_run_waits_until_its_dag_is_repaired(stage: Stage) -> None:
     space.edit_dag("bent", tasks=[task("a", "true"), task("b", "true", "a")])
 
     status = space.wait_succeeded(run)
-    assert "waits" not in status.get("message", "")
+    assert "is not accepted" not in status.get("message", "")
 
 
 @side_by_side

@@ -45,7 +45,8 @@ def test_what_starts_a_kind_agrees_with_its_facts(kind: TaskKind) -> None:
 def test_who_carries_a_kind_out_does_what_is_planned_for_it(kind: TaskKind, carriers: Any, base: Any) -> None:
     carrier = carriers[kind.name]
     if kind.makes_pods:
-        assert base.start is not carrier.start and base.stop is not carrier.stop
+        assert base.start is not carrier.start
+        assert base is Carrier or base.stop is not carrier.stop
     if kind.waits:
         assert carrier in (Nothing, LocalNothing) or base.wait is not carrier.wait
 

@@ -256,7 +256,7 @@ def test_bad_input_writes_nothing(ask: Setup, command: list[str], says: str) -> 
 def test_names_are_those_of_the_dag_as_the_run_runs_it(ask: Setup) -> None:
     # With --latest those of the Dag as it is now; without its revision only the controller knows.
     latest = ask("rerun", "r", "mail", "--latest", "--dry-run")
-    assert "there is no task" not in latest.err
+    assert "no task named" not in latest.err
     ask.fake.remove("controllerrevisions", REVISION)
     result = ask("rerun", "r", "laod")
     assert (result.code, result.out) == (1, "")

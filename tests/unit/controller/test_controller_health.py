@@ -91,7 +91,7 @@ async def test_a_watch_that_was_stopped(cluster: MemoryCluster, clock: JumpingCl
 async def test_the_event_loop_is_blocked(cluster: MemoryCluster, clock: JumpingClock) -> None:
     """While it is blocked nothing answers, which fails the probe as well; this is what is said right after."""
     clock.added += 100
-    assert str(cluster.controller.unhealthy()).startswith("the event loop is blocked for 100 s")
+    assert str(cluster.controller.unhealthy()).startswith("the event loop has been blocked for 100 s")
 
 
 async def test_the_loop_of_the_leader_takes_no_step(

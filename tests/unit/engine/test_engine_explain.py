@@ -47,7 +47,7 @@ def test_a_sensor_between_two_looks() -> None:
     world = World(task("a", sensor={"mode": "Reschedule", "interval": "1m"}))
     world.running("a", started_at=world.now)
     world.fail("a")
-    assert reasons(world, "a") == [("sensor", True, "poked 1 times; next poke at 2026-03-01T12:01:00Z")]
+    assert reasons(world, "a") == [("sensor", True, "1 poke without success; the next one is at 2026-03-01T12:01:00Z")]
 
 
 def test_a_run_that_waits_and_one_that_is_suspended() -> None:

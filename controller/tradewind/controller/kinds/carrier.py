@@ -29,7 +29,8 @@ class Carrier:
         """Start a try, which has its slots. Does nothing if it is being started already."""
 
     def stop(self, stop: Stop) -> None:
-        """Stop a running try; its result is then reported."""
+        """Stop a running try; its result is then reported. It may have a Pod whatever the kind of its task is now."""
+        self._term.spawn(self._tries.stop(stop), f"stop {stop.run.name}/{stop.key.instance}")
 
     def wait(self, wait: Wait) -> None:
         """Report to a waiting try."""

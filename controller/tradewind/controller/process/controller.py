@@ -166,7 +166,7 @@ class Controller(Listener):
         if blocked <= STUCK_LOOP:
             return None
         busy_with = self.busy_with()
-        return f"the event loop is blocked for {blocked:.0f} s" + (f" by {busy_with}" if busy_with else "")
+        return f"the event loop has been blocked for {blocked:.0f} s" + (f" by {busy_with}" if busy_with else "")
 
     async def _keep_beat(self) -> None:
         while True:

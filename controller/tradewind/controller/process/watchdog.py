@@ -58,7 +58,7 @@ class Watchdog:
             due = max(due + TICK, time.monotonic())
 
     def busy_with(self) -> str:
-        """Describe what the loop is working on; empty if nothing was seen. Callable from any thread."""
+        """Describe what the loop is working on. Callable from any thread."""
         return _describe(*self._look() or self._seen)
 
     def _answer(self) -> None:

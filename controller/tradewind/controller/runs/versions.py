@@ -66,7 +66,7 @@ class RunVersions:
             raise RunPending(REVISION_UNUSABLE, str(error)) from error
 
     async def latest(self, namespace: str, name: str) -> Revision:
-        """Return the revision of the current Dag. Raises Waiting."""
+        """Return the revision of the current Dag. Raises RunPending."""
         dag = self._cluster.dags.get((namespace, name))
         if dag is None:
             message = f"waiting: no Dag named {name!r} in namespace {namespace!r}"

@@ -99,5 +99,6 @@ class Kind(ABC):  # noqa: B024 - the methods have defaults
 
     def explain_wait(self, instance: TaskInstance) -> tuple[str, str]:
         """(field, message) about an instance that waits."""
-        next_look = f" at {format_time(instance.next_poke_at)}" if instance.next_poke_at else ""
-        return "sensor", f"poked {instance.pokes} times; next poke{next_look}"
+        pokes = f"{instance.pokes} poke{'' if instance.pokes == 1 else 's'} without success"
+        next_poke = f"; the next one is at {format_time(instance.next_poke_at)}" if instance.next_poke_at else ""
+        return "sensor", pokes + next_poke
