@@ -46,7 +46,7 @@ def test_get_dags(space: Space) -> None:
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("dag.spec.tasks.retries", "How often, and when, a failed try is followed by another"),
+        ("dag.spec.tasks.retries", "Number and delay of the retries of a failed try"),
         ("dag.spec.tasks.retries.limit", "Default: 0"),
         ("dag.spec.schedule", "cron"),
         ("dr.status.tasks.state", "State of the task. None: not started"),

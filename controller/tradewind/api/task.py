@@ -61,7 +61,7 @@ class Resources(Model):
 
 
 class Retries(Model):
-    """How often, and when, a failed try is followed by another."""
+    """Number and delay of the retries of a failed try."""
 
     limit: Annotated[int, Field(ge=0, le=1000)] | None = None
     """Maximum number of retries; a task has at most limit + 1 tries. Default: 0."""
@@ -105,7 +105,7 @@ class TaskSettings(Model):
     resources: Resources | None = None
     """Resource requests and limits of the task's container."""
     retries: Retries | None = None
-    """How often, and when, a failed try is followed by another. Default: no retries."""
+    """Number and delay of the retries of a failed try. Default: no retries."""
     timeout: Duration | None = None
     """Maximum duration of a try, counted from the start of its container. When it expires, the try is stopped, fails
     and is retried."""
